@@ -1,0 +1,113 @@
+//! Curvatures of a burn model as operators.
+
+mod hessian;
+mod outer_products;
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use influence_core::{Dataset, Error as CoreError, Result as CoreResult, block::Block, operator::LinearOperator};
+
+use crate::{Batch, ModelGradients, Stack};
+
+pub(crate) use outer_products::SampleVectors;
+
+use hessian::Hessian;
+use outer_products::OuterProducts;
+
+/// Which matrix stands for the curvature of the training loss; each is the **mean** over the training samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Curvature {
+    /// The exact Hessian; indefinite away from a minimum.
+    #[default]
+    Hessian,
+    /// `Jᵀ H_out J`, with `J` the Jacobian of the outputs and `H_out` the second derivative of the loss with respect to them: exact,
+    /// positive semi-definite, and the Hessian where the model is linear in its parameters. Costs one backward pass per output.
+    ///
+    /// Schraudolph, *Fast curvature matrix-vector products for second-order gradient descent*, 2002.
+    GaussNewton,
+    /// `g gᵀ` with the true labels; not the Gauss-Newton matrix, for which it is often mistaken.
+    ///
+    /// Kunstner, Hennig and Balles, *Limitations of the empirical Fisher approximation*, 2019.
+    EmpiricalFisher,
+}
+
+impl fmt::Display for Curvature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hessian => "hessian",
+            Self::GaussNewton => "gauss-newton",
+            Self::EmpiricalFisher => "empirical-fisher",
+        })
+    }
+}
+
+/// Training data, in the batches over which curvatures are summed; the partition depends on nothing but the settings.
+#[derive(Clone)]
+pub(crate) struct TrainingData {
+    dataset: Arc<dyn Dataset<Batch = Batch>>,
+    batch_size: usize,
+}
+
+impl fmt::Debug for TrainingData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainingData").field("samples", &self.samples()).field("batch_size", &self.batch_size).finish()
+    }
+}
+
+impl TrainingData {
+    pub(crate) fn new(dataset: Arc<dyn Dataset<Batch = Batch>>, batch_size: usize) -> CoreResult<Self> {
+        let bad = |name, requirement, got: usize| Err(CoreError::Setting { name, requirement, got: got.to_string() });
+        match (dataset.len(), batch_size) {
+            (0, _) => bad("training data", "at least one sample", 0),
+            (_, 0) => bad("batch size", "at least 1", 0),
+            _ => Ok(Self { dataset, batch_size }),
+        }
+    }
+
+    pub(crate) fn samples(&self) -> usize {
+        self.dataset.len()
+    }
+
+    pub(crate) fn batches(&self) -> usize {
+        self.samples().div_ceil(self.batch_size)
+    }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        let start = (index * self.batch_size).min(self.samples());
+        start..(start + self.batch_size).min(self.samples())
+    }
+
+    pub(crate) fn batch(&self, index: usize) -> CoreResult<Batch> {
+        self.dataset.batch(self.range(index))
+    }
+
+    /// A few samples from the start.
+    pub(crate) fn head(&self, samples: usize) -> CoreResult<Batch> {
+        self.dataset.batch(0..samples.min(self.samples()))
+    }
+}
+
+impl Curvature {
+    /// The curvature of each block as an operator.
+    pub(crate) fn operators(
+        self,
+        source: &ModelGradients,
+        data: &TrainingData,
+        blocks: &[Block],
+        memory: usize,
+    ) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
+        let sample_vectors = match self {
+            Self::Hessian => None,
+            Self::GaussNewton | Self::EmpiricalFisher => {
+                Some(Arc::new(SampleVectors::new(self, source.clone(), data.clone(), memory)?))
+            }
+        };
+        let operator = |block: &Block| -> Arc<dyn LinearOperator<Rows = Stack>> {
+            match &sample_vectors {
+                None => Arc::new(Hessian::new(source.clone(), data.clone(), block)),
+                Some(vectors) => Arc::new(OuterProducts::new(vectors.clone(), block)),
+            }
+        };
+        Ok(blocks.iter().map(operator).collect())
+    }
+}

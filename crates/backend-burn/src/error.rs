@@ -1,0 +1,134 @@
+//! The error type of the burn backend.
+
+/// What can go wrong between a burn model and its gradients.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model uses an operation that the graph engine does not evaluate.
+    ///
+    /// Express it through operations that it knows, or open an issue that names it.
+    #[error("the model uses the operation `{operation}`, which is not supported")]
+    Unsupported {
+        /// The operation's name in burn's intermediate representation.
+        operation: String,
+    },
+
+    /// The captured graph refers to a tensor that has no value.
+    #[error("the captured graph reads tensor {tensor}, which has no {kind} value")]
+    MissingTensor {
+        /// The tensor's id.
+        tensor: u64,
+        /// Whether a float, int or bool tensor was asked for.
+        kind: &'static str,
+    },
+
+    /// A forward pass could not be recorded.
+    #[error("the model could not be recorded on a batch of {samples}: {message}")]
+    Capture {
+        /// The number of samples in the batch.
+        samples: usize,
+        /// What burn says.
+        message: String,
+    },
+
+    /// The tensor library gave up; class indices or token ids out of range are a common cause.
+    #[error("evaluating the model failed: {message}")]
+    Engine {
+        /// What it says.
+        message: String,
+    },
+
+    /// A loss or output of the task is not shaped as it must be.
+    #[error("{what} of a batch of {samples} must have shape {expected}, got {got:?}")]
+    TaskShape {
+        /// Which function of the task.
+        what: &'static str,
+        /// The number of samples in the batch.
+        samples: usize,
+        /// The shape it must have.
+        expected: String,
+        /// The shape that came.
+        got: Vec<usize>,
+    },
+
+    /// The batch does not have the fields that the task reads.
+    #[error("field {field} of the batch must be {expected}, got {got}")]
+    Field {
+        /// Position of the field in the batch.
+        field: usize,
+        /// What the task reads.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+
+    /// The curvature needs something that the task does not declare.
+    #[error("the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs")]
+    NoOutputs {
+        /// The curvature that was asked for.
+        curvature: &'static str,
+    },
+
+    /// The loss of a sample depends on the other samples of its batch.
+    #[error(
+        "the loss of a sample changes with the batch it is in (sample {sample}: {alone} alone, {together} in a batch); influence is defined per sample: use batch norm in inference mode and no other mixing across the batch"
+    )]
+    SamplesInteract {
+        /// The sample that differs most.
+        sample: usize,
+        /// Its loss in a batch of one.
+        alone: f64,
+        /// Its loss in the batch.
+        together: f64,
+    },
+
+    /// A device was asked for that this build does not have.
+    #[error("unknown device `{name}`; this build has {}{hint}", available.join(", "))]
+    UnknownDevice {
+        /// The name that came.
+        name: String,
+        /// The devices compiled in.
+        available: Vec<String>,
+        /// What to do about it, if that is known.
+        hint: String,
+    },
+
+    /// The device cannot compute in the precision that was asked for.
+    #[error("the device {device} does not support {precision}; use f32, or a CPU device")]
+    Precision {
+        /// The device.
+        device: String,
+        /// The precision.
+        precision: &'static str,
+    },
+
+    /// A numpy file cannot be used.
+    #[error("{}: {message}", path.display())]
+    Npy {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it, and what was expected.
+        message: String,
+    },
+
+    /// Reading a file failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's account.
+        source: std::io::Error,
+    },
+}
+
+/// A result whose error is the burn backend's.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Error> for influence_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Npy { .. } | Error::Io { .. } | Error::Field { .. } => Self::dataset(error),
+            other => Self::backend("burn backend", other),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Fitting: from a task, a module and training data to an influence model.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use influence_core::{
+    BlockInfluence, Dataset, Precision, Result as CoreResult,
+    block::{BlockStructure, Damping},
+    operator::Damped,
+    solver::{Direct, Solver},
+};
+
+use crate::{
+    Batch, Curvature, ModelGradients, Stack, Task,
+    curvature::TrainingData,
+    trace::ModuleTrace,
+};
+
+/// The influence model of a burn model.
+pub type Influence = BlockInfluence<ModelGradients>;
+
+/// How many samples are used to check per-sample gradients against batches of one.
+const CHECKED_SAMPLES: usize = 3;
+
+/// Settings of an influence model, ready to be fitted.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use burn::{module::Module, nn::{Linear, LinearConfig}, tensor::{Device, Tensor, TensorData}};
+/// use influence_backend_burn::{ArrayDataset, Classification, Curvature, Fit};
+/// use influence_core::{Dataset, InfluenceModel};
+///
+/// #[derive(Module, Debug)]
+/// struct Softmax { layer: Linear }
+///
+/// let model = Softmax { layer: LinearConfig::new(2, 3).init(&Device::flex()) };
+/// let inputs = TensorData::new(vec![0.1_f32, 0.9, 0.8, 0.2, 0.5, 0.4, 0.3, 0.3], [4, 2]);
+/// let train = ArrayDataset::new(vec![inputs, TensorData::new(vec![0_i64, 1, 2, 0], [4])])?;
+///
+/// let influence = Fit::new(Classification::new(|model: &Softmax, x: Tensor<2>| model.layer.forward(x)))
+///     .with_curvature(Curvature::GaussNewton)
+///     .with_damping(0.01)
+///     .fit(&model, Arc::new(train.clone()))?;
+/// let factors = influence.factors(&train.batch(0..2)?)?.converged()?;
+/// let up = influence.scores_array(&factors, &influence.gradients(&train.batch(0..4)?)?)?;
+/// assert_eq!(up.shape(), [2, 4]);
+/// assert!(up[[0, 0]] > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Fit<T> {
+    task: T,
+    curvature: Curvature,
+    solver: Arc<dyn Solver<Stack>>,
+    damping: Damping,
+    blocks: BlockStructure,
+    precision: Precision,
+    batch_size: usize,
+    memory: usize,
+    device: Device,
+}
+
+impl<T: Task> Fit<T> {
+    /// The Hessian over all parameters, solved directly with a damping of 0.1, in 32-bit floats on the default device.
+    pub fn new(task: T) -> Self {
+        Self {
+            task,
+            curvature: Curvature::default(),
+            solver: Arc::new(Direct),
+            damping: Damping::Uniform(0.1),
+            blocks: BlockStructure::default(),
+            precision: Precision::default(),
+            batch_size: 256,
+            memory: 1 << 30,
+            device: Device::default(),
+        }
+    }
+
+    /// Uses this curvature.
+    #[must_use]
+    pub fn with_curvature(self, curvature: Curvature) -> Self {
+        Self { curvature, ..self }
+    }
+
+    /// Inverts the curvature with this solver.
+    #[must_use]
+    pub fn with_solver(self, solver: impl Solver<Stack> + 'static) -> Self {
+        Self { solver: Arc::new(solver), ..self }
+    }
+
+    /// Adds λ to the mean curvature, one for all blocks or one for each.
+    #[must_use]
+    pub fn with_damping(self, damping: impl Into<Damping>) -> Self {
+        Self { damping: damping.into(), ..self }
+    }
+
+    /// Takes the curvature between these blocks as zero.
+    #[must_use]
+    pub fn with_blocks(self, blocks: BlockStructure) -> Self {
+        Self { blocks, ..self }
+    }
+
+    /// Computes in this precision; 64-bit needs a device that has it.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// Goes over the training data in batches of this many samples; the last may be smaller, samples count alike.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// Grants this many bytes to per-sample gradients kept between passes over the data; beyond it they are computed anew.
+    #[must_use]
+    pub fn with_gradient_memory(self, bytes: usize) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
+    /// Computes on this device, wherever the model and the data are.
+    #[must_use]
+    pub fn with_device(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
+    /// Fits the influence model.
+    ///
+    /// The model is recorded in inference mode (no dropout, batch norm with its running statistics) with its parameters as
+    /// they are now. On a device with autodiff, parameters that do not require gradients are frozen; elsewhere all are trained.
+    /// Iterative solvers keep the handle on the training data and read it when they solve; direct ones do not.
+    ///
+    /// # Errors
+    /// [`Setting`](influence_core::Error::Setting) and the block errors for settings that do not fit the model,
+    /// [`Backend`](influence_core::Error::Backend) with a [`crate::Error`] as its source when the model cannot be recorded or its samples
+    /// interact, [`Dataset`](influence_core::Error::Dataset) when the data cannot be read or do not fit the task.
+    pub fn fit(self, module: &T::Module, train: Arc<dyn Dataset<Batch = Batch>>) -> CoreResult<Influence> {
+        let data = TrainingData::new(train, self.batch_size)?;
+        let trace = Arc::new(ModuleTrace::new(self.task, module));
+        let source = ModelGradients::new(trace, &self.device, self.precision, &data.head(CHECKED_SAMPLES)?)?;
+        let blocks = self.blocks.resolve(source.layout())?;
+        let damping = self.damping.resolve(&blocks)?;
+        let operators = self.curvature.operators(&source, &data, &blocks, self.memory)?;
+        let mut fitted = Vec::with_capacity(blocks.len());
+        for ((block, operator), damping) in blocks.into_iter().zip(operators).zip(damping) {
+            let inverse = self.solver.prepare(Arc::new(Damped::new(operator, damping)?))?;
+            fitted.push((block, inverse));
+        }
+        BlockInfluence::new(source, fitted)
+    }
+}

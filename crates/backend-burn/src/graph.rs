@@ -1,0 +1,148 @@
+//! The interpreter of recorded graphs, over any backend, with twice differentiable operations.
+//!
+//! Operations whose backward pass burn cannot differentiate again, or computes only approximately, are taken apart into
+//! primitives that it can: pooling, embedding, normalisation, attention, gelu and the log-sigmoid.
+
+mod activation;
+mod base;
+mod convolution;
+mod float;
+mod int;
+mod module;
+mod pool;
+
+use std::collections::HashMap;
+
+use burn::{
+    backend::{
+        Backend, DeviceOps,
+        ir::{OperationIr, ScalarIr, TensorId, TensorIr, TensorStatus},
+        
+        tensor::{BoolTensor, FloatTensor, IntTensor},
+    },
+    tensor::{BoolDType, FloatDType, IntDType, Scalar, TensorData},
+};
+
+use crate::{Error, Result};
+
+pub(crate) use convolution::Convolution;
+pub(crate) use module::{batch_normalise, embedding, layer_normalise};
+
+/// The tensors of a graph while it runs.
+pub(crate) struct Environment<B: Backend> {
+    floats: HashMap<TensorId, FloatTensor<B>>,
+    ints: HashMap<TensorId, IntTensor<B>>,
+    bools: HashMap<TensorId, BoolTensor<B>>,
+    device: B::Device,
+    /// Every float tensor is computed in this type, whatever type was recorded.
+    float: FloatDType,
+    int: IntDType,
+    bool: BoolDType,
+}
+
+impl<B: Backend> Environment<B> {
+    pub(crate) fn new(device: B::Device, float: FloatDType) -> Self {
+        let defaults = device.defaults();
+        Self {
+            floats: HashMap::new(),
+            ints: HashMap::new(),
+            bools: HashMap::new(),
+            device,
+            float,
+            int: defaults.int_dtype,
+            bool: defaults.bool_dtype,
+        }
+    }
+
+    pub(crate) fn insert_float(&mut self, id: TensorId, value: FloatTensor<B>) {
+        self.floats.insert(id, value);
+    }
+
+    fn insert_int(&mut self, id: TensorId, value: IntTensor<B>) {
+        self.ints.insert(id, value);
+    }
+
+    fn insert_bool(&mut self, id: TensorId, value: BoolTensor<B>) {
+        self.bools.insert(id, value);
+    }
+
+    /// Puts host data on the device, in the types of this environment.
+    pub(crate) fn insert_data(&mut self, id: TensorId, data: TensorData) {
+        let kind = data.dtype();
+        if kind.is_float() {
+            let value = B::float_cast(B::float_from_data(data, &self.device), self.float);
+            self.insert_float(id, value);
+        } else if kind.is_bool() {
+            let value = B::bool_from_data(data, &self.device);
+            self.insert_bool(id, value);
+        } else {
+            let value = B::int_cast(B::int_from_data(data, &self.device), self.int);
+            self.insert_int(id, value);
+        }
+    }
+
+    /// A float tensor; the last reading of a tensor takes it out.
+    pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>> {
+        read(&mut self.floats, tensor, "float")
+    }
+
+    pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>> {
+        read(&mut self.ints, tensor, "integer")
+    }
+
+    fn bool(&mut self, tensor: &TensorIr) -> Result<BoolTensor<B>> {
+        read(&mut self.bools, tensor, "bool")
+    }
+
+    /// A float tensor, left in place.
+    pub(crate) fn peek_float(&self, tensor: &TensorIr) -> Result<FloatTensor<B>> {
+        self.floats.get(&tensor.id).cloned().ok_or_else(|| missing(tensor, "float"))
+    }
+
+    /// An integer tensor, left in place.
+    pub(crate) fn peek_int(&self, tensor: &TensorIr) -> Result<IntTensor<B>> {
+        self.ints.get(&tensor.id).cloned().ok_or_else(|| missing(tensor, "integer"))
+    }
+}
+
+fn read<T: Clone>(values: &mut HashMap<TensorId, T>, tensor: &TensorIr, kind: &'static str) -> Result<T> {
+    let value = match tensor.status {
+        TensorStatus::ReadWrite => values.remove(&tensor.id),
+        TensorStatus::ReadOnly | TensorStatus::NotInit => values.get(&tensor.id).cloned(),
+    };
+    value.ok_or_else(|| missing(tensor, kind))
+}
+
+fn missing(tensor: &TensorIr, kind: &'static str) -> Error {
+    Error::MissingTensor { tensor: tensor.id.value(), kind }
+}
+
+/// Evaluates one operation.
+pub(crate) fn execute<B: Backend>(operation: &OperationIr, environment: &mut Environment<B>) -> Result<()> {
+    match operation {
+        OperationIr::BaseFloat(operation) => base::float(operation, environment),
+        OperationIr::BaseInt(operation) => base::int(operation, environment),
+        OperationIr::BaseBool(operation) => base::bool(operation, environment),
+        OperationIr::NumericFloat(_, operation) => float::numeric(operation, environment),
+        OperationIr::Float(_, operation) => float::float(operation, environment),
+        OperationIr::NumericInt(_, operation) => int::numeric(operation, environment),
+        OperationIr::Int(operation) => int::int(operation, environment),
+        OperationIr::Bool(operation) => int::bool(operation, environment),
+        OperationIr::Module(operation) => module::module(operation, environment),
+        OperationIr::Activation(operation) => activation::activation(operation, environment),
+        // Their values are in the environment before the graph runs.
+        OperationIr::Init(_) => Ok(()),
+        other => Err(unsupported(other)),
+    }
+}
+
+/// The error for an operation that is not evaluated, named as burn's intermediate representation names it.
+fn unsupported(operation: &impl std::fmt::Debug) -> Error {
+    let text = format!("{operation:?}");
+    let names = text.split('(').take_while(|name| name.chars().all(char::is_alphanumeric) && !name.ends_with("Ir"));
+    Error::Unsupported { operation: names.last().unwrap_or("unknown").to_owned() }
+}
+
+fn scalar(value: ScalarIr) -> Scalar {
+    value.into()
+}

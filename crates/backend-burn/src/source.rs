@@ -1,0 +1,226 @@
+//! Per-sample gradients of a task, checked once against batches of one.
+
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+
+use burn::tensor::{DType, Device, Tensor};
+use influence_core::{GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout};
+use ndarray::ArrayView2;
+
+use crate::{
+    Batch, Converter, Error, Gradients, OutputLoss, Result, Stack,
+    engine::{self, Engine},
+    gradient::{Form, Part},
+    stack::host,
+    trace::{Function, Graph, Trace},
+};
+
+/// Gradients of a burn model's training loss and measurement.
+///
+/// Graphs are recorded on demand, one per shape of batch, behind a lock; the parameters never change. Concurrent calls
+/// therefore give the answers of sequential ones.
+#[derive(Debug, Clone)]
+pub struct ModelGradients {
+    pub(crate) trace: Arc<dyn Trace>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) device: Device,
+    pub(crate) precision: Precision,
+    converter: Converter<2>,
+    untapped: BTreeSet<usize>,
+}
+
+impl ThreadSafe for ModelGradients {}
+
+impl ModelGradients {
+    /// Prepares the engine of a device, and checks taps against batches of one on a few samples.
+    pub(crate) fn new(trace: Arc<dyn Trace>, device: &Device, precision: Precision, sample: &Batch) -> Result<Self> {
+        let device = device.clone().inner();
+        let engine = engine::for_device(&device, precision, &*trace)?;
+        let converter = Converter::new(device.clone(), precision);
+        let mut source = Self { trace, engine, device, precision, converter, untapped: BTreeSet::new() };
+        for function in [Function::Loss, Function::Measurement] {
+            source.check(function, sample)?;
+        }
+        Ok(source)
+    }
+
+    /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
+    pub fn untapped(&self) -> impl Iterator<Item = &str> {
+        self.untapped.iter().map(|&index| self.layout().parameters()[index].name.as_str())
+    }
+
+    /// The trained parameters.
+    pub fn layout(&self) -> &ParameterLayout {
+        self.trace.layout()
+    }
+
+    /// The gradients of one function of the task, each with respect to all parameters.
+    pub(crate) fn gradients_of(&self, function: Function, batch: &Batch, cotangent: Option<&Tensor<2>>) -> Result<Gradients> {
+        let graph = self.trace.graph(function, batch)?;
+        let mut parts = Vec::new();
+        if !batch.is_empty() {
+            let slow: Vec<usize> = self.untapped.union(graph.taps.untapped()).copied().collect();
+            parts = self.engine.tapped_gradients(&graph, batch, cotangent)?;
+            parts.retain(|part| !slow.contains(&part.parameter));
+            parts.extend(self.one_by_one(function, batch, &slow, cotangent)?);
+        }
+        Ok(Gradients::new(batch.len(), self.layout().dim(), self.kind(), parts))
+    }
+
+    /// The gradients of the outputs weighted so that the sum of their outer products over `c` is the Gauss-Newton term of each sample:
+    /// `Jᵀ u_c` where `Σ_c u_c u_cᵀ` is the second derivative of the loss with respect to the outputs.
+    pub(crate) fn gauss_newton_gradients(&self, batch: &Batch) -> Result<Vec<Gradients>> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        let loss = graph.output_loss.ok_or(Error::NoOutputs { curvature: "gauss-newton" })?;
+        let outputs = self.engine.output(&graph, batch)?;
+        let cotangents = square_root_of_second_derivative(loss, outputs);
+        cotangents.map(|cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent))).collect()
+    }
+
+    fn kind(&self) -> (Device, DType) {
+        (self.device.clone(), engine::float_type(self.precision))
+    }
+
+    /// Gradients with respect to some parameters, sample by sample.
+    fn one_by_one(
+        &self,
+        function: Function,
+        batch: &Batch,
+        parameters: &[usize],
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<Vec<Part>> {
+        if parameters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rows: Vec<Vec<Tensor<2>>> = vec![Vec::with_capacity(batch.len()); parameters.len()];
+        for sample in 0..batch.len() {
+            let (alone, graph) = self.alone(function, batch, sample)?;
+            let cotangent = cotangent.map(|whole| whole.clone().slice([sample..sample + 1, 0..whole.dims()[1]]));
+            let gradients = self.engine.summed_gradient(&graph, &alone, parameters, cotangent.as_ref())?;
+            rows.iter_mut().zip(gradients).for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
+        }
+        let part = |(&parameter, rows)| {
+            let columns = self.layout().columns(parameter);
+            Part { parameter, columns, form: Form::Rows(Tensor::cat(rows, 0)) }
+        };
+        Ok(parameters.iter().zip(rows).map(part).collect())
+    }
+
+    fn alone(&self, function: Function, batch: &Batch, sample: usize) -> Result<(Batch, Arc<Graph>)> {
+        let alone = batch.one(sample);
+        let graph = self.trace.graph(function, &alone)?;
+        Ok((alone, graph))
+    }
+
+    /// Compares a batch with batches of one: losses must agree, parameters whose gradients do not are taken off their taps.
+    fn check(&mut self, function: Function, batch: &Batch) -> Result<()> {
+        if batch.len() < 2 {
+            return Ok(());
+        }
+        let tolerance = match self.precision {
+            Precision::F32 => 1e-3,
+            Precision::F64 => 1e-7,
+        };
+        self.check_losses(function, batch, tolerance)?;
+        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
+        let tapped = self.gradients_of(function, batch, None)?.to_rows();
+        let parts = self.one_by_one(function, batch, &all, None)?;
+        let alone = Gradients::new(batch.len(), self.layout().dim(), self.kind(), parts).to_rows();
+        let (tapped, alone) = (read(&tapped)?, read(&alone)?);
+        for parameter in all {
+            if !agree(&tapped, &alone, self.layout().dim(), &self.layout().columns(parameter), tolerance) {
+                self.untapped.insert(parameter);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_losses(&self, function: Function, batch: &Batch, tolerance: f64) -> Result<()> {
+        let together = read(&self.engine.output(&*self.trace.graph(function, batch)?, batch)?)?;
+        let mut alone = Vec::with_capacity(together.len());
+        for sample in 0..batch.len() {
+            let (one, graph) = self.alone(function, batch, sample)?;
+            alone.extend(read(&self.engine.output(&graph, &one)?)?);
+        }
+        let scale = alone.iter().fold(1.0_f64, |scale, loss| scale.max(loss.abs()));
+        let differs = |&sample: &usize| (alone[sample] - together[sample]).abs() > tolerance * scale;
+        match (0..batch.len()).find(differs) {
+            Some(sample) => Err(Error::SamplesInteract { sample, alone: alone[sample], together: together[sample] }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
+    host(tensor).map_err(|error| Error::Engine { message: error.to_string() })
+}
+
+/// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there.
+fn agree(a: &[f64], b: &[f64], dim: usize, columns: &Range<usize>, tolerance: f64) -> bool {
+    let rows = a.chunks_exact(dim).zip(b.chunks_exact(dim));
+    let pairs = rows.flat_map(|(a, b)| a[columns.clone()].iter().zip(&b[columns.clone()]));
+    let (difference, scale) = pairs.fold((0.0_f64, 0.0_f64), |(difference, scale), (a, b)| {
+        (difference.max((a - b).abs()), scale.max(b.abs()))
+    });
+    // Written so that NaN disagrees.
+    difference <= tolerance * scale.max(f64::MIN_POSITIVE)
+}
+
+/// Vectors `u_c (n, c)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.
+fn square_root_of_second_derivative(loss: OutputLoss, outputs: Tensor<2>) -> impl Iterator<Item = Tensor<2>> {
+    let [n, width] = outputs.dims();
+    let probabilities = matches!(loss, OutputLoss::CrossEntropy).then(|| burn::tensor::activation::softmax(outputs.clone(), 1));
+    (0..width).map(move |class| {
+        let column = [0..n, class..class + 1];
+        match &probabilities {
+            // diag(p) − p pᵀ = Σ_c p_c (e_c − p)(e_c − p)ᵀ.
+            Some(p) => {
+                let root = p.clone().slice(column.clone()).sqrt();
+                let unit = p.zeros_like().slice_assign(column, root.ones_like());
+                (unit - p.clone()) * root
+            }
+            #[expect(clippy::cast_precision_loss, reason = "output counts are small")]
+            None => {
+                let root = outputs.clone().slice(column.clone()).full_like((2.0 / width as f64).sqrt());
+                outputs.zeros_like().slice_assign(column, root)
+            }
+        }
+    })
+}
+
+impl GradientSource for ModelGradients {
+    type Batch = Batch;
+    type Gradients = Gradients;
+    type Rows = Stack;
+    type Tensor = Tensor<2>;
+    type Converter = Converter<2>;
+
+    fn dim(&self) -> usize {
+        self.layout().dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn converter(&self) -> &Converter<2> {
+        &self.converter
+    }
+
+    fn gradients(&self, batch: &Batch) -> CoreResult<Gradients> {
+        Ok(self.gradients_of(Function::Loss, batch, None)?)
+    }
+
+    fn measurement_rows(&self, batch: &Batch) -> CoreResult<Stack> {
+        Ok(Stack::new(self.gradients_of(Function::Measurement, batch, None)?.to_rows()))
+    }
+
+    fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<Tensor<2>> {
+        influence_core::Error::check_size("scores", "vector length", gradients.dim(), rows.tensor().dims()[1])?;
+        Ok(gradients.scores(rows.tensor()))
+    }
+
+    fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
+        influence_core::Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
+        Ok(Stack::from_host(values, &self.device, self.precision))
+    }
+}

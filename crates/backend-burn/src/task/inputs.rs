@@ -1,0 +1,93 @@
+use burn::{
+    backend::capture::{CaptureBackend, TensorId},
+    tensor::{Bool, Device, Int, Tensor, TensorData},
+};
+
+use crate::{Error, Result};
+
+/// A tensor that a task reads from a field of a batch.
+pub trait Field: Sized {
+    /// Puts a field on a device.
+    ///
+    /// # Errors
+    /// [`Error::Field`] when the field has another rank or kind; `position` names it.
+    fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self>;
+
+    /// The id of a tensor on a recording device.
+    #[doc(hidden)]
+    fn captured(&self) -> Option<TensorId>;
+}
+
+macro_rules! field {
+    ($kind:ty, $is_kind:ident, $name:literal) => {
+        impl<const D: usize> Field for Tensor<D, $kind> {
+            fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self> {
+                if data.rank() == D && $is_kind(data) {
+                    return Ok(Self::from_data(data.clone(), device));
+                }
+                Err(Error::Field {
+                    field: position,
+                    expected: format!(concat!("a ", $name, " array of rank {}"), D),
+                    got: format!("{:?} of shape {:?}", data.dtype(), data.shape().to_vec()),
+                })
+            }
+
+            fn captured(&self) -> Option<TensorId> {
+                let primitive = self.clone().try_into_primitive::<CaptureBackend>().ok()?;
+                Some(primitive.id())
+            }
+        }
+    };
+}
+
+field!(burn::tensor::Float, is_float, "float");
+field!(Int, is_int, "integer");
+field!(Bool, is_bool, "bool");
+
+fn is_float(data: &TensorData) -> bool {
+    data.dtype().is_float()
+}
+
+fn is_int(data: &TensorData) -> bool {
+    data.dtype().is_int() || data.dtype().is_uint()
+}
+
+fn is_bool(data: &TensorData) -> bool {
+    data.dtype().is_bool()
+}
+
+/// The tensors that a task reads: a tuple of one to four of them.
+pub trait Inputs: Sized {
+    /// Puts the fields of a batch on a device.
+    ///
+    /// # Errors
+    /// [`Error::Field`] when the fields are not those that the task reads.
+    fn read(fields: &[TensorData], device: &Device) -> Result<Self>;
+
+    /// The ids of the tensors on a recording device.
+    #[doc(hidden)]
+    fn captured(&self) -> Option<Vec<TensorId>>;
+}
+
+macro_rules! inputs {
+    ($count:literal; $($name:ident $index:tt),+) => {
+        impl<$($name: Field),+> Inputs for ($($name,)+) {
+            fn read(fields: &[TensorData], device: &Device) -> Result<Self> {
+                if fields.len() != $count {
+                    let expected = concat!("one of ", $count, " fields").to_owned();
+                    return Err(Error::Field { field: fields.len(), expected, got: format!("{} fields", fields.len()) });
+                }
+                Ok(($($name::read(&fields[$index], $index, device)?,)+))
+            }
+
+            fn captured(&self) -> Option<Vec<TensorId>> {
+                Some(vec![$(self.$index.captured()?),+])
+            }
+        }
+    };
+}
+
+inputs!(1; A 0);
+inputs!(2; A 0, B 1);
+inputs!(3; A 0, B 1, C 2);
+inputs!(4; A 0, B 1, C 2, E 3);

@@ -1,0 +1,276 @@
+//! From a task to a graph: the model runs once per shape of batch, on a device that records.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Debug,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use burn::{
+    backend::{
+        capture::{CaptureBackend, CaptureScope, CapturedGraph, CompletedCaptureScope, TensorId},
+        ir::{OperationIr, TensorIr},
+    },
+    module::{Module, ModuleVisitor, Param, ParamId},
+    tensor::{Device, Tensor, TensorData},
+};
+use influence_core::block::{Parameter, ParameterLayout};
+
+use crate::{
+    Batch, Error, OutputLoss, Outputs, Result, Task,
+    task::Inputs,
+    taps::{Tap, Taps},
+};
+
+/// Which function of the task is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Function {
+    Loss,
+    Measurement,
+    Outputs,
+}
+
+/// The recorded computation of one function on a batch of one shape.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// In order of execution.
+    pub(crate) operations: Vec<OperationIr>,
+    /// Tensors that the model makes from data of its own.
+    pub(crate) constants: Vec<(TensorId, TensorData)>,
+    /// Which tensor is which parameter (index into the values of the trace).
+    pub(crate) parameters: Vec<(TensorId, usize)>,
+    /// One tensor per field of the batch.
+    pub(crate) inputs: Vec<TensorId>,
+    /// The losses `(n)` or outputs `(n, c)`.
+    pub(crate) output: TensorIr,
+    /// The loss of the outputs, for [`Function::Outputs`].
+    pub(crate) output_loss: Option<OutputLoss>,
+    /// Where the parameters are consumed.
+    pub(crate) taps: Taps,
+}
+
+impl Graph {
+    /// What to do about the operation at an index besides executing it.
+    pub(crate) fn tap(&self, operation: usize) -> Option<&Tap> {
+        self.taps.at(operation)
+    }
+}
+
+/// A task and its module, recorded on demand; erases their types.
+pub(crate) trait Trace: Debug + Send + Sync {
+    /// The parameters in order of the module, first those that are trained: `values()[..layout.parameters().len()]`.
+    fn values(&self) -> &[TensorData];
+
+    /// The trained parameters.
+    fn layout(&self) -> &ParameterLayout;
+
+    /// The graph of a function on batches shaped as this one.
+    fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>>;
+}
+
+type Key = (Function, Vec<Vec<usize>>);
+
+/// The recorder of one task and module.
+pub(crate) struct ModuleTrace<T: Task> {
+    task: T,
+    values: Vec<TensorData>,
+    layout: ParameterLayout,
+    indices: HashMap<ParamId, usize>,
+    recorder: Mutex<Recorder<T::Module>>,
+}
+
+/// A recording device serves one recording at a time, and a process may make only 65,536 of them: so there is one, kept.
+struct Recorder<M> {
+    module: M,
+    device: Device,
+    graphs: HashMap<Key, Arc<Graph>>,
+}
+
+impl<T: Task> Debug for ModuleTrace<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModuleTrace").field("layout", &self.layout).finish_non_exhaustive()
+    }
+}
+
+impl<T: Task> ModuleTrace<T> {
+    pub(crate) fn new(task: T, module: &T::Module) -> Self {
+        let mut found = Parameters::default();
+        module.visit(&mut found);
+        let (layout, values, indices) = found.in_order();
+        let recorder = Recorder { module: module.valid(), device: Device::capture(), graphs: HashMap::new() };
+        Self { task, values, layout, indices, recorder: Mutex::new(recorder) }
+    }
+
+    fn record(&self, recorder: &Recorder<T::Module>, function: Function, batch: &Batch) -> Result<Graph> {
+        let mut recorded = Recorded::default();
+        let scope = |scope: CaptureScope| self.run(scope, recorder, function, batch, &mut recorded);
+        let captured = catch_unwind(AssertUnwindSafe(|| recorder.device.capture_scope(scope)));
+        let fail = |message: String| Error::Capture { samples: batch.len(), message };
+        let captured = match captured {
+            Ok(captured) => captured.map_err(|error| fail(error.to_string())),
+            Err(panic) => Err(fail(crate::engine::panic_message(&*panic))),
+        };
+        if let Some(error) = recorded.error {
+            return Err(error);
+        }
+        self.assemble(function, batch, captured?, recorded)
+    }
+
+    /// Runs the function on the recording device.
+    fn run(
+        &self,
+        scope: CaptureScope,
+        recorder: &Recorder<T::Module>,
+        function: Function,
+        batch: &Batch,
+        recorded: &mut Recorded,
+    ) -> CompletedCaptureScope {
+        let module = recorder.module.clone().to_device(&recorder.device);
+        let mut ids = CapturedParameters { indices: &self.indices, found: Vec::new() };
+        module.visit(&mut ids);
+        recorded.parameters = ids.found;
+        let inputs = match T::Inputs::read(batch.fields(), &recorder.device) {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                recorded.error = Some(error);
+                return scope.complete([], []);
+            }
+        };
+        recorded.inputs = inputs.captured().unwrap_or_default();
+        let output = match function {
+            Function::Loss => captured_id(self.task.loss(&module, inputs)),
+            Function::Measurement => captured_id(self.task.measurement(&module, inputs)),
+            Function::Outputs => self.task.outputs(&module, inputs).and_then(|Outputs { values, loss }| {
+                recorded.output_loss = Some(loss);
+                captured_id(values)
+            }),
+        };
+        recorded.output = output;
+        scope.complete(recorded.inputs.clone(), output)
+    }
+
+    fn assemble(&self, function: Function, batch: &Batch, captured: CapturedGraph, recorded: Recorded) -> Result<Graph> {
+        let Some(&id) = captured.graph.outputs.first() else {
+            return Err(Error::NoOutputs { curvature: "gauss-newton" });
+        };
+        let operations = captured.graph.operations;
+        let output = produced(&operations, id).ok_or(Error::MissingTensor { tensor: id.value(), kind: "output" })?;
+        check_output(function, batch.len(), &output)?;
+        let known = |id: &TensorId| recorded.inputs.contains(id) || recorded.parameters.iter().any(|(other, _)| other == id);
+        let constants: Vec<_> = captured.values.into_iter().filter(|(id, _)| !known(id)).collect();
+        let trained: BTreeMap<TensorId, usize> =
+            recorded.parameters.iter().copied().filter(|&(_, index)| index < self.layout.parameters().len()).collect();
+        let taps = Taps::find(&operations, &trained, &captured.graph.inputs, batch.len());
+        Ok(Graph {
+            operations,
+            constants,
+            parameters: recorded.parameters,
+            inputs: captured.graph.inputs,
+            output,
+            output_loss: recorded.output_loss,
+            taps,
+        })
+    }
+}
+
+impl<T: Task> Trace for ModuleTrace<T> {
+    fn values(&self) -> &[TensorData] {
+        &self.values
+    }
+
+    fn layout(&self) -> &ParameterLayout {
+        &self.layout
+    }
+
+    fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>> {
+        let key = (function, batch.fields().iter().map(|field| field.shape().to_vec()).collect::<Vec<_>>());
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(graph) = recorder.graphs.get(&key) {
+            return Ok(graph.clone());
+        }
+        let graph = Arc::new(self.record(&recorder, function, batch)?);
+        recorder.graphs.insert(key, graph.clone());
+        Ok(graph)
+    }
+}
+
+/// What a recording learns besides its operations.
+#[derive(Default)]
+struct Recorded {
+    parameters: Vec<(TensorId, usize)>,
+    inputs: Vec<TensorId>,
+    output: Option<TensorId>,
+    output_loss: Option<OutputLoss>,
+    error: Option<Error>,
+}
+
+fn captured_id<const D: usize>(tensor: Tensor<D>) -> Option<TensorId> {
+    Some(tensor.try_into_primitive::<CaptureBackend>().ok()?.id())
+}
+
+/// The description of a tensor by the operation that makes it.
+fn produced(operations: &[OperationIr], id: TensorId) -> Option<TensorIr> {
+    operations.iter().flat_map(|operation| operation.outputs().cloned().collect::<Vec<_>>()).find(|tensor| tensor.id == id)
+}
+
+fn check_output(function: Function, samples: usize, output: &TensorIr) -> Result<()> {
+    let shape = output.shape.to_vec();
+    let (what, fits, expected) = match function {
+        Function::Loss => ("the loss", shape == [samples], format!("[{samples}]")),
+        Function::Measurement => ("the measurement", shape == [samples], format!("[{samples}]")),
+        Function::Outputs => ("the outputs", shape.len() == 2 && shape[0] == samples, format!("[{samples}, outputs]")),
+    };
+    if fits { Ok(()) } else { Err(Error::TaskShape { what, samples, expected, got: shape }) }
+}
+
+/// The float parameters of a module, by identity: a parameter used under two names is one parameter.
+#[derive(Default)]
+struct Parameters {
+    path: Vec<String>,
+    found: Vec<(ParamId, Parameter, TensorData, bool)>,
+}
+
+impl Parameters {
+    /// Trained parameters first. On a device without autodiff no parameter carries a mark: then all are trained.
+    #[allow(clippy::type_complexity)]
+    fn in_order(self) -> (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>) {
+        let marked = self.found.iter().any(|(.., trained)| *trained);
+        let (trained, frozen): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(.., trained)| *trained || !marked);
+        let layout = ParameterLayout::new(trained.iter().map(|(_, parameter, ..)| parameter.clone()).collect());
+        let all = trained.into_iter().chain(frozen).enumerate();
+        let (indices, values) = all.map(|(index, (id, _, value, _))| ((id, index), value)).unzip();
+        (layout, values, indices)
+    }
+}
+
+impl ModuleVisitor for Parameters {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.found.iter().all(|(id, ..)| *id != param.id) {
+            let parameter = Parameter { name: self.path.join("."), shape: param.shape().to_vec() };
+            self.found.push((param.id, parameter, param.val().into_data(), param.is_require_grad()));
+        }
+    }
+}
+
+/// Finds the parameters of a module on the recording device.
+struct CapturedParameters<'a> {
+    indices: &'a HashMap<ParamId, usize>,
+    found: Vec<(TensorId, usize)>,
+}
+
+impl ModuleVisitor for CapturedParameters<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let (Some(id), Some(&index)) = (captured_id(param.val()), self.indices.get(&param.id)) {
+            self.found.push((id, index));
+        }
+    }
+}

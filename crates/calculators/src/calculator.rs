@@ -1,0 +1,115 @@
+//! The calculator: what runs the work.
+
+use influence_core::{Dataset, InfluenceModel};
+
+use crate::{FactorSource, LazyFactors, LazyInfluences, LazySelfInfluences, Result};
+
+/// The batches of a calculator's model.
+type Batch<C> = <<C as Calculator>::Model as InfluenceModel>::Batch;
+
+/// Holds a model and runs work on it; everything else is provided.
+///
+/// What the provided methods return is lazy: nothing runs before its `compute` or `to_zarr`.
+/// A `Box<dyn Calculator<Model = M>>` is a calculator too, for a choice at run time.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("../doc/setup.rs")]
+/// use influence_calculators::{Calculator, Parallel, Sequential};
+///
+/// let calculator: Box<dyn Calculator<Model = _>> = match std::env::args().len() {
+///     1 => Box::new(Sequential::new(model)),
+///     _ => Box::new(Parallel::new(model, None)?),
+/// };
+/// let influences = calculator.influences(&test, &train).with_chunks(2, 4)?;
+/// assert_eq!(influences.grid().len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Calculator {
+    /// The model.
+    type Model: InfluenceModel;
+
+    /// Calls `work(model, task)` for each of `0..tasks`, once each, and waits.
+    ///
+    /// Tasks are begun in order of their number, on any thread. After a task has failed no further one is begun.
+    ///
+    /// # Errors
+    /// The error of the failed task with the lowest number, or that the workers could not be set up.
+    fn run(
+        &self,
+        tasks: usize,
+        work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
+    ) -> Result<()>;
+
+    /// The influences `(k, n)` of train points on test points, lazily.
+    fn influences<'a>(
+        &'a self,
+        test: &'a dyn Dataset<Batch = Batch<Self>>,
+        train: &'a dyn Dataset<Batch = Batch<Self>>,
+    ) -> LazyInfluences<'a, Self::Model>
+    where
+        Self: Sized,
+    {
+        LazyInfluences::solving(self, test, train)
+    }
+
+    /// The factors `(k, dim)` of test points, lazily.
+    fn influence_factors<'a>(
+        &'a self,
+        test: &'a dyn Dataset<Batch = Batch<Self>>,
+    ) -> LazyFactors<'a, Self::Model>
+    where
+        Self: Sized,
+    {
+        LazyFactors::new(self, test)
+    }
+
+    /// The influences `(k, n)` of train points on the test points whose factors are given, lazily.
+    fn influences_from_factors<'a>(
+        &'a self,
+        factors: &'a dyn FactorSource,
+        train: &'a dyn Dataset<Batch = Batch<Self>>,
+    ) -> LazyInfluences<'a, Self::Model>
+    where
+        Self: Sized,
+    {
+        LazyInfluences::reading(self, factors, train)
+    }
+
+    /// The influence of each train point on itself, `⟨(H + λI)⁻¹ g_i, g_i⟩`, lazily.
+    ///
+    /// The left gradient is that of the measurement, as everywhere; where the measurement is the loss this is the self-influence.
+    fn self_influences<'a>(
+        &'a self,
+        train: &'a dyn Dataset<Batch = Batch<Self>>,
+    ) -> LazySelfInfluences<'a, Self::Model>
+    where
+        Self: Sized,
+    {
+        LazySelfInfluences::new(self, train)
+    }
+}
+
+impl<C: Calculator + ?Sized> Calculator for &C {
+    type Model = C::Model;
+
+    fn run(
+        &self,
+        tasks: usize,
+        work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
+    ) -> Result<()> {
+        (**self).run(tasks, work)
+    }
+}
+
+impl<C: Calculator + ?Sized> Calculator for Box<C> {
+    type Model = C::Model;
+
+    fn run(
+        &self,
+        tasks: usize,
+        work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
+    ) -> Result<()> {
+        (**self).run(tasks, work)
+    }
+}

@@ -1,0 +1,51 @@
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
+
+use influence_core::solver::Report;
+
+use crate::{Error, Observer, Plan, Result, SolveSummary, sink::lock};
+
+/// What is made of the reports.
+#[derive(Default)]
+pub(crate) struct Watch<'a> {
+    pub(crate) observer: Option<&'a dyn Observer>,
+    pub(crate) accepts_unsolved: bool,
+    summary: Mutex<SolveSummary>,
+}
+
+impl Watch<'_> {
+    pub(crate) fn into_summary(self) -> SolveSummary {
+        self.summary
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn planned(&self, plan: &Plan) {
+        if let Some(observer) = self.observer {
+            observer.planned(plan);
+        }
+    }
+
+    /// Passes the reports on and refuses unsolved rows unless they are accepted.
+    pub(super) fn solved(&self, rows: &Range<usize>, reports: &[Report]) -> Result<()> {
+        lock(&self.summary).add(reports);
+        if let Some(observer) = self.observer {
+            observer.solved(rows, reports);
+        }
+        let unsolved = || {
+            rows.clone()
+                .zip(reports)
+                .filter(|(_, report)| !report.status.is_solved())
+        };
+        match unsolved().max_by(|(_, a), (_, b)| a.residual.total_cmp(&b.residual)) {
+            Some((_, &worst)) if !self.accepts_unsolved => Err(Error::Unsolved {
+                rows: unsolved().map(|(row, _)| row).collect(),
+                chunk: rows.clone(),
+                worst,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The error type of the calculators.
+
+use std::{
+    fmt::{self, Display},
+    ops::Range,
+};
+
+use influence_core::{Chunk, solver::Report};
+
+/// What was being done when something failed; row numbers are those of the whole data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Finding out the dimension and precision of the model, and announcing the grid.
+    Planning,
+    /// Building the replica of the model that a worker thread keeps.
+    Replica,
+    /// Solving the factors of test rows.
+    Solving {
+        /// The test rows.
+        rows: Range<usize>,
+    },
+    /// Reading the stored factors of test rows.
+    ReadingFactors {
+        /// The test rows.
+        rows: Range<usize>,
+    },
+    /// Computing the gradients of train rows.
+    Gradients {
+        /// The train rows.
+        columns: Range<usize>,
+    },
+    /// Computing the scores of a chunk.
+    Scoring {
+        /// The chunk.
+        chunk: Chunk,
+    },
+    /// Handing a finished chunk to where it goes.
+    Delivering {
+        /// The chunk.
+        chunk: Chunk,
+    },
+    /// Making the outcome out of all chunks.
+    Finishing,
+}
+
+impl Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Planning => write!(f, "planning the computation"),
+            Self::Replica => write!(f, "building the model of a worker thread"),
+            Self::Solving { rows } => write!(f, "solving test rows {rows:?}"),
+            Self::ReadingFactors { rows } => write!(f, "reading the factors of test rows {rows:?}"),
+            Self::Gradients { columns } => {
+                write!(f, "computing gradients of train rows {columns:?}")
+            }
+            Self::Scoring { chunk } => {
+                write!(
+                    f,
+                    "scoring test rows {:?} against train rows {:?}",
+                    chunk.rows, chunk.columns
+                )
+            }
+            Self::Delivering { chunk } => {
+                write!(
+                    f,
+                    "delivering the chunk of rows {:?} and columns {:?}",
+                    chunk.rows, chunk.columns
+                )
+            }
+            Self::Finishing => write!(f, "finishing the result"),
+        }
+    }
+}
+
+/// What can go wrong while calculating; every variant says where.
+///
+/// When several chunks fail, the error of the first in grid order is returned, whatever the number of threads.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model, the data or the aggregator reported an error.
+    #[error("failed while {step}")]
+    Core {
+        /// What was being done.
+        step: Step,
+        /// Their own account.
+        source: Box<influence_core::Error>,
+    },
+
+    /// The model, the data, the aggregator or the observer panicked. Chunks already delivered stay valid.
+    #[error("panicked while {step}: {message}")]
+    Panicked {
+        /// What was being done.
+        step: Step,
+        /// The message of the panic.
+        message: String,
+    },
+
+    /// Some test rows were not solved. Do as the report says, or take them as they are with `accepting_unsolved`.
+    #[error(
+        "test rows {} of chunk {chunk:?} not solved: {worst}; or accept such rows explicitly",
+        listed(rows)
+    )]
+    Unsolved {
+        /// The rows that are not solved, numbered as in the whole data set.
+        rows: Vec<usize>,
+        /// The rows that were solved together.
+        chunk: Range<usize>,
+        /// The report with the largest residual among them.
+        worst: Report,
+    },
+
+    /// A calculator returned without having run all of its tasks.
+    #[error("the calculator returned before {step}; `Calculator::run` must run every task once")]
+    Skipped {
+        /// What it left out.
+        step: Step,
+    },
+
+    /// A computation was started on a calculator by a thread of its own. Start it from outside, or use another calculator.
+    #[error(
+        "a worker thread of a parallel calculator started a computation on the same calculator"
+    )]
+    Nested,
+
+    /// Threads could not be started.
+    #[error("could not start {threads} threads")]
+    ThreadPool {
+        /// How many were wanted.
+        threads: usize,
+        /// The system's account.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// An option is out of its domain.
+    #[error("{name} must be {requirement}, got {got}")]
+    Option {
+        /// The option.
+        name: &'static str,
+        /// Its domain.
+        requirement: &'static str,
+        /// The value that came.
+        got: String,
+    },
+
+    /// A store could not be read or written.
+    #[error("could not {doing} in {path}")]
+    Store {
+        /// The store and the group in it.
+        path: String,
+        /// What was being done.
+        doing: &'static str,
+        /// The store's own account.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The output exists. Choose another path, or overwrite it explicitly.
+    #[error("{path} already holds an output; choose another path or allow overwriting")]
+    Exists {
+        /// The store and the group in it.
+        path: String,
+    },
+
+    /// The place is taken by something that this crate has not written, and which it will never delete.
+    #[error("{path} holds {found}, expected {expected}")]
+    NotZarr {
+        /// The store and the group in it.
+        path: String,
+        /// What should be there.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+
+    /// Chunks of stored factors are missing. The run that wrote them did not finish.
+    #[error("{path} has no factors for test rows {rows:?}; finish the run that writes them")]
+    Missing {
+        /// The store and the group in it.
+        path: String,
+        /// The rows of the first missing chunk.
+        rows: Range<usize>,
+    },
+}
+
+/// A result whose error is that of the calculators.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Wraps an error of the core with what was being done.
+    pub fn core(step: Step, source: influence_core::Error) -> Self {
+        Self::Core {
+            step,
+            source: Box::new(source),
+        }
+    }
+
+    /// Wraps an error of a store.
+    pub fn store(
+        path: impl Display,
+        doing: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Store {
+            path: path.to_string(),
+            doing,
+            source: source.into(),
+        }
+    }
+}
+
+/// The first few row numbers, so that a message stays one line long.
+fn listed(rows: &[usize]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = rows.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if rows.len() > SHOWN {
+        format!(" and {} more", rows.len() - SHOWN)
+    } else {
+        String::new()
+    };
+    shown.join(", ") + &more
+}

@@ -1,0 +1,34 @@
+//! Calculators: which chunks of an influence matrix, in what order, on which threads, and where they go.
+//!
+//! A [`Calculator`] holds a fitted model. [`Sequential`] works in the calling thread, [`Parallel`] on its own threads, and both give
+//! the same bits. What they return is lazy: nothing runs until the result is handed to an aggregator or written as Zarr.
+//!
+//! Letters, as in `influence_core`: `k` test rows, `n` train rows, `dim` parameters, `λ` damping, `g` per-sample gradient.
+//!
+//! This crate is not a scheduler for several machines, and it knows no tensor library: a model brings its own.
+
+mod adapt;
+mod calculator;
+mod engine;
+mod error;
+mod factors;
+mod lazy;
+mod observe;
+mod parallel;
+mod plan;
+mod sequential;
+mod sink;
+#[cfg(test)]
+mod tests;
+pub mod zarr;
+
+pub use adapt::{AssumeThreadSafe, Borrowed};
+pub use calculator::Calculator;
+pub use error::{Error, Result, Step};
+pub use factors::FactorSource;
+pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
+pub use observe::{Observer, SolveSummary};
+pub use parallel::{Parallel, Replicas, Shared};
+pub use plan::Plan;
+pub use sequential::Sequential;
+pub use zarr::{Location, StoredFactors, ZarrOptions};

@@ -1,0 +1,65 @@
+//! Watching a computation.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use influence_core::{
+    Chunk,
+    solver::{Report, Status},
+};
+
+use crate::Plan;
+
+/// Watches a computation: how far it is, and how the solver fares.
+///
+/// Except for [`planned`](Self::planned), the methods are called from the worker threads, several at once and in no particular order.
+/// An observer sees, it does not decide; a panic in it ends the computation with an error.
+pub trait Observer: Sync {
+    /// The work was laid out; called once, before the first number.
+    fn planned(&self, _plan: &Plan) {}
+
+    /// Test rows were solved, with one report each; called before unsolved rows are refused.
+    fn solved(&self, _rows: &Range<usize>, _reports: &[Report]) {}
+
+    /// A chunk was computed and delivered.
+    fn chunk_done(&self, _chunk: &Chunk) {}
+}
+
+/// How the solver fared over all rows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SolveSummary {
+    rows_by_status: BTreeMap<&'static str, usize>,
+    worst_residual: f64,
+}
+
+impl SolveSummary {
+    /// How many rows ended with each status, by the name of the status.
+    pub fn rows_by_status(&self) -> &BTreeMap<&'static str, usize> {
+        &self.rows_by_status
+    }
+
+    /// The largest relative residual; 0 where nothing was solved.
+    pub fn worst_residual(&self) -> f64 {
+        self.worst_residual
+    }
+
+    pub(crate) fn add(&mut self, reports: &[Report]) {
+        for report in reports {
+            *self.rows_by_status.entry(name(report.status)).or_default() += 1;
+            // Not `f64::max`, which would hide a residual that is not a number.
+            if report.residual.total_cmp(&self.worst_residual).is_gt() {
+                self.worst_residual = report.residual;
+            }
+        }
+    }
+}
+
+fn name(status: Status) -> &'static str {
+    match status {
+        Status::Converged => "converged",
+        Status::Indefinite { .. } => "indefinite",
+        Status::IterationLimit => "iteration_limit",
+        Status::NegativeCurvature => "negative_curvature",
+        Status::Breakdown => "breakdown",
+        _ => "other",
+    }
+}

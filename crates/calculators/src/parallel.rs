@@ -1,0 +1,215 @@
+//! Many tasks at once, on threads of our own.
+
+mod claims;
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt::{self, Debug},
+    num::NonZero,
+    sync::Mutex,
+    thread,
+};
+
+use influence_core::{InfluenceModel, ThreadSafe};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Borrowed, Calculator, Error, Result, Step, engine::core_step, sink::lock};
+use claims::Claims;
+
+thread_local! {
+    /// The replica of the model that this thread works with: a thread of a pool serves one calculator as long as it lives.
+    static REPLICA: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+}
+
+/// One model, shared by all worker threads.
+#[derive(Debug)]
+pub struct Shared<M>(M);
+
+/// One model for each worker thread, made and kept there.
+pub struct Replicas<M>(Box<dyn Fn() -> influence_core::Result<M> + Send + Sync>);
+
+impl<M> Debug for Replicas<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replicas").finish_non_exhaustive()
+    }
+}
+
+/// Runs tasks on a fixed number of threads of its own; the same bits as [`Sequential`](crate::Sequential), whatever that number.
+///
+/// A thread takes one task after another until none is left. Tasks are not jobs of the thread pool: a thread that waits inside a
+/// parallel kernel of the model helps with kernels but never begins another task, and a thread without a task helps
+/// with the kernels of the others. So the model is not re-entered on one thread, and no more than this number of threads is ever busy.
+///
+/// Dropping the calculator ends the threads and with them the replicas.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("../doc/setup.rs")]
+/// use std::num::NonZero;
+/// use influence_calculators::{Calculator, Parallel, Sequential};
+/// use influence_core::aggregate::Concatenate;
+///
+/// let parallel = Parallel::borrowing(&model, NonZero::new(2))?;
+/// let influences = parallel.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?;
+/// let sequential = Sequential::new(model);
+/// assert_eq!(influences, sequential.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// A model that is merely `Send + Sync` is refused at compile time:
+/// ```compile_fail
+/// use influence_core::{InfluenceModel, ThreadSafe};
+///
+/// fn share<M: InfluenceModel + Send + Sync>(model: M) -> influence_calculators::Result<()> {
+///     influence_calculators::Parallel::new(model, None).map(drop)
+/// }
+/// ```
+/// With the promise it is accepted:
+/// ```
+/// use influence_core::{InfluenceModel, ThreadSafe};
+///
+/// fn share<M: InfluenceModel + ThreadSafe>(model: M) -> influence_calculators::Result<()> {
+///     influence_calculators::Parallel::new(model, None).map(drop)
+/// }
+/// ```
+pub struct Parallel<S> {
+    pool: ThreadPool,
+    // One computation at a time: a thread waiting in a kernel would otherwise begin the tasks of another computation on top of it.
+    turn: Mutex<()>,
+    models: S,
+}
+
+impl<S: Debug> Debug for Parallel<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parallel")
+            .field("threads", &self.threads())
+            .field("models", &self.models)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: InfluenceModel + ThreadSafe> Parallel<Shared<M>> {
+    /// Shares a model among `threads` threads, as many as there are cores for `None`.
+    ///
+    /// # Errors
+    /// [`Error::ThreadPool`] when the threads cannot be started.
+    pub fn new(model: M, threads: Option<NonZero<usize>>) -> Result<Self> {
+        Self::start(Shared(model), threads)
+    }
+}
+
+impl<'a, M: InfluenceModel + ThreadSafe> Parallel<Shared<Borrowed<'a, M>>> {
+    /// As [`new`](Parallel::new), with a model that someone else owns.
+    ///
+    /// # Errors
+    /// As [`new`](Parallel::new).
+    pub fn borrowing(model: &'a M, threads: Option<NonZero<usize>>) -> Result<Self> {
+        Self::new(Borrowed(model), threads)
+    }
+}
+
+impl<M: InfluenceModel + 'static> Parallel<Replicas<M>> {
+    /// Gives each of `threads` threads a model of its own, so that the model needs to be neither `Send` nor `Sync` nor marked.
+    ///
+    /// A thread calls `replica` when it gets its first task, keeps what it made for later computations, and makes another after
+    /// an error. All replicas must give the same numbers, and factors made by one must be good for another.
+    ///
+    /// # Errors
+    /// [`Error::ThreadPool`] when the threads cannot be started.
+    pub fn with_replicas<F>(replica: F, threads: Option<NonZero<usize>>) -> Result<Self>
+    where
+        F: Fn() -> influence_core::Result<M> + Send + Sync + 'static,
+    {
+        Self::start(Replicas(Box::new(replica)), threads)
+    }
+}
+
+impl<S> Parallel<S> {
+    /// The number of worker threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn start(models: S, threads: Option<NonZero<usize>>) -> Result<Self> {
+        let threads = threads
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZero::get);
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("influence-{index}"));
+        match pool.build() {
+            Ok(pool) => Ok(Self {
+                pool,
+                turn: Mutex::new(()),
+                models,
+            }),
+            Err(source) => Err(Error::ThreadPool {
+                threads,
+                source: source.into(),
+            }),
+        }
+    }
+
+    /// Runs `worker` once on each thread and waits.
+    fn on_each_thread(&self, worker: impl Fn() + Sync) -> Result<()> {
+        if self.pool.current_thread_index().is_some() {
+            return Err(Error::Nested);
+        }
+        let _turn = lock(&self.turn);
+        let pool = &self.pool;
+        let broadcast = || drop(pool.broadcast(|_| worker()));
+        if rayon::current_thread_index().is_none() {
+            broadcast();
+            return Ok(());
+        }
+        // A thread of another pool would fill the wait with jobs of that pool, which may ask for this calculator and find
+        // the turn taken by their own thread: so it is a thread of no pool that waits.
+        thread::scope(
+            |scope| match thread::Builder::new().spawn_scoped(scope, broadcast) {
+                Ok(waiting) => waiting
+                    .join()
+                    .map_err(|panic| std::panic::resume_unwind(panic)),
+                Err(source) => Err(Error::ThreadPool {
+                    threads: 1,
+                    source: source.into(),
+                }),
+            },
+        )
+    }
+}
+
+impl<M: InfluenceModel + ThreadSafe> Calculator for Parallel<Shared<M>> {
+    type Model = M;
+
+    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+        let (claims, model) = (Claims::new(tasks), &self.models.0);
+        self.on_each_thread(|| {
+            claims.work_from(claims.next(), |task| work(model, task));
+        })?;
+        claims.outcome()
+    }
+}
+
+impl<M: InfluenceModel + 'static> Calculator for Parallel<Replicas<M>> {
+    type Model = M;
+
+    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+        let (claims, build) = (Claims::new(tasks), &self.models.0);
+        self.on_each_thread(|| {
+            // The task comes first: a thread without one needs no replica.
+            let Some(first) = claims.next() else { return };
+            let kept = REPLICA
+                .take()
+                .and_then(|replica| replica.downcast::<M>().ok());
+            match kept.map_or_else(|| core_step(|| Step::Replica, || build().map(Box::new)), Ok) {
+                Err(error) => claims.fail(first, error),
+                Ok(model) => {
+                    if claims.work_from(Some(first), |task| work(&model, task)) {
+                        REPLICA.set(Some(model));
+                    }
+                }
+            }
+        })?;
+        claims.outcome()
+    }
+}

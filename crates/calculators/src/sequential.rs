@@ -1,0 +1,33 @@
+//! One task after another.
+
+use influence_core::InfluenceModel;
+
+use crate::{Borrowed, Calculator, Result};
+
+/// Runs one task after another in the calling thread; the reference for [`Parallel`](crate::Parallel).
+#[derive(Debug)]
+pub struct Sequential<M> {
+    model: M,
+}
+
+impl<M: InfluenceModel> Sequential<M> {
+    /// Takes a model.
+    pub fn new(model: M) -> Self {
+        Self { model }
+    }
+}
+
+impl<'a, M: InfluenceModel> Sequential<Borrowed<'a, M>> {
+    /// Borrows a model.
+    pub fn borrowing(model: &'a M) -> Self {
+        Self::new(Borrowed(model))
+    }
+}
+
+impl<M: InfluenceModel> Calculator for Sequential<M> {
+    type Model = M;
+
+    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+        (0..tasks).try_for_each(|task| work(&self.model, task))
+    }
+}

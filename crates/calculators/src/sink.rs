@@ -1,0 +1,68 @@
+//! Where chunks go.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use influence_core::{Chunk, aggregate::Aggregator};
+use ndarray::{ArrayView2, ArrayViewD};
+
+use crate::{Error, Plan, Result, Step};
+
+/// Takes finished chunks, from any thread.
+pub(crate) trait Sink: Sync {
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
+}
+
+/// Hands chunks to an aggregator, one at a time.
+pub(crate) struct Aggregate<A>(Mutex<A>);
+
+impl<A: Aggregator> Aggregate<A> {
+    pub(crate) fn new(mut aggregator: A, plan: &Plan) -> Result<Self> {
+        match aggregator.begin(plan.grid()) {
+            Ok(()) => Ok(Self(Mutex::new(aggregator))),
+            Err(source) => Err(Error::core(Step::Planning, source)),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<A::Output> {
+        let aggregator = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        aggregator
+            .finish()
+            .map_err(|source| Error::core(Step::Finishing, source))
+    }
+}
+
+impl<A: Aggregator> Sink for Aggregate<A> {
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        let accepted = lock(&self.0).accept(chunk, values);
+        accepted.map_err(|source| {
+            Error::core(
+                Step::Delivering {
+                    chunk: chunk.clone(),
+                },
+                source,
+            )
+        })
+    }
+}
+
+/// Hands chunks without further axes to a function.
+pub(crate) struct Plain<F>(pub(crate) F);
+
+impl<F: Fn(&Chunk, ArrayView2<'_, f64>) -> Result<()> + Sync> Sink for Plain<F> {
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        let values = values.into_dimensionality().map_err(|source| {
+            Error::core(
+                Step::Delivering {
+                    chunk: chunk.clone(),
+                },
+                influence_core::Error::backend("chunk", source),
+            )
+        })?;
+        (self.0)(chunk, values)
+    }
+}
+
+/// A panic elsewhere is reported there; what the lock protects is used no further than to let the others stop.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

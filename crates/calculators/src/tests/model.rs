@@ -1,0 +1,127 @@
+//! A model that is watched and can be made to fail.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use influence_core::{
+    Error, InfluenceModel, Precision, Result, ThreadSafe,
+    solver::{Solution, Status},
+    testing::{HostConverter, Samples},
+};
+use ndarray::{Array2, ArrayD, ArrayView2};
+
+use super::Model;
+
+/// Answers as another model does, counts the calls, and fails where a sample has the marked target.
+pub(super) struct Watched {
+    pub(super) model: Model,
+    pub(super) precision: Precision,
+    pub(super) solved: AtomicUsize,
+    pub(super) gradients: AtomicUsize,
+    pub(super) faults: Vec<(f64, Fault)>,
+    pub(super) workers: Mutex<std::collections::BTreeSet<String>>,
+}
+
+/// What happens at a marked sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Unsolved,
+    SolveError,
+    GradientError,
+    GradientPanic,
+}
+
+impl Watched {
+    pub(super) fn new(model: Model) -> Self {
+        Self {
+            model,
+            precision: Precision::F64,
+            solved: AtomicUsize::new(0),
+            gradients: AtomicUsize::new(0),
+            faults: Vec::new(),
+            workers: Mutex::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [self.solved.load(Relaxed), self.gradients.load(Relaxed)]
+    }
+
+    fn has(&self, batch: &Samples, fault: Fault) -> bool {
+        self.faults.iter().any(|(mark, of)| {
+            *of == fault
+                && batch
+                    .targets
+                    .iter()
+                    .any(|target| target.total_cmp(mark).is_eq())
+        })
+    }
+}
+
+impl InfluenceModel for Watched {
+    type Batch = Samples;
+    type Gradients = Array2<f64>;
+    type Factors = Array2<f64>;
+    type Tensor = ArrayD<f64>;
+    type Converter = HostConverter;
+
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn converter(&self) -> &HostConverter {
+        self.model.converter()
+    }
+
+    fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {
+        self.gradients.fetch_add(1, Relaxed);
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        self.workers
+            .lock()
+            .expect("no panic while held")
+            .insert(name);
+        assert!(!self.has(batch, Fault::GradientPanic), "out of luck");
+        if self.has(batch, Fault::GradientError) {
+            return Err(Error::backend("gradients", "out of memory"));
+        }
+        self.model.gradients(batch)
+    }
+
+    fn factors(&self, batch: &Samples) -> Result<Solution<Array2<f64>>> {
+        self.solved.fetch_add(1, Relaxed);
+        if self.has(batch, Fault::SolveError) {
+            return Err(Error::backend("factors", "out of memory"));
+        }
+        let mut solution = self.model.factors(batch)?;
+        for (target, report) in batch.targets.iter().zip(&mut solution.reports) {
+            if self
+                .faults
+                .iter()
+                .any(|(mark, fault)| *fault == Fault::Unsolved && target.total_cmp(mark).is_eq())
+            {
+                (report.status, report.residual) = (Status::IterationLimit, 0.5);
+            }
+        }
+        Ok(solution)
+    }
+
+    fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
+        self.model.scores(factors, gradients)
+    }
+
+    fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {
+        self.model.factors_to_array(factors)
+    }
+
+    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        self.model.factors_from_array(array)
+    }
+}
+
+impl ThreadSafe for Watched {}

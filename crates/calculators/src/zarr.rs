@@ -1,0 +1,52 @@
+//! Zarr version 3: writing chunks as they come, and reading factors back.
+//!
+//! One output is one group:
+//!
+//! ```text
+//! zarr.json            attributes of the caller; under "influence" how it was made, "complete", and how the solver fared
+//! influences           (k, n), dimensions "test", "train"          or
+//! factors              (k, dim), dimensions "test", "parameter"
+//! test, train          row numbers as 64-bit integers
+//! ```
+//!
+//! Shape and chunks are declared before the first number. A chunk of the grid is one chunk of the array and is written whole, the part
+//! beyond the edge filled with NaN, compressed and with a checksum; `f32` or `f64`, as the model computes. A chunk that was never written
+//! reads as NaN, and whether it exists is the only state there is: a chunk may be computed again without harm.
+//! Consolidated metadata and `complete` are written last.
+//!
+//! # Examples
+//! ```
+#![doc = include_str!("../doc/setup.rs")]
+//! use influence_calculators::{Calculator, Sequential, StoredFactors, ZarrOptions};
+//! use influence_core::aggregate::Concatenate;
+//!
+//! let folder = std::env::temp_dir().join(format!("influence-doc-{}", std::process::id()));
+//! let calculator = Sequential::new(model);
+//! let options = ZarrOptions::default().with_attribute("method", "direct").overwriting();
+//! calculator.influence_factors(&test).to_zarr(&folder, &options)?;
+//!
+//! let factors = StoredFactors::open(&folder)?;
+//! let influences = calculator.influences_from_factors(&factors, &train).compute(Concatenate::new())?;
+//! assert_eq!(influences, calculator.influences(&test, &train).compute(Concatenate::new())?);
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod durable;
+mod location;
+mod options;
+mod output;
+mod stored;
+
+pub use durable::DurableStore;
+pub use location::Location;
+pub use options::{Compression, ZarrOptions};
+pub use stored::StoredFactors;
+
+pub(crate) use location::Place;
+pub(crate) use output::{Kind, Output};
+
+/// The key of the attributes that are this crate's own.
+const OWN: &str = "influence";
+/// The version of the layout.
+const FORMAT: u32 = 1;

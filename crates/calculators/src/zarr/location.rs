@@ -1,0 +1,202 @@
+use std::{
+    fmt::{self, Debug, Display},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use zarrs::storage::{ReadableWritableListableStorage, StoreKey, StorePrefix};
+
+use super::{DurableStore, OWN};
+use crate::{Error, Result};
+
+/// The account of whatever lies below.
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where a group is: a folder, or a path within any store of `zarrs`.
+///
+/// A path converts into a location, and so does a store, whose root is then meant.
+#[derive(Clone)]
+pub struct Location {
+    home: Home,
+    group: String,
+}
+
+#[derive(Clone)]
+enum Home {
+    Folder(PathBuf),
+    Store(ReadableWritableListableStorage),
+}
+
+impl Location {
+    /// A folder, which is written durably: see [`DurableStore`].
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self {
+            home: Home::Folder(path.into()),
+            group: "/".into(),
+        }
+    }
+
+    /// The group `path` in a store, `/` for its root; its writes are as durable as the store makes them.
+    pub fn in_store(store: ReadableWritableListableStorage, path: &str) -> Self {
+        Self {
+            home: Home::Store(store),
+            group: format!("/{}", path.trim_matches('/')),
+        }
+    }
+
+    pub(crate) fn open(&self) -> Result<Place> {
+        let storage: ReadableWritableListableStorage = match &self.home {
+            Home::Folder(path) => {
+                let store = DurableStore::new(path)
+                    .map_err(|source| Error::store(self, "open a folder", source))?;
+                Arc::new(store)
+            }
+            Home::Store(store) => store.clone(),
+        };
+        Ok(Place {
+            storage,
+            group: self.group.clone(),
+            name: self.to_string(),
+        })
+    }
+
+    /// What is at this place, `place` being this location opened.
+    pub(crate) fn survey(&self, place: &Place) -> Result<Found> {
+        let failed = |source: Source| Error::store(self, "look for an output", source);
+        if let Home::Folder(path) = &self.home {
+            if !path.exists() {
+                return Ok(Found::Nothing);
+            }
+            if !path.is_dir() {
+                return Ok(Found::Other("a file".into()));
+            }
+        }
+        let found = place.attributes()?;
+        if !matches!(found, Found::Nothing) {
+            return Ok(found);
+        }
+        let is_empty = match &self.home {
+            Home::Folder(path) => fs::read_dir(path)
+                .map_err(|source| failed(source.into()))?
+                .next()
+                .is_none(),
+            Home::Store(store) => {
+                let prefix = place.prefix("").map_err(failed)?;
+                let listed = store
+                    .list_dir(&prefix)
+                    .map_err(|source| failed(source.into()))?;
+                listed.keys().is_empty() && listed.prefixes().is_empty()
+            }
+        };
+        Ok(if is_empty {
+            Found::Nothing
+        } else {
+            Found::Other("data that are not a zarr group".into())
+        })
+    }
+}
+
+/// A location that is open.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) storage: ReadableWritableListableStorage,
+    pub(crate) group: String,
+    pub(crate) name: String,
+}
+
+/// What is at the place of a group.
+pub(crate) enum Found {
+    Nothing,
+    /// An output of this crate, with the attributes that are its own.
+    Output(Value),
+    Other(String),
+}
+
+impl Place {
+    /// The path of an array in the group.
+    pub(crate) fn array(&self, name: &str) -> String {
+        format!("{}/{name}", self.group.trim_end_matches('/'))
+    }
+
+    /// The prefix of the keys of an array, of the group itself for an empty name.
+    pub(crate) fn prefix(&self, name: &str) -> Result<StorePrefix, Source> {
+        let path = self.array(name);
+        let path = path.trim_matches('/');
+        Ok(StorePrefix::new(if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        })?)
+    }
+
+    pub(crate) fn attributes(&self) -> Result<Found> {
+        let error = |source: Source| Error::store(&self.name, "read the metadata", source);
+        let key = StoreKey::new(self.array("zarr.json").trim_start_matches('/'))
+            .map_err(|source| error(source.into()))?;
+        let Some(metadata) = self
+            .storage
+            .get(&key)
+            .map_err(|source| error(source.into()))?
+        else {
+            return Ok(Found::Nothing);
+        };
+        let Ok(mut metadata) = serde_json::from_slice::<Value>(&metadata) else {
+            return Ok(Found::Other("a zarr.json that is not JSON".into()));
+        };
+        let own = metadata["attributes"][OWN].take();
+        Ok(match metadata["node_type"].as_str() {
+            Some("group") if own.is_object() => Found::Output(own),
+            node => Found::Other(format!(
+                "a zarr {} made by something else",
+                node.unwrap_or("node")
+            )),
+        })
+    }
+}
+
+impl Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.home {
+            Home::Folder(path) => write!(f, "{}", path.display()),
+            Home::Store(_) => write!(f, "group {} of a store", self.group),
+        }
+    }
+}
+
+impl Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+impl From<&str> for Location {
+    fn from(path: &str) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<&PathBuf> for Location {
+    fn from(path: &PathBuf) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<ReadableWritableListableStorage> for Location {
+    fn from(store: ReadableWritableListableStorage) -> Self {
+        Self::in_store(store, "/")
+    }
+}

@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use zarrs::array::{
+    BytesToBytesCodecTraits,
+    codec::{Crc32cCodec, GzipCodec, ZstdCodec},
+};
+
+use super::{Location, OWN, Place, location::Found};
+use crate::{Error, Result};
+
+/// How to write Zarr; the chunks are those of the grid.
+///
+/// # Examples
+/// ```
+/// use influence_calculators::zarr::{Compression, ZarrOptions};
+///
+/// let options = ZarrOptions::default().with_attribute("damping", 0.1).with_compression(Compression::None);
+/// assert_eq!(options.attributes()["damping"], 0.1);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ZarrOptions {
+    attributes: Map<String, Value>,
+    compression: Compression,
+    overwrite: bool,
+}
+
+/// How chunks are compressed; a checksum (CRC32C) follows in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Zstandard, level 1 to 22; level 3 by default.
+    Zstd(i32),
+    /// Gzip, level 0 to 9, for readers without Zstandard.
+    Gzip(u32),
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Zstd(3)
+    }
+}
+
+impl ZarrOptions {
+    /// Adds an attribute to the group: what the numbers are of, and how they were made.
+    #[must_use]
+    pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.attributes.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds attributes to the group.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Map<String, Value>) -> Self {
+        self.attributes.extend(attributes);
+        self
+    }
+
+    /// Compresses chunks in this way.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self {
+            compression,
+            ..self
+        }
+    }
+
+    /// Replaces an output of this crate; anything else in its place is still refused.
+    #[must_use]
+    pub fn overwriting(self) -> Self {
+        Self {
+            overwrite: true,
+            ..self
+        }
+    }
+
+    /// The attributes of the caller.
+    pub fn attributes(&self) -> &Map<String, Value> {
+        &self.attributes
+    }
+
+    /// Checks the options and the location, and writes nothing.
+    pub(crate) fn check(&self, location: &Location) -> Result<Place> {
+        self.codecs()?;
+        if self.attributes.contains_key(OWN) {
+            return Err(Error::Option {
+                name: "attribute name",
+                requirement: "other than `influence`",
+                got: OWN.into(),
+            });
+        }
+        let place = location.open()?;
+        match location.survey(&place)? {
+            Found::Other(found) => {
+                let expected = "nothing or an output of this library; choose another path";
+                Err(Error::NotZarr {
+                    path: place.name,
+                    expected,
+                    found,
+                })
+            }
+            Found::Output(_) if !self.overwrite => Err(Error::Exists { path: place.name }),
+            Found::Output(_) | Found::Nothing => Ok(place),
+        }
+    }
+
+    pub(crate) fn codecs(&self) -> Result<Vec<Arc<dyn BytesToBytesCodecTraits>>> {
+        let bad = |requirement, got: String| Error::Option {
+            name: "compression level",
+            requirement,
+            got,
+        };
+        let mut codecs: Vec<Arc<dyn BytesToBytesCodecTraits>> = Vec::new();
+        match self.compression {
+            Compression::None => {}
+            Compression::Zstd(level @ 1..=22) => {
+                codecs.push(Arc::new(ZstdCodec::new(level, false)));
+            }
+            Compression::Zstd(level) => return Err(bad("1 to 22", level.to_string())),
+            Compression::Gzip(level) => {
+                codecs.push(Arc::new(
+                    GzipCodec::new(level).map_err(|_| bad("0 to 9", level.to_string()))?,
+                ));
+            }
+        }
+        codecs.push(Arc::new(Crc32cCodec::new()));
+        Ok(codecs)
+    }
+}

@@ -1,0 +1,207 @@
+//! The configuration of `influence run`: TOML, read strictly.
+
+mod layer;
+mod method;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result, anyhow, ensure};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::overrides;
+
+pub use layer::{Layer, Layers, Pair};
+pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
+
+/// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The seed of whatever is drawn; recorded with the output. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+    /// `cpu`, `ndarray`, `wgpu`, `cuda:0`. Default `cpu`.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// `f32` or `f64`. Default `f32`.
+    #[serde(default)]
+    pub precision: PrecisionName,
+    /// The model.
+    pub model: Model,
+    /// The data.
+    pub data: Data,
+    /// The method.
+    pub method: Method,
+    /// How the work is cut and spread. Every key has a default.
+    #[serde(default)]
+    pub compute: Compute,
+    /// Where the result goes.
+    #[serde(default)]
+    pub output: Output,
+}
+
+/// A precision by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionName {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// 64-bit floating point, on CPU devices.
+    F64,
+}
+
+impl From<PrecisionName> for influence_core::Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F64 => Self::F64,
+        }
+    }
+}
+
+/// A sequential model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Safetensors in PyTorch state-dict layout: `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`.
+    pub weights: PathBuf,
+    /// The training loss.
+    pub loss: Loss,
+    /// The layers in order.
+    pub layers: Layers,
+}
+
+/// A training loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Cross-entropy of the softmax of the outputs; targets are class numbers.
+    CrossEntropy,
+    /// Squared error, mean over the outputs.
+    Mse,
+}
+
+/// Training and test data.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The points whose influence is asked for.
+    pub train: Files,
+    /// The points on which it is asked.
+    pub test: Files,
+}
+
+/// The two files of a data set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Inputs, samples along the first axis; any numeric dtype.
+    pub inputs: PathBuf,
+    /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
+    pub targets: PathBuf,
+}
+
+/// How the work is cut and spread.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compute {
+    /// `parallel` (default) or `sequential`.
+    pub strategy: Strategy,
+    /// Training points per chunk. Default 256.
+    pub train_chunk: usize,
+    /// Test points per chunk. Default 64.
+    pub test_chunk: usize,
+    /// Threads of the parallel strategy. Default: all cores.
+    pub threads: Option<usize>,
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Self { strategy: Strategy::Parallel, train_chunk: 256, test_chunk: 64, threads: None }
+    }
+}
+
+/// Which calculator does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Chunks side by side on threads.
+    Parallel,
+    /// One chunk after another.
+    Sequential,
+}
+
+/// Where the result goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// The Zarr store, a directory; it will hold the array `influences` of shape `(test, train)`. Default `influences.zarr`.
+    pub path: PathBuf,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { path: "influences.zarr".into() }
+    }
+}
+
+fn cpu() -> String {
+    "cpu".into()
+}
+
+impl Config {
+    /// Reads a file, applies the overrides, and checks every setting that can be checked by itself.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type or out of its domain.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let mut table = text.parse::<Table>().map_err(|error| syntax(&text, &error)).with_context(|| path.display().to_string())?;
+        overrides::apply(&mut table, overrides)?;
+        let mut config = Self::from_table(table).with_context(|| path.display().to_string())?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Reads and checks a table.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_table(table: Table) -> Result<Self> {
+        let config: Self = table.try_into().map_err(|error| one_line(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.compute.train_chunk > 0, "compute.train_chunk must be at least 1, got 0");
+        ensure!(self.compute.test_chunk > 0, "compute.test_chunk must be at least 1, got 0");
+        ensure!(self.compute.threads != Some(0), "compute.threads must be at least 1, got 0; leave it out to use all cores");
+        self.method.check()
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let Data { train, test } = &mut self.data;
+        let files = [&mut train.inputs, &mut train.targets, &mut test.inputs, &mut test.targets];
+        for path in files.into_iter().chain([&mut self.model.weights, &mut self.output.path]) {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+/// A syntax error with its place.
+fn syntax(text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    anyhow!("line {line}: {}", error.message())
+}
+
+/// The message of a table that does not fit, with the key it is about.
+fn one_line(error: &toml::de::Error) -> Error {
+    anyhow!("{}", error.to_string().trim().replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests;

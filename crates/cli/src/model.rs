@@ -1,0 +1,108 @@
+//! A sequential model: a burn module made at run time from configured layers and PyTorch weights.
+//!
+//! [`Architecture::plan`] checks every shape symbolically before a number is computed; [`Architecture::build`] makes the module.
+
+mod architecture;
+mod operation;
+mod shape;
+
+use burn::{
+    module::{Devices, Module, ModuleMapper, ModuleVisitor},
+    tensor::{Device, Tensor},
+};
+
+pub use architecture::Architecture;
+use operation::{Operation, each};
+
+/// Layers one after another. Parameters are named as in the state dict: `fc.weight`, `fc.bias`.
+///
+/// Samples enter and leave as rows; each layer gives its rows the shape that it works on, so reshaping costs nothing.
+#[derive(Debug, Clone)]
+pub struct Sequential {
+    layers: Vec<Layer>,
+}
+
+/// A layer, with the shape in which it takes a sample.
+#[derive(Debug, Clone)]
+struct Layer {
+    name: String,
+    input: Vec<usize>,
+    operation: Operation,
+}
+
+impl Sequential {
+    /// The outputs `(n, outputs)` of samples `(n, inputs)`.
+    pub fn forward(&self, samples: Tensor<2>) -> Tensor<2> {
+        self.layers.iter().fold(samples, |samples, layer| layer.operation.forward(samples, &layer.input))
+    }
+}
+
+impl Layer {
+    fn with(self, change: impl FnOnce(Operation) -> Operation) -> Self {
+        Self { operation: change(self.operation), ..self }
+    }
+}
+
+/// By hand, since derived paths are those of struct fields: a layer's parameters are found under its own name.
+impl Module for Sequential {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.layers.iter().fold(devices, |devices, layer| match &layer.operation {
+            Operation::Linear(module) => module.collect_devices(devices),
+            Operation::Conv2d(module) => module.collect_devices(devices),
+            Operation::LayerNorm(module) => module.collect_devices(devices),
+            Operation::Fixed(_) => devices,
+        })
+    }
+
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        for Layer { name, operation, .. } in &self.layers {
+            visitor.enter_module(name, "Sequential");
+            match operation {
+                Operation::Linear(module) => module.visit(visitor),
+                Operation::Conv2d(module) => module.visit(visitor),
+                Operation::LayerNorm(module) => module.visit(visitor),
+                Operation::Fixed(_) => {}
+            }
+            visitor.exit_module(name, "Sequential");
+        }
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        self.each(|layer| {
+            let name = layer.name.clone();
+            mapper.enter_module(&name, "Sequential");
+            let layer = layer.with(|operation| each!(operation, module => module.map(mapper)));
+            mapper.exit_module(&name, "Sequential");
+            layer
+        })
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.each(|layer| layer.with(|operation| each!(operation, module => module.fork(device))))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.each(|layer| layer.with(|operation| each!(operation, module => module.to_device(device))))
+    }
+
+    fn train(self) -> Self {
+        self.each(|layer| layer.with(|operation| each!(operation, module => module.train())))
+    }
+
+    fn valid(&self) -> Self {
+        self.clone().each(|layer| layer.with(|operation| each!(operation, module => module.valid())))
+    }
+
+    fn materialize(self) -> Self {
+        self.each(|layer| layer.with(|operation| each!(operation, module => module.materialize())))
+    }
+}
+
+impl Sequential {
+    fn each(self, change: impl FnMut(Layer) -> Layer) -> Self {
+        Self { layers: self.layers.into_iter().map(change).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! Crossing between backend tensors and host arrays.
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::Result;
+
+/// Converts a backend's tensors to host arrays and back; nothing else crosses.
+///
+/// The host side is `f64`, into which every precision fits without loss.
+pub trait TensorConverter {
+    /// The backend's tensor.
+    type Tensor;
+
+    /// Copies a tensor to the host, same shape.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](crate::Error::Backend) when the transfer fails.
+    fn to_array(&self, tensor: &Self::Tensor) -> Result<ArrayD<f64>>;
+
+    /// Copies an array to the backend, same shape, rounded to the backend's precision. The array need not be contiguous.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](crate::Error::Backend) when the transfer fails.
+    fn to_tensor(&self, array: ArrayViewD<'_, f64>) -> Result<Self::Tensor>;
+}
+
+/// The precision in which a model computes, and in which its results are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// 64-bit floating point.
+    F64,
+}

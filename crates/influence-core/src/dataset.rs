@@ -1,0 +1,38 @@
+//! Data sets that need not fit into memory.
+
+use std::ops::Range;
+
+use crate::Result;
+
+/// Samples read by range, in any order and from any thread; only what is asked for is in memory.
+pub trait Dataset: Send + Sync {
+    /// A batch of consecutive samples.
+    type Batch;
+
+    /// The number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The samples of a range. Reading the same range again gives the same batch.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) when the range leaves the data,
+    /// [`Error::Dataset`](crate::Error::Dataset) when it cannot be read.
+    fn batch(&self, range: Range<usize>) -> Result<Self::Batch>;
+}
+
+impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
+    type Batch = D::Batch;
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn batch(&self, range: Range<usize>) -> Result<Self::Batch> {
+        (**self).batch(range)
+    }
+}

@@ -1,0 +1,300 @@
+//! Dense factorisations on the host: the only place that names faer.
+//!
+//! Everything runs on the calling thread, so the bits do not depend on how many threads there are.
+
+use faer::{
+    Mat, MatMut, Par, Spec,
+    diag::Diag,
+    dyn_stack::{MemBuffer, MemStack},
+    linalg::{
+        cholesky::{lblt, llt},
+        evd,
+    },
+    perm::Perm,
+};
+use ndarray::{Array1, Array2};
+
+use crate::{Error, Result};
+
+/// The eigendecomposition `A = Σ_j values[j] · v_j v_jᵀ` of a symmetric matrix.
+pub(crate) struct Eigen {
+    /// The eigenvalues, ascending.
+    pub(crate) values: Array1<f64>,
+    /// The eigenvectors `v_j`, one per column.
+    pub(crate) vectors: Array2<f64>,
+}
+
+/// Decomposes a symmetric matrix, of which the lower triangle is read.
+///
+/// # Errors
+/// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration fails.
+pub(crate) fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
+    let op = "eigendecomposition";
+    let dim = check(op, matrix)?;
+    let mut values = Diag::zeros(dim);
+    let mut vectors = Mat::zeros(dim, dim);
+    let scratch = evd::self_adjoint_evd_scratch::<f64>(
+        dim,
+        evd::ComputeEigenvectors::Yes,
+        Par::Seq,
+        Spec::default(),
+    );
+    evd::self_adjoint_evd(
+        to_faer(matrix).as_ref(),
+        values.as_mut(),
+        Some(vectors.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Spec::default(),
+    )
+    .map_err(|_| Error::Factorisation { op, dim })?;
+    let values = Array1::from_shape_fn(dim, |j| values.column_vector()[j]);
+    let vectors = Array2::from_shape_fn((dim, dim), |(i, j)| vectors[(i, j)]);
+    let finite = values.iter().chain(&vectors).all(|value| value.is_finite());
+    if finite {
+        Ok(Eigen { values, vectors })
+    } else {
+        Err(Error::Factorisation { op, dim })
+    }
+}
+
+/// A factored symmetric matrix, ready to solve.
+#[derive(Debug)]
+pub(crate) enum Factors {
+    /// `L Lᵀ` of a positive definite matrix.
+    Definite(Mat<f64>),
+    /// The Bunch-Kaufman factors of any other.
+    Indefinite(BunchKaufman),
+}
+
+/// `Pᵀ L B Lᵀ P` with blocks of one and two rows on the diagonal of `B`.
+#[derive(Debug)]
+pub(crate) struct BunchKaufman {
+    unit_lower: Mat<f64>,
+    diagonal: Diag<f64>,
+    /// Entry `j` couples `j` with `j + 1`; zero outside blocks of two rows.
+    subdiagonal: Diag<f64>,
+    permutation: Perm<usize>,
+}
+
+impl Factors {
+    /// Factors a symmetric matrix, of which the lower triangle is read: Cholesky, and Bunch-Kaufman where that fails.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for a matrix with such entries. A singular matrix is no error: its solutions are not finite.
+    pub(crate) fn new(matrix: &Array2<f64>) -> Result<Self> {
+        check("factorisation", matrix)?;
+        Ok(cholesky(matrix).map_or_else(
+            || Self::Indefinite(BunchKaufman::new(matrix)),
+            Self::Definite,
+        ))
+    }
+
+    /// The number of negative eigenvalues, or `None` for a positive definite matrix.
+    pub(crate) fn negative(&self) -> Option<usize> {
+        match self {
+            Self::Definite(_) => None,
+            Self::Indefinite(factors) => Some(factors.negative()),
+        }
+    }
+
+    /// Solves for each row of `rhs`, `(k, dim)`.
+    pub(crate) fn solve(&self, rhs: &Array2<f64>) -> Array2<f64> {
+        let (k, dim) = rhs.dim();
+        // Rows of vectors, row-major, are the columns of a column-major matrix: no transposition is needed.
+        let mut solution = rhs.iter().copied().collect::<Vec<f64>>();
+        let columns = MatMut::from_column_major_slice_mut(&mut solution, dim, k);
+        match self {
+            Self::Definite(lower) => {
+                let scratch = llt::solve::solve_in_place_scratch::<f64>(dim, k, Par::Seq);
+                llt::solve::solve_in_place(
+                    lower.as_ref(),
+                    columns,
+                    Par::Seq,
+                    MemStack::new(&mut MemBuffer::new(scratch)),
+                );
+            }
+            Self::Indefinite(factors) => factors.solve_in_place(columns),
+        }
+        Array2::from_shape_fn((k, dim), |(row, column)| solution[row * dim + column])
+    }
+}
+
+/// The lower factor, or nothing when a pivot is not positive.
+fn cholesky(matrix: &Array2<f64>) -> Option<Mat<f64>> {
+    let mut lower = to_faer(matrix);
+    let scratch =
+        llt::factor::cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, Spec::default());
+    let mut memory = MemBuffer::new(scratch);
+    let stack = MemStack::new(&mut memory);
+    llt::factor::cholesky_in_place(
+        lower.as_mut(),
+        llt::factor::LltRegularization::default(),
+        Par::Seq,
+        stack,
+        Spec::default(),
+    )
+    .ok()?;
+    Some(lower)
+}
+
+impl BunchKaufman {
+    fn new(matrix: &Array2<f64>) -> Self {
+        let dim = matrix.nrows();
+        let mut unit_lower = to_faer(matrix);
+        let mut diagonal = Diag::zeros(dim);
+        let mut subdiagonal = Diag::zeros(dim);
+        let (mut forward, mut backward) = (vec![0_usize; dim], vec![0_usize; dim]);
+        let scratch =
+            lblt::factor::cholesky_in_place_scratch::<usize, f64>(dim, Par::Seq, Spec::default());
+        lblt::factor::cholesky_in_place(
+            unit_lower.as_mut(),
+            subdiagonal.as_mut(),
+            &mut forward,
+            &mut backward,
+            Par::Seq,
+            MemStack::new(&mut MemBuffer::new(scratch)),
+            Spec::default(),
+        );
+        diagonal.copy_from(unit_lower.as_ref().diagonal());
+        unit_lower.as_mut().diagonal_mut().fill(1.0);
+        let permutation =
+            Perm::new_checked(forward.into_boxed_slice(), backward.into_boxed_slice(), dim);
+        Self {
+            unit_lower,
+            diagonal,
+            subdiagonal,
+            permutation,
+        }
+    }
+
+    /// By Sylvester's law of inertia `B` has as many negative eigenvalues as the matrix.
+    fn negative(&self) -> usize {
+        let (diagonal, coupling) = (
+            self.diagonal.column_vector(),
+            self.subdiagonal.column_vector(),
+        );
+        let (mut count, mut j) = (0, 0);
+        while j < diagonal.nrows() {
+            let first = diagonal[j];
+            if coupling[j].abs() > 0.0 && j + 1 < diagonal.nrows() {
+                let second = diagonal[j + 1];
+                let indefinite = first * second < coupling[j] * coupling[j];
+                count += if indefinite {
+                    1
+                } else {
+                    2 * usize::from(first < 0.0)
+                };
+                j += 2;
+            } else {
+                count += usize::from(first < 0.0);
+                j += 1;
+            }
+        }
+        count
+    }
+
+    fn solve_in_place(&self, columns: MatMut<'_, f64>) {
+        let scratch = lblt::solve::solve_in_place_scratch::<usize, f64>(
+            columns.nrows(),
+            columns.ncols(),
+            Par::Seq,
+        );
+        lblt::solve::solve_in_place(
+            self.unit_lower.as_ref(),
+            self.diagonal.as_ref(),
+            self.subdiagonal.as_ref(),
+            self.permutation.as_ref(),
+            columns,
+            Par::Seq,
+            MemStack::new(&mut MemBuffer::new(scratch)),
+        );
+    }
+}
+
+fn check(op: &'static str, matrix: &Array2<f64>) -> Result<usize> {
+    Error::check_size(op, "columns", matrix.nrows(), matrix.ncols())?;
+    if matrix.iter().all(|value| value.is_finite()) {
+        Ok(matrix.nrows())
+    } else {
+        Err(Error::NotFinite {
+            op,
+            what: "the matrix".into(),
+        })
+    }
+}
+
+fn to_faer(matrix: &Array2<f64>) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[[i, j]])
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn largest(values: &Array2<f64>) -> f64 {
+        values
+            .iter()
+            .fold(0.0, |largest, value| largest.max(value.abs()))
+    }
+
+    #[test]
+    fn eigenvectors_rebuild_the_matrix_and_values_ascend() -> Result<()> {
+        let matrix = array![[2.0, 1.0, 0.0], [1.0, -3.0, 0.5], [0.0, 0.5, 1.0]];
+        let Eigen { values, vectors } = eigen(&matrix)?;
+        let rebuilt = (&vectors * &values).dot(&vectors.t());
+        assert!(largest(&(rebuilt - &matrix)) < 1e-14);
+        assert!(values[0] <= values[1] && values[1] <= values[2]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_matrix_without_rows_has_no_eigenvalues() -> Result<()> {
+        assert_eq!(eigen(&Array2::zeros((0, 0)))?.values.len(), 0);
+        assert_eq!(eigen(&array![[3.0]])?.values, array![3.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn definite_and_indefinite_matrices_are_solved_and_told_apart() -> Result<()> {
+        let definite = array![[4.0, 1.0], [1.0, 3.0]];
+        let indefinite = array![[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, -5.0]];
+        let rhs = array![[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]];
+        let factors = Factors::new(&indefinite)?;
+        assert_eq!(factors.negative(), Some(2));
+        assert!(largest(&(factors.solve(&rhs).dot(&indefinite) - &rhs)) < 1e-14);
+        assert_eq!(Factors::new(&definite)?.negative(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn inertia_agrees_with_the_eigenvalues() -> Result<()> {
+        for seed in 0..20 {
+            let wave = |i: usize, j: usize| ((i * j + i + j + seed) as f64 * 1.7).sin();
+            let matrix = Array2::from_shape_fn((9, 9), |(i, j)| wave(i.min(j), i.max(j)));
+            let negative = eigen(&matrix)?
+                .values
+                .iter()
+                .filter(|&&value| value < 0.0)
+                .count();
+            assert_eq!(
+                Factors::new(&matrix)?.negative(),
+                Some(negative),
+                "seed {seed}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused() {
+        let matrix = array![[1.0, f64::NAN], [f64::NAN, 1.0]];
+        assert!(matches!(eigen(&matrix), Err(Error::NotFinite { .. })));
+        assert!(matches!(
+            Factors::new(&matrix),
+            Err(Error::NotFinite { .. })
+        ));
+    }
+}

@@ -1,0 +1,96 @@
+//! Symmetric linear operators on parameter space.
+
+mod damped;
+mod matrix;
+
+use std::fmt::Debug;
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::{Result, Rows};
+
+pub use damped::Damped;
+pub use matrix::Matrix;
+
+/// A symmetric linear map on parameter space, applied to a stack of vectors at once.
+///
+/// Curvatures are such maps: they are never inverted here, that is the work of a [`Solver`](crate::solver::Solver).
+/// Symmetry is a contract; definiteness is not assumed, solvers find it out.
+/// Shapes: `(k, dim)` → `(k, dim)`. A curvature is the **mean** over samples, each sample with the same weight.
+///
+/// # Examples
+/// ```
+/// use influence_core::operator::{Damped, LinearOperator, Matrix};
+/// use ndarray::array;
+///
+/// let damped = Damped::new(Matrix::new(array![[2.0, 1.0], [1.0, 2.0]])?, 0.5)?;
+/// assert_eq!(damped.apply(&array![[1.0, 0.0]])?, array![[2.5, 1.0]]);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+pub trait LinearOperator: Debug + Send + Sync {
+    /// The stacks that the operator multiplies.
+    type Rows: Rows;
+
+    /// The length of the vectors.
+    fn dim(&self) -> usize;
+
+    /// The product with each vector.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) when the vectors do not have length `dim`, otherwise whatever the backend or the data report.
+    fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows>;
+
+    /// Vectors with these values, `(k, dim)`, held where the operator multiplies: the way in for vectors made on the host.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) when the values do not have `dim` columns,
+    /// [`Error::Backend`](crate::Error::Backend) when the transfer fails.
+    fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows>;
+
+    /// The operator as a dense matrix on the host, `(dim, dim)`.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn to_dense(&self) -> Result<Array2<f64>>;
+
+    /// In how many parts the operator falls: a mean over data is a sum over batches of data.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// The contribution of one part; the sum over all parts is [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn apply_part(&self, _part: usize, rows: &Self::Rows) -> Result<Self::Rows> {
+        self.apply(rows)
+    }
+}
+
+impl<Op: LinearOperator + ?Sized> LinearOperator for std::sync::Arc<Op> {
+    type Rows = Op::Rows;
+
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows> {
+        (**self).apply(rows)
+    }
+
+    fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows> {
+        (**self).rows(values)
+    }
+
+    fn to_dense(&self) -> Result<Array2<f64>> {
+        (**self).to_dense()
+    }
+
+    fn parts(&self) -> usize {
+        (**self).parts()
+    }
+
+    fn apply_part(&self, part: usize, rows: &Self::Rows) -> Result<Self::Rows> {
+        (**self).apply_part(part, rows)
+    }
+}

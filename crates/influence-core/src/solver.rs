@@ -1,0 +1,217 @@
+//! Solvers: from settings and an operator to a prepared inverse.
+
+mod conjugate_gradient;
+mod direct;
+mod jacobi;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::{self, Debug, Display},
+    sync::Arc,
+};
+
+use ndarray::{Array2, ArrayView1};
+
+use crate::{Error, Result, Rows, operator::LinearOperator};
+
+pub use conjugate_gradient::ConjugateGradient;
+pub use direct::Direct;
+pub use jacobi::Jacobi;
+
+/// Settings of a method that inverts operators.
+///
+/// A solver is plain settings; [`prepare`](Self::prepare) does the work that is shared by all right-hand sides.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use influence_core::{operator::Matrix, solver::{Direct, Solver}};
+/// use ndarray::array;
+///
+/// let op = Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?);
+/// let inverse = Direct.prepare(op)?;
+/// let solution = inverse.solve(&array![[8.0, 8.0]])?.converged()?;
+/// assert_eq!(solution, array![[2.0, 4.0]]);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+pub trait Solver<R: Rows>: Debug + Send + Sync {
+    /// Prepares the inverse of `op`, which already includes its damping.
+    ///
+    /// # Errors
+    /// Whatever the operator reports, or [`Error::Factorisation`].
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>>;
+}
+
+/// A prepared inverse of one operator; it never changes.
+pub trait Inverse<R: Rows>: Debug + Send + Sync {
+    /// The length of the vectors.
+    fn dim(&self) -> usize;
+
+    /// Solves `A x = b` for each row `b`, `(k, dim)` → `(k, dim)`, `k` of any size.
+    ///
+    /// A row that could not be solved is no error: its [`Report`] says so.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the operator reports.
+    fn solve(&self, rhs: &R) -> Result<Solution<R>>;
+
+    /// As [`solve`](Self::solve), starting from a guess; methods that do not iterate have no use for it.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve); [`Error::Shape`] when `start` is not shaped as `rhs`.
+    fn solve_from(&self, rhs: &R, start: &R) -> Result<Solution<R>> {
+        Error::check_size("warm start", "rows", rhs.len(), start.len())?;
+        Error::check_size("warm start", "vector length", rhs.dim(), start.dim())?;
+        self.solve(rhs)
+    }
+
+    /// The solutions alone, without the cost of finding out how good they are: what a preconditioner is asked for.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    fn precondition(&self, rhs: &R) -> Result<R> {
+        Ok(self.solve(rhs)?.rows)
+    }
+}
+
+/// Solved rows, with a report on each.
+#[derive(Debug, Clone)]
+pub struct Solution<R> {
+    /// The solutions, `(k, dim)`.
+    pub rows: R,
+    /// One report per row.
+    pub reports: Vec<Report>,
+}
+
+impl<R> Solution<R> {
+    /// The rows, if all of them are solved.
+    ///
+    /// # Errors
+    /// [`Error::Unsolved`] naming the rows that are not, and what to try.
+    pub fn converged(self) -> Result<R> {
+        let unsolved = self
+            .reports
+            .iter()
+            .enumerate()
+            .filter(|(_, report)| !report.status.is_solved());
+        let rows: Vec<usize> = unsolved.clone().map(|(row, _)| row).collect();
+        match unsolved
+            .map(|(_, report)| *report)
+            .max_by(|a, b| a.residual.total_cmp(&b.residual))
+        {
+            None => Ok(self.rows),
+            Some(worst) => Err(Error::Unsolved {
+                rows,
+                total: self.reports.len(),
+                worst,
+            }),
+        }
+    }
+}
+
+/// How the solution of one row went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// Operator applications spent on the row; 0 for a direct method.
+    pub iterations: usize,
+    /// The true relative residual `‖b − A x‖ / ‖b‖`; 0 where `b = 0`.
+    pub residual: f64,
+    /// How it ended.
+    pub status: Status,
+}
+
+/// How the solution of one row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Solved to the tolerance.
+    Converged,
+    /// Solved, but the matrix is not positive definite: factors may point uphill.
+    Indefinite {
+        /// How many eigenvalues are negative.
+        negative: usize,
+    },
+    /// Not solved: the iterations ran out.
+    IterationLimit,
+    /// Not solved: the operator curves downwards along a search direction.
+    NegativeCurvature,
+    /// Not solved: no direction was left to search, or the matrix is singular.
+    Breakdown,
+}
+
+impl Status {
+    /// Whether the row solves its equation.
+    pub fn is_solved(self) -> bool {
+        matches!(self, Self::Converged | Self::Indefinite { .. })
+    }
+}
+
+impl Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Converged => write!(f, "converged"),
+            Self::Indefinite { negative } => write!(
+                f,
+                "solved an indefinite system with {negative} negative eigenvalues; raise the damping above the most negative one, or use the Gauss-Newton curvature"
+            ),
+            Self::IterationLimit => write!(
+                f,
+                "iteration limit reached; raise max_iterations, loosen rtol, raise the damping, or use a preconditioner"
+            ),
+            Self::NegativeCurvature => write!(
+                f,
+                "negative curvature met, the damped curvature is not positive definite; raise the damping, use the Gauss-Newton curvature, or the direct solver"
+            ),
+            Self::Breakdown => write!(
+                f,
+                "breakdown, the damped curvature is numerically singular; raise the damping or use 64-bit precision"
+            ),
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "relative residual {:.1e} after {} iterations: {}",
+            self.residual, self.iterations, self.status
+        )
+    }
+}
+
+/// The right-hand sides on the host, checked: of length `dim`, and finite, since one such row would spoil the others.
+fn checked_host<R: Rows>(op: &'static str, dim: usize, rhs: &R) -> Result<Array2<f64>> {
+    Error::check_size(op, "vector length", dim, rhs.dim())?;
+    let host = rhs.to_host()?;
+    match host
+        .outer_iter()
+        .position(|row| row.iter().any(|value| !value.is_finite()))
+    {
+        Some(row) => Err(Error::NotFinite {
+            op,
+            what: format!("right-hand side {row}"),
+        }),
+        None => Ok(host),
+    }
+}
+
+/// The Euclidean norm, free of overflow and underflow on the way.
+fn norm(vector: &ArrayView1<'_, f64>) -> f64 {
+    let scale = vector
+        .iter()
+        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+    if vector.iter().any(|value| value.is_nan()) {
+        f64::NAN
+    } else if scale > 0.0 && scale.is_finite() {
+        scale
+            * vector
+                .iter()
+                .map(|value| (value / scale).powi(2))
+                .sum::<f64>()
+                .sqrt()
+    } else {
+        scale
+    }
+}

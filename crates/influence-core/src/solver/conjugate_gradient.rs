@@ -1,0 +1,201 @@
+mod block;
+mod directions;
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+use super::{Inverse, Report, Solution, Solver, Status, checked_host, norm};
+use crate::{Error, Result, Rows, operator::LinearOperator};
+use block::Block;
+
+/// Block preconditioned conjugate gradients: every right-hand side searches along the directions of all.
+///
+/// One application of the operator serves all rows of an iteration, and `k` rows search a space that grows by up to `k` dimensions at
+/// a time, so that the number of iterations falls with `k`. The directions are orthonormalised through the eigendecomposition
+/// of their Gram matrix and dependent ones are dropped, hence duplicate rows, zero rows and more rows than
+/// dimensions are no trouble.
+///
+/// A row has [converged](super::Status::Converged) when its *true* relative residual, computed from `b − A x`, is at most `rtol`; the
+/// recurrence only says when to look. It is then left alone, while its residual goes on lending
+/// directions to the other rows. Rows still active when the operator is found
+/// to curve downwards keep what they have and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature).
+/// Where the precision of the rows does not allow `rtol`, the residual is replaced by the true one until that helps no more, and the row
+/// reports [`Status::Breakdown`](super::Status::Breakdown).
+///
+/// # References
+/// O'Leary, *The block conjugate gradient algorithm and related methods*, 1980; Ji and Li, *A breakdown-free block conjugate
+/// gradient method*, 2017, algorithm 2. We differ in that directions are dropped by eigenvalue, finished rows move no more,
+/// and the residual is replaced by the true one now and then (van der Vorst and Ye, 2000).
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use influence_core::{operator::Matrix, solver::{ConjugateGradient, Solver}};
+/// use ndarray::array;
+///
+/// let op = Arc::new(Matrix::new(array![[4.0, 1.0], [1.0, 3.0]])?);
+/// let inverse = ConjugateGradient::new().with_rtol(1e-10)?.prepare(op)?;
+/// let solution = inverse.solve(&array![[5.0, 4.0]])?.converged()?;
+/// assert!((solution[[0, 0]] - 1.0_f64).abs() < 1e-9);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConjugateGradient<R: Rows> {
+    rtol: f64,
+    max_iterations: Option<usize>,
+    preconditioner: Option<Arc<dyn Solver<R>>>,
+}
+
+/// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for ever.
+const ITERATIONS_PER_DIMENSION: usize = 10;
+const DEFAULT_ITERATION_CAP: usize = 1000;
+
+impl<R: Rows> Default for ConjugateGradient<R> {
+    fn default() -> Self {
+        Self {
+            rtol: 1e-6,
+            max_iterations: None,
+            preconditioner: None,
+        }
+    }
+}
+
+impl<R: Rows> ConjugateGradient<R> {
+    /// A relative tolerance of `1e-6`, at most `10 · dim` iterations but no more than 1000, no preconditioner.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The largest relative residual `‖b − A x‖ / ‖b‖` at which a row counts as solved.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] outside the open interval from 0 to 1.
+    pub fn with_rtol(self, rtol: f64) -> Result<Self> {
+        if rtol > 0.0 && rtol < 1.0 {
+            Ok(Self { rtol, ..self })
+        } else {
+            Err(Error::Setting {
+                name: "rtol",
+                requirement: "between 0 and 1",
+                got: rtol.to_string(),
+            })
+        }
+    }
+
+    /// The number of iterations at which to give up.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for 0.
+    pub fn with_max_iterations(self, max_iterations: usize) -> Result<Self> {
+        if max_iterations == 0 {
+            return Err(Error::Setting {
+                name: "max_iterations",
+                requirement: "at least 1",
+                got: "0".into(),
+            });
+        }
+        Ok(Self {
+            max_iterations: Some(max_iterations),
+            ..self
+        })
+    }
+
+    /// Searches along directions improved by an approximate inverse, prepared on the same operator.
+    #[must_use]
+    pub fn with_preconditioner(self, preconditioner: Arc<dyn Solver<R>>) -> Self {
+        Self {
+            preconditioner: Some(preconditioner),
+            ..self
+        }
+    }
+}
+
+impl<R: Rows> Solver<R> for ConjugateGradient<R> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+        let preconditioner = self
+            .preconditioner
+            .as_ref()
+            .map(|solver| solver.prepare(Arc::clone(&op)))
+            .transpose()?;
+        let default = op
+            .dim()
+            .saturating_mul(ITERATIONS_PER_DIMENSION)
+            .clamp(1, DEFAULT_ITERATION_CAP);
+        let max_iterations = self.max_iterations.unwrap_or(default);
+        Ok(Box::new(ConjugateGradientInverse {
+            op,
+            preconditioner,
+            rtol: self.rtol,
+            max_iterations,
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct ConjugateGradientInverse<R: Rows> {
+    op: Arc<dyn LinearOperator<Rows = R>>,
+    preconditioner: Option<Box<dyn Inverse<R>>>,
+    rtol: f64,
+    max_iterations: usize,
+}
+
+impl<R: Rows> Inverse<R> for ConjugateGradientInverse<R> {
+    fn dim(&self) -> usize {
+        self.op.dim()
+    }
+
+    fn solve(&self, rhs: &R) -> Result<Solution<R>> {
+        self.run(rhs, None)
+    }
+
+    fn solve_from(&self, rhs: &R, start: &R) -> Result<Solution<R>> {
+        Error::check_size("warm start", "rows", rhs.len(), start.len())?;
+        Error::check_size("warm start", "vector length", rhs.dim(), start.dim())?;
+        self.run(
+            rhs,
+            Some(&checked_host("warm start", self.op.dim(), start)?),
+        )
+    }
+}
+
+impl<R: Rows> ConjugateGradientInverse<R> {
+    /// Solves for the rows that are not zero, scaled to unit length; the others are solved by zero.
+    fn run(&self, rhs: &R, start: Option<&Array2<f64>>) -> Result<Solution<R>> {
+        let host = checked_host("conjugate gradients", self.op.dim(), rhs)?;
+        let mut reports = vec![
+            Report {
+                iterations: 0,
+                residual: 0.0,
+                status: Status::Converged
+            };
+            host.nrows()
+        ];
+        let norms: Vec<f64> = host.outer_iter().map(|row| norm(&row)).collect();
+        let rows: Vec<usize> = (0..norms.len()).filter(|&row| norms[row] > 0.0).collect();
+        if rows.is_empty() {
+            return Ok(Solution {
+                rows: rhs.like(Array2::zeros(host.raw_dim()).view())?,
+                reports,
+            });
+        }
+        let scaled = |values: &Array2<f64>| {
+            let shape = (rows.len(), values.ncols());
+            rhs.like(
+                Array2::from_shape_fn(shape, |(i, j)| values[[rows[i], j]] / norms[rows[i]]).view(),
+            )
+        };
+        let mut block = Block::new(self, scaled(&host)?, start.map(scaled).transpose()?)?;
+        while block.iterate()? {}
+        let solved = block.into_solution()?;
+        let mut scales = Array2::zeros((norms.len(), rows.len()));
+        for (position, (&row, report)) in rows.iter().zip(solved.reports).enumerate() {
+            scales[[row, position]] = norms[row];
+            reports[row] = report;
+        }
+        Ok(Solution {
+            rows: solved.rows.combine(scales.view())?,
+            reports,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use ndarray::{Array2, Zip};
+
+use super::{Inverse, Report, Solution, Solver, Status, checked_host, norm};
+use crate::{Error, Result, Rows, linalg::Factors, operator::LinearOperator};
+
+/// Builds the dense matrix and factors it on the host, in `f64`.
+///
+/// Memory grows with `dim²`, time with `dim³`, so it is for small blocks; for those nothing is more exact. Cholesky's
+/// factorisation comes first; when the matrix is not positive definite, that of Bunch and Kaufman takes its place
+/// and every row that is solved reports [`Status::Indefinite`]. One step of iterative refinement follows each solution.
+/// The residuals are those of the `f64` solution, before it is rounded to the precision of the rows; a row whose residual
+/// is above `1e-6` is a [`Status::Breakdown`].
+///
+/// # References
+/// Bunch and Kaufman, *Some stable methods for calculating inertia and solving symmetric linear systems*, 1977.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Direct;
+
+/// Relative residuals above this are no solution; a well-posed system stays ten orders of magnitude below.
+const LARGEST_RESIDUAL: f64 = 1e-6;
+
+impl<R: Rows> Solver<R> for Direct {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+        let dense = op.to_dense()?;
+        Error::check_size("direct solver", "rows", op.dim(), dense.nrows())?;
+        Error::check_size("direct solver", "columns", op.dim(), dense.ncols())?;
+        let matrix = (&dense + &dense.t()) * 0.5;
+        let factors = Factors::new(&matrix)?;
+        Ok(Box::new(DirectInverse { matrix, factors }))
+    }
+}
+
+#[derive(Debug)]
+struct DirectInverse {
+    matrix: Array2<f64>,
+    factors: Factors,
+}
+
+impl<R: Rows> Inverse<R> for DirectInverse {
+    fn dim(&self) -> usize {
+        self.matrix.nrows()
+    }
+
+    fn solve(&self, rhs: &R) -> Result<Solution<R>> {
+        let host = checked_host("direct solver", self.matrix.nrows(), rhs)?;
+        let solution = self.refined(&host);
+        let residual = self.residual(&host, &solution);
+        let rows = host.outer_iter().zip(residual.outer_iter());
+        let reports = rows.map(|(b, r)| self.report(norm(&b), norm(&r))).collect();
+        Ok(Solution {
+            rows: rhs.like(solution.view())?,
+            reports,
+        })
+    }
+}
+
+impl DirectInverse {
+    /// The solution after one step of refinement, where that makes the residual smaller; zero where there is none.
+    fn refined(&self, rhs: &Array2<f64>) -> Array2<f64> {
+        let mut solution = self.factors.solve(rhs);
+        let mut residual = self.residual(rhs, &solution);
+        // A singular matrix gives infinities, which must not reach the rows.
+        let pairs = Zip::from(solution.rows_mut())
+            .and(residual.rows_mut())
+            .and(rhs.rows());
+        pairs.for_each(|mut x, mut r, b| {
+            if !norm(&r.view()).is_finite() {
+                x.fill(0.0);
+                r.assign(&b);
+            }
+        });
+        let candidate = &solution + &self.factors.solve(&residual);
+        let after = self.residual(rhs, &candidate);
+        let rows = Zip::from(solution.rows_mut())
+            .and(residual.rows())
+            .and(candidate.rows())
+            .and(after.rows());
+        rows.for_each(|mut x, before, better, after| {
+            if norm(&after) < norm(&before) {
+                x.assign(&better);
+            }
+        });
+        solution
+    }
+
+    fn residual(&self, rhs: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
+        rhs - &solution.dot(&self.matrix)
+    }
+
+    fn report(&self, scale: f64, residual: f64) -> Report {
+        let residual = if scale > 0.0 { residual / scale } else { 0.0 };
+        let status = match self.factors.negative() {
+            _ if residual > LARGEST_RESIDUAL => Status::Breakdown,
+            Some(negative) => Status::Indefinite { negative },
+            None => Status::Converged,
+        };
+        Report {
+            iterations: 0,
+            residual,
+            status,
+        }
+    }
+}

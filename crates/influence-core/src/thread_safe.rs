@@ -1,0 +1,12 @@
+//! The promise that a model may be shared among threads.
+
+/// A promise: concurrent calls on a shared reference give the answers of calls made one after another.
+///
+/// `Send + Sync` says that sharing is free of data races; this marker says more, that it is free of *races of meaning*: no
+/// call changes what another call returns (no global mode flag, no shared random state, no scratch buffer). The parallel
+/// calculator demands it at compile time.
+pub trait ThreadSafe: Send + Sync {}
+
+impl<T: ThreadSafe + ?Sized> ThreadSafe for &T {}
+impl<T: ThreadSafe + ?Sized> ThreadSafe for std::sync::Arc<T> {}
+impl<T: ThreadSafe + ?Sized> ThreadSafe for Box<T> {}

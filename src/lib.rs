@@ -1,0 +1,2 @@
+//! facade
+pub use influence_core as core;
