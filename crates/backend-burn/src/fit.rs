@@ -128,7 +128,7 @@ impl<T: Task> Fit<T> {
     /// Fits the influence model.
     ///
     /// The model is recorded in inference mode (no dropout, batch norm with its running statistics) with its parameters as
-    /// they are now. On a device with autodiff, parameters that do not require gradients are frozen; elsewhere all are trained.
+    /// they are now; parameters set to require no gradients are frozen.
     /// Iterative solvers keep the handle on the training data and read it when they solve; direct ones do not.
     ///
     /// # Errors

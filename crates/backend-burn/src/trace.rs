@@ -12,8 +12,8 @@ use burn::{
         capture::{CaptureBackend, CaptureScope, CapturedGraph, CompletedCaptureScope, TensorId},
         ir::{OperationIr, TensorIr},
     },
-    module::{Module, ModuleVisitor, Param, ParamId},
-    tensor::{Device, Tensor, TensorData},
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{DType, Device, Tensor, TensorData},
 };
 use influence_core::block::{Parameter, ParameterLayout};
 
@@ -96,9 +96,11 @@ impl<T: Task> Debug for ModuleTrace<T> {
 impl<T: Task> ModuleTrace<T> {
     pub(crate) fn new(task: T, module: &T::Module) -> Self {
         let mut found = Parameters::default();
-        module.visit(&mut found);
+        // In training mode a parameter requires gradients exactly if it is trained, whatever the device.
+        module.valid().train().visit(&mut found);
         let (layout, values, indices) = found.in_order();
-        let recorder = Recorder { module: module.valid(), device: Device::capture(), graphs: HashMap::new() };
+        let module = module.valid().map(&mut InRecordedType);
+        let recorder = Recorder { module, device: Device::capture(), graphs: HashMap::new() };
         Self { task, values, layout, indices, recorder: Mutex::new(recorder) }
     }
 
@@ -126,7 +128,8 @@ impl<T: Task> ModuleTrace<T> {
         batch: &Batch,
         recorded: &mut Recorded,
     ) -> CompletedCaptureScope {
-        let module = recorder.module.clone().to_device(&recorder.device);
+        // `valid` rather than `clone`: clones share their running statistics, which would stay on the recording device.
+        let module = recorder.module.valid().to_device(&recorder.device);
         let mut ids = CapturedParameters { indices: &self.indices, found: Vec::new() };
         module.visit(&mut ids);
         recorded.parameters = ids.found;
@@ -232,17 +235,18 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Trained parameters first. On a device without autodiff no parameter carries a mark: then all are trained.
-    #[allow(clippy::type_complexity)]
-    fn in_order(self) -> (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>) {
-        let marked = self.found.iter().any(|(.., trained)| *trained);
-        let (trained, frozen): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(.., trained)| *trained || !marked);
+    /// Trained parameters first.
+    fn in_order(self) -> Found {
+        let (trained, frozen): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(.., trained)| *trained);
         let layout = ParameterLayout::new(trained.iter().map(|(_, parameter, ..)| parameter.clone()).collect());
         let all = trained.into_iter().chain(frozen).enumerate();
         let (indices, values) = all.map(|(index, (id, _, value, _))| ((id, index), value)).unzip();
         (layout, values, indices)
     }
 }
+
+/// The trained parameters, all values, and the place of each value.
+type Found = (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>);
 
 impl ModuleVisitor for Parameters {
     fn enter_module(&mut self, name: &str, _container: &str) {
@@ -258,6 +262,15 @@ impl ModuleVisitor for Parameters {
             let parameter = Parameter { name: self.path.join("."), shape: param.shape().to_vec() };
             self.found.push((param.id, parameter, param.val().into_data(), param.is_require_grad()));
         }
+    }
+}
+
+/// Casts float parameters and buffers to the one float type in which models are recorded.
+struct InRecordedType;
+
+impl ModuleMapper for InRecordedType {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F32))
     }
 }
 

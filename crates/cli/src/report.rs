@@ -41,7 +41,7 @@ pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
 /// A table with a heading for each column; all but the first `left` columns are numbers, aligned on the right.
 pub fn table<const C: usize>(headings: [&str; C], left: usize, rows: impl IntoIterator<Item = [String; C]>) -> Table {
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header(headings);
+    table.load_style(ASCII_MARKDOWN).set_header(headings);
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);

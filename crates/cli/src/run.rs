@@ -31,7 +31,7 @@ pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
     let influence = fit(&plan)?;
     let dim = influence_core::InfluenceModel::dim(&influence);
     let calculator = calculator(&plan, influence)?;
-    let solved = compute(&plan, &*calculator, attributes)?;
+    let solved = compute(&plan, &calculator, attributes)?;
     let summary = Summary { plan: &plan, dim, solved: &solved, seconds: started.elapsed().as_secs_f64() };
     report::summary(&summary, out)
 }
@@ -82,7 +82,7 @@ fn calculator(plan: &Plan, influence: Influence) -> Result<Box<dyn Calculator<Mo
 
 fn compute(
     plan: &Plan,
-    calculator: &dyn Calculator<Model = Influence>,
+    calculator: &impl Calculator<Model = Influence>,
     attributes: serde_json::Map<String, serde_json::Value>,
 ) -> Result<SolveSummary> {
     let Config { compute, output, .. } = &plan.config;

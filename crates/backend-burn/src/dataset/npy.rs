@@ -187,7 +187,10 @@ mod tests {
         let batch = data.batch(1..3).expect("a batch");
         assert_eq!(batch.fields()[0].as_slice::<f32>().expect("floats"), [2.0, 3.0, 4.0, 5.0]);
         assert_eq!(batch.fields()[1].as_slice::<i64>().expect("integers"), [8, 255]);
-        influence_core::testing::dataset(&data, |a, b| a.len() == b);
+        influence_core::testing::dataset(&data, |batch| {
+            let values: Vec<f64> = batch.fields()[0].iter::<f64>().collect();
+            ndarray::ArrayD::from_shape_vec(vec![batch.len(), 2], values).expect("two columns")
+        });
     }
 
     #[test]

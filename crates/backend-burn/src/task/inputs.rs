@@ -1,6 +1,6 @@
 use burn::{
     backend::capture::{CaptureBackend, TensorId},
-    tensor::{Bool, Device, Int, Tensor, TensorData},
+    tensor::{Bool, BoolStore, DType, Device, Float, Int, Tensor, TensorData},
 };
 
 use crate::{Error, Result};
@@ -19,11 +19,11 @@ pub trait Field: Sized {
 }
 
 macro_rules! field {
-    ($kind:ty, $is_kind:ident, $name:literal) => {
+    ($kind:ty, $is_kind:ident, $name:literal, $type:expr) => {
         impl<const D: usize> Field for Tensor<D, $kind> {
             fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self> {
                 if data.rank() == D && $is_kind(data) {
-                    return Ok(Self::from_data(data.clone(), device));
+                    return Ok(Self::from_data(data.clone(), (device, $type)));
                 }
                 Err(Error::Field {
                     field: position,
@@ -40,9 +40,10 @@ macro_rules! field {
     };
 }
 
-field!(burn::tensor::Float, is_float, "float");
-field!(Int, is_int, "integer");
-field!(Bool, is_bool, "bool");
+// The types in which models are recorded; the precision of the computation is chosen when the graph is evaluated.
+field!(Float, is_float, "float", DType::F32);
+field!(Int, is_int, "integer", DType::I64);
+field!(Bool, is_bool, "bool", DType::Bool(BoolStore::U8));
 
 fn is_float(data: &TensorData) -> bool {
     data.dtype().is_float()

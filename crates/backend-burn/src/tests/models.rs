@@ -19,11 +19,12 @@ pub(super) struct Move<'a> {
     direction: &'a [f64],
     step: f64,
     from: usize,
+    path: Vec<String>,
 }
 
 impl<'a> Move<'a> {
     pub(super) fn along(direction: &'a [f64], step: f64) -> Self {
-        Self { direction, step, from: 0 }
+        Self { direction, step, from: 0, path: Vec::new() }
     }
 
     pub(super) fn apply<M: Module>(mut self, module: M) -> M {
@@ -31,8 +32,24 @@ impl<'a> Move<'a> {
     }
 }
 
+/// Running statistics are mapped like parameters but are none.
+fn is_statistic(path: &[String]) -> bool {
+    path.last().is_some_and(|name| name.starts_with("running"))
+}
+
 impl ModuleMapper for Move<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if is_statistic(&self.path) {
+            return param.map(|tensor| tensor.cast(DType::F64));
+        }
         param.map(|tensor| {
             let shape = tensor.dims();
             let to = self.from + shape.iter().product::<usize>();
@@ -46,19 +63,28 @@ impl ModuleMapper for Move<'_> {
 
 /// Replaces random initial values by fixed ones of a sensible size.
 pub(super) fn settled<M: Module>(module: M, seed: f64) -> M {
-    struct Settle(f64);
+    struct Settle(f64, Vec<String>);
     impl ModuleMapper for Settle {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.1.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.1.pop();
+        }
+
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             self.0 += 1.0;
-            let seed = self.0;
+            let (seed, statistic) = (self.0, is_statistic(&self.1));
+            let settle = |value: f64| if statistic { value * value + 0.5 } else { 0.6 * value + 0.05 };
             param.map(|tensor| {
                 let shape = tensor.dims();
-                let values: Vec<f64> = wave(shape.iter().product(), seed).into_iter().map(|value| 0.6 * value + 0.05).collect();
+                let values: Vec<f64> = wave(shape.iter().product(), seed).into_iter().map(settle).collect();
                 Tensor::from_data(TensorData::new(values, shape), (&tensor.device(), DType::F64))
             })
         }
     }
-    module.map(&mut Settle(seed))
+    module.map(&mut Settle(seed, Vec::new()))
 }
 
 #[derive(Module, Debug)]
