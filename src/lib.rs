@@ -1,2 +1,27 @@
-//! facade
+//! Influence functions for [burn](https://burn.dev) models: *which training points made this model say this?*
+//!
+//! This crate is the face of the workspace. [`backend`] turns an unmodified burn module into an influence model, [`calculators`] map
+//! it over chunks of data, sequentially or in parallel, into memory or into Zarr, and [`core`] holds the traits and the numerics
+//! on which both stand and on which other backends can be built.
+//!
+//! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
+
+pub use influence_backend_burn as backend;
+pub use influence_calculators as calculators;
 pub use influence_core as core;
+
+pub use backend::{
+    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset, OutputLoss, Outputs,
+    Regression, Task, device,
+};
+pub use calculators::{AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions};
+pub use core::{
+    Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
+    aggregate::{self, Aggregator, Along, ArgMax, Concatenate, Max, Mean, Min, Order, TopK},
+    block::{BlockStructure, CustomBlocks, Damping},
+    solver::{self, ConjugateGradient, Direct, Jacobi},
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

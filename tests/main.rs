@@ -1,0 +1,7 @@
+//! Integration tests: the whole path, against references made elsewhere.
+
+mod models;
+mod oracle;
+mod parity;
+mod reference;
+mod zarr;

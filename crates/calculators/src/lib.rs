@@ -7,7 +7,6 @@
 //!
 //! This crate is not a scheduler for several machines, and it knows no tensor library: a model brings its own.
 
-mod adapt;
 mod calculator;
 mod engine;
 mod error;
@@ -22,10 +21,10 @@ mod sink;
 mod tests;
 pub mod zarr;
 
-pub use adapt::{AssumeThreadSafe, Borrowed};
 pub use calculator::Calculator;
 pub use error::{Error, Result, Step};
 pub use factors::FactorSource;
+pub use influence_core::AssumeThreadSafe;
 pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};

@@ -14,7 +14,7 @@ use std::{
 use influence_core::{InfluenceModel, ThreadSafe};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::{Borrowed, Calculator, Error, Result, Step, engine::core_step, sink::lock};
+use crate::{Calculator, Error, Result, Step, engine::core_step, sink::lock};
 use claims::Claims;
 
 thread_local! {
@@ -50,7 +50,7 @@ impl<M> Debug for Replicas<M> {
 /// use influence_calculators::{Calculator, Parallel, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let parallel = Parallel::borrowing(&model, NonZero::new(2))?;
+/// let parallel = Parallel::new(&model, NonZero::new(2))?;
 /// let influences = parallel.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?;
 /// let sequential = Sequential::new(model);
 /// assert_eq!(influences, sequential.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?);
@@ -95,16 +95,6 @@ impl<M: InfluenceModel + ThreadSafe> Parallel<Shared<M>> {
     /// [`Error::ThreadPool`] when the threads cannot be started.
     pub fn new(model: M, threads: Option<NonZero<usize>>) -> Result<Self> {
         Self::start(Shared(model), threads)
-    }
-}
-
-impl<'a, M: InfluenceModel + ThreadSafe> Parallel<Shared<Borrowed<'a, M>>> {
-    /// As [`new`](Parallel::new), with a model that someone else owns.
-    ///
-    /// # Errors
-    /// As [`new`](Parallel::new).
-    pub fn borrowing(model: &'a M, threads: Option<NonZero<usize>>) -> Result<Self> {
-        Self::new(Borrowed(model), threads)
     }
 }
 

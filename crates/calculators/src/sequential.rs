@@ -2,7 +2,7 @@
 
 use influence_core::InfluenceModel;
 
-use crate::{Borrowed, Calculator, Result};
+use crate::{Calculator, Result};
 
 /// Runs one task after another in the calling thread; the reference for [`Parallel`](crate::Parallel).
 #[derive(Debug)]
@@ -14,13 +14,6 @@ impl<M: InfluenceModel> Sequential<M> {
     /// Takes a model.
     pub fn new(model: M) -> Self {
         Self { model }
-    }
-}
-
-impl<'a, M: InfluenceModel> Sequential<Borrowed<'a, M>> {
-    /// Borrows a model.
-    pub fn borrowing(model: &'a M) -> Self {
-        Self::new(Borrowed(model))
     }
 }
 

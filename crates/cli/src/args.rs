@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -42,8 +42,8 @@ pub struct DemoArguments {
     #[arg(long)]
     pub overwrite: bool,
     /// How many threads compute [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: Option<u32>,
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZero<usize>>,
     /// What the split, the flipped labels and the first weights are drawn from; equal seeds give equal output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,

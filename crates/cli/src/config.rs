@@ -119,7 +119,12 @@ pub struct Compute {
 
 impl Default for Compute {
     fn default() -> Self {
-        Self { strategy: Strategy::Parallel, train_chunk: 256, test_chunk: 64, threads: None }
+        Self {
+            strategy: Strategy::Parallel,
+            train_chunk: 256,
+            test_chunk: 64,
+            threads: None,
+        }
     }
 }
 
@@ -143,7 +148,9 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { path: "influences.zarr".into() }
+        Self {
+            path: "influences.zarr".into(),
+        }
     }
 }
 
@@ -158,7 +165,10 @@ impl Config {
     /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type or out of its domain.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let mut table = text.parse::<Table>().map_err(|error| syntax(&text, &error)).with_context(|| path.display().to_string())?;
+        let mut table = text
+            .parse::<Table>()
+            .map_err(|error| syntax(&text, &error))
+            .with_context(|| path.display().to_string())?;
         overrides::apply(&mut table, overrides)?;
         let mut config = Self::from_table(table).with_context(|| path.display().to_string())?;
         config.resolve(path.parent().unwrap_or(Path::new("")));
@@ -176,16 +186,33 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(self.compute.train_chunk > 0, "compute.train_chunk must be at least 1, got 0");
-        ensure!(self.compute.test_chunk > 0, "compute.test_chunk must be at least 1, got 0");
-        ensure!(self.compute.threads != Some(0), "compute.threads must be at least 1, got 0; leave it out to use all cores");
+        ensure!(
+            self.compute.train_chunk > 0,
+            "compute.train_chunk must be at least 1, got 0"
+        );
+        ensure!(
+            self.compute.test_chunk > 0,
+            "compute.test_chunk must be at least 1, got 0"
+        );
+        ensure!(
+            self.compute.threads != Some(0),
+            "compute.threads must be at least 1, got 0; leave it out to use all cores"
+        );
         self.method.check()
     }
 
     fn resolve(&mut self, base: &Path) {
         let Data { train, test } = &mut self.data;
-        let files = [&mut train.inputs, &mut train.targets, &mut test.inputs, &mut test.targets];
-        for path in files.into_iter().chain([&mut self.model.weights, &mut self.output.path]) {
+        let files = [
+            &mut train.inputs,
+            &mut train.targets,
+            &mut test.inputs,
+            &mut test.targets,
+        ];
+        for path in files
+            .into_iter()
+            .chain([&mut self.model.weights, &mut self.output.path])
+        {
             *path = base.join(&*path);
         }
     }
@@ -193,7 +220,10 @@ impl Config {
 
 /// A syntax error with its place.
 fn syntax(text: &str, error: &toml::de::Error) -> Error {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let before = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     anyhow!("line {line}: {}", error.message())
 }

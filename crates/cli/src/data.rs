@@ -46,9 +46,20 @@ impl Source {
     /// When a file is missing or no numeric array, the two differ in length, or hold no sample.
     pub fn open(files: &Files) -> Result<Self> {
         let data = NpyDataset::open([&files.inputs, &files.targets].map(PathBuf::from))?;
-        ensure!(data.len() > 0, "{}: there are no samples", files.inputs.display());
-        ensure!(!data.shapes()[0][1..].contains(&0), "{}: the samples hold no numbers", files.inputs.display());
-        Ok(Self { files: files.clone(), data })
+        ensure!(
+            data.len() > 0,
+            "{}: there are no samples",
+            files.inputs.display()
+        );
+        ensure!(
+            !data.shapes()[0][1..].contains(&0),
+            "{}: the samples hold no numbers",
+            files.inputs.display()
+        );
+        Ok(Self {
+            files: files.clone(),
+            data,
+        })
     }
 
     /// The shape of one input; a sample of a single number has one axis.
@@ -69,7 +80,11 @@ impl Source {
             Loss::Mse => Target::Values { outputs },
         };
         self.check_target_shape(target)?;
-        let samples = Samples { source: self, target, dtype: float_dtype(precision) };
+        let samples = Samples {
+            source: self,
+            target,
+            dtype: float_dtype(precision),
+        };
         let row = samples.source.sample_shape().iter().product::<usize>() + outputs;
         let step = (SCANNED_NUMBERS / row).max(1);
         for start in (0..samples.len()).step_by(step) {
@@ -81,12 +96,17 @@ impl Source {
     fn check_target_shape(&self, target: Target) -> Result<()> {
         let (path, shapes) = (self.files.targets.display(), self.data.shapes());
         match (target, &shapes[1][1..]) {
-            (Target::Class { .. }, []) => Ok(()),
-            (Target::Class { .. }, _) => bail!("{path}: targets of cross-entropy have shape (n), got {:?}", shapes[1]),
-            (Target::Values { outputs: 1 }, []) => Ok(()),
+            (Target::Class { .. } | Target::Values { outputs: 1 }, []) => Ok(()),
+            (Target::Class { .. }, _) => bail!(
+                "{path}: targets of cross-entropy have shape (n), got {:?}",
+                shapes[1]
+            ),
             (Target::Values { outputs }, [columns]) if *columns == outputs => Ok(()),
             (Target::Values { outputs }, _) => {
-                bail!("{path}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}", shapes[1])
+                bail!(
+                    "{path}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}",
+                    shapes[1]
+                )
             }
         }
     }
@@ -104,13 +124,28 @@ impl Samples {
         let files = &self.source.files;
         check_finite(&files.inputs, &inputs.convert_dtype(self.dtype), &range)?;
         match self.target {
-            Target::Values { .. } => check_finite(&files.targets, &targets.convert_dtype(self.dtype), &range),
+            Target::Values { .. } => {
+                check_finite(&files.targets, &targets.convert_dtype(self.dtype), &range)
+            }
             Target::Class { classes } => {
                 let path = files.targets.display();
-                ensure!(targets.dtype().is_int(), "{path}: targets of cross-entropy are integers, got {:?}", targets.dtype());
-                let outside = |class: i64| usize::try_from(class).is_ok_and(|class| class < classes);
-                let Some((row, class)) = range.zip(targets.iter::<i64>()).find(|(_, class)| !outside(*class)) else { return Ok(()) };
-                bail!("{path}: row {row} has class {class}, but the model has outputs for classes 0 to {}", classes - 1)
+                ensure!(
+                    targets.dtype().is_int(),
+                    "{path}: targets of cross-entropy are integers, got {:?}",
+                    targets.dtype()
+                );
+                let outside =
+                    |class: i64| usize::try_from(class).is_ok_and(|class| class < classes);
+                let Some((row, class)) = range
+                    .zip(targets.iter::<i64>())
+                    .find(|(_, class)| !outside(*class))
+                else {
+                    return Ok(());
+                };
+                bail!(
+                    "{path}: row {row} has class {class}, but the model has outputs for classes 0 to {}",
+                    classes - 1
+                )
             }
         }
     }

@@ -16,7 +16,10 @@ pub fn of_file(path: &Path) -> Result<String> {
     let mut block = vec![0; BLOCK];
     let mut file = File::open(path).with_context(|| path.display().to_string())?;
     loop {
-        match file.read(&mut block).with_context(|| path.display().to_string())? {
+        match file
+            .read(&mut block)
+            .with_context(|| path.display().to_string())?
+        {
             0 => return Ok(shown(&hash.finalize())),
             read => hash.update(&block[..read]),
         }

@@ -1,6 +1,9 @@
 //! How the command ends.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.
 const FAILURE: u8 = 2;
@@ -11,11 +14,16 @@ const FAILURE: u8 = 2;
 pub fn exit_code(outcome: &anyhow::Result<()>) -> ExitCode {
     match outcome {
         Err(error) if !is_broken_pipe(error) => {
-            eprintln!("error: {}", message(error));
+            complain(&format!("error: {}", message(error)));
             ExitCode::from(FAILURE)
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Prints a line to stderr; if that is closed there is nobody to tell.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The error and its causes, from the outside inwards; a cause that the text before it already ends with is not repeated.
@@ -35,7 +43,10 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -54,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_failure() {
-        let closed: anyhow::Result<()> = Err(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
+        let closed: anyhow::Result<()> =
+            Err(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
         assert!(is_broken_pipe(&closed.expect_err("closed")));
     }
 }

@@ -3,6 +3,7 @@
 //! [`Architecture::plan`] checks every shape symbolically before a number is computed; [`Architecture::build`] makes the module.
 
 mod architecture;
+mod layer;
 mod operation;
 mod shape;
 
@@ -33,29 +34,39 @@ struct Layer {
 impl Sequential {
     /// The outputs `(n, outputs)` of samples `(n, inputs)`.
     pub fn forward(&self, samples: Tensor<2>) -> Tensor<2> {
-        self.layers.iter().fold(samples, |samples, layer| layer.operation.forward(samples, &layer.input))
+        self.layers.iter().fold(samples, |samples, layer| {
+            layer.operation.forward(samples, &layer.input)
+        })
     }
 }
 
 impl Layer {
     fn with(self, change: impl FnOnce(Operation) -> Operation) -> Self {
-        Self { operation: change(self.operation), ..self }
+        Self {
+            operation: change(self.operation),
+            ..self
+        }
     }
 }
 
 /// By hand, since derived paths are those of struct fields: a layer's parameters are found under its own name.
 impl Module for Sequential {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        self.layers.iter().fold(devices, |devices, layer| match &layer.operation {
-            Operation::Linear(module) => module.collect_devices(devices),
-            Operation::Conv2d(module) => module.collect_devices(devices),
-            Operation::LayerNorm(module) => module.collect_devices(devices),
-            Operation::Fixed(_) => devices,
-        })
+        self.layers
+            .iter()
+            .fold(devices, |devices, layer| match &layer.operation {
+                Operation::Linear(module) => module.collect_devices(devices),
+                Operation::Conv2d(module) => module.collect_devices(devices),
+                Operation::LayerNorm(module) => module.collect_devices(devices),
+                Operation::Fixed(_) => devices,
+            })
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        for Layer { name, operation, .. } in &self.layers {
+        for Layer {
+            name, operation, ..
+        } in &self.layers
+        {
             visitor.enter_module(name, "Sequential");
             match operation {
                 Operation::Linear(module) => module.visit(visitor),
@@ -82,7 +93,9 @@ impl Module for Sequential {
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.each(|layer| layer.with(|operation| each!(operation, module => module.to_device(device))))
+        self.each(|layer| {
+            layer.with(|operation| each!(operation, module => module.to_device(device)))
+        })
     }
 
     fn train(self) -> Self {
@@ -90,7 +103,8 @@ impl Module for Sequential {
     }
 
     fn valid(&self) -> Self {
-        self.clone().each(|layer| layer.with(|operation| each!(operation, module => module.valid())))
+        self.clone()
+            .each(|layer| layer.with(|operation| each!(operation, module => module.valid())))
     }
 
     fn materialize(self) -> Self {
@@ -100,7 +114,9 @@ impl Module for Sequential {
 
 impl Sequential {
     fn each(self, change: impl FnMut(Layer) -> Layer) -> Self {
-        Self { layers: self.layers.into_iter().map(change).collect() }
+        Self {
+            layers: self.layers.into_iter().map(change).collect(),
+        }
     }
 }
 

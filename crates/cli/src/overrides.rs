@@ -10,11 +10,15 @@ use toml::{Table, Value};
 /// # Errors
 /// When an override has no `=`, an empty key, or leads through a key that holds no table.
 pub fn apply(table: &mut Table, overrides: &[String]) -> Result<()> {
-    overrides.iter().try_for_each(|text| put(table, text).with_context(|| format!("--set {text}")))
+    overrides
+        .iter()
+        .try_for_each(|text| put(table, text).with_context(|| format!("--set {text}")))
 }
 
 fn put(table: &mut Table, text: &str) -> Result<()> {
-    let (path, value) = text.split_once('=').context("expected KEY=VALUE, as in `method.damping=0.01`")?;
+    let (path, value) = text
+        .split_once('=')
+        .context("expected KEY=VALUE, as in `method.damping=0.01`")?;
     let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
     if keys.contains(&"") {
         bail!("the key `{path}` has an empty part");
@@ -22,8 +26,12 @@ fn put(table: &mut Table, text: &str) -> Result<()> {
     let last = keys.pop().context("no key")?;
     let mut table = table;
     for key in keys {
-        let inner = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        table = inner.as_table_mut().with_context(|| format!("`{key}` holds a value, not a table"))?;
+        let inner = table
+            .entry(key)
+            .or_insert_with(|| Value::Table(Table::new()));
+        table = inner
+            .as_table_mut()
+            .with_context(|| format!("`{key}` holds a value, not a table"))?;
     }
     table.insert(last.to_owned(), read(value.trim()));
     Ok(())
@@ -32,7 +40,10 @@ fn put(table: &mut Table, text: &str) -> Result<()> {
 /// A TOML value, or else the text itself.
 fn read(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>();
-    let value = parsed.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+    let value = parsed
+        .ok()
+        .filter(|table| table.len() == 1)
+        .and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
@@ -43,8 +54,16 @@ mod tests {
     use super::apply;
 
     fn with(overrides: &[&str]) -> anyhow::Result<Table> {
-        let mut table: Table = "seed = 1\n[method]\ndamping = 0.1".parse().expect("valid TOML");
-        apply(&mut table, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let mut table: Table = "seed = 1\n[method]\ndamping = 0.1"
+            .parse()
+            .expect("valid TOML");
+        apply(
+            &mut table,
+            &overrides
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        )?;
         Ok(table)
     }
 
@@ -61,7 +80,10 @@ mod tests {
         ];
         for (text, expected) in cases {
             let table = with(&[text]).expect("a valid override");
-            let (section, key) = text.split_once('=').and_then(|(key, _)| key.split_once('.')).expect("two keys");
+            let (section, key) = text
+                .split_once('=')
+                .and_then(|(key, _)| key.split_once('.'))
+                .expect("two keys");
             let expected: Table = format!("value = {expected}").parse().expect("valid TOML");
             assert_eq!(table[section][key], expected["value"], "{text}");
         }

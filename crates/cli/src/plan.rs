@@ -42,7 +42,7 @@ impl Plan {
     /// # Errors
     /// The first thing that does not fit, with its key or file.
     pub fn new(config: Config, overwrite: bool) -> Result<Self> {
-        check_output(&config.output.path, overwrite)?;
+        check_output(&config.output.path, overwrite).context("output.path")?;
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
         let weights = Weights::read(&config.model.weights, precision).context("model.weights")?;
@@ -56,16 +56,30 @@ impl Plan {
             config.data.test.inputs.display(),
             config.data.train.inputs.display()
         );
-        let architecture = Architecture::plan(&config.model.layers.0, &weights, &shape).context("model.layers")?;
+        let architecture =
+            Architecture::plan(&config.model.layers.0, &weights, &shape).context("model.layers")?;
         check_blocks(&config.method, &architecture.layout())?;
         let outputs = architecture.outputs();
         let classes_missing = config.model.loss == Loss::CrossEntropy && outputs < 2;
-        ensure!(!classes_missing, "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}");
-        let train = train.check(config.model.loss, outputs, precision).context("data.train")?;
-        let test = test.check(config.model.loss, outputs, precision).context("data.test")?;
-        // The parameters stay on the host; the fit moves them.
-        let model = architecture.build(&weights, &Device::default())?;
-        Ok(Self { config, overwrite, device, model, train, test })
+        ensure!(
+            !classes_missing,
+            "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
+        );
+        let train = train
+            .check(config.model.loss, outputs, precision)
+            .context("data.train")?;
+        let test = test
+            .check(config.model.loss, outputs, precision)
+            .context("data.test")?;
+        let model = architecture.build(&weights, &device)?;
+        Ok(Self {
+            config,
+            overwrite,
+            device,
+            model,
+            train,
+            test,
+        })
     }
 
     /// What the output says about how it was made.
@@ -73,7 +87,15 @@ impl Plan {
     /// # Errors
     /// When a file cannot be read.
     pub fn attributes(&self) -> Result<Map<String, Value>> {
-        let Config { seed, device, precision, model, data, method, .. } = &self.config;
+        let Config {
+            seed,
+            device,
+            precision,
+            model,
+            data,
+            method,
+            ..
+        } = &self.config;
         let mut attributes = Map::new();
         let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
         put("version", json!(env!("CARGO_PKG_VERSION")));
@@ -81,15 +103,23 @@ impl Plan {
         put("curvature", json!(method.curvature));
         put("damping", json!(method.damping));
         put("blocks", json!(method.blocks));
-        put("solver", json!({ "rtol": method.rtol, "max_iterations": method.max_iterations, "preconditioner": method.preconditioner }));
+        put(
+            "solver",
+            json!({ "rtol": method.rtol, "max_iterations": method.max_iterations, "preconditioner": method.preconditioner }),
+        );
         put("loss", json!(model.loss));
         put("precision", json!(precision));
         put("device", json!(device));
         put("seed", json!(seed));
         let digests = |files: &Files| -> Result<Value> {
-            Ok(json!({ "inputs": digest::of_file(&files.inputs)?, "targets": digest::of_file(&files.targets)? }))
+            Ok(
+                json!({ "inputs": digest::of_file(&files.inputs)?, "targets": digest::of_file(&files.targets)? }),
+            )
         };
-        put("digests", json!({ "weights": digest::of_file(&model.weights)?, "train": digests(&data.train)?, "test": digests(&data.test)? }));
+        put(
+            "digests",
+            json!({ "weights": digest::of_file(&model.weights)?, "train": digests(&data.train)?, "test": digests(&data.test)? }),
+        );
         Ok(attributes)
     }
 
@@ -105,22 +135,40 @@ impl Plan {
 /// When the path is taken, or the folder that is to hold it does not exist.
 pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
     let shown = path.display();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(folder.is_dir(), "output.path: the folder {} does not exist", folder.display());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    ensure!(
+        folder.is_dir(),
+        "the folder {} does not exist",
+        folder.display()
+    );
     if !path.exists() {
         return Ok(());
     }
-    ensure!(overwrite, "output.path: {shown} exists; choose another path or give --overwrite");
-    let metadata = std::fs::read(path.join("zarr.json")).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    ensure!(
+        overwrite,
+        "{shown} exists; choose another path or give --overwrite"
+    );
+    let metadata = std::fs::read(path.join("zarr.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let ours = metadata.is_some_and(|metadata| metadata["attributes"]["influence"].is_object());
-    ensure!(ours, "output.path: {shown} was not written by this program and is not overwritten; choose another path");
+    ensure!(
+        ours,
+        "{shown} was not written by this program and is not overwritten; choose another path"
+    );
     Ok(())
 }
 
 fn open_device(name: &str, precision: Precision) -> Result<Device> {
     let device = device::open(name).context("device")?;
     let fits = precision == Precision::F32 || device.supports_dtype(DType::F64);
-    ensure!(fits, "precision: the device {name} has no f64; use f32, or the device cpu");
+    ensure!(
+        fits,
+        "precision: the device {name} has no f64; use f32, or the device cpu"
+    );
     Ok(device)
 }
 
@@ -131,6 +179,10 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<()> {
         _ => "model.layers",
     };
     let blocks = structure.resolve(layout).context(key)?;
-    method.damping.structure().resolve(&blocks).context("method.damping")?;
+    method
+        .damping
+        .structure()
+        .resolve(&blocks)
+        .context("method.damping")?;
     Ok(())
 }

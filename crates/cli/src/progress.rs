@@ -1,6 +1,10 @@
 //! A progress bar, and what the solver had to say.
 
-use std::{mem::Discriminant, ops::Range, sync::{Mutex, PoisonError}};
+use std::{
+    mem::Discriminant,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use influence_calculators::{Observer, Plan};
@@ -24,9 +28,13 @@ type Notable = Vec<(Discriminant<Status>, usize, Report)>;
 impl Progress {
     /// A bar with a title; nothing is drawn where stderr is no terminal.
     pub fn new(title: &'static str) -> Self {
-        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(0).with_style(style).with_message(title);
-        Self { bar, notable: Mutex::default() }
+        Self {
+            bar,
+            notable: Mutex::default(),
+        }
     }
 
     /// Removes the bar.
@@ -37,7 +45,10 @@ impl Progress {
     /// One line for each status that rows ended with other than converged.
     pub fn warnings(&self) -> Vec<String> {
         let notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
-        notable.iter().map(|(_, rows, worst)| format!("{rows} rows: {worst}")).collect()
+        notable
+            .iter()
+            .map(|(_, rows, worst)| format!("{rows} rows: {worst}"))
+            .collect()
     }
 }
 
@@ -54,7 +65,10 @@ impl Observer for Progress {
 
     fn solved(&self, _rows: &Range<usize>, reports: &[Report]) {
         let mut notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
-        for report in reports.iter().filter(|report| report.status != Status::Converged) {
+        for report in reports
+            .iter()
+            .filter(|report| report.status != Status::Converged)
+        {
             note(&mut notable, *report);
         }
     }
@@ -84,11 +98,25 @@ mod tests {
     #[test]
     fn warnings_count_rows_and_show_the_worst() {
         let progress = Progress::new("testing");
-        let report = |residual, status| Report { iterations: 0, residual, status };
-        progress.solved(&(0..2), &[report(0.1, Status::Breakdown), report(0.0, Status::Converged)]);
+        let report = |residual, status| Report {
+            iterations: 0,
+            residual,
+            status,
+        };
+        progress.solved(
+            &(0..2),
+            &[
+                report(0.1, Status::Breakdown),
+                report(0.0, Status::Converged),
+            ],
+        );
         progress.solved(&(2..3), &[report(0.5, Status::Breakdown)]);
         let warnings = progress.warnings();
         assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].starts_with("2 rows: relative residual 5.0e-1"), "{}", warnings[0]);
+        assert!(
+            warnings[0].starts_with("2 rows: relative residual 5.0e-1"),
+            "{}",
+            warnings[0]
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! What is printed.
 
-use std::{io::Write, time::{Duration, Instant}};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
@@ -28,18 +31,44 @@ pub struct Summary<'a> {
 pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
     let [k, n] = summary.plan.shape();
     let method = &summary.plan.config.method;
-    let statuses: Vec<String> = summary.solved.rows_by_status().iter().map(|(status, rows)| format!("{rows} {status}")).collect();
-    writeln!(out, "influences of {n} training points on {k} test points, {} parameters", summary.dim)?;
-    writeln!(out, "method          {}, {} curvature", method.name.as_str(), method.curvature.as_str())?;
+    let statuses: Vec<String> = summary
+        .solved
+        .rows_by_status()
+        .iter()
+        .map(|(status, rows)| format!("{rows} {status}"))
+        .collect();
+    writeln!(
+        out,
+        "influences of {n} training points on {k} test points, {} parameters",
+        summary.dim
+    )?;
+    writeln!(
+        out,
+        "method          {}, {} curvature",
+        method.name.as_str(),
+        method.curvature.as_str()
+    )?;
     writeln!(out, "test rows       {}", statuses.join(", "))?;
-    writeln!(out, "worst residual  {:.1e}", summary.solved.worst_residual())?;
+    writeln!(
+        out,
+        "worst residual  {:.1e}",
+        summary.solved.worst_residual()
+    )?;
     writeln!(out, "seconds         {:.2}", summary.seconds)?;
-    writeln!(out, "output          {}", summary.plan.config.output.path.display())?;
+    writeln!(
+        out,
+        "output          {}",
+        summary.plan.config.output.path.display()
+    )?;
     Ok(())
 }
 
 /// A table with a heading for each column; all but the first `left` columns are numbers, aligned on the right.
-pub fn table<const C: usize>(headings: [&str; C], left: usize, rows: impl IntoIterator<Item = [String; C]>) -> Table {
+pub fn table<const C: usize>(
+    headings: [&str; C],
+    left: usize,
+    rows: impl IntoIterator<Item = [String; C]>,
+) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(headings);
     table.add_rows(rows);
@@ -69,17 +98,29 @@ impl Phases {
 
     /// One line: every phase with its seconds, their sum, and the peak of resident memory where it is known.
     pub fn line(&self) -> String {
-        let phases: Vec<String> = self.ended.iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64())).collect();
+        let phases: Vec<String> = self
+            .ended
+            .iter()
+            .map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64()))
+            .collect();
         let total: Duration = self.ended.iter().map(|(_, time)| *time).sum();
-        let memory = peak_memory().map_or_else(String::new, |mebibytes| format!("; peak memory {mebibytes} MiB"));
-        format!("seconds: {} = {:.1}{memory}", phases.join(" + "), total.as_secs_f64())
+        let memory = peak_memory().map_or_else(String::new, |mebibytes| {
+            format!("; peak memory {mebibytes} MiB")
+        });
+        format!(
+            "seconds: {} = {:.1}{memory}",
+            phases.join(" + "),
+            total.as_secs_f64()
+        )
     }
 }
 
 /// The peak of resident memory in MiB, on systems that tell.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes / 1024)
 }
@@ -90,7 +131,12 @@ mod tests {
 
     #[test]
     fn numbers_stand_on_the_right() {
-        let text = table(["name", "share"], 1, [["a".into(), "1 %".into()], ["b".into(), "100 %".into()]]).to_string();
+        let text = table(
+            ["name", "share"],
+            1,
+            [["a".into(), "1 %".into()], ["b".into(), "100 %".into()]],
+        )
+        .to_string();
         assert!(text.contains("| a    |   1 % |"), "{text}");
     }
 
@@ -99,7 +145,13 @@ mod tests {
         let mut phases = Phases::default();
         phases.time("train", || Ok(()))?;
         phases.time("fit", || Ok(()))?;
-        assert!(phases.line().starts_with("seconds: train 0.0 + fit 0.0 = 0.0"), "{}", phases.line());
+        assert!(
+            phases
+                .line()
+                .starts_with("seconds: train 0.0 + fit 0.0 = 0.0"),
+            "{}",
+            phases.line()
+        );
         Ok(())
     }
 }

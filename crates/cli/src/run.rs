@@ -5,12 +5,17 @@ use std::{io::Write, num::NonZero, sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use influence_backend_burn::{Classification, Fit, Influence, Regression, Stack, Task};
-use influence_calculators::{Calculator, Parallel, Sequential as SequentialCalculator, SolveSummary, ZarrOptions};
+use influence_calculators::{
+    Calculator, Parallel, Sequential as SequentialCalculator, SolveSummary, ZarrOptions,
+};
 use influence_core::solver::{ConjugateGradient, Direct, Jacobi};
+
+use serde_json::{Map, Value};
 
 use crate::{
     args::RunArguments,
     config::{Config, Loss, Method, MethodName, PreconditionerName, Strategy},
+    error::complain,
     model::Sequential,
     plan::Plan,
     progress::Progress,
@@ -26,25 +31,45 @@ const JACOBI_PROBES: usize = 32;
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
 pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::new(Config::load(&arguments.config, &arguments.set)?, arguments.overwrite)?;
+    let plan = Plan::new(
+        Config::load(&arguments.config, &arguments.set)?,
+        arguments.overwrite,
+    )?;
     let attributes = plan.attributes()?;
     let influence = fit(&plan)?;
     let dim = influence_core::InfluenceModel::dim(&influence);
     let calculator = calculator(&plan, influence)?;
     let solved = compute(&plan, &calculator, attributes)?;
-    let summary = Summary { plan: &plan, dim, solved: &solved, seconds: started.elapsed().as_secs_f64() };
+    let summary = Summary {
+        plan: &plan,
+        dim,
+        solved: &solved,
+        seconds: started.elapsed().as_secs_f64(),
+    };
     report::summary(&summary, out)
 }
 
 fn fit(plan: &Plan) -> Result<Influence> {
     match plan.config.model.loss {
-        Loss::CrossEntropy => fit_task(plan, Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x))),
-        Loss::Mse => fit_task(plan, Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x))),
+        Loss::CrossEntropy => fit_task(
+            plan,
+            Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
+        ),
+        Loss::Mse => fit_task(
+            plan,
+            Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
+        ),
     }
 }
 
 fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influence> {
-    let Config { method, precision, compute, seed, .. } = &plan.config;
+    let Config {
+        method,
+        precision,
+        compute,
+        seed,
+        ..
+    } = &plan.config;
     let fit = Fit::new(task)
         .with_curvature(method.curvature.into())
         .with_damping(method.damping.structure())
@@ -56,7 +81,8 @@ fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influe
         MethodName::Direct => fit.with_solver(Direct),
         MethodName::Cg => fit.with_solver(conjugate_gradient(method, *seed)?),
     };
-    fit.fit(&plan.model, Arc::new(plan.train.clone())).context("fitting the influence model")
+    fit.fit(&plan.model, Arc::new(plan.train.clone()))
+        .context("fitting the influence model")
 }
 
 fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<Stack>> {
@@ -65,7 +91,9 @@ fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<St
         solver = solver.with_rtol(rtol).context("method.rtol")?;
     }
     if let Some(iterations) = method.max_iterations {
-        solver = solver.with_max_iterations(iterations).context("method.max_iterations")?;
+        solver = solver
+            .with_max_iterations(iterations)
+            .context("method.max_iterations")?;
     }
     if method.preconditioner == Some(PreconditionerName::Jacobi) {
         solver = solver.with_preconditioner(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?));
@@ -76,24 +104,42 @@ fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<St
 fn calculator(plan: &Plan, influence: Influence) -> Result<Box<dyn Calculator<Model = Influence>>> {
     Ok(match plan.config.compute.strategy {
         Strategy::Sequential => Box::new(SequentialCalculator::new(influence)),
-        Strategy::Parallel => Box::new(Parallel::new(influence, plan.config.compute.threads.and_then(NonZero::new))?),
+        Strategy::Parallel => Box::new(Parallel::new(
+            influence,
+            plan.config.compute.threads.and_then(NonZero::new),
+        )?),
     })
 }
 
 fn compute(
     plan: &Plan,
     calculator: &impl Calculator<Model = Influence>,
-    attributes: serde_json::Map<String, serde_json::Value>,
+    attributes: Map<String, Value>,
 ) -> Result<SolveSummary> {
-    let Config { compute, output, .. } = &plan.config;
-    let options = ZarrOptions::default().with_attributes(attributes);
-    let options = if plan.overwrite { options.overwriting() } else { options };
+    let Config {
+        compute, output, ..
+    } = &plan.config;
+    let options = zarr_options(attributes, plan.overwrite);
     let progress = Progress::new("influences");
-    let influences = calculator.influences(&plan.test, &plan.train).with_chunks(compute.test_chunk, compute.train_chunk)?;
-    let outcome = influences.with_observer(&progress).to_zarr(&output.path, &options);
+    let influences = calculator
+        .influences(&plan.test, &plan.train)
+        .with_chunks(compute.test_chunk, compute.train_chunk)?;
+    let solved = influences
+        .with_observer(&progress)
+        .to_zarr(&output.path, &options)?;
     progress.finish();
     for warning in progress.warnings() {
-        eprintln!("warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
-    Ok(outcome?)
+    Ok(solved)
+}
+
+/// How an output is written: with what it says about itself, and in place of an earlier one if that is wanted.
+pub(crate) fn zarr_options(attributes: Map<String, Value>, overwrite: bool) -> ZarrOptions {
+    let options = ZarrOptions::default().with_attributes(attributes);
+    if overwrite {
+        options.overwriting()
+    } else {
+        options
+    }
 }

@@ -17,7 +17,10 @@ pub struct Weights {
 impl Weights {
     /// Takes tensors from elsewhere; `source` names that place in messages.
     pub fn new(source: impl Into<String>, tensors: BTreeMap<String, TensorData>) -> Self {
-        Self { source: source.into(), tensors }
+        Self {
+            source: source.into(),
+            tensors,
+        }
     }
 
     /// Reads a safetensors file.
@@ -27,16 +30,25 @@ impl Weights {
     pub fn read(path: &Path, precision: Precision) -> Result<Self> {
         let source = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| source.clone())?;
-        let file = SafeTensors::deserialize(&bytes).with_context(|| format!("{source} is not a safetensors file"))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .with_context(|| format!("{source} is not a safetensors file"))?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
+        // Sorted, so that the first mistake is the same one every time.
+        let views: BTreeMap<&str, _> = file.iter().collect();
+        for (name, view) in views {
             let Some(dtype) = float(view.dtype()) else {
-                bail!("{source}: tensor `{name}` has dtype {:?}, weights must be F16, BF16, F32 or F64", view.dtype());
+                bail!(
+                    "{source}: tensor `{name}` has dtype {:?}, weights must be F16, BF16, F32 or F64",
+                    view.dtype()
+                );
             };
-            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+            let data =
+                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
             let data = data.convert_dtype(float_dtype(precision));
             if let Some(index) = data.iter::<f64>().position(|value| !value.is_finite()) {
-                bail!("{source}: tensor `{name}` holds a number that is not finite in {precision:?}, at flat index {index}");
+                bail!(
+                    "{source}: tensor `{name}` holds a number that is not finite in {precision:?}, at flat index {index}"
+                );
             }
             tensors.insert(name.to_owned(), data);
         }
@@ -65,7 +77,11 @@ impl Weights {
     pub fn tensor(&self, name: &str) -> Result<&TensorData> {
         self.tensors.get(name).with_context(|| {
             let known: Vec<&str> = self.names().collect();
-            format!("{} has no tensor `{name}`; it has {}", self.source, known.join(", "))
+            format!(
+                "{} has no tensor `{name}`; it has {}",
+                self.source,
+                known.join(", ")
+            )
         })
     }
 }
@@ -94,10 +110,19 @@ mod tests {
 
     use super::*;
 
-    fn read(dtype: Dtype, bytes: &[u8], shape: Vec<usize>, precision: Precision) -> Result<Weights> {
+    fn read(
+        dtype: Dtype,
+        bytes: &[u8],
+        shape: Vec<usize>,
+        precision: Precision,
+    ) -> Result<Weights> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let view = TensorView::new(dtype, shape, bytes).expect("bytes fit the shape");
-        std::fs::write(file.path(), serialize([("fc.weight", view)], None).expect("serialised")).expect("written");
+        std::fs::write(
+            file.path(),
+            serialize([("fc.weight", view)], None).expect("serialised"),
+        )
+        .expect("written");
         Weights::read(file.path(), precision)
     }
 
@@ -119,12 +144,28 @@ mod tests {
     fn what_is_no_finite_float_is_refused_by_name() {
         let cases = [
             (Dtype::I64, 1_i64.to_le_bytes(), Precision::F32, "dtype I64"),
-            (Dtype::F64, f64::NAN.to_le_bytes(), Precision::F64, "not finite"),
-            (Dtype::F64, 1e300_f64.to_le_bytes(), Precision::F32, "not finite in F32"),
+            (
+                Dtype::F64,
+                f64::NAN.to_le_bytes(),
+                Precision::F64,
+                "not finite",
+            ),
+            (
+                Dtype::F64,
+                1e300_f64.to_le_bytes(),
+                Precision::F32,
+                "not finite in F32",
+            ),
         ];
         for (dtype, bytes, precision, part) in cases {
-            let message = format!("{:#}", read(dtype, &bytes, vec![1], precision).expect_err(part));
-            assert!(message.contains(part) && message.contains("`fc.weight`"), "{message}");
+            let message = format!(
+                "{:#}",
+                read(dtype, &bytes, vec![1], precision).expect_err(part)
+            );
+            assert!(
+                message.contains(part) && message.contains("`fc.weight`"),
+                "{message}"
+            );
         }
     }
 }

@@ -30,7 +30,14 @@ impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
         fs::write(folder.path("config.toml"), CONFIG).expect("written");
-        folder.weights(&[("fc1.weight", &[3, 4]), ("fc1.bias", &[3]), ("fc2.weight", &[2, 3])], 0.5);
+        folder.weights(
+            &[
+                ("fc1.weight", &[3, 4]),
+                ("fc1.bias", &[3]),
+                ("fc2.weight", &[2, 3]),
+            ],
+            0.5,
+        );
         folder.array("x_train.npy", &[0.5_f32; 24], &[6, 4]);
         folder.array("y_train.npy", &[0_u8, 1, 0, 1, 0, 1], &[6]);
         folder.array("x_test.npy", &[0.25_f64; 8], &[2, 4]);
@@ -44,28 +51,56 @@ impl Folder {
 
     fn array<T: Serialize + AutoSerialize + Copy>(&self, name: &str, values: &[T], shape: &[u64]) {
         let file = File::create(self.path(name)).expect("created");
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().expect("a header");
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(shape)
+            .writer(file)
+            .begin_nd()
+            .expect("a header");
         writer.extend(values.iter().copied()).expect("written");
         writer.finish().expect("finished");
     }
 
     fn weights(&self, shapes: &[(&str, &[usize])], value: f32) {
-        let bytes: Vec<Vec<u8>> = shapes.iter().map(|(_, shape)| value.to_le_bytes().repeat(shape.iter().product())).collect();
+        let bytes: Vec<Vec<u8>> = shapes
+            .iter()
+            .map(|(_, shape)| value.to_le_bytes().repeat(shape.iter().product()))
+            .collect();
         let views = shapes.iter().zip(&bytes).map(|((name, shape), bytes)| {
-            (*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("bytes fit the shape"))
+            (
+                *name,
+                TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("bytes fit the shape"),
+            )
         });
-        fs::write(self.path("model.safetensors"), serialize(views, None).expect("serialised")).expect("written");
+        fs::write(
+            self.path("model.safetensors"),
+            serialize(views, None).expect("serialised"),
+        )
+        .expect("written");
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
-        command.current_dir(self.0.path()).arg("run").arg("config.toml").args(arguments).output().expect("the binary runs")
+        command
+            .current_dir(self.0.path())
+            .arg("run")
+            .arg("config.toml")
+            .args(arguments)
+            .output()
+            .expect("the binary runs")
     }
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).expect("a folder");
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -85,9 +120,16 @@ fn check(cases: &[Case<'_>]) {
         let message = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
         assert_eq!(message.lines().count(), 1, "{message}");
-        assert!(message.starts_with("error: ") && output.stdout.is_empty(), "{message}");
+        assert!(
+            message.starts_with("error: ") && output.stdout.is_empty(),
+            "{message}"
+        );
         for part in *parts {
-            assert!(message.contains(part), "{arguments:?}: `{}` lacks `{part}`", message.trim());
+            assert!(
+                message.contains(part),
+                "{arguments:?}: `{}` lacks `{part}`",
+                message.trim()
+            );
         }
         assert_eq!(folder.names(), before, "{arguments:?} wrote something");
     }
@@ -97,45 +139,161 @@ fn check(cases: &[Case<'_>]) {
 fn a_valid_run_succeeds() {
     let folder = Folder::new();
     let output = folder.run(&[]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(folder.path("influences.zarr/influences").is_dir());
 }
 
 #[test]
 fn settings_are_named() {
     check(&[
-        (NOTHING, &["--set", "sead=1"], &["config.toml", "unknown field `sead`"]),
-        (NOTHING, &["--set", "method.dampening=1"], &["unknown field `dampening`"]),
-        (NOTHING, &["--set", "method.name=lissa"], &["method.name", "lissa", "direct"]),
-        (NOTHING, &["--set", "method.damping=-1"], &["method.damping", "-1"]),
-        (NOTHING, &["--set", "method.damping={ fc1 = 1 }"], &["method.damping", "full"]),
-        (NOTHING, &["--set", "method.damping={ fc1 = 1 }", "--set", "method.blocks=layer-wise"], &["method.damping", "fc2"]),
-        (NOTHING, &["--set", "method.blocks={ a = ['fc1.weight'] }"], &["method.blocks", "fc1.bias", "fc2.weight"]),
-        (NOTHING, &["--set", "method.blocks={ a = ['fc3.weight'] }"], &["method.blocks", "fc3.weight", "known"]),
-        (NOTHING, &["--set", "method.rtol=1e-3"], &["method.rtol", "cg"]),
-        (NOTHING, &["--set", "device=abacus"], &["device", "abacus", "cpu"]),
-        (NOTHING, &["--set", "compute.train_chunk=0"], &["compute.train_chunk"]),
+        (
+            NOTHING,
+            &["--set", "sead=1"],
+            &["config.toml", "unknown field `sead`"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.dampening=1"],
+            &["unknown field `dampening`"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.name=lissa"],
+            &["method.name", "lissa", "direct"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.damping=-1"],
+            &["method.damping", "-1"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.damping={ fc1 = 1 }"],
+            &["method.damping", "full"],
+        ),
+        (
+            NOTHING,
+            &[
+                "--set",
+                "method.damping={ fc1 = 1 }",
+                "--set",
+                "method.blocks=layer-wise",
+            ],
+            &["method.damping", "fc2"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.blocks={ a = ['fc1.weight'] }"],
+            &["method.blocks", "fc1.bias", "fc2.weight"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.blocks={ a = ['fc3.weight'] }"],
+            &["method.blocks", "fc3.weight", "known"],
+        ),
+        (
+            NOTHING,
+            &["--set", "method.rtol=1e-3"],
+            &["method.rtol", "cg"],
+        ),
+        (
+            NOTHING,
+            &["--set", "device=abacus"],
+            &["device", "abacus", "cpu"],
+        ),
+        (
+            NOTHING,
+            &["--set", "compute.train_chunk=0"],
+            &["compute.train_chunk"],
+        ),
         (NOTHING, &["--set", "seed"], &["--set seed", "KEY=VALUE"]),
-        (NOTHING, &["--set", "output.path=no/such/folder.zarr"], &["output.path", "no/such"]),
-        (&|folder| fs::write(folder.path("config.toml"), "seed = = 1").expect("written"), &[], &["config.toml", "line 1"]),
-        (&|folder| fs::remove_file(folder.path("config.toml")).expect("removed"), &[], &["config.toml"]),
+        (
+            NOTHING,
+            &["--set", "output.path=no/such/folder.zarr"],
+            &["output.path", "no/such"],
+        ),
+        (
+            &|folder| fs::write(folder.path("config.toml"), "seed = = 1").expect("written"),
+            &[],
+            &["config.toml", "line 1"],
+        ),
+        (
+            &|folder| fs::remove_file(folder.path("config.toml")).expect("removed"),
+            &[],
+            &["config.toml"],
+        ),
     ]);
 }
 
 #[test]
 fn models_that_do_not_fit_are_named() {
-    let replaced = |shapes: &'static [(&'static str, &'static [usize])]| move |folder: &Folder| folder.weights(shapes, 0.5);
+    let replaced = |shapes: &'static [(&'static str, &'static [usize])]| {
+        move |folder: &Folder| folder.weights(shapes, 0.5)
+    };
     check(&[
-        (&|folder| fs::remove_file(folder.path("model.safetensors")).expect("removed"), &[], &["model.weights", "model.safetensors"]),
-        (&|folder| fs::write(folder.path("model.safetensors"), "junk").expect("written"), &[], &["model.safetensors", "not a safetensors"]),
-        (&|folder| folder.weights(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 3])], f32::NAN), &[], &["fc1.weight", "not finite"]),
-        (&replaced(&[("fc1.weight", &[3, 4])]), &[], &["layer 3", "fc2.weight"]),
-        (&replaced(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 5])]), &[], &["layer 3", "5 features", "(3)"]),
-        (&replaced(&[("fc1.weight", &[3, 4, 1]), ("fc2.weight", &[2, 3])]), &[], &["layer 1", "fc1.weight", "(3, 4, 1)"]),
-        (&replaced(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 3]), ("fc3.weight", &[1])]), &[], &["no layer uses", "fc3.weight"]),
-        (&replaced(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[1, 3])]), &[], &["model.loss", "at least 2 outputs"]),
-        (NOTHING, &["--set", "model.layers=[{kind='conv2d',name='fc1'}]"], &["layer 1", "fc1.weight", "(out, in, height, width)"]),
-        (NOTHING, &["--set", "model.layers=[{kind='lineal',name='fc1'}]"], &["model.layers", "layer 1", "lineal"]),
+        (
+            &|folder| fs::remove_file(folder.path("model.safetensors")).expect("removed"),
+            &[],
+            &["model.weights", "model.safetensors"],
+        ),
+        (
+            &|folder| fs::write(folder.path("model.safetensors"), "junk").expect("written"),
+            &[],
+            &["model.safetensors", "not a safetensors"],
+        ),
+        (
+            &|folder| {
+                folder.weights(
+                    &[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 3])],
+                    f32::NAN,
+                )
+            },
+            &[],
+            &["fc1.weight", "not finite"],
+        ),
+        (
+            &replaced(&[("fc1.weight", &[3, 4])]),
+            &[],
+            &["layer 3", "fc2.weight"],
+        ),
+        (
+            &replaced(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 5])]),
+            &[],
+            &["layer 3", "5 features", "(3)"],
+        ),
+        (
+            &replaced(&[("fc1.weight", &[3, 4, 1]), ("fc2.weight", &[2, 3])]),
+            &[],
+            &["layer 1", "fc1.weight", "(3, 4, 1)"],
+        ),
+        (
+            &replaced(&[
+                ("fc1.weight", &[3, 4]),
+                ("fc2.weight", &[2, 3]),
+                ("fc3.weight", &[1]),
+            ]),
+            &[],
+            &["no layer uses", "fc3.weight"],
+        ),
+        (
+            &replaced(&[("fc1.weight", &[3, 4]), ("fc2.weight", &[1, 3])]),
+            &[],
+            &["model.loss", "at least 2 outputs"],
+        ),
+        (
+            NOTHING,
+            &["--set", "model.layers=[{kind='conv2d',name='fc1'}]"],
+            &["layer 1", "fc1.weight", "(out, in, height, width)"],
+        ),
+        (
+            NOTHING,
+            &["--set", "model.layers=[{kind='lineal',name='fc1'}]"],
+            &["model.layers", "layer 1", "lineal"],
+        ),
     ]);
 }
 
@@ -144,15 +302,51 @@ fn data_that_do_not_fit_are_named() {
     let mut tainted = [0.5_f32; 24];
     tainted[9] = f32::INFINITY;
     check(&[
-        (&|folder| fs::remove_file(folder.path("x_test.npy")).expect("removed"), &[], &["data.test", "x_test.npy"]),
-        (&|folder| fs::write(folder.path("x_test.npy"), "junk").expect("written"), &[], &["data.test", "x_test.npy"]),
-        (&|folder| folder.array("x_train.npy", &tainted, &[6, 4]), &[], &["data.train", "x_train.npy", "row 2", "not finite"]),
-        (&|folder| folder.array("x_train.npy", &[0.5_f32; 30], &[6, 5]), &[], &["data.test", "[4]", "[5]"]),
-        (&|folder| folder.array("y_train.npy", &[0_u8; 5], &[5]), &[], &["data.train", "y_train.npy", "6", "5"]),
-        (&|folder| folder.array("y_train.npy", &[0_u8, 1, 0, 2, 0, 1], &[6]), &[], &["y_train.npy", "row 3", "class 2"]),
-        (&|folder| folder.array("y_test.npy", &[1.0_f32, 0.0], &[2]), &[], &["y_test.npy", "integers"]),
-        (&|folder| folder.array("y_test.npy", &[1_i64, 0], &[1, 2]), &[], &["data.test", "y_test.npy"]),
-        (NOTHING, &["--set", "model.loss=mse"], &["y_train.npy", "(n, 2)"]),
+        (
+            &|folder| fs::remove_file(folder.path("x_test.npy")).expect("removed"),
+            &[],
+            &["data.test", "x_test.npy"],
+        ),
+        (
+            &|folder| fs::write(folder.path("x_test.npy"), "junk").expect("written"),
+            &[],
+            &["data.test", "x_test.npy"],
+        ),
+        (
+            &|folder| folder.array("x_train.npy", &tainted, &[6, 4]),
+            &[],
+            &["data.train", "x_train.npy", "row 2", "not finite"],
+        ),
+        (
+            &|folder| folder.array("x_train.npy", &[0.5_f32; 30], &[6, 5]),
+            &[],
+            &["data.test", "[4]", "[5]"],
+        ),
+        (
+            &|folder| folder.array("y_train.npy", &[0_u8; 5], &[5]),
+            &[],
+            &["data.train", "y_train.npy", "6", "5"],
+        ),
+        (
+            &|folder| folder.array("y_train.npy", &[0_u8, 1, 0, 2, 0, 1], &[6]),
+            &[],
+            &["y_train.npy", "row 3", "class 2"],
+        ),
+        (
+            &|folder| folder.array("y_test.npy", &[1.0_f32, 0.0], &[2]),
+            &[],
+            &["y_test.npy", "integers"],
+        ),
+        (
+            &|folder| folder.array("y_test.npy", &[1_i64, 0], &[1, 2]),
+            &[],
+            &["data.test", "y_test.npy"],
+        ),
+        (
+            NOTHING,
+            &["--set", "model.loss=mse"],
+            &["y_train.npy", "(n, 2)"],
+        ),
     ]);
 }
 
@@ -163,9 +357,25 @@ fn an_output_in_the_way_is_left_alone() {
         fs::write(folder.path("influences.zarr/precious"), "data").expect("written");
     };
     check(&[
-        (&taken, &[], &["output.path", "influences.zarr", "exists", "--overwrite"]),
-        (&taken, &["--overwrite"], &["output.path", "influences.zarr", "not written by this program"]),
-        (&|folder| fs::write(folder.path("influences.zarr"), "").expect("written"), &["--overwrite"], &["influences.zarr"]),
+        (
+            &taken,
+            &[],
+            &["output.path", "influences.zarr", "exists", "--overwrite"],
+        ),
+        (
+            &taken,
+            &["--overwrite"],
+            &[
+                "output.path",
+                "influences.zarr",
+                "not written by this program",
+            ],
+        ),
+        (
+            &|folder| fs::write(folder.path("influences.zarr"), "").expect("written"),
+            &["--overwrite"],
+            &["influences.zarr"],
+        ),
     ]);
     let folder = Folder::new();
     taken(&folder);
@@ -176,7 +386,15 @@ fn an_output_in_the_way_is_left_alone() {
 #[test]
 fn overwriting_replaces_an_earlier_output() {
     let folder = Folder::new();
-    for (arguments, code) in [(&[][..], 0), (&[], 2), (&["--overwrite", "--set", "method.name=cg"], 0)] {
-        assert_eq!(folder.run(arguments).status.code(), Some(code), "{arguments:?}");
+    for (arguments, code) in [
+        (&[][..], 0),
+        (&[], 2),
+        (&["--overwrite", "--set", "method.name=cg"], 0),
+    ] {
+        assert_eq!(
+            folder.run(arguments).status.code(),
+            Some(code),
+            "{arguments:?}"
+        );
     }
 }

@@ -31,4 +31,4 @@ pub use dataset::Dataset;
 pub use error::{Error, Result};
 pub use model::{BlockInfluence, GradientSource, InfluenceModel};
 pub use rows::{Rows, check_indices, check_parts};
-pub use thread_safe::ThreadSafe;
+pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -1,5 +1,7 @@
 //! Influence models: factors and scores.
 
+mod delegate;
+
 use ndarray::{Array2, ArrayD, ArrayView2};
 
 use crate::{

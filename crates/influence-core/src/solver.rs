@@ -43,6 +43,12 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>>;
 }
 
+impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Box<S> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+        (**self).prepare(op)
+    }
+}
+
 /// A prepared inverse of one operator; it never changes.
 pub trait Inverse<R: Rows>: Debug + Send + Sync {
     /// The length of the vectors.

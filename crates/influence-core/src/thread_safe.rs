@@ -10,3 +10,20 @@ pub trait ThreadSafe: Send + Sync {}
 impl<T: ThreadSafe + ?Sized> ThreadSafe for &T {}
 impl<T: ThreadSafe + ?Sized> ThreadSafe for std::sync::Arc<T> {}
 impl<T: ThreadSafe + ?Sized> ThreadSafe for Box<T> {}
+
+/// The reader's own promise that a model is thread-safe where its author made none.
+///
+/// It lets a model into the parallel calculator on the strength of `Send + Sync` alone. If concurrent calls disturb each
+/// other all the same, the numbers are wrong and nothing says so; prefer one replica per thread.
+#[derive(Debug, Clone)]
+pub struct AssumeThreadSafe<M>(pub M);
+
+impl<M: Send + Sync> ThreadSafe for AssumeThreadSafe<M> {}
+
+impl<M> std::ops::Deref for AssumeThreadSafe<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.0
+    }
+}

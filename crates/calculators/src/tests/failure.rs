@@ -35,11 +35,11 @@ fn faulty(
 
 fn calculators(
     model: &Watched,
-) -> crate::Result<Vec<Box<dyn Calculator<Model = crate::Borrowed<'_, Watched>> + '_>>> {
+) -> crate::Result<Vec<Box<dyn Calculator<Model = &'_ Watched> + '_>>> {
     let mut calculators: Vec<Box<dyn Calculator<Model = _>>> =
-        vec![Box::new(Sequential::borrowing(model))];
+        vec![Box::new(Sequential::new(model))];
     for threads in 1..4 {
-        calculators.push(Box::new(Parallel::borrowing(model, NonZero::new(threads))?));
+        calculators.push(Box::new(Parallel::new(model, NonZero::new(threads))?));
     }
     Ok(calculators)
 }
@@ -72,11 +72,11 @@ fn unsolved_rows_are_named_as_in_the_data_set() -> Outcome {
 #[test]
 fn unsolved_rows_are_taken_on_request() -> Outcome {
     let (problem, model) = faulty(&[(4, Fault::Unsolved)], &[])?;
-    let calculator = Sequential::borrowing(&model);
+    let calculator = Sequential::new(&model);
     let lazy = calculator
         .influences(&problem.test, &problem.train)
         .with_chunks(3, 3)?;
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [3, 3])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [3, 3])?;
     assert_eq!(
         lazy.accepting_unsolved().compute(Concatenate::new())?,
         expected
@@ -218,7 +218,7 @@ impl Observer for Meddler<'_> {
 #[test]
 fn a_computation_within_a_computation_is_refused() -> Outcome {
     let problem = problem(3, 3)?;
-    let calculator = Parallel::borrowing(&problem.model, NonZero::new(2))?;
+    let calculator = Parallel::new(&problem.model, NonZero::new(2))?;
     let again = || {
         calculator
             .self_influences(&problem.train)
@@ -241,8 +241,8 @@ fn many_threads_may_share_a_parallel_calculator() -> Outcome {
     use rayon::prelude::*;
 
     let problem = problem(7, 10)?;
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 3])?;
-    let calculator = Parallel::borrowing(&problem.model, NonZero::new(2))?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 3])?;
+    let calculator = Parallel::new(&problem.model, NonZero::new(2))?;
     // From threads of another pool, which must not fill their wait with one another's jobs.
     let all: Result<Vec<_>, _> = (0..32)
         .into_par_iter()

@@ -21,7 +21,7 @@ fn an_output_is_replaced_only_on_request() -> Outcome {
     let store = memory();
     let location = || Location::in_store(store.clone(), "runs/first");
     let (large, small) = (problem(5, 11)?, problem(2, 3)?);
-    let calculator = Sequential::borrowing(&large.model);
+    let calculator = Sequential::new(&large.model);
     let options = ZarrOptions::default();
     calculator
         .influences(&large.test, &large.train)
@@ -72,7 +72,7 @@ fn an_output_is_replaced_only_on_request() -> Outcome {
 #[test]
 fn what_is_not_ours_is_never_overwritten() -> Outcome {
     let (problem, folder) = (problem(2, 3)?, Folder::new("foreign"));
-    let calculator = Sequential::borrowing(&problem.model);
+    let calculator = Sequential::new(&problem.model);
     let options = ZarrOptions::default().overwriting();
     let write = |location: Location| {
         calculator
@@ -112,7 +112,7 @@ fn what_is_not_ours_is_never_overwritten() -> Outcome {
 #[test]
 fn bad_arguments_write_nothing() -> Outcome {
     let (problem, folder) = (problem(2, 3)?, Folder::new("arguments"));
-    let calculator = Sequential::borrowing(&problem.model);
+    let calculator = Sequential::new(&problem.model);
     let narrow = Array2::zeros((2, 1));
     let lazy = calculator.influences_from_factors(&narrow, &problem.train);
     assert!(matches!(

@@ -19,7 +19,7 @@ fn influences_have_the_closed_form() -> Outcome {
     let expected = source
         .influences(&problem.fitted, DAMPING, &problem.test.0, &problem.train.0)
         .into_dyn();
-    let got = whole(&Sequential::borrowing(&problem.model), &problem, [2, 4])?;
+    let got = whole(&Sequential::new(&problem.model), &problem, [2, 4])?;
     assert!(largest_difference(&got, &expected) < 1e-12);
     // The twin: another damping is told apart, so the comparison means something.
     let other = source
@@ -38,7 +38,7 @@ fn influences_have_the_closed_form() -> Outcome {
 fn grids_of_any_fit_give_the_same_influences() -> Outcome {
     for (k, n) in [(1, 1), (5, 11), (13, 3), (4, 8), (0, 3), (3, 0)] {
         let problem = problem(k, n)?;
-        let calculator = Sequential::borrowing(&problem.model);
+        let calculator = Sequential::new(&problem.model);
         let in_one = whole(&calculator, &problem, [k.max(1), n.max(1)])?;
         assert_eq!(in_one.shape(), [k, n]);
         for chunks in [[1, 1], [2, 4], [3, 100], [usize::MAX, usize::MAX]] {
@@ -52,9 +52,9 @@ fn grids_of_any_fit_give_the_same_influences() -> Outcome {
 fn threads_do_not_change_a_bit() -> Outcome {
     let problem = problem(13, 29)?;
     for chunks in [[2, 4], [13, 29], [1, 1], [5, 3]] {
-        let expected = whole(&Sequential::borrowing(&problem.model), &problem, chunks)?;
+        let expected = whole(&Sequential::new(&problem.model), &problem, chunks)?;
         for threads in [1, 2, 3, 8] {
-            let parallel = Parallel::borrowing(&problem.model, NonZero::new(threads))?;
+            let parallel = Parallel::new(&problem.model, NonZero::new(threads))?;
             assert_eq!(parallel.threads(), threads);
             assert_eq!(whole(&parallel, &problem, chunks)?, expected);
             assert_eq!(
@@ -79,7 +79,7 @@ fn threads_do_not_change_a_bit() -> Outcome {
 fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
     let problem = problem(7, 10)?;
     let model = Watched::new(super::problem(1, 1)?.model);
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 3])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 3])?;
     // Rows of chunks: 2, 2, 2 and 1; columns: 3, 3, 3 and 1. A row of chunks takes 2 · DIM · 8 bytes.
     for (memory, panels) in [
         (usize::MAX, 1),
@@ -89,8 +89,8 @@ fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
     ] {
         for threads in [None, NonZero::new(3)] {
             let calculator: Box<dyn Calculator<Model = _>> = match threads {
-                None => Box::new(Sequential::borrowing(&model)),
-                threads => Box::new(Parallel::borrowing(&model, threads)?),
+                None => Box::new(Sequential::new(&model)),
+                threads => Box::new(Parallel::new(&model, threads)?),
             };
             model.solved.store(0, Relaxed);
             model.gradients.store(0, Relaxed);
@@ -110,7 +110,7 @@ fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
 fn nothing_runs_before_it_is_asked_for() -> Outcome {
     let problem = problem(7, 10)?;
     let model = Watched::new(super::problem(1, 1)?.model);
-    let calculator = Parallel::borrowing(&model, None)?;
+    let calculator = Parallel::new(&model, None)?;
     let lazy = calculator
         .influences(&problem.test, &problem.train)
         .with_chunks(2, 3)?;
@@ -128,7 +128,7 @@ fn nothing_runs_before_it_is_asked_for() -> Outcome {
 #[test]
 fn factors_from_before_give_the_same_bits() -> Outcome {
     let problem = problem(7, 10)?;
-    let calculator = Parallel::borrowing(&problem.model, NonZero::new(2))?;
+    let calculator = Parallel::new(&problem.model, NonZero::new(2))?;
     let factors = calculator
         .influence_factors(&problem.test)
         .with_chunks(2)?
@@ -162,7 +162,7 @@ fn self_influences_are_the_diagonal() -> Outcome {
         .model
         .source()
         .influences(&problem.fitted, DAMPING, samples, samples);
-    let got = Sequential::borrowing(&model)
+    let got = Sequential::new(&model)
         .self_influences(&problem.train)
         .with_chunks(4)?
         .compute()?;
@@ -172,7 +172,7 @@ fn self_influences_are_the_diagonal() -> Outcome {
             .all(|(got, expected)| (got - expected).abs() < 1e-12)
     );
     assert_eq!(model.counts(), [3, 3]);
-    let parallel = Parallel::borrowing(&model, NonZero::new(2))?;
+    let parallel = Parallel::new(&model, NonZero::new(2))?;
     assert_eq!(
         parallel
             .self_influences(&problem.train)

@@ -121,7 +121,7 @@ impl InfluenceModel for Scratch {
 #[test]
 fn a_model_that_cannot_be_shared_gives_the_same_bits_in_replicas() -> Outcome {
     let problem = problem(9, 20)?;
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 1])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 1])?;
     for threads in 1..5 {
         let made = Arc::new(AtomicUsize::new(0));
         let counter = made.clone();
@@ -200,7 +200,7 @@ fn a_replica_is_made_anew_after_an_error() -> Outcome {
 #[test]
 fn computations_at_once_take_turns() -> Outcome {
     let problem = problem(9, 20)?;
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 1])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 1])?;
     let made = Arc::new(AtomicUsize::new(0));
     let counter = made.clone();
     let replica = move || {

@@ -41,10 +41,10 @@ fn own(store: &ReadableWritableListableStorage) -> Result<Value, zarrs::group::G
 #[test]
 fn influences_survive_the_round_trip() -> Outcome {
     let (problem, folder) = (problem(5, 11)?, Folder::new("round-trip"));
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 4])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 4])?;
     let on_disk: ReadableWritableListableStorage = Arc::new(DurableStore::new(&folder.0)?);
     for (store, location) in [(memory(), None), (on_disk, Some(Location::from(&folder.0)))] {
-        let calculator = Parallel::borrowing(&problem.model, NonZero::new(2))?;
+        let calculator = Parallel::new(&problem.model, NonZero::new(2))?;
         let options = ZarrOptions::default().with_attribute("damping", 0.1);
         let lazy = calculator
             .influences(&problem.test, &problem.train)
@@ -93,7 +93,7 @@ fn influences_survive_the_round_trip() -> Outcome {
 #[test]
 fn the_edge_is_padded_and_a_missing_chunk_reads_as_nan() -> Outcome {
     let (problem, store) = (problem(3, 5)?, memory());
-    let calculator = Sequential::borrowing(&problem.model);
+    let calculator = Sequential::new(&problem.model);
     calculator
         .influences(&problem.test, &problem.train)
         .with_chunks(2, 4)?
@@ -123,7 +123,7 @@ fn the_edge_is_padded_and_a_missing_chunk_reads_as_nan() -> Outcome {
 fn precision_and_compression_are_as_asked() -> Outcome {
     let problem = problem(3, 5)?;
     let mut model = Watched::new(super::problem(1, 1)?.model);
-    let expected = whole(&Sequential::borrowing(&model), &problem, [2, 4])?;
+    let expected = whole(&Sequential::new(&model), &problem, [2, 4])?;
     model.precision = Precision::F32;
     let calculator = Sequential::new(model);
     for compression in [
@@ -166,7 +166,7 @@ fn precision_and_compression_are_as_asked() -> Outcome {
 #[test]
 fn a_damaged_chunk_is_noticed() -> Outcome {
     let (problem, store) = (problem(3, 5)?, memory());
-    let calculator = Sequential::borrowing(&problem.model);
+    let calculator = Sequential::new(&problem.model);
     calculator
         .influence_factors(&problem.test)
         .with_chunks(2)?
@@ -187,7 +187,7 @@ fn a_damaged_chunk_is_noticed() -> Outcome {
 #[test]
 fn stored_factors_give_the_same_bits() -> Outcome {
     let (problem, folder) = (problem(7, 10)?, Folder::new("factors"));
-    let calculator = Parallel::borrowing(&problem.model, NonZero::new(3))?;
+    let calculator = Parallel::new(&problem.model, NonZero::new(3))?;
     calculator
         .influence_factors(&problem.test)
         .with_chunks(3)?
@@ -227,7 +227,7 @@ fn after_an_error_the_written_chunks_are_valid_and_the_rest_is_missing() -> Outc
     assert_eq!(own(&store)?["complete"], false);
     let array = open(&store, "/influences")?;
     let values = array.retrieve_array_subset::<Array2<f64>>(&array.subset_all())?;
-    let expected = whole(&Sequential::borrowing(&problem.model), &problem, [2, 2])?;
+    let expected = whole(&Sequential::new(&problem.model), &problem, [2, 2])?;
     assert_eq!(
         values.slice(s![.., ..6]).into_dyn(),
         expected.slice(s![.., ..6]).into_dyn()
@@ -240,7 +240,7 @@ fn after_an_error_the_written_chunks_are_valid_and_the_rest_is_missing() -> Outc
 fn an_empty_result_is_written() -> Outcome {
     for (k, n) in [(0, 3), (3, 0)] {
         let (problem, store) = (problem(k, n)?, memory());
-        let calculator = Sequential::borrowing(&problem.model);
+        let calculator = Sequential::new(&problem.model);
         calculator
             .influences(&problem.test, &problem.train)
             .to_zarr(store.clone(), &ZarrOptions::default())?;

@@ -14,10 +14,19 @@ impl TryFrom<Vec<Table>> for Layers {
     fn try_from(tables: Vec<Table>) -> Result<Self, String> {
         let parse = |(index, table): (usize, Table)| {
             table.try_into().map_err(|error: toml::de::Error| {
-                format!("layer {} (counted from 1): {}", index + 1, error.to_string().trim().replace('\n', " "))
+                format!(
+                    "layer {} (counted from 1): {}",
+                    index + 1,
+                    error.to_string().trim().replace('\n', " ")
+                )
             })
         };
-        tables.into_iter().enumerate().map(parse).collect::<Result<_, _>>().map(Self)
+        tables
+            .into_iter()
+            .enumerate()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -28,7 +37,11 @@ pub struct Pair(pub [usize; 2]);
 impl<'de> Deserialize<'de> for Pair {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let size = |value: &Value| value.as_integer().and_then(|size| usize::try_from(size).ok());
+        let size = |value: &Value| {
+            value
+                .as_integer()
+                .and_then(|size| usize::try_from(size).ok())
+        };
         let pair = match &value {
             Value::Array(sizes) => match sizes.as_slice() {
                 [down, across] => size(down).zip(size(across)),
@@ -36,7 +49,11 @@ impl<'de> Deserialize<'de> for Pair {
             },
             single => size(single).map(|size| (size, size)),
         };
-        let (down, across) = pair.ok_or_else(|| D::Error::custom(format!("expected a size or two, as 2 or [2, 2], got {value}")))?;
+        let (down, across) = pair.ok_or_else(|| {
+            D::Error::custom(format!(
+                "expected a size or two, as 2 or [2, 2], got {value}"
+            ))
+        })?;
         Ok(Self([down, across]))
     }
 }
@@ -141,7 +158,9 @@ impl Layer {
     /// The name of the weights, if it has any.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Linear { name } | Self::Conv2d { name, .. } | Self::LayerNorm { name, .. } => Some(name),
+            Self::Linear { name } | Self::Conv2d { name, .. } | Self::LayerNorm { name, .. } => {
+                Some(name)
+            }
             _ => None,
         }
     }

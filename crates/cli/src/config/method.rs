@@ -58,10 +58,15 @@ impl<'de> Deserialize<'de> for DampingValue {
             return Ok(Self::Uniform(number));
         }
         let by_block = value.as_table().and_then(|table| {
-            table.iter().map(|(block, value)| Some((block.clone(), number(value)?))).collect::<Option<_>>()
+            table
+                .iter()
+                .map(|(block, value)| Some((block.clone(), number(value)?)))
+                .collect::<Option<_>>()
         });
         by_block.map(Self::PerBlock).ok_or_else(|| {
-            D::Error::custom(format!("expected a number, or a table of numbers by block as {{ fc = 0.1 }}, got {value}"))
+            D::Error::custom(format!(
+                "expected a number, or a table of numbers by block as {{ fc = 0.1 }}, got {value}"
+            ))
         })
     }
 }
@@ -179,27 +184,48 @@ impl Method {
     pub(super) fn check(&self) -> Result<()> {
         let values: Vec<(String, f64)> = match &self.damping {
             DampingValue::Uniform(value) => vec![("method.damping".into(), *value)],
-            DampingValue::PerBlock(values) => values.iter().map(|(block, value)| (format!("method.damping.{block}"), *value)).collect(),
+            DampingValue::PerBlock(values) => values
+                .iter()
+                .map(|(block, value)| (format!("method.damping.{block}"), *value))
+                .collect(),
         };
         for (key, value) in values {
-            ensure!(value.is_finite() && value >= 0.0, "{key} must be finite and not negative, got {value}");
+            ensure!(
+                value.is_finite() && value >= 0.0,
+                "{key} must be finite and not negative, got {value}"
+            );
         }
         if let Some(rtol) = self.rtol {
-            ensure!(rtol > 0.0 && rtol < 1.0, "method.rtol must be between 0 and 1, got {rtol}");
+            ensure!(
+                rtol > 0.0 && rtol < 1.0,
+                "method.rtol must be between 0 and 1, got {rtol}"
+            );
         }
-        ensure!(self.max_iterations != Some(0), "method.max_iterations must be at least 1, got 0");
+        ensure!(
+            self.max_iterations != Some(0),
+            "method.max_iterations must be at least 1, got 0"
+        );
         let foreign = [
             ("rtol", self.rtol.is_some()),
             ("max_iterations", self.max_iterations.is_some()),
             ("preconditioner", self.preconditioner.is_some()),
         ];
-        let foreign = foreign.into_iter().find(|(_, given)| *given && self.name != MethodName::Cg);
-        ensure!(foreign.is_none(), "method.{} is a setting of the method cg, not of {}", foreign.map_or("", |(key, _)| key), self.name.as_str());
+        let foreign = foreign
+            .into_iter()
+            .find(|(_, given)| *given && self.name != MethodName::Cg);
+        ensure!(
+            foreign.is_none(),
+            "method.{} is a setting of the method cg, not of {}",
+            foreign.map_or("", |(key, _)| key),
+            self.name.as_str()
+        );
         Ok(())
     }
 }
 
 fn number(value: &Value) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "a damping is no count")]
-    value.as_float().or_else(|| value.as_integer().map(|integer| integer as f64))
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|integer| integer as f64))
 }

@@ -31,7 +31,10 @@ path = "influences.zarr"
 
 fn read(set: &[&str]) -> Result<Config> {
     let mut table: Table = CONTRACT.parse().expect("the contract is TOML");
-    overrides::apply(&mut table, &set.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    overrides::apply(
+        &mut table,
+        &set.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    )?;
     Config::from_table(table)
 }
 
@@ -39,7 +42,10 @@ fn read(set: &[&str]) -> Result<Config> {
 fn the_contract_is_read() {
     let config = read(&[]).expect("the contract is valid");
     assert_eq!(config.model.layers.0.len(), 5);
-    assert_eq!(config.model.layers.0[4], Layer::Linear { name: "fc".into() });
+    assert_eq!(
+        config.model.layers.0[4],
+        Layer::Linear { name: "fc".into() }
+    );
     assert_eq!(config.method.damping, DampingValue::Uniform(0.1));
     assert_eq!(config.method.blocks, Blocks::Full);
     assert_eq!(config.compute.threads, Some(2));
@@ -52,10 +58,24 @@ fn defaults_fill_what_may_be_left_out() {
         data = { train = { inputs = "a", targets = "b" }, test = { inputs = "c", targets = "d" } }
         method = { damping = 1 }
     "#;
-    let config = Config::from_table(text.parse().expect("valid TOML")).expect("a valid configuration");
-    assert_eq!((config.seed, config.device.as_str(), config.precision), (0, "cpu", PrecisionName::F32));
-    assert_eq!((config.method.name, config.method.curvature), (MethodName::Direct, CurvatureName::Hessian));
-    assert_eq!((config.compute.train_chunk, config.compute.test_chunk, config.compute.threads), (256, 64, None));
+    let config =
+        Config::from_table(text.parse().expect("valid TOML")).expect("a valid configuration");
+    assert_eq!(
+        (config.seed, config.device.as_str(), config.precision),
+        (0, "cpu", PrecisionName::F32)
+    );
+    assert_eq!(
+        (config.method.name, config.method.curvature),
+        (MethodName::Direct, CurvatureName::Hessian)
+    );
+    assert_eq!(
+        (
+            config.compute.train_chunk,
+            config.compute.test_chunk,
+            config.compute.threads
+        ),
+        (256, 64, None)
+    );
     assert_eq!(config.output.path, Path::new("influences.zarr"));
 }
 
@@ -66,16 +86,35 @@ fn every_layer_is_read() {
         {kind="flatten"},{kind="layer_norm",name="n",eps=1e-6},{kind="dropout",p=0.5},{kind="dropout"},{kind="linear",name="fc"}]"#;
     let config = read(&[&layers.replace('\n', " ")]).expect("valid layers");
     let kinds: Vec<_> = config.model.layers.0.iter().map(Layer::kind).collect();
-    assert_eq!(kinds.join(" "), "reshape conv2d tanh sigmoid gelu relu max_pool2d avg_pool2d flatten layer_norm dropout dropout linear");
+    assert_eq!(
+        kinds.join(" "),
+        "reshape conv2d tanh sigmoid gelu relu max_pool2d avg_pool2d flatten layer_norm dropout dropout linear"
+    );
 }
 
 #[test]
 fn methods_are_read() {
-    let config = read(&["method.name=cg", "method.rtol=1e-6", "method.max_iterations=50", "method.preconditioner=jacobi"]).expect("valid");
-    assert_eq!(config.method.preconditioner, Some(PreconditionerName::Jacobi));
-    let config = read(&["method.damping={ conv1 = 1, fc = 0.5 }", "method.blocks=layer-wise"]).expect("valid");
-    assert!(matches!(config.method.damping, DampingValue::PerBlock(by_block) if by_block.len() == 2));
-    let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#]).expect("valid");
+    let config = read(&[
+        "method.name=cg",
+        "method.rtol=1e-6",
+        "method.max_iterations=50",
+        "method.preconditioner=jacobi",
+    ])
+    .expect("valid");
+    assert_eq!(
+        config.method.preconditioner,
+        Some(PreconditionerName::Jacobi)
+    );
+    let config = read(&[
+        "method.damping={ conv1 = 1, fc = 0.5 }",
+        "method.blocks=layer-wise",
+    ])
+    .expect("valid");
+    assert!(
+        matches!(config.method.damping, DampingValue::PerBlock(by_block) if by_block.len() == 2)
+    );
+    let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#])
+        .expect("valid");
     assert!(matches!(config.method.blocks, Blocks::Custom(_)));
 }
 
@@ -84,26 +123,68 @@ fn mistakes_are_named() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["sed=1"], &["unknown field `sed`", "seed"]),
         (&["method.dampng=1"], &["unknown field `dampng`", "damping"]),
-        (&["model.layers=[{kind=\"linear\",nam=\"fc\"}]"], &["layer 1", "nam"]),
-        (&["model.layers=[{kind=\"relu\",name=\"fc\"}]"], &["layer 1", "name"]),
-        (&["model.layers=[{kind=\"relu\"},{kind=\"linaer\"}]"], &["layer 2", "linaer", "linear"]),
+        (
+            &["model.layers=[{kind=\"linear\",nam=\"fc\"}]"],
+            &["layer 1", "nam"],
+        ),
+        (
+            &["model.layers=[{kind=\"relu\",name=\"fc\"}]"],
+            &["layer 1", "name"],
+        ),
+        (
+            &["model.layers=[{kind=\"relu\"},{kind=\"linaer\"}]"],
+            &["layer 2", "linaer", "linear"],
+        ),
         (&["model.layers=[{name=\"fc\"}]"], &["layer 1", "kind"]),
-        (&["model.layers=[{kind=\"conv2d\",name=\"c\",stride=[1,2,3]}]"], &["layer 1", "a size or two", "[1, 2, 3]"]),
-        (&["model.layers=[{kind=\"reshape\",shape=[-1]}]"], &["layer 1", "-1"]),
-        (&["model.loss=hinge"], &["hinge", "cross-entropy", "model.loss"]),
+        (
+            &["model.layers=[{kind=\"conv2d\",name=\"c\",stride=[1,2,3]}]"],
+            &["layer 1", "a size or two", "[1, 2, 3]"],
+        ),
+        (
+            &["model.layers=[{kind=\"reshape\",shape=[-1]}]"],
+            &["layer 1", "-1"],
+        ),
+        (
+            &["model.loss=hinge"],
+            &["hinge", "cross-entropy", "model.loss"],
+        ),
         (&["precision=f16"], &["f16", "f64", "precision"]),
         (&["method.name=lissa"], &["lissa", "direct", "method.name"]),
-        (&["method.curvature=fisher"], &["fisher", "empirical-fisher"]),
-        (&["method.damping=much"], &["much", "a number", "method.damping"]),
-        (&["method.damping=-1"], &["method.damping", "not negative", "-1"]),
+        (
+            &["method.curvature=fisher"],
+            &["fisher", "empirical-fisher"],
+        ),
+        (
+            &["method.damping=much"],
+            &["much", "a number", "method.damping"],
+        ),
+        (
+            &["method.damping=-1"],
+            &["method.damping", "not negative", "-1"],
+        ),
         (&["method.damping=nan"], &["method.damping", "finite"]),
-        (&["method.damping={ fc = -1 }"], &["method.damping.fc", "-1"]),
-        (&["method.blocks=rows"], &["rows", "layer-wise", "method.blocks"]),
+        (
+            &["method.damping={ fc = -1 }"],
+            &["method.damping.fc", "-1"],
+        ),
+        (
+            &["method.blocks=rows"],
+            &["rows", "layer-wise", "method.blocks"],
+        ),
         (&["method.rtol=1e-3"], &["method.rtol", "cg", "direct"]),
-        (&["method.name=cg", "method.rtol=2"], &["method.rtol", "between 0 and 1"]),
-        (&["method.name=cg", "method.max_iterations=0"], &["method.max_iterations", "at least 1"]),
+        (
+            &["method.name=cg", "method.rtol=2"],
+            &["method.rtol", "between 0 and 1"],
+        ),
+        (
+            &["method.name=cg", "method.max_iterations=0"],
+            &["method.max_iterations", "at least 1"],
+        ),
         (&["compute.threads=0"], &["compute.threads", "at least 1"]),
-        (&["compute.train_chunk=0"], &["compute.train_chunk", "at least 1"]),
+        (
+            &["compute.train_chunk=0"],
+            &["compute.train_chunk", "at least 1"],
+        ),
         (&["compute.test_chunk=-3"], &["compute.test_chunk", "-3"]),
         (&["compute.strategy=dask"], &["dask", "sequential"]),
         (&["data.train.labels=y.npy"], &["labels", "data.train"]),
@@ -112,7 +193,10 @@ fn mistakes_are_named() {
     for (set, parts) in cases {
         let message = format!("{:#}", read(set).expect_err(set[0]));
         for part in *parts {
-            assert!(message.contains(part), "{set:?} gave `{message}`, which lacks `{part}`");
+            assert!(
+                message.contains(part),
+                "{set:?} gave `{message}`, which lacks `{part}`"
+            );
         }
         assert!(!message.contains('\n'), "{message}");
     }
@@ -124,8 +208,14 @@ fn paths_are_relative_to_the_file() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, CONTRACT).expect("written");
     let config = Config::load(&path, &["output.path=/elsewhere/x.zarr".into()]).expect("valid");
-    assert_eq!(config.model.weights, directory.path().join("model.safetensors"));
-    assert_eq!(config.data.test.targets, directory.path().join("y_test.npy"));
+    assert_eq!(
+        config.model.weights,
+        directory.path().join("model.safetensors")
+    );
+    assert_eq!(
+        config.data.test.targets,
+        directory.path().join("y_test.npy")
+    );
     assert_eq!(config.output.path, Path::new("/elsewhere/x.zarr"));
 }
 
@@ -135,5 +225,8 @@ fn bad_syntax_is_placed() {
     let path = directory.path().join("config.toml");
     std::fs::write(&path, "seed = 0\ndevice = cpu cpu\n").expect("written");
     let message = format!("{:#}", Config::load(&path, &[]).expect_err("no TOML"));
-    assert!(message.contains("config.toml") && message.contains("line 2"), "{message}");
+    assert!(
+        message.contains("config.toml") && message.contains("line 2"),
+        "{message}"
+    );
 }

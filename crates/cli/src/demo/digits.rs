@@ -39,11 +39,15 @@ impl Split {
     pub(super) fn new(random: &mut impl Rng) -> Result<Self> {
         let (images, labels) = (bytes(IMAGES)?, bytes(LABELS)?);
         let count = labels.len();
-        ensure!(images.len() == count * PIXELS, "the digits that ship with the program are damaged");
+        ensure!(
+            images.len() == count * PIXELS,
+            "the digits that ship with the program are damaged"
+        );
         let mut order: Vec<usize> = (0..count).collect();
         order.shuffle(random);
         let (test, train) = order.split_at(count / TEST_SHARE);
-        let [test, mut train] = [test, train].map(|indices| Points::select(&images, &labels, indices));
+        let [test, mut train] =
+            [test, train].map(|indices| Points::select(&images, &labels, indices));
         train.flip(random);
         Ok(Self { train, test })
     }
@@ -51,9 +55,20 @@ impl Split {
 
 impl Points {
     fn select(images: &[u8], labels: &[u8], indices: &[usize]) -> Self {
-        let pixels = |&index: &usize| images[index * PIXELS..(index + 1) * PIXELS].iter().map(|&pixel| f32::from(pixel) / DARKEST);
-        let labels: Vec<usize> = indices.iter().map(|&index| usize::from(labels[index])).collect();
-        Self { images: indices.iter().flat_map(pixels).collect(), truth: labels.clone(), labels }
+        let pixels = |&index: &usize| {
+            images[index * PIXELS..(index + 1) * PIXELS]
+                .iter()
+                .map(|&pixel| f32::from(pixel) / DARKEST)
+        };
+        let labels: Vec<usize> = indices
+            .iter()
+            .map(|&index| usize::from(labels[index]))
+            .collect();
+        Self {
+            images: indices.iter().flat_map(pixels).collect(),
+            truth: labels.clone(),
+            labels,
+        }
     }
 
     /// Gives some points another label, any of the others alike.
@@ -74,16 +89,28 @@ impl Points {
     }
 
     pub(super) fn flipped_count(&self) -> usize {
-        (0..self.len()).filter(|&point| self.is_flipped(point)).count()
+        (0..self.len())
+            .filter(|&point| self.is_flipped(point))
+            .count()
     }
 
     /// Some of the points, as the task takes them: images `(n, 64)` and labels `(n)`.
     pub(super) fn tensors(&self, points: &[usize]) -> (TensorData, TensorData) {
-        let image = |&point: &usize| self.images[point * PIXELS..(point + 1) * PIXELS].iter().copied();
+        let image = |&point: &usize| {
+            self.images[point * PIXELS..(point + 1) * PIXELS]
+                .iter()
+                .copied()
+        };
         let images: Vec<f32> = points.iter().flat_map(image).collect();
         // A class fits any integer.
-        let labels: Vec<i64> = points.iter().map(|&point| i64::try_from(self.labels[point]).unwrap_or_default()).collect();
-        (TensorData::new(images, [points.len(), PIXELS]), TensorData::new(labels, [points.len()]))
+        let labels: Vec<i64> = points
+            .iter()
+            .map(|&point| i64::try_from(self.labels[point]).unwrap_or_default())
+            .collect();
+        (
+            TensorData::new(images, [points.len(), PIXELS]),
+            TensorData::new(labels, [points.len()]),
+        )
     }
 
     pub(super) fn dataset(&self) -> Result<ArrayDataset> {
@@ -93,7 +120,9 @@ impl Points {
 }
 
 fn bytes(file: &[u8]) -> Result<Vec<u8>> {
-    NpyFile::new(file).and_then(NpyFile::into_vec).context("the digits that ship with the program")
+    NpyFile::new(file)
+        .and_then(NpyFile::into_vec)
+        .context("the digits that ship with the program")
 }
 
 #[cfg(test)]
@@ -106,13 +135,18 @@ mod tests {
     fn a_tenth_of_the_training_labels_is_flipped_and_no_test_label() -> Result<()> {
         let split = Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(0))?;
         assert_eq!((split.train.len(), split.test.len()), (1438, 359));
-        assert_eq!((split.train.flipped_count(), split.test.flipped_count()), (143, 0));
+        assert_eq!(
+            (split.train.flipped_count(), split.test.flipped_count()),
+            (143, 0)
+        );
         Ok(())
     }
 
     #[test]
     fn equal_seeds_give_equal_splits() -> Result<()> {
-        let labels = |seed| Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(seed)).map(|split| split.train.labels);
+        let labels = |seed| {
+            Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(seed)).map(|split| split.train.labels)
+        };
         assert_eq!(labels(3)?, labels(3)?);
         assert_ne!(labels(3)?, labels(4)?);
         Ok(())

@@ -29,7 +29,10 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Solves the factors once, and lets one aggregator after another have the scores.
-    pub(super) fn collect(calculator: &impl Calculator<Model = Influence>, split: &Split) -> Result<Self> {
+    pub(super) fn collect(
+        calculator: &impl Calculator<Model = Influence>,
+        split: &Split,
+    ) -> Result<Self> {
         let (train, test) = (split.train.dataset()?, split.test.dataset()?);
         let factors = calculator.influence_factors(&test).to_array()?;
         let influences = || calculator.influences_from_factors(&factors, &train);
@@ -42,31 +45,96 @@ impl Findings {
     }
 
     /// Prints the accuracy and two tables.
-    pub(super) fn print(&self, split: &Split, predicted: &[usize], out: &mut impl Write) -> Result<()> {
+    pub(super) fn print(
+        &self,
+        split: &Split,
+        predicted: &[usize],
+        out: &mut impl Write,
+    ) -> Result<()> {
         let Split { train, test } = split;
         let is_right = |point: &usize| predicted[*point] == test.truth[*point];
         let right = (0..test.len()).filter(is_right).count();
-        writeln!(out, "test accuracy of the network trained on them: {:.1} %", percent(right, test.len()))?;
-        let wrong = (0..test.len()).filter(|point| !is_right(point)).take(SHOWN_WRONG);
+        writeln!(
+            out,
+            "test accuracy of the network trained on them: {:.1} %",
+            percent(right, test.len())
+        )?;
+        let wrong = (0..test.len())
+            .filter(|point| !is_right(point))
+            .take(SHOWN_WRONG);
         let shown: Vec<usize> = wrong.chain((0..test.len()).find(is_right)).collect();
 
-        writeln!(out, "\nMost helpful and most harmful training points, as index:label (* a flipped label, with the true one)")?;
+        writeln!(
+            out,
+            "\nMost helpful and most harmful training points, as index:label (* a flipped label, with the true one)"
+        )?;
         let rows = shown.iter().map(|&point| {
-            let listed = |ranking: &Ranking| ranking.indices.iter().map(|&index| labelled(train, index)).collect::<Vec<_>>().join("  ");
-            let [truth, guess] = [test.truth[point], predicted[point]].map(|class| class.to_string());
-            [point.to_string(), truth, guess, listed(&self.helpful[point]), listed(&self.harmful[point])]
+            let listed = |ranking: &Ranking| {
+                ranking
+                    .indices
+                    .iter()
+                    .map(|&index| labelled(train, index))
+                    .collect::<Vec<_>>()
+                    .join("  ")
+            };
+            let [truth, guess] =
+                [test.truth[point], predicted[point]].map(|class| class.to_string());
+            [
+                point.to_string(),
+                truth,
+                guess,
+                listed(&self.helpful[point]),
+                listed(&self.harmful[point]),
+            ]
         });
-        writeln!(out, "{}", table(["test point", "label", "predicted", "helpful", "harmful"], 5, rows))?;
+        writeln!(
+            out,
+            "{}",
+            table(
+                ["test point", "label", "predicted", "helpful", "harmful"],
+                5,
+                rows
+            )
+        )?;
 
         let inspected = train.len() / INSPECTED_SHARE;
-        writeln!(out, "\nFlipped labels found when {inspected} of the {} training points are inspected", train.len())?;
+        let is_flipped = |point| train.is_flipped(point);
+        writeln!(
+            out,
+            "\nFlipped labels found when {inspected} of the {} training points are inspected",
+            train.len()
+        )?;
         let rows = [
-            ("self-influence, largest first", found(train, inspected, &self.on_themselves.mapv(|value| -value))),
-            ("mean influence on the test points, most harmful first", found(train, inspected, &self.mean)),
+            (
+                "self-influence, largest first",
+                found(
+                    &self.on_themselves.mapv(|value| -value),
+                    inspected,
+                    is_flipped,
+                ),
+            ),
+            (
+                "mean influence on the test points, most harmful first",
+                found(&self.mean, inspected, is_flipped),
+            ),
         ];
-        let rows = rows.map(|(order, found)| row(order, &found.to_string(), percent(found, train.flipped_count())));
+        let rows = rows.map(|(order, found)| {
+            row(
+                order,
+                &found.to_string(),
+                percent(found, train.flipped_count()),
+            )
+        });
         let chance = row("chance", "", percent(inspected, train.len()));
-        writeln!(out, "{}", table(["order of inspection", "found", "share"], 1, rows.into_iter().chain([chance])))?;
+        writeln!(
+            out,
+            "{}",
+            table(
+                ["order of inspection", "found", "share"],
+                1,
+                rows.into_iter().chain([chance])
+            )
+        )?;
         Ok(())
     }
 }
@@ -81,12 +149,37 @@ fn percent(part: usize, whole: usize) -> f64 {
 
 fn labelled(points: &Points, index: usize) -> String {
     let (label, truth) = (points.labels[index], points.truth[index]);
-    if points.is_flipped(index) { format!("{index}:{label}*{truth}") } else { format!("{index}:{label}") }
+    if points.is_flipped(index) {
+        format!("{index}:{label}*{truth}")
+    } else {
+        format!("{index}:{label}")
+    }
 }
 
-/// How many flipped labels are among the points with the lowest scores.
-fn found(points: &Points, inspected: usize, scores: &Array1<f64>) -> usize {
-    let mut order: Vec<usize> = (0..points.len()).collect();
+/// How many of the points with the lowest scores are flipped.
+fn found(scores: &Array1<f64>, inspected: usize, is_flipped: impl Fn(usize) -> bool) -> usize {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    order.into_iter().take(inspected).filter(|&point| points.is_flipped(point)).count()
+    order
+        .into_iter()
+        .take(inspected)
+        .filter(|&point| is_flipped(point))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::found;
+
+    #[test]
+    fn the_lowest_scores_are_inspected_first() {
+        let scores = array![0.5, -2.0, 1.0, -1.0];
+        let is_flipped = |point| point == 3 || point == 0;
+        assert_eq!(
+            [1, 2, 3].map(|inspected| found(&scores, inspected, is_flipped)),
+            [0, 1, 2]
+        );
+    }
 }

@@ -64,8 +64,18 @@ impl Operation {
     /// `(n, inputs)` → `(n, outputs)`; `input` is the shape of a sample. Shapes were checked by the plan.
     pub(super) fn forward(&self, rows: Tensor<2>, input: &[usize]) -> Tensor<2> {
         match self {
-            Self::Linear(module) => along_last_axis(rows, input, |rows| module.forward(rows), |rows| module.forward(rows)),
-            Self::LayerNorm(module) => along_last_axis(rows, input, |rows| module.forward(rows), |rows| module.forward(rows)),
+            Self::Linear(module) => along_last_axis(
+                rows,
+                input,
+                |rows| module.forward(rows),
+                |rows| module.forward(rows),
+            ),
+            Self::LayerNorm(module) => along_last_axis(
+                rows,
+                input,
+                |rows| module.forward(rows),
+                |rows| module.forward(rows),
+            ),
             Self::Conv2d(module) => on_images(rows, input, |images| module.forward(images)),
             Self::Fixed(fixed) => fixed.forward(rows, input),
         }
@@ -79,12 +89,24 @@ impl Fixed {
             Self::Tanh => tanh(rows),
             Self::Sigmoid => sigmoid(rows),
             Self::Gelu => gelu(rows),
-            Self::MaxPool2d(Window { size, stride, padding }) => {
-                let options = MaxPoolOptions::new(size).with_stride(stride).with_padding(padding);
+            Self::MaxPool2d(Window {
+                size,
+                stride,
+                padding,
+            }) => {
+                let options = MaxPoolOptions::new(size)
+                    .with_stride(stride)
+                    .with_padding(padding);
                 on_images(rows, input, |images| max_pool2d(images, options))
             }
-            Self::AvgPool2d(Window { size, stride, padding }) => {
-                let options = AvgPoolOptions::new(size).with_stride(stride).with_padding(padding);
+            Self::AvgPool2d(Window {
+                size,
+                stride,
+                padding,
+            }) => {
+                let options = AvgPoolOptions::new(size)
+                    .with_stride(stride)
+                    .with_padding(padding);
                 on_images(rows, input, |images| avg_pool2d(images, options))
             }
         }
@@ -93,7 +115,12 @@ impl Fixed {
 
 impl LayerNorm {
     fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        layer_norm(input, self.weight.val(), self.bias.as_ref().map(Param::val), self.epsilon)
+        layer_norm(
+            input,
+            self.weight.val(),
+            self.bias.as_ref().map(Param::val),
+            self.epsilon,
+        )
     }
 }
 
@@ -113,8 +140,14 @@ fn along_last_axis(
     }
 }
 
-fn on_images(rows: Tensor<2>, input: &[usize], act: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<2> {
+fn on_images(
+    rows: Tensor<2>,
+    input: &[usize],
+    act: impl FnOnce(Tensor<4>) -> Tensor<4>,
+) -> Tensor<2> {
     let samples = rows.dims()[0];
-    let &[channels, height, width] = input else { return rows };
+    let &[channels, height, width] = input else {
+        return rows;
+    };
     act(rows.reshape([samples, channels, height, width])).flatten(1, 3)
 }
