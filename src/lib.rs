@@ -11,10 +11,12 @@ pub use influence_calculators as calculators;
 pub use influence_core as core;
 
 pub use backend::{
-    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset, OutputLoss, Outputs,
-    Regression, Task, device,
+    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset,
+    OutputLoss, Outputs, Regression, Task, device,
 };
-pub use calculators::{AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions};
+pub use calculators::{
+    AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions,
+};
 pub use core::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
     aggregate::{self, Aggregator, Along, ArgMax, Concatenate, Max, Mean, Min, Order, TopK},

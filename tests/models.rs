@@ -19,7 +19,10 @@ impl Dense {
     pub(crate) fn from_fixture(case: &Value, prefix: &str) -> Self {
         let parameter = |name: &str| {
             let name = format!("{prefix}{name}");
-            let shape: Vec<usize> = numbers(&case["param_shapes"][&name]).into_iter().map(usize_of).collect();
+            let shape: Vec<usize> = numbers(&case["param_shapes"][&name])
+                .into_iter()
+                .map(usize_of)
+                .collect();
             TensorData::new(numbers(&case["params"][&name]), shape)
         };
         let options = || (Device::flex(), DType::F64);
@@ -36,7 +39,11 @@ impl Dense {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sides of arrays are small and positive")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sides of arrays are small and positive"
+)]
 fn usize_of(side: f64) -> usize {
     side as usize
 }
@@ -50,7 +57,10 @@ pub(crate) struct Mlp {
 
 impl Mlp {
     pub(crate) fn from_fixture(case: &Value) -> Self {
-        Self { first: Dense::from_fixture(case, "0."), last: Dense::from_fixture(case, "2.") }
+        Self {
+            first: Dense::from_fixture(case, "0."),
+            last: Dense::from_fixture(case, "2."),
+        }
     }
 
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {

@@ -1,16 +1,17 @@
-//! Influences and factors against references from automatic differentiation in PyTorch and closed forms, in float64.
+//! Influences and factors against references from automatic differentiation in `PyTorch` and closed forms, in float64.
 
 use std::sync::Arc;
 
 use burn::{module::Module, tensor::Tensor};
 use influence::{
-    BlockStructure, Calculator, Classification, Concatenate, ConjugateGradient, CustomBlocks, Curvature, Direct, Fit, Influence,
-    InfluenceModel, Jacobi, Precision, Regression, Sequential, Task,
+    BlockStructure, Calculator, Classification, Concatenate, ConjugateGradient, Curvature,
+    CustomBlocks, Direct, Fit, Influence, InfluenceModel, Jacobi, Precision, Regression,
+    Sequential, Task,
+    backend::Stack,
     core::{
         Error,
         solver::{Solver, Status},
     },
-    backend::Stack,
 };
 use ndarray::{Array2, ArrayD};
 use serde_json::Value;
@@ -26,10 +27,12 @@ const CURVATURES: [(Curvature, &str); 3] = [
     (Curvature::EmpiricalFisher, "empirical_fisher_full"),
 ];
 
+type FitCase = dyn Fn(&Value, Settings) -> influence::core::Result<Influence>;
+
 /// A fixture with its model, ready to be fitted with any settings.
 struct Case {
     values: Value,
-    fit: Box<dyn Fn(&Value, Settings) -> influence::core::Result<Influence>>,
+    fit: Box<FitCase>,
 }
 
 struct Settings {
@@ -40,7 +43,12 @@ struct Settings {
     damping: f64,
 }
 
-fn fit<T: Task>(task: T, module: &T::Module, case: &Value, settings: Settings) -> influence::core::Result<Influence>
+fn fit<T: Task>(
+    task: T,
+    module: &T::Module,
+    case: &Value,
+    settings: Settings,
+) -> influence::core::Result<Influence>
 where
     T::Module: Module,
 {
@@ -57,18 +65,42 @@ where
 
 fn cases() -> [Case; 3] {
     let linear = |case: &Value, settings: Settings| {
-        fit(Regression::new(|m: &Dense, x: Tensor<2>| m.forward(x)), &Dense::from_fixture(case, ""), case, settings)
+        fit(
+            Regression::new(|m: &Dense, x: Tensor<2>| m.forward(x)),
+            &Dense::from_fixture(case, ""),
+            case,
+            settings,
+        )
     };
     let softmax = |case: &Value, settings: Settings| {
-        fit(Classification::new(|m: &Dense, x: Tensor<2>| m.forward(x)), &Dense::from_fixture(case, ""), case, settings)
+        fit(
+            Classification::new(|m: &Dense, x: Tensor<2>| m.forward(x)),
+            &Dense::from_fixture(case, ""),
+            case,
+            settings,
+        )
     };
     let mlp = |case: &Value, settings: Settings| {
-        fit(Regression::new(|m: &Mlp, x: Tensor<2>| m.forward(x)), &Mlp::from_fixture(case), case, settings)
+        fit(
+            Regression::new(|m: &Mlp, x: Tensor<2>| m.forward(x)),
+            &Mlp::from_fixture(case),
+            case,
+            settings,
+        )
     };
     [
-        Case { values: fixture("linear_mse"), fit: Box::new(linear) },
-        Case { values: fixture("softmax_ce"), fit: Box::new(softmax) },
-        Case { values: fixture("mlp_tanh_mse"), fit: Box::new(mlp) },
+        Case {
+            values: fixture("linear_mse"),
+            fit: Box::new(linear),
+        },
+        Case {
+            values: fixture("softmax_ce"),
+            fit: Box::new(softmax),
+        },
+        Case {
+            values: fixture("mlp_tanh_mse"),
+            fit: Box::new(mlp),
+        },
     ]
 }
 
@@ -81,18 +113,35 @@ impl Case {
         self.values["lam"].as_f64().expect("a damping")
     }
 
-    fn influence(&self, curvature: Curvature, precision: Precision, solver: Box<dyn Solver<Stack>>) -> Influence {
-        let settings = Settings { curvature, precision, blocks: BlockStructure::Full, solver, damping: self.damping() };
+    fn influence(
+        &self,
+        curvature: Curvature,
+        precision: Precision,
+        solver: Box<dyn Solver<Stack>>,
+    ) -> Influence {
+        let settings = Settings {
+            curvature,
+            precision,
+            blocks: BlockStructure::Full,
+            solver,
+            damping: self.damping(),
+        };
         (self.fit)(&self.values, settings).expect("the model is fitted")
     }
 
     fn up(&self, model: &Influence) -> influence::calculators::Result<ArrayD<f64>> {
         let (test, train) = (data(&self.values, "test"), data(&self.values, "train"));
-        Sequential::new(model).influences(&test, &train).with_chunks(2, 3)?.compute(Concatenate::new())
+        Sequential::new(model)
+            .influences(&test, &train)
+            .with_chunks(2, 3)?
+            .compute(Concatenate::new())
     }
 
     fn factors(&self, model: &Influence) -> influence::calculators::Result<Array2<f64>> {
-        Sequential::new(model).influence_factors(&data(&self.values, "test")).with_chunks(2)?.to_array()
+        Sequential::new(model)
+            .influence_factors(&data(&self.values, "test"))
+            .with_chunks(2)?
+            .to_array()
     }
 }
 
@@ -102,11 +151,21 @@ fn direct_influences_equal_the_fixtures() {
         for (curvature, name) in CURVATURES {
             for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
                 let model = case.influence(curvature, precision, Box::new(Direct));
-                let up = difference(&case.up(&model).expect("influences"), &matrix(&case.values[name]["up"]));
+                let up = difference(
+                    &case.up(&model).expect("influences"),
+                    &matrix(&case.values[name]["up"]),
+                );
                 let factors = case.factors(&model).expect("factors").into_dyn();
                 let factors = difference(&factors, &matrix(&case.values[name]["factors"]));
-                println!("{} {name} {precision:?}: influences {up:.1e}, factors {factors:.1e}", case.name());
-                assert!(up < tolerance && factors < tolerance, "{} {name} {precision:?}", case.name());
+                println!(
+                    "{} {name} {precision:?}: influences {up:.1e}, factors {factors:.1e}",
+                    case.name()
+                );
+                assert!(
+                    up < tolerance && factors < tolerance,
+                    "{} {name} {precision:?}",
+                    case.name()
+                );
             }
         }
     }
@@ -120,13 +179,20 @@ fn conjugate_gradient_equals_the_fixtures_where_the_system_is_definite() {
                 continue;
             }
             for jacobi in [false, true] {
-                let mut solver = ConjugateGradient::new().with_rtol(1e-10).expect("a tolerance");
+                let mut solver = ConjugateGradient::new()
+                    .with_rtol(1e-10)
+                    .expect("a tolerance");
                 if jacobi {
-                    solver = solver.with_preconditioner(Arc::new(Jacobi::new(4, 0).expect("settings")));
+                    solver =
+                        solver.with_preconditioner(Arc::new(Jacobi::new(4, 0).expect("settings")));
                 }
                 let model = case.influence(curvature, Precision::F64, Box::new(solver));
-                let up = difference(&case.up(&model).expect("influences"), &matrix(&case.values[name]["up"]));
-                assert!(up < 1e-10 * 10.0, "{} {name}: {up:e}", case.name());
+                let up = difference(
+                    &case.up(&model).expect("influences"),
+                    &matrix(&case.values[name]["up"]),
+                );
+                println!("{} {name} jacobi {jacobi}: {up:.1e}", case.name());
+                assert!(up < 1e-10, "{} {name}: {up:e}", case.name());
             }
         }
     }
@@ -135,7 +201,11 @@ fn conjugate_gradient_equals_the_fixtures_where_the_system_is_definite() {
 #[test]
 fn blocks_equal_the_fixtures() {
     for case in cases() {
-        let blocks = if case.name() == "mlp_tanh_mse" { BlockStructure::LayerWise } else { BlockStructure::ParameterWise };
+        let blocks = if case.name() == "mlp_tanh_mse" {
+            BlockStructure::LayerWise
+        } else {
+            BlockStructure::ParameterWise
+        };
         let settings = |blocks| Settings {
             curvature: Curvature::Hessian,
             precision: Precision::F64,
@@ -145,7 +215,10 @@ fn blocks_equal_the_fixtures() {
         };
         let model = (case.fit)(&case.values, settings(blocks)).expect("the model is fitted");
         let reference = &case.values["hessian_blockwise"];
-        let up = difference(&case.up(&model).expect("influences"), &matrix(&reference["up"]));
+        let up = difference(
+            &case.up(&model).expect("influences"),
+            &matrix(&reference["up"]),
+        );
         assert!(up < 1e-10, "{}: {up:e}", case.name());
 
         // One block alone, the rest ignored, gives that block's share.
@@ -154,10 +227,20 @@ fn blocks_equal_the_fixtures() {
             _ => ("bias", vec!["bias"]),
         };
         let custom = CustomBlocks::new([(name, members)]);
-        let incomplete = (case.fit)(&case.values, settings(BlockStructure::Custom(custom.clone())));
+        let incomplete = (case.fit)(
+            &case.values,
+            settings(BlockStructure::Custom(custom.clone())),
+        );
         assert!(matches!(incomplete, Err(Error::BlockIncomplete { .. })));
-        let model = (case.fit)(&case.values, settings(BlockStructure::Custom(custom.ignoring_rest()))).expect("fitted");
-        let up = difference(&case.up(&model).expect("influences"), &matrix(&reference["by_block"][name]["up"]));
+        let model = (case.fit)(
+            &case.values,
+            settings(BlockStructure::Custom(custom.ignoring_rest())),
+        )
+        .expect("fitted");
+        let up = difference(
+            &case.up(&model).expect("influences"),
+            &matrix(&reference["by_block"][name]["up"]),
+        );
         assert!(up < 1e-10, "{} block {name}: {up:e}", case.name());
     }
 }
@@ -168,22 +251,43 @@ fn an_indefinite_system_is_reported() {
     let direct = case.influence(Curvature::Hessian, Precision::F64, Box::new(Direct));
     let test = influence::Dataset::batch(&data(&case.values, "test"), 0..3).expect("a batch");
     let solution = direct.factors(&test).expect("factors");
-    let negative = |status: Status| matches!(status, Status::Indefinite { negative } if negative > 0);
-    assert!(solution.reports.iter().all(|report| negative(report.status) && report.residual < 1e-10));
+    let negative =
+        |status: Status| matches!(status, Status::Indefinite { negative } if negative > 0);
+    assert!(
+        solution
+            .reports
+            .iter()
+            .all(|report| negative(report.status) && report.residual < 1e-10)
+    );
 
-    let iterative = case.influence(Curvature::Hessian, Precision::F64, Box::new(ConjugateGradient::new()));
-    let error = case.up(&iterative).expect_err("conjugate gradient needs a definite system");
+    let iterative = case.influence(
+        Curvature::Hessian,
+        Precision::F64,
+        Box::new(ConjugateGradient::new()),
+    );
+    let error = case
+        .up(&iterative)
+        .expect_err("conjugate gradient needs a definite system");
     let message = crate::reference::chain(&error);
-    assert!(message.contains("negative curvature") && message.contains("raise the damping"), "{message}");
+    assert!(
+        message.contains("negative curvature") && message.contains("raise the damping"),
+        "{message}"
+    );
 }
 
 #[test]
 fn too_few_iterations_name_the_rows_and_what_to_try() {
     let [case, ..] = cases();
-    let solver = ConjugateGradient::new().with_rtol(1e-12).and_then(|solver| solver.with_max_iterations(1)).expect("settings");
+    let solver = ConjugateGradient::new()
+        .with_rtol(1e-12)
+        .and_then(|solver| solver.with_max_iterations(1))
+        .expect("settings");
     let model = case.influence(Curvature::Hessian, Precision::F64, Box::new(solver));
     let message = crate::reference::chain(&case.up(&model).expect_err("one iteration is too few"));
-    assert!(message.contains("rows 0, 1") && message.contains("max_iterations"), "{message}");
+    assert!(
+        message.contains("rows 0, 1") && message.contains("max_iterations"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -191,9 +295,16 @@ fn without_curvature_nothing_agrees() {
     // The twin of the tests above: with g/λ in place of the factors every comparison fails by far.
     for case in cases() {
         for (_, name) in CURVATURES {
-            let (test, train) = (matrix(&case.values["grads_test"]), matrix(&case.values["grads_train"]));
+            let (test, train) = (
+                matrix(&case.values["grads_test"]),
+                matrix(&case.values["grads_train"]),
+            );
             let plain = test.dot(&train.t()) / case.damping();
-            assert!(difference(&plain.into_dyn(), &matrix(&case.values[name]["up"])) > 0.1, "{} {name}", case.name());
+            assert!(
+                difference(&plain.into_dyn(), &matrix(&case.values[name]["up"])) > 0.1,
+                "{} {name}",
+                case.name()
+            );
         }
     }
 }

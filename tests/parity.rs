@@ -8,9 +8,9 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use influence::{
-    ArrayDataset, AssumeThreadSafe, Batch, Calculator, Classification, Concatenate, ConjugateGradient, Curvature, Direct, Fit, Influence,
-    InfluenceModel, Parallel, Sequential, solver::Solver,
-    backend::Stack,
+    ArrayDataset, AssumeThreadSafe, Batch, Calculator, Classification, Concatenate,
+    ConjugateGradient, Curvature, Direct, Fit, Influence, InfluenceModel, Parallel, Sequential,
+    backend::Stack, solver::Solver,
 };
 
 #[derive(Module, Debug)]
@@ -26,17 +26,31 @@ impl Mlp {
 }
 
 fn data(samples: usize, phase: f64) -> ArrayDataset {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small counts")]
-    let inputs: Vec<f32> = (0..samples * 20).map(|index| (index as f64 * 1.7 + phase).sin() as f32).collect();
-    let labels: Vec<i64> = (0..samples).map(|index| i64::try_from(index * 7 % 5).unwrap_or(0)).collect();
-    let fields = vec![TensorData::new(inputs, [samples, 20]), TensorData::new(labels, [samples])];
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "small counts"
+    )]
+    let inputs: Vec<f32> = (0..samples * 20)
+        .map(|index| (index as f64 * 1.7 + phase).sin() as f32)
+        .collect();
+    let labels: Vec<i64> = (0..samples)
+        .map(|index| i64::try_from(index * 7 % 5).unwrap_or(0))
+        .collect();
+    let fields = vec![
+        TensorData::new(inputs, [samples, 20]),
+        TensorData::new(labels, [samples]),
+    ];
     ArrayDataset::new(fields).expect("as many labels as inputs")
 }
 
 fn model(curvature: Curvature, solver: impl Solver<Stack> + 'static) -> Influence {
     let device = Device::flex();
     device.seed(7);
-    let mlp = Mlp { first: LinearConfig::new(20, 12).init(&device), last: LinearConfig::new(12, 5).init(&device) };
+    let mlp = Mlp {
+        first: LinearConfig::new(20, 12).init(&device),
+        last: LinearConfig::new(12, 5).init(&device),
+    };
     Fit::new(Classification::new(|m: &Mlp, x: Tensor<2>| m.forward(x)))
         .with_curvature(curvature)
         .with_solver(solver)
@@ -51,13 +65,24 @@ where
     C::Model: InfluenceModel<Batch = Batch>,
 {
     let (test, train) = (data(37, 0.9), data(90, 0.3));
-    let lazy = calculator.influences(&test, &train).with_chunks(8, 17).expect("chunks");
-    lazy.compute(Concatenate::new()).expect("influences").iter().map(|value| value.to_bits()).collect()
+    let lazy = calculator
+        .influences(&test, &train)
+        .with_chunks(8, 17)
+        .expect("chunks");
+    lazy.compute(Concatenate::new())
+        .expect("influences")
+        .iter()
+        .map(|value| value.to_bits())
+        .collect()
 }
 
 #[test]
 fn sequential_and_parallel_give_the_same_bits() {
-    let cg = || ConjugateGradient::new().with_rtol(1e-4).expect("a tolerance");
+    let cg = || {
+        ConjugateGradient::new()
+            .with_rtol(1e-4)
+            .expect("a tolerance")
+    };
     let models = [
         model(Curvature::GaussNewton, Direct),
         model(Curvature::EmpiricalFisher, cg()),
@@ -74,13 +99,23 @@ fn sequential_and_parallel_give_the_same_bits() {
 
 #[test]
 fn a_model_that_differentiates_twice_while_solving_is_thread_safe() {
-    let cg = ConjugateGradient::new().with_rtol(1e-3).and_then(|cg| cg.with_max_iterations(40)).expect("settings");
+    let cg = ConjugateGradient::new()
+        .with_rtol(1e-3)
+        .and_then(|cg| cg.with_max_iterations(40))
+        .expect("settings");
     let model = model(Curvature::Hessian, cg);
     let run = |calculator: Box<dyn Calculator<Model = &Influence> + '_>| {
         let (test, train) = (data(6, 0.9), data(20, 0.3));
-        let lazy = calculator.influences(&test, &train).accepting_unsolved().with_chunks(2, 5).expect("chunks");
+        let lazy = calculator
+            .influences(&test, &train)
+            .accepting_unsolved()
+            .with_chunks(2, 5)
+            .expect("chunks");
         let values = lazy.compute(Concatenate::new()).expect("influences");
-        values.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+        values
+            .iter()
+            .map(|value| value.to_bits())
+            .collect::<Vec<_>>()
     };
     let sequential = run(Box::new(Sequential::new(&model)));
     for _ in 0..5 {
@@ -93,7 +128,11 @@ fn a_model_that_differentiates_twice_while_solving_is_thread_safe() {
 fn replicas_and_the_knowing_skip_give_the_same_bits() {
     let shared = model(Curvature::GaussNewton, Direct);
     let sequential = bits(&Sequential::new(&shared));
-    let replicas = Parallel::with_replicas(|| Ok(model(Curvature::GaussNewton, Direct)), NonZero::new(2)).expect("threads");
+    let replicas = Parallel::with_replicas(
+        || Ok(model(Curvature::GaussNewton, Direct)),
+        NonZero::new(2),
+    )
+    .expect("threads");
     assert_eq!(bits(&replicas), sequential);
     let skipped = Parallel::new(AssumeThreadSafe(shared), NonZero::new(2)).expect("threads");
     assert_eq!(bits(&skipped), sequential);

@@ -37,7 +37,8 @@ impl<const D: usize> TensorConverter for Converter<D> {
     type Tensor = Tensor<D>;
 
     fn to_array(&self, tensor: &Tensor<D>) -> CoreResult<ArrayD<f64>> {
-        ArrayD::from_shape_vec(IxDyn(&tensor.dims()), host(tensor)?).map_err(|error| CoreError::backend("read tensor", error))
+        ArrayD::from_shape_vec(IxDyn(&tensor.dims()), host(tensor)?)
+            .map_err(|error| CoreError::backend("read tensor", error))
     }
 
     fn to_tensor(&self, array: ArrayViewD<'_, f64>) -> CoreResult<Tensor<D>> {
@@ -47,6 +48,11 @@ impl<const D: usize> TensorConverter for Converter<D> {
             expected: D,
             got: array.ndim(),
         })?;
-        Ok(tensor(array.iter().copied(), shape, &self.device, self.precision))
+        Ok(tensor(
+            array.iter().copied(),
+            shape,
+            &self.device,
+            self.precision,
+        ))
     }
 }

@@ -5,7 +5,9 @@ mod outer_products;
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use influence_core::{Dataset, Error as CoreError, Result as CoreResult, block::Block, operator::LinearOperator};
+use influence_core::{
+    Dataset, Error as CoreError, Result as CoreResult, block::Block, operator::LinearOperator,
+};
 
 use crate::{Batch, ModelGradients, Stack};
 
@@ -50,17 +52,32 @@ pub(crate) struct TrainingData {
 
 impl fmt::Debug for TrainingData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrainingData").field("samples", &self.samples()).field("batch_size", &self.batch_size).finish()
+        f.debug_struct("TrainingData")
+            .field("samples", &self.samples())
+            .field("batch_size", &self.batch_size)
+            .finish_non_exhaustive()
     }
 }
 
 impl TrainingData {
-    pub(crate) fn new(dataset: Arc<dyn Dataset<Batch = Batch>>, batch_size: usize) -> CoreResult<Self> {
-        let bad = |name, requirement, got: usize| Err(CoreError::Setting { name, requirement, got: got.to_string() });
+    pub(crate) fn new(
+        dataset: Arc<dyn Dataset<Batch = Batch>>,
+        batch_size: usize,
+    ) -> CoreResult<Self> {
+        let bad = |name, requirement, got: usize| {
+            Err(CoreError::Setting {
+                name,
+                requirement,
+                got: got.to_string(),
+            })
+        };
         match (dataset.len(), batch_size) {
             (0, _) => bad("training data", "at least one sample", 0),
             (_, 0) => bad("batch size", "at least 1", 0),
-            _ => Ok(Self { dataset, batch_size }),
+            _ => Ok(Self {
+                dataset,
+                batch_size,
+            }),
         }
     }
 
@@ -98,9 +115,12 @@ impl Curvature {
     ) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
         let sample_vectors = match self {
             Self::Hessian => None,
-            Self::GaussNewton | Self::EmpiricalFisher => {
-                Some(Arc::new(SampleVectors::new(self, source.clone(), data.clone(), memory)?))
-            }
+            Self::GaussNewton | Self::EmpiricalFisher => Some(Arc::new(SampleVectors::new(
+                self,
+                source.clone(),
+                data.clone(),
+                memory,
+            )?)),
         };
         let operator = |block: &Block| -> Arc<dyn LinearOperator<Rows = Stack>> {
             match &sample_vectors {

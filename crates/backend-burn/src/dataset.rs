@@ -26,15 +26,27 @@ impl Batch {
     /// # Errors
     /// [`Error::Field`] when there is no field, a field is a scalar, or the fields differ in their number of samples.
     pub fn new(fields: Vec<TensorData>) -> Result<Self, Error> {
-        let count = |field: usize| fields.get(field).and_then(|data: &TensorData| data.shape().first().copied());
-        let describe = |field: usize| fields.get(field).map_or("nothing".to_owned(), |data| format!("{:?}", data.shape()));
+        let count = |field: usize| {
+            fields
+                .get(field)
+                .and_then(|data: &TensorData| data.shape().first().copied())
+        };
+        let describe = |field: usize| {
+            fields
+                .get(field)
+                .map_or("nothing".to_owned(), |data| format!("{:?}", data.shape()))
+        };
         let len = count(0).ok_or_else(|| Error::Field {
             field: 0,
             expected: "an array with samples along its first axis".into(),
             got: describe(0),
         })?;
         match (0..fields.len()).find(|&field| count(field) != Some(len)) {
-            Some(field) => Err(Error::Field { field, expected: format!("{len} samples along the first axis"), got: describe(field) }),
+            Some(field) => Err(Error::Field {
+                field,
+                expected: format!("{len} samples along the first axis"),
+                got: describe(field),
+            }),
             None => Ok(Self { fields, len }),
         }
     }
@@ -56,7 +68,11 @@ impl Batch {
 
     /// One of the samples as a batch; the index must be in range.
     pub(crate) fn one(&self, sample: usize) -> Self {
-        let fields = self.fields.iter().map(|data| slice(data, &(sample..sample + 1))).collect();
+        let fields = self
+            .fields
+            .iter()
+            .map(|data| slice(data, &(sample..sample + 1)))
+            .collect();
         Self { fields, len: 1 }
     }
 
@@ -67,7 +83,10 @@ impl Batch {
     pub fn slice(&self, range: Range<usize>) -> CoreResult<Self> {
         CoreError::check_range(&range, self.len)?;
         let fields = self.fields.iter().map(|data| slice(data, &range)).collect();
-        Ok(Self { fields, len: range.len() })
+        Ok(Self {
+            fields,
+            len: range.len(),
+        })
     }
 }
 
@@ -92,7 +111,9 @@ impl ArrayDataset {
     /// # Errors
     /// As [`Batch::new`].
     pub fn new(fields: Vec<TensorData>) -> Result<Self, Error> {
-        Ok(Self { whole: Arc::new(Batch::new(fields)?) })
+        Ok(Self {
+            whole: Arc::new(Batch::new(fields)?),
+        })
     }
 }
 

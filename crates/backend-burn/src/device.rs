@@ -16,7 +16,9 @@ use crate::{Error, Result};
 /// # Ok::<(), influence_backend_burn::Error>(())
 /// ```
 pub fn open(name: &str) -> Result<Device> {
-    let (kind, number) = name.split_once(':').map_or((name, None), |(kind, number)| (kind, Some(number)));
+    let (kind, number) = name
+        .split_once(':')
+        .map_or((name, None), |(kind, number)| (kind, Some(number)));
     let index: Option<usize> = match number {
         None => Some(0),
         Some(number) => number.parse().ok(),
@@ -42,7 +44,11 @@ pub fn available() -> Vec<String> {
         ("wgpu", cfg!(feature = "wgpu")),
         ("cuda:0", cfg!(feature = "cuda")),
     ];
-    compiled.into_iter().filter(|(_, present)| *present).map(|(name, _)| name.to_owned()).collect()
+    compiled
+        .into_iter()
+        .filter(|(_, present)| *present)
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 /// The error for a device that this build does not have.
@@ -61,6 +67,12 @@ pub(crate) fn unknown(name: &str) -> Error {
     };
     let hint = feature
         .filter(|feature| !built(feature))
-        .map_or_else(String::new, |feature| format!("; build with the cargo feature `{feature}` to add it"));
-    Error::UnknownDevice { name: name.to_owned(), available: available(), hint }
+        .map_or_else(String::new, |feature| {
+            format!("; build with the cargo feature `{feature}` to add it")
+        });
+    Error::UnknownDevice {
+        name: name.to_owned(),
+        available: available(),
+        hint,
+    }
 }

@@ -16,8 +16,8 @@ use std::{
 
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Backend, DispatchDevice, DispatchKindConversion, DispatchTensor, TensorMetadata,
-         ops::FloatTensorOps, tensor::FloatTensor,
+        Autodiff, AutodiffBackend, Backend, DispatchDevice, DispatchKindConversion, DispatchTensor,
+        TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor,
     },
     tensor::{DType, Device, FloatDType, Shape, Tensor},
 };
@@ -37,7 +37,12 @@ pub(crate) trait Engine: Debug + Send + Sync {
 
     /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter; the cotangent is that of
     /// [`output`](Self::output), ones if none is given.
-    fn tapped_gradients(&self, graph: &Graph, batch: &Batch, cotangent: Option<&Tensor<2>>) -> Result<Vec<Part>>;
+    fn tapped_gradients(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<Vec<Part>>;
 
     /// The gradient, summed over the samples, with respect to some parameters: one flat tensor each.
     fn summed_gradient(
@@ -49,19 +54,35 @@ pub(crate) trait Engine: Debug + Send + Sync {
     ) -> Result<Vec<Tensor<1>>>;
 
     /// The products of the Hessian, summed over the samples, with rows `(k, dim)` over some parameters joined in order.
-    fn hessian_products(&self, graph: &Graph, batch: &Batch, parameters: &[usize], rows: &Tensor<2>) -> Result<Tensor<2>>;
+    fn hessian_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+    ) -> Result<Tensor<2>>;
 }
 
 /// The engine of a device, holding the parameters there in the given precision.
-pub(crate) fn for_device(device: &Device, precision: Precision, trace: &dyn Trace) -> Result<Arc<dyn Engine>> {
+pub(crate) fn for_device(
+    device: &Device,
+    precision: Precision,
+    trace: &dyn Trace,
+) -> Result<Arc<dyn Engine>> {
     let device = device.clone().inner();
     match device.as_dispatch() {
         #[cfg(feature = "flex")]
-        DispatchDevice::Flex(_) => Ok(Arc::new(Executor::<burn::backend::Flex>::new(&device, precision, trace)?)),
+        DispatchDevice::Flex(_) => Ok(Arc::new(Executor::<burn::backend::Flex>::new(
+            &device, precision, trace,
+        )?)),
         #[cfg(feature = "ndarray")]
-        DispatchDevice::NdArray(_) => Ok(Arc::new(Executor::<burn::backend::NdArray>::new(&device, precision, trace)?)),
+        DispatchDevice::NdArray(_) => Ok(Arc::new(Executor::<burn::backend::NdArray>::new(
+            &device, precision, trace,
+        )?)),
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        DispatchDevice::Cube(_) => Ok(Arc::new(Executor::<burn::backend::Cube>::new(&device, precision, trace)?)),
+        DispatchDevice::Cube(_) => Ok(Arc::new(Executor::<burn::backend::Cube>::new(
+            &device, precision, trace,
+        )?)),
         _ => Err(crate::device::unknown(&format!("{device:?}"))),
     }
 }
@@ -84,7 +105,10 @@ struct Executor<B: Backend> {
 
 impl<B: Backend> Debug for Executor<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor").field("device", &self.device).field("float", &self.float).finish_non_exhaustive()
+        f.debug_struct("Executor")
+            .field("device", &self.device)
+            .field("float", &self.float)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,14 +119,30 @@ where
     fn new(device: &Device, precision: Precision, trace: &dyn Trace) -> Result<Self> {
         let float = float_type(precision);
         if !device.supports_dtype(float) {
-            let precision = if precision == Precision::F64 { "f64" } else { "f32" };
-            return Err(Error::Precision { device: format!("{device:?}"), precision });
+            let precision = if precision == Precision::F64 {
+                "f64"
+            } else {
+                "f32"
+            };
+            return Err(Error::Precision {
+                device: format!("{device:?}"),
+                precision,
+            });
         }
         let device: B::Device = primitive::<B, 1>(Tensor::zeros([1], (device, float)))?.device();
         let float = FloatDType::from(float);
-        let parameters = trace.values().iter().map(|value| B::float_cast(B::float_from_data(value.clone(), &device), float));
-        let columns = (0..trace.layout().parameters().len()).map(|index| trace.layout().columns(index));
-        Ok(Self { parameters: parameters.collect(), columns: columns.collect(), device, float })
+        let parameters = trace
+            .values()
+            .iter()
+            .map(|value| B::float_cast(B::float_from_data(value.clone(), &device), float));
+        let columns =
+            (0..trace.layout().parameters().len()).map(|index| trace.layout().columns(index));
+        Ok(Self {
+            parameters: parameters.collect(),
+            columns: columns.collect(),
+            device,
+            float,
+        })
     }
 
     /// The values that a graph starts from, on a decorated backend; `lift` decorates each parameter.
@@ -126,13 +166,19 @@ where
     }
 
     /// Runs the graph as it was recorded.
-    fn run<X: Backend<Device = B::Device>>(graph: &Graph, mut environment: Environment<X>) -> Result<FloatTensor<X>> {
-        graph.operations.iter().try_for_each(|operation| execute(operation, &mut environment))?;
+    fn run<X: Backend<Device = B::Device>>(
+        graph: &Graph,
+        mut environment: Environment<X>,
+    ) -> Result<FloatTensor<X>> {
+        graph
+            .operations
+            .iter()
+            .try_for_each(|operation| execute(operation, &mut environment))?;
         environment.float(&graph.output)
     }
 
     /// `⟨cotangent, output⟩`, the scalar that is differentiated.
-    fn root<X>(&self, output: FloatTensor<X>, cotangent: Option<&Tensor<2>>) -> Result<FloatTensor<X>>
+    fn root<X>(output: FloatTensor<X>, cotangent: Option<&Tensor<2>>) -> Result<FloatTensor<X>>
     where
         X: AutodiffBackend<InnerBackend = B, Device = B::Device>,
     {
@@ -152,11 +198,19 @@ where
         guarded(|| {
             let output = Self::run(graph, self.environment::<B>(graph, batch, |_, value| value))?;
             let width = output.shape().num_elements() / batch.len().max(1);
-            Ok(Tensor::from_primitive::<B>(B::float_reshape(output, Shape::new([batch.len(), width]))))
+            Ok(Tensor::from_primitive::<B>(B::float_reshape(
+                output,
+                Shape::new([batch.len(), width]),
+            )))
         })
     }
 
-    fn tapped_gradients(&self, graph: &Graph, batch: &Batch, cotangent: Option<&Tensor<2>>) -> Result<Vec<Part>> {
+    fn tapped_gradients(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<Vec<Part>> {
         guarded(|| self.record(graph, batch, cotangent))
     }
 
@@ -168,24 +222,41 @@ where
         cotangent: Option<&Tensor<2>>,
     ) -> Result<Vec<Tensor<1>>> {
         guarded(|| {
-            let leaves: Vec<_> = self.parameters.iter().map(|value| Autodiff::<B>::from_inner(value.clone())).collect();
+            let leaves: Vec<_> = self
+                .parameters
+                .iter()
+                .map(|value| Autodiff::<B>::from_inner(value.clone()))
+                .collect();
             let leaves = tracked::<Autodiff<B>>(leaves, parameters);
-            let environment = self.environment::<Autodiff<B>>(graph, batch, |index, _| leaves[index].clone());
-            let root = self.root::<Autodiff<B>>(Self::run(graph, environment)?, cotangent)?;
+            let environment =
+                self.environment::<Autodiff<B>>(graph, batch, |index, _| leaves[index].clone());
+            let root = Self::root::<Autodiff<B>>(Self::run(graph, environment)?, cotangent)?;
             let gradients = root.is_tracked().then(|| root.backward());
             let of = |&index: &usize| {
-                let gradient = gradients.as_ref().and_then(|gradients| leaves[index].grad(gradients));
+                let gradient = gradients
+                    .as_ref()
+                    .and_then(|gradients| leaves[index].grad(gradients));
                 self.flat(index, gradient)
             };
-            Ok(parameters.iter().map(of).map(Tensor::from_primitive::<B>).collect())
+            Ok(parameters
+                .iter()
+                .map(of)
+                .map(Tensor::from_primitive::<B>)
+                .collect())
         })
     }
 
-    fn hessian_products(&self, graph: &Graph, batch: &Batch, parameters: &[usize], rows: &Tensor<2>) -> Result<Tensor<2>> {
+    fn hessian_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+    ) -> Result<Tensor<2>> {
         let [k, dim] = rows.dims();
         let products = (0..k).map(|row| {
             let vector = primitive::<B, 2>(rows.clone().slice([row..row + 1, 0..dim]))?;
-            guarded(|| self.hessian_product(graph, batch, parameters, vector))
+            guarded(|| self.hessian_product(graph, batch, parameters, &vector))
         });
         Ok(Tensor::cat(products.collect::<Result<Vec<_>>>()?, 0))
     }
@@ -197,18 +268,36 @@ where
 {
     /// One product by differentiating `⟨gradient, vector⟩` again; burn consumes a graph in its backward pass, so the forward
     /// pass is repeated for every vector.
-    fn hessian_product(&self, graph: &Graph, batch: &Batch, parameters: &[usize], vector: FloatTensor<B>) -> Result<Tensor<2>> {
-        let inner: Vec<_> = self.parameters.iter().map(|value| Autodiff::<B>::from_inner(value.clone())).collect();
+    fn hessian_product(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        vector: &FloatTensor<B>,
+    ) -> Result<Tensor<2>> {
+        let inner: Vec<_> = self
+            .parameters
+            .iter()
+            .map(|value| Autodiff::<B>::from_inner(value.clone()))
+            .collect();
         let inner = tracked::<Autodiff<B>>(inner, parameters);
-        let outer: Vec<_> = inner.iter().map(|value| Autodiff::<Autodiff<B>>::from_inner(value.clone())).collect();
+        let outer: Vec<_> = inner
+            .iter()
+            .map(|value| Autodiff::<Autodiff<B>>::from_inner(value.clone()))
+            .collect();
         let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
-        let environment = self.environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| outer[index].clone());
+        let environment = self
+            .environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| outer[index].clone());
         let loss = Autodiff::<Autodiff<B>>::float_sum(Self::run(graph, environment)?);
         let gradients = loss.is_tracked().then(|| loss.backward());
         let slope = self.slope(&outer, parameters, gradients.as_ref(), vector);
-        let second = slope.filter(|slope| slope.is_tracked()).map(|slope| slope.backward());
+        let second = slope
+            .filter(FloatTensor::<Autodiff<B>>::is_tracked)
+            .map(FloatTensor::<Autodiff<B>>::backward);
         let of = |&index: &usize| {
-            let product = second.as_ref().and_then(|gradients| inner[index].grad(gradients));
+            let product = second
+                .as_ref()
+                .and_then(|gradients| inner[index].grad(gradients));
             Tensor::<1>::from_primitive::<B>(self.flat(index, product))
         };
         Ok(Tensor::cat(parameters.iter().map(of).collect(), 0).unsqueeze())
@@ -220,7 +309,7 @@ where
         outer: &[FloatTensor<Autodiff<Autodiff<B>>>],
         parameters: &[usize],
         gradients: Option<&<Autodiff<Autodiff<B>> as AutodiffBackend>::Gradients>,
-        vector: FloatTensor<B>,
+        vector: &FloatTensor<B>,
     ) -> Option<FloatTensor<Autodiff<B>>> {
         let mut from = 0;
         let mut slope = None;
@@ -228,8 +317,11 @@ where
             let to = from + self.columns[index].len();
             let direction = B::float_slice(vector.clone(), &[(0..1).into(), (from..to).into()]);
             from = to;
-            let Some(gradient) = outer[index].grad(gradients?) else { continue };
-            let direction = Autodiff::<B>::from_inner(B::float_reshape(direction, gradient.shape()));
+            let Some(gradient) = outer[index].grad(gradients?) else {
+                continue;
+            };
+            let direction =
+                Autodiff::<B>::from_inner(B::float_reshape(direction, gradient.shape()));
             let term = Autodiff::<B>::float_sum(Autodiff::<B>::float_mul(gradient, direction));
             slope = Some(match slope {
                 None => term,
@@ -251,7 +343,13 @@ where
 
 /// Marks some of the leaves as to be differentiated.
 fn tracked<X: Backend>(leaves: Vec<FloatTensor<X>>, parameters: &[usize]) -> Vec<FloatTensor<X>> {
-    let mark = |(index, leaf)| if parameters.contains(&index) { X::float_set_require_grad(leaf, true) } else { leaf };
+    let mark = |(index, leaf)| {
+        if parameters.contains(&index) {
+            X::float_set_require_grad(leaf, true)
+        } else {
+            leaf
+        }
+    };
     leaves.into_iter().enumerate().map(mark).collect()
 }
 
@@ -260,16 +358,27 @@ fn primitive<B: Backend, const D: usize>(tensor: Tensor<D>) -> Result<FloatTenso
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    tensor.try_into_primitive::<B>().map_err(|error| Error::Engine { message: format!("{error:?}") })
+    tensor
+        .try_into_primitive::<B>()
+        .map_err(|error| Error::Engine {
+            message: format!("{error:?}"),
+        })
 }
 
 /// Tensor libraries panic on what they cannot do, a class index out of range for one; here that becomes an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::Engine { message: panic_message(&*panic) }))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(Error::Engine {
+            message: panic_message(&*panic),
+        })
+    })
 }
 
 /// What a panic says.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("no message").to_owned()
 }

@@ -63,7 +63,9 @@ pub enum Error {
     },
 
     /// The curvature needs something that the task does not declare.
-    #[error("the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs")]
+    #[error(
+        "the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs"
+    )]
     NoOutputs {
         /// The curvature that was asked for.
         curvature: &'static str,

@@ -11,9 +11,7 @@ use influence_core::{
 };
 
 use crate::{
-    Batch, Curvature, ModelGradients, Stack, Task,
-    curvature::TrainingData,
-    trace::ModuleTrace,
+    Batch, Curvature, ModelGradients, Stack, Task, curvature::TrainingData, trace::ModuleTrace,
 };
 
 /// The influence model of a burn model.
@@ -86,13 +84,19 @@ impl<T: Task> Fit<T> {
     /// Inverts the curvature with this solver.
     #[must_use]
     pub fn with_solver(self, solver: impl Solver<Stack> + 'static) -> Self {
-        Self { solver: Arc::new(solver), ..self }
+        Self {
+            solver: Arc::new(solver),
+            ..self
+        }
     }
 
     /// Adds λ to the mean curvature, one for all blocks or one for each.
     #[must_use]
     pub fn with_damping(self, damping: impl Into<Damping>) -> Self {
-        Self { damping: damping.into(), ..self }
+        Self {
+            damping: damping.into(),
+            ..self
+        }
     }
 
     /// Takes the curvature between these blocks as zero.
@@ -116,7 +120,10 @@ impl<T: Task> Fit<T> {
     /// Grants this many bytes to per-sample gradients kept between passes over the data; beyond it they are computed anew.
     #[must_use]
     pub fn with_gradient_memory(self, bytes: usize) -> Self {
-        Self { memory: bytes, ..self }
+        Self {
+            memory: bytes,
+            ..self
+        }
     }
 
     /// Computes on this device, wherever the model and the data are.
@@ -135,16 +142,29 @@ impl<T: Task> Fit<T> {
     /// [`Setting`](influence_core::Error::Setting) and the block errors for settings that do not fit the model,
     /// [`Backend`](influence_core::Error::Backend) with a [`crate::Error`] as its source when the model cannot be recorded or its samples
     /// interact, [`Dataset`](influence_core::Error::Dataset) when the data cannot be read or do not fit the task.
-    pub fn fit(self, module: &T::Module, train: Arc<dyn Dataset<Batch = Batch>>) -> CoreResult<Influence> {
+    pub fn fit(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+    ) -> CoreResult<Influence> {
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
-        let source = ModelGradients::new(trace, &self.device, self.precision, &data.head(CHECKED_SAMPLES)?)?;
+        let source = ModelGradients::new(
+            trace,
+            &self.device,
+            self.precision,
+            &data.head(CHECKED_SAMPLES)?,
+        )?;
         let blocks = self.blocks.resolve(source.layout())?;
         let damping = self.damping.resolve(&blocks)?;
-        let operators = self.curvature.operators(&source, &data, &blocks, self.memory)?;
+        let operators = self
+            .curvature
+            .operators(&source, &data, &blocks, self.memory)?;
         let mut fitted = Vec::with_capacity(blocks.len());
         for ((block, operator), damping) in blocks.into_iter().zip(operators).zip(damping) {
-            let inverse = self.solver.prepare(Arc::new(Damped::new(operator, damping)?))?;
+            let inverse = self
+                .solver
+                .prepare(Arc::new(Damped::new(operator, damping)?))?;
             fitted.push((block, inverse));
         }
         BlockInfluence::new(source, fitted)

@@ -17,7 +17,6 @@ use burn::{
     backend::{
         Backend, DeviceOps,
         ir::{OperationIr, ScalarIr, TensorId, TensorIr, TensorStatus},
-        
         tensor::{BoolTensor, FloatTensor, IntTensor},
     },
     tensor::{BoolDType, FloatDType, IntDType, Scalar, TensorData},
@@ -96,16 +95,26 @@ impl<B: Backend> Environment<B> {
 
     /// A float tensor, left in place.
     pub(crate) fn peek_float(&self, tensor: &TensorIr) -> Result<FloatTensor<B>> {
-        self.floats.get(&tensor.id).cloned().ok_or_else(|| missing(tensor, "float"))
+        self.floats
+            .get(&tensor.id)
+            .cloned()
+            .ok_or_else(|| missing(tensor, "float"))
     }
 
     /// An integer tensor, left in place.
     pub(crate) fn peek_int(&self, tensor: &TensorIr) -> Result<IntTensor<B>> {
-        self.ints.get(&tensor.id).cloned().ok_or_else(|| missing(tensor, "integer"))
+        self.ints
+            .get(&tensor.id)
+            .cloned()
+            .ok_or_else(|| missing(tensor, "integer"))
     }
 }
 
-fn read<T: Clone>(values: &mut HashMap<TensorId, T>, tensor: &TensorIr, kind: &'static str) -> Result<T> {
+fn read<T: Clone>(
+    values: &mut HashMap<TensorId, T>,
+    tensor: &TensorIr,
+    kind: &'static str,
+) -> Result<T> {
     let value = match tensor.status {
         TensorStatus::ReadWrite => values.remove(&tensor.id),
         TensorStatus::ReadOnly | TensorStatus::NotInit => values.get(&tensor.id).cloned(),
@@ -114,11 +123,17 @@ fn read<T: Clone>(values: &mut HashMap<TensorId, T>, tensor: &TensorIr, kind: &'
 }
 
 fn missing(tensor: &TensorIr, kind: &'static str) -> Error {
-    Error::MissingTensor { tensor: tensor.id.value(), kind }
+    Error::MissingTensor {
+        tensor: tensor.id.value(),
+        kind,
+    }
 }
 
 /// Evaluates one operation.
-pub(crate) fn execute<B: Backend>(operation: &OperationIr, environment: &mut Environment<B>) -> Result<()> {
+pub(crate) fn execute<B: Backend>(
+    operation: &OperationIr,
+    environment: &mut Environment<B>,
+) -> Result<()> {
     match operation {
         OperationIr::BaseFloat(operation) => base::float(operation, environment),
         OperationIr::BaseInt(operation) => base::int(operation, environment),
@@ -139,8 +154,12 @@ pub(crate) fn execute<B: Backend>(operation: &OperationIr, environment: &mut Env
 /// The error for an operation that is not evaluated, named as burn's intermediate representation names it.
 fn unsupported(operation: &impl std::fmt::Debug) -> Error {
     let text = format!("{operation:?}");
-    let names = text.split('(').take_while(|name| name.chars().all(char::is_alphanumeric) && !name.ends_with("Ir"));
-    Error::Unsupported { operation: names.last().unwrap_or("unknown").to_owned() }
+    let names = text
+        .split('(')
+        .take_while(|name| name.chars().all(char::is_alphanumeric) && !name.ends_with("Ir"));
+    Error::Unsupported {
+        operation: names.last().unwrap_or("unknown").to_owned(),
+    }
 }
 
 fn scalar(value: ScalarIr) -> Scalar {

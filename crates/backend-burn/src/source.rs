@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use burn::tensor::{DType, Device, Tensor};
-use influence_core::{GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout};
+use influence_core::{
+    GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout,
+};
 use ndarray::ArrayView2;
 
 use crate::{
@@ -32,11 +34,23 @@ impl ThreadSafe for ModelGradients {}
 
 impl ModelGradients {
     /// Prepares the engine of a device, and checks taps against batches of one on a few samples.
-    pub(crate) fn new(trace: Arc<dyn Trace>, device: &Device, precision: Precision, sample: &Batch) -> Result<Self> {
+    pub(crate) fn new(
+        trace: Arc<dyn Trace>,
+        device: &Device,
+        precision: Precision,
+        sample: &Batch,
+    ) -> Result<Self> {
         let device = device.clone().inner();
         let engine = engine::for_device(&device, precision, &*trace)?;
         let converter = Converter::new(device.clone(), precision);
-        let mut source = Self { trace, engine, device, precision, converter, untapped: BTreeSet::new() };
+        let mut source = Self {
+            trace,
+            engine,
+            device,
+            precision,
+            converter,
+            untapped: BTreeSet::new(),
+        };
         for function in [Function::Loss, Function::Measurement] {
             source.check(function, sample)?;
         }
@@ -45,7 +59,9 @@ impl ModelGradients {
 
     /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
     pub fn untapped(&self) -> impl Iterator<Item = &str> {
-        self.untapped.iter().map(|&index| self.layout().parameters()[index].name.as_str())
+        self.untapped
+            .iter()
+            .map(|&index| self.layout().parameters()[index].name.as_str())
     }
 
     /// The trained parameters.
@@ -54,26 +70,44 @@ impl ModelGradients {
     }
 
     /// The gradients of one function of the task, each with respect to all parameters.
-    pub(crate) fn gradients_of(&self, function: Function, batch: &Batch, cotangent: Option<&Tensor<2>>) -> Result<Gradients> {
-        let graph = self.trace.graph(function, batch)?;
+    pub(crate) fn gradients_of(
+        &self,
+        function: Function,
+        batch: &Batch,
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<Gradients> {
         let mut parts = Vec::new();
         if !batch.is_empty() {
-            let slow: Vec<usize> = self.untapped.union(graph.taps.untapped()).copied().collect();
+            let graph = self.trace.graph(function, batch)?;
+            let slow: Vec<usize> = self
+                .untapped
+                .union(graph.taps.untapped())
+                .copied()
+                .collect();
             parts = self.engine.tapped_gradients(&graph, batch, cotangent)?;
             parts.retain(|part| !slow.contains(&part.parameter));
             parts.extend(self.one_by_one(function, batch, &slow, cotangent)?);
         }
-        Ok(Gradients::new(batch.len(), self.layout().dim(), self.kind(), parts))
+        Ok(Gradients::new(
+            batch.len(),
+            self.layout().dim(),
+            self.kind(),
+            parts,
+        ))
     }
 
     /// The gradients of the outputs weighted so that the sum of their outer products over `c` is the Gauss-Newton term of each sample:
     /// `Jᵀ u_c` where `Σ_c u_c u_cᵀ` is the second derivative of the loss with respect to the outputs.
     pub(crate) fn gauss_newton_gradients(&self, batch: &Batch) -> Result<Vec<Gradients>> {
         let graph = self.trace.graph(Function::Outputs, batch)?;
-        let loss = graph.output_loss.ok_or(Error::NoOutputs { curvature: "gauss-newton" })?;
+        let loss = graph.output_loss.ok_or(Error::NoOutputs {
+            curvature: "gauss-newton",
+        })?;
         let outputs = self.engine.output(&graph, batch)?;
         let cotangents = square_root_of_second_derivative(loss, outputs);
-        cotangents.map(|cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent))).collect()
+        cotangents
+            .map(|cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent)))
+            .collect()
     }
 
     fn kind(&self) -> (Device, DType) {
@@ -94,18 +128,35 @@ impl ModelGradients {
         let mut rows: Vec<Vec<Tensor<2>>> = vec![Vec::with_capacity(batch.len()); parameters.len()];
         for sample in 0..batch.len() {
             let (alone, graph) = self.alone(function, batch, sample)?;
-            let cotangent = cotangent.map(|whole| whole.clone().slice([sample..sample + 1, 0..whole.dims()[1]]));
-            let gradients = self.engine.summed_gradient(&graph, &alone, parameters, cotangent.as_ref())?;
-            rows.iter_mut().zip(gradients).for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
+            let cotangent = cotangent.map(|whole| {
+                whole
+                    .clone()
+                    .slice([sample..sample + 1, 0..whole.dims()[1]])
+            });
+            let gradients =
+                self.engine
+                    .summed_gradient(&graph, &alone, parameters, cotangent.as_ref())?;
+            rows.iter_mut()
+                .zip(gradients)
+                .for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
         }
         let part = |(&parameter, rows)| {
             let columns = self.layout().columns(parameter);
-            Part { parameter, columns, form: Form::Rows(Tensor::cat(rows, 0)) }
+            Part {
+                parameter,
+                columns,
+                form: Form::Rows(Tensor::cat(rows, 0)),
+            }
         };
         Ok(parameters.iter().zip(rows).map(part).collect())
     }
 
-    fn alone(&self, function: Function, batch: &Batch, sample: usize) -> Result<(Batch, Arc<Graph>)> {
+    fn alone(
+        &self,
+        function: Function,
+        batch: &Batch,
+        sample: usize,
+    ) -> Result<(Batch, Arc<Graph>)> {
         let alone = batch.one(sample);
         let graph = self.trace.graph(function, &alone)?;
         Ok((alone, graph))
@@ -127,7 +178,13 @@ impl ModelGradients {
         let alone = Gradients::new(batch.len(), self.layout().dim(), self.kind(), parts).to_rows();
         let (tapped, alone) = (read(&tapped)?, read(&alone)?);
         for parameter in all {
-            if !agree(&tapped, &alone, self.layout().dim(), &self.layout().columns(parameter), tolerance) {
+            if !agree(
+                &tapped,
+                &alone,
+                self.layout().dim(),
+                &self.layout().columns(parameter),
+                tolerance,
+            ) {
                 self.untapped.insert(parameter);
             }
         }
@@ -135,23 +192,36 @@ impl ModelGradients {
     }
 
     fn check_losses(&self, function: Function, batch: &Batch, tolerance: f64) -> Result<()> {
-        let together = read(&self.engine.output(&*self.trace.graph(function, batch)?, batch)?)?;
+        let together = read(
+            &self
+                .engine
+                .output(&*self.trace.graph(function, batch)?, batch)?,
+        )?;
         let mut alone = Vec::with_capacity(together.len());
         for sample in 0..batch.len() {
             let (one, graph) = self.alone(function, batch, sample)?;
             alone.extend(read(&self.engine.output(&graph, &one)?)?);
         }
-        let scale = alone.iter().fold(1.0_f64, |scale, loss| scale.max(loss.abs()));
-        let differs = |&sample: &usize| (alone[sample] - together[sample]).abs() > tolerance * scale;
+        let scale = alone
+            .iter()
+            .fold(1.0_f64, |scale, loss| scale.max(loss.abs()));
+        let differs =
+            |&sample: &usize| (alone[sample] - together[sample]).abs() > tolerance * scale;
         match (0..batch.len()).find(differs) {
-            Some(sample) => Err(Error::SamplesInteract { sample, alone: alone[sample], together: together[sample] }),
+            Some(sample) => Err(Error::SamplesInteract {
+                sample,
+                alone: alone[sample],
+                together: together[sample],
+            }),
             None => Ok(()),
         }
     }
 }
 
 fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
-    host(tensor).map_err(|error| Error::Engine { message: error.to_string() })
+    host(tensor).map_err(|error| Error::Engine {
+        message: error.to_string(),
+    })
 }
 
 /// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there.
@@ -166,24 +236,25 @@ fn agree(a: &[f64], b: &[f64], dim: usize, columns: &Range<usize>, tolerance: f6
 }
 
 /// Vectors `u_c (n, c)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.
-fn square_root_of_second_derivative(loss: OutputLoss, outputs: Tensor<2>) -> impl Iterator<Item = Tensor<2>> {
+fn square_root_of_second_derivative(
+    loss: OutputLoss,
+    outputs: Tensor<2>,
+) -> impl Iterator<Item = Tensor<2>> {
     let [n, width] = outputs.dims();
-    let probabilities = matches!(loss, OutputLoss::CrossEntropy).then(|| burn::tensor::activation::softmax(outputs.clone(), 1));
+    let probabilities = matches!(loss, OutputLoss::CrossEntropy)
+        .then(|| burn::tensor::activation::softmax(outputs.clone(), 1));
     (0..width).map(move |class| {
         let column = [0..n, class..class + 1];
-        match &probabilities {
+        if let Some(p) = &probabilities {
             // diag(p) − p pᵀ = Σ_c p_c (e_c − p)(e_c − p)ᵀ.
-            Some(p) => {
-                let root = p.clone().slice(column.clone()).sqrt();
-                let unit = p.zeros_like().slice_assign(column, root.ones_like());
-                (unit - p.clone()) * root
-            }
-            #[expect(clippy::cast_precision_loss, reason = "output counts are small")]
-            None => {
-                let root = outputs.clone().slice(column.clone()).full_like((2.0 / width as f64).sqrt());
-                outputs.zeros_like().slice_assign(column, root)
-            }
+            let root = p.clone().slice(column.clone()).sqrt();
+            let unit = p.zeros_like().slice_assign(column, root.ones_like());
+            return (unit - p.clone()) * root;
         }
+        #[expect(clippy::cast_precision_loss, reason = "output counts are small")]
+        let root = (2.0 / width as f64).sqrt();
+        let entries = outputs.clone().slice(column.clone()).full_like(root);
+        outputs.zeros_like().slice_assign(column, entries)
     })
 }
 
@@ -211,16 +282,24 @@ impl GradientSource for ModelGradients {
     }
 
     fn measurement_rows(&self, batch: &Batch) -> CoreResult<Stack> {
-        Ok(Stack::new(self.gradients_of(Function::Measurement, batch, None)?.to_rows()))
+        Ok(Stack::new(
+            self.gradients_of(Function::Measurement, batch, None)?
+                .to_rows(),
+        ))
     }
 
     fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<Tensor<2>> {
-        influence_core::Error::check_size("scores", "vector length", gradients.dim(), rows.tensor().dims()[1])?;
+        influence_core::Error::check_size(
+            "scores",
+            "vector length",
+            gradients.dim(),
+            rows.tensor().dims()[1],
+        )?;
         Ok(gradients.scores(rows.tensor()))
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
         influence_core::Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
-        Ok(Stack::from_host(values, &self.device, self.precision))
+        Ok(Stack::from_host(&values, &self.device, self.precision))
     }
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
-use influence_core::{Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts};
+use influence_core::{
+    Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts,
+};
 use ndarray::{Array2, ArrayView2};
 
 /// A stack of `k` parameter-space vectors on a burn device, one tensor `(k, dim)`.
@@ -19,8 +21,13 @@ impl Stack {
     }
 
     /// A stack of host values on a device, rounded to the precision.
-    pub fn from_host(values: ArrayView2<'_, f64>, device: &Device, precision: Precision) -> Self {
-        Self::new(tensor(values.iter().copied(), [values.nrows(), values.ncols()], device, precision))
+    pub fn from_host(values: &ArrayView2<'_, f64>, device: &Device, precision: Precision) -> Self {
+        Self::new(tensor(
+            values.iter().copied(),
+            [values.nrows(), values.ncols()],
+            device,
+            precision,
+        ))
     }
 
     /// The tensor `(k, dim)`.
@@ -30,11 +37,18 @@ impl Stack {
 
     /// Zero vectors, placed and rounded as `self` is.
     pub(crate) fn zeros(&self, k: usize, dim: usize) -> Self {
-        Self::new(Tensor::zeros([k, dim], (&self.tensor.device(), self.tensor.dtype())))
+        Self::new(Tensor::zeros(
+            [k, dim],
+            (&self.tensor.device(), self.tensor.dtype()),
+        ))
     }
 
     fn precision(&self) -> Precision {
-        if self.tensor.dtype() == DType::F64 { Precision::F64 } else { Precision::F32 }
+        if self.tensor.dtype() == DType::F64 {
+            Precision::F64
+        } else {
+            Precision::F32
+        }
     }
 
     fn check_dim(&self, op: &'static str, dim: usize) -> CoreResult<()> {
@@ -50,8 +64,14 @@ pub(crate) fn tensor<const D: usize>(
     precision: Precision,
 ) -> Tensor<D> {
     match precision {
-        Precision::F64 => Tensor::from_data(TensorData::new(values.collect(), shape), (device, DType::F64)),
-        #[expect(clippy::cast_possible_truncation, reason = "rounding to the precision asked for")]
+        Precision::F64 => Tensor::from_data(
+            TensorData::new(values.collect(), shape),
+            (device, DType::F64),
+        ),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounding to the precision asked for"
+        )]
         Precision::F32 => {
             let values: Vec<f32> = values.map(|value| value as f32).collect();
             Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
@@ -61,7 +81,10 @@ pub(crate) fn tensor<const D: usize>(
 
 /// The values of a tensor on the host, in order.
 pub(crate) fn host<const D: usize>(tensor: &Tensor<D>) -> CoreResult<Vec<f64>> {
-    let data = tensor.clone().try_into_data().map_err(|error| CoreError::backend("read tensor", error.to_string()))?;
+    let data = tensor
+        .clone()
+        .try_into_data()
+        .map_err(|error| CoreError::backend("read tensor", error.to_string()))?;
     Ok(data.iter::<f64>().collect())
 }
 
@@ -85,18 +108,25 @@ impl Rows for Stack {
     }
 
     fn combine(&self, coefficients: ArrayView2<'_, f64>) -> CoreResult<Self> {
-        CoreError::check_size("combine", "coefficients per row", self.len(), coefficients.ncols())?;
+        CoreError::check_size(
+            "combine",
+            "coefficients per row",
+            self.len(),
+            coefficients.ncols(),
+        )?;
         if coefficients.is_empty() {
             return Ok(self.zeros(coefficients.nrows(), self.dim()));
         }
-        let coefficients = Self::from_host(coefficients, &self.tensor.device(), self.precision());
+        let coefficients = Self::from_host(&coefficients, &self.tensor.device(), self.precision());
         Ok(Self::new(coefficients.tensor.matmul(self.tensor.clone())))
     }
 
     fn add_scaled(&self, scale: f64, other: &Self) -> CoreResult<Self> {
         CoreError::check_size("add_scaled", "rows", self.len(), other.len())?;
         self.check_dim("add_scaled", other.dim())?;
-        Ok(Self::new(self.tensor.clone() + other.tensor.clone().mul_scalar(scale)))
+        Ok(Self::new(
+            self.tensor.clone() + other.tensor.clone().mul_scalar(scale),
+        ))
     }
 
     fn select(&self, indices: &[usize]) -> CoreResult<Self> {
@@ -113,21 +143,33 @@ impl Rows for Stack {
     }
 
     fn columns(&self, columns: &[Range<usize>]) -> CoreResult<Self> {
-        columns.iter().try_for_each(|range| CoreError::check_range(range, self.dim()))?;
-        if let [range] = columns {
-            if *range == (0..self.dim()) {
-                return Ok(self.clone());
-            }
+        columns
+            .iter()
+            .try_for_each(|range| CoreError::check_range(range, self.dim()))?;
+        if matches!(columns, [range] if *range == (0..self.dim())) {
+            return Ok(self.clone());
         }
         let k = self.len();
-        let parts: Vec<_> = columns.iter().map(|range| self.tensor.clone().slice([0..k, range.clone()])).collect();
-        if parts.is_empty() { Ok(self.zeros(k, 0)) } else { Ok(Self::new(Tensor::cat(parts, 1))) }
+        let parts: Vec<_> = columns
+            .iter()
+            .map(|range| self.tensor.clone().slice([0..k, range.clone()]))
+            .collect();
+        if parts.is_empty() {
+            Ok(self.zeros(k, 0))
+        } else {
+            Ok(Self::new(Tensor::cat(parts, 1)))
+        }
     }
 
     fn assemble(dim: usize, parts: &[(&[Range<usize>], Self)]) -> CoreResult<Self> {
         let k = check_parts(dim, parts)?;
         let Some((_, first)) = parts.first() else {
-            return Err(CoreError::Shape { op: "assemble", axis: "parts", expected: 1, got: 0 });
+            return Err(CoreError::Shape {
+                op: "assemble",
+                axis: "parts",
+                expected: 1,
+                got: 0,
+            });
         };
         let mut whole = first.zeros(k, dim).tensor;
         for (columns, part) in parts {
@@ -135,7 +177,11 @@ impl Rows for Stack {
             for range in *columns {
                 let to = from + range.len();
                 let piece = part.tensor.clone().slice([0..k, from..to]);
-                whole = if range.len() == dim { piece } else { whole.slice_assign([0..k, range.clone()], piece) };
+                whole = if range.len() == dim {
+                    piece
+                } else {
+                    whole.slice_assign([0..k, range.clone()], piece)
+                };
                 from = to;
             }
         }
@@ -147,13 +193,18 @@ impl Rows for Stack {
     }
 
     fn like(&self, values: ArrayView2<'_, f64>) -> CoreResult<Self> {
-        Ok(Self::from_host(values, &self.tensor.device(), self.precision()))
+        Ok(Self::from_host(
+            &values,
+            &self.tensor.device(),
+            self.precision(),
+        ))
     }
 }
 
 fn to_array2(tensor: &Tensor<2>) -> CoreResult<Array2<f64>> {
     let [rows, columns] = tensor.dims();
-    Array2::from_shape_vec((rows, columns), host(tensor)?).map_err(|error| CoreError::backend("read tensor", error))
+    Array2::from_shape_vec((rows, columns), host(tensor)?)
+        .map_err(|error| CoreError::backend("read tensor", error))
 }
 
 /// Adds rows into a tensor of zeros `(rows, width)` at the given positions.

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use burn::backend::ir::{
-    ActivationOperationIr, BaseOperationIr, BinaryOpIr, FloatOperationIr, MatmulOpIr, ModuleOperationIr,
-    NumericOperationIr, OperationIr, TensorId, TensorIr,
+    ActivationOperationIr, BaseOperationIr, BinaryOpIr, FloatOperationIr, MatmulOpIr,
+    ModuleOperationIr, NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
 /// How one operation consumes parameters; each number is the index of a parameter.
@@ -16,9 +16,15 @@ pub(crate) enum Tap {
     /// `x · W`, or `x · Wᵀ` where the parameter is stored transposed.
     Linear { weight: usize, transposed: bool },
     /// A convolution over one or two axes.
-    Convolution { weight: Option<usize>, bias: Option<usize> },
+    Convolution {
+        weight: Option<usize>,
+        bias: Option<usize>,
+    },
     /// A normalisation followed by `γ ∘ x + β`.
-    Normalisation { scale: Option<usize>, shift: Option<usize> },
+    Normalisation {
+        scale: Option<usize>,
+        shift: Option<usize>,
+    },
     /// Rows of a table looked up by the data.
     Embedding { table: usize },
     /// A broadcasting elementwise operation; every sample gets a copy of the operand.
@@ -39,10 +45,18 @@ pub(crate) struct View {
 /// One change of shape, with what is needed to undo it.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    Reshape { from: Vec<usize> },
-    Permute { axes: Vec<usize> },
+    Reshape {
+        from: Vec<usize>,
+    },
+    Permute {
+        axes: Vec<usize>,
+    },
     /// Rows of a table `(entries, width)`, by the indices that the operation of this number reads.
-    Lookup { operation: usize, entries: usize, width: usize },
+    Lookup {
+        operation: usize,
+        entries: usize,
+        width: usize,
+    },
 }
 
 /// The taps of a graph.
@@ -60,8 +74,25 @@ impl Taps {
         inputs: &[TensorId],
         samples: usize,
     ) -> Self {
-        let views = parameters.iter().map(|(&id, &parameter)| (id, View { parameter, steps: Vec::new(), transposed: Some(false) })).collect();
-        let mut search = Search { views, data: inputs.iter().copied().collect(), samples, taps: Self::default() };
+        let views = parameters
+            .iter()
+            .map(|(&id, &parameter)| {
+                (
+                    id,
+                    View {
+                        parameter,
+                        steps: Vec::new(),
+                        transposed: Some(false),
+                    },
+                )
+            })
+            .collect();
+        let mut search = Search {
+            views,
+            data: inputs.iter().copied().collect(),
+            samples,
+            taps: Self::default(),
+        };
         for (index, operation) in operations.iter().enumerate() {
             search.visit(index, operation);
         }
@@ -99,9 +130,14 @@ impl Search {
         }
         let reads: Vec<&TensorIr> = operation.inputs().collect();
         if reads.iter().any(|tensor| self.data.contains(&tensor.id)) {
-            self.data.extend(operation.outputs().map(|tensor| tensor.id));
+            self.data
+                .extend(operation.outputs().map(|tensor| tensor.id));
         }
-        let read: Vec<usize> = reads.iter().filter_map(|tensor| self.views.get(&tensor.id)).map(|view| view.parameter).collect();
+        let read: Vec<usize> = reads
+            .iter()
+            .filter_map(|tensor| self.views.get(&tensor.id))
+            .map(|view| view.parameter)
+            .collect();
         if read.is_empty() {
             return;
         }
@@ -132,7 +168,9 @@ impl Search {
                 | NumericOperationIr::Div(binary),
             )
             | OperationIr::Float(_, FloatOperationIr::Powf(binary))
-            | OperationIr::Activation(ActivationOperationIr::PRelu(binary)) => self.elementwise(binary),
+            | OperationIr::Activation(ActivationOperationIr::PRelu(binary)) => {
+                self.elementwise(binary)
+            }
             _ => None,
         };
         found.unwrap_or(Meaning::Untapped)
@@ -140,22 +178,37 @@ impl Search {
 
     fn shape_change(&self, operation: &BaseOperationIr) -> Option<Meaning> {
         let (input, out, step) = match operation {
-            BaseOperationIr::Reshape(op) => (&op.input, &op.out, Step::Reshape { from: op.input.shape.to_vec() }),
+            BaseOperationIr::Reshape(op) => (
+                &op.input,
+                &op.out,
+                Step::Reshape {
+                    from: op.input.shape.to_vec(),
+                },
+            ),
             BaseOperationIr::SwapDims(op) => {
                 let mut axes: Vec<usize> = (0..op.input.shape.rank()).collect();
                 axes.swap(op.dim1, op.dim2);
                 (&op.input, &op.out, Step::Permute { axes })
             }
-            BaseOperationIr::Permute(op) => (&op.input, &op.out, Step::Permute { axes: op.axes.clone() }),
+            BaseOperationIr::Permute(op) => (
+                &op.input,
+                &op.out,
+                Step::Permute {
+                    axes: op.axes.clone(),
+                },
+            ),
             _ => return None,
         };
-        self.extended(input, step, out).map(|view| Meaning::View(out.id, view))
+        self.extended(input, step, out)
+            .map(|view| Meaning::View(out.id, view))
     }
 
     fn extended(&self, input: &TensorIr, step: Step, out: &TensorIr) -> Option<View> {
         let mut view = self.views.get(&input.id)?.clone();
         view.transposed = view.transposed.and_then(|transposed| match &step {
-            Step::Reshape { from } => (without_leading_ones(from) == without_leading_ones(&out.shape)).then_some(transposed),
+            Step::Reshape { from } => (without_leading_ones(from)
+                == without_leading_ones(&out.shape))
+            .then_some(transposed),
             Step::Permute { axes } => swaps_matrix(axes).map(|swaps| transposed ^ swaps),
             Step::Lookup { .. } => None,
         });
@@ -168,45 +221,75 @@ impl Search {
         let transposed = view.transposed?;
         let matrix = without_leading_ones(&matmul.rhs.shape).len() <= 2;
         let fits = matrix && self.leads_with_samples(&matmul.lhs);
-        fits.then_some(Meaning::Tap(Tap::Linear { weight: view.parameter, transposed }))
+        fits.then_some(Meaning::Tap(Tap::Linear {
+            weight: view.parameter,
+            transposed,
+        }))
     }
 
     /// Whether a tensor depends on the data and has the samples along its first axis, perhaps joined with another.
     fn leads_with_samples(&self, tensor: &TensorIr) -> bool {
-        self.data.contains(&tensor.id) && tensor.shape.rank() > 0 && tensor.shape[0] % self.samples == 0
+        self.data.contains(&tensor.id)
+            && tensor.shape.rank() > 0
+            && tensor.shape[0].is_multiple_of(self.samples)
     }
 
     fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<Meaning> {
         let tap = match operation {
-            ModuleOperationIr::Conv1d(op) if self.leads_with_samples(&op.x) => {
-                Tap::Convolution { weight: self.plain(&op.weight)?, bias: self.plain_option(op.bias.as_ref())? }
-            }
-            ModuleOperationIr::Conv2d(op) if self.leads_with_samples(&op.x) => {
-                Tap::Convolution { weight: self.plain(&op.weight)?, bias: self.plain_option(op.bias.as_ref())? }
-            }
+            ModuleOperationIr::Conv1d(op) if self.leads_with_samples(&op.x) => Tap::Convolution {
+                weight: self.plain(&op.weight)?,
+                bias: self.plain_option(op.bias.as_ref())?,
+            },
+            ModuleOperationIr::Conv2d(op) if self.leads_with_samples(&op.x) => Tap::Convolution {
+                weight: self.plain(&op.weight)?,
+                bias: self.plain_option(op.bias.as_ref())?,
+            },
             ModuleOperationIr::LayerNorm(op) if self.leads_with_samples(&op.input) => {
-                Tap::Normalisation { scale: self.plain(&op.gamma)?, shift: self.plain_option(op.beta.as_ref())? }
+                Tap::Normalisation {
+                    scale: self.plain(&op.gamma)?,
+                    shift: self.plain_option(op.beta.as_ref())?,
+                }
             }
             ModuleOperationIr::BatchNorm(op) if self.leads_with_samples(&op.x) => {
-                let statistics_trained = self.views.contains_key(&op.mean.id) || self.views.contains_key(&op.variance.id);
+                let statistics_trained = self.views.contains_key(&op.mean.id)
+                    || self.views.contains_key(&op.variance.id);
                 if statistics_trained {
                     return None;
                 }
-                Tap::Normalisation { scale: self.plain(&op.gamma)?, shift: self.plain(&op.beta)? }
+                Tap::Normalisation {
+                    scale: self.plain(&op.gamma)?,
+                    shift: self.plain(&op.beta)?,
+                }
             }
-            ModuleOperationIr::Embedding(op) => return self.embedding(index, &op.weights, &op.indices, &op.out),
+            ModuleOperationIr::Embedding(op) => {
+                return self.embedding(index, &op.weights, &op.indices, &op.out);
+            }
             _ => return None,
         };
         Some(Meaning::Tap(tap))
     }
 
-    fn embedding(&self, operation: usize, table: &TensorIr, indices: &TensorIr, out: &TensorIr) -> Option<Meaning> {
+    fn embedding(
+        &self,
+        operation: usize,
+        table: &TensorIr,
+        indices: &TensorIr,
+        out: &TensorIr,
+    ) -> Option<Meaning> {
         if self.leads_with_samples(indices) || indices.shape[0] == self.samples {
-            return self.plain(table)?.map(|table| Meaning::Tap(Tap::Embedding { table }));
+            return self
+                .plain(table)?
+                .map(|table| Meaning::Tap(Tap::Embedding { table }));
         }
-        let step = Step::Lookup { operation, entries: table.shape[0], width: table.shape[1] };
+        let step = Step::Lookup {
+            operation,
+            entries: table.shape[0],
+            width: table.shape[1],
+        };
         let constant = !self.data.contains(&indices.id);
-        self.extended(table, step, out).filter(|_| constant).map(|view| Meaning::View(out.id, view))
+        self.extended(table, step, out)
+            .filter(|_| constant)
+            .map(|view| Meaning::View(out.id, view))
     }
 
     /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for what is no parameter, `None` for a view of one.
@@ -233,7 +316,12 @@ impl Search {
         let view = self.views.get(&operand.id)?.clone();
         let shared = operand.shape.rank() > 0 && operand.shape[0] == 1;
         let fits = shared && !self.views.contains_key(&other.id) && self.leads_with_samples(other);
-        fits.then(|| Meaning::Tap(Tap::Elementwise { operand: operand.clone(), view }))
+        fits.then(|| {
+            Meaning::Tap(Tap::Elementwise {
+                operand: operand.clone(),
+                view,
+            })
+        })
     }
 }
 
@@ -245,7 +333,12 @@ fn without_leading_ones(shape: &[usize]) -> &[usize] {
 /// Whether a permutation swaps the last two axes; `None` when it moves others.
 fn swaps_matrix(axes: &[usize]) -> Option<bool> {
     let last = axes.len().checked_sub(1)?;
-    let kept = |count: usize| axes[..count].iter().enumerate().all(|(axis, &from)| axis == from);
+    let kept = |count: usize| {
+        axes[..count]
+            .iter()
+            .enumerate()
+            .all(|(axis, &from)| axis == from)
+    };
     if kept(axes.len()) {
         Some(false)
     } else {

@@ -12,12 +12,16 @@ use burn::{
 };
 use influence_core::Precision;
 
-use crate::{ArrayDataset, Batch, ModelGradients, Task, curvature::TrainingData, trace::ModuleTrace};
+use crate::{
+    ArrayDataset, Batch, ModelGradients, Task, curvature::TrainingData, trace::ModuleTrace,
+};
 
 /// Numbers that look random and are the same everywhere.
 fn wave(count: usize, seed: f64) -> Vec<f64> {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    (1..=count).map(|index| (12.9898 * index as f64 + 78.233 * seed).sin()).collect()
+    (1..=count)
+        .map(|index| (12.9898 * index as f64 + 78.233 * seed).sin())
+        .collect()
 }
 
 fn floats(shape: &[usize], seed: f64) -> TensorData {
@@ -25,12 +29,24 @@ fn floats(shape: &[usize], seed: f64) -> TensorData {
 }
 
 fn labels(samples: usize, classes: usize) -> TensorData {
-    let labels: Vec<i64> = (0..samples).map(|sample| i64::try_from((sample * 7 + 1) % classes).unwrap_or(0)).collect();
+    let labels: Vec<i64> = (0..samples)
+        .map(|sample| i64::try_from((sample * 7 + 1) % classes).unwrap_or(0))
+        .collect();
     TensorData::new(labels, [samples])
 }
 
-fn source<T: Task>(task: T, module: &T::Module, batch: &Batch, precision: Precision) -> crate::Result<ModelGradients> {
-    ModelGradients::new(Arc::new(ModuleTrace::new(task, module)), &Device::flex(), precision, batch)
+fn source<T: Task>(
+    task: T,
+    module: &T::Module,
+    batch: &Batch,
+    precision: Precision,
+) -> crate::Result<ModelGradients> {
+    ModelGradients::new(
+        Arc::new(ModuleTrace::new(task, module)),
+        &Device::flex(),
+        precision,
+        batch,
+    )
 }
 
 fn data(fields: Vec<TensorData>, batch_size: usize) -> TrainingData {
@@ -41,9 +57,15 @@ fn data(fields: Vec<TensorData>, batch_size: usize) -> TrainingData {
 /// The largest difference, relative to the largest entry of the reference.
 fn difference(values: &[f64], reference: &[f64]) -> f64 {
     assert_eq!(values.len(), reference.len());
-    let scale = reference.iter().fold(0.0_f64, |scale, value| scale.max(value.abs()));
+    let scale = reference
+        .iter()
+        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
     assert!(scale > 0.0, "a reference of zeros tests nothing");
-    values.iter().zip(reference).fold(0.0_f64, |largest, (a, b)| largest.max((a - b).abs())) / scale
+    values
+        .iter()
+        .zip(reference)
+        .fold(0.0_f64, |largest, (a, b)| largest.max((a - b).abs()))
+        / scale
 }
 
 /// The module with its parameters, in order, moved along a direction.

@@ -19,8 +19,8 @@ use influence_core::block::{Parameter, ParameterLayout};
 
 use crate::{
     Batch, Error, OutputLoss, Outputs, Result, Task,
-    task::Inputs,
     taps::{Tap, Taps},
+    task::Inputs,
 };
 
 /// Which function of the task is meant.
@@ -89,7 +89,9 @@ struct Recorder<M> {
 
 impl<T: Task> Debug for ModuleTrace<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ModuleTrace").field("layout", &self.layout).finish_non_exhaustive()
+        f.debug_struct("ModuleTrace")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,15 +102,33 @@ impl<T: Task> ModuleTrace<T> {
         module.valid().train().visit(&mut found);
         let (layout, values, indices) = found.in_order();
         let module = module.valid().map(&mut InRecordedType);
-        let recorder = Recorder { module, device: Device::capture(), graphs: HashMap::new() };
-        Self { task, values, layout, indices, recorder: Mutex::new(recorder) }
+        let recorder = Recorder {
+            module,
+            device: Device::capture(),
+            graphs: HashMap::new(),
+        };
+        Self {
+            task,
+            values,
+            layout,
+            indices,
+            recorder: Mutex::new(recorder),
+        }
     }
 
-    fn record(&self, recorder: &Recorder<T::Module>, function: Function, batch: &Batch) -> Result<Graph> {
+    fn record(
+        &self,
+        recorder: &Recorder<T::Module>,
+        function: Function,
+        batch: &Batch,
+    ) -> Result<Graph> {
         let mut recorded = Recorded::default();
         let scope = |scope: CaptureScope| self.run(scope, recorder, function, batch, &mut recorded);
         let captured = catch_unwind(AssertUnwindSafe(|| recorder.device.capture_scope(scope)));
-        let fail = |message: String| Error::Capture { samples: batch.len(), message };
+        let fail = |message: String| Error::Capture {
+            samples: batch.len(),
+            message,
+        };
         let captured = match captured {
             Ok(captured) => captured.map_err(|error| fail(error.to_string())),
             Err(panic) => Err(fail(crate::engine::panic_message(&*panic))),
@@ -130,7 +150,10 @@ impl<T: Task> ModuleTrace<T> {
     ) -> CompletedCaptureScope {
         // `valid` rather than `clone`: clones share their running statistics, which would stay on the recording device.
         let module = recorder.module.valid().to_device(&recorder.device);
-        let mut ids = CapturedParameters { indices: &self.indices, found: Vec::new() };
+        let mut ids = CapturedParameters {
+            indices: &self.indices,
+            found: Vec::new(),
+        };
         module.visit(&mut ids);
         recorded.parameters = ids.found;
         let inputs = match T::Inputs::read(batch.fields(), &recorder.device) {
@@ -144,26 +167,51 @@ impl<T: Task> ModuleTrace<T> {
         let output = match function {
             Function::Loss => captured_id(self.task.loss(&module, inputs)),
             Function::Measurement => captured_id(self.task.measurement(&module, inputs)),
-            Function::Outputs => self.task.outputs(&module, inputs).and_then(|Outputs { values, loss }| {
-                recorded.output_loss = Some(loss);
-                captured_id(values)
-            }),
+            Function::Outputs => {
+                self.task
+                    .outputs(&module, inputs)
+                    .and_then(|Outputs { values, loss }| {
+                        recorded.output_loss = Some(loss);
+                        captured_id(values)
+                    })
+            }
         };
         recorded.output = output;
         scope.complete(recorded.inputs.clone(), output)
     }
 
-    fn assemble(&self, function: Function, batch: &Batch, captured: CapturedGraph, recorded: Recorded) -> Result<Graph> {
+    fn assemble(
+        &self,
+        function: Function,
+        batch: &Batch,
+        captured: CapturedGraph,
+        recorded: Recorded,
+    ) -> Result<Graph> {
         let Some(&id) = captured.graph.outputs.first() else {
-            return Err(Error::NoOutputs { curvature: "gauss-newton" });
+            return Err(Error::NoOutputs {
+                curvature: "gauss-newton",
+            });
         };
         let operations = captured.graph.operations;
-        let output = produced(&operations, id).ok_or(Error::MissingTensor { tensor: id.value(), kind: "output" })?;
+        let output = produced(&operations, id).ok_or(Error::MissingTensor {
+            tensor: id.value(),
+            kind: "output",
+        })?;
         check_output(function, batch.len(), &output)?;
-        let known = |id: &TensorId| recorded.inputs.contains(id) || recorded.parameters.iter().any(|(other, _)| other == id);
-        let constants: Vec<_> = captured.values.into_iter().filter(|(id, _)| !known(id)).collect();
-        let trained: BTreeMap<TensorId, usize> =
-            recorded.parameters.iter().copied().filter(|&(_, index)| index < self.layout.parameters().len()).collect();
+        let known = |id: &TensorId| {
+            recorded.inputs.contains(id) || recorded.parameters.iter().any(|(other, _)| other == id)
+        };
+        let constants: Vec<_> = captured
+            .values
+            .into_iter()
+            .filter(|(id, _)| !known(id))
+            .collect();
+        let trained: BTreeMap<TensorId, usize> = recorded
+            .parameters
+            .iter()
+            .copied()
+            .filter(|&(_, index)| index < self.layout.parameters().len())
+            .collect();
         let taps = Taps::find(&operations, &trained, &captured.graph.inputs, batch.len());
         Ok(Graph {
             operations,
@@ -187,7 +235,14 @@ impl<T: Task> Trace for ModuleTrace<T> {
     }
 
     fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>> {
-        let key = (function, batch.fields().iter().map(|field| field.shape().to_vec()).collect::<Vec<_>>());
+        let key = (
+            function,
+            batch
+                .fields()
+                .iter()
+                .map(|field| field.shape().to_vec())
+                .collect::<Vec<_>>(),
+        );
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(graph) = recorder.graphs.get(&key) {
             return Ok(graph.clone());
@@ -214,17 +269,37 @@ fn captured_id<const D: usize>(tensor: Tensor<D>) -> Option<TensorId> {
 
 /// The description of a tensor by the operation that makes it.
 fn produced(operations: &[OperationIr], id: TensorId) -> Option<TensorIr> {
-    operations.iter().flat_map(|operation| operation.outputs().cloned().collect::<Vec<_>>()).find(|tensor| tensor.id == id)
+    operations
+        .iter()
+        .flat_map(|operation| operation.outputs().cloned().collect::<Vec<_>>())
+        .find(|tensor| tensor.id == id)
 }
 
 fn check_output(function: Function, samples: usize, output: &TensorIr) -> Result<()> {
     let shape = output.shape.to_vec();
     let (what, fits, expected) = match function {
         Function::Loss => ("the loss", shape == [samples], format!("[{samples}]")),
-        Function::Measurement => ("the measurement", shape == [samples], format!("[{samples}]")),
-        Function::Outputs => ("the outputs", shape.len() == 2 && shape[0] == samples, format!("[{samples}, outputs]")),
+        Function::Measurement => (
+            "the measurement",
+            shape == [samples],
+            format!("[{samples}]"),
+        ),
+        Function::Outputs => (
+            "the outputs",
+            shape.len() == 2 && shape[0] == samples,
+            format!("[{samples}, outputs]"),
+        ),
     };
-    if fits { Ok(()) } else { Err(Error::TaskShape { what, samples, expected, got: shape }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::TaskShape {
+            what,
+            samples,
+            expected,
+            got: shape,
+        })
+    }
 }
 
 /// The float parameters of a module, by identity: a parameter used under two names is one parameter.
@@ -237,10 +312,18 @@ struct Parameters {
 impl Parameters {
     /// Trained parameters first.
     fn in_order(self) -> Found {
-        let (trained, frozen): (Vec<_>, Vec<_>) = self.found.into_iter().partition(|(.., trained)| *trained);
-        let layout = ParameterLayout::new(trained.iter().map(|(_, parameter, ..)| parameter.clone()).collect());
+        let (trained, frozen): (Vec<_>, Vec<_>) =
+            self.found.into_iter().partition(|(.., trained)| *trained);
+        let layout = ParameterLayout::new(
+            trained
+                .iter()
+                .map(|(_, parameter, ..)| parameter.clone())
+                .collect(),
+        );
         let all = trained.into_iter().chain(frozen).enumerate();
-        let (indices, values) = all.map(|(index, (id, _, value, _))| ((id, index), value)).unzip();
+        let (indices, values) = all
+            .map(|(index, (id, _, value, _))| ((id, index), value))
+            .unzip();
         (layout, values, indices)
     }
 }
@@ -259,8 +342,16 @@ impl ModuleVisitor for Parameters {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.found.iter().all(|(id, ..)| *id != param.id) {
-            let parameter = Parameter { name: self.path.join("."), shape: param.shape().to_vec() };
-            self.found.push((param.id, parameter, param.val().into_data(), param.is_require_grad()));
+            let parameter = Parameter {
+                name: self.path.join("."),
+                shape: param.shape().to_vec(),
+            };
+            self.found.push((
+                param.id,
+                parameter,
+                param.val().into_data(),
+                param.is_require_grad(),
+            ));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
@@ -250,7 +250,7 @@ fn models_that_do_not_fit_are_named() {
                 folder.weights(
                     &[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 3])],
                     f32::NAN,
-                )
+                );
             },
             &[],
             &["fc1.weight", "not finite"],
@@ -397,4 +397,19 @@ fn overwriting_replaces_an_earlier_output() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_is_no_failure() {
+    let folder = Folder::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+    command
+        .current_dir(folder.0.path())
+        .args(["run", "config.toml"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
 }

@@ -1,4 +1,6 @@
-use influence_core::{Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator};
+use influence_core::{
+    Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
+};
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::TrainingData;
@@ -18,7 +20,12 @@ pub(super) struct Hessian {
 
 impl Hessian {
     pub(super) fn new(source: ModelGradients, data: TrainingData, block: &Block) -> Self {
-        Self { source, data, parameters: block.parameters().to_vec(), dim: block.dim() }
+        Self {
+            source,
+            data,
+            parameters: block.parameters().to_vec(),
+            dim: block.dim(),
+        }
     }
 }
 
@@ -30,7 +37,12 @@ impl LinearOperator for Hessian {
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
-        Ok(Stack::from_host(values, &self.source.device, self.source.precision))
+        CoreError::check_size("hessian rows", "vector length", self.dim, values.ncols())?;
+        Ok(Stack::from_host(
+            &values,
+            &self.source.device,
+            self.source.precision,
+        ))
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
@@ -55,7 +67,10 @@ impl LinearOperator for Hessian {
         self.data.batches()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "sample counts are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sample counts are far below 2^52"
+    )]
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
         CoreError::check_size("hessian product", "vector length", self.dim, rows.dim())?;
         if rows.is_empty() {
@@ -63,7 +78,10 @@ impl LinearOperator for Hessian {
         }
         let batch = self.data.batch(part)?;
         let graph = self.source.trace.graph(Function::Loss, &batch)?;
-        let sum = self.source.engine.hessian_products(&graph, &batch, &self.parameters, rows.tensor())?;
+        let sum =
+            self.source
+                .engine
+                .hessian_products(&graph, &batch, &self.parameters, rows.tensor())?;
         Ok(Stack::new(sum.div_scalar(self.data.samples() as f64)))
     }
 }

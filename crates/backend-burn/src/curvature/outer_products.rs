@@ -1,7 +1,9 @@
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use burn::tensor::Tensor;
-use influence_core::{Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator};
+use influence_core::{
+    Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
+};
 use ndarray::{Array2, ArrayView2};
 
 use super::{Curvature, TrainingData};
@@ -20,8 +22,18 @@ pub(crate) struct SampleVectors {
 }
 
 impl SampleVectors {
-    pub(super) fn new(curvature: Curvature, source: ModelGradients, data: TrainingData, memory: usize) -> CoreResult<Self> {
-        let mut vectors = Self { curvature, source, data, kept: None };
+    pub(super) fn new(
+        curvature: Curvature,
+        source: ModelGradients,
+        data: TrainingData,
+        memory: usize,
+    ) -> CoreResult<Self> {
+        let mut vectors = Self {
+            curvature,
+            source,
+            data,
+            kept: None,
+        };
         let mut kept = Vec::with_capacity(vectors.data.batches());
         let mut bytes = 0;
         for part in 0..vectors.data.batches() {
@@ -40,9 +52,11 @@ impl SampleVectors {
         let batch = self.data.batch(part)?;
         match self.curvature {
             Curvature::GaussNewton => Ok(self.source.gauss_newton_gradients(&batch)?),
-            Curvature::Hessian | Curvature::EmpiricalFisher => {
-                Ok(vec![self.source.gradients_of(Function::Loss, &batch, None)?])
-            }
+            Curvature::Hessian | Curvature::EmpiricalFisher => Ok(vec![self.source.gradients_of(
+                Function::Loss,
+                &batch,
+                None,
+            )?]),
         }
     }
 
@@ -73,17 +87,32 @@ impl OuterProducts {
             (parameter, columns)
         };
         let places = block.parameters().iter().map(place).collect();
-        Self { vectors, places, dim: block.dim() }
+        Self {
+            vectors,
+            places,
+            dim: block.dim(),
+        }
     }
 
     fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
         let place = |parameter: usize| {
-            self.places.iter().find(|(index, _)| *index == parameter).map(|(_, columns)| columns.clone())
+            self.places
+                .iter()
+                .find(|(index, _)| *index == parameter)
+                .map(|(_, columns)| columns.clone())
         };
-        Ok(self.vectors.part(part)?.iter().map(|vectors| vectors.restrict(self.dim, place)).collect())
+        Ok(self
+            .vectors
+            .part(part)?
+            .iter()
+            .map(|vectors| vectors.restrict(self.dim, place))
+            .collect())
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "sample counts are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sample counts are far below 2^52"
+    )]
     fn samples(&self) -> f64 {
         self.vectors.data.samples() as f64
     }
@@ -97,7 +126,12 @@ impl LinearOperator for OuterProducts {
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
-        Ok(Stack::from_host(values, &self.vectors.source.device, self.vectors.source.precision))
+        CoreError::check_size("curvature rows", "vector length", self.dim, values.ncols())?;
+        Ok(Stack::from_host(
+            &values,
+            &self.vectors.source.device,
+            self.vectors.source.precision,
+        ))
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
@@ -112,7 +146,13 @@ impl LinearOperator for OuterProducts {
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim, self.dim));
         for part in 0..self.parts() {
-            let rows = Tensor::cat(self.restricted(part)?.iter().map(Gradients::to_rows).collect(), 0);
+            let rows = Tensor::cat(
+                self.restricted(part)?
+                    .iter()
+                    .map(Gradients::to_rows)
+                    .collect(),
+                0,
+            );
             dense += &Stack::new(rows.clone().transpose().matmul(rows)).to_host()?;
         }
         Ok(dense / self.samples())
@@ -127,7 +167,10 @@ impl LinearOperator for OuterProducts {
         if rows.is_empty() {
             return Ok(rows.clone());
         }
-        let products = self.restricted(part)?.into_iter().map(|vectors| vectors.combine(&vectors.scores(rows.tensor())));
+        let products = self
+            .restricted(part)?
+            .into_iter()
+            .map(|vectors| vectors.combine(&vectors.scores(rows.tensor())));
         let sum = products.reduce(|sum, product| sum + product);
         let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
         Ok(Stack::new(sum.div_scalar(self.samples())))

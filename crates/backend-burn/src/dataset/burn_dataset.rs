@@ -48,7 +48,9 @@ pub struct BurnDataset<D, B, F, I, O> {
 
 impl<D, B, F, I, O> fmt::Debug for BurnDataset<D, B, F, I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BurnDataset").field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("BurnDataset")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,7 +62,13 @@ where
 {
     /// Batches items on a device and takes from each batch the fields, in the order in which the task reads them.
     pub fn new(items: D, batcher: B, device: Device, fields: F) -> Self {
-        Self { items, batcher, device, fields, kinds: PhantomData }
+        Self {
+            items,
+            batcher,
+            device,
+            fields,
+            kinds: PhantomData,
+        }
     }
 }
 
@@ -78,7 +86,12 @@ where
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
         CoreError::check_range(&range, self.items.len())?;
-        let items = range.map(|index| self.items.get(index)).collect::<Result<Vec<_>, _>>().map_err(CoreError::dataset)?;
-        Ok(Batch::new((self.fields)(self.batcher.batch(items, &self.device)))?)
+        let items = range
+            .map(|index| self.items.get(index))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(CoreError::dataset)?;
+        Ok(Batch::new((self.fields)(
+            self.batcher.batch(items, &self.device),
+        ))?)
     }
 }

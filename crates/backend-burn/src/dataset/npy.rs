@@ -36,23 +36,39 @@ impl NpyDataset {
     /// [`Error::Io`] when a file cannot be opened, [`Error::Npy`] when it is not a complete numeric array in C order with a first axis, or
     /// has another number of samples than the first.
     pub fn open<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
-        let fields = paths.into_iter().map(|path| Field::open(path.into())).collect::<Result<Vec<_>>>()?;
+        let fields = paths
+            .into_iter()
+            .map(|path| Field::open(path.into()))
+            .collect::<Result<Vec<_>>>()?;
         let Some(first) = fields.first() else {
-            return Err(Error::Npy { path: PathBuf::new(), message: "expected at least one file, got none".into() });
+            return Err(Error::Npy {
+                path: PathBuf::new(),
+                message: "expected at least one file, got none".into(),
+            });
         };
         let len = first.shape[0];
         match fields.iter().find(|field| field.shape[0] != len) {
             Some(other) => {
-                let message = format!("expected {len} samples as in {}, got {}", first.path.display(), other.shape[0]);
-                Err(Error::Npy { path: other.path.clone(), message })
+                let message = format!(
+                    "expected {len} samples as in {}, got {}",
+                    first.path.display(),
+                    other.shape[0]
+                );
+                Err(Error::Npy {
+                    path: other.path.clone(),
+                    message,
+                })
             }
-            None => Ok(Self { len, fields }),
+            None => Ok(Self { fields, len }),
         }
     }
 
     /// The shape of each field, samples first.
     pub fn shapes(&self) -> Vec<&[usize]> {
-        self.fields.iter().map(|field| field.shape.as_slice()).collect()
+        self.fields
+            .iter()
+            .map(|field| field.shape.as_slice())
+            .collect()
     }
 }
 
@@ -65,7 +81,11 @@ impl Dataset for NpyDataset {
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
         CoreError::check_range(&range, self.len)?;
-        let fields = self.fields.iter().map(|field| field.read(&range)).collect::<Result<Vec<_>>>()?;
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| field.read(&range))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Batch::new(fields)?)
     }
 }
@@ -73,21 +93,35 @@ impl Dataset for NpyDataset {
 impl Field {
     fn open(path: PathBuf) -> Result<Self> {
         let file = npy(&path)?;
-        let refuse = |message: String| Err(Error::Npy { path: path.clone(), message });
+        let refuse = |message: String| {
+            Err(Error::Npy {
+                path: path.clone(),
+                message,
+            })
+        };
         let DType::Plain(kind) = file.dtype() else {
             return refuse("expected plain numbers, got a structured array".into());
         };
-        let shape: Vec<usize> = file.shape().iter().map(|&side| usize::try_from(side).unwrap_or(usize::MAX)).collect();
+        let shape: Vec<usize> = file
+            .shape()
+            .iter()
+            .map(|&side| usize::try_from(side).unwrap_or(usize::MAX))
+            .collect();
         if shape.is_empty() {
             return refuse("expected samples along a first axis, got a single number".into());
         }
         if file.order() == Order::Fortran && shape.len() > 1 {
             return refuse("expected an array in C order, got Fortran order; save it with numpy.ascontiguousarray".into());
         }
-        let numeric = matches!(kind.type_char(), TypeChar::Float | TypeChar::Int | TypeChar::Uint | TypeChar::Bool);
+        let numeric = matches!(
+            kind.type_char(),
+            TypeChar::Float | TypeChar::Int | TypeChar::Uint | TypeChar::Bool
+        );
         let readable = kind.type_char() != TypeChar::Float || matches!(kind.size_field(), 4 | 8);
         if !numeric || !readable {
-            return refuse(format!("expected floats of 4 or 8 bytes, integers or bools, got {kind}"));
+            return refuse(format!(
+                "expected floats of 4 or 8 bytes, integers or bools, got {kind}"
+            ));
         }
         let field = Self { path, kind, shape };
         field.check_size(file)?;
@@ -99,17 +133,28 @@ impl Field {
         let expected = self
             .shape
             .iter()
-            .try_fold(self.kind.num_bytes().unwrap_or(1), |product, &side| product.checked_mul(side))
+            .try_fold(self.kind.num_bytes().unwrap_or(1), |product, &side| {
+                product.checked_mul(side)
+            })
             .map_or(u64::MAX, |bytes| bytes as u64);
-        let io = |source| Error::Io { path: self.path.clone(), source };
+        let io = |source| Error::Io {
+            path: self.path.clone(),
+            source,
+        };
         let mut reader = file.into_inner();
         let start = reader.stream_position().map_err(io)?;
         let got = reader.seek(SeekFrom::End(0)).map_err(io)? - start;
         if got == expected {
             return Ok(());
         }
-        let message = format!("expected {expected} bytes of numbers for shape {:?}, got {got}; the file is damaged", self.shape);
-        Err(Error::Npy { path: self.path.clone(), message })
+        let message = format!(
+            "expected {expected} bytes of numbers for shape {:?}, got {got}; the file is damaged",
+            self.shape
+        );
+        Err(Error::Npy {
+            path: self.path.clone(),
+            message,
+        })
     }
 
     fn read(&self, range: &Range<usize>) -> Result<TensorData> {
@@ -133,27 +178,45 @@ impl Field {
         range: &Range<usize>,
         convert: impl Fn(T) -> Option<E>,
     ) -> Result<TensorData> {
-        let refuse = |message: String| Error::Npy { path: self.path.clone(), message };
-        let io = |source| Error::Io { path: self.path.clone(), source };
+        let refuse = |message: String| Error::Npy {
+            path: self.path.clone(),
+            message,
+        };
+        let io = |source| Error::Io {
+            path: self.path.clone(),
+            source,
+        };
         let row: usize = self.shape[1..].iter().product();
-        let mut reader = npy(&self.path)?.data::<T>().map_err(|error| refuse(error.to_string()))?;
+        let mut reader = npy(&self.path)?
+            .data::<T>()
+            .map_err(|error| refuse(error.to_string()))?;
         reader.seek_to((range.start * row) as u64).map_err(io)?;
         let mut values = Vec::with_capacity(range.len() * row);
         for value in reader.take(range.len() * row) {
             let value = convert(value.map_err(io)?);
-            values.push(value.ok_or_else(|| refuse("an integer does not fit 64 signed bits".into()))?);
+            values.push(
+                value.ok_or_else(|| refuse("an integer does not fit 64 signed bits".into()))?,
+            );
         }
         if values.len() < range.len() * row {
             return Err(refuse("the file became shorter while it was read".into()));
         }
-        let shape: Vec<usize> = std::iter::once(range.len()).chain(self.shape[1..].iter().copied()).collect();
+        let shape: Vec<usize> = std::iter::once(range.len())
+            .chain(self.shape[1..].iter().copied())
+            .collect();
         Ok(TensorData::new(values, shape))
     }
 }
 
 fn npy(path: &Path) -> Result<NpyFile<BufReader<File>>> {
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let refuse = |error: std::io::Error| Error::Npy { path: path.to_owned(), message: format!("not a numpy array: {error}") };
+    let file = File::open(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let refuse = |error: std::io::Error| Error::Npy {
+        path: path.to_owned(),
+        message: format!("not a numpy array: {error}"),
+    };
     NpyFile::new(BufReader::new(file)).map_err(refuse)
 }
 
@@ -173,20 +236,41 @@ mod tests {
         contents.extend(u16::try_from(header.len()).expect("short").to_le_bytes());
         contents.extend(header.as_bytes());
         contents.extend(bytes);
-        File::create(&path).expect("a file").write_all(&contents).expect("written");
+        File::create(&path)
+            .expect("a file")
+            .write_all(&contents)
+            .expect("written");
         path
     }
 
     #[test]
     fn ranges_are_read_in_every_integer_and_float_type() {
         let folder = tempfile::tempdir().expect("a folder");
-        let floats: Vec<u8> = (0..6_u8).flat_map(|value| f32::from(value).to_be_bytes()).collect();
-        let floats = file(&folder, "x.npy", "{'descr': '>f4', 'fortran_order': False, 'shape': (3, 2), }", &floats);
-        let labels = file(&folder, "y.npy", "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }", &[7, 8, 255]);
+        let floats: Vec<u8> = (0..6_u8)
+            .flat_map(|value| f32::from(value).to_be_bytes())
+            .collect();
+        let floats = file(
+            &folder,
+            "x.npy",
+            "{'descr': '>f4', 'fortran_order': False, 'shape': (3, 2), }",
+            &floats,
+        );
+        let labels = file(
+            &folder,
+            "y.npy",
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }",
+            &[7, 8, 255],
+        );
         let data = NpyDataset::open([floats, labels]).expect("a data set");
         let batch = data.batch(1..3).expect("a batch");
-        assert_eq!(batch.fields()[0].as_slice::<f32>().expect("floats"), [2.0, 3.0, 4.0, 5.0]);
-        assert_eq!(batch.fields()[1].as_slice::<i64>().expect("integers"), [8, 255]);
+        assert_eq!(
+            batch.fields()[0].as_slice::<f32>().expect("floats"),
+            [2.0, 3.0, 4.0, 5.0]
+        );
+        assert_eq!(
+            batch.fields()[1].as_slice::<i64>().expect("integers"),
+            [8, 255]
+        );
         influence_core::testing::dataset(&data, |batch| {
             let values: Vec<f64> = batch.fields()[0].iter::<f64>().collect();
             ndarray::ArrayD::from_shape_vec(vec![batch.len(), 2], values).expect("two columns")
@@ -197,20 +281,54 @@ mod tests {
     fn files_that_cannot_be_used_say_why() {
         let folder = tempfile::tempdir().expect("a folder");
         let cases = [
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }", 20, "damaged"),
-            ("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }", 24, "C order"),
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 4, "single number"),
-            ("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }", 24, "expected floats"),
-            ("{'descr': '<f2', 'fortran_order': False, 'shape': (3,), }", 6, "expected floats"),
-            ("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }", 24, "expected floats"),
-            ("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }", 12, "structured"),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }",
+                20,
+                "damaged",
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }",
+                24,
+                "C order",
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (), }",
+                4,
+                "single number",
+            ),
+            (
+                "{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }",
+                24,
+                "expected floats",
+            ),
+            (
+                "{'descr': '<f2', 'fortran_order': False, 'shape': (3,), }",
+                6,
+                "expected floats",
+            ),
+            (
+                "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+                24,
+                "expected floats",
+            ),
+            (
+                "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }",
+                12,
+                "structured",
+            ),
             ("{'descr': ", 24, "not a numpy array"),
         ];
         for (header, bytes, message) in cases {
             let path = file(&folder, "bad.npy", header, &vec![0; bytes]);
             let error = NpyDataset::open([path]).expect_err(header).to_string();
-            assert!(error.contains(message) && error.contains("bad.npy"), "{error}");
+            assert!(
+                error.contains(message) && error.contains("bad.npy"),
+                "{error}"
+            );
         }
-        assert!(matches!(NpyDataset::open([folder.path().join("none.npy")]), Err(Error::Io { .. })));
+        assert!(matches!(
+            NpyDataset::open([folder.path().join("none.npy")]),
+            Err(Error::Io { .. })
+        ));
     }
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use burn::{
     backend::{
         Autodiff, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
-        
         tensor::{FloatTensor, IntTensor},
     },
     tensor::{Int, Shape, Tensor},
@@ -26,15 +25,34 @@ pub(super) struct Probe<B: Backend> {
 /// What becomes of the signals of a probe.
 pub(super) enum Reading<B: Backend> {
     /// Signals of `activations · W`.
-    Linear { weight: usize, transposed: bool, activations: FloatTensor<B> },
+    Linear {
+        weight: usize,
+        transposed: bool,
+        activations: FloatTensor<B>,
+    },
     /// Signals of a convolution; patches `(n, g, t, r)`.
-    Convolution { weight: usize, patches: FloatTensor<B>, groups: usize },
+    Convolution {
+        weight: usize,
+        patches: FloatTensor<B>,
+        groups: usize,
+    },
     /// Signals of `γ ∘ normalised`.
-    Scale { parameter: usize, normalised: FloatTensor<B>, channels: Channels },
+    Scale {
+        parameter: usize,
+        normalised: FloatTensor<B>,
+        channels: Channels,
+    },
     /// Signals of `+ β`.
-    Shift { parameter: usize, channels: Channels },
+    Shift {
+        parameter: usize,
+        channels: Channels,
+    },
     /// Signals of looked-up rows.
-    Embedding { table: usize, indices: IntTensor<B>, entries: usize },
+    Embedding {
+        table: usize,
+        indices: IntTensor<B>,
+        entries: usize,
+    },
     /// Gradients of one copy per sample of a view of a parameter.
     Copies { view: View },
 }
@@ -48,7 +66,11 @@ pub(super) enum Channels {
 
 impl Channels {
     /// A vector over the channels, ready to be broadcast against a tensor of some rank.
-    pub(super) fn broadcast<X: Backend>(self, vector: FloatTensor<X>, rank: usize) -> FloatTensor<X> {
+    pub(super) fn broadcast<X: Backend>(
+        self,
+        vector: FloatTensor<X>,
+        rank: usize,
+    ) -> FloatTensor<X> {
         let mut shape = vec![1; rank];
         let axis = match self {
             Self::Second => 1,
@@ -67,11 +89,26 @@ impl Channels {
         match self {
             Self::Last => {
                 let channels = shape[shape.rank() - 1];
-                lifted(tensor, [samples, shape.num_elements() / (samples * channels), channels])
+                lifted(
+                    tensor,
+                    [
+                        samples,
+                        shape.num_elements() / (samples * channels),
+                        channels,
+                    ],
+                )
             }
             Self::Second => {
                 let channels = shape[1];
-                lifted(tensor, [samples, channels, shape.num_elements() / (samples * channels)]).swap_dims(1, 2)
+                lifted(
+                    tensor,
+                    [
+                        samples,
+                        channels,
+                        shape.num_elements() / (samples * channels),
+                    ],
+                )
+                .swap_dims(1, 2)
             }
         }
     }
@@ -90,16 +127,35 @@ where
     DispatchTensor: DispatchKindConversion<B>,
 {
     /// The parameter and its per-sample gradients.
-    pub(super) fn form(self, signals: &FloatTensor<B>, samples: usize, lookups: &HashMap<usize, IntTensor<B>>) -> (usize, Form) {
+    pub(super) fn form(
+        self,
+        signals: &FloatTensor<B>,
+        samples: usize,
+        lookups: &HashMap<usize, IntTensor<B>>,
+    ) -> (usize, Form) {
         let signals = signals.clone();
         match self {
-            Self::Linear { weight, transposed, activations } => {
-                let activations = Channels::Last.last::<B>(activations, samples).unsqueeze_dim(1);
+            Self::Linear {
+                weight,
+                transposed,
+                activations,
+            } => {
+                let activations = Channels::Last
+                    .last::<B>(activations, samples)
+                    .unsqueeze_dim(1);
                 let signals = Channels::Last.last::<B>(signals, samples).unsqueeze_dim(1);
-                let (left, right) = if transposed { (signals, activations) } else { (activations, signals) };
+                let (left, right) = if transposed {
+                    (signals, activations)
+                } else {
+                    (activations, signals)
+                };
                 (weight, Form::Outer { left, right })
             }
-            Self::Convolution { weight, patches, groups } => {
+            Self::Convolution {
+                weight,
+                patches,
+                groups,
+            } => {
                 let shape = patches.shape();
                 let (positions, entries) = (shape[2], shape[3]);
                 let right = lifted(patches, [samples, groups, positions, entries]);
@@ -107,17 +163,41 @@ where
                 let left = lifted(signals, [samples, groups, channels, positions]).swap_dims(2, 3);
                 (weight, Form::Outer { left, right })
             }
-            Self::Scale { parameter, normalised, channels } => {
+            Self::Scale {
+                parameter,
+                normalised,
+                channels,
+            } => {
                 let products = channels.last::<B>(B::float_mul(signals, normalised), samples);
                 (parameter, Form::Rows(summed(products)))
             }
-            Self::Shift { parameter, channels } => (parameter, Form::Rows(summed(channels.last::<B>(signals, samples)))),
-            Self::Embedding { table, indices, entries } => {
+            Self::Shift {
+                parameter,
+                channels,
+            } => (
+                parameter,
+                Form::Rows(summed(channels.last::<B>(signals, samples))),
+            ),
+            Self::Embedding {
+                table,
+                indices,
+                entries,
+            } => {
                 let signals = Channels::Last.last::<B>(signals, samples);
                 let indices = indices_of::<B>(indices).reshape([samples, signals.dims()[1]]);
-                (table, Form::Lookup { indices, signals, entries })
+                (
+                    table,
+                    Form::Lookup {
+                        indices,
+                        signals,
+                        entries,
+                    },
+                )
             }
-            Self::Copies { view } => (view.parameter, Form::Rows(undone::<B>(signals, &view, samples, lookups))),
+            Self::Copies { view } => (
+                view.parameter,
+                Form::Rows(undone::<B>(signals, &view, samples, lookups)),
+            ),
         }
     }
 }
@@ -136,7 +216,12 @@ where
 }
 
 /// From per-sample gradients of a view to those of the parameter: the steps backwards, with the samples in front.
-fn undone<B: Backend>(gradient: FloatTensor<B>, view: &View, samples: usize, lookups: &HashMap<usize, IntTensor<B>>) -> Tensor<2>
+fn undone<B: Backend>(
+    gradient: FloatTensor<B>,
+    view: &View,
+    samples: usize,
+    lookups: &HashMap<usize, IntTensor<B>>,
+) -> Tensor<2>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -144,21 +229,35 @@ where
     for step in view.steps.iter().rev() {
         gradient = match step {
             Step::Reshape { from } => {
-                let shape: Vec<usize> = std::iter::once(samples).chain(from.iter().copied()).collect();
+                let shape: Vec<usize> = std::iter::once(samples)
+                    .chain(from.iter().copied())
+                    .collect();
                 B::float_reshape(gradient, Shape::from(shape))
             }
             Step::Permute { axes } => {
                 let mut inverse = vec![0; axes.len() + 1];
-                axes.iter().enumerate().for_each(|(to, &from)| inverse[from + 1] = to + 1);
+                axes.iter()
+                    .enumerate()
+                    .for_each(|(to, &from)| inverse[from + 1] = to + 1);
                 B::float_permute(gradient, &inverse)
             }
-            Step::Lookup { operation, entries, width } => {
-                let Some(indices) = lookups.get(operation) else { continue };
+            Step::Lookup {
+                operation,
+                entries,
+                width,
+            } => {
+                let Some(indices) = lookups.get(operation) else {
+                    continue;
+                };
                 let positions = indices_of::<B>(indices.clone());
                 let rows = positions.dims()[0];
                 // One column per sample and feature, so that one scatter serves all samples.
-                let columns = lifted::<B, 3>(gradient, [samples, rows, *width]).swap_dims(0, 1).reshape([rows, samples * width]);
-                let table = scatter_rows(*entries, positions, columns).reshape([*entries, samples, *width]).swap_dims(0, 1);
+                let columns = lifted::<B, 3>(gradient, [samples, rows, *width])
+                    .swap_dims(0, 1)
+                    .reshape([rows, samples * width]);
+                let table = scatter_rows(*entries, positions, columns)
+                    .reshape([*entries, samples, *width])
+                    .swap_dims(0, 1);
                 return table.reshape([samples, entries * width]);
             }
         };

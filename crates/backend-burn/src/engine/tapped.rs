@@ -6,7 +6,6 @@ use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
         ir::{FloatOperationIr, ModuleOperationIr, OperationIr, TensorIr},
-        
         ops::FloatTensorOps,
         tensor::{FloatTensor, IntTensor},
     },
@@ -39,17 +38,28 @@ impl<B: Backend> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    pub(super) fn record(&self, graph: &Graph, batch: &Batch, cotangent: Option<&Tensor<2>>) -> Result<Vec<Part>> {
-        let environment = self.environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
-        let mut pass =
-            Pass { executor: self, environment, samples: batch.len(), lookups: HashMap::new(), probes: Vec::new() };
+    pub(super) fn record(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<Vec<Part>> {
+        let environment = self
+            .environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
+        let mut pass = Pass {
+            executor: self,
+            environment,
+            samples: batch.len(),
+            lookups: HashMap::new(),
+            probes: Vec::new(),
+        };
         for (index, operation) in graph.operations.iter().enumerate() {
             match graph.tap(index) {
                 Some(tap) => pass.consume(index, operation, tap)?,
                 None => execute(operation, &mut pass.environment)?,
             }
         }
-        let root = self.root::<Autodiff<B>>(pass.environment.float(&graph.output)?, cotangent)?;
+        let root = Self::root::<Autodiff<B>>(pass.environment.float(&graph.output)?, cotangent)?;
         if !root.is_tracked() {
             return Ok(Vec::new());
         }
@@ -57,8 +67,15 @@ where
         let mut parts = Vec::new();
         for probe in pass.probes {
             if let Some(signals) = probe.leaf.grad_remove(&mut gradients) {
-                let forms = probe.readings.into_iter().map(|reading| reading.form(&signals, batch.len(), &pass.lookups));
-                parts.extend(forms.map(|(parameter, form)| Part { parameter, columns: self.columns[parameter].clone(), form }));
+                let forms = probe
+                    .readings
+                    .into_iter()
+                    .map(|reading| reading.form(&signals, batch.len(), &pass.lookups));
+                parts.extend(forms.map(|(parameter, form)| Part {
+                    parameter,
+                    columns: self.columns[parameter].clone(),
+                    form,
+                }));
             }
         }
         Ok(parts)
@@ -69,11 +86,21 @@ impl<B: Backend> Pass<'_, B> {
     /// Executes an operation that consumes parameters, and leaves a probe.
     fn consume(&mut self, index: usize, operation: &OperationIr, tap: &Tap) -> Result<()> {
         match (tap, operation) {
-            (Tap::Linear { weight, transposed }, OperationIr::Float(_, FloatOperationIr::Matmul(matmul))) => {
-                let (lhs, rhs) = (self.environment.float(&matmul.lhs)?, self.environment.float(&matmul.rhs)?);
+            (
+                Tap::Linear { weight, transposed },
+                OperationIr::Float(_, FloatOperationIr::Matmul(matmul)),
+            ) => {
+                let (lhs, rhs) = (
+                    self.environment.float(&matmul.lhs)?,
+                    self.environment.float(&matmul.rhs)?,
+                );
                 let activations = lhs.primitive().clone();
                 let out = Autodiff::<B>::float_matmul(lhs, rhs);
-                let reading = Reading::Linear { weight: *weight, transposed: *transposed, activations };
+                let reading = Reading::Linear {
+                    weight: *weight,
+                    transposed: *transposed,
+                    activations,
+                };
                 self.probed(&matmul.out, out, vec![reading]);
             }
             (Tap::Convolution { weight, bias }, OperationIr::Module(operation)) => {
@@ -83,14 +110,26 @@ impl<B: Backend> Pass<'_, B> {
                 self.normalisation(operation, *scale, *shift)?;
             }
             (Tap::Embedding { table }, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
-                let (weights, indices) = (self.environment.float(&op.weights)?, self.environment.int(&op.indices)?);
+                let (weights, indices) = (
+                    self.environment.float(&op.weights)?,
+                    self.environment.int(&op.indices)?,
+                );
                 let entries = weights.shape()[0];
                 let out = graph::embedding::<Autodiff<B>>(weights, indices.clone());
-                self.probed(&op.out, out, vec![Reading::Embedding { table: *table, indices, entries }]);
+                self.probed(
+                    &op.out,
+                    out,
+                    vec![Reading::Embedding {
+                        table: *table,
+                        indices,
+                        entries,
+                    }],
+                );
             }
             (Tap::Elementwise { operand, view }, _) => self.copies(operation, operand, view)?,
             (Tap::ConstantLookup, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
-                self.lookups.insert(index, self.environment.peek_int(&op.indices)?);
+                self.lookups
+                    .insert(index, self.environment.peek_int(&op.indices)?);
                 execute(operation, &mut self.environment)?;
             }
             _ => execute(operation, &mut self.environment)?,
@@ -99,9 +138,15 @@ impl<B: Backend> Pass<'_, B> {
     }
 
     /// Adds a probe to the output of an operation.
-    fn probed(&mut self, out: &TensorIr, value: FloatTensor<Autodiff<B>>, readings: Vec<Reading<B>>) {
+    fn probed(
+        &mut self,
+        out: &TensorIr,
+        value: FloatTensor<Autodiff<B>>,
+        readings: Vec<Reading<B>>,
+    ) {
         let leaf = self.leaf(value.shape());
-        self.environment.insert_float(out.id, Autodiff::<B>::float_add(value, leaf.clone()));
+        self.environment
+            .insert_float(out.id, Autodiff::<B>::float_add(value, leaf.clone()));
         self.probes.push(Probe { leaf, readings });
     }
 
@@ -110,46 +155,89 @@ impl<B: Backend> Pass<'_, B> {
         Autodiff::<B>::from_inner(zeros).require_grad()
     }
 
-    fn convolution(&mut self, operation: &ModuleOperationIr, weight: Option<usize>, bias: Option<usize>) -> Result<()> {
+    fn convolution(
+        &mut self,
+        operation: &ModuleOperationIr,
+        weight: Option<usize>,
+        bias: Option<usize>,
+    ) -> Result<()> {
         let convolution = graph::Convolution::of(operation)?;
         let input = self.environment.float(convolution.input())?;
         let kernel = self.environment.float(convolution.weight())?;
-        let offset = convolution.bias().map(|bias| self.environment.float(bias)).transpose()?;
+        let offset = convolution
+            .bias()
+            .map(|bias| self.environment.float(bias))
+            .transpose()?;
         let mut readings = Vec::with_capacity(2);
         if let Some(weight) = weight {
             let patches = convolution.unfold::<B>(input.primitive().clone());
-            readings.push(Reading::Convolution { weight, patches, groups: convolution.groups() });
+            readings.push(Reading::Convolution {
+                weight,
+                patches,
+                groups: convolution.groups(),
+            });
         }
         if let Some(bias) = bias {
-            readings.push(Reading::Shift { parameter: bias, channels: Channels::Second });
+            readings.push(Reading::Shift {
+                parameter: bias,
+                channels: Channels::Second,
+            });
         }
         let out = convolution.forward::<Autodiff<B>>(input, kernel, offset);
         self.probed(convolution.out(), out, readings);
         Ok(())
     }
 
-    fn normalisation(&mut self, operation: &ModuleOperationIr, scale: Option<usize>, shift: Option<usize>) -> Result<()> {
+    fn normalisation(
+        &mut self,
+        operation: &ModuleOperationIr,
+        scale: Option<usize>,
+        shift: Option<usize>,
+    ) -> Result<()> {
         let (normalised, gamma, beta, out, channels) = match operation {
             ModuleOperationIr::LayerNorm(op) => {
                 let input = self.environment.float(&op.input)?;
                 let normalised = graph::layer_normalise::<Autodiff<B>>(input, op.epsilon.elem());
-                (normalised, &op.gamma, op.beta.as_ref(), &op.out, Channels::Last)
+                (
+                    normalised,
+                    &op.gamma,
+                    op.beta.as_ref(),
+                    &op.out,
+                    Channels::Last,
+                )
             }
             ModuleOperationIr::BatchNorm(op) => {
                 let input = self.environment.float(&op.x)?;
-                let (mean, variance) = (self.environment.float(&op.mean)?, self.environment.float(&op.variance)?);
-                let normalised = graph::batch_normalise::<Autodiff<B>>(input, mean, variance, op.epsilon.elem());
-                (normalised, &op.gamma, Some(&op.beta), &op.out, Channels::Second)
+                let (mean, variance) = (
+                    self.environment.float(&op.mean)?,
+                    self.environment.float(&op.variance)?,
+                );
+                let normalised =
+                    graph::batch_normalise::<Autodiff<B>>(input, mean, variance, op.epsilon.elem());
+                (
+                    normalised,
+                    &op.gamma,
+                    Some(&op.beta),
+                    &op.out,
+                    Channels::Second,
+                )
             }
             other => return execute(&OperationIr::Module(other.clone()), &mut self.environment),
         };
         let rank = normalised.shape().rank();
         let mut readings = Vec::with_capacity(2);
         if let Some(parameter) = scale {
-            readings.push(Reading::Scale { parameter, normalised: normalised.primitive().clone(), channels });
+            readings.push(Reading::Scale {
+                parameter,
+                normalised: normalised.primitive().clone(),
+                channels,
+            });
         }
         if let Some(parameter) = shift {
-            readings.push(Reading::Shift { parameter, channels });
+            readings.push(Reading::Shift {
+                parameter,
+                channels,
+            });
         }
         let gamma = channels.broadcast::<Autodiff<B>>(self.environment.float(gamma)?, rank);
         let mut value = Autodiff::<B>::float_mul(normalised, gamma);
@@ -163,7 +251,10 @@ impl<B: Backend> Pass<'_, B> {
 
     /// Gives every sample its own copy of a broadcast operand.
     fn copies(&mut self, operation: &OperationIr, operand: &TensorIr, view: &View) -> Result<()> {
-        let leading = operation.outputs().next().map_or(self.samples, |out| out.shape[0]);
+        let leading = operation
+            .outputs()
+            .next()
+            .map_or(self.samples, |out| out.shape[0]);
         let original = self.environment.peek_float(operand)?;
         let mut shape = original.shape().to_vec();
         let positions = leading / self.samples.max(1);
@@ -174,11 +265,17 @@ impl<B: Backend> Pass<'_, B> {
         let expanded = Autodiff::<B>::float_expand(leaf.clone(), Shape::from(shape.clone()));
         shape.remove(0);
         shape[0] = leading;
-        let copies = Autodiff::<B>::float_add(Autodiff::<B>::float_reshape(expanded, Shape::from(shape)), original.clone());
+        let copies = Autodiff::<B>::float_add(
+            Autodiff::<B>::float_reshape(expanded, Shape::from(shape)),
+            original.clone(),
+        );
         self.environment.insert_float(operand.id, copies);
         execute(operation, &mut self.environment)?;
         self.environment.insert_float(operand.id, original);
-        self.probes.push(Probe { leaf, readings: vec![Reading::Copies { view: view.clone() }] });
+        self.probes.push(Probe {
+            leaf,
+            readings: vec![Reading::Copies { view: view.clone() }],
+        });
         Ok(())
     }
 }

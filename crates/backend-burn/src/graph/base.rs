@@ -1,11 +1,7 @@
 //! Operations that exist for every kind of tensor: changes of shape, indexing, masks.
 
 use burn::{
-    backend::{
-        Backend,
-        ir::BaseOperationIr,
-        
-    },
+    backend::{Backend, ir::BaseOperationIr},
     tensor::Shape,
 };
 
@@ -76,61 +72,93 @@ base!(
 );
 
 fn float_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let (device, float, bool) = (env.device.clone(), env.float, env.bool);
+    let (device, float) = (env.device.clone(), env.float);
     let (out, value) = match operation {
         BaseOperationIr::Scatter(op) => {
-            let (tensor, indices, value) = (env.float(&op.tensor)?, env.int(&op.indices)?, env.float(&op.value)?);
-            (&op.out, B::float_scatter(op.dim, tensor, indices, value, op.update))
+            let (tensor, indices) = (env.float(&op.tensor)?, env.int(&op.indices)?);
+            (
+                &op.out,
+                B::float_scatter(op.dim, tensor, indices, env.float(&op.value)?, op.update),
+            )
         }
         BaseOperationIr::SelectAssign(op) => {
-            let (tensor, indices, value) = (env.float(&op.tensor)?, env.int(&op.indices)?, env.float(&op.value)?);
-            (&op.out, B::float_select_assign(tensor, op.dim, indices, value, op.update))
+            let (tensor, indices) = (env.float(&op.tensor)?, env.int(&op.indices)?);
+            (
+                &op.out,
+                B::float_select_assign(tensor, op.dim, indices, env.float(&op.value)?, op.update),
+            )
         }
         // All floats are computed in one precision.
         BaseOperationIr::Cast(op) => (&op.out, env.float(&op.input)?),
         BaseOperationIr::Ones(op) => (&op.out, B::float_ones(op.out.shape.clone(), &device, float)),
-        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => {
-            (&op.out, B::float_zeros(op.out.shape.clone(), &device, float))
-        }
-        BaseOperationIr::Equal(op) => {
-            let value = B::float_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool);
-            return Ok(env.insert_bool(op.out.id, value));
-        }
-        BaseOperationIr::NotEqual(op) => {
-            let value = B::float_not_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool);
-            return Ok(env.insert_bool(op.out.id, value));
-        }
-        BaseOperationIr::EqualElem(op) => {
-            let value = B::float_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool);
-            return Ok(env.insert_bool(op.out.id, value));
-        }
-        BaseOperationIr::NotEqualElem(op) => {
-            let value = B::float_not_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool);
-            return Ok(env.insert_bool(op.out.id, value));
-        }
-        other => return Err(unsupported(other)),
+        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => (
+            &op.out,
+            B::float_zeros(op.out.shape.clone(), &device, float),
+        ),
+        other => return float_equality(other, env),
     };
     env.insert_float(out.id, value);
     Ok(())
 }
 
-fn int_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let (device, int, bool) = (env.device.clone(), env.int, env.bool);
+fn float_equality<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
+    let bool = env.bool;
     let (out, value) = match operation {
-        BaseOperationIr::Equal(op) => (&op.out, B::int_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool)),
-        BaseOperationIr::NotEqual(op) => (&op.out, B::int_not_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool)),
-        BaseOperationIr::EqualElem(op) => (&op.out, B::int_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool)),
-        BaseOperationIr::NotEqualElem(op) => (&op.out, B::int_not_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool)),
-        BaseOperationIr::Cast(op) => {
-            let value = env.int(&op.input)?;
-            return Ok(env.insert_int(op.out.id, value));
-        }
-        BaseOperationIr::Ones(op) => {
-            return Ok(env.insert_int(op.out.id, B::int_ones(op.out.shape.clone(), &device, int)));
-        }
+        BaseOperationIr::Equal(op) => (
+            &op.out,
+            B::float_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool),
+        ),
+        BaseOperationIr::NotEqual(op) => (
+            &op.out,
+            B::float_not_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool),
+        ),
+        BaseOperationIr::EqualElem(op) => (
+            &op.out,
+            B::float_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool),
+        ),
+        BaseOperationIr::NotEqualElem(op) => (
+            &op.out,
+            B::float_not_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool),
+        ),
+        other => return Err(unsupported(other)),
+    };
+    env.insert_bool(out.id, value);
+    Ok(())
+}
+
+fn int_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
+    let (device, int) = (env.device.clone(), env.int);
+    let (out, value) = match operation {
+        BaseOperationIr::Cast(op) => (&op.out, env.int(&op.input)?),
+        BaseOperationIr::Ones(op) => (&op.out, B::int_ones(op.out.shape.clone(), &device, int)),
         BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => {
-            return Ok(env.insert_int(op.out.id, B::int_zeros(op.out.shape.clone(), &device, int)));
+            (&op.out, B::int_zeros(op.out.shape.clone(), &device, int))
         }
+        other => return int_equality(other, env),
+    };
+    env.insert_int(out.id, value);
+    Ok(())
+}
+
+fn int_equality<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
+    let bool = env.bool;
+    let (out, value) = match operation {
+        BaseOperationIr::Equal(op) => (
+            &op.out,
+            B::int_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool),
+        ),
+        BaseOperationIr::NotEqual(op) => (
+            &op.out,
+            B::int_not_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool),
+        ),
+        BaseOperationIr::EqualElem(op) => (
+            &op.out,
+            B::int_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool),
+        ),
+        BaseOperationIr::NotEqualElem(op) => (
+            &op.out,
+            B::int_not_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool),
+        ),
         other => return Err(unsupported(other)),
     };
     env.insert_bool(out.id, value);
@@ -141,13 +169,27 @@ fn bool_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) 
     let (device, bool) = (env.device.clone(), env.bool);
     let shape = |out: &burn::backend::ir::TensorIr| -> Shape { out.shape.clone() };
     let (out, value) = match operation {
-        BaseOperationIr::Equal(op) => (&op.out, B::bool_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?)),
-        BaseOperationIr::NotEqual(op) => (&op.out, B::bool_not_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?)),
-        BaseOperationIr::EqualElem(op) => (&op.out, B::bool_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs))),
-        BaseOperationIr::NotEqualElem(op) => (&op.out, B::bool_not_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs))),
+        BaseOperationIr::Equal(op) => (
+            &op.out,
+            B::bool_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?),
+        ),
+        BaseOperationIr::NotEqual(op) => (
+            &op.out,
+            B::bool_not_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?),
+        ),
+        BaseOperationIr::EqualElem(op) => (
+            &op.out,
+            B::bool_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs)),
+        ),
+        BaseOperationIr::NotEqualElem(op) => (
+            &op.out,
+            B::bool_not_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs)),
+        ),
         BaseOperationIr::Cast(op) => (&op.out, env.bool(&op.input)?),
         BaseOperationIr::Ones(op) => (&op.out, B::bool_ones(shape(&op.out), &device, bool)),
-        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => (&op.out, B::bool_zeros(shape(&op.out), &device, bool)),
+        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => {
+            (&op.out, B::bool_zeros(shape(&op.out), &device, bool))
+        }
         other => return Err(unsupported(other)),
     };
     env.insert_bool(out.id, value);

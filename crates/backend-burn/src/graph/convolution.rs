@@ -97,7 +97,10 @@ impl<'a> Convolution<'a> {
     fn motions(&self) -> Vec<Motion> {
         let kernel = &self.weight().shape[2..];
         let positions = &self.out().shape[2..];
-        let motion = |axis: usize, stride: &[usize], padding: &[(usize, usize)], dilation: &[usize]| Motion {
+        let motion = |axis: usize,
+                      stride: &[usize],
+                      padding: &[(usize, usize)],
+                      dilation: &[usize]| Motion {
             kernel: kernel[axis],
             stride: stride[axis],
             padding: padding[axis],
@@ -117,7 +120,11 @@ impl<'a> Convolution<'a> {
         let motions = self.motions();
         let mut padding = vec![(0, 0), (0, 0)];
         padding.extend(motions.iter().map(|motion| motion.padding));
-        let x = B::float_pad(x, &padding, PadMode::Constant(scalar(ScalarIr::Float(0.0)).elem()));
+        let x = B::float_pad(
+            x,
+            &padding,
+            PadMode::Constant(scalar(ScalarIr::Float(0.0)).elem()),
+        );
         let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups());
         let positions: usize = motions.iter().map(|motion| motion.positions).product();
         let kernel: usize = motions.iter().map(|motion| motion.kernel).product();
@@ -126,7 +133,10 @@ impl<'a> Convolution<'a> {
             B::float_reshape(patch, Shape::new([n, channels, 1, positions]))
         });
         let patches = B::float_cat(shifted.collect(), 2);
-        let patches = B::float_reshape(patches, Shape::new([n, groups, channels / groups * kernel, positions]));
+        let patches = B::float_reshape(
+            patches,
+            Shape::new([n, groups, channels / groups * kernel, positions]),
+        );
         B::float_swap_dims(patches, 2, 3)
     }
 }
@@ -139,8 +149,15 @@ fn slices(motions: &[Motion], entry: usize, samples: usize, channels: usize) -> 
         let start = rest % motion.kernel * motion.dilation;
         rest /= motion.kernel;
         let end = start + (motion.positions - 1) * motion.stride + 1;
-        spatial.push(Slice::with_step(start.cast_signed(), Some(end.cast_signed()), motion.stride.cast_signed()));
+        spatial.push(Slice::with_step(
+            start.cast_signed(),
+            Some(end.cast_signed()),
+            motion.stride.cast_signed(),
+        ));
     }
     spatial.reverse();
-    [Slice::from(0..samples), Slice::from(0..channels)].into_iter().chain(spatial).collect()
+    [Slice::from(0..samples), Slice::from(0..channels)]
+        .into_iter()
+        .chain(spatial)
+        .collect()
 }

@@ -2,9 +2,8 @@
 
 use burn::backend::{
     Backend,
-    ir::{BinaryOpIr, FloatOperationIr, NumericOperationIr, ReduceDimOpIr, ScalarOpIr, TensorId, UnaryOpIr},
-    
-    tensor::{BoolTensor, FloatTensor, IntTensor},
+    ir::{BinaryOpIr, FloatOperationIr, NumericOperationIr, ScalarOpIr, UnaryOpIr},
+    tensor::{BoolTensor, FloatTensor},
 };
 use burn::tensor::{BoolDType, Scalar};
 
@@ -12,24 +11,34 @@ use super::{Environment, scalar, unsupported};
 use crate::Result;
 
 impl<B: Backend> Environment<B> {
-    fn unary(&mut self, op: &UnaryOpIr, f: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>) -> Result<()> {
+    fn unary(
+        &mut self,
+        op: &UnaryOpIr,
+        f: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
+    ) -> Result<()> {
         let value = f(self.float(&op.input)?);
-        self.done(op.out.id, value)
+        self.insert_float(op.out.id, value);
+        Ok(())
     }
 
-    fn binary(&mut self, op: &BinaryOpIr, f: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>) -> Result<()> {
+    fn binary(
+        &mut self,
+        op: &BinaryOpIr,
+        f: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+    ) -> Result<()> {
         let value = f(self.float(&op.lhs)?, self.float(&op.rhs)?);
-        self.done(op.out.id, value)
+        self.insert_float(op.out.id, value);
+        Ok(())
     }
 
-    fn with_scalar(&mut self, op: &ScalarOpIr, f: impl FnOnce(FloatTensor<B>, Scalar) -> FloatTensor<B>) -> Result<()> {
+    fn with_scalar(
+        &mut self,
+        op: &ScalarOpIr,
+        f: impl FnOnce(FloatTensor<B>, Scalar) -> FloatTensor<B>,
+    ) -> Result<()> {
         let value = f(self.float(&op.lhs)?, scalar(op.rhs));
-        self.done(op.out.id, value)
-    }
-
-    fn along(&mut self, op: &ReduceDimOpIr, f: impl FnOnce(FloatTensor<B>, usize) -> FloatTensor<B>) -> Result<()> {
-        let value = f(self.float(&op.input)?, op.axis);
-        self.done(op.out.id, value)
+        self.insert_float(op.out.id, value);
+        Ok(())
     }
 
     fn compare(
@@ -51,20 +60,13 @@ impl<B: Backend> Environment<B> {
         self.insert_bool(op.out.id, value);
         Ok(())
     }
-
-    fn done(&mut self, id: TensorId, value: FloatTensor<B>) -> Result<()> {
-        self.insert_float(id, value);
-        Ok(())
-    }
-
-    fn ranked(&mut self, [values, indices]: [TensorId; 2], pair: (FloatTensor<B>, IntTensor<B>)) -> Result<()> {
-        self.insert_int(indices, pair.1);
-        self.done(values, pair.0)
-    }
 }
 
 /// Evaluates an arithmetic operation that integers have too.
-pub(super) fn numeric<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
+pub(super) fn numeric<B: Backend>(
+    operation: &NumericOperationIr,
+    env: &mut Environment<B>,
+) -> Result<()> {
     use NumericOperationIr as N;
     match operation {
         N::Add(op) => env.binary(op, B::float_add),
@@ -97,92 +99,100 @@ pub(super) fn numeric<B: Backend>(operation: &NumericOperationIr, env: &mut Envi
 
 fn reduce<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
     use NumericOperationIr as N;
-    match operation {
-        N::SumDim(op) => env.along(op, B::float_sum_dim),
-        N::MeanDim(op) => env.along(op, B::float_mean_dim),
-        N::ProdDim(op) => env.along(op, B::float_prod_dim),
-        N::MaxDim(op) => env.along(op, B::float_max_dim),
-        N::MinDim(op) => env.along(op, B::float_min_dim),
-        N::MaxAbsDim(op) => env.along(op, |x, axis| B::float_max_dim(B::float_abs(x), axis)),
-        N::SumDims(op) => {
-            let value = op.axes.iter().fold(env.float(&op.input)?, |sum, &axis| B::float_sum_dim(sum, axis));
-            env.done(op.out.id, value)
-        }
-        N::Sum(op) => whole(env, &op.input, op.out.id, B::float_sum),
-        N::Mean(op) => whole(env, &op.input, op.out.id, B::float_mean),
-        N::Prod(op) => whole(env, &op.input, op.out.id, B::float_prod),
-        N::Max(op) => whole(env, &op.input, op.out.id, B::float_max),
-        N::Min(op) => whole(env, &op.input, op.out.id, B::float_min),
-        N::CumSum(op) => {
-            let value = B::float_cumsum(env.float(&op.input)?, op.axis);
-            env.done(op.out.id, value)
-        }
-        other => order(other, env),
-    }
-}
-
-fn whole<B: Backend>(
-    env: &mut Environment<B>,
-    input: &burn::backend::ir::TensorIr,
-    out: TensorId,
-    f: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
-) -> Result<()> {
-    let value = f(env.float(input)?);
-    env.done(out, value)
+    let (out, value) = match operation {
+        N::SumDim(op) => (&op.out, B::float_sum_dim(env.float(&op.input)?, op.axis)),
+        N::MeanDim(op) => (&op.out, B::float_mean_dim(env.float(&op.input)?, op.axis)),
+        N::ProdDim(op) => (&op.out, B::float_prod_dim(env.float(&op.input)?, op.axis)),
+        N::MaxDim(op) => (&op.out, B::float_max_dim(env.float(&op.input)?, op.axis)),
+        N::MinDim(op) => (&op.out, B::float_min_dim(env.float(&op.input)?, op.axis)),
+        N::MaxAbsDim(op) => (
+            &op.out,
+            B::float_max_dim(B::float_abs(env.float(&op.input)?), op.axis),
+        ),
+        N::SumDims(op) => (
+            &op.out,
+            op.axes.iter().fold(env.float(&op.input)?, |sum, &axis| {
+                B::float_sum_dim(sum, axis)
+            }),
+        ),
+        N::CumSum(op) => (&op.out, B::float_cumsum(env.float(&op.input)?, op.axis)),
+        N::Sum(op) => (&op.out, B::float_sum(env.float(&op.input)?)),
+        N::Mean(op) => (&op.out, B::float_mean(env.float(&op.input)?)),
+        N::Prod(op) => (&op.out, B::float_prod(env.float(&op.input)?)),
+        N::Max(op) => (&op.out, B::float_max(env.float(&op.input)?)),
+        N::Min(op) => (&op.out, B::float_min(env.float(&op.input)?)),
+        N::Clamp(op) => (
+            &op.out,
+            B::float_clamp(env.float(&op.tensor)?, scalar(op.min), scalar(op.max)),
+        ),
+        N::Full(op) => (
+            &op.out,
+            B::float_full(
+                op.out.shape.clone(),
+                scalar(op.value),
+                &env.device,
+                env.float,
+            ),
+        ),
+        N::Pad(op) => (
+            &op.out,
+            B::float_pad(env.float(&op.input)?, &op.padding, op.mode.into()),
+        ),
+        N::Powi(op) => (
+            &op.out,
+            B::float_powi(env.float(&op.lhs)?, env.int(&op.rhs)?),
+        ),
+        other => return order(other, env),
+    };
+    env.insert_float(out.id, value);
+    Ok(())
 }
 
 fn order<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
     use NumericOperationIr as N;
-    match operation {
+    let int = env.int;
+    let (out, (values, indices)) = match operation {
         N::ArgMax(op) => {
-            let value = B::float_argmax(env.float(&op.input)?, op.axis, env.int);
-            env.insert_int(op.out.id, value);
-            Ok(())
+            let indices = B::float_argmax(env.float(&op.input)?, op.axis, int);
+            env.insert_int(op.out.id, indices);
+            return Ok(());
         }
         N::ArgMin(op) => {
-            let value = B::float_argmin(env.float(&op.input)?, op.axis, env.int);
-            env.insert_int(op.out.id, value);
-            Ok(())
+            let indices = B::float_argmin(env.float(&op.input)?, op.axis, int);
+            env.insert_int(op.out.id, indices);
+            return Ok(());
         }
-        N::MaxDimWithIndices(op) => {
-            let pair = B::float_max_dim_with_indices(env.float(&op.tensor)?, op.dim, env.int);
-            env.ranked([op.out.id, op.out_indices.id], pair)
-        }
-        N::MinDimWithIndices(op) => {
-            let pair = B::float_min_dim_with_indices(env.float(&op.tensor)?, op.dim, env.int);
-            env.ranked([op.out.id, op.out_indices.id], pair)
-        }
+        N::MaxDimWithIndices(op) => (
+            [&op.out, &op.out_indices],
+            B::float_max_dim_with_indices(env.float(&op.tensor)?, op.dim, int),
+        ),
+        N::MinDimWithIndices(op) => (
+            [&op.out, &op.out_indices],
+            B::float_min_dim_with_indices(env.float(&op.tensor)?, op.dim, int),
+        ),
         N::SortWithIndices(op) => {
-            let pair = B::float_sort_with_indices(env.float(&op.input)?, op.dim, op.descending, env.int);
-            env.ranked([op.out.id, op.out_indices.id], pair)
+            let sorted =
+                B::float_sort_with_indices(env.float(&op.input)?, op.dim, op.descending, int);
+            ([&op.out, &op.out_indices], sorted)
         }
-        N::Clamp(op) => {
-            let value = B::float_clamp(env.float(&op.tensor)?, scalar(op.min), scalar(op.max));
-            env.done(op.out.id, value)
-        }
-        N::Full(op) => {
-            let value = B::float_full(op.out.shape.clone(), scalar(op.value), &env.device, env.float);
-            env.done(op.out.id, value)
-        }
-        N::Pad(op) => {
-            let value = B::float_pad(env.float(&op.input)?, &op.padding, op.mode.clone().into());
-            env.done(op.out.id, value)
-        }
-        N::Powi(op) => {
-            let value = B::float_powi(env.float(&op.lhs)?, env.int(&op.rhs)?);
-            env.done(op.out.id, value)
-        }
-        other => Err(unsupported(other)),
-    }
+        other => return Err(unsupported(other)),
+    };
+    env.insert_float(out[0].id, values);
+    env.insert_int(out[1].id, indices);
+    Ok(())
 }
 
 /// Evaluates an operation that only floats have.
-pub(super) fn float<B: Backend>(operation: &FloatOperationIr, env: &mut Environment<B>) -> Result<()> {
+pub(super) fn float<B: Backend>(
+    operation: &FloatOperationIr,
+    env: &mut Environment<B>,
+) -> Result<()> {
     use FloatOperationIr as F;
     match operation {
         F::Matmul(op) => {
             let value = B::float_matmul(env.float(&op.lhs)?, env.float(&op.rhs)?);
-            env.done(op.out.id, value)
+            env.insert_float(op.out.id, value);
+            Ok(())
         }
         F::Exp(op) => env.unary(op, B::float_exp),
         F::Log(op) => env.unary(op, B::float_log),
@@ -209,9 +219,4 @@ pub(super) fn float<B: Backend>(operation: &FloatOperationIr, env: &mut Environm
         }
         other => Err(unsupported(other)),
     }
-}
-
-/// A float tensor of integers.
-pub(super) fn from_int<B: Backend>(env: &Environment<B>, tensor: IntTensor<B>) -> FloatTensor<B> {
-    B::int_into_float(tensor, env.float)
 }

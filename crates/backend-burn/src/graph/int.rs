@@ -3,30 +3,44 @@
 use burn::{
     backend::{
         Backend,
-        ir::{BinaryOpIr, BoolOperationIr, IntOperationIr, NumericOperationIr, ReduceDimOpIr, ScalarOpIr},
-        
+        ir::{
+            BinaryOpIr, BoolOperationIr, IntOperationIr, NumericOperationIr, ReduceDimOpIr,
+            ScalarOpIr,
+        },
         tensor::{BoolTensor, IntTensor},
     },
     tensor::{BoolDType, Scalar},
 };
 
-use super::{Environment, float, scalar, unsupported};
+use super::{Environment, scalar, unsupported};
 use crate::Result;
 
 impl<B: Backend> Environment<B> {
-    fn int_binary(&mut self, op: &BinaryOpIr, f: impl FnOnce(IntTensor<B>, IntTensor<B>) -> IntTensor<B>) -> Result<()> {
+    fn int_binary(
+        &mut self,
+        op: &BinaryOpIr,
+        f: impl FnOnce(IntTensor<B>, IntTensor<B>) -> IntTensor<B>,
+    ) -> Result<()> {
         let value = f(self.int(&op.lhs)?, self.int(&op.rhs)?);
         self.insert_int(op.out.id, value);
         Ok(())
     }
 
-    fn int_scalar(&mut self, op: &ScalarOpIr, f: impl FnOnce(IntTensor<B>, Scalar) -> IntTensor<B>) -> Result<()> {
+    fn int_scalar(
+        &mut self,
+        op: &ScalarOpIr,
+        f: impl FnOnce(IntTensor<B>, Scalar) -> IntTensor<B>,
+    ) -> Result<()> {
         let value = f(self.int(&op.lhs)?, scalar(op.rhs));
         self.insert_int(op.out.id, value);
         Ok(())
     }
 
-    fn int_along(&mut self, op: &ReduceDimOpIr, f: impl FnOnce(IntTensor<B>, usize) -> IntTensor<B>) -> Result<()> {
+    fn int_along(
+        &mut self,
+        op: &ReduceDimOpIr,
+        f: impl FnOnce(IntTensor<B>, usize) -> IntTensor<B>,
+    ) -> Result<()> {
         let value = f(self.int(&op.input)?, op.axis);
         self.insert_int(op.out.id, value);
         Ok(())
@@ -54,7 +68,10 @@ impl<B: Backend> Environment<B> {
 }
 
 /// Evaluates an arithmetic operation on integers.
-pub(super) fn numeric<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
+pub(super) fn numeric<B: Backend>(
+    operation: &NumericOperationIr,
+    env: &mut Environment<B>,
+) -> Result<()> {
     use NumericOperationIr as N;
     match operation {
         N::Add(op) => env.int_binary(op, B::int_add),
@@ -103,8 +120,7 @@ pub(super) fn numeric<B: Backend>(operation: &NumericOperationIr, env: &mut Envi
 pub(super) fn int<B: Backend>(operation: &IntOperationIr, env: &mut Environment<B>) -> Result<()> {
     match operation {
         IntOperationIr::IntoFloat(op) => {
-            let input = env.int(&op.input)?;
-            let value = float::from_int(env, input);
+            let value = B::int_into_float(env.int(&op.input)?, env.float);
             env.insert_float(op.out.id, value);
             Ok(())
         }
@@ -113,7 +129,10 @@ pub(super) fn int<B: Backend>(operation: &IntOperationIr, env: &mut Environment<
 }
 
 /// Evaluates a logical operation.
-pub(super) fn bool<B: Backend>(operation: &BoolOperationIr, env: &mut Environment<B>) -> Result<()> {
+pub(super) fn bool<B: Backend>(
+    operation: &BoolOperationIr,
+    env: &mut Environment<B>,
+) -> Result<()> {
     let (out, value) = match operation {
         BoolOperationIr::IntoFloat(op) => {
             let value = B::bool_into_float(env.bool(&op.input)?, env.float);

@@ -1,12 +1,7 @@
 //! Pooling, taken apart into operations that are twice differentiable.
 
 use burn::{
-    backend::{
-        Backend, TensorMetadata,
-        ir::ModuleOperationIr,
-        
-        tensor::FloatTensor,
-    },
+    backend::{Backend, TensorMetadata, ir::ModuleOperationIr, tensor::FloatTensor},
     tensor::{Shape, TensorData, ops::ConvOptions},
 };
 
@@ -23,7 +18,10 @@ struct Window {
 }
 
 /// Evaluates a pooling operation.
-pub(super) fn pool<B: Backend>(operation: &ModuleOperationIr, env: &mut Environment<B>) -> Result<()> {
+pub(super) fn pool<B: Backend>(
+    operation: &ModuleOperationIr,
+    env: &mut Environment<B>,
+) -> Result<()> {
     use ModuleOperationIr as M;
     let (x, out) = match operation {
         M::MaxPool1d(op) => (&op.x, &op.out),
@@ -35,22 +33,55 @@ pub(super) fn pool<B: Backend>(operation: &ModuleOperationIr, env: &mut Environm
         other => return Err(unsupported(other)),
     };
     let x = planar::<B>(env.float(x)?);
-    let sides = [if out.shape.rank() == 3 { 1 } else { out.shape[2] }, out.shape[out.shape.rank() - 1]];
+    let sides = [
+        if out.shape.rank() == 3 {
+            1
+        } else {
+            out.shape[2]
+        },
+        out.shape[out.shape.rank() - 1],
+    ];
     let value = match operation {
         M::MaxPool1d(op) => {
-            let window = line(op.kernel_size, op.stride, op.padding, op.dilation, op.ceil_mode);
+            let window = line(
+                op.kernel_size,
+                op.stride,
+                op.padding,
+                op.dilation,
+                op.ceil_mode,
+            );
             maximum(x, &window, env)
         }
         M::MaxPool2d(op) => {
             let (kernel, stride, padding) = (op.kernel_size, op.stride, op.padding);
-            maximum(x, &Window { kernel, stride, padding, dilation: op.dilation, ceil: op.ceil_mode }, env)
+            maximum(
+                x,
+                &Window {
+                    kernel,
+                    stride,
+                    padding,
+                    dilation: op.dilation,
+                    ceil: op.ceil_mode,
+                },
+                env,
+            )
         }
-        M::AvgPool1d(op) => {
-            mean(x, &line(op.kernel_size, op.stride, op.padding, 1, op.ceil_mode), sides, op.count_include_pad, env)
-        }
+        M::AvgPool1d(op) => mean(
+            x,
+            &line(op.kernel_size, op.stride, op.padding, 1, op.ceil_mode),
+            sides,
+            op.count_include_pad,
+            env,
+        ),
         M::AvgPool2d(op) => {
             let (kernel, stride, padding) = (op.kernel_size, op.stride, op.padding);
-            let window = Window { kernel, stride, padding, dilation: [1, 1], ceil: op.ceil_mode };
+            let window = Window {
+                kernel,
+                stride,
+                padding,
+                dilation: [1, 1],
+                ceil: op.ceil_mode,
+            };
             mean(x, &window, sides, op.count_include_pad, env)
         }
         _ => adaptive_mean(x, sides, env),
@@ -60,20 +91,38 @@ pub(super) fn pool<B: Backend>(operation: &ModuleOperationIr, env: &mut Environm
 }
 
 fn line(kernel: usize, stride: usize, padding: usize, dilation: usize, ceil: bool) -> Window {
-    Window { kernel: [1, kernel], stride: [1, stride], padding: [0, padding], dilation: [1, dilation], ceil }
+    Window {
+        kernel: [1, kernel],
+        stride: [1, stride],
+        padding: [0, padding],
+        dilation: [1, dilation],
+        ceil,
+    }
 }
 
 /// `(n, c, l)` as `(n, c, 1, l)`.
 fn planar<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let shape = x.shape();
-    if shape.rank() == 3 { B::float_reshape(x, Shape::new([shape[0], shape[1], 1, shape[2]])) } else { x }
+    if shape.rank() == 3 {
+        B::float_reshape(x, Shape::new([shape[0], shape[1], 1, shape[2]]))
+    } else {
+        x
+    }
 }
 
 /// The entries that are largest now, gathered: the derivative of a maximum is that of the entry which attains it.
 fn maximum<B: Backend>(x: FloatTensor<B>, window: &Window, env: &Environment<B>) -> FloatTensor<B> {
-    let Window { kernel, stride, padding, dilation, ceil } = *window;
+    let Window {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        ceil,
+    } = *window;
     let values = B::float_detach(x.clone());
-    let indices = B::max_pool2d_with_indices(values, kernel, stride, padding, dilation, ceil, env.int).indices;
+    let indices =
+        B::max_pool2d_with_indices(values, kernel, stride, padding, dilation, ceil, env.int)
+            .indices;
     let (from, to) = (x.shape(), indices.shape());
     let flat = B::float_reshape(x, Shape::new([from[0], from[1], from[2] * from[3]]));
     let indices = B::int_reshape(indices, Shape::new([to[0], to[1], to[2] * to[3]]));
@@ -90,25 +139,61 @@ fn mean<B: Backend>(
 ) -> FloatTensor<B> {
     let shape = x.shape();
     let [kernel_height, kernel_width] = window.kernel;
-    let ones = B::float_ones(Shape::new([shape[1], 1, kernel_height, kernel_width]), &env.device, env.float);
+    let ones = B::float_ones(
+        Shape::new([shape[1], 1, kernel_height, kernel_width]),
+        &env.device,
+        env.float,
+    );
     // The last window may reach beyond the padding (ceil mode), or leave a rest.
     let reach = |axis: usize| {
         let needed = (sides[axis] - 1) * window.stride[axis] + window.kernel[axis];
-        (window.padding[axis], needed.saturating_sub(shape[axis + 2] + window.padding[axis]))
+        (
+            window.padding[axis],
+            needed.saturating_sub(shape[axis + 2] + window.padding[axis]),
+        )
     };
-    let options = ConvOptions { stride: window.stride, padding: [reach(0), reach(1)], dilation: [1, 1], groups: shape[1] };
+    let options = ConvOptions {
+        stride: window.stride,
+        padding: [reach(0), reach(1)],
+        dilation: [1, 1],
+        groups: shape[1],
+    };
     let sums = B::conv2d(x, ones, None, options);
-    let sums = B::float_slice(sums, &[(0..shape[0]).into(), (0..shape[1]).into(), (0..sides[0]).into(), (0..sides[1]).into()]);
-    let counts = [0, 1].map(|axis| counts(window, axis, shape[axis + 2], sides[axis], count_padding));
-    let weights = counts[0].iter().flat_map(|height| counts[1].iter().map(move |width| 1.0 / (height * width)));
+    let sums = B::float_slice(
+        sums,
+        &[
+            (0..shape[0]).into(),
+            (0..shape[1]).into(),
+            (0..sides[0]).into(),
+            (0..sides[1]).into(),
+        ],
+    );
+    let counts =
+        [0, 1].map(|axis| counts(window, axis, shape[axis + 2], sides[axis], count_padding));
+    let weights = counts[0]
+        .iter()
+        .flat_map(|height| counts[1].iter().map(move |width| 1.0 / (height * width)));
     let weights = TensorData::new(weights.collect::<Vec<f64>>(), [1, 1, sides[0], sides[1]]);
-    B::float_mul(sums, B::float_cast(B::float_from_data(weights, &env.device), env.float))
+    B::float_mul(
+        sums,
+        B::float_cast(B::float_from_data(weights, &env.device), env.float),
+    )
 }
 
 /// How many entries lie under the window at each position along an axis.
-fn counts(window: &Window, axis: usize, length: usize, positions: usize, count_padding: bool) -> Vec<f64> {
+fn counts(
+    window: &Window,
+    axis: usize,
+    length: usize,
+    positions: usize,
+    count_padding: bool,
+) -> Vec<f64> {
     let padding = window.padding[axis];
-    let (first, last) = if count_padding { (0, length + 2 * padding) } else { (padding, padding + length) };
+    let (first, last) = if count_padding {
+        (0, length + 2 * padding)
+    } else {
+        (padding, padding + length)
+    };
     let count = |position: usize| {
         let start = position * window.stride[axis];
         let end = (start + window.kernel[axis]).min(last);
@@ -120,7 +205,11 @@ fn counts(window: &Window, axis: usize, length: usize, positions: usize, count_p
 }
 
 /// Products with one averaging matrix per axis.
-fn adaptive_mean<B: Backend>(x: FloatTensor<B>, sides: [usize; 2], env: &Environment<B>) -> FloatTensor<B> {
+fn adaptive_mean<B: Backend>(
+    x: FloatTensor<B>,
+    sides: [usize; 2],
+    env: &Environment<B>,
+) -> FloatTensor<B> {
     let shape = x.shape();
     let matrix = |from: usize, to: usize| {
         let data = TensorData::new(averaging(from, to), [1, 1, to, from]);

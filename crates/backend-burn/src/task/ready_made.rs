@@ -39,7 +39,10 @@ macro_rules! ready_made {
         impl<M, const D: usize, F: Fn(&M, Tensor<D>) -> Tensor<2>> $task<M, D, F> {
             /// The task of a module with this forward pass.
             pub fn new(forward: F) -> Self {
-                Self { forward, module: PhantomData }
+                Self {
+                    forward,
+                    module: PhantomData,
+                }
             }
         }
 
@@ -64,11 +67,17 @@ where
 
     fn loss(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
         let log_probabilities = log_softmax((self.forward)(module, inputs), 1);
-        log_probabilities.gather(1, targets.unsqueeze_dim(1)).neg().squeeze_dim(1)
+        log_probabilities
+            .gather(1, targets.unsqueeze_dim(1))
+            .neg()
+            .squeeze_dim(1)
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs { values: (self.forward)(module, inputs), loss: OutputLoss::CrossEntropy })
+        Some(Outputs {
+            values: (self.forward)(module, inputs),
+            loss: OutputLoss::CrossEntropy,
+        })
     }
 }
 
@@ -86,6 +95,9 @@ where
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs { values: (self.forward)(module, inputs), loss: OutputLoss::MeanSquaredError })
+        Some(Outputs {
+            values: (self.forward)(module, inputs),
+            loss: OutputLoss::MeanSquaredError,
+        })
     }
 }

@@ -3,8 +3,8 @@
 use burn::{
     module::{Module, ModuleMapper, Param},
     nn::{
-        BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-        PaddingConfig1d, PaddingConfig2d,
+        BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
+        LinearConfig, PaddingConfig1d, PaddingConfig2d,
         attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig},
         conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig},
         pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig},
@@ -24,7 +24,12 @@ pub(super) struct Move<'a> {
 
 impl<'a> Move<'a> {
     pub(super) fn along(direction: &'a [f64], step: f64) -> Self {
-        Self { direction, step, from: 0, path: Vec::new() }
+        Self {
+            direction,
+            step,
+            from: 0,
+            path: Vec::new(),
+        }
     }
 
     pub(super) fn apply<M: Module>(mut self, module: M) -> M {
@@ -53,9 +58,15 @@ impl ModuleMapper for Move<'_> {
         param.map(|tensor| {
             let shape = tensor.dims();
             let to = self.from + shape.iter().product::<usize>();
-            let values: Vec<f64> = self.direction[self.from..to].iter().map(|value| value * self.step).collect();
+            let values: Vec<f64> = self.direction[self.from..to]
+                .iter()
+                .map(|value| value * self.step)
+                .collect();
             self.from = to;
-            let offset = Tensor::<D>::from_data(TensorData::new(values, shape), (&tensor.device(), DType::F64));
+            let offset = Tensor::<D>::from_data(
+                TensorData::new(values, shape),
+                (&tensor.device(), DType::F64),
+            );
             tensor.cast(DType::F64) + offset
         })
     }
@@ -76,11 +87,23 @@ pub(super) fn settled<M: Module>(module: M, seed: f64) -> M {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             self.0 += 1.0;
             let (seed, statistic) = (self.0, is_statistic(&self.1));
-            let settle = |value: f64| if statistic { value * value + 0.5 } else { 0.6 * value + 0.05 };
+            let settle = |value: f64| {
+                if statistic {
+                    value * value + 0.5
+                } else {
+                    0.6 * value + 0.05
+                }
+            };
             param.map(|tensor| {
                 let shape = tensor.dims();
-                let values: Vec<f64> = wave(shape.iter().product(), seed).into_iter().map(settle).collect();
-                Tensor::from_data(TensorData::new(values, shape), (&tensor.device(), DType::F64))
+                let values: Vec<f64> = wave(shape.iter().product(), seed)
+                    .into_iter()
+                    .map(settle)
+                    .collect();
+                Tensor::from_data(
+                    TensorData::new(values, shape),
+                    (&tensor.device(), DType::F64),
+                )
             })
         }
     }
@@ -96,17 +119,31 @@ pub(super) struct Mlp {
 
 impl Mlp {
     pub(super) fn new(sizes: [usize; 4], bias: bool) -> Self {
-        let layer = |from, to| LinearConfig::new(from, to).with_bias(bias).init(&Device::flex());
+        let layer = |from, to| {
+            LinearConfig::new(from, to)
+                .with_bias(bias)
+                .init(&Device::flex())
+        };
         let [a, b, c, d] = sizes;
-        settled(Self { first: layer(a, b), second: layer(b, c), last: layer(c, d) }, 1.0)
+        settled(
+            Self {
+                first: layer(a, b),
+                second: layer(b, c),
+                last: layer(c, d),
+            },
+            1.0,
+        )
     }
 
     pub(super) fn tanh(&self, x: Tensor<2>) -> Tensor<2> {
-        self.last.forward(self.second.forward(self.first.forward(x).tanh()).tanh())
+        self.last
+            .forward(self.second.forward(self.first.forward(x).tanh()).tanh())
     }
 
     pub(super) fn relu(&self, x: Tensor<2>) -> Tensor<2> {
-        self.last.forward(activation::relu(self.second.forward(activation::relu(self.first.forward(x)))))
+        self.last.forward(activation::relu(
+            self.second.forward(activation::relu(self.first.forward(x))),
+        ))
     }
 }
 
@@ -124,7 +161,9 @@ impl Cnn {
     /// For images `(2, 9, 8)`; the second convolution has groups, strides, padding and dilation.
     pub(super) fn new() -> Self {
         let device = Device::flex();
-        let first = Conv2dConfig::new([2, 4], [3, 2]).with_padding(PaddingConfig2d::Explicit(1, 0, 1, 0)).init(&device);
+        let first = Conv2dConfig::new([2, 4], [3, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 0, 1, 0))
+            .init(&device);
         let second = Conv2dConfig::new([4, 6], [2, 3])
             .with_groups(2)
             .with_stride([2, 1])
@@ -164,10 +203,25 @@ impl Signal {
     /// For signals `(2, 10)`; the learned scale is an elementwise parameter.
     pub(super) fn new() -> Self {
         let device = Device::flex();
-        let first = Conv1dConfig::new(2, 4, 3).with_stride(2).with_padding(PaddingConfig1d::Explicit(1, 1)).init(&device);
-        let second = Conv1dConfig::new(4, 4, 2).with_groups(4).with_dilation(2).with_bias(false).init(&device);
+        let first = Conv1dConfig::new(2, 4, 3)
+            .with_stride(2)
+            .with_padding(PaddingConfig1d::Explicit(1, 1))
+            .init(&device);
+        let second = Conv1dConfig::new(4, 4, 2)
+            .with_groups(4)
+            .with_dilation(2)
+            .with_bias(false)
+            .init(&device);
         let scale = Param::from_tensor(Tensor::ones([4], &device));
-        settled(Self { first, second, scale, last: LinearConfig::new(4, 2).with_bias(false).init(&device) }, 3.0)
+        settled(
+            Self {
+                first,
+                second,
+                scale,
+                last: LinearConfig::new(4, 2).with_bias(false).init(&device),
+            },
+            3.0,
+        )
     }
 
     pub(super) fn forward(&self, signals: Tensor<3>) -> Tensor<2> {
@@ -200,7 +254,9 @@ impl Transformer {
             Self {
                 tokens: EmbeddingConfig::new(Self::VOCABULARY, width).init(&device),
                 places: EmbeddingConfig::new(Self::LENGTH, width).init(&device),
-                attention: MultiHeadAttentionConfig::new(width, 2).with_dropout(0.3).init(&device),
+                attention: MultiHeadAttentionConfig::new(width, 2)
+                    .with_dropout(0.3)
+                    .init(&device),
                 before: LayerNormConfig::new(width).init(&device),
                 up: LinearConfig::new(width, 8).init(&device),
                 down: LinearConfig::new(8, width).init(&device),
@@ -217,9 +273,15 @@ impl Transformer {
         let places = Tensor::<1, Int>::arange(0..5, &device).reshape([1, length]);
         let x = self.tokens.forward(tokens) + self.places.forward(places);
         let mask = burn::nn::attention::generate_autoregressive_mask(samples, length, &device);
-        let attended = self.attention.forward(MhaInput::self_attn(self.before.forward(x.clone())).mask_attn(mask)).context;
+        let attended = self
+            .attention
+            .forward(MhaInput::self_attn(self.before.forward(x.clone())).mask_attn(mask))
+            .context;
         let x = x + attended;
-        let x = x.clone() + self.down.forward(activation::gelu(self.up.forward(self.after.forward(x))));
+        let x = x.clone()
+            + self
+                .down
+                .forward(activation::gelu(self.up.forward(self.after.forward(x))));
         self.last.forward(x.mean_dim(1).squeeze_dim(1))
     }
 }

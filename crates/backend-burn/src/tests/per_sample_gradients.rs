@@ -20,29 +20,54 @@ impl Task for Tokens {
     type Inputs = (Tensor<2, Int>, Tensor<1, Int>);
 
     fn loss(&self, module: &Transformer, (tokens, targets): Self::Inputs) -> Tensor<1> {
-        log_softmax(module.forward(tokens), 1).gather(1, targets.unsqueeze_dim(1)).neg().squeeze_dim(1)
+        log_softmax(module.forward(tokens), 1)
+            .gather(1, targets.unsqueeze_dim(1))
+            .neg()
+            .squeeze_dim(1)
     }
 }
 
 pub(super) fn tokens(samples: usize) -> TensorData {
     let count = samples * Transformer::LENGTH;
-    let tokens: Vec<i64> = (0..count).map(|index| ((index * index + 3 * index) % Transformer::VOCABULARY) as i64).collect();
+    let tokens: Vec<i64> = (0..count)
+        .map(|index| {
+            i64::try_from((index * index + 3 * index) % Transformer::VOCABULARY).unwrap_or(0)
+        })
+        .collect();
     TensorData::new(tokens, [samples, Transformer::LENGTH])
 }
 
 /// Checks taps against batches of one, in both precisions; every parameter must be tapped.
-fn taps_agree<T: Task>(task: impl Fn() -> T, module: &T::Module, fields: impl Fn(usize) -> Vec<TensorData>, samples: usize) {
+fn taps_agree<T: Task>(
+    task: impl Fn() -> T,
+    module: &T::Module,
+    fields: impl Fn(usize) -> Vec<TensorData>,
+    samples: usize,
+) {
     for (precision, tolerance) in [(Precision::F32, 1e-6), (Precision::F64, 1e-13)] {
         let batch = Batch::new(fields(samples)).expect("a batch");
         let source = source(task(), module, &batch, precision).expect("a source");
-        assert_eq!(source.untapped().collect::<Vec<_>>(), Vec::<&str>::new(), "parameters off their taps");
-        let tapped = host(&source.gradients_of(Function::Loss, &batch, None).expect("gradients").to_rows()).expect("rows");
+        assert_eq!(
+            source.untapped().collect::<Vec<_>>(),
+            Vec::<&str>::new(),
+            "parameters off their taps"
+        );
+        let tapped = host(
+            &source
+                .gradients_of(Function::Loss, &batch, None)
+                .expect("gradients")
+                .to_rows(),
+        )
+        .expect("rows");
         let mut alone = Vec::new();
         let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
         for sample in 0..samples {
             let one = batch.one(sample);
             let graph = source.trace.graph(Function::Loss, &one).expect("a graph");
-            let gradient = source.engine.summed_gradient(&graph, &one, &all, None).expect("a gradient");
+            let gradient = source
+                .engine
+                .summed_gradient(&graph, &one, &all, None)
+                .expect("a gradient");
             alone.extend(gradient.iter().flat_map(|part| host(part).expect("values")));
         }
         let difference = difference(&tapped, &alone);
@@ -55,33 +80,65 @@ fn taps_of_perceptrons_agree_with_batches_of_one() {
     for bias in [true, false] {
         let mlp = Mlp::new([5, 4, 6, 3], bias);
         let fields = |samples| vec![floats(&[samples, 5], 1.0), labels(samples, 3)];
-        taps_agree(|| Classification::new(|m: &Mlp, x: Tensor<2>| m.relu(x)), &mlp, fields, 7);
+        taps_agree(
+            || Classification::new(|m: &Mlp, x: Tensor<2>| m.relu(x)),
+            &mlp,
+            fields,
+            7,
+        );
         for samples in [1, 2, 7] {
-            taps_agree(|| Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x)), &mlp, fields, samples);
+            taps_agree(
+                || Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x)),
+                &mlp,
+                fields,
+                samples,
+            );
         }
         let fields = |samples| vec![floats(&[samples, 5], 1.0), floats(&[samples, 3], 2.0)];
-        taps_agree(|| Regression::new(|m: &Mlp, x: Tensor<2>| m.tanh(x)), &mlp, fields, 4);
+        taps_agree(
+            || Regression::new(|m: &Mlp, x: Tensor<2>| m.tanh(x)),
+            &mlp,
+            fields,
+            4,
+        );
     }
 }
 
 #[test]
 fn taps_of_convolutions_agree_with_batches_of_one() {
     let fields = |samples| vec![floats(&[samples, 2, 9, 8], 1.0), labels(samples, 3)];
-    taps_agree(|| Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x)), &Cnn::new(), fields, 4);
+    taps_agree(
+        || Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x)),
+        &Cnn::new(),
+        fields,
+        4,
+    );
     let fields = |samples| vec![floats(&[samples, 2, 10], 1.0), floats(&[samples, 2], 2.0)];
-    taps_agree(|| Regression::new(|m: &Signal, x: Tensor<3>| m.forward(x)), &Signal::new(), fields, 5);
+    taps_agree(
+        || Regression::new(|m: &Signal, x: Tensor<3>| m.forward(x)),
+        &Signal::new(),
+        fields,
+        5,
+    );
 }
 
 #[test]
 fn taps_of_a_transformer_block_agree_with_batches_of_one() {
-    taps_agree(|| Tokens, &Transformer::new(), |samples| vec![tokens(samples), labels(samples, 3)], 6);
+    taps_agree(
+        || Tokens,
+        &Transformer::new(),
+        |samples| vec![tokens(samples), labels(samples, 3)],
+        6,
+    );
 }
 
 #[test]
 fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
     let batch = Batch::new(vec![tokens(6), labels(6, 3)]).expect("a batch");
     let source = source(Tokens, &Transformer::new(), &batch, Precision::F64).expect("a source");
-    let gradients = source.gradients_of(Function::Loss, &batch, None).expect("gradients");
+    let gradients = source
+        .gradients_of(Function::Loss, &batch, None)
+        .expect("gradients");
     let full = gradients.to_rows();
     let rows = crate::stack::tensor(
         super::wave(3 * gradients.dim(), 9.0).into_iter(),
@@ -89,10 +146,23 @@ fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
         &Device::flex(),
         Precision::F64,
     );
-    let (thin, dense) = (gradients.scores(&rows), rows.matmul(full.clone().transpose()));
-    assert!(difference(&host(&thin).expect("scores"), &host(&dense).expect("scores")) < 1e-13);
+    let (thin, dense) = (
+        gradients.scores(&rows),
+        rows.matmul(full.clone().transpose()),
+    );
+    assert!(
+        difference(
+            &host(&thin).expect("scores"),
+            &host(&dense).expect("scores")
+        ) < 1e-13
+    );
     for k in [2, 40] {
-        let weights = crate::stack::tensor(super::wave(k * 6, 5.0).into_iter(), [k, 6], &Device::flex(), Precision::F64);
+        let weights = crate::stack::tensor(
+            super::wave(k * 6, 5.0).into_iter(),
+            [k, 6],
+            &Device::flex(),
+            Precision::F64,
+        );
         let (thin, dense) = (gradients.combine(&weights), weights.matmul(full.clone()));
         assert!(difference(&host(&thin).expect("sums"), &host(&dense).expect("sums")) < 1e-13);
     }
@@ -105,19 +175,45 @@ fn a_parameter_without_a_tap_is_differentiated_sample_by_sample() {
         gate: burn::module::Param<Tensor<2>>,
     }
     // The parameter meets the data as the left factor of a product: no tap covers that.
-    let gate = super::models::settled(Gate { gate: burn::module::Param::from_tensor(Tensor::ones([3, 3], &Device::flex())) }, 1.0);
+    let gate = super::models::settled(
+        Gate {
+            gate: burn::module::Param::from_tensor(Tensor::ones([3, 3], &Device::flex())),
+        },
+        1.0,
+    );
     let batch = Batch::new(vec![floats(&[4, 3, 1], 1.0), floats(&[4, 3], 2.0)]).expect("a batch");
-    let task = Regression::new(|gate: &Gate, x: Tensor<3>| gate.gate.val().unsqueeze().matmul(x).tanh().squeeze_dim::<2>(2));
+    let task = Regression::new(|gate: &Gate, x: Tensor<3>| {
+        gate.gate
+            .val()
+            .unsqueeze()
+            .matmul(x)
+            .tanh()
+            .squeeze_dim::<2>(2)
+    });
     let source = source(task, &gate, &batch, Precision::F64).expect("a source");
-    let rows = host(&source.gradients_of(Function::Loss, &batch, None).expect("gradients").to_rows()).expect("rows");
+    let rows = host(
+        &source
+            .gradients_of(Function::Loss, &batch, None)
+            .expect("gradients")
+            .to_rows(),
+    )
+    .expect("rows");
     // d/dG of mean((tanh(G x) − y)²) = 2/3 · ((r (1 − tanh²)) xᵀ) with r the residual.
-    let (x, y, g) = (super::wave(12, 1.0), super::wave(12, 2.0), super::wave(9, 2.0));
+    let (x, y, g) = (
+        super::wave(12, 1.0),
+        super::wave(12, 2.0),
+        super::wave(9, 2.0),
+    );
     let g: Vec<f64> = g.into_iter().map(|value| 0.6 * value + 0.05).collect();
     let mut expected = Vec::new();
     for sample in 0..4 {
         for row in 0..3 {
-            let activation = (0..3).map(|column| g[row * 3 + column] * x[sample * 3 + column]).sum::<f64>().tanh();
-            let signal = 2.0 / 3.0 * (activation - y[sample * 3 + row]) * (1.0 - activation * activation);
+            let activation = (0..3)
+                .map(|column| g[row * 3 + column] * x[sample * 3 + column])
+                .sum::<f64>()
+                .tanh();
+            let signal =
+                2.0 / 3.0 * (activation - y[sample * 3 + row]) * (1.0 - activation * activation);
             expected.extend((0..3).map(|column| signal * x[sample * 3 + column]));
         }
     }
@@ -130,24 +226,29 @@ fn samples_that_interact_are_refused() {
     struct Mixing {
         layer: burn::nn::Linear,
     }
-    let module = Mixing { layer: LinearConfig::new(2, 2).init(&Device::flex()) };
+    let module = Mixing {
+        layer: LinearConfig::new(2, 2).init(&Device::flex()),
+    };
     let task = Regression::new(|m: &Mixing, x: Tensor<2>| {
         let x = m.layer.forward(x);
         x.clone() - x.mean_dim(0)
     });
     let batch = Batch::new(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
-    assert!(matches!(source(task, &module, &batch, Precision::F32), Err(Error::SamplesInteract { .. })));
+    assert!(matches!(
+        source(task, &module, &batch, Precision::F32),
+        Err(Error::SamplesInteract { .. })
+    ));
 }
 
 #[test]
 fn frozen_parameters_are_left_out() {
-    let device = Device::flex().autodiff();
     #[derive(Module, Debug)]
     struct Two {
         frozen: burn::nn::Linear,
         norm: burn::nn::BatchNorm,
         trained: burn::nn::Linear,
     }
+    let device = Device::flex().autodiff();
     let module = Two {
         frozen: LinearConfig::new(2, 3).init(&device).no_grad(),
         norm: BatchNormConfig::new(3).init(&device),
@@ -159,6 +260,14 @@ fn frozen_parameters_are_left_out() {
     });
     let batch = Batch::new(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
     let source = source(task, &module, &batch, Precision::F32).expect("a source");
-    let names: Vec<&str> = source.layout().parameters().iter().map(|parameter| parameter.name.as_str()).collect();
-    assert_eq!(names, ["norm.gamma", "norm.beta", "trained.weight", "trained.bias"]);
+    let names: Vec<&str> = source
+        .layout()
+        .parameters()
+        .iter()
+        .map(|parameter| parameter.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["norm.gamma", "norm.beta", "trained.weight", "trained.bias"]
+    );
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
+use comfy_table::Table;
 use influence_backend_burn::Influence;
 use influence_calculators::Calculator;
 use influence_core::aggregate::{Along, Mean, Order, Ranking, TopK};
@@ -51,32 +52,46 @@ impl Findings {
         predicted: &[usize],
         out: &mut impl Write,
     ) -> Result<()> {
-        let Split { train, test } = split;
-        let is_right = |point: &usize| predicted[*point] == test.truth[*point];
-        let right = (0..test.len()).filter(is_right).count();
+        let right = predicted
+            .iter()
+            .zip(&split.test.truth)
+            .filter(|(guess, truth)| guess == truth)
+            .count();
         writeln!(
             out,
             "test accuracy of the network trained on them: {:.1} %",
-            percent(right, test.len())
+            percent(right, predicted.len())
         )?;
-        let wrong = (0..test.len())
-            .filter(|point| !is_right(point))
-            .take(SHOWN_WRONG);
-        let shown: Vec<usize> = wrong.chain((0..test.len()).find(is_right)).collect();
-
         writeln!(
             out,
             "\nMost helpful and most harmful training points, as index:label (* a flipped label, with the true one)"
         )?;
-        let rows = shown.iter().map(|&point| {
-            let listed = |ranking: &Ranking| {
-                ranking
-                    .indices
-                    .iter()
-                    .map(|&index| labelled(train, index))
-                    .collect::<Vec<_>>()
-                    .join("  ")
-            };
+        writeln!(out, "{}", self.opinions(split, predicted))?;
+        let (inspected, train) = (inspected(&split.train), split.train.len());
+        writeln!(
+            out,
+            "\nFlipped labels found when {inspected} of the {train} training points are inspected"
+        )?;
+        writeln!(out, "{}", self.suspects(&split.train))?;
+        Ok(())
+    }
+
+    /// Who helped and who harmed a few test points: some that the model gets wrong, and one that it gets right.
+    fn opinions(&self, Split { train, test }: &Split, predicted: &[usize]) -> Table {
+        let is_right = |point: &usize| predicted[*point] == test.truth[*point];
+        let wrong = (0..test.len())
+            .filter(|point| !is_right(point))
+            .take(SHOWN_WRONG);
+        let shown = wrong.chain((0..test.len()).find(is_right));
+        let listed = |ranking: &Ranking| {
+            ranking
+                .indices
+                .iter()
+                .map(|&index| labelled(train, index))
+                .collect::<Vec<_>>()
+                .join("  ")
+        };
+        let rows = shown.map(|point| {
             let [truth, guess] =
                 [test.truth[point], predicted[point]].map(|class| class.to_string());
             [
@@ -87,60 +102,50 @@ impl Findings {
                 listed(&self.harmful[point]),
             ]
         });
-        writeln!(
-            out,
-            "{}",
-            table(
-                ["test point", "label", "predicted", "helpful", "harmful"],
-                5,
-                rows
-            )
-        )?;
+        table(
+            ["test point", "label", "predicted", "helpful", "harmful"],
+            5,
+            rows,
+        )
+    }
 
-        let inspected = train.len() / INSPECTED_SHARE;
-        let is_flipped = |point| train.is_flipped(point);
-        writeln!(
-            out,
-            "\nFlipped labels found when {inspected} of the {} training points are inspected",
-            train.len()
-        )?;
+    /// How many flipped labels two orders of inspection find, against chance.
+    fn suspects(&self, train: &Points) -> Table {
+        let inspected = inspected(train);
+        let row = |order: &str, scores: &Array1<f64>| {
+            let found = found(scores, inspected, |point| train.is_flipped(point));
+            [
+                order.to_owned(),
+                found.to_string(),
+                shown(percent(found, train.flipped_count())),
+            ]
+        };
         let rows = [
-            (
-                "self-influence, largest first",
-                found(
-                    &self.on_themselves.mapv(|value| -value),
-                    inspected,
-                    is_flipped,
-                ),
-            ),
-            (
-                "mean influence on the test points, most harmful first",
-                found(&self.mean, inspected, is_flipped),
-            ),
-        ];
-        let rows = rows.map(|(order, found)| {
             row(
-                order,
-                &found.to_string(),
-                percent(found, train.flipped_count()),
-            )
-        });
-        let chance = row("chance", "", percent(inspected, train.len()));
-        writeln!(
-            out,
-            "{}",
-            table(
-                ["order of inspection", "found", "share"],
-                1,
-                rows.into_iter().chain([chance])
-            )
-        )?;
-        Ok(())
+                "self-influence, largest first",
+                &self.on_themselves.mapv(|value| -value),
+            ),
+            row(
+                "mean influence on the test points, most harmful first",
+                &self.mean,
+            ),
+            [
+                "chance".to_owned(),
+                String::new(),
+                shown(percent(inspected, train.len())),
+            ],
+        ];
+        table(["order of inspection", "found", "share"], 1, rows)
     }
 }
 
-fn row(order: &str, found: &str, share: f64) -> [String; 3] {
-    [order.to_owned(), found.to_owned(), format!("{share:.0} %")]
+/// How many training points one has the patience to look at.
+fn inspected(train: &Points) -> usize {
+    train.len() / INSPECTED_SHARE
+}
+
+fn shown(percent: f64) -> String {
+    format!("{percent:.0} %")
 }
 
 fn percent(part: usize, whole: usize) -> f64 {
