@@ -11,6 +11,7 @@ use zarrs::{
     group::GroupBuilder,
     metadata::NodeMetadata,
     metadata_ext::group::consolidated_metadata::ConsolidatedMetadata,
+    node::meta_key_v3,
     storage::ReadableWritableListableStorageTraits,
 };
 
@@ -221,7 +222,11 @@ fn store_group(
         ..Default::default()
     });
     group.set_consolidated_metadata(consolidated);
-    Ok(group.store_metadata()?)
+    // Consolidated metadata is a hash map: sorted, so that the same output has the same bytes.
+    let mut metadata = serde_json::to_value(group.metadata())?;
+    metadata.sort_all_objects();
+    let text = serde_json::to_vec_pretty(&metadata)?;
+    Ok(place.storage.set(&meta_key_v3(group.path()), text.into())?)
 }
 
 /// Removes the arrays of an earlier output, and nothing else.
