@@ -2,6 +2,7 @@
 
 mod curvatures;
 mod models;
+mod operations;
 mod per_sample_gradients;
 
 use std::sync::Arc;
