@@ -171,6 +171,51 @@ fn direct_influences_equal_the_fixtures() {
     }
 }
 
+/// Every curvature of a fixture on another device.
+#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+fn device_equals_the_fixtures(device: &str, precision: Precision, tolerance: f64) {
+    let case = fixture("mlp_tanh_mse");
+    for (curvature, name) in CURVATURES {
+        let model = Fit::new(Regression::new(|m: &Mlp, x: Tensor<2>| m.forward(x)))
+            .with_curvature(curvature)
+            .with_precision(precision)
+            .with_damping(case["lam"].as_f64().expect("a damping"))
+            .with_device(influence::device::open(device).expect("a device"))
+            .fit(&Mlp::from_fixture(&case), Arc::new(data(&case, "train")))
+            .expect("the model is fitted");
+        let (test, train) = (data(&case, "test"), data(&case, "train"));
+        let lazy = Sequential::new(&model)
+            .influences(&test, &train)
+            .compute(Concatenate::new());
+        let up = difference(&lazy.expect("influences"), &matrix(&case[name]["up"]));
+        assert!(up < tolerance, "{device} {name}: {up:e}");
+    }
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
+fn influences_on_ndarray_equal_the_fixtures() {
+    device_equals_the_fixtures("ndarray", Precision::F64, 1e-10);
+    device_equals_the_fixtures("ndarray", Precision::F32, 1e-4);
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn influences_on_wgpu_equal_the_fixtures() {
+    // Without an adapter the device panics when it is opened.
+    let found = std::panic::catch_unwind(|| {
+        let device = influence::device::open("wgpu").expect("the feature is on");
+        Tensor::<1>::ones([1], &device).into_data()
+    });
+    match found {
+        Ok(_) => device_equals_the_fixtures("wgpu", Precision::F32, 1e-4),
+        Err(_) => {
+            use std::io::Write;
+            writeln!(std::io::stderr(), "skipped: no adapter for wgpu").expect("stderr is open");
+        }
+    }
+}
+
 #[test]
 fn conjugate_gradient_equals_the_fixtures_where_the_system_is_definite() {
     for case in cases() {

@@ -71,16 +71,16 @@ pub enum Error {
         curvature: &'static str,
     },
 
-    /// The loss of a sample depends on the other samples of its batch.
+    /// The loss or outputs of a sample depend on the other samples of its batch.
     #[error(
-        "the loss of a sample changes with the batch it is in (sample {sample}: {alone} alone, {together} in a batch); influence is defined per sample: use batch norm in inference mode and no other mixing across the batch"
+        "the result of a sample changes with the batch it is in (sample {sample}: {alone} alone, {together} in a batch); influence is defined per sample: use batch norm in inference mode and no other mixing across the batch"
     )]
     SamplesInteract {
         /// The sample that differs most.
         sample: usize,
-        /// Its loss in a batch of one.
+        /// Its loss, or the output that differs, in a batch of one.
         alone: f64,
-        /// Its loss in the batch.
+        /// The same in the batch.
         together: f64,
     },
 

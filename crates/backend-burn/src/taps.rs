@@ -276,7 +276,7 @@ impl Search {
         indices: &TensorIr,
         out: &TensorIr,
     ) -> Option<Meaning> {
-        if self.leads_with_samples(indices) || indices.shape[0] == self.samples {
+        if self.leads_with_samples(indices) {
             return self
                 .plain(table)?
                 .map(|table| Meaning::Tap(Tap::Embedding { table }));

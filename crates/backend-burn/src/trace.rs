@@ -1,10 +1,12 @@
 //! From a task to a graph: the model runs once per shape of batch, on a device that records.
 
+mod parameters;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use burn::{
@@ -12,16 +14,17 @@ use burn::{
         capture::{CaptureBackend, CaptureScope, CapturedGraph, CompletedCaptureScope, TensorId},
         ir::{OperationIr, TensorIr},
     },
-    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    module::{Module, ParamId},
     tensor::{DType, Device, Tensor, TensorData},
 };
-use influence_core::block::{Parameter, ParameterLayout};
+use influence_core::block::ParameterLayout;
 
 use crate::{
     Batch, Error, OutputLoss, Outputs, Result, Task,
     taps::{Tap, Taps},
     task::Inputs,
 };
+use parameters::{CapturedParameters, InRecordedType, Parameters};
 
 /// Which function of the task is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +72,7 @@ pub(crate) trait Trace: Debug + Send + Sync {
     fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>>;
 }
 
-type Key = (Function, Vec<Vec<usize>>);
+type Key = (Function, Vec<(DType, Vec<usize>)>);
 
 /// The recorder of one task and module.
 pub(crate) struct ModuleTrace<T: Task> {
@@ -80,12 +83,14 @@ pub(crate) struct ModuleTrace<T: Task> {
     recorder: Mutex<Recorder<T::Module>>,
 }
 
-/// A recording device serves one recording at a time, and a process may make only 65,536 of them: so there is one, kept.
+/// The module to be recorded, and what has been recorded.
 struct Recorder<M> {
     module: M,
-    device: Device,
     graphs: HashMap<Key, Arc<Graph>>,
 }
+
+/// A recording device serves one recording at a time, and a process may make only 65,536 of them: so there is one.
+static RECORDING: LazyLock<Mutex<Device>> = LazyLock::new(|| Mutex::new(Device::capture()));
 
 impl<T: Task> Debug for ModuleTrace<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,7 +109,6 @@ impl<T: Task> ModuleTrace<T> {
         let module = module.valid().map(&mut InRecordedType);
         let recorder = Recorder {
             module,
-            device: Device::capture(),
             graphs: HashMap::new(),
         };
         Self {
@@ -122,9 +126,19 @@ impl<T: Task> ModuleTrace<T> {
         function: Function,
         batch: &Batch,
     ) -> Result<Graph> {
+        let device = RECORDING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut recorded = Recorded::default();
-        let scope = |scope: CaptureScope| self.run(scope, recorder, function, batch, &mut recorded);
-        let captured = catch_unwind(AssertUnwindSafe(|| recorder.device.capture_scope(scope)));
+        let scope = |scope: CaptureScope| {
+            // `valid` rather than `clone`: clones share their running statistics, which would stay on the recording device.
+            self.run(
+                scope,
+                &device,
+                recorder.module.valid(),
+                (function, batch),
+                &mut recorded,
+            )
+        };
+        let captured = catch_unwind(AssertUnwindSafe(|| device.capture_scope(scope)));
         let fail = |message: String| Error::Capture {
             samples: batch.len(),
             message,
@@ -143,20 +157,19 @@ impl<T: Task> ModuleTrace<T> {
     fn run(
         &self,
         scope: CaptureScope,
-        recorder: &Recorder<T::Module>,
-        function: Function,
-        batch: &Batch,
+        device: &Device,
+        module: T::Module,
+        (function, batch): (Function, &Batch),
         recorded: &mut Recorded,
     ) -> CompletedCaptureScope {
-        // `valid` rather than `clone`: clones share their running statistics, which would stay on the recording device.
-        let module = recorder.module.valid().to_device(&recorder.device);
+        let module = module.to_device(device);
         let mut ids = CapturedParameters {
             indices: &self.indices,
             found: Vec::new(),
         };
         module.visit(&mut ids);
         recorded.parameters = ids.found;
-        let inputs = match T::Inputs::read(batch.fields(), &recorder.device) {
+        let inputs = match T::Inputs::read(batch.fields(), device) {
             Ok(inputs) => inputs,
             Err(error) => {
                 recorded.error = Some(error);
@@ -240,7 +253,7 @@ impl<T: Task> Trace for ModuleTrace<T> {
             batch
                 .fields()
                 .iter()
-                .map(|field| field.shape().to_vec())
+                .map(|field| (field.dtype(), field.shape().to_vec()))
                 .collect::<Vec<_>>(),
         );
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,82 +312,5 @@ fn check_output(function: Function, samples: usize, output: &TensorIr) -> Result
             expected,
             got: shape,
         })
-    }
-}
-
-/// The float parameters of a module, by identity: a parameter used under two names is one parameter.
-#[derive(Default)]
-struct Parameters {
-    path: Vec<String>,
-    found: Vec<(ParamId, Parameter, TensorData, bool)>,
-}
-
-impl Parameters {
-    /// Trained parameters first.
-    fn in_order(self) -> Found {
-        let (trained, frozen): (Vec<_>, Vec<_>) =
-            self.found.into_iter().partition(|(.., trained)| *trained);
-        let layout = ParameterLayout::new(
-            trained
-                .iter()
-                .map(|(_, parameter, ..)| parameter.clone())
-                .collect(),
-        );
-        let all = trained.into_iter().chain(frozen).enumerate();
-        let (indices, values) = all
-            .map(|(index, (id, _, value, _))| ((id, index), value))
-            .unzip();
-        (layout, values, indices)
-    }
-}
-
-/// The trained parameters, all values, and the place of each value.
-type Found = (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>);
-
-impl ModuleVisitor for Parameters {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.found.iter().all(|(id, ..)| *id != param.id) {
-            let parameter = Parameter {
-                name: self.path.join("."),
-                shape: param.shape().to_vec(),
-            };
-            self.found.push((
-                param.id,
-                parameter,
-                param.val().into_data(),
-                param.is_require_grad(),
-            ));
-        }
-    }
-}
-
-/// Casts float parameters and buffers to the one float type in which models are recorded.
-struct InRecordedType;
-
-impl ModuleMapper for InRecordedType {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(DType::F32))
-    }
-}
-
-/// Finds the parameters of a module on the recording device.
-struct CapturedParameters<'a> {
-    indices: &'a HashMap<ParamId, usize>,
-    found: Vec<(TensorId, usize)>,
-}
-
-impl ModuleVisitor for CapturedParameters<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let (Some(id), Some(&index)) = (captured_id(param.val()), self.indices.get(&param.id)) {
-            self.found.push((id, index));
-        }
     }
 }

@@ -221,6 +221,38 @@ fn a_parameter_without_a_tap_is_differentiated_sample_by_sample() {
 }
 
 #[test]
+fn samples_along_another_axis_are_not_mistaken_for_the_first() {
+    #[derive(Module, Debug)]
+    struct Recurrent {
+        layer: burn::nn::Linear,
+    }
+    let module = Recurrent {
+        layer: LinearConfig::new(2, 2).init(&Device::flex()),
+    };
+    let module = super::models::settled(module, 1.0);
+    // Time goes first inside the model; a batch of 4 or 2 divides its length by coincidence, a batch of 3 does not.
+    let task = Regression::new(|m: &Recurrent, x: Tensor<3>| {
+        let x = m.layer.forward(x.swap_dims(0, 1)).tanh();
+        x.mean_dim(0).squeeze_dim::<2>(0)
+    });
+    let fields = |samples| vec![floats(&[samples, 4, 2], 1.0), floats(&[samples, 2], 2.0)];
+    let checked = Batch::new(fields(3)).expect("a batch");
+    let source = source(task, &module, &checked, Precision::F64).expect("a source");
+    for samples in [4, 2, 5] {
+        let batch = Batch::new(fields(samples)).expect("a batch");
+        let gradients = source
+            .gradients_of(Function::Loss, &batch, None)
+            .expect("gradients");
+        let together = host(&gradients.to_rows()).expect("rows");
+        let alone = (0..samples).flat_map(|sample| {
+            let gradients = source.gradients_of(Function::Loss, &batch.one(sample), None);
+            host(&gradients.expect("a gradient").to_rows()).expect("a row")
+        });
+        assert!(difference(&together, &alone.collect::<Vec<_>>()) < 1e-13);
+    }
+}
+
+#[test]
 fn samples_that_interact_are_refused() {
     #[derive(Module, Debug)]
     struct Mixing {

@@ -219,6 +219,6 @@ mod tests {
         testing::dataset(&SamplesDataset(Samples::random(7, 3, 4)), |batch| {
             batch.inputs.clone().into_dyn()
         });
-        testing::converter(&HostConverter, 0.0);
+        testing::converter(&HostConverter, &[1, 2, 3], 0.0);
     }
 }

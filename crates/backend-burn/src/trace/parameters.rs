@@ -1,0 +1,89 @@
+//! The parameters of a module, found by visiting it.
+
+use std::collections::HashMap;
+
+use burn::{
+    backend::capture::TensorId,
+    module::{ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{DType, Tensor, TensorData},
+};
+use influence_core::block::{Parameter, ParameterLayout};
+
+use super::captured_id;
+
+/// The float parameters of a module, by identity: a parameter used under two names is one parameter.
+#[derive(Default)]
+pub(super) struct Parameters {
+    path: Vec<String>,
+    found: Vec<(ParamId, Parameter, TensorData, bool)>,
+}
+
+impl Parameters {
+    /// Trained parameters first.
+    pub(super) fn in_order(self) -> Found {
+        let (trained, frozen): (Vec<_>, Vec<_>) =
+            self.found.into_iter().partition(|(.., trained)| *trained);
+        let layout = ParameterLayout::new(
+            trained
+                .iter()
+                .map(|(_, parameter, ..)| parameter.clone())
+                .collect(),
+        );
+        let all = trained.into_iter().chain(frozen).enumerate();
+        let (indices, values) = all
+            .map(|(index, (id, _, value, _))| ((id, index), value))
+            .unzip();
+        (layout, values, indices)
+    }
+}
+
+/// The trained parameters, all values, and the place of each value.
+pub(super) type Found = (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>);
+
+impl ModuleVisitor for Parameters {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.found.iter().all(|(id, ..)| *id != param.id) {
+            let parameter = Parameter {
+                name: self.path.join("."),
+                shape: param.shape().to_vec(),
+            };
+            self.found.push((
+                param.id,
+                parameter,
+                param.val().into_data(),
+                param.is_require_grad(),
+            ));
+        }
+    }
+}
+
+/// Casts float parameters and buffers to the one float type in which models are recorded.
+pub(super) struct InRecordedType;
+
+impl ModuleMapper for InRecordedType {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(DType::F32))
+    }
+}
+
+/// Finds the parameters of a module on the recording device.
+pub(super) struct CapturedParameters<'a> {
+    pub(super) indices: &'a HashMap<ParamId, usize>,
+    pub(super) found: Vec<(TensorId, usize)>,
+}
+
+impl ModuleVisitor for CapturedParameters<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let (Some(id), Some(&index)) = (captured_id(param.val()), self.indices.get(&param.id)) {
+            self.found.push((id, index));
+        }
+    }
+}
