@@ -145,23 +145,10 @@ impl Form {
 
     fn scores(&self, rows: Tensor<2>) -> Tensor<2> {
         let k = rows.dims()[0];
+        if let Some(pair) = self.thin_pair(k) {
+            return pair.scores(rows);
+        }
         match self {
-            // One position: contract with the right factor, then with the left, without the outer product.
-            Self::Outer { left, right } if positions(left) == 1 => {
-                let ([n, g, _, l], r) = (left.dims(), right.dims()[3]);
-                let rows = rows
-                    .reshape([k, g, l, r])
-                    .swap_dims(0, 1)
-                    .reshape([g, k * l, r]);
-                let right = right.clone().reshape([n, g, r]).permute([1, 2, 0]);
-                let contracted = rows.matmul(right).reshape([g, k, l, n]);
-                let left = left
-                    .clone()
-                    .reshape([n, g, l])
-                    .permute([1, 2, 0])
-                    .reshape([g, 1, l, n]);
-                (contracted * left).sum_dims(&[0, 2]).reshape([k, n])
-            }
             Self::Lookup {
                 indices,
                 signals,
@@ -183,37 +170,50 @@ impl Form {
     }
 
     fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
-        let k = weights.dims()[0];
-        match self {
-            // One position: weight the left factor; cheaper than the outer products while there are fewer rows than right entries.
-            Self::Outer { left, right } if positions(left) == 1 && k < right.dims()[3] => {
-                let ([n, g, _, l], r) = (left.dims(), right.dims()[3]);
-                let left = left
-                    .clone()
-                    .reshape([n, g, l])
-                    .permute([1, 2, 0])
-                    .reshape([g, 1, l, n]);
-                let weighted = left * weights.clone().reshape([1, k, 1, n]);
-                let right = right.clone().reshape([n, g, r]).swap_dims(0, 1);
-                let sums = weighted
-                    .reshape([g, k * l, n])
-                    .matmul(right)
-                    .reshape([g, k, l * r]);
-                sums.swap_dims(0, 1).reshape([k, g * l * r])
-            }
-            _ => weights.clone().matmul(self.to_rows()),
+        match self.thin_pair(weights.dims()[0]) {
+            Some(pair) => pair.combine(weights),
+            None => weights.clone().matmul(self.to_rows()),
         }
+    }
+
+    /// The factors of outer products at a single position, if working with them beats multiplying them out for `k` rows.
+    ///
+    /// Both ways spend the same on matrix products; beside them the factors cost `k · n · thin`, the products `n · thin · wide`.
+    fn thin_pair(&self, k: usize) -> Option<ThinPair> {
+        let Self::Outer { left, right } = self else {
+            return None;
+        };
+        let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
+        if t != 1 || k >= l.max(r) {
+            return None;
+        }
+        let left = left.clone().reshape([n, g, l]);
+        let right = right.clone().reshape([n, g, r]);
+        let swapped = r < l;
+        let (thin, wide) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        Some(ThinPair {
+            thin,
+            wide,
+            swapped,
+        })
     }
 
     fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
             Self::Outer { left, right } => {
-                let ([n, g, _, l], r) = (left.dims(), right.dims()[3]);
-                left.clone()
-                    .swap_dims(2, 3)
-                    .matmul(right.clone())
-                    .reshape([n, g * l * r])
+                let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let left = left.clone().swap_dims(2, 3);
+                let products = if t == 1 {
+                    left * right.clone()
+                } else {
+                    left.matmul(right.clone())
+                };
+                products.reshape([n, g * l * r])
             }
             Self::Lookup {
                 indices,
@@ -240,6 +240,47 @@ impl Form {
     }
 }
 
-fn positions(left: &Tensor<4>) -> usize {
-    left.dims()[2]
+/// Outer products at one position as their factors `(n, g, side)`, the narrower first.
+struct ThinPair {
+    thin: Tensor<3>,
+    wide: Tensor<3>,
+    /// Whether the narrower factor is the right one.
+    swapped: bool,
+}
+
+impl ThinPair {
+    /// Contracts rows with the wide factor, then with the thin one.
+    fn scores(self, rows: Tensor<2>) -> Tensor<2> {
+        let k = rows.dims()[0];
+        let ([n, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
+        let rows = if self.swapped {
+            rows.reshape([k, g, wide, thin]).swap_dims(2, 3)
+        } else {
+            rows.reshape([k, g, thin, wide])
+        };
+        let rows = rows.swap_dims(0, 1).reshape([g, k * thin, wide]);
+        let contracted = rows
+            .matmul(self.wide.permute([1, 2, 0]))
+            .reshape([g, k, thin, n]);
+        let weights = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, n]);
+        (contracted * weights).sum_dims(&[0, 2]).reshape([k, n])
+    }
+
+    /// Weights the thin factor, then multiplies with the wide one.
+    fn combine(self, weights: &Tensor<2>) -> Tensor<2> {
+        let k = weights.dims()[0];
+        let ([n, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
+        let weighted = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, n])
+            * weights.clone().reshape([1, k, 1, n]);
+        let sums = weighted
+            .reshape([g, k * thin, n])
+            .matmul(self.wide.swap_dims(0, 1));
+        let sums = sums.reshape([g, k, thin, wide]).swap_dims(0, 1);
+        let sums = if self.swapped {
+            sums.swap_dims(2, 3)
+        } else {
+            sums
+        };
+        sums.reshape([k, g * thin * wide])
+    }
 }

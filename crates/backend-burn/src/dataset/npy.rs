@@ -293,7 +293,7 @@ mod tests {
             &bytes,
         );
         let batch = NpyDataset::open([path])
-            .and_then(|data| Ok(data.batch(0..2).expect("a batch")))
+            .map(|data| data.batch(0..2).expect("a batch"))
             .expect("a data set");
         assert_eq!(
             batch.fields()[0].as_slice::<f32>().expect("floats"),

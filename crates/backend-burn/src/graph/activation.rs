@@ -1,8 +1,15 @@
 //! Activation functions.
 
-use burn::backend::{Backend, ir::ActivationOperationIr, tensor::FloatTensor};
+use burn::{
+    backend::{
+        Backend, TensorMetadata,
+        ir::ActivationOperationIr,
+        tensor::{BoolTensor, FloatTensor},
+    },
+    tensor::FloatDType,
+};
 
-use super::{Environment, scalar, unsupported};
+use super::{Environment, refuse};
 use crate::Result;
 
 /// Evaluates an activation function.
@@ -14,21 +21,20 @@ pub(super) fn activation<B: Backend>(
     let (out, value) = match operation {
         A::Relu(op) => (&op.out, B::relu(env.float(&op.input)?)),
         A::Gelu(op) => (&op.out, gelu::<B>(env.float(&op.input)?)),
-        A::Sigmoid(op) => (&op.out, B::sigmoid(env.float(&op.input)?)),
-        A::LogSigmoid(op) => (&op.out, log_sigmoid::<B>(env.float(&op.input)?)),
-        A::LeakyRelu(op) => (&op.out, B::leaky_relu(env.float(&op.lhs)?, scalar(op.rhs))),
+        A::Sigmoid(op) => (&op.out, sigmoid(env.float(&op.input)?, env)),
+        A::LogSigmoid(op) => (&op.out, log_sigmoid(env.float(&op.input)?, env)),
+        A::LeakyRelu(op) => (&op.out, B::leaky_relu(env.float(&op.lhs)?, op.rhs.into())),
         A::PRelu(op) => (&op.out, B::prelu(env.float(&op.lhs)?, env.float(&op.rhs)?)),
-        A::HardSigmoid(op) => (
-            &op.out,
-            B::hard_sigmoid(env.float(&op.tensor)?, scalar(op.alpha), scalar(op.beta)),
-        ),
+        A::HardSigmoid(op) => {
+            // burn's own rounds to 32 bits.
+            let line = B::float_mul_scalar(env.float(&op.tensor)?, op.alpha.into());
+            let line = B::float_add_scalar(line, op.beta.into());
+            (&op.out, B::float_clamp(line, 0.0.into(), 1.0.into()))
+        }
         A::Softmax(op) => (&op.out, B::softmax(env.float(&op.input)?, op.axis)),
         A::LogSoftmax(op) => (&op.out, B::log_softmax(env.float(&op.input)?, op.axis)),
-        A::Softmin(op) => (
-            &op.out,
-            B::softmax(B::float_neg(env.float(&op.input)?), op.axis),
-        ),
-        other => return Err(unsupported(other)),
+        A::Softmin(op) => (&op.out, B::softmin(env.float(&op.input)?, op.axis)),
+        other => return refuse(other, env),
     };
     env.insert_float(out.id, value);
     Ok(())
@@ -46,8 +52,34 @@ fn gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     )
 }
 
+/// `1 / (1 + exp(−x))`; several backends round their own to 32 bits, so that 64 need another, which never overflows either.
+fn sigmoid<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
+    if env.float != FloatDType::F64 {
+        return B::sigmoid(x);
+    }
+    let positive = B::bool_not(negative(&x, env));
+    let decay = B::float_exp(B::float_neg(absolute(x, env)));
+    let numerator = B::float_mask_fill(decay.clone(), positive, 1.0.into());
+    B::float_div(numerator, B::float_add_scalar(decay, 1.0.into()))
+}
+
 /// `min(x, 0) − log(1 + exp(−|x|))`, which never overflows.
-fn log_sigmoid<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let tail = B::float_log1p(B::float_exp(B::float_neg(B::float_abs(x.clone()))));
-    B::float_sub(B::float_clamp_max(x, 0.0.into()), tail)
+fn log_sigmoid<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
+    let positive = B::bool_not(negative(&x, env));
+    let decay = B::float_exp(B::float_neg(absolute(x.clone(), env)));
+    B::float_sub(
+        B::float_mask_fill(x, positive, 0.0.into()),
+        B::float_log1p(decay),
+    )
+}
+
+fn negative<B: Backend>(x: &FloatTensor<B>, env: &Environment<B>) -> BoolTensor<B> {
+    B::float_lower_elem(x.clone(), 0.0.into(), env.bool)
+}
+
+/// `|x|` with the derivative 1 at zero, the one-sided derivative that the formulas above cancel; burn's own has 0 there.
+fn absolute<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
+    let ones = B::float_ones(x.shape(), &env.device, env.float);
+    let signs = B::float_mask_fill(ones, negative(&x, env), (-1.0).into());
+    B::float_mul(x, signs)
 }

@@ -2,10 +2,13 @@
 
 use burn::{
     backend::{Backend, ir::BaseOperationIr},
-    tensor::Shape,
+    tensor::IndexingUpdateOp,
 };
 
-use super::{Environment, scalar, unsupported};
+use super::{
+    Environment, refuse,
+    table::{operations, questions},
+};
 use crate::Result;
 
 /// The operations that differ between kinds in the name of a function only.
@@ -37,7 +40,7 @@ macro_rules! base {
                     (&op.out, B::$where(tensor, mask, env.$read(&op.value)?))
                 }
                 BaseOperationIr::MaskFill(op) => {
-                    (&op.out, B::$fill(env.$read(&op.tensor)?, env.bool(&op.mask)?, scalar(op.value)))
+                    (&op.out, B::$fill(env.$read(&op.tensor)?, env.bool(&op.mask)?, op.value.into()))
                 }
                 BaseOperationIr::RepeatDim(op) => (&op.out, B::$repeat(env.$read(&op.tensor)?, op.dim, op.times)),
                 BaseOperationIr::Cat(op) => {
@@ -71,126 +74,121 @@ base!(
     bool_gather bool_select bool_mask_where bool_mask_fill bool_repeat_dim bool_cat
 );
 
-fn float_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let (device, float) = (env.device.clone(), env.float);
-    let (out, value) = match operation {
-        BaseOperationIr::Scatter(op) => {
-            let (tensor, indices) = (env.float(&op.tensor)?, env.int(&op.indices)?);
-            (
-                &op.out,
-                B::float_scatter(op.dim, tensor, indices, env.float(&op.value)?, op.update),
-            )
+questions!(
+    /// Evaluates a question about float tensors.
+    float_questions(BaseOperationIr) of float into insert_bool as bool, else refuse;
+    unary: All float_all, Any float_any;
+    binary: Equal float_equal, NotEqual float_not_equal;
+    scalar: EqualElem float_equal_elem, NotEqualElem float_not_equal_elem;
+    along: AllDim float_all_dim, AnyDim float_any_dim
+);
+questions!(
+    /// Evaluates a question about integer tensors.
+    int_questions(BaseOperationIr) of int into insert_bool as bool, else refuse;
+    unary: All int_all, Any int_any;
+    binary: Equal int_equal, NotEqual int_not_equal;
+    scalar: EqualElem int_equal_elem, NotEqualElem int_not_equal_elem;
+    along: AllDim int_all_dim, AnyDim int_any_dim
+);
+operations!(
+    /// Evaluates a question about bool tensors.
+    bool_questions(BaseOperationIr) of bool into insert_bool, else refuse;
+    unary: All bool_all, Any bool_any;
+    binary: Equal bool_equal, NotEqual bool_not_equal;
+    scalar: EqualElem bool_equal_elem, NotEqualElem bool_not_equal_elem;
+    along: AllDim bool_all_dim, AnyDim bool_any_dim
+);
+
+/// The operations that floats and integers share.
+macro_rules! numbers {
+    ($name:ident, $kind:ident, $insert:ident, $questions:ident;
+     $scatter:ident $scatter_nd:ident $gather_nd:ident $select_assign:ident $ones:ident $zeros:ident) => {
+        fn $name<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
+            let (out, value) = match operation {
+                BaseOperationIr::Scatter(op) => {
+                    let (tensor, indices) = (env.$kind(&op.tensor)?, env.int(&op.indices)?);
+                    (
+                        &op.out,
+                        B::$scatter(op.dim, tensor, indices, env.$kind(&op.value)?, op.update),
+                    )
+                }
+                BaseOperationIr::ScatterNd(op) => {
+                    let (data, indices) = (env.$kind(&op.data)?, env.int(&op.indices)?);
+                    (
+                        &op.out,
+                        B::$scatter_nd(data, indices, env.$kind(&op.values)?, op.reduction),
+                    )
+                }
+                BaseOperationIr::GatherNd(op) => (
+                    &op.out,
+                    B::$gather_nd(env.$kind(&op.data)?, env.int(&op.indices)?),
+                ),
+                BaseOperationIr::SelectAssign(op) => {
+                    let (tensor, indices) = (env.$kind(&op.tensor)?, env.int(&op.indices)?);
+                    (
+                        &op.out,
+                        B::$select_assign(
+                            tensor,
+                            op.dim,
+                            indices,
+                            env.$kind(&op.value)?,
+                            op.update,
+                        ),
+                    )
+                }
+                // All floats are computed in one precision, all integers in one width.
+                BaseOperationIr::Cast(op) => (&op.out, env.$kind(&op.input)?),
+                BaseOperationIr::Ones(op) => (
+                    &op.out,
+                    B::$ones(op.out.shape.clone(), &env.device, env.$kind),
+                ),
+                BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => (
+                    &op.out,
+                    B::$zeros(op.out.shape.clone(), &env.device, env.$kind),
+                ),
+                other => return $questions(other, env),
+            };
+            env.$insert(out.id, value);
+            Ok(())
         }
-        BaseOperationIr::SelectAssign(op) => {
-            let (tensor, indices) = (env.float(&op.tensor)?, env.int(&op.indices)?);
-            (
-                &op.out,
-                B::float_select_assign(tensor, op.dim, indices, env.float(&op.value)?, op.update),
-            )
-        }
-        // All floats are computed in one precision.
-        BaseOperationIr::Cast(op) => (&op.out, env.float(&op.input)?),
-        BaseOperationIr::Ones(op) => (&op.out, B::float_ones(op.out.shape.clone(), &device, float)),
-        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => (
-            &op.out,
-            B::float_zeros(op.out.shape.clone(), &device, float),
-        ),
-        other => return float_equality(other, env),
     };
-    env.insert_float(out.id, value);
-    Ok(())
 }
 
-fn float_equality<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let bool = env.bool;
-    let (out, value) = match operation {
-        BaseOperationIr::Equal(op) => (
-            &op.out,
-            B::float_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool),
-        ),
-        BaseOperationIr::NotEqual(op) => (
-            &op.out,
-            B::float_not_equal(env.float(&op.lhs)?, env.float(&op.rhs)?, bool),
-        ),
-        BaseOperationIr::EqualElem(op) => (
-            &op.out,
-            B::float_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool),
-        ),
-        BaseOperationIr::NotEqualElem(op) => (
-            &op.out,
-            B::float_not_equal_elem(env.float(&op.lhs)?, scalar(op.rhs), bool),
-        ),
-        other => return Err(unsupported(other)),
-    };
-    env.insert_bool(out.id, value);
-    Ok(())
-}
-
-fn int_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let (device, int) = (env.device.clone(), env.int);
-    let (out, value) = match operation {
-        BaseOperationIr::Cast(op) => (&op.out, env.int(&op.input)?),
-        BaseOperationIr::Ones(op) => (&op.out, B::int_ones(op.out.shape.clone(), &device, int)),
-        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => {
-            (&op.out, B::int_zeros(op.out.shape.clone(), &device, int))
-        }
-        other => return int_equality(other, env),
-    };
-    env.insert_int(out.id, value);
-    Ok(())
-}
-
-fn int_equality<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let bool = env.bool;
-    let (out, value) = match operation {
-        BaseOperationIr::Equal(op) => (
-            &op.out,
-            B::int_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool),
-        ),
-        BaseOperationIr::NotEqual(op) => (
-            &op.out,
-            B::int_not_equal(env.int(&op.lhs)?, env.int(&op.rhs)?, bool),
-        ),
-        BaseOperationIr::EqualElem(op) => (
-            &op.out,
-            B::int_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool),
-        ),
-        BaseOperationIr::NotEqualElem(op) => (
-            &op.out,
-            B::int_not_equal_elem(env.int(&op.lhs)?, scalar(op.rhs), bool),
-        ),
-        other => return Err(unsupported(other)),
-    };
-    env.insert_bool(out.id, value);
-    Ok(())
-}
+numbers!(
+    float_rest, float, insert_float, float_questions;
+    float_scatter float_scatter_nd float_gather_nd float_select_assign float_ones float_zeros
+);
+numbers!(
+    int_rest, int, insert_int, int_questions;
+    int_scatter int_scatter_nd int_gather_nd int_select_assign int_ones int_zeros
+);
 
 fn bool_rest<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
-    let (device, bool) = (env.device.clone(), env.bool);
-    let shape = |out: &burn::backend::ir::TensorIr| -> Shape { out.shape.clone() };
     let (out, value) = match operation {
-        BaseOperationIr::Equal(op) => (
-            &op.out,
-            B::bool_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?),
-        ),
-        BaseOperationIr::NotEqual(op) => (
-            &op.out,
-            B::bool_not_equal(env.bool(&op.lhs)?, env.bool(&op.rhs)?),
-        ),
-        BaseOperationIr::EqualElem(op) => (
-            &op.out,
-            B::bool_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs)),
-        ),
-        BaseOperationIr::NotEqualElem(op) => (
-            &op.out,
-            B::bool_not_equal_elem(env.bool(&op.lhs)?, scalar(op.rhs)),
-        ),
-        BaseOperationIr::Cast(op) => (&op.out, env.bool(&op.input)?),
-        BaseOperationIr::Ones(op) => (&op.out, B::bool_ones(shape(&op.out), &device, bool)),
-        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => {
-            (&op.out, B::bool_zeros(shape(&op.out), &device, bool))
+        BaseOperationIr::Scatter(op) if op.update == IndexingUpdateOp::Add => {
+            let (tensor, indices) = (env.bool(&op.tensor)?, env.int(&op.indices)?);
+            (
+                &op.out,
+                B::bool_scatter_or(op.dim, tensor, indices, env.bool(&op.value)?),
+            )
         }
-        other => return Err(unsupported(other)),
+        BaseOperationIr::SelectAssign(op) if op.update == IndexingUpdateOp::Add => {
+            let (tensor, indices) = (env.bool(&op.tensor)?, env.int(&op.indices)?);
+            (
+                &op.out,
+                B::bool_select_or(tensor, op.dim, indices, env.bool(&op.value)?),
+            )
+        }
+        BaseOperationIr::Cast(op) => (&op.out, env.bool(&op.input)?),
+        BaseOperationIr::Ones(op) => (
+            &op.out,
+            B::bool_ones(op.out.shape.clone(), &env.device, env.bool),
+        ),
+        BaseOperationIr::Zeros(op) | BaseOperationIr::Empty(op) => (
+            &op.out,
+            B::bool_zeros(op.out.shape.clone(), &env.device, env.bool),
+        ),
+        other => return bool_questions(other, env),
     };
     env.insert_bool(out.id, value);
     Ok(())

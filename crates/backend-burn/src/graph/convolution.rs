@@ -3,14 +3,14 @@
 use burn::{
     backend::{
         Backend, TensorMetadata,
-        ir::{Conv1dOpIr, Conv2dOpIr, ModuleOperationIr, ScalarIr, TensorIr},
+        ir::{Conv1dOpIr, Conv2dOpIr, ModuleOperationIr, TensorIr},
         ops::PadMode,
         tensor::FloatTensor,
     },
-    tensor::{Shape, Slice, ops::ConvOptions},
+    tensor::{Shape, Slice},
 };
 
-use super::{scalar, unsupported};
+use super::unsupported;
 use crate::Result;
 
 /// A recorded convolution.
@@ -73,24 +73,8 @@ impl<'a> Convolution<'a> {
         bias: Option<FloatTensor<B>>,
     ) -> FloatTensor<B> {
         match self {
-            Self::OneAxis(op) => {
-                let options = ConvOptions {
-                    stride: op.options.stride,
-                    padding: op.options.padding,
-                    dilation: op.options.dilation,
-                    groups: op.options.groups,
-                };
-                B::conv1d(x, weight, bias, options)
-            }
-            Self::TwoAxes(op) => {
-                let options = ConvOptions {
-                    stride: op.options.stride,
-                    padding: op.options.padding,
-                    dilation: op.options.dilation,
-                    groups: op.options.groups,
-                };
-                B::conv2d(x, weight, bias, options)
-            }
+            Self::OneAxis(op) => B::conv1d(x, weight, bias, op.options.clone().into()),
+            Self::TwoAxes(op) => B::conv2d(x, weight, bias, op.options.clone().into()),
         }
     }
 
@@ -120,11 +104,7 @@ impl<'a> Convolution<'a> {
         let motions = self.motions();
         let mut padding = vec![(0, 0), (0, 0)];
         padding.extend(motions.iter().map(|motion| motion.padding));
-        let x = B::float_pad(
-            x,
-            &padding,
-            PadMode::Constant(scalar(ScalarIr::Float(0.0)).elem()),
-        );
+        let x = B::float_pad(x, &padding, PadMode::Constant(0.0));
         let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups());
         let positions: usize = motions.iter().map(|motion| motion.positions).product();
         let kernel: usize = motions.iter().map(|motion| motion.kernel).product();

@@ -1,139 +1,99 @@
-//! Arithmetic on float tensors.
+//! Operations on float tensors.
 
 use burn::backend::{
     Backend,
-    ir::{BinaryOpIr, FloatOperationIr, NumericOperationIr, ScalarOpIr, UnaryOpIr},
-    tensor::{BoolTensor, FloatTensor},
+    ir::{FloatOperationIr, NumericOperationIr},
 };
-use burn::tensor::{BoolDType, Scalar};
 
-use super::{Environment, scalar, unsupported};
+use super::{
+    Environment, refuse,
+    table::{operations, questions},
+};
 use crate::Result;
 
-impl<B: Backend> Environment<B> {
-    fn unary(
-        &mut self,
-        op: &UnaryOpIr,
-        f: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
-    ) -> Result<()> {
-        let value = f(self.float(&op.input)?);
-        self.insert_float(op.out.id, value);
-        Ok(())
-    }
+operations!(
+    /// Evaluates an arithmetic operation that integers have too.
+    numeric(NumericOperationIr) of float into insert_float, else composed;
+    unary: Neg float_neg, Abs float_abs, Sign float_sign, Sum float_sum, Mean float_mean, Prod float_prod, Max float_max,
+        Min float_min, MaxAbs float_max_abs;
+    binary: Add float_add, Sub float_sub, Mul float_mul, Div float_div, Rem float_remainder;
+    scalar: AddScalar float_add_scalar, SubScalar float_sub_scalar, MulScalar float_mul_scalar,
+        RemScalar float_remainder_scalar, PowiScalar float_powi_scalar, ClampMin float_clamp_min, ClampMax float_clamp_max;
+    along: SumDim float_sum_dim, MeanDim float_mean_dim, ProdDim float_prod_dim, MaxDim float_max_dim, MinDim float_min_dim,
+        MaxAbsDim float_max_abs_dim, CumSum float_cumsum, CumProd float_cumprod, CumMin float_cummin, CumMax float_cummax
+);
 
-    fn binary(
-        &mut self,
-        op: &BinaryOpIr,
-        f: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-    ) -> Result<()> {
-        let value = f(self.float(&op.lhs)?, self.float(&op.rhs)?);
-        self.insert_float(op.out.id, value);
-        Ok(())
-    }
+questions!(
+    /// Evaluates a comparison.
+    compare(NumericOperationIr) of float into insert_bool as bool, else refuse;
+    unary: ;
+    binary: Greater float_greater, GreaterEqual float_greater_equal, Lower float_lower, LowerEqual float_lower_equal;
+    scalar: GreaterElem float_greater_elem, GreaterEqualElem float_greater_equal_elem, LowerElem float_lower_elem,
+        LowerEqualElem float_lower_equal_elem;
+    along:
+);
 
-    fn with_scalar(
-        &mut self,
-        op: &ScalarOpIr,
-        f: impl FnOnce(FloatTensor<B>, Scalar) -> FloatTensor<B>,
-    ) -> Result<()> {
-        let value = f(self.float(&op.lhs)?, scalar(op.rhs));
-        self.insert_float(op.out.id, value);
-        Ok(())
-    }
+questions!(
+    /// Evaluates a search for the place of an extreme value.
+    places(NumericOperationIr) of float into insert_int as int, else ranked;
+    unary: ;
+    binary: ;
+    scalar: ;
+    along: ArgMax float_argmax, ArgMin float_argmin
+);
 
-    fn compare(
-        &mut self,
-        op: &BinaryOpIr,
-        f: impl FnOnce(FloatTensor<B>, FloatTensor<B>, BoolDType) -> BoolTensor<B>,
-    ) -> Result<()> {
-        let value = f(self.float(&op.lhs)?, self.float(&op.rhs)?, self.bool);
-        self.insert_bool(op.out.id, value);
-        Ok(())
-    }
+operations!(
+    /// Evaluates an operation that only floats have.
+    float(FloatOperationIr) of float into insert_float, else other;
+    unary: Exp float_exp, Log float_log, Log1p float_log1p, Erf float_erf, Sqrt float_sqrt, Recip float_recip, Sin float_sin,
+        Cos float_cos, Tan float_tan, Sinh float_sinh, Cosh float_cosh, Tanh float_tanh, ArcSin float_asin, ArcCos float_acos,
+        ArcTan float_atan, ArcSinh float_asinh, ArcCosh float_acosh, ArcTanh float_atanh, Round float_round, Floor float_floor,
+        Ceil float_ceil, Trunc float_trunc;
+    binary: Matmul float_matmul, Powf float_powf, Hypot float_hypot, ArcTan2 float_atan2;
+    scalar: PowfScalar float_powf_scalar;
+    along:
+);
 
-    fn compare_scalar(
-        &mut self,
-        op: &ScalarOpIr,
-        f: impl FnOnce(FloatTensor<B>, Scalar, BoolDType) -> BoolTensor<B>,
-    ) -> Result<()> {
-        let value = f(self.float(&op.lhs)?, scalar(op.rhs), self.bool);
-        self.insert_bool(op.out.id, value);
-        Ok(())
-    }
-}
+questions!(
+    /// Evaluates a test for special values.
+    tests(FloatOperationIr) of float into insert_bool as bool, else refuse;
+    unary: IsNan float_is_nan, IsInf float_is_inf;
+    binary: ;
+    scalar: ;
+    along:
+);
 
-/// Evaluates an arithmetic operation that integers have too.
-pub(super) fn numeric<B: Backend>(
-    operation: &NumericOperationIr,
-    env: &mut Environment<B>,
-) -> Result<()> {
-    use NumericOperationIr as N;
-    match operation {
-        N::Add(op) => env.binary(op, B::float_add),
-        N::AddScalar(op) => env.with_scalar(op, B::float_add_scalar),
-        N::Sub(op) => env.binary(op, B::float_sub),
-        N::SubScalar(op) => env.with_scalar(op, B::float_sub_scalar),
-        N::Mul(op) => env.binary(op, B::float_mul),
-        N::MulScalar(op) => env.with_scalar(op, B::float_mul_scalar),
-        N::Div(op) => env.binary(op, B::float_div),
-        N::DivScalar(op) => env.with_scalar(op, B::float_div_scalar),
-        N::Rem(op) => env.binary(op, B::float_remainder),
-        N::RemScalar(op) => env.with_scalar(op, B::float_remainder_scalar),
-        N::PowiScalar(op) => env.with_scalar(op, B::float_powi_scalar),
-        N::ClampMin(op) => env.with_scalar(op, B::float_clamp_min),
-        N::ClampMax(op) => env.with_scalar(op, B::float_clamp_max),
-        N::Neg(op) => env.unary(op, B::float_neg),
-        N::Abs(op) => env.unary(op, B::float_abs),
-        N::Sign(op) => env.unary(op, B::float_sign),
-        N::Greater(op) => env.compare(op, B::float_greater),
-        N::GreaterEqual(op) => env.compare(op, B::float_greater_equal),
-        N::Lower(op) => env.compare(op, B::float_lower),
-        N::LowerEqual(op) => env.compare(op, B::float_lower_equal),
-        N::GreaterElem(op) => env.compare_scalar(op, B::float_greater_elem),
-        N::GreaterEqualElem(op) => env.compare_scalar(op, B::float_greater_equal_elem),
-        N::LowerElem(op) => env.compare_scalar(op, B::float_lower_elem),
-        N::LowerEqualElem(op) => env.compare_scalar(op, B::float_lower_equal_elem),
-        other => reduce(other, env),
-    }
-}
-
-fn reduce<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
+fn composed<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
     use NumericOperationIr as N;
     let (out, value) = match operation {
-        N::SumDim(op) => (&op.out, B::float_sum_dim(env.float(&op.input)?, op.axis)),
-        N::MeanDim(op) => (&op.out, B::float_mean_dim(env.float(&op.input)?, op.axis)),
-        N::ProdDim(op) => (&op.out, B::float_prod_dim(env.float(&op.input)?, op.axis)),
-        N::MaxDim(op) => (&op.out, B::float_max_dim(env.float(&op.input)?, op.axis)),
-        N::MinDim(op) => (&op.out, B::float_min_dim(env.float(&op.input)?, op.axis)),
-        N::MaxAbsDim(op) => (
-            &op.out,
-            B::float_max_dim(B::float_abs(env.float(&op.input)?), op.axis),
-        ),
-        N::SumDims(op) => (
-            &op.out,
-            op.axes.iter().fold(env.float(&op.input)?, |sum, &axis| {
-                B::float_sum_dim(sum, axis)
-            }),
-        ),
-        N::CumSum(op) => (&op.out, B::float_cumsum(env.float(&op.input)?, op.axis)),
-        N::Sum(op) => (&op.out, B::float_sum(env.float(&op.input)?)),
-        N::Mean(op) => (&op.out, B::float_mean(env.float(&op.input)?)),
-        N::Prod(op) => (&op.out, B::float_prod(env.float(&op.input)?)),
-        N::Max(op) => (&op.out, B::float_max(env.float(&op.input)?)),
-        N::Min(op) => (&op.out, B::float_min(env.float(&op.input)?)),
+        // burn's derivative of a division by a number rounds the number's inverse to 32 bits, whatever the type.
+        N::DivScalar(op) => {
+            let inverse = 1.0 / op.rhs.elem::<f64>();
+            (
+                &op.out,
+                B::float_mul_scalar(env.float(&op.lhs)?, inverse.into()),
+            )
+        }
+        N::SumDims(op) => {
+            let input = env.float(&op.input)?;
+            (
+                &op.out,
+                op.axes
+                    .iter()
+                    .fold(input, |sum, &axis| B::float_sum_dim(sum, axis)),
+            )
+        }
         N::Clamp(op) => (
             &op.out,
-            B::float_clamp(env.float(&op.tensor)?, scalar(op.min), scalar(op.max)),
+            B::float_clamp(env.float(&op.tensor)?, op.min.into(), op.max.into()),
         ),
-        N::Full(op) => (
-            &op.out,
-            B::float_full(
-                op.out.shape.clone(),
-                scalar(op.value),
-                &env.device,
-                env.float,
-            ),
-        ),
+        N::Full(op) => {
+            let shape = op.out.shape.clone();
+            (
+                &op.out,
+                B::float_full(shape, op.value.into(), &env.device, env.float),
+            )
+        }
         N::Pad(op) => (
             &op.out,
             B::float_pad(env.float(&op.input)?, &op.padding, op.mode.into()),
@@ -142,26 +102,42 @@ fn reduce<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) 
             &op.out,
             B::float_powi(env.float(&op.lhs)?, env.int(&op.rhs)?),
         ),
-        other => return order(other, env),
+        N::Sort(op) => (
+            &op.out,
+            B::float_sort(env.float(&op.input)?, op.dim, op.descending),
+        ),
+        N::TopK(op) => (
+            &op.out,
+            B::float_topk(env.float(&op.input)?, op.axis, op.accumulator_len),
+        ),
+        other => return places(other, env),
     };
     env.insert_float(out.id, value);
     Ok(())
 }
 
-fn order<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
+fn ranked<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
     use NumericOperationIr as N;
     let int = env.int;
-    let (out, (values, indices)) = match operation {
-        N::ArgMax(op) => {
-            let indices = B::float_argmax(env.float(&op.input)?, op.axis, int);
-            env.insert_int(op.out.id, indices);
-            return Ok(());
-        }
-        N::ArgMin(op) => {
-            let indices = B::float_argmin(env.float(&op.input)?, op.axis, int);
-            env.insert_int(op.out.id, indices);
-            return Ok(());
-        }
+    let (out, places) = match operation {
+        N::ArgSort(op) => (
+            &op.out,
+            B::float_argsort(env.float(&op.input)?, op.dim, op.descending, int),
+        ),
+        N::ArgTopK(op) => (
+            &op.out,
+            B::float_argtopk(env.float(&op.input)?, op.axis, op.accumulator_len, int),
+        ),
+        other => return with_places(other, env),
+    };
+    env.insert_int(out.id, places);
+    Ok(())
+}
+
+fn with_places<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
+    use NumericOperationIr as N;
+    let int = env.int;
+    let (out, (values, places)) = match operation {
         N::MaxDimWithIndices(op) => (
             [&op.out, &op.out_indices],
             B::float_max_dim_with_indices(env.float(&op.tensor)?, op.dim, int),
@@ -170,53 +146,32 @@ fn order<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -
             [&op.out, &op.out_indices],
             B::float_min_dim_with_indices(env.float(&op.tensor)?, op.dim, int),
         ),
-        N::SortWithIndices(op) => {
-            let sorted =
-                B::float_sort_with_indices(env.float(&op.input)?, op.dim, op.descending, int);
-            ([&op.out, &op.out_indices], sorted)
-        }
-        other => return Err(unsupported(other)),
+        N::TopKWithIndices(op) => (
+            [&op.out, &op.out_indices],
+            B::float_topk_with_indices(env.float(&op.tensor)?, op.dim, op.k, int),
+        ),
+        N::SortWithIndices(op) => (
+            [&op.out, &op.out_indices],
+            B::float_sort_with_indices(env.float(&op.input)?, op.dim, op.descending, int),
+        ),
+        other => return compare(other, env),
     };
     env.insert_float(out[0].id, values);
-    env.insert_int(out[1].id, indices);
+    env.insert_int(out[1].id, places);
     Ok(())
 }
 
-/// Evaluates an operation that only floats have.
-pub(super) fn float<B: Backend>(
-    operation: &FloatOperationIr,
-    env: &mut Environment<B>,
-) -> Result<()> {
-    use FloatOperationIr as F;
+fn other<B: Backend>(operation: &FloatOperationIr, env: &mut Environment<B>) -> Result<()> {
     match operation {
-        F::Matmul(op) => {
-            let value = B::float_matmul(env.float(&op.lhs)?, env.float(&op.rhs)?);
+        FloatOperationIr::Cross(op) => {
+            let value = B::float_cross(env.float(&op.lhs)?, env.float(&op.rhs)?, op.dim);
             env.insert_float(op.out.id, value);
-            Ok(())
         }
-        F::Exp(op) => env.unary(op, B::float_exp),
-        F::Log(op) => env.unary(op, B::float_log),
-        F::Log1p(op) => env.unary(op, B::float_log1p),
-        F::Erf(op) => env.unary(op, B::float_erf),
-        F::Sqrt(op) => env.unary(op, B::float_sqrt),
-        F::Recip(op) => env.unary(op, B::float_recip),
-        F::Sin(op) => env.unary(op, B::float_sin),
-        F::Cos(op) => env.unary(op, B::float_cos),
-        F::Tan(op) => env.unary(op, B::float_tan),
-        F::Sinh(op) => env.unary(op, B::float_sinh),
-        F::Cosh(op) => env.unary(op, B::float_cosh),
-        F::Tanh(op) => env.unary(op, B::float_tanh),
-        F::Round(op) => env.unary(op, B::float_round),
-        F::Floor(op) => env.unary(op, B::float_floor),
-        F::Ceil(op) => env.unary(op, B::float_ceil),
-        F::Trunc(op) => env.unary(op, B::float_trunc),
-        F::PowfScalar(op) => env.with_scalar(op, B::float_powf_scalar),
-        F::Powf(op) => env.binary(op, B::float_powf),
-        F::IntoInt(op) => {
+        FloatOperationIr::IntoInt(op) => {
             let value = B::float_into_int(env.float(&op.input)?, env.int);
             env.insert_int(op.out.id, value);
-            Ok(())
         }
-        other => Err(unsupported(other)),
+        other => return tests(other, env),
     }
+    Ok(())
 }

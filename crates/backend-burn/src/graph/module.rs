@@ -3,14 +3,13 @@
 use burn::{
     backend::{
         Backend, TensorMetadata,
-        ir::{AttentionOpIr, ModuleOperationIr},
-        ops::ConvTransposeOptions,
-        tensor::{FloatTensor, IntTensor},
+        ir::{AttentionOpIr, ModuleOperationIr, ScalarIr, TensorIr},
+        tensor::{BoolTensor, FloatTensor, IntTensor},
     },
-    tensor::{Shape, ops::AttentionModuleOptions},
+    tensor::{Shape, TensorData, ops::UnfoldOptions},
 };
 
-use super::{Convolution, Environment, pool};
+use super::{Environment, pool};
 use crate::Result;
 
 /// Evaluates the operation of a layer.
@@ -20,27 +19,12 @@ pub(super) fn module<B: Backend>(
 ) -> Result<()> {
     use ModuleOperationIr as M;
     let (out, value) = match operation {
-        M::Conv1d(_) | M::Conv2d(_) => {
-            let convolution = Convolution::of(operation)?;
-            let (x, weight) = (
-                env.float(convolution.input())?,
-                env.float(convolution.weight())?,
-            );
-            let bias = convolution.bias().map(|bias| env.float(bias)).transpose()?;
-            (convolution.out(), convolution.forward::<B>(x, weight, bias))
-        }
-        M::ConvTranspose2d(op) => {
-            let (x, weight) = (env.float(&op.x)?, env.float(&op.weight)?);
-            let bias = op.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
-            let o = &op.options;
-            let options =
-                ConvTransposeOptions::new(o.stride, o.padding, o.padding_out, o.dilation, o.groups);
-            (&op.out, B::conv_transpose2d(x, weight, bias, options))
-        }
         M::Linear(op) => {
-            let (x, weight) = (env.float(&op.x)?, env.float(&op.weight)?);
-            let bias = op.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
-            (&op.out, linear::<B>(x, weight, bias))
+            let [x, weight] = [env.float(&op.x)?, env.float(&op.weight)?];
+            (
+                &op.out,
+                linear::<B>(x, weight, optional(op.bias.as_ref(), env)?),
+            )
         }
         M::Embedding(op) => (
             &op.out,
@@ -48,33 +32,70 @@ pub(super) fn module<B: Backend>(
         ),
         M::LayerNorm(op) => {
             let normalised = layer_normalise::<B>(env.float(&op.input)?, op.epsilon.elem());
-            let gamma = env.float(&op.gamma)?;
-            let beta = op.beta.as_ref().map(|beta| env.float(beta)).transpose()?;
             let last = normalised.shape().rank() - 1;
-            (&op.out, affine::<B>(normalised, gamma, beta, last))
+            let [scale, shift] = [
+                Some(env.float(&op.gamma)?),
+                optional(op.beta.as_ref(), env)?,
+            ];
+            (&op.out, affine::<B>(normalised, scale, shift, last))
         }
         M::BatchNorm(op) => {
-            let (x, mean, variance) = (
+            let [x, mean, variance] = [
                 env.float(&op.x)?,
                 env.float(&op.mean)?,
                 env.float(&op.variance)?,
-            );
+            ];
             let normalised = batch_normalise::<B>(x, mean, variance, op.epsilon.elem());
-            (
-                &op.out,
-                affine::<B>(
-                    normalised,
-                    env.float(&op.gamma)?,
-                    Some(env.float(&op.beta)?),
-                    1,
-                ),
-            )
+            let [scale, shift] = [Some(env.float(&op.gamma)?), Some(env.float(&op.beta)?)];
+            (&op.out, affine::<B>(normalised, scale, shift, 1))
         }
         M::Attention(op) => (&op.out, attention(op, env)?),
+        M::Unfold4d(op) => {
+            let options = &op.options;
+            let options = UnfoldOptions::new(options.stride, options.padding, options.dilation);
+            (
+                &op.out,
+                B::unfold4d(env.float(&op.x)?, op.kernel_size, options),
+            )
+        }
+        other => return convolution(other, env),
+    };
+    env.insert_float(out.id, value);
+    Ok(())
+}
+
+fn convolution<B: Backend>(operation: &ModuleOperationIr, env: &mut Environment<B>) -> Result<()> {
+    use ModuleOperationIr as M;
+    /// A convolution by the backend.
+    macro_rules! native {
+        ($op:ident, $function:ident) => {{
+            let [x, weight] = [env.float(&$op.x)?, env.float(&$op.weight)?];
+            let bias = optional($op.bias.as_ref(), env)?;
+            (
+                &$op.out,
+                B::$function(x, weight, bias, $op.options.clone().into()),
+            )
+        }};
+    }
+    let (out, value) = match operation {
+        M::Conv1d(op) => native!(op, conv1d),
+        M::Conv2d(op) => native!(op, conv2d),
+        M::Conv3d(op) => native!(op, conv3d),
+        M::ConvTranspose1d(op) => native!(op, conv_transpose1d),
+        M::ConvTranspose2d(op) => native!(op, conv_transpose2d),
+        M::ConvTranspose3d(op) => native!(op, conv_transpose3d),
         other => return pool::pool(other, env),
     };
     env.insert_float(out.id, value);
     Ok(())
+}
+
+/// An operand that may be absent.
+fn optional<B: Backend>(
+    tensor: Option<&TensorIr>,
+    env: &mut Environment<B>,
+) -> Result<Option<FloatTensor<B>>> {
+    tensor.map(|tensor| env.float(tensor)).transpose()
 }
 
 fn linear<B: Backend>(
@@ -86,10 +107,7 @@ fn linear<B: Backend>(
     let mut shape = vec![1; rank.saturating_sub(2)];
     shape.extend(weight.shape().iter().copied());
     let product = B::float_matmul(x, B::float_reshape(weight, Shape::from(shape)));
-    match bias {
-        Some(bias) => B::float_add(product, along_axis::<B>(bias, rank, rank - 1)),
-        None => product,
-    }
+    affine::<B>(product, None, bias, rank - 1)
 }
 
 /// A vector, ready to be broadcast along one axis of a tensor.
@@ -101,14 +119,18 @@ fn along_axis<B: Backend>(vector: FloatTensor<B>, rank: usize, axis: usize) -> F
 
 fn affine<B: Backend>(
     x: FloatTensor<B>,
-    scale: FloatTensor<B>,
+    scale: Option<FloatTensor<B>>,
     shift: Option<FloatTensor<B>>,
     axis: usize,
 ) -> FloatTensor<B> {
     let rank = x.shape().rank();
-    let scaled = B::float_mul(x, along_axis::<B>(scale, rank, axis));
+    let broadcast = |vector| along_axis::<B>(vector, rank, axis);
+    let scaled = match scale {
+        Some(scale) => B::float_mul(x, broadcast(scale)),
+        None => x,
+    };
     match shift {
-        Some(shift) => B::float_add(scaled, along_axis::<B>(shift, rank, axis)),
+        Some(shift) => B::float_add(scaled, broadcast(shift)),
         None => scaled,
     }
 }
@@ -149,24 +171,53 @@ pub(crate) fn embedding<B: Backend>(
     B::float_reshape(rows, Shape::from(shape))
 }
 
+/// `softmax(q kᵀ · scale) v`, where a row that is masked as a whole attends to nothing; burn's own has no second derivative there.
 fn attention<B: Backend>(op: &AttentionOpIr, env: &mut Environment<B>) -> Result<FloatTensor<B>> {
-    let (query, key, value) = (
+    let [query, key, value] = [
         env.float(&op.query)?,
         env.float(&op.key)?,
         env.float(&op.value)?,
-    );
-    let mask = op.mask.as_ref().map(|mask| env.bool(mask)).transpose()?;
-    let bias = op
-        .attn_bias
-        .as_ref()
-        .map(|bias| env.float(bias))
-        .transpose()?;
-    let options = AttentionModuleOptions {
-        scale: op.options.scale.map(burn::backend::ir::ScalarIr::elem),
-        softcap: op.options.softcap.map(burn::backend::ir::ScalarIr::elem),
-        is_causal: op.options.is_causal,
-    };
-    Ok(burn::backend::ops::attention::attention_fallback::<B>(
-        query, key, value, mask, bias, options,
-    ))
+    ];
+    let width = query.shape()[3] as f64;
+    let scale = op
+        .options
+        .scale
+        .map_or_else(|| width.sqrt().recip(), ScalarIr::elem);
+    let mut scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
+    scores = B::float_mul_scalar(scores, scale.into());
+    if let Some(cap) = op.options.softcap.map(ScalarIr::elem::<f64>) {
+        let bent = B::float_tanh(B::float_mul_scalar(scores, cap.recip().into()));
+        scores = B::float_mul_scalar(bent, cap.into());
+    }
+    if let Some(mask) = &op.mask {
+        scores = B::float_mask_fill(scores, env.bool(mask)?, f32::NEG_INFINITY.into());
+    }
+    if op.options.is_causal {
+        let future = future(&scores, env);
+        scores = B::float_mask_fill(scores, future, f32::NEG_INFINITY.into());
+    }
+    if let Some(bias) = optional(op.attn_bias.as_ref(), env)? {
+        scores = B::float_add(scores, bias);
+    }
+    Ok(B::float_matmul(attended(scores, env), value))
+}
+
+/// Where a key lies in the future of its query, the last query and the last key being simultaneous.
+fn future<B: Backend>(scores: &FloatTensor<B>, env: &Environment<B>) -> BoolTensor<B> {
+    let shape = scores.shape();
+    let [queries, keys] = [shape[2], shape[3]];
+    let later = |query| (0..keys).map(move |key| key + queries > query + keys);
+    let mask: Vec<bool> = (0..queries).flat_map(later).collect();
+    let mask = B::bool_from_data(TensorData::new(mask, [1, 1, queries, keys]), &env.device);
+    B::bool_expand(mask, shape)
+}
+
+/// The softmax over the last axis; zero where every score is `−∞`.
+fn attended<B: Backend>(scores: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
+    let largest = B::float_max_dim(B::float_detach(scores.clone()), 3);
+    let shifted = B::float_sub(scores, B::float_clamp_min(largest, f32::MIN.into()));
+    let weights = B::float_exp(shifted);
+    let sum = B::float_sum_dim(weights.clone(), 3);
+    let nothing = B::float_equal_elem(sum.clone(), 0.0.into(), env.bool);
+    B::float_div(weights, B::float_mask_fill(sum, nothing, 1.0.into()))
 }
