@@ -3,13 +3,18 @@
 mod hessian;
 mod outer_products;
 
-use std::{fmt, ops::Range, sync::Arc};
-
-use influence_core::{
-    Dataset, Error as CoreError, Result as CoreResult, block::Block, operator::LinearOperator,
+use std::{
+    fmt,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
-use crate::{Batch, ModelGradients, Stack};
+use influence_core::{
+    Dataset, Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
+};
+
+use crate::{Batch, ModelGradients, Stack, engine::panic_message};
 
 pub(crate) use outer_products::SampleVectors;
 
@@ -23,7 +28,8 @@ pub enum Curvature {
     #[default]
     Hessian,
     /// `Jᵀ H_out J`, with `J` the Jacobian of the outputs and `H_out` the second derivative of the loss with respect to them: exact,
-    /// positive semi-definite, and the Hessian where the model is linear in its parameters. Costs one backward pass per output.
+    /// positive semi-definite, and the Hessian where the model is linear in its parameters. Costs a forward and a
+    /// backward pass per output.
     ///
     /// Schraudolph, *Fast curvature matrix-vector products for second-order gradient descent*, 2002.
     GaussNewton,
@@ -95,12 +101,22 @@ impl TrainingData {
     }
 
     pub(crate) fn batch(&self, index: usize) -> CoreResult<Batch> {
-        self.dataset.batch(self.range(index))
+        self.read(self.range(index))
     }
 
     /// A few samples from the start.
     pub(crate) fn head(&self, samples: usize) -> CoreResult<Batch> {
-        self.dataset.batch(0..samples.min(self.samples()))
+        self.read(0..samples.min(self.samples()))
+    }
+
+    /// Readers are the user's code: what they panic on is an error, and so is another number of samples than was asked for.
+    fn read(&self, range: Range<usize>) -> CoreResult<Batch> {
+        let samples = range.len();
+        let batch = catch_unwind(AssertUnwindSafe(|| self.dataset.batch(range)));
+        let batch =
+            batch.unwrap_or_else(|panic| Err(CoreError::dataset(panic_message(&*panic))))?;
+        CoreError::check_size("reading a batch", "samples", samples, batch.len())?;
+        Ok(batch)
     }
 }
 
@@ -130,4 +146,13 @@ impl Curvature {
         };
         Ok(blocks.iter().map(operator).collect())
     }
+}
+
+/// The sum over all parts of an operator.
+fn sum_of_parts(operator: &dyn LinearOperator<Rows = Stack>, rows: &Stack) -> CoreResult<Stack> {
+    let mut sum = operator.apply_part(0, rows)?;
+    for part in 1..operator.parts() {
+        sum = sum.add_scaled(1.0, &operator.apply_part(part, rows)?)?;
+    }
+    Ok(sum)
 }

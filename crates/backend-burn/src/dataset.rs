@@ -66,6 +66,19 @@ impl Batch {
         self.len == 0
     }
 
+    /// Every sample twice.
+    pub(crate) fn doubled(&self) -> Self {
+        let double = |data: &TensorData| {
+            let mut shape = data.shape().to_vec();
+            shape[0] *= 2;
+            TensorData::from_bytes_vec(data.as_bytes().repeat(2), shape, data.dtype())
+        };
+        Self {
+            fields: self.fields.iter().map(double).collect(),
+            len: 2 * self.len,
+        }
+    }
+
     /// One of the samples as a batch; the index must be in range.
     pub(crate) fn one(&self, sample: usize) -> Self {
         let fields = self

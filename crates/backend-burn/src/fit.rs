@@ -149,12 +149,8 @@ impl<T: Task> Fit<T> {
     ) -> CoreResult<Influence> {
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
-        let source = ModelGradients::new(
-            trace,
-            &self.device,
-            self.precision,
-            &data.head(CHECKED_SAMPLES)?,
-        )?;
+        let source = ModelGradients::new(trace, &self.device, self.precision)?
+            .checked(self.curvature, &data.head(CHECKED_SAMPLES)?)?;
         let blocks = self.blocks.resolve(source.layout())?;
         let damping = self.damping.resolve(&blocks)?;
         let operators = self

@@ -9,7 +9,7 @@ use crate::stack::scatter_rows;
 /// The gradients of `n` samples, never larger than they need to be.
 ///
 /// The gradient of a linear map is a sum of outer products, one for each position at which the map is applied; it is kept as
-/// its two thin factors and only multiplied out where that is cheaper.
+/// its two thin factors, and multiplied out where a product needs it or that is cheaper.
 #[derive(Debug, Clone)]
 pub struct Gradients {
     samples: usize,

@@ -9,10 +9,10 @@ use influence_core::{
 use ndarray::ArrayView2;
 
 use crate::{
-    Batch, Converter, Error, Gradients, OutputLoss, Result, Stack,
+    Batch, Converter, Curvature, Error, Gradients, OutputLoss, Result, Stack,
     engine::{self, Engine},
     gradient::{Form, Part},
-    stack::host,
+    stack::{host, tensor},
     trace::{Function, Graph, Trace},
 };
 
@@ -33,32 +33,39 @@ pub struct ModelGradients {
 impl ThreadSafe for ModelGradients {}
 
 impl ModelGradients {
-    /// Prepares the engine of a device, and checks taps against batches of one on a few samples.
+    /// Prepares the engine of a device.
     pub(crate) fn new(
         trace: Arc<dyn Trace>,
         device: &Device,
         precision: Precision,
-        sample: &Batch,
     ) -> Result<Self> {
         let device = device.clone().inner();
         let engine = engine::for_device(&device, precision, &*trace)?;
         let converter = Converter::new(device.clone(), precision);
-        let mut source = Self {
+        Ok(Self {
             trace,
             engine,
             device,
             precision,
             converter,
             untapped: BTreeSet::new(),
+        })
+    }
+
+    /// Checks taps against batches of one on a few samples, for every function that the curvature needs.
+    pub(crate) fn checked(mut self, curvature: Curvature, sample: &Batch) -> Result<Self> {
+        // A single sample cannot show which axis is that of the samples.
+        let sample = if sample.len() == 1 {
+            sample.doubled()
+        } else {
+            sample.clone()
         };
-        for function in [Function::Loss, Function::Measurement] {
-            source.check(function, sample)?;
+        self.check(Function::Loss, &sample)?;
+        self.check(Function::Measurement, &sample)?;
+        if curvature == Curvature::GaussNewton {
+            self.check(Function::Outputs, &sample)?;
         }
-        // Not every task declares outputs, nor does every curvature need them.
-        match source.check(Function::Outputs, sample) {
-            Ok(()) | Err(Error::NoOutputs { .. }) => Ok(source),
-            Err(error) => Err(error),
-        }
+        Ok(self)
     }
 
     /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
@@ -172,27 +179,38 @@ impl ModelGradients {
     fn check(&mut self, function: Function, batch: &Batch) -> Result<()> {
         let graph = self.trace.graph(function, batch)?;
         self.untapped.extend(graph.taps.untapped());
-        if batch.len() < 2 {
-            return Ok(());
-        }
         let tolerance = match self.precision {
             Precision::F32 => 1e-3,
             Precision::F64 => 1e-7,
         };
         self.check_outputs(function, batch, tolerance)?;
         let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-        let tapped = self.gradients_of(function, batch, None)?.to_rows();
-        let parts = self.one_by_one(function, batch, &all, None)?;
+        let cotangent = self.uneven_cotangent(self.engine.output(&graph, batch)?.dims());
+        let tapped = self
+            .gradients_of(function, batch, Some(&cotangent))?
+            .to_rows();
+        let parts = self.one_by_one(function, batch, &all, Some(&cotangent))?;
         let dim = self.layout().dim();
         let alone = Gradients::new(batch.len(), dim, self.kind(), parts).to_rows();
         let (tapped, alone) = (read(&tapped)?, read(&alone)?);
+        // Below this, two gradients are rounding noise.
+        let noise = 1e-4
+            * alone
+                .iter()
+                .fold(0.0_f64, |scale, value| scale.max(value.abs()));
         for parameter in all {
             let columns = self.layout().columns(parameter);
-            if !agree(&tapped, &alone, dim, &columns, tolerance) {
+            if !agree((&tapped, &alone), dim, &columns, (tolerance, noise)) {
                 self.untapped.insert(parameter);
             }
         }
         Ok(())
+    }
+
+    /// Weights that differ from output to output: the sum of a softmax, for one, has no gradient.
+    fn uneven_cotangent(&self, [samples, width]: [usize; 2]) -> Tensor<2> {
+        let weights = (0..samples * width).map(|entry| 1.0 + 0.5 * ((entry % width) as f64).sin());
+        tensor(weights, [samples, width], &self.device, self.precision)
     }
 
     fn check_outputs(&self, function: Function, batch: &Batch, tolerance: f64) -> Result<()> {
@@ -224,15 +242,19 @@ fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
     })
 }
 
-/// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there.
-fn agree(a: &[f64], b: &[f64], dim: usize, columns: &Range<usize>, tolerance: f64) -> bool {
+/// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there or to the noise.
+fn agree(
+    (a, b): (&[f64], &[f64]),
+    dim: usize,
+    columns: &Range<usize>,
+    (tolerance, noise): (f64, f64),
+) -> bool {
     let rows = a.chunks_exact(dim).zip(b.chunks_exact(dim));
     let pairs = rows.flat_map(|(a, b)| a[columns.clone()].iter().zip(&b[columns.clone()]));
-    let (difference, scale) = pairs.fold((0.0_f64, 0.0_f64), |(difference, scale), (a, b)| {
+    let (difference, scale) = pairs.fold((0.0_f64, noise), |(difference, scale), (a, b)| {
         (difference.max((a - b).abs()), scale.max(b.abs()))
     });
-    // Written so that NaN disagrees.
-    difference <= tolerance * scale.max(f64::MIN_POSITIVE)
+    difference <= tolerance * scale
 }
 
 /// Vectors `u_c (n, c)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.

@@ -234,13 +234,18 @@ impl Search {
             && tensor.shape[0].is_multiple_of(self.samples)
     }
 
+    /// As [`leads_with_samples`](Self::leads_with_samples), with nothing joined to the samples.
+    fn one_row_per_sample(&self, tensor: &TensorIr) -> bool {
+        self.leads_with_samples(tensor) && tensor.shape[0] == self.samples
+    }
+
     fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<Meaning> {
         let tap = match operation {
-            ModuleOperationIr::Conv1d(op) if self.leads_with_samples(&op.x) => Tap::Convolution {
+            ModuleOperationIr::Conv1d(op) if self.one_row_per_sample(&op.x) => Tap::Convolution {
                 weight: self.plain(&op.weight)?,
                 bias: self.plain_option(op.bias.as_ref())?,
             },
-            ModuleOperationIr::Conv2d(op) if self.leads_with_samples(&op.x) => Tap::Convolution {
+            ModuleOperationIr::Conv2d(op) if self.one_row_per_sample(&op.x) => Tap::Convolution {
                 weight: self.plain(&op.weight)?,
                 bias: self.plain_option(op.bias.as_ref())?,
             },
@@ -250,7 +255,7 @@ impl Search {
                     shift: self.plain_option(op.beta.as_ref())?,
                 }
             }
-            ModuleOperationIr::BatchNorm(op) if self.leads_with_samples(&op.x) => {
+            ModuleOperationIr::BatchNorm(op) if self.one_row_per_sample(&op.x) => {
                 let statistics_trained = self.views.contains_key(&op.mean.id)
                     || self.views.contains_key(&op.variance.id);
                 if statistics_trained {
@@ -293,7 +298,7 @@ impl Search {
     }
 
     /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for what is no parameter, `None` for a view of one.
-    #[allow(clippy::option_option)]
+    #[expect(clippy::option_option, reason = "a parameter, none, or no answer")]
     fn plain(&self, tensor: &TensorIr) -> Option<Option<usize>> {
         match self.views.get(&tensor.id) {
             None if self.data.contains(&tensor.id) => None,
@@ -302,7 +307,7 @@ impl Search {
         }
     }
 
-    #[allow(clippy::option_option)]
+    #[expect(clippy::option_option, reason = "a parameter, none, or no answer")]
     fn plain_option(&self, tensor: Option<&TensorIr>) -> Option<Option<usize>> {
         tensor.map_or(Some(None), |tensor| self.plain(tensor))
     }

@@ -14,6 +14,9 @@ pub use ready_made::{Classification, Regression};
 /// read the values of tensors. Losses are **unreduced**: one number per sample, the loss of a batch of one, so that no
 /// reduction can be got wrong. Curvatures are means over training samples.
 ///
+/// Two things are not recorded: `detach` has no effect, gradients flow through it; and float tensors made inside these methods are
+/// rounded to 32 bits, so put data that need 64 into the batch or into a frozen parameter.
+///
 /// # Examples
 /// ```
 /// use burn::{module::Module, nn::{Linear, LinearConfig}, tensor::{Device, Tensor}};

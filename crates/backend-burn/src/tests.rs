@@ -3,7 +3,6 @@
 mod conformance;
 mod curvatures;
 mod models;
-mod operations;
 mod per_sample_gradients;
 
 use std::sync::Arc;
@@ -47,8 +46,8 @@ fn source<T: Task>(
         Arc::new(ModuleTrace::new(task, module)),
         &Device::flex(),
         precision,
-        batch,
-    )
+    )?
+    .checked(crate::Curvature::Hessian, batch)
 }
 
 fn data(fields: Vec<TensorData>, batch_size: usize) -> TrainingData {

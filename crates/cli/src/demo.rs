@@ -96,6 +96,8 @@ fn write(
         .influences(&test, &train)
         .with_chunks(TEST_CHUNK, TRAIN_CHUNK)?;
     influences.with_observer(&progress).to_zarr(path, options)?;
+    progress.finish();
+    progress.complain();
     Ok(())
 }
 

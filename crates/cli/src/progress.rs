@@ -13,6 +13,8 @@ use influence_core::{
     solver::{Report, Status},
 };
 
+use crate::error::complain;
+
 const TEMPLATE: &str = "{msg} {wide_bar} {pos}/{len} chunks, {eta} left";
 
 /// Watches a computation: shows a bar on a terminal, and collects reports of rows that did not simply converge.
@@ -40,6 +42,13 @@ impl Progress {
     /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Prints the warnings.
+    pub fn complain(&self) {
+        for warning in self.warnings() {
+            complain(&format!("warning: {warning}"));
+        }
     }
 
     /// One line for each status that rows ended with other than converged.

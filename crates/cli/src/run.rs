@@ -81,8 +81,15 @@ fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influe
         MethodName::Direct => fit.with_solver(Direct),
         MethodName::Cg => fit.with_solver(conjugate_gradient(method, *seed)?),
     };
-    fit.fit(&plan.model, Arc::new(plan.train.clone()))
-        .context("fitting the influence model")
+    let influence = fit
+        .fit(&plan.model, Arc::new(plan.train.clone()))
+        .context("fitting the influence model")?;
+    for parameter in influence.source().untapped() {
+        complain(&format!(
+            "warning: the gradient of `{parameter}` is computed sample by sample, which is slow"
+        ));
+    }
+    Ok(influence)
 }
 
 fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<Stack>> {
@@ -128,9 +135,7 @@ fn compute(
         .with_observer(&progress)
         .to_zarr(&output.path, &options)?;
     progress.finish();
-    for warning in progress.warnings() {
-        complain(&format!("warning: {warning}"));
-    }
+    progress.complain();
     Ok(solved)
 }
 

@@ -3,7 +3,7 @@ use influence_core::{
 };
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::TrainingData;
+use super::{TrainingData, sum_of_parts};
 use crate::{ModelGradients, Stack, trace::Function};
 
 /// How many columns of a dense Hessian are formed at once.
@@ -46,19 +46,19 @@ impl LinearOperator for Hessian {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        let mut sum = self.apply_part(0, rows)?;
-        for part in 1..self.parts() {
-            sum = sum.add_scaled(1.0, &self.apply_part(part, rows)?)?;
-        }
-        Ok(sum)
+        sum_of_parts(self, rows)
     }
 
+    /// Added up in `f64`, batch by batch.
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim, self.dim));
         for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
             let mut identity = Array2::zeros(columns.raw_dim());
             (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
-            columns.assign(&self.apply(&self.rows(identity.view())?)?.to_host()?);
+            let identity = self.rows(identity.view())?;
+            for part in 0..self.parts() {
+                columns += &self.apply_part(part, &identity)?.to_host()?;
+            }
         }
         Ok(dense)
     }

@@ -6,7 +6,7 @@ use influence_core::{
 };
 use ndarray::{Array2, ArrayView2};
 
-use super::{Curvature, TrainingData};
+use super::{Curvature, TrainingData, sum_of_parts};
 use crate::{Gradients, ModelGradients, Stack, trace::Function};
 
 /// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for the empirical Fisher, weighted
@@ -135,11 +135,7 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        let mut sum = self.apply_part(0, rows)?;
-        for part in 1..self.parts() {
-            sum = sum.add_scaled(1.0, &self.apply_part(part, rows)?)?;
-        }
-        Ok(sum)
+        sum_of_parts(self, rows)
     }
 
     /// Added up in `f64`, batch by batch.

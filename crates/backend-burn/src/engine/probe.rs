@@ -11,6 +11,7 @@ use burn::{
 };
 
 use crate::{
+    Error, Result,
     gradient::Form,
     stack::scatter_rows,
     taps::{Step, View},
@@ -132,9 +133,9 @@ where
         signals: &FloatTensor<B>,
         samples: usize,
         lookups: &HashMap<usize, IntTensor<B>>,
-    ) -> (usize, Form) {
+    ) -> Result<(usize, Form)> {
         let signals = signals.clone();
-        match self {
+        Ok(match self {
             Self::Linear {
                 weight,
                 transposed,
@@ -196,9 +197,9 @@ where
             }
             Self::Copies { view } => (
                 view.parameter,
-                Form::Rows(undone::<B>(signals, &view, samples, lookups)),
+                Form::Rows(undone::<B>(signals, &view, samples, lookups)?),
             ),
-        }
+        })
     }
 }
 
@@ -221,7 +222,7 @@ fn undone<B: Backend>(
     view: &View,
     samples: usize,
     lookups: &HashMap<usize, IntTensor<B>>,
-) -> Tensor<2>
+) -> Result<Tensor<2>>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -246,9 +247,9 @@ where
                 entries,
                 width,
             } => {
-                let Some(indices) = lookups.get(operation) else {
-                    continue;
-                };
+                let indices = lookups.get(operation).ok_or(Error::Engine {
+                    message: "the indices of a constant lookup were not seen".into(),
+                })?;
                 let positions = indices_of::<B>(indices.clone());
                 let rows = positions.dims()[0];
                 // One column per sample and feature, so that one scatter serves all samples.
@@ -258,10 +259,10 @@ where
                 let table = scatter_rows(*entries, positions, columns)
                     .reshape([*entries, samples, *width])
                     .swap_dims(0, 1);
-                return table.reshape([samples, entries * width]);
+                return Ok(table.reshape([samples, entries * width]));
             }
         };
     }
     let width = gradient.shape().num_elements() / samples.max(1);
-    lifted(gradient, [samples, width])
+    Ok(lifted(gradient, [samples, width]))
 }

@@ -17,7 +17,7 @@ use super::{
     probe::{Channels, Probe, Reading},
 };
 use crate::{
-    Batch, Result,
+    Batch, Error, Result,
     gradient::Part,
     graph::{self, Environment, execute},
     taps::{Tap, View},
@@ -67,15 +67,15 @@ where
         let mut parts = Vec::new();
         for probe in pass.probes {
             if let Some(signals) = probe.leaf.grad_remove(&mut gradients) {
-                let forms = probe
-                    .readings
-                    .into_iter()
-                    .map(|reading| reading.form(&signals, batch.len(), &pass.lookups));
-                parts.extend(forms.map(|(parameter, form)| Part {
-                    parameter,
-                    columns: self.columns[parameter].clone(),
-                    form,
-                }));
+                for reading in probe.readings {
+                    let (parameter, form) = reading.form(&signals, batch.len(), &pass.lookups)?;
+                    let columns = self.columns[parameter].clone();
+                    parts.push(Part {
+                        parameter,
+                        columns,
+                        form,
+                    });
+                }
             }
         }
         Ok(parts)
@@ -132,7 +132,7 @@ impl<B: Backend> Pass<'_, B> {
                     .insert(index, self.environment.peek_int(&op.indices)?);
                 execute(operation, &mut self.environment)?;
             }
-            _ => execute(operation, &mut self.environment)?,
+            _ => return Err(mismatch()),
         }
         Ok(())
     }
@@ -222,7 +222,7 @@ impl<B: Backend> Pass<'_, B> {
                     Channels::Second,
                 )
             }
-            other => return execute(&OperationIr::Module(other.clone()), &mut self.environment),
+            _ => return Err(mismatch()),
         };
         let rank = normalised.shape().rank();
         let mut readings = Vec::with_capacity(2);
@@ -277,5 +277,12 @@ impl<B: Backend> Pass<'_, B> {
             readings: vec![Reading::Copies { view: view.clone() }],
         });
         Ok(())
+    }
+}
+
+/// A tap that was found for another operation: never a silent zero.
+fn mismatch() -> Error {
+    Error::Engine {
+        message: "a tap does not belong to the operation it was found for".into(),
     }
 }

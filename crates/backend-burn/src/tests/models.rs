@@ -285,14 +285,3 @@ impl Transformer {
         self.last.forward(x.mean_dim(1).squeeze_dim(1))
     }
 }
-
-/// The module in 32-bit floats.
-pub(super) fn single<M: Module>(module: M) -> M {
-    struct Single;
-    impl ModuleMapper for Single {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            param.map(|tensor| tensor.cast(DType::F32))
-        }
-    }
-    module.map(&mut Single)
-}

@@ -253,6 +253,108 @@ fn samples_along_another_axis_are_not_mistaken_for_the_first() {
 }
 
 #[test]
+fn frames_folded_into_the_samples_fall_back() {
+    #[derive(Module, Debug)]
+    struct Frames {
+        convolution: burn::nn::conv::Conv2d,
+        norm: burn::nn::BatchNorm,
+        last: burn::nn::Linear,
+    }
+    let device = Device::flex();
+    let module = Frames {
+        convolution: burn::nn::conv::Conv2dConfig::new([1, 2], [2, 2]).init(&device),
+        norm: BatchNormConfig::new(2).init(&device),
+        last: LinearConfig::new(8, 2).init(&device),
+    };
+    let module = super::models::settled(module, 1.0);
+    let task = || {
+        Regression::new(|m: &Frames, x: Tensor<4>| {
+            let [samples, frames, height, width] = x.dims();
+            let x = x.reshape([samples * frames, 1, height, width]);
+            let x = m.norm.forward(m.convolution.forward(x)).tanh();
+            m.last
+                .forward(x.flatten::<2>(1, 3))
+                .reshape([samples, frames, 2])
+                .mean_dim(1)
+                .squeeze_dim::<2>(1)
+        })
+    };
+    // One sample as well: it is checked as a batch of two.
+    for samples in [1, 3] {
+        let batch = Batch::new(vec![
+            floats(&[samples, 2, 3, 3], 1.0),
+            floats(&[samples, 2], 2.0),
+        ])
+        .expect("a batch");
+        let source = source(task(), &module, &batch, Precision::F64).expect("a source");
+        let slow: Vec<&str> = source.untapped().collect();
+        assert_eq!(
+            slow,
+            [
+                "convolution.weight",
+                "convolution.bias",
+                "norm.gamma",
+                "norm.beta"
+            ]
+        );
+        let rows = source
+            .gradients_of(Function::Loss, &batch, None)
+            .expect("gradients")
+            .to_rows();
+        let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
+        let alone = (0..samples).flat_map(|sample| {
+            let one = batch.one(sample);
+            let graph = source.trace.graph(Function::Loss, &one).expect("a graph");
+            let gradient = source
+                .engine
+                .summed_gradient(&graph, &one, &all, None)
+                .expect("a gradient");
+            gradient
+                .iter()
+                .flat_map(|part| host(part).expect("values"))
+                .collect::<Vec<_>>()
+        });
+        assert!(difference(&host(&rows).expect("rows"), &alone.collect::<Vec<_>>()) < 1e-13);
+    }
+}
+
+#[test]
+fn a_reader_that_gives_other_samples_or_panics_is_an_error() {
+    struct Broken(fn() -> Batch);
+    impl influence_core::Dataset for Broken {
+        type Batch = Batch;
+
+        fn len(&self) -> usize {
+            5
+        }
+
+        fn batch(&self, _: std::ops::Range<usize>) -> influence_core::Result<Batch> {
+            Ok((self.0)())
+        }
+    }
+    let short: fn() -> Batch =
+        || Batch::new(vec![floats(&[1, 2], 1.0), floats(&[1, 2], 2.0)]).expect("a batch");
+    let broken: fn() -> Batch = || panic!("the file is gone");
+    for (reader, message) in [
+        (short, "expected samples 3, got 1"),
+        (broken, "the file is gone"),
+    ] {
+        #[derive(Module, Debug)]
+        struct Line {
+            layer: burn::nn::Linear,
+        }
+        let module = Line {
+            layer: LinearConfig::new(2, 2).init(&Device::flex()),
+        };
+        let fit = crate::Fit::new(Regression::new(|m: &Line, x: Tensor<2>| m.layer.forward(x)));
+        let error = fit
+            .fit(&module, std::sync::Arc::new(Broken(reader)))
+            .expect_err(message);
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
 fn samples_that_interact_are_refused() {
     #[derive(Module, Debug)]
     struct Mixing {
