@@ -84,6 +84,18 @@ pub enum Error {
         together: f64,
     },
 
+    /// burn's own autodiff gives another gradient than the recorded graph.
+    ///
+    /// Recording does not see `detach`, nor code that asks whether its device has autodiff. Remove it, freeze the parameters
+    /// concerned, or, if gradients are meant to flow, skip the comparison with [`Fit::trusting_the_recording`](crate::Fit::trusting_the_recording).
+    #[error(
+        "the gradient of `{parameter}` differs from the one that burn's autodiff gives; recording does not see `detach`, nor code that depends on the device having autodiff"
+    )]
+    GradientMismatch {
+        /// The first parameter that differs.
+        parameter: String,
+    },
+
     /// A device was asked for that this build does not have.
     #[error("unknown device `{name}`; this build has {}{hint}", available.join(", "))]
     UnknownDevice {

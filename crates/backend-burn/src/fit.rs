@@ -57,6 +57,7 @@ pub struct Fit<T> {
     batch_size: usize,
     memory: usize,
     device: Device,
+    compared_with_burn: bool,
 }
 
 impl<T: Task> Fit<T> {
@@ -72,6 +73,7 @@ impl<T: Task> Fit<T> {
             batch_size: 256,
             memory: 1 << 30,
             device: Device::default(),
+            compared_with_burn: true,
         }
     }
 
@@ -132,6 +134,18 @@ impl<T: Task> Fit<T> {
         Self { device, ..self }
     }
 
+    /// Skips the comparison of the recorded gradient with the one that burn's autodiff gives for the module itself.
+    ///
+    /// Recording does not see `detach`, nor code that asks whether its device has autodiff; the comparison, on a few samples, is
+    /// what finds that out.
+    #[must_use]
+    pub fn trusting_the_recording(self) -> Self {
+        Self {
+            compared_with_burn: false,
+            ..self
+        }
+    }
+
     /// Fits the influence model.
     ///
     /// The model is recorded in inference mode (no dropout, batch norm with its running statistics) with its parameters as
@@ -149,8 +163,12 @@ impl<T: Task> Fit<T> {
     ) -> CoreResult<Influence> {
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
-        let source = ModelGradients::new(trace, &self.device, self.precision)?
-            .checked(self.curvature, &data.head(CHECKED_SAMPLES)?)?;
+        let sample = data.head(CHECKED_SAMPLES)?;
+        let source = ModelGradients::new(trace, &self.device, self.precision)?;
+        let mut source = source.checked(self.curvature, &sample)?;
+        if self.compared_with_burn {
+            source = source.compared_with_burn(&sample)?;
+        }
         let blocks = self.blocks.resolve(source.layout())?;
         let damping = self.damping.resolve(&blocks)?;
         let operators = self

@@ -68,6 +68,34 @@ impl ModelGradients {
         Ok(self)
     }
 
+    /// Compares the gradient of the recorded loss with the one that burn's autodiff gives for the module itself.
+    pub(crate) fn compared_with_burn(self, sample: &Batch) -> Result<Self> {
+        let graph = self.trace.graph(Function::Loss, sample)?;
+        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
+        let recorded = self.engine.summed_gradient(&graph, sample, &all, None)?;
+        let Some(own) = self.trace.own_gradient(sample) else {
+            return Ok(self);
+        };
+        let largest = own
+            .iter()
+            .flatten()
+            .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+        for (parameter, (recorded, own)) in recorded.into_iter().zip(own).enumerate() {
+            let recorded = read(&recorded.unsqueeze())?;
+            // burn differentiates in 32 bits, some functions only approximately.
+            if !agree(
+                (&recorded, &own),
+                own.len(),
+                &(0..own.len()),
+                (1e-2, 1e-2 * largest),
+            ) {
+                let parameter = self.layout().parameters()[parameter].name.clone();
+                return Err(Error::GradientMismatch { parameter });
+            }
+        }
+        Ok(self)
+    }
+
     /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
     pub fn untapped(&self) -> impl Iterator<Item = &str> {
         self.untapped

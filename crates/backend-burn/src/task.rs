@@ -14,8 +14,9 @@ pub use ready_made::{Classification, Regression};
 /// read the values of tensors. Losses are **unreduced**: one number per sample, the loss of a batch of one, so that no
 /// reduction can be got wrong. Curvatures are means over training samples.
 ///
-/// Two things are not recorded: `detach` has no effect, gradients flow through it; and float tensors made inside these methods are
-/// rounded to 32 bits, so put data that need 64 into the batch or into a frozen parameter.
+/// Recording does not see `detach`: gradients would flow through it, so that [`Fit`](crate::Fit) refuses a task whose gradient differs from
+/// burn's own. Float tensors made inside these methods are rounded to 32 bits; put data that need 64 into the batch or into a
+/// frozen parameter.
 ///
 /// # Examples
 /// ```

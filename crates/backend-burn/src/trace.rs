@@ -24,7 +24,9 @@ use crate::{
     taps::{Tap, Taps},
     task::Inputs,
 };
-use parameters::{CapturedParameters, InRecordedType, Parameters};
+use parameters::{
+    CapturedParameters, GradientVisitor, InInferenceMode, InRecordedType, Parameters,
+};
 
 /// Which function of the task is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +72,10 @@ pub(crate) trait Trace: Debug + Send + Sync {
 
     /// The graph of a function on batches shaped as this one.
     fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>>;
+
+    /// The gradient of the summed loss by burn's own autodiff of the unrecorded module in inference mode, one flat vector for each
+    /// trained parameter; `None` where burn does not manage.
+    fn own_gradient(&self, batch: &Batch) -> Option<Vec<Vec<f64>>>;
 }
 
 type Key = (Function, Vec<(DType, Vec<usize>)>);
@@ -263,6 +269,26 @@ impl<T: Task> Trace for ModuleTrace<T> {
         let graph = Arc::new(self.record(&recorder, function, batch)?);
         recorder.graphs.insert(key, graph.clone());
         Ok(graph)
+    }
+
+    fn own_gradient(&self, batch: &Batch) -> Option<Vec<Vec<f64>>> {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        let device = recorder
+            .module
+            .devices()
+            .first()?
+            .clone()
+            .inner()
+            .autodiff();
+        let differentiate = || {
+            let module = recorder.module.valid().train().map(&mut InInferenceMode);
+            let inputs = T::Inputs::read(batch.fields(), &device).ok()?;
+            let gradients = self.task.loss(&module, inputs).sum().backward();
+            let mut found = GradientVisitor::new(&self.layout, &self.indices, &gradients);
+            module.visit(&mut found);
+            Some(found.into_values())
+        };
+        catch_unwind(AssertUnwindSafe(differentiate)).ok().flatten()
     }
 }
 

@@ -355,6 +355,49 @@ fn a_reader_that_gives_other_samples_or_panics_is_an_error() {
 }
 
 #[test]
+fn a_detached_branch_is_refused_unless_gradients_are_meant_to_flow() {
+    #[derive(Module, Debug)]
+    struct Teacher {
+        student: burn::nn::Linear,
+        teacher: burn::nn::Linear,
+    }
+    let layer = || LinearConfig::new(2, 2).init(&Device::flex());
+    let module = super::models::settled(
+        Teacher {
+            student: layer(),
+            teacher: layer(),
+        },
+        1.0,
+    );
+    let fit = |detached: bool| {
+        let task = Regression::new(move |m: &Teacher, x: Tensor<2>| {
+            let target = m.teacher.forward(x.clone());
+            m.student.forward(x) - if detached { target.detach() } else { target }
+        });
+        crate::Fit::new(task).with_precision(Precision::F64)
+    };
+    let data = || {
+        let fields = vec![floats(&[5, 2], 1.0), floats(&[5, 2], 2.0)];
+        std::sync::Arc::new(crate::ArrayDataset::new(fields).expect("a data set"))
+    };
+    assert!(fit(false).fit(&module, data()).is_ok());
+    let error = fit(true)
+        .fit(&module, data())
+        .expect_err("detach is not recorded")
+        .to_string();
+    assert!(
+        error.contains("teacher.weight") && error.contains("detach"),
+        "{error}"
+    );
+    assert!(
+        fit(true)
+            .trusting_the_recording()
+            .fit(&module, data())
+            .is_ok()
+    );
+}
+
+#[test]
 fn samples_that_interact_are_refused() {
     #[derive(Module, Debug)]
     struct Mixing {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use burn::{
     backend::capture::TensorId,
-    module::{ModuleMapper, ModuleVisitor, Param, ParamId},
-    tensor::{DType, Tensor, TensorData},
+    module::{Flag, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{DType, Gradients, Tensor, TensorData},
 };
 use influence_core::block::{Parameter, ParameterLayout};
 
@@ -84,6 +84,58 @@ impl ModuleVisitor for CapturedParameters<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let (Some(id), Some(&index)) = (captured_id(param.val()), self.indices.get(&param.id)) {
             self.found.push((id, index));
+        }
+    }
+}
+
+/// Switches dropout off and batch norm to its running statistics, on devices with autodiff too.
+pub(super) struct InInferenceMode;
+
+impl ModuleMapper for InInferenceMode {
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        flag.with_value(false)
+    }
+}
+
+/// Collects the gradients of the trained parameters; those of a parameter with two names add up.
+pub(super) struct GradientVisitor<'a> {
+    indices: &'a HashMap<ParamId, usize>,
+    gradients: &'a Gradients,
+    values: Vec<Vec<f64>>,
+}
+
+impl<'a> GradientVisitor<'a> {
+    pub(super) fn new(
+        layout: &ParameterLayout,
+        indices: &'a HashMap<ParamId, usize>,
+        gradients: &'a Gradients,
+    ) -> Self {
+        let zeros = |index| vec![0.0; layout.columns(index).len()];
+        let values = (0..layout.parameters().len()).map(zeros).collect();
+        Self {
+            indices,
+            gradients,
+            values,
+        }
+    }
+
+    pub(super) fn into_values(self) -> Vec<Vec<f64>> {
+        self.values
+    }
+}
+
+impl ModuleVisitor for GradientVisitor<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let place = self
+            .indices
+            .get(&param.id)
+            .and_then(|&index| self.values.get_mut(index));
+        if let (Some(place), Some(gradient)) = (place, param.val().grad(self.gradients)) {
+            let gradient = gradient.into_data();
+            place
+                .iter_mut()
+                .zip(gradient.iter::<f64>())
+                .for_each(|(sum, value)| *sum += value);
         }
     }
 }
