@@ -15,6 +15,13 @@ use crate::{Error, Result};
 /// assert!(influence_backend_burn::device::open("abacus").is_err());
 /// # Ok::<(), influence_backend_burn::Error>(())
 /// ```
+#[cfg_attr(
+    feature = "ndarray",
+    expect(
+        deprecated,
+        reason = "burn drops ndarray in 0.23; until then it is a device like others"
+    )
+)]
 pub fn open(name: &str) -> Result<Device> {
     let (kind, number) = name
         .split_once(':')

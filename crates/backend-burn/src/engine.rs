@@ -65,6 +65,13 @@ pub(crate) trait Engine: Debug + Send + Sync {
 }
 
 /// The engine of a device, holding the parameters there in the given precision.
+#[cfg_attr(
+    feature = "ndarray",
+    expect(
+        deprecated,
+        reason = "burn drops ndarray in 0.23; until then it is a device like others"
+    )
+)]
 pub(crate) fn for_device(
     device: &Device,
     precision: Precision,
