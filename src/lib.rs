@@ -1,14 +1,15 @@
 //! Influence functions for [burn](https://burn.dev) models: *which training points made this model say this?*
 //!
 //! This crate is the face of the workspace. [`backend`] turns an unmodified burn module into an influence model, [`calculators`] map
-//! it over chunks of data, sequentially or in parallel, into memory or into Zarr, and [`core`] holds the traits and the numerics
+//! it over chunks of data, sequentially or in parallel, into memory or into Zarr, and [`foundation`] holds the traits and the numerics
 //! on which both stand and on which other backends can be built.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 
 pub use influence_backend_burn as backend;
 pub use influence_calculators as calculators;
-pub use influence_core as core;
+// Not `core`: a glob import of this crate would hide the language's own from derive macros.
+pub use influence_core as foundation;
 
 pub use backend::{
     ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset,
@@ -17,7 +18,7 @@ pub use backend::{
 pub use calculators::{
     AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions,
 };
-pub use core::{
+pub use foundation::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
     aggregate::{self, Aggregator, Along, ArgMax, Concatenate, Max, Mean, Min, Order, TopK},
     block::{BlockStructure, CustomBlocks, Damping},

@@ -8,7 +8,7 @@ use influence::{
     CustomBlocks, Direct, Fit, Influence, InfluenceModel, Jacobi, Precision, Regression,
     Sequential, Task,
     backend::Stack,
-    core::{
+    foundation::{
         Error,
         solver::{Solver, Status},
     },
@@ -27,7 +27,7 @@ const CURVATURES: [(Curvature, &str); 3] = [
     (Curvature::EmpiricalFisher, "empirical_fisher_full"),
 ];
 
-type FitCase = dyn Fn(&Value, Settings) -> influence::core::Result<Influence>;
+type FitCase = dyn Fn(&Value, Settings) -> influence::foundation::Result<Influence>;
 
 /// A fixture with its model, ready to be fitted with any settings.
 struct Case {
@@ -48,7 +48,7 @@ fn fit<T: Task>(
     module: &T::Module,
     case: &Value,
     settings: Settings,
-) -> influence::core::Result<Influence>
+) -> influence::foundation::Result<Influence>
 where
     T::Module: Module,
 {
