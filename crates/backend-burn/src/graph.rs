@@ -29,7 +29,7 @@ use burn::{
 use crate::{Error, Result};
 
 pub(crate) use convolution::Convolution;
-pub(crate) use module::{batch_normalise, embedding, layer_normalise};
+pub(crate) use module::{affine, batch_normalise, embedding, layer_normalise};
 
 /// The tensors of a graph while it runs.
 pub(crate) struct Environment<B: Backend> {

@@ -76,10 +76,7 @@ impl ModelGradients {
         let Some(own) = self.trace.own_gradient(sample) else {
             return Ok(self);
         };
-        let largest = own
-            .iter()
-            .flatten()
-            .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+        let largest = largest(own.iter().flatten());
         for (parameter, (recorded, own)) in recorded.into_iter().zip(own).enumerate() {
             let recorded = read(&recorded.unsqueeze())?;
             // burn differentiates in 32 bits, some functions only approximately.
@@ -213,7 +210,8 @@ impl ModelGradients {
         };
         self.check_outputs(function, batch, tolerance)?;
         let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-        let cotangent = self.uneven_cotangent(self.engine.output(&graph, batch)?.dims());
+        let width = graph.output.shape.num_elements() / batch.len();
+        let cotangent = self.uneven_cotangent([batch.len(), width]);
         let tapped = self
             .gradients_of(function, batch, Some(&cotangent))?
             .to_rows();
@@ -222,10 +220,7 @@ impl ModelGradients {
         let alone = Gradients::new(batch.len(), dim, self.kind(), parts).to_rows();
         let (tapped, alone) = (read(&tapped)?, read(&alone)?);
         // Below this, two gradients are rounding noise.
-        let noise = 1e-4
-            * alone
-                .iter()
-                .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+        let noise = 1e-4 * largest(&alone);
         for parameter in all {
             let columns = self.layout().columns(parameter);
             if !agree((&tapped, &alone), dim, &columns, (tolerance, noise)) {
@@ -249,9 +244,7 @@ impl ModelGradients {
             let (one, graph) = self.alone(function, batch, sample)?;
             alone.extend(read(&self.engine.output(&graph, &one)?)?);
         }
-        let scale = alone
-            .iter()
-            .fold(1.0_f64, |scale, value| scale.max(value.abs()));
+        let scale = largest(&alone).max(1.0);
         let differs = |&entry: &usize| (alone[entry] - together[entry]).abs() > tolerance * scale;
         match (0..alone.len()).find(differs) {
             None => Ok(()),
@@ -268,6 +261,13 @@ fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
     host(tensor).map_err(|error| Error::Engine {
         message: error.to_string(),
     })
+}
+
+/// The largest magnitude.
+fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    values
+        .into_iter()
+        .fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there or to the noise.

@@ -66,19 +66,12 @@ pub(super) enum Channels {
 }
 
 impl Channels {
-    /// A vector over the channels, ready to be broadcast against a tensor of some rank.
-    pub(super) fn broadcast<X: Backend>(
-        self,
-        vector: FloatTensor<X>,
-        rank: usize,
-    ) -> FloatTensor<X> {
-        let mut shape = vec![1; rank];
-        let axis = match self {
+    /// The axis of the channels in a tensor of some rank.
+    pub(super) fn axis(self, rank: usize) -> usize {
+        match self {
             Self::Second => 1,
             Self::Last => rank - 1,
-        };
-        shape[axis] = vector.shape().num_elements();
-        X::float_reshape(vector, Shape::from(shape))
+        }
     }
 
     /// A tensor as `(n, t, channels)`.

@@ -224,7 +224,6 @@ impl<B: Backend> Pass<'_, B> {
             }
             _ => return Err(mismatch()),
         };
-        let rank = normalised.shape().rank();
         let mut readings = Vec::with_capacity(2);
         if let Some(parameter) = scale {
             readings.push(Reading::Scale {
@@ -239,12 +238,10 @@ impl<B: Backend> Pass<'_, B> {
                 channels,
             });
         }
-        let gamma = channels.broadcast::<Autodiff<B>>(self.environment.float(gamma)?, rank);
-        let mut value = Autodiff::<B>::float_mul(normalised, gamma);
-        if let Some(beta) = beta {
-            let beta = channels.broadcast::<Autodiff<B>>(self.environment.float(beta)?, rank);
-            value = Autodiff::<B>::float_add(value, beta);
-        }
+        let gamma = self.environment.float(gamma)?;
+        let beta = beta.map(|beta| self.environment.float(beta)).transpose()?;
+        let axis = channels.axis(normalised.shape().rank());
+        let value = graph::affine::<Autodiff<B>>(normalised, Some(gamma), beta, axis);
         self.probed(out, value, readings);
         Ok(())
     }

@@ -117,7 +117,8 @@ fn along_axis<B: Backend>(vector: FloatTensor<B>, rank: usize, axis: usize) -> F
     B::float_reshape(vector, Shape::from(shape))
 }
 
-fn affine<B: Backend>(
+/// `scale ∘ x + shift`, both vectors along one axis.
+pub(crate) fn affine<B: Backend>(
     x: FloatTensor<B>,
     scale: Option<FloatTensor<B>>,
     shift: Option<FloatTensor<B>>,

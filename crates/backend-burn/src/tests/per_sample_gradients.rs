@@ -10,7 +10,9 @@ use super::{
     models::{Cnn, Mlp, Signal, Transformer},
     source,
 };
-use crate::{Batch, Classification, Error, Regression, Task, stack::host, trace::Function};
+use crate::{
+    Batch, Classification, Error, ModelGradients, Regression, Task, stack::host, trace::Function,
+};
 
 /// Token classification: the ready-made tasks take float inputs.
 pub(super) struct Tokens;
@@ -37,6 +39,28 @@ pub(super) fn tokens(samples: usize) -> TensorData {
     TensorData::new(tokens, [samples, Transformer::LENGTH])
 }
 
+/// The gradients of a batch, row by row.
+fn rows_of(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
+    let gradients = source.gradients_of(Function::Loss, batch, None);
+    host(&gradients.expect("gradients").to_rows()).expect("rows")
+}
+
+/// The same by plain differentiation of one sample after the other.
+fn one_by_one(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
+    let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
+    let alone = |sample| {
+        let one = batch.one(sample);
+        let graph = source.trace.graph(Function::Loss, &one).expect("a graph");
+        let gradient = source.engine.summed_gradient(&graph, &one, &all, None);
+        let parts = gradient.expect("a gradient");
+        parts
+            .iter()
+            .flat_map(|part| host(part).expect("values"))
+            .collect::<Vec<_>>()
+    };
+    (0..batch.len()).flat_map(alone).collect()
+}
+
 /// Checks taps against batches of one, in both precisions; every parameter must be tapped.
 fn taps_agree<T: Task>(
     task: impl Fn() -> T,
@@ -52,24 +76,7 @@ fn taps_agree<T: Task>(
             Vec::<&str>::new(),
             "parameters off their taps"
         );
-        let tapped = host(
-            &source
-                .gradients_of(Function::Loss, &batch, None)
-                .expect("gradients")
-                .to_rows(),
-        )
-        .expect("rows");
-        let mut alone = Vec::new();
-        let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
-        for sample in 0..samples {
-            let one = batch.one(sample);
-            let graph = source.trace.graph(Function::Loss, &one).expect("a graph");
-            let gradient = source
-                .engine
-                .summed_gradient(&graph, &one, &all, None)
-                .expect("a gradient");
-            alone.extend(gradient.iter().flat_map(|part| host(part).expect("values")));
-        }
+        let (tapped, alone) = (rows_of(&source, &batch), one_by_one(&source, &batch));
         let difference = difference(&tapped, &alone);
         assert!(difference < tolerance, "{precision:?}: {difference:e}");
     }
@@ -191,13 +198,7 @@ fn a_parameter_without_a_tap_is_differentiated_sample_by_sample() {
             .squeeze_dim::<2>(2)
     });
     let source = source(task, &gate, &batch, Precision::F64).expect("a source");
-    let rows = host(
-        &source
-            .gradients_of(Function::Loss, &batch, None)
-            .expect("gradients")
-            .to_rows(),
-    )
-    .expect("rows");
+    let rows = rows_of(&source, &batch);
     // d/dG of mean((tanh(G x) − y)²) = 2/3 · ((r (1 − tanh²)) xᵀ) with r the residual.
     let (x, y, g) = (
         super::wave(12, 1.0),
@@ -240,15 +241,8 @@ fn samples_along_another_axis_are_not_mistaken_for_the_first() {
     let source = source(task, &module, &checked, Precision::F64).expect("a source");
     for samples in [4, 2, 5] {
         let batch = Batch::new(fields(samples)).expect("a batch");
-        let gradients = source
-            .gradients_of(Function::Loss, &batch, None)
-            .expect("gradients");
-        let together = host(&gradients.to_rows()).expect("rows");
-        let alone = (0..samples).flat_map(|sample| {
-            let gradients = source.gradients_of(Function::Loss, &batch.one(sample), None);
-            host(&gradients.expect("a gradient").to_rows()).expect("a row")
-        });
-        assert!(difference(&together, &alone.collect::<Vec<_>>()) < 1e-13);
+        let (together, alone) = (rows_of(&source, &batch), one_by_one(&source, &batch));
+        assert!(difference(&together, &alone) < 1e-13);
     }
 }
 
@@ -297,24 +291,8 @@ fn frames_folded_into_the_samples_fall_back() {
                 "norm.beta"
             ]
         );
-        let rows = source
-            .gradients_of(Function::Loss, &batch, None)
-            .expect("gradients")
-            .to_rows();
-        let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
-        let alone = (0..samples).flat_map(|sample| {
-            let one = batch.one(sample);
-            let graph = source.trace.graph(Function::Loss, &one).expect("a graph");
-            let gradient = source
-                .engine
-                .summed_gradient(&graph, &one, &all, None)
-                .expect("a gradient");
-            gradient
-                .iter()
-                .flat_map(|part| host(part).expect("values"))
-                .collect::<Vec<_>>()
-        });
-        assert!(difference(&host(&rows).expect("rows"), &alone.collect::<Vec<_>>()) < 1e-13);
+        let (rows, alone) = (rows_of(&source, &batch), one_by_one(&source, &batch));
+        assert!(difference(&rows, &alone) < 1e-13);
     }
 }
 
