@@ -11,7 +11,7 @@ use std::{borrow::Borrow, ops::Range, sync::OnceLock};
 use influence_core::{Dataset, Error as CoreError, InfluenceModel};
 use ndarray::{Array1, ArrayD, Ix2, s};
 
-use crate::{Calculator, Error, FactorSource, Plan, Result, Step, sink::Sink};
+use crate::{Calculator, Error, FactorSource, Phase, Plan, Result, Step, sink::Sink};
 
 pub(crate) use guard::{core_step, guarded};
 pub(crate) use traits::{Traits, bytes, traits};
@@ -50,7 +50,9 @@ impl<M: InfluenceModel> Job<'_, M> {
         for panel in plan.panels() {
             let factors = self.panel(plan, panel.clone(), test)?;
             let (watch, columns) = (&self.watch, plan.grid().counts()[1]);
+            watch.phase(Phase::Scores)?;
             self.calculator.run(columns, &|model, column| {
+                watch.cancellation.check()?;
                 let range = plan.grid().columns(column);
                 let gradients = gradients(model, train, &range)?;
                 for (row, factors) in panel.clone().zip(&factors) {
@@ -77,7 +79,9 @@ impl<M: InfluenceModel> Job<'_, M> {
     ) -> Result<Vec<M::Factors>> {
         let slots: Vec<OnceLock<M::Factors>> = panel.clone().map(|_| OnceLock::new()).collect();
         let watch = &self.watch;
+        watch.phase(Phase::Factors)?;
         self.calculator.run(slots.len(), &|model, task| {
+            watch.cancellation.check()?;
             let rows = plan.grid().rows(panel.start + task);
             let factors = match test {
                 TestSide::Solve(test) => solve(watch, model, || test.batch(rows.clone()), &rows)?,
@@ -103,7 +107,9 @@ impl<M: InfluenceModel> Job<'_, M> {
         sink: &dyn Sink,
     ) -> Result<()> {
         let (watch, [down, across]) = (&self.watch, plan.grid().counts());
+        watch.phase(Phase::Factors)?;
         self.calculator.run(down, &|model, row| {
+            watch.cancellation.check()?;
             let rows = plan.grid().rows(row);
             let factors = solve(watch, model, || test.batch(rows.clone()), &rows)?;
             let step = || Step::Solving { rows: rows.clone() };
@@ -133,7 +139,9 @@ impl<M: InfluenceModel> Job<'_, M> {
         sink: &dyn Sink,
     ) -> Result<()> {
         let watch = &self.watch;
+        watch.phase(Phase::Scores)?;
         self.calculator.run(plan.grid().counts()[0], &|model, row| {
+            watch.cancellation.check()?;
             let rows = plan.grid().rows(row);
             let in_gradients = || Step::Gradients {
                 columns: rows.clone(),

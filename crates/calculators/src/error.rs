@@ -111,6 +111,10 @@ pub enum Error {
         worst: Report,
     },
 
+    /// The computation was cancelled. What was written stays valid; resume the output to go on.
+    #[error("cancelled before all chunks were computed")]
+    Cancelled,
+
     /// A calculator returned without having run all of its tasks.
     #[error("the calculator returned before {step}; `Calculator::run` must run every task once")]
     Skipped {

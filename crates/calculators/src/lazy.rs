@@ -53,6 +53,14 @@ macro_rules! watched {
             }
         }
 
+        impl<M: InfluenceModel> $name<'_, M> {
+            /// Lets the token end the computation early.
+            pub fn with_cancellation(mut self, cancellation: &crate::Cancellation) -> Self {
+                self.watch.cancellation = cancellation.clone();
+                self
+            }
+        }
+
         impl<M: InfluenceModel> std::fmt::Debug for $name<'_, M> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($name))

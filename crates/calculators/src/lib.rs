@@ -8,6 +8,7 @@
 //! This crate is not a scheduler for several machines, and it knows no tensor library: a model brings its own.
 
 mod calculator;
+mod cancel;
 mod engine;
 mod error;
 mod factors;
@@ -22,11 +23,12 @@ mod tests;
 pub mod zarr;
 
 pub use calculator::Calculator;
+pub use cancel::Cancellation;
 pub use error::{Error, Result, Step};
 pub use factors::FactorSource;
 pub use influence_core::AssumeThreadSafe;
 pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
-pub use observe::{Observer, SolveSummary};
+pub use observe::{Observer, Phase, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};
 pub use plan::Plan;
 pub use sequential::Sequential;

@@ -9,13 +9,40 @@ use influence_core::{
 
 use crate::Plan;
 
+/// What a computation is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Gradients of train points that stay in memory.
+    Gradients,
+    /// Factors of test points.
+    Factors,
+    /// Scores; factors are solved on the way where they do not stay in memory.
+    Scores,
+}
+
+impl Phase {
+    /// The name, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gradients => "gradients",
+            Self::Factors => "factors",
+            Self::Scores => "scores",
+        }
+    }
+}
+
 /// Watches a computation: how far it is, and how the solver fares.
 ///
-/// Except for [`planned`](Self::planned), the methods are called from the worker threads, several at once and in no particular order.
+/// Except for [`planned`](Self::planned) and [`phase`](Self::phase), the methods are called from the worker threads, several at once and in
+/// no particular order.
 /// An observer sees, it does not decide; a panic in it ends the computation with an error.
 pub trait Observer: Sync {
-    /// The work was laid out; called once, before the first number.
-    fn planned(&self, _plan: &Plan) {}
+    /// The work was laid out; called once, before the first number. So many chunks were `finished` by an earlier run.
+    fn planned(&self, _plan: &Plan, _finished: usize) {}
+
+    /// A phase begins; there may be several of each, one per panel.
+    fn phase(&self, _phase: Phase) {}
 
     /// Test rows were solved, with one report each; called before unsolved rows are refused.
     fn solved(&self, _rows: &Range<usize>, _reports: &[Report]) {}

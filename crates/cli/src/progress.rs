@@ -68,8 +68,9 @@ impl Drop for Progress {
 }
 
 impl Observer for Progress {
-    fn planned(&self, plan: &Plan) {
+    fn planned(&self, plan: &Plan, finished: usize) {
         self.bar.set_length(plan.grid().len() as u64);
+        self.bar.set_position(finished as u64);
     }
 
     fn solved(&self, _rows: &Range<usize>, reports: &[Report]) {

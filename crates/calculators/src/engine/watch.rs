@@ -5,13 +5,14 @@ use std::{
 
 use influence_core::solver::Report;
 
-use crate::{Error, Observer, Plan, Result, SolveSummary, sink::lock};
+use crate::{Cancellation, Error, Observer, Phase, Plan, Result, SolveSummary, sink::lock};
 
 /// What is made of the reports.
 #[derive(Default)]
 pub(crate) struct Watch<'a> {
     pub(crate) observer: Option<&'a dyn Observer>,
     pub(crate) accepts_unsolved: bool,
+    pub(crate) cancellation: Cancellation,
     summary: Mutex<SolveSummary>,
 }
 
@@ -22,10 +23,18 @@ impl Watch<'_> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn planned(&self, plan: &Plan) {
+    pub(crate) fn planned(&self, plan: &Plan, finished: usize) {
         if let Some(observer) = self.observer {
-            observer.planned(plan);
+            observer.planned(plan, finished);
         }
+    }
+
+    pub(super) fn phase(&self, phase: Phase) -> Result<()> {
+        self.cancellation.check()?;
+        if let Some(observer) = self.observer {
+            observer.phase(phase);
+        }
+        Ok(())
     }
 
     /// Passes the reports on and refuses unsolved rows unless they are accepted.

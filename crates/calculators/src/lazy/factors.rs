@@ -129,7 +129,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     }
 
     fn execute(self, plan: &Plan, sink: &dyn Sink) -> Result<SolveSummary> {
-        self.watch.planned(plan);
+        self.watch.planned(plan, 0);
         let job = Job {
             calculator: self.calculator,
             watch: self.watch,

@@ -143,7 +143,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     }
 
     fn execute(self, plan: &Plan, sink: &dyn Sink) -> Result<SolveSummary> {
-        self.watch.planned(plan);
+        self.watch.planned(plan, 0);
         let job = Job {
             calculator: self.calculator,
             watch: self.watch,

@@ -73,7 +73,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
                 Ok(())
             },
         );
-        self.watch.planned(&plan);
+        self.watch.planned(&plan, 0);
         let job = Job {
             calculator: self.calculator,
             watch: self.watch,

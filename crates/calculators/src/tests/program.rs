@@ -187,7 +187,7 @@ fn self_influences_are_the_diagonal() -> Outcome {
 struct Diary(Mutex<Vec<String>>);
 
 impl Observer for Diary {
-    fn planned(&self, plan: &Plan) {
+    fn planned(&self, plan: &Plan, _finished: usize) {
         self.0
             .lock()
             .expect("no panic while held")
