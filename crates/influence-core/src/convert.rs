@@ -33,3 +33,13 @@ pub enum Precision {
     /// 64-bit floating point.
     F64,
 }
+
+impl Precision {
+    /// The bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}

@@ -29,6 +29,6 @@ pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{Precision, TensorConverter};
 pub use dataset::Dataset;
 pub use error::{Error, Result};
-pub use model::{BlockInfluence, GradientSource, InfluenceModel};
+pub use model::{BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoringFootprint};
 pub use rows::{Rows, check_indices, check_parts};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -31,6 +31,13 @@ pub(crate) struct Eigen {
 pub(crate) fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
     let op = "eigendecomposition";
     let dim = check(op, matrix)?;
+    if dim == 0 {
+        // faer's estimate of its scratch space subtracts one.
+        return Ok(Eigen {
+            values: Array1::zeros(0),
+            vectors: Array2::zeros((0, 0)),
+        });
+    }
     let mut values = Diag::zeros(dim);
     let mut vectors = Mat::zeros(dim, dim);
     let scratch = evd::self_adjoint_evd_scratch::<f64>(

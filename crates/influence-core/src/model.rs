@@ -1,6 +1,7 @@
 //! Influence models: factors and scores.
 
 mod delegate;
+mod footprint;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -9,6 +10,8 @@ use crate::{
     block::Block,
     solver::{Inverse, Report, Solution, Status},
 };
+
+pub use footprint::{Footprint, ScoringFootprint};
 
 /// A fitted influence model.
 ///
@@ -31,7 +34,7 @@ pub trait InfluenceModel {
     /// A batch of samples.
     type Batch;
     /// Gradients of the training loss, one per sample, in the form in which scores are cheapest.
-    type Gradients;
+    type Gradients: Send + Sync;
     /// Solved test gradients.
     type Factors: Send + Sync;
     /// A tensor of the backend.
@@ -78,6 +81,14 @@ pub trait InfluenceModel {
     /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors>;
 
+    /// What the model needs per sample, as a few train points show it.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn footprint(&self, _sample: &Self::Batch) -> Result<Footprint> {
+        Ok(Footprint::dense(self.dim(), self.precision()))
+    }
+
     /// The scores on the host.
     ///
     /// # Errors
@@ -96,7 +107,7 @@ pub trait GradientSource {
     /// A batch of samples.
     type Batch;
     /// Gradients of the training loss, one per sample, in the backend's own form.
-    type Gradients;
+    type Gradients: Send + Sync;
     /// Stacks of parameter-space vectors.
     type Rows: Rows;
     /// A tensor of the backend.
@@ -136,6 +147,14 @@ pub trait GradientSource {
     /// # Errors
     /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows>;
+
+    /// What gradients and scores need per sample, as a few train points show it; of solving, what the right-hand sides need.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn footprint(&self, _sample: &Self::Batch) -> Result<Footprint> {
+        Ok(Footprint::dense(self.dim(), self.precision()))
+    }
 }
 
 /// Blocks, each with the inverse of its curvature.
@@ -148,7 +167,11 @@ type PreparedBlocks<R> = Vec<(Block, Box<dyn Inverse<R>>)>;
 pub struct BlockInfluence<G: GradientSource> {
     source: G,
     blocks: PreparedBlocks<G::Rows>,
+    stacks: usize,
 }
+
+/// Stacks of right-hand sides that a solver holds, where nothing better is known.
+const STACKS: usize = 8;
 
 impl<G: GradientSource> BlockInfluence<G> {
     /// Joins a source of gradients with the prepared inverse of each block.
@@ -171,7 +194,17 @@ impl<G: GradientSource> BlockInfluence<G> {
                 .iter()
                 .try_for_each(|range| Error::check_range(range, source.dim()))?;
         }
-        Ok(Self { source, blocks })
+        Ok(Self {
+            source,
+            blocks,
+            stacks: STACKS,
+        })
+    }
+
+    /// Says how many stacks of right-hand sides the inverses hold while they solve: [`Solver::stacks`](crate::solver::Solver::stacks).
+    #[must_use]
+    pub fn with_stacks(self, stacks: usize) -> Self {
+        Self { stacks, ..self }
     }
 
     /// The source of gradients.
@@ -272,6 +305,10 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
 
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors> {
         self.source.rows(array)
+    }
+
+    fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
+        Ok(self.source.footprint(sample)?.with_solver(self.stacks))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod conjugate_gradient;
 mod direct;
+mod identity;
 mod jacobi;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::{Error, Result, Rows, operator::LinearOperator};
 
 pub use conjugate_gradient::ConjugateGradient;
 pub use direct::Direct;
+pub use identity::Identity;
 pub use jacobi::Jacobi;
 
 /// Settings of a method that inverts operators.
@@ -41,11 +43,21 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     /// # Errors
     /// Whatever the operator reports, or [`Error::Factorisation`].
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>>;
+
+    /// How many stacks of the size of its right-hand sides an inverse holds while it solves, these and the solutions included;
+    /// for planning how many to solve together.
+    fn stacks(&self) -> usize {
+        8
+    }
 }
 
 impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Box<S> {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
         (**self).prepare(op)
+    }
+
+    fn stacks(&self) -> usize {
+        (**self).stacks()
     }
 }
 

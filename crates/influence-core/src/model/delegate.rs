@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::InfluenceModel;
+use super::{Footprint, InfluenceModel};
 use crate::{AssumeThreadSafe, Precision, Result, solver::Solution};
 
 /// Answers every call with the model within, also those that have a default.
@@ -47,6 +47,10 @@ macro_rules! delegate {
 
             fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors> {
                 self.deref().factors_from_array(array)
+            }
+
+            fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
+                self.deref().footprint(sample)
             }
 
             fn scores_array(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {

@@ -130,6 +130,13 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
             max_iterations,
         }))
     }
+
+    fn stacks(&self) -> usize {
+        12 + self
+            .preconditioner
+            .as_ref()
+            .map_or(0, |preconditioner| preconditioner.stacks())
+    }
 }
 
 #[derive(Debug)]

@@ -30,6 +30,11 @@ impl<R: Rows> Solver<R> for Direct {
         let factors = Factors::new(&matrix)?;
         Ok(Box::new(DirectInverse { matrix, factors }))
     }
+
+    /// Six stacks in `f64` besides those of the rows.
+    fn stacks(&self) -> usize {
+        14
+    }
 }
 
 #[derive(Debug)]

@@ -106,6 +106,10 @@ impl<R: Rows> Solver<R> for Jacobi {
         let diagonal = self.diagonal(op.as_ref())?;
         Ok(Box::new(JacobiInverse { op, diagonal }))
     }
+
+    fn stacks(&self) -> usize {
+        7
+    }
 }
 
 #[derive(Debug)]

@@ -1,0 +1,75 @@
+//! What a model needs per sample.
+
+use crate::Precision;
+
+/// What a model needs per sample, estimated: the numbers from which work is cut so that it fits a bound on memory.
+///
+/// Bytes are upper estimates, operations are orders of magnitude; neither changes a result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Footprint {
+    /// Bytes of a factor.
+    pub factor: usize,
+    /// Bytes of a train gradient, in the form in which it is kept.
+    pub gradient: usize,
+    /// Bytes in use per test point while factors are solved, the factors included.
+    pub solving: usize,
+    /// Bytes in use per train point while gradients are computed, the gradients included.
+    pub differentiating: usize,
+    /// Bytes in use while factors are scored against gradients, both of them excluded.
+    pub scoring: ScoringFootprint,
+    /// Floating-point operations of a train gradient.
+    pub gradient_flops: f64,
+    /// Floating-point operations of the score of a pair.
+    pub score_flops: f64,
+}
+
+/// The working memory of scores: a term for each test point, for each train point, and for each pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScoringFootprint {
+    /// Bytes per test point.
+    pub per_test: usize,
+    /// Bytes per train point.
+    pub per_train: usize,
+    /// Bytes per pair of points, the scores included.
+    pub per_pair: usize,
+}
+
+impl Footprint {
+    /// The footprint of a model that keeps gradients as plain vectors.
+    pub fn dense(dim: usize, precision: Precision) -> Self {
+        let vector = dim.saturating_mul(precision.bytes());
+        Self {
+            factor: vector,
+            gradient: vector,
+            solving: vector.saturating_mul(2),
+            differentiating: vector.saturating_mul(2),
+            scoring: ScoringFootprint {
+                per_test: 0,
+                per_train: 0,
+                per_pair: 2 * precision.bytes(),
+            },
+            gradient_flops: 6.0 * dim as f64,
+            score_flops: 2.0 * dim as f64,
+        }
+    }
+
+    /// The footprint with a solver that holds so many stacks of the size of its right-hand sides.
+    #[must_use]
+    pub fn with_solver(self, stacks: usize) -> Self {
+        let solving = self.factor.saturating_mul(stacks).max(self.solving);
+        Self { solving, ..self }
+    }
+
+    /// Bytes in use while `test` factors are scored against `train` gradients, both of them excluded.
+    pub fn scoring_bytes(&self, test: usize, train: usize) -> usize {
+        let ScoringFootprint {
+            per_test,
+            per_train,
+            per_pair,
+        } = self.scoring;
+        let pairs = test.saturating_mul(train).saturating_mul(per_pair);
+        pairs
+            .saturating_add(per_test.saturating_mul(test))
+            .saturating_add(per_train.saturating_mul(train))
+    }
+}
