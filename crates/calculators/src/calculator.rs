@@ -22,14 +22,14 @@ type Batch<C> = <<C as Calculator>::Model as InfluenceModel>::Batch;
 ///     _ => Box::new(Parallel::new(model, None)?),
 /// };
 /// let influences = calculator.influences(&test, &train).with_chunks(2, 4)?;
-/// assert_eq!(influences.grid().len(), 4);
+/// assert_eq!(influences.plan()?.grid().len(), 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Calculator {
     /// The model.
     type Model: InfluenceModel;
 
-    /// Calls `work(model, task)` for each of `0..tasks`, once each, and waits.
+    /// Calls `work(model, task)` for each of `0..tasks`, once each, no more than `workers` (at least 1) at a time, and waits.
     ///
     /// Tasks are begun in order of their number, on any thread. After a task has failed no further one is begun.
     ///
@@ -38,8 +38,14 @@ pub trait Calculator {
     fn run(
         &self,
         tasks: usize,
+        workers: usize,
         work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
     ) -> Result<()>;
+
+    /// How many tasks can run at a time.
+    fn threads(&self) -> usize {
+        1
+    }
 
     /// The influences `(k, n)` of train points on test points, lazily.
     fn influences<'a>(
@@ -96,9 +102,14 @@ impl<C: Calculator + ?Sized> Calculator for &C {
     fn run(
         &self,
         tasks: usize,
+        workers: usize,
         work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
     ) -> Result<()> {
-        (**self).run(tasks, work)
+        (**self).run(tasks, workers, work)
+    }
+
+    fn threads(&self) -> usize {
+        (**self).threads()
     }
 }
 
@@ -108,8 +119,13 @@ impl<C: Calculator + ?Sized> Calculator for Box<C> {
     fn run(
         &self,
         tasks: usize,
+        workers: usize,
         work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
     ) -> Result<()> {
-        (**self).run(tasks, work)
+        (**self).run(tasks, workers, work)
+    }
+
+    fn threads(&self) -> usize {
+        (**self).threads()
     }
 }

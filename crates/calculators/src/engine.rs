@@ -1,26 +1,28 @@
-//! The one program behind all calculators: solve a panel of factors, then score it against every column of chunks.
+//! The one program behind all calculators: hold a panel of one side of the matrix, and let the other side stream past it.
 //!
-//! Which numbers meet in which operation is fixed by the grid alone; calculators only decide who does it when. Hence the same bits.
+//! Which numbers meet in which operation is fixed by the grid alone; plans and calculators only decide who does it when. Hence the same bits.
 
 mod guard;
+mod steps;
 mod traits;
 mod watch;
 
-use std::{borrow::Borrow, ops::Range, sync::OnceLock};
+use std::{ops::Range, sync::OnceLock};
 
 use influence_core::{Dataset, Error as CoreError, InfluenceModel};
-use ndarray::{Array1, ArrayD, Ix2, s};
+use ndarray::{Array1, Axis, Ix2, s};
 
-use crate::{Calculator, Error, FactorSource, Phase, Plan, Result, Step, sink::Sink};
+use crate::{Calculator, Error, FactorSource, Phase, Result, Side, Step, zarr::Scratch};
 
 pub(crate) use guard::{core_step, guarded};
-pub(crate) use traits::{Traits, bytes, traits};
+pub(crate) use steps::Steps;
+pub(crate) use traits::{Traits, traits};
 pub(crate) use watch::Watch;
 
-/// What is to be run on, and how.
+/// What is to be run on, in which order, and where the chunks go.
 pub(crate) struct Job<'a, M> {
     pub(crate) calculator: &'a dyn Calculator<Model = M>,
-    pub(crate) watch: Watch<'a>,
+    pub(crate) steps: Steps<'a>,
 }
 
 /// Where factors come from.
@@ -38,214 +40,185 @@ impl<B> TestSide<'_, B> {
     }
 }
 
+/// The two sides of a matrix of influences.
+pub(crate) struct Sides<'a, B> {
+    pub(crate) test: &'a TestSide<'a, B>,
+    pub(crate) train: &'a dyn Dataset<Batch = B>,
+    /// Where solved factors are kept, to be read again.
+    pub(crate) scratch: Option<&'a Scratch>,
+}
+
+/// What stays in memory of a panel: positions in the grid, and what is computed for each.
+type Held<T> = Vec<(usize, T)>;
+
 impl<M: InfluenceModel> Job<'_, M> {
-    /// Computes every chunk of the plan and hands it to the sink.
-    pub(crate) fn influences(
-        &self,
-        plan: &Plan,
-        test: &TestSide<'_, M::Batch>,
-        train: &dyn Dataset<Batch = M::Batch>,
-        sink: &dyn Sink,
-    ) -> Result<()> {
-        for panel in plan.panels() {
-            let factors = self.panel(plan, panel.clone(), test)?;
-            let (watch, columns) = (&self.watch, plan.grid().counts()[1]);
-            watch.phase(Phase::Scores)?;
-            self.calculator.run(columns, &|model, column| {
-                watch.cancellation.check()?;
-                let range = plan.grid().columns(column);
-                let gradients = gradients(model, train, &range)?;
-                for (row, factors) in panel.clone().zip(&factors) {
-                    let chunk = plan.grid().chunk([row, column]);
-                    let shape = [chunk.rows.len(), chunk.columns.len()];
-                    let step = || Step::Scoring {
-                        chunk: chunk.clone(),
-                    };
-                    let values = core_step(step, || scores(model, factors, &gradients, shape))?;
-                    deliver(watch, sink, plan, [row, column], values.view())?;
-                }
-                Ok(())
-            })?;
+    /// Computes every chunk that the sink does not have, and hands it over.
+    pub(crate) fn influences(&self, sides: &Sides<'_, M::Batch>) -> Result<()> {
+        let [down, across] = self.steps.plan.grid().counts();
+        for panel in self.steps.plan.panels() {
+            match self.steps.plan.held() {
+                Side::Test => self.hold_factors(sides, panel.clone(), 0..across)?,
+                Side::Train => self.hold_gradients(sides, 0..down, panel.clone())?,
+            }
         }
         Ok(())
     }
 
-    /// The factors of a panel, each row of chunks by one task.
-    fn panel(
+    fn hold_factors(
         &self,
-        plan: &Plan,
-        panel: Range<usize>,
-        test: &TestSide<'_, M::Batch>,
-    ) -> Result<Vec<M::Factors>> {
-        let slots: Vec<OnceLock<M::Factors>> = panel.clone().map(|_| OnceLock::new()).collect();
-        let watch = &self.watch;
-        watch.phase(Phase::Factors)?;
-        self.calculator.run(slots.len(), &|model, task| {
-            watch.cancellation.check()?;
-            let rows = plan.grid().rows(panel.start + task);
-            let factors = match test {
-                TestSide::Solve(test) => solve(watch, model, || test.batch(rows.clone()), &rows)?,
-                TestSide::Read(source) => read(model, *source, &rows)?,
-            };
-            slots[task].get_or_init(|| factors);
-            Ok(())
+        sides: &Sides<'_, M::Batch>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<()> {
+        let steps = self.steps;
+        let [rows, columns] = self.open(&rows, &columns);
+        let held = self.hold(Phase::Factors, &rows, |model, row| {
+            steps.factors(model, sides, row)
         })?;
-        let of_slot = |(index, slot): (usize, OnceLock<M::Factors>)| {
-            let rows = plan.grid().rows(panel.start + index);
-            slot.into_inner().ok_or(Error::Skipped {
-                step: Step::Solving { rows },
+        self.stream(&columns, |model, column| {
+            let gradients = steps.gradients(model, sides.train, column)?;
+            held.iter().try_for_each(|(row, factors)| {
+                steps.score(model, [*row, column], factors, &gradients)
             })
-        };
-        slots.into_iter().enumerate().map(of_slot).collect()
+        })
     }
 
-    /// Solves every row of chunks and hands the factors to the sink, in columns as the grid cuts them.
-    pub(crate) fn factors(
+    fn hold_gradients(
         &self,
-        plan: &Plan,
-        test: &dyn Dataset<Batch = M::Batch>,
-        sink: &dyn Sink,
+        sides: &Sides<'_, M::Batch>,
+        rows: Range<usize>,
+        columns: Range<usize>,
     ) -> Result<()> {
-        let (watch, [down, across]) = (&self.watch, plan.grid().counts());
-        watch.phase(Phase::Factors)?;
-        self.calculator.run(down, &|model, row| {
-            watch.cancellation.check()?;
-            let rows = plan.grid().rows(row);
-            let factors = solve(watch, model, || test.batch(rows.clone()), &rows)?;
-            let step = || Step::Solving { rows: rows.clone() };
-            let values = core_step(step, || {
-                let values = model.factors_to_array(&factors)?;
-                CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
-                CoreError::check_size(
-                    "factors",
-                    "columns",
-                    plan.grid().shape()[1],
-                    values.ncols(),
-                )?;
-                Ok(values)
+        let steps = self.steps;
+        let [rows, columns] = self.open(&rows, &columns);
+        let held = self.hold(Phase::Gradients, &columns, |model, column| {
+            steps.gradients(model, sides.train, column)
+        })?;
+        self.stream(&rows, |model, row| {
+            let factors = steps.factors(model, sides, row)?;
+            held.iter().try_for_each(|(column, gradients)| {
+                steps.score(model, [row, *column], &factors, gradients)
+            })
+        })
+    }
+
+    /// The rows and columns of chunks within a rectangle in which the sink lacks a chunk.
+    fn open(&self, rows: &Range<usize>, columns: &Range<usize>) -> [Vec<usize>; 2] {
+        let lacks = |row, column| !self.steps.sink.has([row, column]);
+        let lacking_row = |row: &usize| columns.clone().any(|column| lacks(*row, column));
+        let lacking_column = |column: &usize| rows.clone().any(|row| lacks(row, *column));
+        [
+            rows.clone().filter(lacking_row).collect(),
+            columns.clone().filter(lacking_column).collect(),
+        ]
+    }
+
+    /// Makes what is held, each position by one task.
+    fn hold<T: Send + Sync>(
+        &self,
+        phase: Phase,
+        positions: &[usize],
+        make: impl Fn(&M, usize) -> Result<T> + Sync,
+    ) -> Result<Held<T>> {
+        let slots: Vec<OnceLock<T>> = positions.iter().map(|_| OnceLock::new()).collect();
+        self.tasks(phase, positions.len(), |model, task| {
+            let made = make(model, positions[task])?;
+            slots[task].get_or_init(|| made);
+            Ok(())
+        })?;
+        let of_slot = |(&position, slot): (&usize, OnceLock<T>)| {
+            let made = slot.into_inner().ok_or_else(|| Error::Skipped {
+                step: self.step(phase, position),
             })?;
+            Ok((position, made))
+        };
+        positions.iter().zip(slots).map(of_slot).collect()
+    }
+
+    /// Lets what is not held pass, each position by one task.
+    fn stream(
+        &self,
+        positions: &[usize],
+        visit: impl Fn(&M, usize) -> Result<()> + Sync,
+    ) -> Result<()> {
+        self.tasks(Phase::Scores, positions.len(), |model, task| {
+            visit(model, positions[task])
+        })
+    }
+
+    fn tasks(
+        &self,
+        phase: Phase,
+        tasks: usize,
+        work: impl Fn(&M, usize) -> Result<()> + Sync,
+    ) -> Result<()> {
+        if tasks == 0 {
+            return Ok(());
+        }
+        let Steps { watch, plan, .. } = self.steps;
+        watch.phase(phase)?;
+        self.calculator.run(tasks, plan.workers(), &|model, task| {
+            watch.cancellation.check()?;
+            work(model, task)
+        })
+    }
+
+    /// What making what is held at a position consists of.
+    fn step(&self, phase: Phase, position: usize) -> Step {
+        match phase {
+            Phase::Gradients => Step::Gradients {
+                columns: self.steps.plan.grid().columns(position),
+            },
+            Phase::Factors | Phase::Scores => Step::Solving {
+                rows: self.steps.plan.grid().rows(position),
+            },
+        }
+    }
+
+    /// Solves every row of chunks that the sink does not have, and hands the factors over in columns as the grid cuts them.
+    pub(crate) fn all_factors(&self, test: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
+        let steps = self.steps;
+        let [down, across] = steps.plan.grid().counts();
+        let [rows, _] = self.open(&(0..down), &(0..across));
+        self.tasks(Phase::Factors, rows.len(), |model, task| {
+            let row = rows[task];
+            let range = steps.plan.grid().rows(row);
+            let factors = steps.solve(model, || test.batch(range.clone()), &range)?;
+            let values = steps.on_host(model, &factors, row)?;
             (0..across).try_for_each(|column| {
-                let part = values.slice(s![.., plan.grid().columns(column)]);
-                deliver(watch, sink, plan, [row, column], part.into_dyn())
+                let part = values.slice(s![.., steps.plan.grid().columns(column)]);
+                steps.deliver([row, column], part.into_dyn())
             })
         })
     }
 
     /// Scores every sample against itself; the grid has one column.
-    pub(crate) fn self_influences(
-        &self,
-        plan: &Plan,
-        train: &dyn Dataset<Batch = M::Batch>,
-        sink: &dyn Sink,
-    ) -> Result<()> {
-        let watch = &self.watch;
-        watch.phase(Phase::Scores)?;
-        self.calculator.run(plan.grid().counts()[0], &|model, row| {
-            watch.cancellation.check()?;
-            let rows = plan.grid().rows(row);
-            let in_gradients = || Step::Gradients {
-                columns: rows.clone(),
-            };
-            let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
-            let factors = solve(watch, model, || Ok(&batch), &rows)?;
-            let gradients = core_step(in_gradients, || model.gradients(&batch))?;
-            let step = || Step::Scoring {
-                chunk: plan.grid().chunk([row, 0]),
-            };
-            let diagonal: Array1<f64> = core_step(step, || {
-                let scores = scores(model, &factors, &gradients, [rows.len(), rows.len()])?;
-                let scores = scores
-                    .into_dimensionality::<Ix2>()
-                    .map_err(|source| CoreError::backend("scores", source))?;
-                Ok(scores.diag().to_owned())
-            })?;
-            deliver(
-                watch,
-                sink,
-                plan,
-                [row, 0],
-                diagonal.insert_axis(ndarray::Axis(1)).view().into_dyn(),
-            )
-        })
+    pub(crate) fn self_influences(&self, train: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
+        let steps = self.steps;
+        self.tasks(
+            Phase::Scores,
+            steps.plan.grid().counts()[0],
+            |model, row| {
+                let rows = steps.plan.grid().rows(row);
+                let in_gradients = || Step::Gradients {
+                    columns: rows.clone(),
+                };
+                let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
+                let factors = steps.solve(model, || Ok(&batch), &rows)?;
+                let gradients = core_step(in_gradients, || model.gradients(&batch))?;
+                let scores =
+                    steps.scores(model, [row, 0], &factors, &gradients, [rows.len(); 2])?;
+                let diagonal: Array1<f64> = core_step(
+                    || steps.scoring([row, 0]),
+                    || {
+                        let scores = scores
+                            .into_dimensionality::<Ix2>()
+                            .map_err(|source| CoreError::backend("scores", source))?;
+                        Ok(scores.diag().to_owned())
+                    },
+                )?;
+                steps.deliver([row, 0], diagonal.insert_axis(Axis(1)).view().into_dyn())
+            },
+        )
     }
-}
-
-fn solve<M: InfluenceModel, B: Borrow<M::Batch>>(
-    watch: &Watch<'_>,
-    model: &M,
-    batch: impl FnOnce() -> influence_core::Result<B>,
-    rows: &Range<usize>,
-) -> Result<M::Factors> {
-    let step = || Step::Solving { rows: rows.clone() };
-    let solution = core_step(step, || {
-        let solution = model.factors(batch()?.borrow())?;
-        CoreError::check_size("factors", "reports", rows.len(), solution.reports.len())?;
-        Ok(solution)
-    })?;
-    guarded(step, || watch.solved(rows, &solution.reports))?;
-    Ok(solution.rows)
-}
-
-fn read<M: InfluenceModel>(
-    model: &M,
-    source: &dyn FactorSource,
-    rows: &Range<usize>,
-) -> Result<M::Factors> {
-    let step = || Step::ReadingFactors { rows: rows.clone() };
-    let values = guarded(step, || source.rows(rows.clone()))?;
-    core_step(step, || {
-        CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
-        model.factors_from_array(values.view())
-    })
-}
-
-fn gradients<M: InfluenceModel>(
-    model: &M,
-    train: &dyn Dataset<Batch = M::Batch>,
-    columns: &Range<usize>,
-) -> Result<M::Gradients> {
-    let step = || Step::Gradients {
-        columns: columns.clone(),
-    };
-    core_step(step, || model.gradients(&train.batch(columns.clone())?))
-}
-
-fn scores<M: InfluenceModel>(
-    model: &M,
-    factors: &M::Factors,
-    gradients: &M::Gradients,
-    shape: [usize; 2],
-) -> influence_core::Result<ArrayD<f64>> {
-    let scores = model.scores_array(factors, gradients)?;
-    for ((axis, expected), name) in shape.iter().enumerate().zip(["rows", "columns"]) {
-        CoreError::check_size(
-            "scores",
-            name,
-            *expected,
-            scores.shape().get(axis).copied().unwrap_or(0),
-        )?;
-    }
-    Ok(scores)
-}
-
-fn deliver(
-    watch: &Watch<'_>,
-    sink: &dyn Sink,
-    plan: &Plan,
-    index: [usize; 2],
-    values: ndarray::ArrayViewD<'_, f64>,
-) -> Result<()> {
-    let chunk = plan.grid().chunk(index);
-    guarded(
-        || Step::Delivering {
-            chunk: chunk.clone(),
-        },
-        || {
-            sink.deliver(&chunk, values)?;
-            if let Some(observer) = watch.observer {
-                observer.chunk_done(&chunk);
-            }
-            Ok(())
-        },
-    )
 }

@@ -148,6 +148,17 @@ pub enum Error {
         got: String,
     },
 
+    /// Not even a plan of single chunks fits the memory.
+    #[error(
+        "the computation needs {needed} bytes of memory, {granted} are granted; grant more, or use smaller chunks"
+    )]
+    Memory {
+        /// The bound that was set.
+        granted: usize,
+        /// What the smallest plan needs, what is taken already included.
+        needed: usize,
+    },
+
     /// A store could not be read or written.
     #[error("could not {doing} in {path}")]
     Store {
@@ -159,11 +170,33 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The output exists. Choose another path, or overwrite it explicitly.
-    #[error("{path} already holds an output; choose another path or allow overwriting")]
+    /// The output exists. Choose another path, resume it, or overwrite it explicitly.
+    #[error("{path} already holds an output; choose another path, resume it, or allow overwriting")]
     Exists {
         /// The store and the group in it.
         path: String,
+    },
+
+    /// Another run is writing to the output.
+    #[error("{path} is being written by another run; wait for it, or choose another path")]
+    Locked {
+        /// The folder.
+        path: String,
+    },
+
+    /// The output that is to be resumed was made otherwise.
+    #[error(
+        "{path} was written with {setting} = {stored}, this run has {given}; resume with the settings and data of the output, overwrite it, or choose another path"
+    )]
+    Differs {
+        /// The store and the group in it.
+        path: String,
+        /// The first attribute that differs.
+        setting: String,
+        /// Its value in the output.
+        stored: String,
+        /// Its value in this run.
+        given: String,
     },
 
     /// The place is taken by something that this crate has not written, and which it will never delete.

@@ -4,20 +4,53 @@ mod factors;
 mod influences;
 mod self_influences;
 
-use influence_core::ChunkGrid;
+use influence_core::InfluenceModel;
 
-use crate::{Error, Result};
+use crate::{Calculator, Error, Plan, Resources, Result, engine::Watch};
 
 pub use factors::LazyFactors;
 pub use influences::LazyInfluences;
 pub use self_influences::LazySelfInfluences;
 
-/// Test rows solved together unless told otherwise.
-const TEST_CHUNK: usize = 64;
-/// Train rows whose gradients are in memory together unless told otherwise.
-const TRAIN_CHUNK: usize = 512;
-/// Bytes of factors in memory unless told otherwise: 1 GiB.
-const FACTOR_MEMORY: usize = 1 << 30;
+/// Bytes for factors, gradients and scores unless told otherwise: 1 GiB.
+const MEMORY: usize = 1 << 30;
+
+/// Settings that all lazy results share.
+#[derive(Default)]
+struct Common<'a> {
+    watch: Watch<'a>,
+    memory: Option<usize>,
+    taken: usize,
+}
+
+impl Common<'_> {
+    /// The memory that chunks are cut for.
+    fn memory(&self) -> usize {
+        self.memory.unwrap_or(MEMORY)
+    }
+
+    fn resources<M>(&self, calculator: &dyn Calculator<Model = M>, factors_kept: bool) -> Resources
+    where
+        M: InfluenceModel,
+    {
+        Resources {
+            memory: self.memory().saturating_sub(self.taken),
+            threads: calculator.threads(),
+            factors_kept,
+        }
+    }
+
+    /// Refuses a plan that exceeds the memory, if there is an explicit bound on it.
+    fn check(&self, plan: Plan) -> Result<Plan> {
+        match self.memory {
+            Some(granted) if plan.peak_bytes().saturating_add(self.taken) > granted => {
+                let needed = plan.peak_bytes().saturating_add(self.taken);
+                Err(Error::Memory { granted, needed })
+            }
+            _ => Ok(plan),
+        }
+    }
+}
 
 fn check_chunk(size: usize) -> Result<usize> {
     if size > 0 {
@@ -30,25 +63,36 @@ fn check_chunk(size: usize) -> Result<usize> {
     })
 }
 
-/// The grid, with chunks no larger than the whole.
-fn grid(shape: [usize; 2], chunk_shape: [usize; 2]) -> ChunkGrid {
-    let side = |axis: usize| chunk_shape[axis].min(shape[axis]).max(1);
-    ChunkGrid::new(shape, [side(0), side(1)]).expect("both sides of the chunks are at least 1")
-}
-
 /// Writes the setters that all lazy results share.
 macro_rules! watched {
     ($name:ident) => {
         impl<'a, M: InfluenceModel> $name<'a, M> {
             /// Lets `observer` watch the computation.
             pub fn with_observer(mut self, observer: &'a dyn crate::Observer) -> Self {
-                self.watch.observer = Some(observer);
+                self.common.watch.observer = Some(observer);
+                self
+            }
+
+            /// Keeps within this many bytes for factors, gradients and scores, 1 GiB by default, as far as the model can tell what it needs.
+            ///
+            /// Chunks that are not given are cut for it, and so are the panels and the number of tasks at a time. A bound that is set
+            /// and does not suffice for a single chunk is [`Error::Memory`](crate::Error::Memory).
+            pub fn with_memory(mut self, bytes: usize) -> Self {
+                self.common.memory = Some(bytes);
+                self
+            }
+
+            /// Says how many bytes of the memory are taken already, by the model for one.
+            ///
+            /// They are left out of account when chunks are cut, so that the chunks depend on nothing that differs from run to run.
+            pub fn with_memory_taken(mut self, bytes: usize) -> Self {
+                self.common.taken = bytes;
                 self
             }
 
             /// Takes test rows that the solver did not solve as they are, instead of ending with [`Error::Unsolved`](crate::Error::Unsolved).
             pub fn accepting_unsolved(mut self) -> Self {
-                self.watch.accepts_unsolved = true;
+                self.common.watch.accepts_unsolved = true;
                 self
             }
         }
@@ -56,7 +100,7 @@ macro_rules! watched {
         impl<M: InfluenceModel> $name<'_, M> {
             /// Lets the token end the computation early.
             pub fn with_cancellation(mut self, cancellation: &crate::Cancellation) -> Self {
-                self.watch.cancellation = cancellation.clone();
+                self.common.watch.cancellation = cancellation.clone();
                 self
             }
         }

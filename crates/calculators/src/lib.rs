@@ -30,6 +30,6 @@ pub use influence_core::AssumeThreadSafe;
 pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, Phase, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};
-pub use plan::Plan;
+pub use plan::{Plan, Resources, Side};
 pub use sequential::Sequential;
 pub use zarr::{Location, StoredFactors, ZarrOptions};

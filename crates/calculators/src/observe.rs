@@ -69,24 +69,36 @@ impl SolveSummary {
         self.worst_residual
     }
 
-    pub(crate) fn add(&mut self, reports: &[Report]) {
-        for report in reports {
-            *self.rows_by_status.entry(name(report.status)).or_default() += 1;
-            // Not `f64::max`, which would hide a residual that is not a number.
-            if report.residual.total_cmp(&self.worst_residual).is_gt() {
-                self.worst_residual = report.residual;
-            }
+    /// Counts a row whose status has this number.
+    pub(crate) fn add_row(&mut self, status: u8, residual: f64) {
+        let name = STATUSES.get(usize::from(status)).copied().unwrap_or(OTHER);
+        *self.rows_by_status.entry(name).or_default() += 1;
+        // Not `f64::max`, which would hide a residual that is not a number.
+        if residual.total_cmp(&self.worst_residual).is_gt() {
+            self.worst_residual = residual;
         }
     }
 }
 
-fn name(status: Status) -> &'static str {
+/// The names of statuses; their positions are their numbers.
+pub(crate) const STATUSES: [&str; 6] = [
+    "converged",
+    "indefinite",
+    "iteration_limit",
+    "negative_curvature",
+    "breakdown",
+    OTHER,
+];
+const OTHER: &str = "other";
+
+/// The number of a status.
+pub(crate) fn code(status: Status) -> u8 {
     match status {
-        Status::Converged => "converged",
-        Status::Indefinite { .. } => "indefinite",
-        Status::IterationLimit => "iteration_limit",
-        Status::NegativeCurvature => "negative_curvature",
-        Status::Breakdown => "breakdown",
-        _ => "other",
+        Status::Converged => 0,
+        Status::Indefinite { .. } => 1,
+        Status::IterationLimit => 2,
+        Status::NegativeCurvature => 3,
+        Status::Breakdown => 4,
+        _ => 5,
     }
 }

@@ -82,7 +82,7 @@ pub struct Parallel<S> {
 impl<S: Debug> Debug for Parallel<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parallel")
-            .field("threads", &self.threads())
+            .field("threads", &self.pool.current_num_threads())
             .field("models", &self.models)
             .finish_non_exhaustive()
     }
@@ -115,11 +115,6 @@ impl<M: InfluenceModel + 'static> Parallel<Replicas<M>> {
 }
 
 impl<S> Parallel<S> {
-    /// The number of worker threads.
-    pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
-    }
-
     fn start(models: S, threads: Option<NonZero<usize>>) -> Result<Self> {
         let threads = threads
             .or_else(|| thread::available_parallelism().ok())
@@ -140,14 +135,19 @@ impl<S> Parallel<S> {
         }
     }
 
-    /// Runs `worker` once on each thread and waits.
-    fn on_each_thread(&self, worker: impl Fn() + Sync) -> Result<()> {
+    /// Runs `worker` once on each of so many threads and waits; the others help with kernels meanwhile.
+    fn on_threads(&self, workers: usize, worker: impl Fn() + Sync) -> Result<()> {
         if self.pool.current_thread_index().is_some() {
             return Err(Error::Nested);
         }
         let _turn = lock(&self.turn);
         let pool = &self.pool;
-        let broadcast = || drop(pool.broadcast(|_| worker()));
+        let work = |thread: rayon::BroadcastContext<'_>| {
+            if thread.index() < workers {
+                worker();
+            }
+        };
+        let broadcast = || drop(pool.broadcast(work));
         if rayon::current_thread_index().is_none() {
             broadcast();
             return Ok(());
@@ -171,21 +171,35 @@ impl<S> Parallel<S> {
 impl<M: InfluenceModel + ThreadSafe> Calculator for Parallel<Shared<M>> {
     type Model = M;
 
-    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+    fn run(
+        &self,
+        tasks: usize,
+        workers: usize,
+        work: &(dyn Fn(&M, usize) -> Result<()> + Sync),
+    ) -> Result<()> {
         let (claims, model) = (Claims::new(tasks), &self.models.0);
-        self.on_each_thread(|| {
+        self.on_threads(workers, || {
             claims.work_from(claims.next(), |task| work(model, task));
         })?;
         claims.outcome()
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.current_num_threads()
     }
 }
 
 impl<M: InfluenceModel + 'static> Calculator for Parallel<Replicas<M>> {
     type Model = M;
 
-    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+    fn run(
+        &self,
+        tasks: usize,
+        workers: usize,
+        work: &(dyn Fn(&M, usize) -> Result<()> + Sync),
+    ) -> Result<()> {
         let (claims, build) = (Claims::new(tasks), &self.models.0);
-        self.on_each_thread(|| {
+        self.on_threads(workers, || {
             // The task comes first: a thread without one needs no replica.
             let Some(first) = claims.next() else { return };
             let kept = REPLICA
@@ -201,5 +215,9 @@ impl<M: InfluenceModel + 'static> Calculator for Parallel<Replicas<M>> {
             }
         })?;
         claims.outcome()
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.current_num_threads()
     }
 }

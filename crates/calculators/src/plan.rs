@@ -1,41 +1,149 @@
-//! The plan of a computation: its grid, and the order in which it is covered.
+//! The plan of a computation: its grid, the order in which it is covered, and what it takes.
 
 use std::ops::Range;
 
-use influence_core::ChunkGrid;
+use influence_core::{ChunkGrid, Footprint};
 
-/// Which chunks are computed, and which of them together.
+/// Bytes per pair of points in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
+const DELIVERING: usize = 24;
+/// What a core computes and a disk moves in a second: good enough to weigh computing anew against reading again.
+const FLOPS: f64 = 5e10;
+const DISK_BYTES: f64 = 1e9;
+
+/// A side of the matrix of influences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The test points, its rows.
+    Test,
+    /// The train points, its columns.
+    Train,
+}
+
+/// What a plan may count on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Bytes for factors, gradients and scores.
+    pub memory: usize,
+    /// Tasks that can run at a time.
+    pub threads: usize,
+    /// Whether factors can be read again, from a scratch array or because they were stored before.
+    pub factors_kept: bool,
+}
+
+/// Which chunks are computed, and what is in memory meanwhile.
 ///
-/// A *panel* is a run of rows of chunks whose factors are held in memory at once: factors are solved once per row of chunks, train
-/// gradients computed once per panel and column of chunks. The pair of a panel and a column is the unit of scoring; it
-/// depends on no other such unit, so a plan can be cut along either.
+/// One side of the matrix is *held*: a *panel* of it, a run of rows or columns of chunks, is in memory at once, factors of test points or
+/// gradients of train points. The other side *streams* past, a row or column of chunks per task.
+///
+/// - With the test side held, each factor is solved once, and train gradients are computed once per panel.
+/// - With the train side held, each gradient is computed once. So is each factor, and if there are several panels, factors
+///   are read again from a scratch array for each but the first.
+///
+/// Which side is held is decided by what must be done again; it changes no bit of the result.
 ///
 /// # Examples
 /// ```
-/// use influence_calculators::Plan;
-/// use influence_core::ChunkGrid;
+/// use influence_calculators::{Plan, Resources, Side};
+/// use influence_core::{ChunkGrid, Footprint, Precision};
 ///
-/// // 5 rows of chunks of 10 rows each; a row takes 8 bytes, and there are 200 bytes for factors.
-/// let plan = Plan::new(ChunkGrid::new([50, 90], [10, 30])?, 8, 200);
-/// assert_eq!(plan.panels(), [0..2, 2..4, 4..5]);
+/// let grid = ChunkGrid::new([500, 9000], [50, 1000])?;
+/// let footprint = Footprint::dense(10_000, Precision::F32);
+/// let resources = Resources { memory: 200 << 20, threads: 2, factors_kept: false };
+/// let plan = Plan::new(&grid, &footprint, resources);
+/// // The factors of all test points take 20 MB, the gradients of all train points 360 MB.
+/// assert_eq!((plan.held(), plan.panels()), (Side::Test, &[0..10][..]));
+/// assert!(plan.peak_bytes() <= 200 << 20);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     grid: ChunkGrid,
+    footprint: Footprint,
+    held: Side,
     panels: Vec<Range<usize>>,
+    workers: usize,
+    peak: usize,
 }
 
 impl Plan {
-    /// Cuts the rows of chunks into panels whose factors take at most `memory` bytes, at least one row of chunks each.
-    pub fn new(grid: ChunkGrid, bytes_per_row: usize, memory: usize) -> Self {
-        let chunk_bytes = grid.chunk_shape()[0].saturating_mul(bytes_per_row).max(1);
-        let (size, down) = ((memory / chunk_bytes).max(1), grid.counts()[0]);
-        let panels = (0..down)
-            .step_by(size)
-            .map(|first| first..first.saturating_add(size).min(down))
-            .collect();
-        Self { grid, panels }
+    /// Chooses what to hold and cuts it into panels that fit, at least one row or column of chunks each.
+    pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
+        let [by_test, by_train] =
+            [Side::Test, Side::Train].map(|held| Self::holding(held, grid, footprint, resources));
+        let [again_by_test, again_by_train] =
+            [&by_test, &by_train].map(|plan| plan.seconds_again(resources.factors_kept));
+        // On a par, rows stream if there are enough of them: a run that is killed then has few factors to solve again.
+        let [down, across] = grid.counts();
+        let rows_suffice = down >= across.min(2 * resources.threads);
+        let train = again_by_train < again_by_test
+            || (again_by_train <= again_by_test
+                && by_train.peak <= resources.memory
+                && rows_suffice);
+        if train { by_train } else { by_test }
+    }
+
+    /// A plan of rows of chunks that are independent of each other and take so many bytes each while they are computed.
+    pub(crate) fn of_rows(
+        grid: ChunkGrid,
+        footprint: &Footprint,
+        bytes: usize,
+        resources: Resources,
+    ) -> Self {
+        let workers = workers(bytes, resources);
+        Self {
+            held: Side::Test,
+            panels: (0..grid.counts()[0]).map(|row| row..row + 1).collect(),
+            grid,
+            footprint: *footprint,
+            workers,
+            peak: workers.saturating_mul(bytes),
+        }
+    }
+
+    fn holding(held: Side, grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
+        let [k, n] = grid.chunk_shape();
+        let pairs = footprint
+            .scoring_bytes(k, n)
+            .saturating_add(k.saturating_mul(n).saturating_mul(DELIVERING));
+        let [factors, gradients] = [(k, footprint.factor), (n, footprint.gradient)]
+            .map(|(points, bytes)| points.saturating_mul(bytes));
+        let making = k
+            .saturating_mul(footprint.solving)
+            .max(n.saturating_mul(footprint.differentiating));
+        let (panel_chunk, streamed, chunks) = match held {
+            Side::Test => (factors, gradients, grid.counts()[0]),
+            Side::Train => (gradients, factors, grid.counts()[1]),
+        };
+        let task = making.max(pairs.saturating_add(streamed));
+        let workers = workers(task, resources);
+        let room = resources.memory.saturating_sub(workers * task);
+        let panels = cut(chunks, room / panel_chunk.max(1));
+        let largest = panels.first().map_or(0, ExactSizeIterator::len);
+        Self {
+            grid: grid.clone(),
+            footprint: *footprint,
+            held,
+            panels,
+            workers,
+            peak: largest
+                .saturating_mul(panel_chunk)
+                .saturating_add(workers.saturating_mul(task)),
+        }
+    }
+
+    /// What several panels cost beyond one, in seconds.
+    fn seconds_again(&self, factors_kept: bool) -> f64 {
+        let [k, n] = self.grid.shape().map(|points| points as f64);
+        let again = self.panels.len().saturating_sub(1) as f64;
+        match self.held {
+            Side::Test => again * n * self.footprint.gradient_flops / FLOPS,
+            Side::Train if again > 0.0 && !factors_kept => f64::INFINITY,
+            // Besides being read, factors are written once.
+            Side::Train if again > 0.0 => {
+                (again + 1.0) * k * self.footprint.factor as f64 / DISK_BYTES
+            }
+            Side::Train => 0.0,
+        }
     }
 
     /// The grid of the result.
@@ -43,8 +151,210 @@ impl Plan {
         &self.grid
     }
 
-    /// The panels: ranges of rows of chunks, in order, which together are all of them.
+    /// The side of which panels are in memory.
+    pub fn held(&self) -> Side {
+        self.held
+    }
+
+    /// The panels: ranges of rows or columns of chunks, in order, which together are all of them.
     pub fn panels(&self) -> &[Range<usize>] {
         &self.panels
+    }
+
+    /// How many tasks run at a time: no more than there are threads, and than fit into memory.
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How often the gradients of all train points are computed.
+    pub fn gradient_passes(&self) -> usize {
+        match self.held {
+            Side::Test => self.panels.len(),
+            Side::Train => 1,
+        }
+    }
+
+    /// How often the factors of all test points are gone through; solved they are once, after that they are read.
+    pub fn factor_passes(&self) -> usize {
+        match self.held {
+            Side::Test => 1,
+            Side::Train => self.panels.len(),
+        }
+    }
+
+    /// Bytes of factors that are written to a scratch array, to be read again.
+    pub fn scratch_bytes(&self) -> usize {
+        if self.factor_passes() > 1 {
+            self.grid.shape()[0].saturating_mul(self.footprint.factor)
+        } else {
+            0
+        }
+    }
+
+    /// An upper estimate of the bytes in use for factors, gradients and scores.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak
+    }
+
+    /// Floating-point operations of all gradients, in all passes.
+    pub fn gradient_flops(&self) -> f64 {
+        self.gradient_passes() as f64 * self.grid.shape()[1] as f64 * self.footprint.gradient_flops
+    }
+
+    /// Floating-point operations of all scores.
+    pub fn score_flops(&self) -> f64 {
+        let [k, n] = self.grid.shape().map(|points| points as f64);
+        k * n * self.footprint.score_flops
+    }
+}
+
+/// How many tasks of so many bytes may run at a time: they get half of the memory, but one always runs.
+fn workers(bytes: usize, resources: Resources) -> usize {
+    (resources.memory / 2 / bytes.max(1)).clamp(1, resources.threads.max(1))
+}
+
+/// Cuts `chunks` into as few runs of at most `size` as there can be, of about the same length.
+fn cut(chunks: usize, size: usize) -> Vec<Range<usize>> {
+    if chunks == 0 {
+        return Vec::new();
+    }
+    let size = chunks.div_ceil(chunks.div_ceil(size.max(1)));
+    (0..chunks)
+        .step_by(size)
+        .map(|first| first..(first + size).min(chunks))
+        .collect()
+}
+
+/// The sides of chunks: those given, and for the others as many points as leave room for several tasks and a panel.
+///
+/// They depend on nothing that may differ between two runs of the same work, since the bits of the result depend on them.
+pub(crate) fn chunk_shape(
+    given: [Option<usize>; 2],
+    shape: [usize; 2],
+    footprint: &Footprint,
+    memory: usize,
+) -> [usize; 2] {
+    /// The share of the memory that a task may take.
+    const SHARE: usize = 8;
+    /// Most test points in a chunk: beyond it kernels gain nothing.
+    const TEST: usize = 64;
+    /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
+    const TRAIN: [usize; 2] = [256, 4096];
+    let task = memory / SHARE;
+    let test = given[0].unwrap_or_else(|| (task / footprint.solving.max(1)).clamp(1, TEST));
+    let test = test.min(shape[0]).max(1);
+    let train = given[1].unwrap_or_else(|| {
+        let per_train = footprint
+            .differentiating
+            .saturating_add(footprint.scoring.per_train)
+            .saturating_add(test.saturating_mul(footprint.scoring.per_pair + DELIVERING));
+        let room = task.saturating_sub(test.saturating_mul(footprint.scoring.per_test));
+        let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
+        (room / per_train.max(1)).clamp(1, wanted)
+    });
+    [test, train.min(shape[1]).max(1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use influence_core::Precision;
+
+    use super::*;
+
+    const MEBIBYTE: usize = 1 << 20;
+
+    fn plan(shape: [usize; 2], footprint: &Footprint, memory: usize, kept: bool) -> Plan {
+        let chunk = chunk_shape([None, None], shape, footprint, memory);
+        let grid = ChunkGrid::new(shape, chunk).expect("sides of at least 1");
+        let resources = Resources {
+            memory,
+            threads: 2,
+            factors_kept: kept,
+        };
+        Plan::new(&grid, footprint, resources)
+    }
+
+    /// A multilayer perceptron of a million parameters: thin gradients, wide factors.
+    fn wide() -> Footprint {
+        let scoring = influence_core::ScoringFootprint {
+            per_test: 4_000_000,
+            per_train: 0,
+            per_pair: 8000,
+        };
+        Footprint {
+            factor: 4_000_000,
+            gradient: 12_000,
+            solving: 12_000_000,
+            differentiating: 48_000,
+            scoring,
+            gradient_flops: 6e6,
+            score_flops: 2e6,
+        }
+    }
+
+    #[test]
+    fn every_plan_covers_its_side_and_stays_within_the_memory() {
+        let dense = Footprint::dense(10_000, Precision::F64);
+        for footprint in [wide(), dense] {
+            for memory in [256 * MEBIBYTE, 1024 * MEBIBYTE] {
+                for (k, n) in [
+                    (1, 1),
+                    (2000, 20_000),
+                    (2000, 80_000),
+                    (7, 1_000_000),
+                    (0, 5),
+                ] {
+                    let plan = plan([k, n], &footprint, memory, true);
+                    let side = usize::from(plan.held() == Side::Train);
+                    let covered: Vec<usize> = plan.panels().iter().cloned().flatten().collect();
+                    let all: Vec<usize> = (0..plan.grid().counts()[side]).collect();
+                    assert_eq!(covered, all);
+                    assert!(plan.peak_bytes() <= memory, "{plan:?}");
+                    assert!((1..=2).contains(&plan.workers()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_side_is_held_that_leaves_least_to_do_again() {
+        let gibibyte = 1024 * MEBIBYTE;
+        // All gradients fit, the factors would need a dozen panels.
+        let one = plan([2000, 20_000], &wide(), gibibyte, true);
+        assert_eq!((one.held(), one.panels().len()), (Side::Train, 1));
+        assert_eq!((one.gradient_passes(), one.factor_passes()), (1, 1));
+        // Neither fits: factors are read again, or without a scratch array gradients computed again.
+        let several = plan([2000, 200_000], &wide(), gibibyte, true);
+        assert_eq!(several.held(), Side::Train);
+        assert!(several.panels().len() > 1 && several.scratch_bytes() == 8_000_000_000);
+        let again = plan([2000, 200_000], &wide(), gibibyte, false);
+        assert_eq!((again.held(), again.factor_passes()), (Side::Test, 1));
+        assert!(again.gradient_passes() > 1 && again.scratch_bytes() == 0);
+        // Few test points and many train points: factors stay, gradients stream.
+        let dense = Footprint::dense(10_000, Precision::F32);
+        let few = plan([100, 1_000_000], &dense, gibibyte, true);
+        assert_eq!((few.held(), few.gradient_passes()), (Side::Test, 1));
+    }
+
+    #[test]
+    fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
+        let [k, n] = chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
+        assert_eq!([k, n], [7, 9]);
+        let sides = |memory| chunk_shape([None, None], [2000, 20_000], &wide(), memory);
+        assert_eq!(sides(1024 * MEBIBYTE), [11, 662]);
+        assert!(sides(128 * MEBIBYTE)[0] < 11 && sides(128 * MEBIBYTE)[1] <= 662);
+        let small = Footprint::dense(100, Precision::F32);
+        assert_eq!(
+            chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
+            [64, 256]
+        );
+        assert_eq!(chunk_shape([None, None], [0, 3], &small, 0), [1, 1]);
+    }
+
+    #[test]
+    fn runs_are_as_few_and_as_even_as_can_be() {
+        assert_eq!(cut(10, 7), [0..5, 5..10]);
+        assert_eq!(cut(3, 0), [0..1, 1..2, 2..3]);
+        assert!(cut(0, 4).is_empty());
     }
 }

@@ -20,7 +20,12 @@ impl<M: InfluenceModel> Sequential<M> {
 impl<M: InfluenceModel> Calculator for Sequential<M> {
     type Model = M;
 
-    fn run(&self, tasks: usize, work: &(dyn Fn(&M, usize) -> Result<()> + Sync)) -> Result<()> {
+    fn run(
+        &self,
+        tasks: usize,
+        _workers: usize,
+        work: &(dyn Fn(&M, usize) -> Result<()> + Sync),
+    ) -> Result<()> {
         (0..tasks).try_for_each(|task| work(&self.model, task))
     }
 }

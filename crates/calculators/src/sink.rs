@@ -1,14 +1,27 @@
 //! Where chunks go.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use influence_core::{Chunk, aggregate::Aggregator};
+use influence_core::{Chunk, aggregate::Aggregator, solver::Report};
 use ndarray::{ArrayView2, ArrayViewD};
 
 use crate::{Error, Plan, Result, Step};
 
 /// Takes finished chunks, from any thread.
 pub(crate) trait Sink: Sync {
+    /// Whether it has the chunk at a position from an earlier run.
+    fn has(&self, _index: [usize; 2]) -> bool {
+        false
+    }
+
+    /// Takes note of how test rows were solved; comes before the chunks made of them.
+    fn solved(&self, _rows: &Range<usize>, _reports: &[Report]) -> Result<()> {
+        Ok(())
+    }
+
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
@@ -35,13 +48,28 @@ impl<A: Aggregator> Sink for Aggregate<A> {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         let accepted = lock(&self.0).accept(chunk, values);
         accepted.map_err(|source| {
-            Error::core(
-                Step::Delivering {
-                    chunk: chunk.clone(),
-                },
-                source,
-            )
+            let chunk = chunk.clone();
+            Error::core(Step::Delivering { chunk }, source)
         })
+    }
+}
+
+/// Hands chunks to one sink, and after it to another that has none of its own.
+pub(crate) struct Tee<'a, A, B>(pub(crate) &'a A, pub(crate) &'a B);
+
+impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
+    fn has(&self, index: [usize; 2]) -> bool {
+        self.0.has(index)
+    }
+
+    fn solved(&self, rows: &Range<usize>, reports: &[Report]) -> Result<()> {
+        self.0.solved(rows, reports)?;
+        self.1.solved(rows, reports)
+    }
+
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        self.0.deliver(chunk, values.view())?;
+        self.1.deliver(chunk, values)
     }
 }
 
@@ -51,10 +79,9 @@ pub(crate) struct Plain<F>(pub(crate) F);
 impl<F: Fn(&Chunk, ArrayView2<'_, f64>) -> Result<()> + Sync> Sink for Plain<F> {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         let values = values.into_dimensionality().map_err(|source| {
+            let chunk = chunk.clone();
             Error::core(
-                Step::Delivering {
-                    chunk: chunk.clone(),
-                },
+                Step::Delivering { chunk },
                 influence_core::Error::backend("chunk", source),
             )
         })?;

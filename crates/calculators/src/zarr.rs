@@ -7,12 +7,14 @@
 //! influences           (k, n), dimensions "test", "train"          or
 //! factors              (k, dim), dimensions "test", "parameter"
 //! test, train          row numbers as 64-bit integers
+//! solver_status, solver_residual, solver_iterations    (k), how each test row was solved, if it was
 //! ```
 //!
 //! Shape and chunks are declared before the first number. A chunk of the grid is one chunk of the array and is written whole, the part
 //! beyond the edge filled with NaN, compressed and with a checksum; `f32` or `f64`, as the model computes. A chunk that was never written
 //! reads as NaN, and whether it exists is the only state there is: a chunk may be computed again without harm.
-//! Consolidated metadata and `complete` are written last.
+//! Consolidated metadata and `complete` are written last. A folder is locked while it is written to, by a file `.lock`.
+//! A run that ended early, however it ended, is taken up with [`ZarrOptions::resuming`]; [`verify`] says what an output is worth.
 //!
 //! # Examples
 //! ```
@@ -32,19 +34,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod claim;
+mod declare;
 mod durable;
 mod location;
+mod lock;
+mod matrix;
 mod options;
 mod output;
+mod reports;
+mod scratch;
 mod stored;
+mod verify;
 
 pub use durable::DurableStore;
 pub use location::Location;
 pub use options::{Compression, ZarrOptions};
 pub use stored::StoredFactors;
+pub use verify::{Comparison, Verification, verify};
 
+pub(crate) use claim::Claim;
+pub(crate) use declare::{Declaration, Kind};
 pub(crate) use location::Place;
-pub(crate) use output::{Kind, Output};
+pub(crate) use output::Output;
+pub(crate) use scratch::{Scratch, factor_grid};
+pub(crate) use verify::{Sample, check_shape};
 
 /// The key of the attributes that are this crate's own.
 const OWN: &str = "influence";

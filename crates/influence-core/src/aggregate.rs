@@ -62,3 +62,23 @@ pub enum Along {
     #[default]
     Train,
 }
+
+impl Aggregator for () {
+    type Output = ();
+
+    fn begin(&mut self, _grid: &ChunkGrid) -> Result<()> {
+        Ok(())
+    }
+
+    fn accept(&mut self, _chunk: &Chunk, _values: ArrayViewD<'_, f64>) -> Result<()> {
+        Ok(())
+    }
+
+    fn merge(&mut self, (): Self) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,38 +1,38 @@
 use std::sync::OnceLock;
 
-use influence_core::{InfluenceModel, Precision};
+use influence_core::{Dataset, Footprint, InfluenceModel, Precision};
 
 use super::core_step;
 use crate::{Calculator, Error, Result, Step};
+
+/// The samples that show what one takes.
+const SAMPLES: usize = 2;
 
 /// What must be known of a model before the first number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Traits {
     pub(crate) dim: usize,
     pub(crate) precision: Precision,
-}
-
-impl Traits {
-    pub(crate) fn bytes_per_factor(self) -> usize {
-        self.dim.saturating_mul(bytes(self.precision))
-    }
-}
-
-pub(crate) fn bytes(precision: Precision) -> usize {
-    match precision {
-        Precision::F32 => 4,
-        Precision::F64 => 8,
-    }
+    pub(crate) footprint: Footprint,
 }
 
 /// Asks the model for its traits; it may live in a worker thread.
-pub(crate) fn traits<M: InfluenceModel>(calculator: &dyn Calculator<Model = M>) -> Result<Traits> {
+pub(crate) fn traits<M: InfluenceModel>(
+    calculator: &dyn Calculator<Model = M>,
+    data: &dyn Dataset<Batch = M::Batch>,
+) -> Result<Traits> {
     let found = OnceLock::new();
-    calculator.run(1, &|model, _| {
+    calculator.run(1, 1, &|model, _| {
         let traits = || {
+            let (dim, precision) = (model.dim(), model.precision());
+            let footprint = match data.len() {
+                0 => Footprint::dense(dim, precision),
+                len => model.footprint(&data.batch(0..len.min(SAMPLES))?)?,
+            };
             Ok(Traits {
-                dim: model.dim(),
-                precision: model.precision(),
+                dim,
+                precision,
+                footprint,
             })
         };
         core_step(|| Step::Planning, traits)

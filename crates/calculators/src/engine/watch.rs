@@ -1,11 +1,8 @@
-use std::{
-    ops::Range,
-    sync::{Mutex, PoisonError},
-};
+use std::ops::Range;
 
 use influence_core::solver::Report;
 
-use crate::{Cancellation, Error, Observer, Phase, Plan, Result, SolveSummary, sink::lock};
+use crate::{Cancellation, Error, Observer, Phase, Plan, Result};
 
 /// What is made of the reports.
 #[derive(Default)]
@@ -13,16 +10,9 @@ pub(crate) struct Watch<'a> {
     pub(crate) observer: Option<&'a dyn Observer>,
     pub(crate) accepts_unsolved: bool,
     pub(crate) cancellation: Cancellation,
-    summary: Mutex<SolveSummary>,
 }
 
 impl Watch<'_> {
-    pub(crate) fn into_summary(self) -> SolveSummary {
-        self.summary
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn planned(&self, plan: &Plan, finished: usize) {
         if let Some(observer) = self.observer {
             observer.planned(plan, finished);
@@ -39,7 +29,6 @@ impl Watch<'_> {
 
     /// Passes the reports on and refuses unsolved rows unless they are accepted.
     pub(super) fn solved(&self, rows: &Range<usize>, reports: &[Report]) -> Result<()> {
-        lock(&self.summary).add(reports);
         if let Some(observer) = self.observer {
             observer.solved(rows, reports);
         }

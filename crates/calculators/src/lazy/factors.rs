@@ -1,18 +1,16 @@
 use std::sync::Mutex;
 
-use influence_core::{Dataset, InfluenceModel, aggregate::Aggregator};
-use ndarray::{Array2, s};
+use influence_core::{Chunk, Dataset, InfluenceModel, aggregate::Aggregator};
+use ndarray::{Array2, ArrayView2, s};
 
-use super::{TEST_CHUNK, check_chunk, grid, watched};
+use super::{Common, check_chunk, watched};
 use crate::{
-    Calculator, Location, Plan, Result, SolveSummary, ZarrOptions,
-    engine::{Job, Traits, Watch, bytes, traits},
+    Calculator, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
+    engine::{Job, Steps, Traits, core_step, traits},
+    plan::chunk_shape,
     sink::{Aggregate, Plain, Sink, lock},
-    zarr::{Kind, Output},
+    zarr::{Claim, Declaration, Kind, Output, factor_grid},
 };
-
-/// A chunk of factors takes about this many bytes at most, as far as cutting the parameters can do it.
-const CHUNK_BYTES: usize = 16 << 20;
 
 /// The factors `(k, dim)` of test points, described but not computed.
 ///
@@ -33,8 +31,8 @@ const CHUNK_BYTES: usize = 16 << 20;
 pub struct LazyFactors<'a, M: InfluenceModel> {
     calculator: &'a dyn Calculator<Model = M>,
     test: &'a dyn Dataset<Batch = M::Batch>,
-    chunk: usize,
-    watch: Watch<'a>,
+    chunk: Option<usize>,
+    common: Common<'a>,
 }
 
 watched!(LazyFactors);
@@ -47,26 +45,27 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         Self {
             calculator,
             test,
-            chunk: TEST_CHUNK,
-            watch: Watch::default(),
+            chunk: None,
+            common: Common::default(),
         }
     }
 
-    /// Solves `test` points together, 64 by default.
+    /// Solves `test` points together; without it, as many as the memory suggests.
     ///
     /// # Errors
     /// [`Error::Option`](crate::Error::Option) for zero.
     pub fn with_chunks(mut self, test: usize) -> Result<Self> {
-        self.chunk = check_chunk(test)?;
+        self.chunk = Some(check_chunk(test)?);
         Ok(self)
     }
 
-    /// The plan of the computation, rows by parameters; asks the model for its dimension and precision, and computes nothing.
+    /// The plan of the computation, rows by parameters; looks at a few test points to see what they take, and computes nothing else.
     ///
     /// # Errors
-    /// That a worker could not be set up.
+    /// [`Error::Core`](crate::Error::Core) when the test points cannot be read, [`Error::Memory`](crate::Error::Memory), otherwise that a
+    /// worker could not be set up.
     pub fn plan(&self) -> Result<Plan> {
-        self.prepare().map(|(plan, _)| plan)
+        self.prepare(None).map(|(plan, _)| plan)
     }
 
     /// Computes the factors and gives each chunk, test rows by parameters, to `aggregator`.
@@ -75,8 +74,9 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     /// [`Error::Unsolved`](crate::Error::Unsolved) unless unsolved rows are accepted, otherwise
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
-        let (plan, _) = self.prepare()?;
+        let (plan, _) = self.prepare(None)?;
         let sink = Aggregate::new(aggregator, &plan)?;
+        self.common.watch.planned(&plan, 0);
         self.execute(&plan, &sink)?;
         sink.finish()
     }
@@ -86,16 +86,14 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     /// # Errors
     /// As [`compute`](Self::compute).
     pub fn to_array(self) -> Result<Array2<f64>> {
-        let (plan, _) = self.prepare()?;
+        let (plan, _) = self.prepare(None)?;
         let whole = Mutex::new(Array2::zeros(plan.grid().shape()));
-        let sink = Plain(
-            |chunk: &influence_core::Chunk, values: ndarray::ArrayView2<'_, f64>| {
-                lock(&whole)
-                    .slice_mut(s![chunk.rows.clone(), chunk.columns.clone()])
-                    .assign(&values);
-                Ok(())
-            },
-        );
+        let sink = Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| {
+            let place = s![chunk.rows.clone(), chunk.columns.clone()];
+            lock(&whole).slice_mut(place).assign(&values);
+            Ok(())
+        });
+        self.common.watch.planned(&plan, 0);
         self.execute(&plan, &sink)?;
         Ok(whole
             .into_inner()
@@ -111,30 +109,50 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         location: impl Into<Location>,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
-        let target = options.check(&location.into())?;
-        let (plan, traits) = self.prepare()?;
-        let output = Output::create(target, Kind::Factors, &plan, traits.precision, options)?;
-        let summary = self.execute(&plan, &output)?;
-        output.finish(&summary)?;
-        Ok(summary)
+        let claim = Claim::new(&location.into(), options)?;
+        let (plan, traits) = self.prepare(claim.chunk_shape())?;
+        let declaration = Declaration {
+            kind: Kind::Factors,
+            grid: plan.grid().clone(),
+            precision: traits.precision,
+            solves: true,
+        };
+        let output = Output::open(claim, declaration, options)?;
+        self.common.watch.planned(&plan, output.finished());
+        self.execute(&plan, &output)?;
+        output.finish()
     }
 
-    fn prepare(&self) -> Result<(Plan, Traits)> {
-        let traits = traits(self.calculator)?;
-        let rows = self.chunk.min(self.test.len()).max(1);
-        let columns = (CHUNK_BYTES / bytes(traits.precision) / rows).max(1);
-        let grid = grid([self.test.len(), traits.dim], [self.chunk, columns]);
-        // Factors leave memory as soon as they are delivered: every row of chunks is a panel.
-        Ok((Plan::new(grid, traits.bytes_per_factor(), 0), traits))
+    fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
+        let traits = traits(self.calculator, self.test)?;
+        let (shape, memory) = ([self.test.len(), traits.dim], self.common.memory());
+        let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
+        let rows = chunk_shape([rows, Some(1)], shape, &traits.footprint, memory)[0];
+        let grid = core_step(
+            || Step::Planning,
+            || factor_grid(shape, rows, traits.precision),
+        )?;
+        let resources = self.common.resources(self.calculator, false);
+        // While factors are handed over they are on the host too, in f64 and as they are stored.
+        let bytes = traits.footprint.solving.max(4 * traits.footprint.factor);
+        let plan = Plan::of_rows(
+            grid,
+            &traits.footprint,
+            rows.saturating_mul(bytes),
+            resources,
+        );
+        Ok((self.common.check(plan)?, traits))
     }
 
-    fn execute(self, plan: &Plan, sink: &dyn Sink) -> Result<SolveSummary> {
-        self.watch.planned(plan, 0);
+    fn execute(&self, plan: &Plan, sink: &dyn Sink) -> Result<()> {
         let job = Job {
             calculator: self.calculator,
-            watch: self.watch,
+            steps: Steps {
+                plan,
+                watch: &self.common.watch,
+                sink,
+            },
         };
-        job.factors(plan, self.test, sink)?;
-        Ok(job.watch.into_summary())
+        job.all_factors(self.test)
     }
 }

@@ -2,12 +2,15 @@ use influence_core::{
     ChunkGrid, Dataset, Error as CoreError, InfluenceModel, aggregate::Aggregator,
 };
 
-use super::{FACTOR_MEMORY, TEST_CHUNK, TRAIN_CHUNK, check_chunk, grid, watched};
+use super::{Common, check_chunk, watched};
 use crate::{
     Calculator, Error, FactorSource, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
-    engine::{Job, TestSide, Traits, Watch, traits},
-    sink::{Aggregate, Sink},
-    zarr::{Kind, Output},
+    engine::{Job, Sides, Steps, TestSide, Traits, core_step, traits},
+    plan::chunk_shape,
+    sink::{Aggregate, Sink, Tee},
+    zarr::{
+        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_shape, factor_grid,
+    },
 };
 
 /// The influences `(k, n)` of train points on test points, described but not computed.
@@ -31,9 +34,8 @@ pub struct LazyInfluences<'a, M: InfluenceModel> {
     calculator: &'a dyn Calculator<Model = M>,
     test: TestSide<'a, M::Batch>,
     train: &'a dyn Dataset<Batch = M::Batch>,
-    chunk: [usize; 2],
-    memory: usize,
-    watch: Watch<'a>,
+    chunk: [Option<usize>; 2],
+    common: Common<'a>,
 }
 
 watched!(LazyInfluences);
@@ -60,95 +62,152 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         test: TestSide<'a, M::Batch>,
         train: &'a dyn Dataset<Batch = M::Batch>,
     ) -> Self {
-        let chunk = [TEST_CHUNK, TRAIN_CHUNK];
         Self {
             calculator,
             test,
             train,
-            chunk,
-            memory: FACTOR_MEMORY,
-            watch: Watch::default(),
+            chunk: [None; 2],
+            common: Common::default(),
         }
     }
 
-    /// Cuts the result into chunks of `test` by `train` points, 64 by 512 by default.
+    /// Cuts the result into chunks of `test` by `train` points; without it, as the memory suggests.
     ///
-    /// A chunk is what a worker holds at a time, what an aggregator is given, and what is one chunk in Zarr, where 1 to 16 MiB serve best.
+    /// A chunk is what a worker computes at a time, what an aggregator is given, and what is one chunk in Zarr, where 1 to 16 MiB serve best.
     ///
     /// # Errors
     /// [`Error::Option`] when a side is zero.
     pub fn with_chunks(mut self, test: usize, train: usize) -> Result<Self> {
-        self.chunk = [check_chunk(test)?, check_chunk(train)?];
+        self.chunk = [Some(check_chunk(test)?), Some(check_chunk(train)?)];
         Ok(self)
     }
 
-    /// Holds factors of at most `bytes` at a time, 1 GiB by default, but always those of one chunk; the result has the same bits.
-    pub fn with_factor_memory(mut self, bytes: usize) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// The grid of chunks, no larger than the result.
-    pub fn grid(&self) -> ChunkGrid {
-        grid([self.test.len(), self.train.len()], self.chunk)
-    }
-
-    /// The plan of the computation; asks the model for its dimension and precision, and computes nothing.
+    /// The plan of the computation; looks at a few train points to see what they take, and computes nothing else.
     ///
     /// # Errors
-    /// [`Error::Core`] when given factors do not fit the model, otherwise that a worker could not be set up.
+    /// [`Error::Core`] when given factors do not fit the model or the train points cannot be read, [`Error::Memory`],
+    /// otherwise that a worker could not be set up.
     pub fn plan(&self) -> Result<Plan> {
-        self.prepare().map(|(plan, _)| plan)
+        Ok(self.prepare(None, true)?.0)
     }
 
-    /// Computes the influences and gives each chunk, scores `(k', n')`, to `aggregator`.
+    /// Computes the influences and gives each chunk, scores `(k', n')`, to `aggregator`; several at once in a tuple.
     ///
     /// # Errors
-    /// [`Error::Unsolved`] unless unsolved rows are accepted, otherwise [`Error::Core`] or [`Error::Panicked`] with the place.
+    /// [`Error::Unsolved`] unless unsolved rows are accepted, [`Error::Memory`], [`Error::Cancelled`], otherwise
+    /// [`Error::Core`] or [`Error::Panicked`] with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
-        let (plan, _) = self.prepare()?;
+        let (plan, _) = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, &plan)?;
-        self.execute(&plan, &sink)?;
+        self.common.watch.planned(&plan, 0);
+        self.execute(&plan, &sink, None)?;
         sink.finish()
     }
 
     /// Computes the influences and writes each chunk to Zarr, array `influences`; the layout is described at [`zarr`](crate::zarr).
     ///
     /// # Errors
-    /// As [`compute`](Self::compute); [`Error::Exists`], [`Error::NotZarr`] and [`Error::Option`] before anything is computed or written,
-    /// [`Error::Store`] when writing fails. Chunks written before an error stay valid.
+    /// As [`compute`](Self::compute); [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::Differs`] and [`Error::Option`] before
+    /// anything is computed or written, [`Error::Store`] when writing fails. Chunks written before an error stay valid: see
+    /// [`ZarrOptions::resuming`].
     pub fn to_zarr(
         self,
         location: impl Into<Location>,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
-        let target = options.check(&location.into())?;
-        let (plan, traits) = self.prepare()?;
-        let output = Output::create(target, Kind::Influences, &plan, traits.precision, options)?;
-        let summary = self.execute(&plan, &output)?;
-        output.finish(&summary)?;
-        Ok(summary)
+        Ok(self.to_zarr_and(location, options, ())?.0)
     }
 
-    fn prepare(&self) -> Result<(Plan, Traits)> {
-        let traits = traits(self.calculator)?;
+    /// As [`to_zarr`](Self::to_zarr), and gives each chunk to `aggregator` too, in the same pass; of a run that is resumed also the
+    /// chunks that were there.
+    ///
+    /// # Errors
+    /// As [`to_zarr`](Self::to_zarr).
+    pub fn to_zarr_and<A: Aggregator>(
+        self,
+        location: impl Into<Location>,
+        options: &ZarrOptions,
+        aggregator: A,
+    ) -> Result<(SolveSummary, A::Output)> {
+        let claim = Claim::new(&location.into(), options)?;
+        let (plan, traits) = self.prepare(claim.chunk_shape(), true)?;
+        let aggregate = Aggregate::new(aggregator, &plan)?;
+        let declaration = Declaration {
+            kind: Kind::Influences,
+            grid: plan.grid().clone(),
+            precision: traits.precision,
+            solves: matches!(self.test, TestSide::Solve(_)),
+        };
+        let output = Output::open(claim, declaration, options)?;
+        output.replay(|chunk, values| aggregate.deliver(chunk, values))?;
+        self.common.watch.planned(&plan, output.finished());
+        let scratch = self.scratch(&plan, &traits, &output)?;
+        self.execute(&plan, &Tee(&output, &aggregate), scratch.as_ref())?;
+        drop(scratch);
+        Ok((output.finish()?, aggregate.finish()?))
+    }
+
+    /// Computes so many chunks, drawn at random, of influences that were written before, and compares them with what is stored.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute); [`Error::NotZarr`], [`Error::Differs`] and [`Error::Store`] when the output does not hold influences
+    /// of this shape or cannot be read.
+    pub fn compare(self, location: impl Into<Location>, chunks: usize) -> Result<Comparison> {
+        let location = location.into();
+        let sample = Sample::draw(&location, chunks)?;
+        check_shape(
+            &location,
+            sample.matrix(),
+            [self.test.len(), self.train.len()],
+        )?;
+        let (plan, _) = self.prepare(Some(sample.matrix().grid().chunk_shape()), false)?;
+        self.execute(&plan, &sample, None)?;
+        Ok(sample.into_comparison())
+    }
+
+    /// The plan, with the chunks of an earlier run where none are given.
+    fn prepare(&self, earlier: Option<[usize; 2]>, has_scratch: bool) -> Result<(Plan, Traits)> {
+        let traits = traits(self.calculator, self.train)?;
         if let TestSide::Read(factors) = &self.test {
             CoreError::check_size("factors", "columns", traits.dim, factors.dim())
                 .map_err(|source| Error::core(Step::Planning, source))?;
         }
-        Ok((
-            Plan::new(self.grid(), traits.bytes_per_factor(), self.memory),
-            traits,
-        ))
+        let shape = [self.test.len(), self.train.len()];
+        let given = [0, 1].map(|side| self.chunk[side].or(earlier.map(|chunk| chunk[side])));
+        let chunk = chunk_shape(given, shape, &traits.footprint, self.common.memory());
+        let grid = core_step(|| Step::Planning, || ChunkGrid::new(shape, chunk))?;
+        let kept = has_scratch || matches!(self.test, TestSide::Read(_));
+        let resources = self.common.resources(self.calculator, kept);
+        let plan = Plan::new(&grid, &traits.footprint, resources);
+        Ok((self.common.check(plan)?, traits))
     }
 
-    fn execute(self, plan: &Plan, sink: &dyn Sink) -> Result<SolveSummary> {
-        self.watch.planned(plan, 0);
+    /// Where factors are kept that are solved here and gone through more than once.
+    fn scratch(&self, plan: &Plan, traits: &Traits, output: &Output) -> Result<Option<Scratch>> {
+        if plan.factor_passes() < 2 || matches!(self.test, TestSide::Read(_)) {
+            return Ok(None);
+        }
+        let (rows, shape) = (plan.grid().chunk_shape()[0], [self.test.len(), traits.dim]);
+        let grid = core_step(
+            || Step::Planning,
+            || factor_grid(shape, rows, traits.precision),
+        )?;
+        Scratch::within(output, grid, traits.precision).map(Some)
+    }
+
+    fn execute(&self, plan: &Plan, sink: &dyn Sink, scratch: Option<&Scratch>) -> Result<()> {
         let job = Job {
             calculator: self.calculator,
-            watch: self.watch,
+            steps: Steps {
+                plan,
+                watch: &self.common.watch,
+                sink,
+            },
         };
-        job.influences(plan, &self.test, self.train, sink)?;
-        Ok(job.watch.into_summary())
+        job.influences(&Sides {
+            test: &self.test,
+            train: self.train,
+            scratch,
+        })
     }
 }

@@ -1,12 +1,13 @@
 use std::sync::{Mutex, PoisonError};
 
-use influence_core::{Dataset, InfluenceModel};
-use ndarray::{Array1, s};
+use influence_core::{Chunk, ChunkGrid, Dataset, InfluenceModel};
+use ndarray::{Array1, ArrayView2, s};
 
-use super::{TEST_CHUNK, check_chunk, grid, watched};
+use super::{Common, check_chunk, watched};
 use crate::{
-    Calculator, Plan, Result,
-    engine::{Job, Watch},
+    Calculator, Plan, Result, Step,
+    engine::{Job, Steps, core_step, traits},
+    plan::chunk_shape,
     sink::{Plain, lock},
 };
 
@@ -29,8 +30,8 @@ use crate::{
 pub struct LazySelfInfluences<'a, M: InfluenceModel> {
     calculator: &'a dyn Calculator<Model = M>,
     train: &'a dyn Dataset<Batch = M::Batch>,
-    chunk: usize,
-    watch: Watch<'a>,
+    chunk: Option<usize>,
+    common: Common<'a>,
 }
 
 watched!(LazySelfInfluences);
@@ -43,17 +44,17 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
         Self {
             calculator,
             train,
-            chunk: TEST_CHUNK,
-            watch: Watch::default(),
+            chunk: None,
+            common: Common::default(),
         }
     }
 
-    /// Takes `train` points together, 64 by default.
+    /// Takes `train` points together; without it, as many as the memory suggests.
     ///
     /// # Errors
     /// [`Error::Option`](crate::Error::Option) for zero.
     pub fn with_chunks(mut self, train: usize) -> Result<Self> {
-        self.chunk = check_chunk(train)?;
+        self.chunk = Some(check_chunk(train)?);
         Ok(self)
     }
 
@@ -63,22 +64,36 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
     /// [`Error::Unsolved`](crate::Error::Unsolved) unless unsolved rows are accepted, otherwise
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
     pub fn compute(self) -> Result<Array1<f64>> {
-        let plan = Plan::new(grid([self.train.len(), 1], [self.chunk, 1]), 1, 0);
+        let plan = self.prepare()?;
         let whole = Mutex::new(Array1::zeros(self.train.len()));
-        let sink = Plain(
-            |chunk: &influence_core::Chunk, values: ndarray::ArrayView2<'_, f64>| {
-                lock(&whole)
-                    .slice_mut(s![chunk.rows.clone()])
-                    .assign(&values.column(0));
-                Ok(())
-            },
-        );
-        self.watch.planned(&plan, 0);
+        let sink = Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| {
+            let place = s![chunk.rows.clone()];
+            lock(&whole).slice_mut(place).assign(&values.column(0));
+            Ok(())
+        });
+        self.common.watch.planned(&plan, 0);
         let job = Job {
             calculator: self.calculator,
-            watch: self.watch,
+            steps: Steps {
+                plan: &plan,
+                watch: &self.common.watch,
+                sink: &sink,
+            },
         };
-        job.self_influences(&plan, self.train, &sink)?;
+        job.self_influences(self.train)?;
         Ok(whole.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn prepare(&self) -> Result<Plan> {
+        let footprint = traits(self.calculator, self.train)?.footprint;
+        let (n, memory) = (self.train.len(), self.common.memory());
+        let [rows, _] = chunk_shape([self.chunk, Some(1)], [n, 1], &footprint, memory);
+        let grid = core_step(|| Step::Planning, || ChunkGrid::new([n, 1], [rows, 1]))?;
+        let points = footprint.solving.saturating_add(footprint.differentiating);
+        let pairs = footprint.scoring_bytes(rows, rows);
+        let bytes = rows.saturating_mul(points).saturating_add(pairs);
+        let resources = self.common.resources(self.calculator, false);
+        self.common
+            .check(Plan::of_rows(grid, &footprint, bytes, resources))
     }
 }

@@ -4,11 +4,13 @@ use std::{
     sync::{Mutex, atomic::Ordering::Relaxed},
 };
 
-use influence_core::{Chunk, Dataset, Precision, aggregate::Concatenate, solver::Report};
+use influence_core::{Chunk, aggregate::Concatenate, solver::Report};
 use ndarray::Array2;
 
 use super::{DAMPING, DIM, largest_difference, model::Watched, problem, whole};
-use crate::{AssumeThreadSafe, Calculator, Error, Observer, Parallel, Plan, Result, Sequential};
+use crate::{
+    AssumeThreadSafe, Calculator, Error, Observer, Parallel, Phase, Plan, Sequential, Side,
+};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -80,12 +82,11 @@ fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
     let problem = problem(7, 10)?;
     let model = Watched::new(super::problem(1, 1)?.model);
     let expected = whole(&Sequential::new(&problem.model), &problem, [2, 3])?;
-    // Rows of chunks: 2, 2, 2 and 1; columns: 3, 3, 3 and 1. A row of chunks takes 2 · DIM · 8 bytes.
-    for (memory, panels) in [
-        (usize::MAX, 1),
-        (2 * 2 * DIM * 8, 2),
-        (2 * DIM * 8, 4),
-        (0, 4),
+    // Rows of chunks: 2, 2, 2 and 1; columns: 3, 3, 3 and 1. A task takes 336 bytes, and holding a row of chunks 2 · DIM · 8.
+    for (memory, side, panels) in [
+        (10_000, Side::Train, 1),
+        (336 + 2 * 2 * DIM * 8, Side::Test, 2),
+        (336 + 2 * DIM * 8, Side::Test, 4),
     ] {
         for threads in [None, NonZero::new(3)] {
             let calculator: Box<dyn Calculator<Model = _>> = match threads {
@@ -97,10 +98,15 @@ fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
             let lazy = calculator
                 .influences(&problem.test, &problem.train)
                 .with_chunks(2, 3)?;
-            let lazy = lazy.with_factor_memory(memory);
-            assert_eq!(lazy.plan()?.panels().len(), panels);
-            assert_eq!(lazy.compute(Concatenate::new())?, expected);
+            let lazy = lazy.with_memory(memory);
+            let seen = Diary::default();
+            assert_eq!(
+                lazy.with_observer(&seen).compute(Concatenate::new())?,
+                expected
+            );
             assert_eq!(model.counts(), [4, 4 * panels]);
+            let seen = seen.0.into_inner()?;
+            assert_eq!(seen[0], format!("{side:?} {panels}"));
         }
     }
     Ok(())
@@ -114,9 +120,8 @@ fn nothing_runs_before_it_is_asked_for() -> Outcome {
     let lazy = calculator
         .influences(&problem.test, &problem.train)
         .with_chunks(2, 3)?;
-    assert_eq!(lazy.grid().counts(), [4, 4]);
+    assert_eq!(lazy.plan()?.grid().counts(), [4, 4]);
     drop((
-        lazy.plan()?,
         calculator.influence_factors(&problem.test),
         calculator.self_influences(&problem.train),
     ));
@@ -188,10 +193,18 @@ struct Diary(Mutex<Vec<String>>);
 
 impl Observer for Diary {
     fn planned(&self, plan: &Plan, _finished: usize) {
+        self.0.lock().expect("no panic while held").push(format!(
+            "{:?} {}",
+            plan.held(),
+            plan.panels().len()
+        ));
+    }
+
+    fn phase(&self, phase: Phase) {
         self.0
             .lock()
             .expect("no panic while held")
-            .push(format!("{:?}", plan.panels()));
+            .push(phase.as_str().to_owned());
     }
 
     fn solved(&self, rows: &Range<usize>, reports: &[Report]) {
@@ -216,37 +229,50 @@ fn an_observer_sees_the_plan_the_reports_and_the_chunks() -> Outcome {
     let lazy = calculator
         .influences(&problem.test, &problem.train)
         .with_chunks(2, 3)?;
+    // Two panels of factors: a task takes 512 bytes, holding a row of chunks 64.
     lazy.with_observer(&diary)
-        .with_factor_memory(0)
+        .with_memory(576)
         .compute(Concatenate::new())?;
     let entries = diary.0.into_inner()?;
     assert_eq!(
         entries,
         [
-            "[0..1, 1..2]",
-            "0..2 2",
-            "[0, 0]",
-            "[0, 1]",
-            "2..3 1",
-            "[1, 0]",
-            "[1, 1]"
+            "Test 2", "factors", "0..2 2", "scores", "[0, 0]", "[0, 1]", "factors", "2..3 1",
+            "scores", "[1, 0]", "[1, 1]"
         ]
     );
     Ok(())
 }
 
 #[test]
-fn panels_grow_with_memory_and_shrink_with_precision() -> Result<()> {
-    let mut model = Watched::new(problem(1, 1).expect("the problem is well posed").model);
-    model.precision = Precision::F32;
-    let data = problem(8, 2).expect("the problem is well posed");
-    assert_eq!(data.test.len(), 8);
-    let calculator = Sequential::new(model);
-    let lazy = calculator
-        .influences(&data.test, &data.train)
-        .with_chunks(1, 1)?
-        .with_factor_memory(4 * DIM * 4);
-    assert_eq!(lazy.plan()?.panels(), [0..4, 4..8]);
-    assert!(matches!(lazy.with_chunks(0, 1), Err(Error::Option { .. })));
+fn a_bound_on_memory_that_cannot_be_kept_is_refused() -> Outcome {
+    let problem = problem(8, 2)?;
+    let calculator = Sequential::new(&problem.model);
+    let lazy = || calculator.influences(&problem.test, &problem.train);
+    let refused = lazy().with_memory(100).compute(());
+    assert!(matches!(refused, Err(Error::Memory { granted: 100, needed }) if needed > 100));
+    let taken = lazy()
+        .with_memory(1 << 20)
+        .with_memory_taken(1 << 20)
+        .compute(());
+    assert!(matches!(taken, Err(Error::Memory { .. })));
+    assert!(
+        calculator
+            .influence_factors(&problem.test)
+            .with_memory(100)
+            .to_array()
+            .is_err()
+    );
+    assert!(
+        calculator
+            .self_influences(&problem.train)
+            .with_memory(100)
+            .compute()
+            .is_err()
+    );
+    assert!(matches!(
+        lazy().with_chunks(0, 1),
+        Err(Error::Option { .. })
+    ));
     Ok(())
 }

@@ -191,7 +191,7 @@ fn a_replica_is_made_anew_after_an_error() -> Outcome {
             .is_err()
     );
     let failing = |_: &Scratch, _: usize| Err(Error::Nested);
-    assert!(parallel.run(1, &failing).is_err());
+    assert!(parallel.run(1, 1, &failing).is_err());
     assert_eq!(whole(&parallel, &problem, [1, 1])?.shape(), [3, 4]);
     assert_eq!(made.load(Relaxed), 2);
     Ok(())

@@ -74,7 +74,7 @@ fn influences_survive_the_round_trip() -> Outcome {
         let consolidated = group
             .consolidated_metadata()
             .ok_or("consolidated metadata")?;
-        assert_eq!(consolidated.metadata.len(), 3);
+        assert_eq!(consolidated.metadata.len(), 6);
         let own = own(&store)?;
         assert_eq!(
             (&own["complete"], &own["chunks"]),

@@ -18,6 +18,8 @@ use zarrs::{
     },
 };
 
+use super::lock::LOCK;
+
 const SUFFIX: &str = ".partial";
 
 /// Numbers the temporary files of this process.
@@ -56,7 +58,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder and those above it, each of them durable.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
@@ -107,8 +109,29 @@ fn write_durably(path: &Path, value: &[u8]) -> io::Result<()> {
 }
 
 fn is_temporary(key: &StoreKey) -> bool {
-    let name = key.as_str().rsplit('/').next().unwrap_or_default();
+    is_hidden(key.as_str().rsplit('/').next().unwrap_or_default())
+}
+
+/// Whether a file is this crate's own business: the lock, or what a crash left behind.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name == LOCK || is_leftover(name)
+}
+
+fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(SUFFIX)
+}
+
+/// Removes what writers that were killed left behind in a folder and those below it; no other process may be writing to it.
+pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path())?;
+        } else if is_leftover(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl ReadableStorageTraits for DurableStore {

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zarrs::storage::{ReadableWritableListableStorage, StoreKey, StorePrefix};
 
-use super::{DurableStore, OWN};
+use super::{DurableStore, OWN, durable::is_hidden};
 use crate::{Error, Result};
 
 /// The account of whatever lies below.
@@ -46,6 +46,14 @@ impl Location {
         }
     }
 
+    /// The folder that is written durably, if it is one.
+    pub(super) fn as_folder(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Folder(path) => Some(path),
+            Home::Store(_) => None,
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<Place> {
         let storage: ReadableWritableListableStorage = match &self.home {
             Home::Folder(path) => {
@@ -59,6 +67,7 @@ impl Location {
             storage,
             group: self.group.clone(),
             name: self.to_string(),
+            folder: self.as_folder().map(Path::to_owned),
         })
     }
 
@@ -80,8 +89,9 @@ impl Location {
         let is_empty = match &self.home {
             Home::Folder(path) => fs::read_dir(path)
                 .map_err(|source| failed(source.into()))?
-                .next()
-                .is_none(),
+                .all(|entry| {
+                    entry.is_ok_and(|entry| is_hidden(&entry.file_name().to_string_lossy()))
+                }),
             Home::Store(store) => {
                 let prefix = place.prefix("").map_err(failed)?;
                 let listed = store
@@ -104,17 +114,27 @@ pub(crate) struct Place {
     pub(crate) storage: ReadableWritableListableStorage,
     pub(crate) group: String,
     pub(crate) name: String,
+    /// The folder, where it is one.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// What is at the place of a group.
 pub(crate) enum Found {
     Nothing,
-    /// An output of this crate, with the attributes that are its own.
-    Output(Value),
+    /// An output of this crate, with all its attributes.
+    Output(Map<String, Value>),
     Other(String),
 }
 
 impl Place {
+    /// A group within the group.
+    pub(super) fn within(&self, name: &str) -> Self {
+        Self {
+            group: self.array(name),
+            ..self.clone()
+        }
+    }
+
     /// The path of an array in the group.
     pub(crate) fn array(&self, name: &str) -> String {
         format!("{}/{name}", self.group.trim_end_matches('/'))
@@ -145,13 +165,12 @@ impl Place {
         let Ok(mut metadata) = serde_json::from_slice::<Value>(&metadata) else {
             return Ok(Found::Other("a zarr.json that is not JSON".into()));
         };
-        let own = metadata["attributes"][OWN].take();
-        Ok(match metadata["node_type"].as_str() {
-            Some("group") if own.is_object() => Found::Output(own),
-            node => Found::Other(format!(
-                "a zarr {} made by something else",
-                node.unwrap_or("node")
-            )),
+        let node = metadata["node_type"].as_str().unwrap_or("node").to_owned();
+        Ok(match metadata["attributes"].take() {
+            Value::Object(attributes) if node == "group" && attributes.contains_key(OWN) => {
+                Found::Output(attributes)
+            }
+            _ => Found::Other(format!("a zarr {node} made by something else")),
         })
     }
 }

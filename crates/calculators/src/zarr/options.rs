@@ -6,7 +6,7 @@ use zarrs::array::{
     codec::{Crc32cCodec, GzipCodec, ZstdCodec},
 };
 
-use super::{Location, OWN, Place, location::Found};
+use super::OWN;
 use crate::{Error, Result};
 
 /// How to write Zarr; the chunks are those of the grid.
@@ -22,7 +22,16 @@ use crate::{Error, Result};
 pub struct ZarrOptions {
     attributes: Map<String, Value>,
     compression: Compression,
-    overwrite: bool,
+    existing: Existing,
+}
+
+/// What becomes of an output that is in the place already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Existing {
+    #[default]
+    Refuse,
+    Replace,
+    Resume,
 }
 
 /// How chunks are compressed; a checksum (CRC32C) follows in any case.
@@ -71,7 +80,19 @@ impl ZarrOptions {
     #[must_use]
     pub fn overwriting(self) -> Self {
         Self {
-            overwrite: true,
+            existing: Existing::Replace,
+            ..self
+        }
+    }
+
+    /// Goes on with an output of this crate that was made with the same settings, or begins one where there is nothing.
+    ///
+    /// Chunks that are there are checked against their checksums; only those that are missing or damaged are computed. The outcome
+    /// is that of a run that was never interrupted, to the byte. Where chunks are not given they are those of the output.
+    #[must_use]
+    pub fn resuming(self) -> Self {
+        Self {
+            existing: Existing::Resume,
             ..self
         }
     }
@@ -81,8 +102,11 @@ impl ZarrOptions {
         &self.attributes
     }
 
-    /// Checks the options and the location, and writes nothing.
-    pub(crate) fn check(&self, location: &Location) -> Result<Place> {
+    pub(super) fn existing(&self) -> Existing {
+        self.existing
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         self.codecs()?;
         if self.attributes.contains_key(OWN) {
             return Err(Error::Option {
@@ -91,19 +115,7 @@ impl ZarrOptions {
                 got: OWN.into(),
             });
         }
-        let place = location.open()?;
-        match location.survey(&place)? {
-            Found::Other(found) => {
-                let expected = "nothing or an output of this library; choose another path";
-                Err(Error::NotZarr {
-                    path: place.name,
-                    expected,
-                    found,
-                })
-            }
-            Found::Output(_) if !self.overwrite => Err(Error::Exists { path: place.name }),
-            Found::Output(_) | Found::Nothing => Ok(place),
-        }
+        Ok(())
     }
 
     pub(crate) fn codecs(&self) -> Result<Vec<Arc<dyn BytesToBytesCodecTraits>>> {

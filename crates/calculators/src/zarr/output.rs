@@ -1,156 +1,185 @@
-use std::{collections::HashMap, sync::Arc};
+use std::ops::Range;
 
-use influence_core::{Chunk, Precision};
+use influence_core::{Chunk, Precision, solver::Report};
 use ndarray::{Array2, ArrayView2, ArrayViewD, s};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Map, Value, json};
-use zarrs::{
-    array::{
-        Array, ArrayBuilder, ArrayMetadataOptions, BytesToBytesCodecTraits, CodecOptions, DataType,
-        Element, FillValue, ZARR_NAN_F32, ZARR_NAN_F64, data_type,
-    },
-    group::GroupBuilder,
-    metadata::NodeMetadata,
-    metadata_ext::group::consolidated_metadata::ConsolidatedMetadata,
-    node::meta_key_v3,
-    storage::ReadableWritableListableStorageTraits,
-};
+use zarrs::array::{Element, ZARR_NAN_F32, ZARR_NAN_F64};
 
-use super::{FORMAT, OWN, Place, ZarrOptions, location::Source};
+use super::{
+    Claim, OWN, Place, ZarrOptions,
+    claim::check_same,
+    declare::{Arrays, Declaration, SCRATCH, codec_options, erase, erase_node, store_group},
+    durable::sweep,
+    lock::Lock,
+    matrix::{Chunked, Matrix},
+    reports::ReportArrays,
+};
 use crate::{
-    Error, Plan, Result, SolveSummary,
+    Error, Result, SolveSummary,
     sink::{Plain, Sink},
 };
-
-type Stored = Array<dyn ReadableWritableListableStorageTraits>;
-
-/// Row numbers in one chunk of a coordinate: 8 MiB.
-const COORDINATE_CHUNK: usize = 1 << 20;
-
-/// What is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Influences,
-    Factors,
-}
-
-impl Kind {
-    pub(crate) fn array(self) -> &'static str {
-        match self {
-            Self::Influences => "influences",
-            Self::Factors => "factors",
-        }
-    }
-
-    fn dimensions(self) -> [&'static str; 2] {
-        match self {
-            Self::Influences => ["test", "train"],
-            Self::Factors => ["test", "parameter"],
-        }
-    }
-
-    /// The dimensions that get a coordinate: parameters are as many as they are anonymous.
-    fn coordinates(self) -> &'static [&'static str] {
-        match self {
-            Self::Influences => &["test", "train"],
-            Self::Factors => &["test"],
-        }
-    }
-
-    /// Every array that an output of any kind may have.
-    const ARRAYS: [&'static str; 4] = ["influences", "factors", "test", "train"];
-}
 
 /// A group that is being written.
 pub(crate) struct Output {
     place: Place,
-    array: Stored,
-    coordinates: Vec<(&'static str, Stored)>,
-    precision: Precision,
+    declaration: Declaration,
+    arrays: Arrays,
+    matrix: Matrix,
     attributes: Map<String, Value>,
+    /// Which chunks an earlier run has written, row by row.
+    finished: Vec<bool>,
+    /// Held until the output is complete or given up.
+    _lock: Option<Lock>,
 }
 
 impl Output {
-    /// Declares the output: group, arrays and coordinates, everything but the numbers.
-    pub(crate) fn create(
-        place: Place,
-        kind: Kind,
-        plan: &Plan,
-        precision: Precision,
+    /// Declares the output, everything but the numbers, or goes on with one that was made in the same way.
+    pub(crate) fn open(
+        claim: Claim,
+        declaration: Declaration,
         options: &ZarrOptions,
     ) -> Result<Self> {
         let codecs = options.codecs()?;
-        let failed = |source| Error::store(&place.name, "declare the output", source);
-        let attributes = attributes(kind, plan, precision, options);
-        // The mark comes first: an output that is only half erased or declared is known for what it is.
-        store_group(&place, &attributes, None).map_err(failed)?;
-        erase(&place).map_err(failed)?;
-        let array = declare(&place, kind, plan, precision, &codecs).map_err(failed)?;
-        let lengths = kind.coordinates().iter().zip(plan.grid().shape());
-        let coordinates: Result<Vec<_>, Source> = lengths
-            .map(|(name, length)| Ok((*name, coordinate(&place, name, length, &codecs)?)))
-            .collect();
-        let coordinates = coordinates.map_err(failed)?;
-        Ok(Self {
+        let Claim {
             place,
-            array,
-            coordinates,
-            precision,
+            earlier,
+            lock,
+        } = claim;
+        let attributes = declaration.attributes(options);
+        let failed = |source| Error::store(&place.name, "declare the output", source);
+        if let Some(earlier) = &earlier {
+            check_same(&place.name, earlier, &attributes)?;
+            if let Some(folder) = &place.folder {
+                sweep(folder).map_err(|source| failed(source.into()))?;
+            }
+        } else {
+            // The mark comes first: an output that is only half erased or declared is known for what it is.
+            let mut mark = attributes.clone();
+            mark[OWN]["declared"] = false.into();
+            store_group(&place, &mark, None).map_err(failed)?;
+            erase(&place).map_err(failed)?;
+        }
+        let arrays = declaration.arrays(&place, &codecs).map_err(failed)?;
+        if earlier.is_none() {
+            store_group(&place, &attributes, None).map_err(failed)?;
+        }
+        let matrix = Matrix::open(&place, declaration.kind)?;
+        let mut output = Self {
+            place,
+            declaration,
+            arrays,
+            matrix,
             attributes,
-        })
+            finished: Vec::new(),
+            _lock: lock,
+        };
+        if earlier.is_some() {
+            output.finished = output.survey()?;
+        }
+        Ok(output)
     }
 
-    /// Says that all chunks are there.
-    pub(crate) fn finish(mut self, summary: &SolveSummary) -> Result<()> {
+    /// Which chunks are there and undamaged, of rows on which there are reports.
+    fn survey(&self) -> Result<Vec<bool>> {
+        let [down, across] = self.declaration.grid.counts();
+        let reported: Vec<bool> = (0..down)
+            .into_par_iter()
+            .map(|row| {
+                self.arrays
+                    .reports
+                    .as_ref()
+                    .is_none_or(|reports| reports.has(row))
+            })
+            .collect();
+        (0..down * across)
+            .into_par_iter()
+            .map(|position| {
+                let index = [position / across, position % across];
+                Ok(reported[index[0]] && matches!(self.matrix.chunk(index)?, Chunked::There(_)))
+            })
+            .collect()
+    }
+
+    /// How many chunks an earlier run has written.
+    pub(crate) fn finished(&self) -> usize {
+        self.finished.iter().filter(|finished| **finished).count()
+    }
+
+    /// Gives every chunk of an earlier run to `take`, row by row.
+    pub(crate) fn replay(
+        &self,
+        mut take: impl FnMut(&Chunk, ArrayViewD<'_, f64>) -> Result<()>,
+    ) -> Result<()> {
+        for chunk in self.declaration.grid.chunks() {
+            if !self.has(chunk.index) {
+                continue;
+            }
+            match self.matrix.chunk(chunk.index)? {
+                Chunked::There(values) => take(&chunk, values.view().into_dyn())?,
+                Chunked::Missing | Chunked::Damaged(_) => {
+                    return Err(self.matrix.missing(chunk.index));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The group for what is kept while this output is computed.
+    pub(super) fn scratch(&self) -> Place {
+        self.place.within(SCRATCH)
+    }
+
+    /// Says that all chunks are there; how all rows were solved, those of earlier runs included.
+    pub(crate) fn finish(mut self) -> Result<SolveSummary> {
+        let failed = |source| Error::store(&self.place.name, "finish the output", source);
+        erase_node(&self.place, SCRATCH).map_err(failed)?;
+        let summary = self.arrays.reports.as_ref().map(ReportArrays::summary);
+        let summary = summary.transpose().map_err(failed)?.unwrap_or_default();
         let own = &mut self.attributes[OWN];
         own["complete"] = true.into();
         if !summary.rows_by_status().is_empty() {
             own["solver"] = json!({ "rows": summary.rows_by_status(), "worst_residual": summary.worst_residual() });
         }
-        let name = self
-            .array
-            .path()
-            .as_str()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let named = self
-            .coordinates
-            .iter()
-            .map(|(name, array)| ((*name).to_owned(), array));
-        let nodes = named.chain([(name, &self.array)]);
-        let nodes = nodes.map(|(name, array)| {
-            (
-                name,
-                NodeMetadata::Array(array.metadata_opt(&metadata_options())),
-            )
-        });
-        store_group(&self.place, &self.attributes, Some(nodes.collect()))
-            .map_err(|source| Error::store(&self.place.name, "write the final metadata", source))
+        store_group(&self.place, &self.attributes, Some(self.arrays.metadata())).map_err(failed)?;
+        Ok(summary)
     }
 
     fn store<T: Element>(&self, chunk: &Chunk, padded: &Array2<T>) -> Result<()> {
         let index = chunk.index.map(|index| index as u64);
-        self.array
+        self.arrays
+            .values
             .store_chunk_opt(&index, padded, &codec_options())
             .map_err(|source| Error::store(&self.place.name, "write a chunk", source))
     }
 
     fn write(&self, chunk: &Chunk, values: &ArrayView2<'_, f64>) -> Result<()> {
-        let index = chunk.index.map(|index| index as u64);
-        let shape = self.array.chunk_shape_usize(&index);
-        let shape =
-            shape.map_err(|source| Error::store(&self.place.name, "place a chunk", source))?;
-        match self.precision {
-            Precision::F32 => self.store(chunk, &padded(&shape, values, ZARR_NAN_F32, single)),
+        let shape = self.declaration.grid.chunk_shape();
+        match self.declaration.precision {
+            Precision::F32 => self.store(chunk, &padded(shape, values, ZARR_NAN_F32, single)),
             Precision::F64 => {
-                self.store(chunk, &padded(&shape, values, ZARR_NAN_F64, |value| value))
+                self.store(chunk, &padded(shape, values, ZARR_NAN_F64, |value| value))
             }
         }
     }
 }
 
 impl Sink for Output {
+    fn has(&self, index: [usize; 2]) -> bool {
+        let across = self.declaration.grid.counts()[1];
+        self.finished.get(index[0] * across + index[1]) == Some(&true)
+    }
+
+    fn solved(&self, rows: &Range<usize>, reports: &[Report]) -> Result<()> {
+        let row = rows.start / self.declaration.grid.chunk_shape()[0];
+        match &self.arrays.reports {
+            None => Ok(()),
+            Some(arrays) => arrays
+                .write(row, reports)
+                .map_err(|source| Error::store(&self.place.name, "write reports", source)),
+        }
+    }
+
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| self.write(chunk, &values))
             .deliver(chunk, values)
@@ -167,127 +196,13 @@ fn single(value: f64) -> f32 {
 
 /// A whole chunk with the values in its upper left corner.
 fn padded<T: Copy>(
-    shape: &[usize],
+    shape: [usize; 2],
     values: &ArrayView2<'_, f64>,
     fill: T,
     convert: impl Fn(f64) -> T,
 ) -> Array2<T> {
-    let mut whole = Array2::from_elem((shape[0], shape[1]), fill);
+    let mut whole = Array2::from_elem(shape, fill);
     let mut corner = whole.slice_mut(s![..values.nrows(), ..values.ncols()]);
     corner.zip_mut_with(values, |place, &value| *place = convert(value));
     whole
-}
-
-/// Codecs run in the thread that computed the chunk; a chunk of fill values is a chunk like any other.
-pub(super) fn codec_options() -> CodecOptions {
-    CodecOptions::default()
-        .with_concurrent_target(1)
-        .with_store_empty_chunks(true)
-}
-
-fn metadata_options() -> ArrayMetadataOptions {
-    ArrayMetadataOptions::default().with_include_zarrs_metadata(false)
-}
-
-fn attributes(
-    kind: Kind,
-    plan: &Plan,
-    precision: Precision,
-    options: &ZarrOptions,
-) -> Map<String, Value> {
-    let mut attributes = options.attributes().clone();
-    let own = json!({
-        "format": FORMAT,
-        "version": env!("CARGO_PKG_VERSION"),
-        "kind": kind.array(),
-        "precision": match precision { Precision::F32 => "f32", Precision::F64 => "f64" },
-        "shape": plan.grid().shape(),
-        "chunks": plan.grid().chunk_shape(),
-        "complete": false,
-    });
-    attributes.insert(OWN.to_owned(), own);
-    attributes
-}
-
-fn store_group(
-    place: &Place,
-    attributes: &Map<String, Value>,
-    nodes: Option<HashMap<String, NodeMetadata>>,
-) -> Result<(), Source> {
-    let mut group = GroupBuilder::new()
-        .attributes(attributes.clone())
-        .build(place.storage.clone(), &place.group)?;
-    let consolidated = nodes.map(|metadata| ConsolidatedMetadata {
-        metadata,
-        ..Default::default()
-    });
-    group.set_consolidated_metadata(consolidated);
-    // Consolidated metadata is a hash map: sorted, so that the same output has the same bytes.
-    let mut metadata = serde_json::to_value(group.metadata())?;
-    metadata.sort_all_objects();
-    let text = serde_json::to_vec_pretty(&metadata)?;
-    Ok(place.storage.set(&meta_key_v3(group.path()), text.into())?)
-}
-
-/// Removes the arrays of an earlier output, and nothing else.
-fn erase(place: &Place) -> Result<(), Source> {
-    for name in Kind::ARRAYS {
-        place.storage.erase_prefix(&place.prefix(name)?)?;
-    }
-    Ok(())
-}
-
-fn declare(
-    place: &Place,
-    kind: Kind,
-    plan: &Plan,
-    precision: Precision,
-    codecs: &[Arc<dyn BytesToBytesCodecTraits>],
-) -> Result<Stored, Source> {
-    let (data_type, fill): (DataType, FillValue) = match precision {
-        Precision::F32 => (data_type::float32(), ZARR_NAN_F32.into()),
-        Precision::F64 => (data_type::float64(), ZARR_NAN_F64.into()),
-    };
-    let [shape, chunks] =
-        [plan.grid().shape(), plan.grid().chunk_shape()].map(|sides| sides.map(|side| side as u64));
-    let mut array = ArrayBuilder::new(shape.to_vec(), chunks.to_vec(), data_type, fill)
-        .bytes_to_bytes_codecs(codecs.to_vec())
-        .dimension_names(Some(kind.dimensions()))
-        .build(place.storage.clone(), &place.array(kind.array()))?;
-    array.set_metadata_options(metadata_options());
-    array.store_metadata()?;
-    Ok(array)
-}
-
-/// Writes the numbers of the rows or columns.
-fn coordinate(
-    place: &Place,
-    name: &str,
-    length: usize,
-    codecs: &[Arc<dyn BytesToBytesCodecTraits>],
-) -> Result<Stored, Source> {
-    let chunk = length.clamp(1, COORDINATE_CHUNK);
-    let mut array = ArrayBuilder::new(
-        vec![length as u64],
-        vec![chunk as u64],
-        data_type::int64(),
-        -1_i64,
-    )
-    .bytes_to_bytes_codecs(codecs.to_vec())
-    .dimension_names(Some([name]))
-    .build(place.storage.clone(), &place.array(name))?;
-    array.set_metadata_options(metadata_options());
-    array.store_metadata()?;
-    for (index, first) in (0..length).step_by(chunk).enumerate() {
-        let number = |offset: usize| {
-            if first + offset < length {
-                i64::try_from(first + offset)
-            } else {
-                Ok(-1)
-            }
-        };
-        let numbers: Result<Vec<i64>, _> = (0..chunk).map(number).collect();
-        array.store_chunk_opt(&[index as u64], numbers?, &codec_options())?;
-    }
-    Ok(array)
 }

@@ -1,0 +1,168 @@
+//! The steps that the program is made of; what goes wrong in one is reported with its place.
+
+use std::{borrow::Borrow, ops::Range};
+
+use influence_core::{Dataset, Error as CoreError, InfluenceModel};
+use ndarray::{Array2, ArrayD, ArrayViewD};
+
+use super::{Sides, TestSide, Watch, core_step, guarded};
+use crate::{FactorSource, Plan, Result, Step, sink::Sink};
+
+/// What steps have to do with besides the model, which each thread may have its own of.
+#[derive(Clone, Copy)]
+pub(crate) struct Steps<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) watch: &'a Watch<'a>,
+    pub(crate) sink: &'a dyn Sink,
+}
+
+impl Steps<'_> {
+    /// The factors of a row of chunks: read if they are kept anywhere, else solved, and kept if they are to be.
+    pub(super) fn factors<M: InfluenceModel>(
+        &self,
+        model: &M,
+        sides: &Sides<'_, M::Batch>,
+        row: usize,
+    ) -> Result<M::Factors> {
+        let rows = self.plan.grid().rows(row);
+        let test = match sides.test {
+            TestSide::Read(source) => return self.read(model, *source, &rows),
+            TestSide::Solve(test) => test,
+        };
+        match sides.scratch {
+            Some(scratch) if scratch.has(row) => self.read(model, scratch, &rows),
+            Some(scratch) => {
+                let factors = self.solve(model, || test.batch(rows.clone()), &rows)?;
+                let values = self.on_host(model, &factors, row)?;
+                let step = || Step::Solving { rows: rows.clone() };
+                guarded(step, || scratch.keep(row, &values.view()))?;
+                Ok(factors)
+            }
+            None => self.solve(model, || test.batch(rows.clone()), &rows),
+        }
+    }
+
+    /// Solves test rows, and lets observer and sink know how it went.
+    pub(super) fn solve<M: InfluenceModel, B: Borrow<M::Batch>>(
+        &self,
+        model: &M,
+        batch: impl FnOnce() -> influence_core::Result<B>,
+        rows: &Range<usize>,
+    ) -> Result<M::Factors> {
+        let step = || Step::Solving { rows: rows.clone() };
+        let solution = core_step(step, || {
+            let solution = model.factors(batch()?.borrow())?;
+            CoreError::check_size("factors", "reports", rows.len(), solution.reports.len())?;
+            Ok(solution)
+        })?;
+        guarded(step, || {
+            self.watch.solved(rows, &solution.reports)?;
+            self.sink.solved(rows, &solution.reports)
+        })?;
+        Ok(solution.rows)
+    }
+
+    fn read<M: InfluenceModel>(
+        &self,
+        model: &M,
+        source: &dyn FactorSource,
+        rows: &Range<usize>,
+    ) -> Result<M::Factors> {
+        let step = || Step::ReadingFactors { rows: rows.clone() };
+        self.watch.cancellation.check()?;
+        let values = guarded(step, || source.rows(rows.clone()))?;
+        core_step(step, || {
+            CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
+            model.factors_from_array(values.view())
+        })
+    }
+
+    /// The factors of a row of chunks on the host.
+    pub(super) fn on_host<M: InfluenceModel>(
+        &self,
+        model: &M,
+        factors: &M::Factors,
+        row: usize,
+    ) -> Result<Array2<f64>> {
+        let rows = self.plan.grid().rows(row);
+        let step = || Step::Solving { rows: rows.clone() };
+        core_step(step, || {
+            let values = model.factors_to_array(factors)?;
+            CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
+            CoreError::check_size("factors", "columns", model.dim(), values.ncols())?;
+            Ok(values)
+        })
+    }
+
+    /// The gradients of a column of chunks.
+    pub(super) fn gradients<M: InfluenceModel>(
+        &self,
+        model: &M,
+        train: &dyn Dataset<Batch = M::Batch>,
+        column: usize,
+    ) -> Result<M::Gradients> {
+        let columns = self.plan.grid().columns(column);
+        let step = || Step::Gradients {
+            columns: columns.clone(),
+        };
+        core_step(step, || model.gradients(&train.batch(columns.clone())?))
+    }
+
+    /// Computes a chunk and hands it over, unless the sink has it.
+    pub(super) fn score<M: InfluenceModel>(
+        &self,
+        model: &M,
+        index: [usize; 2],
+        factors: &M::Factors,
+        gradients: &M::Gradients,
+    ) -> Result<()> {
+        if self.sink.has(index) {
+            return Ok(());
+        }
+        self.watch.cancellation.check()?;
+        let chunk = self.plan.grid().chunk(index);
+        let shape = [chunk.rows.len(), chunk.columns.len()];
+        let values = self.scores(model, index, factors, gradients, shape)?;
+        self.deliver(index, values.view())
+    }
+
+    /// The scores of a chunk on the host, of this shape.
+    pub(super) fn scores<M: InfluenceModel>(
+        &self,
+        model: &M,
+        index: [usize; 2],
+        factors: &M::Factors,
+        gradients: &M::Gradients,
+        shape: [usize; 2],
+    ) -> Result<ArrayD<f64>> {
+        let step = || self.scoring(index);
+        core_step(step, || {
+            let scores = model.scores_array(factors, gradients)?;
+            for ((axis, expected), name) in shape.iter().enumerate().zip(["rows", "columns"]) {
+                let got = scores.shape().get(axis).copied().unwrap_or(0);
+                CoreError::check_size("scores", name, *expected, got)?;
+            }
+            Ok(scores)
+        })
+    }
+
+    pub(super) fn scoring(&self, index: [usize; 2]) -> Step {
+        Step::Scoring {
+            chunk: self.plan.grid().chunk(index),
+        }
+    }
+
+    pub(super) fn deliver(&self, index: [usize; 2], values: ArrayViewD<'_, f64>) -> Result<()> {
+        let chunk = self.plan.grid().chunk(index);
+        let step = || Step::Delivering {
+            chunk: chunk.clone(),
+        };
+        guarded(step, || {
+            self.sink.deliver(&chunk, values)?;
+            if let Some(observer) = self.watch.observer {
+                observer.chunk_done(&chunk);
+            }
+            Ok(())
+        })
+    }
+}

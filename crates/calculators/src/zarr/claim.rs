@@ -1,0 +1,163 @@
+use serde_json::{Map, Value};
+
+use super::{Location, OWN, Place, location::Found, lock::Lock, options::Existing};
+use crate::{Error, Result, ZarrOptions};
+
+/// A place to write to: looked at, nothing in the way, and locked against other runs where it is a folder.
+pub(crate) struct Claim {
+    pub(super) place: Place,
+    /// The attributes of an output that is to be resumed.
+    pub(super) earlier: Option<Map<String, Value>>,
+    pub(super) lock: Option<Lock>,
+}
+
+impl Claim {
+    /// Claims a location for an output with these options, and writes nothing but the lock.
+    pub(crate) fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
+        options.check()?;
+        let place = location.open()?;
+        let lock = match location.as_folder() {
+            Some(folder) => {
+                // A file in the way is described by the survey, better than by the failure to lock.
+                if folder.exists() && !folder.is_dir() {
+                    None
+                } else {
+                    let failed = |source| Error::store(&place.name, "lock the output", source);
+                    let lock = Lock::acquire(folder).map_err(failed)?;
+                    Some(lock.ok_or_else(|| Error::Locked {
+                        path: place.name.clone(),
+                    })?)
+                }
+            }
+            None => None,
+        };
+        let found = location.survey(&place)?;
+        Self::of(place, found, lock, options.existing())
+    }
+
+    /// Claims a group within an output that is claimed already.
+    pub(super) fn within(place: Place) -> Result<Self> {
+        let found = place.attributes()?;
+        Self::of(place, found, None, Existing::Resume)
+    }
+
+    fn of(place: Place, found: Found, lock: Option<Lock>, existing: Existing) -> Result<Self> {
+        let earlier = match (found, existing) {
+            (Found::Other(found), _) => {
+                let expected = "nothing or an output of this library; choose another path";
+                return Err(Error::NotZarr {
+                    path: place.name,
+                    expected,
+                    found,
+                });
+            }
+            (Found::Output(_), Existing::Refuse) => return Err(Error::Exists { path: place.name }),
+            // Nothing but the mark is known of an output that was not yet declared when its run ended.
+            (Found::Output(attributes), Existing::Resume)
+                if attributes[OWN]["declared"] != false =>
+            {
+                Some(attributes)
+            }
+            (Found::Output(_) | Found::Nothing, _) => None,
+        };
+        Ok(Self {
+            place,
+            earlier,
+            lock,
+        })
+    }
+
+    /// The shape of the chunks of an output that is to be resumed.
+    pub(crate) fn chunk_shape(&self) -> Option<[usize; 2]> {
+        let chunks = &self.earlier.as_ref()?[OWN]["chunks"];
+        serde_json::from_value(chunks.clone()).ok()
+    }
+}
+
+/// Refuses to resume an output that was made otherwise, naming the first difference.
+pub(super) fn check_same(
+    path: &str,
+    stored: &Map<String, Value>,
+    given: &Map<String, Value>,
+) -> Result<()> {
+    let mut stored = stored.clone();
+    for transient in ["complete", "solver"] {
+        if let Some(own) = stored.get_mut(OWN).and_then(Value::as_object_mut) {
+            own.remove(transient);
+        }
+    }
+    let mut given = given.clone();
+    if let Some(own) = given.get_mut(OWN).and_then(Value::as_object_mut) {
+        own.remove("complete");
+    }
+    match difference("", &Value::Object(stored), &Value::Object(given)) {
+        None => Ok(()),
+        Some((setting, stored, given)) => Err(Error::Differs {
+            path: path.to_owned(),
+            setting,
+            stored: stored.to_string(),
+            given: given.to_string(),
+        }),
+    }
+}
+
+/// The first place in which two values differ, and what is there.
+fn difference<'a>(
+    at: &str,
+    stored: &'a Value,
+    given: &'a Value,
+) -> Option<(String, &'a Value, &'a Value)> {
+    if let (Value::Object(stored), Value::Object(given)) = (stored, given) {
+        let keys = stored.keys().chain(given.keys());
+        return keys
+            .into_iter()
+            .find_map(|key| difference(&join(at, key), get(stored, key), get(given, key)));
+    }
+    (stored != given).then(|| (at.to_owned(), stored, given))
+}
+
+fn get<'a>(map: &'a Map<String, Value>, key: &str) -> &'a Value {
+    map.get(key).unwrap_or(&Value::Null)
+}
+
+fn join(at: &str, key: &str) -> String {
+    if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let map = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let stored = map(
+            json!({ "damping": 0.1, OWN: { "chunks": [2, 3], "complete": true, "solver": {} } }),
+        );
+        let same = map(json!({ "damping": 0.1, OWN: { "chunks": [2, 3], "complete": false } }));
+        assert!(check_same("out", &stored, &same).is_ok());
+        for (other, message) in [
+            (
+                json!({ "damping": 0.2, OWN: { "chunks": [2, 3] } }),
+                "damping = 0.1, this run has 0.2",
+            ),
+            (
+                json!({ "damping": 0.1, OWN: { "chunks": [2, 4] } }),
+                "influence.chunks = [2,3], this run has [2,4]",
+            ),
+            (
+                json!({ "damping": 0.1, "seed": 1, OWN: { "chunks": [2, 3] } }),
+                "seed = null, this run has 1",
+            ),
+        ] {
+            let error = check_same("out", &stored, &map(other)).expect_err(message);
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+}

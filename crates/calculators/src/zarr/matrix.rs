@@ -1,0 +1,92 @@
+use influence_core::{Chunk, ChunkGrid};
+use ndarray::{Array2, s};
+use zarrs::array::{Array, ArrayError, ElementOwned, data_type};
+
+use super::{
+    Kind, Place,
+    declare::{Stored, codec_options},
+    location::Source,
+};
+use crate::{Error, Result};
+
+/// The values of an output, read chunk by chunk.
+pub(crate) struct Matrix {
+    array: Stored,
+    grid: ChunkGrid,
+    place: String,
+}
+
+/// What is where a chunk should be.
+pub(crate) enum Chunked {
+    /// Its values, without the padding.
+    There(Array2<f64>),
+    Missing,
+    /// Something that fails its checksum, and why.
+    Damaged(String),
+}
+
+impl Matrix {
+    pub(crate) fn open(place: &Place, kind: Kind) -> Result<Self> {
+        let failed = |source: Source| Error::store(&place.name, "open the array", source);
+        let array = Array::open(place.storage.clone(), &place.array(kind.array()))
+            .map_err(|source| failed(source.into()))?;
+        let grid = grid(&array).map_err(failed)?;
+        let place = place.name.clone();
+        Ok(Self { array, grid, place })
+    }
+
+    pub(crate) fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    pub(crate) fn chunk(&self, index: [usize; 2]) -> Result<Chunked> {
+        if *self.array.data_type() == data_type::float64() {
+            self.read::<f64>(index)
+        } else {
+            self.read::<f32>(index)
+        }
+    }
+
+    fn read<T: ElementOwned + Into<f64>>(&self, index: [usize; 2]) -> Result<Chunked> {
+        let at = index.map(|index| index as u64);
+        let Chunk { rows, columns, .. } = self.grid.chunk(index);
+        let read = self
+            .array
+            .retrieve_chunk_if_exists_opt::<Array2<T>>(&at, &codec_options());
+        match read {
+            Ok(Some(values)) => {
+                let values = values.slice_move(s![..rows.len(), ..columns.len()]);
+                Ok(Chunked::There(values.mapv(Into::into)))
+            }
+            Ok(None) => Ok(Chunked::Missing),
+            Err(source @ ArrayError::StorageError(_)) => {
+                Err(Error::store(&self.place, "read a chunk", source))
+            }
+            Err(damage) => Ok(Chunked::Damaged(damage.to_string())),
+        }
+    }
+
+    /// The error of a chunk that should be there.
+    pub(crate) fn missing(&self, index: [usize; 2]) -> Error {
+        Error::Missing {
+            path: self.place.clone(),
+            rows: self.grid.rows(index[0]),
+        }
+    }
+}
+
+fn grid(array: &Stored) -> Result<ChunkGrid, Source> {
+    let sides = |sides: &[u64]| -> Result<[usize; 2], Source> {
+        let sides: Result<Vec<usize>, _> =
+            sides.iter().map(|&side| usize::try_from(side)).collect();
+        let sides = sides?;
+        <[usize; 2]>::try_from(sides)
+            .map_err(|sides| format!("expected 2 dimensions, got {}", sides.len()).into())
+    };
+    let chunk: Vec<u64> = array
+        .chunk_shape(&vec![0; array.dimensionality()])?
+        .iter()
+        .map(|side| side.get())
+        .collect();
+    Ok(ChunkGrid::new(sides(array.shape())?, sides(&chunk)?)?)
+}

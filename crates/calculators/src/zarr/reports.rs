@@ -1,0 +1,127 @@
+//! How test rows were solved, kept beside what was made of them: a run that is resumed knows of the rows before it.
+
+use influence_core::{ChunkGrid, solver::Report};
+use serde_json::{Map, Value, json};
+use zarrs::array::{ZARR_NAN_F64, data_type};
+
+use super::{
+    Place,
+    declare::{Codecs, Stored, array, codec_options},
+    location::Source,
+};
+use crate::{
+    SolveSummary,
+    observe::{STATUSES, code},
+};
+
+pub(super) const STATUS: &str = "solver_status";
+pub(super) const RESIDUAL: &str = "solver_residual";
+pub(super) const ITERATIONS: &str = "solver_iterations";
+
+/// What stands where no row was solved.
+const NO_STATUS: u8 = u8::MAX;
+const NO_COUNT: i64 = -1;
+
+/// Status, true relative residual and iterations of each test row, in chunks as its factors.
+pub(super) struct ReportArrays {
+    status: Stored,
+    residual: Stored,
+    iterations: Stored,
+    chunk: usize,
+}
+
+impl ReportArrays {
+    pub(super) fn declare(
+        place: &Place,
+        grid: &ChunkGrid,
+        codecs: Codecs<'_>,
+    ) -> Result<Self, Source> {
+        let chunk = grid.chunk_shape()[0];
+        let [length, side] = [grid.shape()[0], chunk].map(|side| side as u64);
+        let declare = |name, kind, attributes: Value| {
+            let attributes = attributes.as_object().cloned().unwrap_or_else(Map::new);
+            array(
+                place,
+                name,
+                (&[length], &[side]),
+                kind,
+                &["test"],
+                attributes,
+                codecs,
+            )
+        };
+        // Flags as the climate and forecast conventions have them, which xarray understands.
+        let flags = json!({ "flag_values": (0..STATUSES.len()).collect::<Vec<_>>(), "flag_meanings": STATUSES.join(" ") });
+        let none = Value::Null;
+        Ok(Self {
+            status: declare(STATUS, (data_type::uint8(), NO_STATUS.into()), flags)?,
+            residual: declare(
+                RESIDUAL,
+                (data_type::float64(), ZARR_NAN_F64.into()),
+                none.clone(),
+            )?,
+            iterations: declare(ITERATIONS, (data_type::int64(), NO_COUNT.into()), none)?,
+            chunk,
+        })
+    }
+
+    pub(super) fn all(&self) -> [&Stored; 3] {
+        [&self.status, &self.residual, &self.iterations]
+    }
+
+    /// Writes the reports on a row of chunks.
+    pub(super) fn write(&self, row: usize, reports: &[Report]) -> Result<(), Source> {
+        let (at, options) = ([row as u64], codec_options());
+        let statuses = reports.iter().map(|report| code(report.status));
+        let residuals = reports.iter().map(|report| report.residual);
+        let counts = reports
+            .iter()
+            .map(|report| i64::try_from(report.iterations))
+            .collect::<Result<Vec<_>, _>>()?;
+        // The last chunk is filled up like all others.
+        let [status, residual, iterations] = self.all();
+        status.store_chunk_opt(&at, self.padded(statuses, NO_STATUS), &options)?;
+        residual.store_chunk_opt(&at, self.padded(residuals, f64::NAN), &options)?;
+        iterations.store_chunk_opt(&at, self.padded(counts, NO_COUNT), &options)?;
+        Ok(())
+    }
+
+    fn padded<T: Copy>(&self, values: impl IntoIterator<Item = T>, fill: T) -> Vec<T> {
+        let values = values.into_iter().chain(std::iter::repeat(fill));
+        values.take(self.chunk).collect()
+    }
+
+    /// Whether the reports on a row of chunks are there, undamaged.
+    pub(super) fn has(&self, row: usize) -> bool {
+        let (at, options) = ([row as u64], codec_options());
+        let status = self
+            .status
+            .retrieve_chunk_if_exists_opt::<Vec<u8>>(&at, &options);
+        let residual = self
+            .residual
+            .retrieve_chunk_if_exists_opt::<Vec<f64>>(&at, &options);
+        let iterations = self
+            .iterations
+            .retrieve_chunk_if_exists_opt::<Vec<i64>>(&at, &options);
+        matches!(
+            (status, residual, iterations),
+            (Ok(Some(_)), Ok(Some(_)), Ok(Some(_)))
+        )
+    }
+
+    /// What the reports on all rows come to.
+    pub(super) fn summary(&self) -> Result<SolveSummary, Source> {
+        let mut summary = SolveSummary::default();
+        let rows = self.status.shape()[0].div_ceil(self.chunk as u64);
+        for row in 0..rows {
+            let (at, options) = ([row], codec_options());
+            let status: Vec<u8> = self.status.retrieve_chunk_opt(&at, &options)?;
+            let residual: Vec<f64> = self.residual.retrieve_chunk_opt(&at, &options)?;
+            let solved = status.into_iter().zip(residual);
+            solved
+                .filter(|(status, _)| *status != NO_STATUS)
+                .for_each(|(status, residual)| summary.add_row(status, residual));
+        }
+        Ok(summary)
+    }
+}

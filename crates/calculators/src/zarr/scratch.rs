@@ -1,0 +1,91 @@
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use influence_core::{ChunkGrid, Precision};
+use ndarray::{Array2, ArrayView2, s};
+
+use super::{Claim, Compression, Declaration, Kind, Output, StoredFactors, ZarrOptions};
+use crate::{FactorSource, Result, sink::Sink};
+
+/// A chunk of factors takes about this many bytes at most, as far as cutting the parameters can do it.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// The grid of factors `(k, dim)`, so many rows in a chunk.
+pub(crate) fn factor_grid(
+    [k, dim]: [usize; 2],
+    rows: usize,
+    precision: Precision,
+) -> influence_core::Result<ChunkGrid> {
+    let rows = rows.min(k).max(1);
+    let columns = (CHUNK_BYTES / precision.bytes() / rows).min(dim).max(1);
+    ChunkGrid::new([k, dim], [rows, columns])
+}
+
+/// Factors that are kept, beside the influences made of them, to be read again by a later panel or a later run.
+pub(crate) struct Scratch {
+    output: Output,
+    stored: StoredFactors,
+    grid: ChunkGrid,
+    /// Which rows of chunks are there.
+    kept: Vec<AtomicBool>,
+}
+
+impl Scratch {
+    /// Opens the scratch array of an output, with what is there from an earlier run of it.
+    pub(crate) fn within(output: &Output, grid: ChunkGrid, precision: Precision) -> Result<Self> {
+        let place = output.scratch();
+        let declaration = Declaration {
+            kind: Kind::Factors,
+            grid: grid.clone(),
+            precision,
+            solves: false,
+        };
+        // The digits of factors do not compress, and they are not kept for long.
+        let options = ZarrOptions::default().with_compression(Compression::None);
+        let output = Output::open(Claim::within(place.clone())?, declaration, &options)?;
+        let has = |row| (0..grid.counts()[1]).all(|column| output.has([row, column]));
+        let kept = (0..grid.counts()[0]).map(|row| AtomicBool::new(has(row)));
+        Ok(Self {
+            kept: kept.collect(),
+            stored: StoredFactors::at(place)?,
+            output,
+            grid,
+        })
+    }
+
+    pub(crate) fn has(&self, row: usize) -> bool {
+        // Whoever asks for a row that is being written solves it too, and writes the same.
+        self.kept
+            .get(row)
+            .is_some_and(|kept| kept.load(Ordering::Acquire))
+    }
+
+    /// Keeps the factors of a row of chunks.
+    pub(crate) fn keep(&self, row: usize, values: &ArrayView2<'_, f64>) -> Result<()> {
+        for column in 0..self.grid.counts()[1] {
+            let chunk = self.grid.chunk([row, column]);
+            let part = values.slice(s![.., chunk.columns.clone()]);
+            self.output.deliver(&chunk, part.into_dyn())?;
+        }
+        if let Some(kept) = self.kept.get(row) {
+            kept.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+impl FactorSource for Scratch {
+    fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.stored.dim()
+    }
+
+    fn rows(&self, range: Range<usize>) -> Result<Array2<f64>> {
+        self.stored.rows(range)
+    }
+}

@@ -1,0 +1,170 @@
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, PoisonError},
+};
+
+use influence_core::Chunk;
+use ndarray::ArrayViewD;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::{
+    Kind, Location,
+    matrix::{Chunked, Matrix},
+    stored::open,
+};
+use crate::{
+    Error, Result,
+    sink::{Plain, Sink, lock},
+};
+
+/// What the chunks of an output are worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// How many chunks there should be.
+    pub chunks: usize,
+    /// Where a chunk is missing.
+    pub missing: Vec<[usize; 2]>,
+    /// Where a chunk fails its checksum.
+    pub damaged: Vec<[usize; 2]>,
+    /// Whether the run that wrote it came to its end.
+    pub complete: bool,
+}
+
+impl Verification {
+    /// Whether everything is there, undamaged. If not, the run that wrote it can be resumed.
+    pub fn is_sound(&self) -> bool {
+        self.complete && self.missing.is_empty() && self.damaged.is_empty()
+    }
+}
+
+/// Reads every chunk of an output of this crate and checks it against its checksum.
+///
+/// # Errors
+/// [`Error::NotZarr`] when there is no such output, [`Error::Store`] when it cannot be read.
+pub fn verify(location: impl Into<Location>) -> Result<Verification> {
+    let place = location.into().open()?;
+    let ((_, complete), matrix) = open(&place, None, "an output of this library")?;
+    let [down, across] = matrix.grid().counts();
+    let faults: Vec<([usize; 2], bool)> = (0..down * across)
+        .into_par_iter()
+        .filter_map(|position| {
+            let index = [position / across, position % across];
+            match matrix.chunk(index) {
+                Ok(Chunked::There(_)) => None,
+                Ok(Chunked::Missing) => Some(Ok((index, false))),
+                Ok(Chunked::Damaged(_)) => Some(Ok((index, true))),
+                Err(error) => Some(Err(error)),
+            }
+        })
+        .collect::<Result<_>>()?;
+    let of = |damaged: bool| {
+        let faults = faults.iter().filter(|fault| fault.1 == damaged);
+        faults.map(|fault| fault.0).collect()
+    };
+    Ok(Verification {
+        chunks: down * across,
+        missing: of(false),
+        damaged: of(true),
+        complete,
+    })
+}
+
+/// How chunks that were computed again compare with those stored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Comparison {
+    /// The chunks compared.
+    pub chunks: Vec<[usize; 2]>,
+    /// How many numbers differ in any bit.
+    pub differing: usize,
+    /// The largest difference.
+    pub largest_difference: f64,
+    /// The largest magnitude stored.
+    pub largest_value: f64,
+}
+
+/// Some chunks of stored influences, against which the same chunks are held.
+pub(crate) struct Sample {
+    matrix: Matrix,
+    wanted: BTreeSet<[usize; 2]>,
+    outcome: Mutex<Comparison>,
+}
+
+impl Sample {
+    /// Draws so many chunks among those that are there.
+    pub(crate) fn draw(location: &Location, chunks: usize) -> Result<Self> {
+        let expected = "influences written by this library";
+        let (_, matrix) = open(&location.open()?, Some(Kind::Influences), expected)?;
+        let random = RandomState::new();
+        let mut all: Vec<[usize; 2]> = matrix.grid().chunks().map(|chunk| chunk.index).collect();
+        all.sort_by_cached_key(|index| random.hash_one(index));
+        let mut wanted = BTreeSet::new();
+        for index in all {
+            if wanted.len() == chunks {
+                break;
+            }
+            if matches!(matrix.chunk(index)?, Chunked::There(_)) {
+                wanted.insert(index);
+            }
+        }
+        Ok(Self {
+            matrix,
+            wanted,
+            outcome: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
+    pub(crate) fn into_comparison(self) -> Comparison {
+        let outcome = self.outcome.into_inner();
+        Comparison {
+            chunks: self.wanted.into_iter().collect(),
+            ..outcome.unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}
+
+impl Sink for Sample {
+    fn has(&self, index: [usize; 2]) -> bool {
+        !self.wanted.contains(&index)
+    }
+
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        Plain(|chunk: &Chunk, values: ndarray::ArrayView2<'_, f64>| {
+            let Chunked::There(stored) = self.matrix.chunk(chunk.index)? else {
+                return Err(self.matrix.missing(chunk.index));
+            };
+            let mut outcome = lock(&self.outcome);
+            for (stored, value) in stored.iter().zip(values) {
+                if stored.to_bits() != value.to_bits() {
+                    outcome.differing += 1;
+                    let difference = (stored - value).abs();
+                    // Not `f64::max`, which would hide what is not a number.
+                    if difference.total_cmp(&outcome.largest_difference).is_gt() {
+                        outcome.largest_difference = difference;
+                    }
+                }
+                outcome.largest_value = outcome.largest_value.max(stored.abs());
+            }
+            Ok(())
+        })
+        .deliver(chunk, values)
+    }
+}
+
+/// Refuses to compare with an output of another shape.
+pub(crate) fn check_shape(location: &Location, matrix: &Matrix, given: [usize; 2]) -> Result<()> {
+    let stored = matrix.grid().shape();
+    if stored == given {
+        return Ok(());
+    }
+    Err(Error::Differs {
+        path: location.to_string(),
+        setting: "influence.shape".into(),
+        stored: format!("{stored:?}"),
+        given: format!("{given:?}"),
+    })
+}
