@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use influence_core::{
-    BlockInfluence, Dataset, Precision, Result as CoreResult,
+    BlockInfluence, Dataset, Footprint, Precision, Result as CoreResult,
     block::{BlockStructure, Damping},
     operator::Damped,
     solver::{Direct, Solver},
@@ -161,6 +161,7 @@ impl<T: Task> Fit<T> {
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
     ) -> CoreResult<Influence> {
+        let stacks = self.solver.stacks();
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let sample = data.head(CHECKED_SAMPLES)?;
@@ -181,6 +182,23 @@ impl<T: Task> Fit<T> {
                 .prepare(Arc::new(Damped::new(operator, damping)?))?;
             fitted.push((block, inverse));
         }
-        BlockInfluence::new(source, fitted)
+        Ok(BlockInfluence::new(source, fitted)?.with_stacks(stacks))
+    }
+
+    /// What the fitted model will take per sample; records the model and computes a few gradients, but fits nothing.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), for what is found out by recording.
+    pub fn footprint(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+    ) -> CoreResult<Footprint> {
+        let sample = TrainingData::new(train, self.batch_size)?.head(CHECKED_SAMPLES)?;
+        let trace = Arc::new(ModuleTrace::new(self.task, module));
+        let source = ModelGradients::new(trace, &self.device, self.precision)?;
+        Ok(source
+            .footprint_of(&sample)?
+            .with_solver(self.solver.stacks()))
     }
 }

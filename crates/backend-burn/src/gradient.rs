@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, Int, Tensor};
+use influence_core::{Footprint, Precision, ScoringFootprint};
 
 use crate::stack::scatter_rows;
 
@@ -97,14 +98,47 @@ impl Gradients {
         self.placed(self.samples, Form::to_rows)
     }
 
+    /// Values of the parts side by side, those of a parameter added up, with zeros where there is no part.
     fn placed(&self, rows: usize, values: impl Fn(&Form) -> Tensor<2>) -> Tensor<2> {
-        let mut whole = Tensor::zeros([rows, self.dim], (&self.kind.0, self.kind.1));
-        for part in &self.parts {
-            let place = [0..rows, part.columns.clone()];
-            let sum = whole.clone().slice(place.clone()) + values(&part.form);
-            whole = whole.slice_assign(place, sum);
+        let mut parts: Vec<&Part> = self.parts.iter().collect();
+        parts.sort_by_key(|part| part.columns.start);
+        let zeros = |columns| Tensor::zeros([rows, columns], (&self.kind.0, self.kind.1));
+        let (mut pieces, mut end) = (Vec::new(), 0);
+        for of_parameter in parts.chunk_by(|a, b| a.columns == b.columns) {
+            let columns = &of_parameter[0].columns;
+            if columns.start > end {
+                pieces.push(zeros(columns.start - end));
+            }
+            let sum = of_parameter.iter().map(|part| values(&part.form));
+            pieces.extend(sum.reduce(|sum, values| sum + values));
+            end = columns.end;
         }
-        whole
+        if end < self.dim || pieces.is_empty() {
+            pieces.push(zeros(self.dim - end));
+        }
+        match pieces.len() {
+            1 => pieces.swap_remove(0),
+            _ => Tensor::cat(pieces, 1),
+        }
+    }
+
+    /// What one of the gradients takes, in bytes and operations, and what scores against it take beyond.
+    pub(crate) fn footprint(&self, precision: Precision) -> Footprint {
+        let bytes = precision.bytes();
+        let mut footprint = Footprint::dense(self.dim, precision);
+        footprint.gradient = self.bytes() / self.samples.max(1);
+        footprint.gradient_flops = self.parts.iter().map(|part| part.form.flops()).sum();
+        let largest = |of: fn(&ScoringFootprint) -> usize| {
+            let scalars = self.parts.iter().map(|part| of(&part.form.scoring()));
+            scalars.max().unwrap_or(0) * bytes
+        };
+        footprint.scoring = ScoringFootprint {
+            per_test: largest(|scoring| scoring.per_test),
+            per_train: largest(|scoring| scoring.per_train),
+            // Besides, two sums on the device and one on the host.
+            per_pair: largest(|scoring| scoring.per_pair) + 2 * bytes + 8,
+        };
+        footprint
     }
 
     /// The gradients with respect to some of the parameters only, in the columns that `place` gives them.
@@ -140,6 +174,51 @@ impl Form {
             Self::Lookup {
                 indices, signals, ..
             } => indices.shape().num_elements() + signals.shape().num_elements(),
+        }
+    }
+
+    /// Operations of a forward and a backward pass, for one sample.
+    fn flops(&self) -> f64 {
+        const PER_WEIGHT: f64 = 6.0;
+        let weights = match self {
+            Self::Rows(rows) => rows.dims()[1],
+            Self::Outer { left, right } => {
+                let [_, g, t, l] = left.dims();
+                g * t * l * right.dims()[3]
+            }
+            Self::Lookup { signals, .. } => signals.dims()[1] * signals.dims()[2],
+        };
+        PER_WEIGHT * weights as f64
+    }
+
+    /// Scalars in use while rows are scored.
+    fn scoring(&self) -> ScoringFootprint {
+        match self {
+            Self::Rows(_) => ScoringFootprint {
+                per_test: 0,
+                per_train: 0,
+                per_pair: 1,
+            },
+            Self::Outer { left, right } => {
+                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let (whole, thin) = (g * l * r, g * l.min(r));
+                // Where products are multiplied out they take no more than the pairs would: that is when it is done.
+                ScoringFootprint {
+                    per_test: 2 * whole,
+                    per_train: if t == 1 { 0 } else { 2 * whole },
+                    per_pair: if t == 1 { 2 * thin } else { 1 },
+                }
+            }
+            Self::Lookup {
+                signals, entries, ..
+            } => {
+                let [_, t, width] = signals.dims();
+                ScoringFootprint {
+                    per_test: entries * width,
+                    per_train: 0,
+                    per_pair: 2 * t * width,
+                }
+            }
         }
     }
 

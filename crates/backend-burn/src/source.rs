@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::{
+    backend::ir::OperationIr,
+    tensor::{DType, Device, Tensor},
+};
 use influence_core::{
-    GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout,
+    Footprint, GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout,
 };
 use ndarray::ArrayView2;
 
@@ -144,6 +147,22 @@ impl ModelGradients {
         cotangents
             .map(|cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent)))
             .collect()
+    }
+
+    /// What gradients and scores take per sample, as a few samples show it.
+    pub(crate) fn footprint_of(&self, sample: &Batch) -> Result<Footprint> {
+        /// Values and their gradients; right-hand sides and the pieces that they are joined of.
+        const TWICE: usize = 2;
+        let graph = self.trace.graph(Function::Loss, sample)?;
+        let outputs = graph.operations.iter().flat_map(OperationIr::outputs);
+        let activations: usize = outputs.map(|output| output.shape.num_elements()).sum();
+        let activations = activations * self.precision.bytes() / sample.len().max(1);
+        let mut footprint = self
+            .gradients_of(Function::Loss, sample, None)?
+            .footprint(self.precision);
+        footprint.differentiating = footprint.gradient + TWICE * activations;
+        footprint.solving = TWICE * footprint.factor + footprint.differentiating;
+        Ok(footprint)
     }
 
     fn kind(&self) -> (Device, DType) {
@@ -351,5 +370,9 @@ impl GradientSource for ModelGradients {
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
         influence_core::Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
         Ok(Stack::from_host(&values, &self.device, self.precision))
+    }
+
+    fn footprint(&self, sample: &Batch) -> CoreResult<Footprint> {
+        Ok(self.footprint_of(sample)?)
     }
 }

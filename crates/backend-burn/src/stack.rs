@@ -171,17 +171,18 @@ impl Rows for Stack {
                 got: 0,
             });
         };
+        if let [(columns, part)] = parts
+            && matches!(columns, [range] if range.len() == dim)
+        {
+            return Ok(part.clone());
+        }
         let mut whole = first.zeros(k, dim).tensor;
         for (columns, part) in parts {
             let mut from = 0;
             for range in *columns {
                 let to = from + range.len();
                 let piece = part.tensor.clone().slice([0..k, from..to]);
-                whole = if range.len() == dim {
-                    piece
-                } else {
-                    whole.slice_assign([0..k, range.clone()], piece)
-                };
+                whole = whole.slice_assign([0..k, range.clone()], piece);
                 from = to;
             }
         }
