@@ -1,5 +1,6 @@
 //! Aggregators: what becomes of the chunks.
 
+mod along;
 mod concatenate;
 mod coverage;
 mod extremum;
@@ -10,6 +11,7 @@ use ndarray::ArrayViewD;
 
 use crate::{Chunk, ChunkGrid, Result};
 
+pub use along::Along;
 pub use concatenate::Concatenate;
 pub use extremum::{ArgMax, Max, Min};
 pub use mean::Mean;
@@ -44,6 +46,17 @@ pub trait Aggregator: Send {
     where
         Self: Sized;
 
+    /// A fresh aggregator of the same settings and grid, without chunks, that another thread may fill and that is merged in the end.
+    ///
+    /// It may be asked for at any time after [`begin`](Self::begin), whatever has been accepted since. `None`, which is the default
+    /// and the answer before `begin`, says that all chunks are better given to one aggregator: one that holds much memory.
+    fn fork(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// The outcome.
     ///
     /// # Errors
@@ -51,14 +64,4 @@ pub trait Aggregator: Send {
     fn finish(self) -> Result<Self::Output>
     where
         Self: Sized;
-}
-
-/// Which axis an aggregator reduces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Along {
-    /// Reduce over test points: one value per train point.
-    Test,
-    /// Reduce over train points: one value per test point.
-    #[default]
-    Train,
 }

@@ -1,5 +1,6 @@
 use ndarray::ArrayViewD;
 
+use super::Aggregator;
 use crate::{Chunk, ChunkGrid, Error, Result};
 
 /// Which chunks of the grid have come: the bookkeeping that all aggregators share.
@@ -91,6 +92,13 @@ impl Coverage {
             .zip(&other.arrived)
             .for_each(|(here, there)| *here |= there);
         Ok(())
+    }
+
+    /// Begins a fresh aggregator on this grid, once it is announced.
+    pub(super) fn fork<A: Aggregator>(&self, mut fresh: A) -> Option<A> {
+        // The settings were good for this grid before, so a refusal cannot come.
+        fresh.begin(self.grid.as_ref()?).ok()?;
+        Some(fresh)
     }
 
     /// The chunks that have come, row by row.

@@ -4,7 +4,7 @@ use super::{
     Aggregator, Along,
     coverage::{Coverage, check_plain},
 };
-use crate::{Chunk, ChunkGrid, Error, Result};
+use crate::{Chunk, ChunkGrid, Result};
 
 /// The mean along one axis.
 ///
@@ -45,11 +45,7 @@ impl Aggregator for Mean {
         self.coverage.check(chunk, &values)?;
         check_plain(&values)?;
         let (kept, reduced) = self.along.axes();
-        let range = if kept == 0 {
-            &chunk.rows
-        } else {
-            &chunk.columns
-        };
+        let (range, _) = self.along.ranges(chunk);
         for (lane, target) in values.axis_iter(Axis(kept)).zip(range.clone()) {
             // One after another from +0: the sum depends neither on the layout of the values nor on merging with zeros.
             self.sums[[target, chunk.index[reduced]]] =
@@ -65,6 +61,10 @@ impl Aggregator for Mean {
         Ok(())
     }
 
+    fn fork(&self) -> Option<Self> {
+        self.coverage.fork(Self::along(self.along))
+    }
+
     fn finish(self) -> Result<Array1<f64>> {
         self.coverage.complete()?;
         let (_, reduced) = self.along.axes();
@@ -77,47 +77,12 @@ impl Aggregator for Mean {
     }
 }
 
-impl Along {
-    /// The axis that is kept and the axis that is reduced.
-    pub(super) fn axes(self) -> (usize, usize) {
-        match self {
-            Self::Train => (0, 1),
-            Self::Test => (1, 0),
-        }
-    }
-
-    /// The axes, given that there is something to reduce.
-    pub(super) fn checked_axes(self, grid: &ChunkGrid) -> Result<(usize, usize)> {
-        let (kept, reduced) = self.axes();
-        if grid.shape()[reduced] == 0 {
-            return Err(Error::Setting {
-                name: "length of the reduced axis",
-                requirement: "at least 1",
-                got: "0".into(),
-            });
-        }
-        Ok((kept, reduced))
-    }
-
-    /// Checks that two aggregators reduce the same axis.
-    pub(super) fn check_same(self, other: Self) -> Result<()> {
-        if self == other {
-            return Ok(());
-        }
-        Err(Error::Setting {
-            name: "axis of merged aggregators",
-            requirement: "the same",
-            got: format!("{self:?}, {other:?}"),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::testing;
+    use crate::{Error, testing};
 
     #[test]
     fn it_keeps_the_contract_of_aggregators() {

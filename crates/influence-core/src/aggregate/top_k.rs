@@ -147,11 +147,7 @@ impl Aggregator for TopK {
             });
         }
         let (kept, _) = self.along.axes();
-        let (lanes, along) = if kept == 0 {
-            (&chunk.rows, &chunk.columns)
-        } else {
-            (&chunk.columns, &chunk.rows)
-        };
+        let (lanes, along) = self.along.ranges(chunk);
         for (row, lane) in values.axis_iter(Axis(kept)).zip(lanes.clone()) {
             for (&value, index) in row.iter().zip(along.clone()) {
                 self.push(lane, self.entry(index, value));
@@ -177,6 +173,11 @@ impl Aggregator for TopK {
             }
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Self> {
+        self.coverage
+            .fork(Self::new(self.k, self.order, self.along))
     }
 
     fn finish(self) -> Result<Vec<Ranking>> {
