@@ -5,6 +5,7 @@ mod concatenate;
 mod coverage;
 mod extremum;
 mod mean;
+mod ordered_sum;
 mod top_k;
 
 use ndarray::ArrayViewD;
