@@ -4,6 +4,7 @@ mod along;
 mod concatenate;
 mod coverage;
 mod extremum;
+mod group_sum;
 mod mean;
 mod ordered_sum;
 mod top_k;
@@ -15,6 +16,7 @@ use crate::{Chunk, ChunkGrid, Result};
 pub use along::Along;
 pub use concatenate::Concatenate;
 pub use extremum::{ArgMax, Max, Min};
+pub use group_sum::GroupSum;
 pub use mean::Mean;
 pub use top_k::{Order, Ranking, TopK};
 

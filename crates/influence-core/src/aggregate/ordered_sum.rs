@@ -92,7 +92,9 @@ impl OrderedSum {
         let grid = self.coverage.grid()?;
         let (kept, _) = self.along.axes();
         let mut sums = Array2::zeros((grid.shape()[kept], self.groups));
-        for (index, row) in self.rows.into_iter().enumerate() {
+        // Where the reduced axis is empty there is no prefix, and the sums are zero.
+        let rows = self.rows.iter().enumerate();
+        for (index, row) in rows.filter(|(_, row)| row.absorbed > 0) {
             let start = index * grid.chunk_shape()[kept];
             let end = start + row.prefix.nrows();
             sums.slice_mut(s![start..end, ..]).assign(&row.prefix);
