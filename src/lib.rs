@@ -21,7 +21,8 @@ pub use calculators::{
 pub use foundation::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
     aggregate::{
-        self, Aggregator, Along, ArgMax, Concatenate, GroupSum, Max, Mean, Min, Order, TopK,
+        self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
+        Order, TopK,
     },
     block::{BlockStructure, CustomBlocks, Damping},
     solver::{self, ConjugateGradient, Direct, Jacobi},

@@ -5,6 +5,8 @@ mod concatenate;
 mod coverage;
 mod extremum;
 mod group_sum;
+mod histogram;
+mod lanes;
 mod mean;
 mod ordered_sum;
 mod top_k;
@@ -17,6 +19,7 @@ pub use along::Along;
 pub use concatenate::Concatenate;
 pub use extremum::{ArgMax, Max, Min};
 pub use group_sum::GroupSum;
+pub use histogram::{Counts, Histogram};
 pub use mean::Mean;
 pub use top_k::{Order, Ranking, TopK};
 

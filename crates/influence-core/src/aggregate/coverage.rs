@@ -139,3 +139,19 @@ impl Coverage {
 pub(super) fn check_plain(values: &ArrayViewD<'_, f64>) -> Result<()> {
     Error::check_size("aggregate", "axes", 2, values.ndim())
 }
+
+/// Checks that the aggregator can do something with each of the values.
+pub(super) fn check_values(
+    op: &'static str,
+    chunk: &Chunk,
+    values: &ArrayViewD<'_, f64>,
+    allowed: impl Fn(f64) -> bool,
+) -> Result<()> {
+    if values.iter().all(|&value| allowed(value)) {
+        return Ok(());
+    }
+    Err(Error::NotFinite {
+        op,
+        what: format!("a value of chunk {:?}", chunk.index),
+    })
+}
