@@ -22,7 +22,7 @@ pub use foundation::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
-        Order, TopK,
+        Order, Quantiles, TopK,
     },
     block::{BlockStructure, CustomBlocks, Damping},
     solver::{self, ConjugateGradient, Direct, Jacobi},

@@ -9,6 +9,7 @@ mod histogram;
 mod lanes;
 mod mean;
 mod ordered_sum;
+mod quantiles;
 mod top_k;
 
 use ndarray::ArrayViewD;
@@ -21,6 +22,7 @@ pub use extremum::{ArgMax, Max, Min};
 pub use group_sum::GroupSum;
 pub use histogram::{Counts, Histogram};
 pub use mean::Mean;
+pub use quantiles::Quantiles;
 pub use top_k::{Order, Ranking, TopK};
 
 /// Takes the chunks of a result, each once, in any order, and makes something of them.

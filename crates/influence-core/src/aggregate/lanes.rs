@@ -3,7 +3,7 @@ use ndarray::{Array1, Array2};
 use ndarray::{ArrayViewD, Axis};
 
 use super::Along;
-use crate::{Chunk, ChunkGrid};
+use crate::{Chunk, ChunkGrid, Error, Result};
 
 /// Which values are taken together: those of a point of the axis that is kept or, if nothing is kept, all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +30,19 @@ impl Lanes {
         let (range, _) = along.ranges(chunk);
         for (lane, values) in range.clone().zip(values.axis_iter(Axis(kept))) {
             values.iter().for_each(|&value| visit(lane, value));
+        }
+    }
+
+    /// Checks that every lane has values.
+    pub(super) fn check_not_empty(self, grid: &ChunkGrid) -> Result<()> {
+        match self.0 {
+            Some(along) => along.checked_axes(grid).map(|_| ()),
+            None if grid.is_empty() => Err(Error::Setting {
+                name: "size of the result",
+                requirement: "at least 1",
+                got: format!("{:?}", grid.shape()),
+            }),
+            None => Ok(()),
         }
     }
 }
