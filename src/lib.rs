@@ -20,7 +20,10 @@ pub use calculators::{
 };
 pub use foundation::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
-    aggregate::{self, Aggregator, Along, ArgMax, Concatenate, Max, Mean, Min, Order, TopK},
+    aggregate::{
+        self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
+        Order, Quantiles, TopK,
+    },
     block::{BlockStructure, CustomBlocks, Damping},
     solver::{self, ConjugateGradient, Direct, Jacobi},
 };

@@ -25,32 +25,58 @@ pub(crate) trait Sink: Sync {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
-/// Hands chunks to an aggregator, one at a time.
-pub(crate) struct Aggregate<A>(Mutex<A>);
+/// Hands chunks to an aggregator: to forks of it where it can be forked, so that no thread waits for another, else one at a time.
+pub(crate) struct Aggregate<A> {
+    /// Takes chunks where there is no fork; what forks are made of where there is.
+    first: Mutex<A>,
+    /// Forks that no thread is using.
+    idle: Mutex<Vec<A>>,
+}
 
 impl<A: Aggregator> Aggregate<A> {
     pub(crate) fn new(mut aggregator: A, plan: &Plan) -> Result<Self> {
         match aggregator.begin(plan.grid()) {
-            Ok(()) => Ok(Self(Mutex::new(aggregator))),
+            Ok(()) => Ok(Self {
+                first: Mutex::new(aggregator),
+                idle: Mutex::default(),
+            }),
             Err(source) => Err(Error::core(Step::Planning, source)),
         }
     }
 
+    /// The outcome, once no thread is delivering.
     pub(crate) fn finish(self) -> Result<A::Output> {
-        let aggregator = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        aggregator
-            .finish()
+        let mut whole = self
+            .first
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let forks = self
+            .idle
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let merged = forks.into_iter().try_for_each(|fork| whole.merge(fork));
+        merged
+            .and_then(|()| whole.finish())
             .map_err(|source| Error::core(Step::Finishing, source))
     }
 }
 
 impl<A: Aggregator> Sink for Aggregate<A> {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        let accepted = lock(&self.0).accept(chunk, values);
-        accepted.map_err(|source| {
+        let failed = |source| {
             let chunk = chunk.clone();
             Error::core(Step::Delivering { chunk }, source)
-        })
+        };
+        let idle = lock(&self.idle).pop();
+        // The lock is not held while a fork works.
+        match idle.or_else(|| lock(&self.first).fork()) {
+            Some(mut fork) => {
+                fork.accept(chunk, values).map_err(failed)?;
+                lock(&self.idle).push(fork);
+                Ok(())
+            }
+            None => lock(&self.first).accept(chunk, values).map_err(failed),
+        }
     }
 }
 

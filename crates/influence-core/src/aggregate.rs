@@ -1,18 +1,89 @@
 //! Aggregators: what becomes of the chunks.
+//!
+//! | aggregator | what comes out | memory | why the order of arrival does not matter |
+//! |---|---|---|---|
+//! | [`Concatenate`] | the whole result, trailing axes included | the whole result | each chunk has its place |
+//! | [`TopK`] | the first `k` values along an axis, with indices | `k` values per lane | equal values are ranked by index |
+//! | [`Min`], [`Max`], [`ArgMax`] | the first value along an axis, or its index | one value per lane | as `TopK` |
+//! | [`Mean`] | the mean along an axis | one value per lane | chunks are summed apart, the sums added in grid order |
+//! | [`GroupSum`] | the sums over groups of points along an axis | groups per lane | as `Mean` |
+//! | [`Histogram`] | how many values are in each bin | bins per lane | counts are whole numbers |
+//! | [`Quantiles`] | quantiles to a relative accuracy `α` | `< 1/α` per lane, sign and power of two | counts are whole numbers |
+//! | tuples, `Vec` | what several make of the same chunks | the sum of theirs | each part's own reason |
+//!
+//! A *lane* is a point of the axis that is not reduced or, where nothing is kept apart, the whole result. `Mean` and `GroupSum` also
+//! keep the sums of chunks that came before their turn: few when chunks come nearly in the order of the grid, but in a
+//! [fork](Aggregator::fork) that was not given the first chunks of a lane, all until it is merged.
+//!
+//! # An aggregator of one's own
+//! The least effort is to change the chunks and hand them to one of these, which does the bookkeeping and has the contract already:
+//! ```
+//! use influence_core::{Chunk, ChunkGrid, Result, aggregate::{Aggregator, Along, Mean}};
+//! use ndarray::{Array1, ArrayViewD, array};
+//!
+//! /// The share of training points that help, for each test point.
+//! struct Helpful(Mean);
+//!
+//! impl Aggregator for Helpful {
+//!     type Output = Array1<f64>;
+//!
+//!     fn begin(&mut self, grid: &ChunkGrid) -> Result<()> {
+//!         self.0.begin(grid)
+//!     }
+//!
+//!     fn accept(&mut self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+//!         let helps = values.mapv(|value| f64::from(value > 0.0));
+//!         self.0.accept(chunk, helps.view())
+//!     }
+//!
+//!     fn merge(&mut self, other: Self) -> Result<()> {
+//!         self.0.merge(other.0)
+//!     }
+//!
+//!     fn fork(&self) -> Option<Self> {
+//!         self.0.fork().map(Self)
+//!     }
+//!
+//!     fn finish(self) -> Result<Array1<f64>> {
+//!         self.0.finish()
+//!     }
+//! }
+//!
+//! let grid = ChunkGrid::new([2, 3], [2, 2])?;
+//! let mut helpful = Helpful(Mean::along(Along::Train));
+//! helpful.begin(&grid)?;
+//! helpful.accept(&grid.chunk([0, 1]), array![[-3.0], [1.0]].view().into_dyn())?;
+//! helpful.accept(&grid.chunk([0, 0]), array![[0.5, 0.0], [7.0, 0.1]].view().into_dyn())?;
+//! assert_eq!(helpful.finish()?, array![1.0 / 3.0, 1.0]);
+//! # Ok::<(), influence_core::Error>(())
+//! ```
+//! One that keeps books of its own refuses chunks that come twice or are missing, makes nothing depend on the order of arrival (whole
+//! numbers, a total order, or sums in an order that the grid fixes), and is held to that by the suite `testing::aggregator`.
 
+mod along;
 mod concatenate;
 mod coverage;
 mod extremum;
+mod group_sum;
+mod histogram;
+mod lanes;
 mod mean;
+mod ordered_sum;
+mod quantiles;
+mod several;
 mod top_k;
 
 use ndarray::ArrayViewD;
 
 use crate::{Chunk, ChunkGrid, Result};
 
+pub use along::Along;
 pub use concatenate::Concatenate;
 pub use extremum::{ArgMax, Max, Min};
+pub use group_sum::GroupSum;
+pub use histogram::{Counts, Histogram};
 pub use mean::Mean;
+pub use quantiles::Quantiles;
 pub use top_k::{Order, Ranking, TopK};
 
 /// Takes the chunks of a result, each once, in any order, and makes something of them.
@@ -44,6 +115,17 @@ pub trait Aggregator: Send {
     where
         Self: Sized;
 
+    /// A fresh aggregator of the same settings and grid, without chunks, that another thread may fill and that is merged in the end.
+    ///
+    /// It may be asked for at any time after [`begin`](Self::begin), whatever has been accepted since. `None`, which is the default
+    /// and the answer before `begin`, says that all chunks are better given to one aggregator: one that holds much memory.
+    fn fork(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// The outcome.
     ///
     /// # Errors
@@ -51,34 +133,4 @@ pub trait Aggregator: Send {
     fn finish(self) -> Result<Self::Output>
     where
         Self: Sized;
-}
-
-/// Which axis an aggregator reduces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Along {
-    /// Reduce over test points: one value per train point.
-    Test,
-    /// Reduce over train points: one value per test point.
-    #[default]
-    Train,
-}
-
-impl Aggregator for () {
-    type Output = ();
-
-    fn begin(&mut self, _grid: &ChunkGrid) -> Result<()> {
-        Ok(())
-    }
-
-    fn accept(&mut self, _chunk: &Chunk, _values: ArrayViewD<'_, f64>) -> Result<()> {
-        Ok(())
-    }
-
-    fn merge(&mut self, (): Self) -> Result<()> {
-        Ok(())
-    }
-
-    fn finish(self) -> Result<()> {
-        Ok(())
-    }
 }

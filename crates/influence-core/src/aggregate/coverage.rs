@@ -1,5 +1,6 @@
 use ndarray::ArrayViewD;
 
+use super::Aggregator;
 use crate::{Chunk, ChunkGrid, Error, Result};
 
 /// Which chunks of the grid have come: the bookkeeping that all aggregators share.
@@ -93,6 +94,13 @@ impl Coverage {
         Ok(())
     }
 
+    /// Begins a fresh aggregator on this grid, once it is announced.
+    pub(super) fn fork<A: Aggregator>(&self, mut fresh: A) -> Option<A> {
+        // The settings were good for this grid before, so a refusal cannot come.
+        fresh.begin(self.grid.as_ref()?).ok()?;
+        Some(fresh)
+    }
+
     /// The chunks that have come, row by row.
     pub(super) fn chunks(&self) -> Result<impl Iterator<Item = Chunk>> {
         Ok(self
@@ -130,4 +138,20 @@ impl Coverage {
 /// Checks that values have no axes beyond rows and columns.
 pub(super) fn check_plain(values: &ArrayViewD<'_, f64>) -> Result<()> {
     Error::check_size("aggregate", "axes", 2, values.ndim())
+}
+
+/// Checks that the aggregator can do something with each of the values.
+pub(super) fn check_values(
+    op: &'static str,
+    chunk: &Chunk,
+    values: &ArrayViewD<'_, f64>,
+    allowed: impl Fn(f64) -> bool,
+) -> Result<()> {
+    if values.iter().all(|&value| allowed(value)) {
+        return Ok(());
+    }
+    Err(Error::NotFinite {
+        op,
+        what: format!("a value of chunk {:?}", chunk.index),
+    })
 }

@@ -35,6 +35,10 @@ macro_rules! extremum {
                 self.0.merge(other.0)
             }
 
+            fn fork(&self) -> Option<Self> {
+                self.0.fork().map(Self)
+            }
+
             fn finish(self) -> Result<Self::Output> {
                 // Each ranking holds one entry: the axis is not empty.
                 Ok(self.0.finish()?.into_iter().flat_map($pick).collect())

@@ -4,7 +4,7 @@ use ndarray::{ArrayViewD, Axis};
 
 use super::{
     Aggregator, Along,
-    coverage::{Coverage, check_plain},
+    coverage::{Coverage, check_plain, check_values},
 };
 use crate::{Chunk, ChunkGrid, Error, Result};
 
@@ -140,18 +140,9 @@ impl Aggregator for TopK {
     fn accept(&mut self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         self.coverage.check(chunk, &values)?;
         check_plain(&values)?;
-        if values.iter().any(|value| value.is_nan()) {
-            return Err(Error::NotFinite {
-                op: "ranking",
-                what: format!("a value of chunk {:?}", chunk.index),
-            });
-        }
+        check_values("ranking", chunk, &values, |value| !value.is_nan())?;
         let (kept, _) = self.along.axes();
-        let (lanes, along) = if kept == 0 {
-            (&chunk.rows, &chunk.columns)
-        } else {
-            (&chunk.columns, &chunk.rows)
-        };
+        let (lanes, along) = self.along.ranges(chunk);
         for (row, lane) in values.axis_iter(Axis(kept)).zip(lanes.clone()) {
             for (&value, index) in row.iter().zip(along.clone()) {
                 self.push(lane, self.entry(index, value));
@@ -177,6 +168,11 @@ impl Aggregator for TopK {
             }
         }
         Ok(())
+    }
+
+    fn fork(&self) -> Option<Self> {
+        self.coverage
+            .fork(Self::new(self.k, self.order, self.along))
     }
 
     fn finish(self) -> Result<Vec<Ranking>> {

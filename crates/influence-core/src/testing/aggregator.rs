@@ -30,8 +30,8 @@ fn accept<A: Aggregator>(aggregator: &mut A, values: &Array2<f64>, chunk: &Chunk
     )
 }
 
-/// Checks that the outcome is the same for shuffled arrival and for chunks shared out among aggregators that are merged, and that
-/// duplicate, missing, foreign and misshapen chunks are refused.
+/// Checks that the outcome is the same for shuffled arrival and for chunks shared out among aggregators that are merged, be they begun
+/// or [forked](Aggregator::fork), and that duplicate, missing, foreign and misshapen chunks are refused.
 ///
 /// # Panics
 /// When this does not hold.
@@ -70,7 +70,45 @@ pub fn aggregator<A: Aggregator>(
             "merged aggregators gave {outcome:?}, expected {expected:?}"
         );
     }
+    assert!(
+        make().fork().is_none(),
+        "an aggregator without a grid must not fork"
+    );
+    if begun().fork().is_some() {
+        let outcome = forked(begun(), &values, &grid);
+        assert!(
+            same(&outcome, &expected),
+            "forked aggregators gave {outcome:?}, expected {expected:?}"
+        );
+    }
     refusals(begun, make(), &values, &grid);
+}
+
+/// The outcome of an aggregator, its fork and the fork's fork, each forked from one that holds chunks already.
+fn forked<A: Aggregator>(first: A, values: &Array2<f64>, grid: &ChunkGrid) -> A::Output {
+    let mut parts = vec![first];
+    for (turn, chunk) in shuffled(grid, 5).iter().enumerate() {
+        let last = parts.len() - 1;
+        succeed(
+            "accept",
+            accept(&mut parts[(turn * 2) % (last + 1)], values, chunk),
+        );
+        if last < 2 {
+            match parts[last].fork() {
+                Some(fork) => parts.push(fork),
+                None => panic!("an aggregator that forks must do so at any time"),
+            }
+        }
+    }
+    let mut parts = parts.into_iter();
+    let (Some(first), Some(mut second)) = (parts.next(), parts.next()) else {
+        panic!("there are at least two aggregators");
+    };
+    for part in parts.rev() {
+        succeed("merge", second.merge(part));
+    }
+    succeed("merge", second.merge(first));
+    succeed("finish", second.finish())
 }
 
 /// The chunks of the grid in steps that are coprime to their number.
