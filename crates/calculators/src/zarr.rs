@@ -32,10 +32,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "object-store")]
+mod block_on;
 mod durable;
 mod location;
 mod options;
 mod output;
+mod parse;
+#[cfg(feature = "object-store")]
+mod remote;
 mod stored;
 
 pub use durable::DurableStore;

@@ -91,7 +91,7 @@ impl ZarrOptions {
                 got: OWN.into(),
             });
         }
-        let place = location.open()?;
+        let place = location.open_writable()?;
         match location.survey(&place)? {
             Found::Other(found) => {
                 let expected = "nothing or an output of this library; choose another path";
