@@ -5,6 +5,7 @@
 //! on which both stand and on which other backends can be built.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
+//! Off by default: `object-store` Zarr at `file://` and `memory://`; `s3`, `gcs`, `azure` and `http` (for reading) at those URLs.
 
 pub use influence_backend_burn as backend;
 pub use influence_calculators as calculators;
@@ -16,7 +17,8 @@ pub use backend::{
     OutputLoss, Outputs, Regression, Task, device,
 };
 pub use calculators::{
-    AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions,
+    AssumeThreadSafe, Calculator, Location, Observer, Parallel, Sequential, StoredFactors,
+    ZarrOptions,
 };
 pub use foundation::{
     Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,

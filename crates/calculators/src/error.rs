@@ -170,6 +170,36 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
+    /// The scheme of a URL names no store.
+    #[error(
+        "no store is known for {scheme}://; expected a folder, or a URL that begins with {}://",
+        known.join("://, ")
+    )]
+    UnknownScheme {
+        /// What stands before `://`.
+        scheme: String,
+        /// The schemes that there are.
+        known: Vec<&'static str>,
+    },
+
+    /// The store of a URL was not compiled in.
+    #[error(
+        "{scheme}:// needs the feature `{feature}`, which is off; build with `--features {feature}`"
+    )]
+    FeatureOff {
+        /// The scheme of the URL.
+        scheme: &'static str,
+        /// The feature to turn on.
+        feature: &'static str,
+    },
+
+    /// The place can be read and not written. Choose a folder, or another kind of store.
+    #[error("{path} can only be read; write to a folder or to an object store")]
+    ReadOnly {
+        /// The URL.
+        path: String,
+    },
+
     /// The output exists. Choose another path, resume it, or overwrite it explicitly.
     #[error("{path} already holds an output; choose another path, resume it, or allow overwriting")]
     Exists {

@@ -5,6 +5,9 @@
 //!
 //! Letters, as in `influence_core`: `k` test rows, `n` train rows, `dim` parameters, `λ` damping, `g` per-sample gradient.
 //!
+//! Features, all off by default: `object-store` outputs at URLs, `file://` and `memory://`; with `s3`, `gcs`, `azure` and `http` (for
+//! reading) also there. See [`Location::parse`].
+//!
 //! This crate is not a scheduler for several machines, and it knows no tensor library: a model brings its own.
 
 mod calculator;

@@ -1,9 +1,14 @@
 mod durable;
 mod failure;
+mod location;
 mod model;
 mod overwrite;
 mod program;
 mod replicas;
+#[cfg(feature = "object-store")]
+mod stores;
+#[cfg(feature = "http")]
+mod web;
 mod zarr;
 
 use std::{fs, path::PathBuf, sync::Arc};

@@ -34,6 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "object-store")]
+mod block_on;
 mod claim;
 mod declare;
 mod durable;
@@ -42,6 +44,9 @@ mod lock;
 mod matrix;
 mod options;
 mod output;
+mod parse;
+#[cfg(feature = "object-store")]
+mod remote;
 mod reports;
 mod scratch;
 mod stored;

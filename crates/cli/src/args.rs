@@ -35,8 +35,8 @@ pub enum Command {
 /// Arguments of `influence demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    /// Where to write the Zarr store
-    #[arg(long, value_name = "DIRECTORY", default_value = "influences.zarr")]
+    /// Where to write the Zarr store: a directory, or a URL (needs feature s3, gcs or azure)
+    #[arg(long, value_name = "PATH", default_value = "influences.zarr")]
     pub output: PathBuf,
     /// Replace the output if it is there
     #[arg(long)]

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::overrides;
+use crate::{output::is_url, overrides};
 
 pub use layer::{Layer, Layers, Pair};
 pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
@@ -142,7 +142,8 @@ pub enum Strategy {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// The Zarr store, a directory; it will hold the array `influences` of shape `(test, train)`. Default `influences.zarr`.
+    /// The Zarr store, a directory or a URL (needs feature s3, gcs or azure); it will hold the array `influences` of shape
+    /// `(test, train)`. Default `influences.zarr`.
     pub path: PathBuf,
 }
 
@@ -209,9 +210,11 @@ impl Config {
             &mut test.inputs,
             &mut test.targets,
         ];
+        let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
             .into_iter()
-            .chain([&mut self.model.weights, &mut self.output.path])
+            .chain([&mut self.model.weights])
+            .chain(output)
         {
             *path = base.join(&*path);
         }

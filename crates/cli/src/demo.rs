@@ -14,8 +14,8 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    args::DemoArguments, model::Sequential, plan::check_output, progress::Progress, report::Phases,
-    run::zarr_options,
+    args::DemoArguments, model::Sequential, output::location, plan::check_output,
+    progress::Progress, report::Phases, run::zarr_options,
 };
 use digits::{IMAGES, LABELS, Split};
 use findings::Findings;
@@ -95,7 +95,9 @@ fn write(
     let influences = calculator
         .influences(&test, &train)
         .with_chunks(TEST_CHUNK, TRAIN_CHUNK)?;
-    influences.with_observer(&progress).to_zarr(path, options)?;
+    influences
+        .with_observer(&progress)
+        .to_zarr(location(path)?, options)?;
     progress.finish();
     progress.complain();
     Ok(())

@@ -4,6 +4,7 @@
 //! the work to the backend and the calculators. [`demo`] shows on real data what influences are good for. No mathematics lives here.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
+//! Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at URLs; `http` for reading.
 
 pub mod args;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod model;
+pub mod output;
 pub mod overrides;
 pub mod plan;
 pub mod progress;

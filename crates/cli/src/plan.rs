@@ -16,6 +16,8 @@ use crate::{
     data::{Samples, Source},
     digest,
     model::{Architecture, Sequential},
+    output::{is_url, location},
+    run::zarr_options,
     weights::Weights,
 };
 
@@ -132,8 +134,11 @@ impl Plan {
 /// Refuses a path that is taken, unless an output of this program is to be replaced.
 ///
 /// # Errors
-/// When the path is taken, or the folder that is to hold it does not exist.
+/// When the path is taken, or the folder that is to hold it does not exist; for a URL, when nothing can be written there.
 pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
+    if is_url(path) {
+        return Ok(location(path)?.check(&zarr_options(Map::new(), overwrite))?);
+    }
     let shown = path.display();
     let folder = path
         .parent()

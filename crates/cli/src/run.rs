@@ -17,6 +17,7 @@ use crate::{
     config::{Config, Loss, Method, MethodName, PreconditionerName, Strategy},
     error::complain,
     model::Sequential,
+    output::location,
     plan::Plan,
     progress::Progress,
     report::{self, Summary},
@@ -133,7 +134,7 @@ fn compute(
         .with_chunks(compute.test_chunk, compute.train_chunk)?;
     let solved = influences
         .with_observer(&progress)
-        .to_zarr(&output.path, &options)?;
+        .to_zarr(location(&output.path)?, &options)?;
     progress.finish();
     progress.complain();
     Ok(solved)

@@ -217,6 +217,11 @@ fn settings_are_named() {
             &["output.path", "no/such"],
         ),
         (
+            NOTHING,
+            &["--set", "output.path=ftp://host/up.zarr"],
+            &["output.path", "ftp://", "s3://"],
+        ),
+        (
             &|folder| fs::write(folder.path("config.toml"), "seed = = 1").expect("written"),
             &[],
             &["config.toml", "line 1"],

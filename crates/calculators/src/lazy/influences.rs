@@ -107,8 +107,8 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     /// Computes the influences and writes each chunk to Zarr, array `influences`; the layout is described at [`zarr`](crate::zarr).
     ///
     /// # Errors
-    /// As [`compute`](Self::compute); [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::Differs`] and [`Error::Option`] before
-    /// anything is computed or written, [`Error::Store`] when writing fails. Chunks written before an error stay valid: see
+    /// As [`compute`](Self::compute); [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::Differs`], [`Error::ReadOnly`] and
+    /// [`Error::Option`] before anything is computed or written, [`Error::Store`] when writing fails. Chunks written before an error stay valid: see
     /// [`ZarrOptions::resuming`].
     pub fn to_zarr(
         self,

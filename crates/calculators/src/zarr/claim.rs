@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::{Location, OWN, Place, location::Found, lock::Lock, options::Existing};
@@ -15,24 +17,22 @@ impl Claim {
     /// Claims a location for an output with these options, and writes nothing but the lock.
     pub(crate) fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
         options.check()?;
-        let place = location.open()?;
+        let place = location.open_writable()?;
         let lock = match location.as_folder() {
-            Some(folder) => {
-                // A file in the way is described by the survey, better than by the failure to lock.
-                if folder.exists() && !folder.is_dir() {
-                    None
-                } else {
-                    let failed = |source| Error::store(&place.name, "lock the output", source);
-                    let lock = Lock::acquire(folder).map_err(failed)?;
-                    Some(lock.ok_or_else(|| Error::Locked {
-                        path: place.name.clone(),
-                    })?)
-                }
-            }
-            None => None,
+            // A file in the way is described by the survey, better than by the failure to lock.
+            Some(folder) if folder.is_dir() || !folder.exists() => Some(lock(folder, &place)?),
+            _ => None,
         };
         let found = location.survey(&place)?;
         Self::of(place, found, lock, options.existing())
+    }
+
+    /// Looks at a location as [`new`](Self::new) does, without taking it from others.
+    pub(super) fn unlocked(location: &Location, options: &ZarrOptions) -> Result<Self> {
+        options.check()?;
+        let place = location.open_writable()?;
+        let found = location.survey(&place)?;
+        Self::of(place, found, None, options.existing())
     }
 
     /// Claims a group within an output that is claimed already.
@@ -72,6 +72,14 @@ impl Claim {
         let chunks = &self.earlier.as_ref()?[OWN]["chunks"];
         serde_json::from_value(chunks.clone()).ok()
     }
+}
+
+fn lock(folder: &Path, place: &Place) -> Result<Lock> {
+    let lock = Lock::acquire(folder)
+        .map_err(|source| Error::store(&place.name, "lock the output", source))?;
+    lock.ok_or_else(|| Error::Locked {
+        path: place.name.clone(),
+    })
 }
 
 /// Refuses to resume an output that was made otherwise, naming the first difference.

@@ -8,15 +8,16 @@ use std::{
 use serde_json::{Map, Value};
 use zarrs::storage::{ReadableWritableListableStorage, StoreKey, StorePrefix};
 
-use super::{DurableStore, OWN, durable::is_hidden};
+use super::{DurableStore, OWN, durable::is_hidden, parse::refuse_url};
 use crate::{Error, Result};
 
 /// The account of whatever lies below.
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where a group is: a folder, or a path within any store of `zarrs`.
+/// Where a group is: a folder, an object store named by a URL, or a path within any store of `zarrs`.
 ///
-/// A path converts into a location, and so does a store, whose root is then meant.
+/// A path converts into a location, and so does a store, whose root is then meant; text that may be a path or a URL is read by
+/// [`parse`](Self::parse).
 #[derive(Clone)]
 pub struct Location {
     home: Home,
@@ -26,7 +27,11 @@ pub struct Location {
 #[derive(Clone)]
 enum Home {
     Folder(PathBuf),
-    Store(ReadableWritableListableStorage),
+    Store {
+        storage: ReadableWritableListableStorage,
+        url: Option<String>,
+        writable: bool,
+    },
 }
 
 impl Location {
@@ -41,7 +46,11 @@ impl Location {
     /// The group `path` in a store, `/` for its root; its writes are as durable as the store makes them.
     pub fn in_store(store: ReadableWritableListableStorage, path: &str) -> Self {
         Self {
-            home: Home::Store(store),
+            home: Home::Store {
+                storage: store,
+                url: None,
+                writable: true,
+            },
             group: format!("/{}", path.trim_matches('/')),
         }
     }
@@ -50,18 +59,48 @@ impl Location {
     pub(super) fn as_folder(&self) -> Option<&Path> {
         match &self.home {
             Home::Folder(path) => Some(path),
-            Home::Store(_) => None,
+            Home::Store { .. } => None,
+        }
+    }
+
+    /// The root of a store that is known by a URL.
+    #[cfg(feature = "object-store")]
+    pub(super) fn at_url(
+        url: String,
+        storage: ReadableWritableListableStorage,
+        writable: bool,
+    ) -> Self {
+        Self {
+            home: Home::Store {
+                storage,
+                url: Some(url),
+                writable,
+            },
+            group: "/".into(),
+        }
+    }
+
+    /// Opens this location for writing.
+    pub(crate) fn open_writable(&self) -> Result<Place> {
+        match self.home {
+            Home::Store {
+                writable: false, ..
+            } => Err(Error::ReadOnly {
+                path: self.to_string(),
+            }),
+            _ => self.open(),
         }
     }
 
     pub(crate) fn open(&self) -> Result<Place> {
         let storage: ReadableWritableListableStorage = match &self.home {
             Home::Folder(path) => {
+                refuse_url(path)?;
                 let store = DurableStore::new(path)
                     .map_err(|source| Error::store(self, "open a folder", source))?;
                 Arc::new(store)
             }
-            Home::Store(store) => store.clone(),
+            Home::Store { storage, .. } => storage.clone(),
         };
         Ok(Place {
             storage,
@@ -92,12 +131,14 @@ impl Location {
                 .all(|entry| {
                     entry.is_ok_and(|entry| is_hidden(&entry.file_name().to_string_lossy()))
                 }),
-            Home::Store(store) => {
+            Home::Store { storage, .. } => {
                 let prefix = place.prefix("").map_err(failed)?;
-                let listed = store
+                let listed = storage
                     .list_dir(&prefix)
                     .map_err(|source| failed(source.into()))?;
-                listed.keys().is_empty() && listed.prefixes().is_empty()
+                // Consoles of object stores mark an empty folder by an object of its name, whose key is empty here.
+                listed.keys().iter().all(|key| key.as_str().is_empty())
+                    && listed.prefixes().is_empty()
             }
         };
         Ok(if is_empty {
@@ -179,7 +220,8 @@ impl Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.home {
             Home::Folder(path) => write!(f, "{}", path.display()),
-            Home::Store(_) => write!(f, "group {} of a store", self.group),
+            Home::Store { url: Some(url), .. } => write!(f, "{url}"),
+            Home::Store { .. } => write!(f, "group {} of a store", self.group),
         }
     }
 }

@@ -230,3 +230,21 @@ fn bad_syntax_is_placed() {
         "{message}"
     );
 }
+
+#[test]
+fn relative_paths_are_relative_to_the_file_and_urls_are_left_alone() {
+    let resolved = |path: &str| {
+        let mut config = read(&[&format!("output.path={path}")]).expect("valid");
+        config.resolve(Path::new("/runs"));
+        assert_eq!(config.model.weights, Path::new("/runs/model.safetensors"));
+        config.output.path
+    };
+    assert_eq!(resolved("up.zarr"), Path::new("/runs/up.zarr"));
+    assert_eq!(
+        resolved("/elsewhere/up.zarr"),
+        Path::new("/elsewhere/up.zarr")
+    );
+    for url in ["s3://bucket/up.zarr", "ftp://host/up.zarr"] {
+        assert_eq!(resolved(url).to_str(), Some(url));
+    }
+}
