@@ -80,6 +80,20 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_is_summed_from_its_first_value_to_its_last() -> Result<()> {
+        // The small number is lost only in this order.
+        let values = array![[1.0, 1e16, -1e16]];
+        for (along, values) in [
+            (Along::Train, values.clone()),
+            (Along::Test, values.t().to_owned()),
+        ] {
+            let mean = testing::aggregate(Mean::along(along), &values, [3, 3])?;
+            assert_eq!(mean, array![0.0]);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn an_empty_axis_has_no_mean() -> Result<()> {
         let grid = ChunkGrid::new([2, 0], [1, 1])?;
         assert!(matches!(

@@ -169,6 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn zeros_of_both_signs_are_one_in_every_order() {
+        let buckets = Buckets::new(0.01);
+        for zeros in [[0.0, -0.0, -0.0], [-0.0, -0.0, 0.0], [-0.0; 3]] {
+            let mut sketch = Sketch::new();
+            for zero in zeros {
+                sketch.add(zero, buckets);
+            }
+            for q in [0.0, 0.5, 1.0] {
+                assert_eq!(sketch.quantile(q, buckets).to_bits(), 0, "{zeros:?}, {q}");
+            }
+        }
+    }
+
+    #[test]
     fn below_the_normal_numbers_the_accuracy_is_that_of_the_least_of_them() {
         let buckets = Buckets::new(0.01);
         for value in [5e-324, 1e-320, 1e-310, 2.2e-308] {
