@@ -25,10 +25,12 @@ pub(crate) trait Sink: Sync {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
-/// Hands chunks to an aggregator: to forks of it where it can be forked, so that no thread waits for another, else one at a time.
+/// Hands chunks to an aggregator; while it is busy to a fork of it, where it can be forked, so that no thread waits for another.
 pub(crate) struct Aggregate<A> {
-    /// Takes chunks where there is no fork; what forks are made of where there is.
+    /// Gets what it can: sums are shortest where chunks come to one place in order.
     first: Mutex<A>,
+    /// What forks are made of.
+    empty: Option<Mutex<A>>,
     /// Forks that no thread is using.
     idle: Mutex<Vec<A>>,
 }
@@ -37,6 +39,7 @@ impl<A: Aggregator> Aggregate<A> {
     pub(crate) fn new(mut aggregator: A, plan: &Plan) -> Result<Self> {
         match aggregator.begin(plan.grid()) {
             Ok(()) => Ok(Self {
+                empty: aggregator.fork().map(Mutex::new),
                 first: Mutex::new(aggregator),
                 idle: Mutex::default(),
             }),
@@ -46,37 +49,42 @@ impl<A: Aggregator> Aggregate<A> {
 
     /// The outcome, once no thread is delivering.
     pub(crate) fn finish(self) -> Result<A::Output> {
-        let mut whole = self
-            .first
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let forks = self
-            .idle
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let merged = forks.into_iter().try_for_each(|fork| whole.merge(fork));
-        merged
+        let own = |mutex: Mutex<A>| mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = own(self.first);
+        let forks = self.idle.into_inner();
+        let mut forks = forks.unwrap_or_else(PoisonError::into_inner).into_iter();
+        forks
+            .try_for_each(|fork| whole.merge(fork))
             .and_then(|()| whole.finish())
             .map_err(|source| Error::core(Step::Finishing, source))
+    }
+
+    fn fork(&self) -> Option<A> {
+        let idle = lock(&self.idle).pop();
+        idle.or_else(|| lock(self.empty.as_ref()?).fork())
+    }
+
+    fn accept(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> influence_core::Result<()> {
+        if let Ok(mut first) = self.first.try_lock() {
+            return first.accept(chunk, values);
+        }
+        match self.fork() {
+            Some(mut fork) => {
+                fork.accept(chunk, values)?;
+                lock(&self.idle).push(fork);
+                Ok(())
+            }
+            None => lock(&self.first).accept(chunk, values),
+        }
     }
 }
 
 impl<A: Aggregator> Sink for Aggregate<A> {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        let failed = |source| {
+        self.accept(chunk, values).map_err(|source| {
             let chunk = chunk.clone();
             Error::core(Step::Delivering { chunk }, source)
-        };
-        let idle = lock(&self.idle).pop();
-        // The lock is not held while a fork works.
-        match idle.or_else(|| lock(&self.first).fork()) {
-            Some(mut fork) => {
-                fork.accept(chunk, values).map_err(failed)?;
-                lock(&self.idle).push(fork);
-                Ok(())
-            }
-            None => lock(&self.first).accept(chunk, values).map_err(failed),
-        }
+        })
     }
 }
 
