@@ -4,6 +4,8 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::{config::Memory, plan::Existing};
+
 /// Which training points made this model say this?
 ///
 /// `influence` computes, for every test point and every training point, how much the training point helped (positive) or
@@ -32,15 +34,37 @@ pub enum Command {
     Run(RunArguments),
 }
 
+/// What becomes of an output that is already there; without any of these the command is refused.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ExistingArguments {
+    /// Replace the output if it is there
+    #[arg(long)]
+    overwrite: bool,
+    /// Go on with the output of an earlier run that did not finish; what it holds is not computed again
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+}
+
+impl ExistingArguments {
+    /// The choice made.
+    pub fn choice(self) -> Existing {
+        match (self.overwrite, self.resume) {
+            (true, _) => Existing::Overwrite,
+            (false, true) => Existing::Resume,
+            (false, false) => Existing::Refuse,
+        }
+    }
+}
+
 /// Arguments of `influence demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
     /// Where to write the Zarr store
     #[arg(long, value_name = "DIRECTORY", default_value = "influences.zarr")]
     pub output: PathBuf,
-    /// Replace the output if it is there
-    #[arg(long)]
-    pub overwrite: bool,
+    /// What becomes of an output that is already there
+    #[command(flatten)]
+    pub existing: ExistingArguments,
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZero<usize>>,
@@ -60,9 +84,15 @@ pub struct RunArguments {
     /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Replace the output if it is there
-    #[arg(long)]
-    pub overwrite: bool,
+    /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute; instead of compute.threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZero<usize>>,
+    /// What becomes of an output that is already there
+    #[command(flatten)]
+    pub existing: ExistingArguments,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
 mod layer;
+mod memory;
 mod method;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use toml::Table;
 use crate::overrides;
 
 pub use layer::{Layer, Layers, Pair};
+pub use memory::Memory;
 pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
@@ -109,21 +111,44 @@ pub struct Files {
 pub struct Compute {
     /// `parallel` (default) or `sequential`.
     pub strategy: Strategy,
-    /// Training points per chunk. Default 256.
-    pub train_chunk: usize,
-    /// Test points per chunk. Default 64.
-    pub test_chunk: usize,
+    /// Training points per chunk. Default: chosen automatically.
+    pub train_chunk: Option<usize>,
+    /// Test points per chunk. Default: chosen automatically.
+    pub test_chunk: Option<usize>,
     /// Threads of the parallel strategy. Default: all cores.
     pub threads: Option<usize>,
+    /// What the computation may take of the memory, roughly. Default: chosen automatically.
+    pub memory: Option<Memory>,
+}
+
+/// Training points whose gradients are computed together unless told otherwise.
+const TRAIN_CHUNK: usize = 256;
+/// Test points that are solved together unless told otherwise.
+const TEST_CHUNK: usize = 64;
+
+impl Compute {
+    /// Test and training points per chunk of the output.
+    pub fn chunks(&self) -> [usize; 2] {
+        [
+            self.test_chunk.unwrap_or(TEST_CHUNK),
+            self.train_chunk.unwrap_or(TRAIN_CHUNK),
+        ]
+    }
+
+    /// Training points per batch of the fit.
+    pub fn batch_size(&self) -> usize {
+        self.train_chunk.unwrap_or(TRAIN_CHUNK)
+    }
 }
 
 impl Default for Compute {
     fn default() -> Self {
         Self {
             strategy: Strategy::Parallel,
-            train_chunk: 256,
-            test_chunk: 64,
+            train_chunk: None,
+            test_chunk: None,
             threads: None,
+            memory: None,
         }
     }
 }
@@ -187,11 +212,11 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(
-            self.compute.train_chunk > 0,
+            self.compute.train_chunk != Some(0),
             "compute.train_chunk must be at least 1, got 0"
         );
         ensure!(
-            self.compute.test_chunk > 0,
+            self.compute.test_chunk != Some(0),
             "compute.test_chunk must be at least 1, got 0"
         );
         ensure!(

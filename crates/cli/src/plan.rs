@@ -19,13 +19,25 @@ use crate::{
     weights::Weights,
 };
 
+/// What becomes of an output that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays, and the run is refused.
+    #[default]
+    Refuse,
+    /// It is replaced.
+    Overwrite,
+    /// It is completed: chunks that it holds are not computed again.
+    Resume,
+}
+
 /// Everything a run needs; whatever could be known to fail has been checked.
 #[derive(Debug)]
 pub struct Plan {
     /// The configuration.
     pub config: Config,
-    /// Whether an output in the way is replaced.
-    pub overwrite: bool,
+    /// What becomes of an output that is already there.
+    pub existing: Existing,
     /// The device that computes.
     pub device: Device,
     /// The model, with its weights.
@@ -41,8 +53,8 @@ impl Plan {
     ///
     /// # Errors
     /// The first thing that does not fit, with its key or file.
-    pub fn new(config: Config, overwrite: bool) -> Result<Self> {
-        check_output(&config.output.path, overwrite).context("output.path")?;
+    pub fn new(config: Config, existing: Existing) -> Result<Self> {
+        check_output(&config.output.path, existing).context("output.path")?;
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
         let weights = Weights::read(&config.model.weights, precision).context("model.weights")?;
@@ -74,7 +86,7 @@ impl Plan {
         let model = architecture.build(&weights, &device)?;
         Ok(Self {
             config,
-            overwrite,
+            existing,
             device,
             model,
             train,
@@ -129,11 +141,11 @@ impl Plan {
     }
 }
 
-/// Refuses a path that is taken, unless an output of this program is to be replaced.
+/// Refuses a path that is taken, unless an output of this program is to be replaced or completed.
 ///
 /// # Errors
 /// When the path is taken, or the folder that is to hold it does not exist.
-pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
+pub fn check_output(path: &Path, existing: Existing) -> Result<()> {
     let shown = path.display();
     let folder = path
         .parent()
@@ -148,8 +160,8 @@ pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
         return Ok(());
     }
     ensure!(
-        overwrite,
-        "{shown} exists; choose another path or give --overwrite"
+        existing != Existing::Refuse,
+        "{shown} exists; choose another path, or give --resume or --overwrite"
     );
     let metadata = std::fs::read(path.join("zarr.json"))
         .ok()
@@ -157,7 +169,7 @@ pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
     let ours = metadata.is_some_and(|metadata| metadata["attributes"]["influence"].is_object());
     ensure!(
         ours,
-        "{shown} was not written by this program and is not overwritten; choose another path"
+        "{shown} was not written by this program and is left alone; choose another path"
     );
     Ok(())
 }

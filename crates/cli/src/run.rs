@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Loss, Method, MethodName, PreconditionerName, Strategy},
     error::complain,
     model::Sequential,
-    plan::Plan,
+    plan::{Existing, Plan},
     progress::Progress,
     report::{self, Summary},
 };
@@ -31,10 +31,7 @@ const JACOBI_PROBES: usize = 32;
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
 pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::new(
-        Config::load(&arguments.config, &arguments.set)?,
-        arguments.overwrite,
-    )?;
+    let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
     let attributes = plan.attributes()?;
     let influence = fit(&plan)?;
     let dim = influence_core::InfluenceModel::dim(&influence);
@@ -47,6 +44,15 @@ pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
         seconds: started.elapsed().as_secs_f64(),
     };
     report::summary(&summary, out)
+}
+
+/// The configuration, with what the command line says instead.
+fn config(arguments: &RunArguments) -> Result<Config> {
+    let mut config = Config::load(&arguments.config, &arguments.set)?;
+    let compute = &mut config.compute;
+    compute.memory = arguments.memory.or(compute.memory);
+    compute.threads = arguments.threads.map(NonZero::get).or(compute.threads);
+    Ok(config)
 }
 
 fn fit(plan: &Plan) -> Result<Influence> {
@@ -75,7 +81,7 @@ fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influe
         .with_damping(method.damping.structure())
         .with_blocks(method.blocks.clone().into())
         .with_precision((*precision).into())
-        .with_batch_size(compute.train_chunk)
+        .with_batch_size(compute.batch_size())
         .with_device(plan.device.clone());
     let fit = match method.name {
         MethodName::Direct => fit.with_solver(Direct),
@@ -126,11 +132,12 @@ fn compute(
     let Config {
         compute, output, ..
     } = &plan.config;
-    let options = zarr_options(attributes, plan.overwrite);
+    let options = zarr_options(attributes, plan.existing);
+    let [test_chunk, train_chunk] = compute.chunks();
     let progress = Progress::new("influences");
     let influences = calculator
         .influences(&plan.test, &plan.train)
-        .with_chunks(compute.test_chunk, compute.train_chunk)?;
+        .with_chunks(test_chunk, train_chunk)?;
     let solved = influences
         .with_observer(&progress)
         .to_zarr(&output.path, &options)?;
@@ -140,11 +147,11 @@ fn compute(
 }
 
 /// How an output is written: with what it says about itself, and in place of an earlier one if that is wanted.
-pub(crate) fn zarr_options(attributes: Map<String, Value>, overwrite: bool) -> ZarrOptions {
+pub(crate) fn zarr_options(attributes: Map<String, Value>, existing: Existing) -> ZarrOptions {
     let options = ZarrOptions::default().with_attributes(attributes);
-    if overwrite {
-        options.overwriting()
-    } else {
-        options
+    match existing {
+        Existing::Overwrite => options.overwriting(),
+        // The writer cannot complete an output yet, and refuses what it finds.
+        Existing::Resume | Existing::Refuse => options,
     }
 }
