@@ -82,6 +82,36 @@ impl Plan {
         if train { by_train } else { by_test }
     }
 
+    /// The sides of chunks: those given, and for the others as many points as leave room for several tasks and a panel in the memory.
+    ///
+    /// They depend on nothing that may differ between two runs of the same work, since the bits of the result depend on them.
+    pub fn chunk_shape(
+        given: [Option<usize>; 2],
+        shape: [usize; 2],
+        footprint: &Footprint,
+        memory: usize,
+    ) -> [usize; 2] {
+        /// The share of the memory that a task may take.
+        const SHARE: usize = 8;
+        /// Most test points in a chunk: beyond it kernels gain nothing.
+        const TEST: usize = 64;
+        /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
+        const TRAIN: [usize; 2] = [256, 4096];
+        let task = memory / SHARE;
+        let test = given[0].unwrap_or_else(|| (task / footprint.solving.max(1)).clamp(1, TEST));
+        let test = test.min(shape[0]).max(1);
+        let train = given[1].unwrap_or_else(|| {
+            let per_train = footprint
+                .differentiating
+                .saturating_add(footprint.scoring.per_train)
+                .saturating_add(test.saturating_mul(footprint.scoring.per_pair + DELIVERING));
+            let room = task.saturating_sub(test.saturating_mul(footprint.scoring.per_test));
+            let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
+            (room / per_train.max(1)).clamp(1, wanted)
+        });
+        [test, train.min(shape[1]).max(1)]
+    }
+
     /// A plan of rows of chunks that are independent of each other and take so many bytes each while they are computed.
     pub(crate) fn of_rows(
         grid: ChunkGrid,
@@ -133,16 +163,13 @@ impl Plan {
 
     /// What several panels cost beyond one, in seconds.
     fn seconds_again(&self, factors_kept: bool) -> f64 {
-        let [k, n] = self.grid.shape().map(|points| points as f64);
+        let n = self.grid.shape()[1] as f64;
         let again = self.panels.len().saturating_sub(1) as f64;
         match self.held {
             Side::Test => again * n * self.footprint.gradient_flops / FLOPS,
             Side::Train if again > 0.0 && !factors_kept => f64::INFINITY,
             // Besides being read, factors are written once.
-            Side::Train if again > 0.0 => {
-                (again + 1.0) * k * self.footprint.factor as f64 / DISK_BYTES
-            }
-            Side::Train => 0.0,
+            Side::Train => self.seconds_moving(),
         }
     }
 
@@ -196,6 +223,16 @@ impl Plan {
         self.peak
     }
 
+    /// How long gradients and scores take, in seconds, to an order of magnitude; solving is not included.
+    pub fn seconds(&self) -> f64 {
+        let computing = (self.gradient_flops() + self.score_flops()) / FLOPS;
+        computing / self.workers as f64 + self.seconds_moving()
+    }
+
+    fn seconds_moving(&self) -> f64 {
+        self.scratch_bytes() as f64 * self.factor_passes() as f64 / DISK_BYTES
+    }
+
     /// Floating-point operations of all gradients, in all passes.
     pub fn gradient_flops(&self) -> f64 {
         self.gradient_passes() as f64 * self.grid.shape()[1] as f64 * self.footprint.gradient_flops
@@ -225,36 +262,6 @@ fn cut(chunks: usize, size: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The sides of chunks: those given, and for the others as many points as leave room for several tasks and a panel.
-///
-/// They depend on nothing that may differ between two runs of the same work, since the bits of the result depend on them.
-pub(crate) fn chunk_shape(
-    given: [Option<usize>; 2],
-    shape: [usize; 2],
-    footprint: &Footprint,
-    memory: usize,
-) -> [usize; 2] {
-    /// The share of the memory that a task may take.
-    const SHARE: usize = 8;
-    /// Most test points in a chunk: beyond it kernels gain nothing.
-    const TEST: usize = 64;
-    /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
-    const TRAIN: [usize; 2] = [256, 4096];
-    let task = memory / SHARE;
-    let test = given[0].unwrap_or_else(|| (task / footprint.solving.max(1)).clamp(1, TEST));
-    let test = test.min(shape[0]).max(1);
-    let train = given[1].unwrap_or_else(|| {
-        let per_train = footprint
-            .differentiating
-            .saturating_add(footprint.scoring.per_train)
-            .saturating_add(test.saturating_mul(footprint.scoring.per_pair + DELIVERING));
-        let room = task.saturating_sub(test.saturating_mul(footprint.scoring.per_test));
-        let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
-        (room / per_train.max(1)).clamp(1, wanted)
-    });
-    [test, train.min(shape[1]).max(1)]
-}
-
 #[cfg(test)]
 mod tests {
     use influence_core::Precision;
@@ -264,7 +271,7 @@ mod tests {
     const MEBIBYTE: usize = 1 << 20;
 
     fn plan(shape: [usize; 2], footprint: &Footprint, memory: usize, kept: bool) -> Plan {
-        let chunk = chunk_shape([None, None], shape, footprint, memory);
+        let chunk = Plan::chunk_shape([None, None], shape, footprint, memory);
         let grid = ChunkGrid::new(shape, chunk).expect("sides of at least 1");
         let resources = Resources {
             memory,
@@ -338,17 +345,17 @@ mod tests {
 
     #[test]
     fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
-        let [k, n] = chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
+        let [k, n] = Plan::chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
         assert_eq!([k, n], [7, 9]);
-        let sides = |memory| chunk_shape([None, None], [2000, 20_000], &wide(), memory);
+        let sides = |memory| Plan::chunk_shape([None, None], [2000, 20_000], &wide(), memory);
         assert_eq!(sides(1024 * MEBIBYTE), [11, 662]);
         assert!(sides(128 * MEBIBYTE)[0] < 11 && sides(128 * MEBIBYTE)[1] <= 662);
         let small = Footprint::dense(100, Precision::F32);
         assert_eq!(
-            chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
+            Plan::chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
             [64, 256]
         );
-        assert_eq!(chunk_shape([None, None], [0, 3], &small, 0), [1, 1]);
+        assert_eq!(Plan::chunk_shape([None, None], [0, 3], &small, 0), [1, 1]);
     }
 
     #[test]

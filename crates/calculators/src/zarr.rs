@@ -55,7 +55,7 @@ mod verify;
 pub use durable::DurableStore;
 pub use location::Location;
 pub use options::{Compression, ZarrOptions};
-pub use stored::StoredFactors;
+pub use stored::{StoredFactors, attributes};
 pub use verify::{Comparison, Verification, verify};
 
 pub(crate) use claim::Claim;

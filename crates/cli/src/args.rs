@@ -4,6 +4,8 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::{config::Memory, plan::Existing};
+
 /// Which training points made this model say this?
 ///
 /// `influence` computes, for every test point and every training point, how much the training point helped (positive) or
@@ -30,6 +32,36 @@ pub enum Command {
     /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy, the
     /// method, and the output. Everything is checked before anything is computed or written.
     Run(RunArguments),
+    /// Print what `run` would do: chunks, passes over the data, operations, memory, scratch space, and the size of the output
+    ///
+    /// Checks everything that `run` checks, looks at the gradients of a few training points, and computes and writes nothing.
+    Plan(RunArguments),
+    /// Check every chunk of an output against its checksum, and a random sample of chunks against computing them again
+    ///
+    /// The output says what it was made from: the files must still be there, unchanged.
+    Verify(VerifyArguments),
+}
+
+/// What becomes of an output that is already there; without any of these the command is refused.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ExistingArguments {
+    /// Replace the output if it is there
+    #[arg(long)]
+    overwrite: bool,
+    /// Go on with the output of an earlier run that did not finish; what it holds is not computed again
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+}
+
+impl ExistingArguments {
+    /// The choice made.
+    pub fn choice(self) -> Existing {
+        match (self.overwrite, self.resume) {
+            (true, _) => Existing::Overwrite,
+            (false, true) => Existing::Resume,
+            (false, false) => Existing::Refuse,
+        }
+    }
 }
 
 /// Arguments of `influence demo`.
@@ -38,9 +70,9 @@ pub struct DemoArguments {
     /// Where to write the Zarr store: a directory, or a URL (needs feature s3, gcs or azure)
     #[arg(long, value_name = "PATH", default_value = "influences.zarr")]
     pub output: PathBuf,
-    /// Replace the output if it is there
-    #[arg(long)]
-    pub overwrite: bool,
+    /// What becomes of an output that is already there
+    #[command(flatten)]
+    pub existing: ExistingArguments,
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZero<usize>>,
@@ -60,9 +92,29 @@ pub struct RunArguments {
     /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Replace the output if it is there
-    #[arg(long)]
-    pub overwrite: bool,
+    /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute; instead of compute.threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZero<usize>>,
+    /// What becomes of an output that is already there
+    #[command(flatten)]
+    pub existing: ExistingArguments,
+}
+
+/// Arguments of `influence verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// How many chunks are computed again; none needs neither model nor data
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub sample: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 #[cfg(test)]

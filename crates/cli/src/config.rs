@@ -1,6 +1,7 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
 mod layer;
+mod memory;
 mod method;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use toml::Table;
 use crate::{output::is_url, overrides};
 
 pub use layer::{Layer, Layers, Pair};
+pub use memory::Memory;
 pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
@@ -39,6 +41,9 @@ pub struct Config {
     /// Where the result goes.
     #[serde(default)]
     pub output: Output,
+    /// What the result is made from, as it was read, with absolute paths: all but `compute` and `output`.
+    #[serde(skip)]
+    pub origin: Table,
 }
 
 /// A precision by name.
@@ -109,21 +114,34 @@ pub struct Files {
 pub struct Compute {
     /// `parallel` (default) or `sequential`.
     pub strategy: Strategy,
-    /// Training points per chunk. Default 256.
-    pub train_chunk: usize,
-    /// Test points per chunk. Default 64.
-    pub test_chunk: usize,
+    /// Training points per chunk. Default: chosen automatically.
+    pub train_chunk: Option<usize>,
+    /// Test points per chunk. Default: chosen automatically.
+    pub test_chunk: Option<usize>,
     /// Threads of the parallel strategy. Default: all cores.
     pub threads: Option<usize>,
+    /// What the computation may take of the memory, roughly. Default: chosen automatically.
+    pub memory: Option<Memory>,
+}
+
+/// Training points per batch of the fit unless told otherwise.
+const BATCH: usize = 256;
+
+impl Compute {
+    /// Training points per batch of the fit.
+    pub fn batch_size(&self) -> usize {
+        self.train_chunk.unwrap_or(BATCH)
+    }
 }
 
 impl Default for Compute {
     fn default() -> Self {
         Self {
             strategy: Strategy::Parallel,
-            train_chunk: 256,
-            test_chunk: 64,
+            train_chunk: None,
+            test_chunk: None,
             threads: None,
+            memory: None,
         }
     }
 }
@@ -171,8 +189,11 @@ impl Config {
             .map_err(|error| syntax(&text, &error))
             .with_context(|| path.display().to_string())?;
         overrides::apply(&mut table, overrides)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let origin = origin(table.clone(), base);
         let mut config = Self::from_table(table).with_context(|| path.display().to_string())?;
-        config.resolve(path.parent().unwrap_or(Path::new("")));
+        config.resolve(base);
+        config.origin = origin;
         Ok(config)
     }
 
@@ -188,11 +209,11 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(
-            self.compute.train_chunk > 0,
+            self.compute.train_chunk != Some(0),
             "compute.train_chunk must be at least 1, got 0"
         );
         ensure!(
-            self.compute.test_chunk > 0,
+            self.compute.test_chunk != Some(0),
             "compute.test_chunk must be at least 1, got 0"
         );
         ensure!(
@@ -219,6 +240,29 @@ impl Config {
             *path = base.join(&*path);
         }
     }
+}
+
+/// The keys that decide about the numbers, with absolute paths, so that they can be computed again from anywhere.
+fn origin(mut table: Table, base: &Path) -> Table {
+    table.remove("compute");
+    table.remove("output");
+    let paths: [&[&str]; 5] = [
+        &["model", "weights"],
+        &["data", "train", "inputs"],
+        &["data", "train", "targets"],
+        &["data", "test", "inputs"],
+        &["data", "test", "targets"],
+    ];
+    for keys in paths {
+        let (first, within) = (table.get_mut(keys[0]), &keys[1..]);
+        let value = within.iter().fold(first, |value, key| value?.get_mut(key));
+        if let Some(toml::Value::String(path)) = value
+            && let Ok(absolute) = std::path::absolute(base.join(&*path))
+        {
+            *path = absolute.to_string_lossy().into_owned();
+        }
+    }
+    table
 }
 
 /// A syntax error with its place.

@@ -31,7 +31,7 @@ const TRAIN_CHUNK: usize = 256;
 /// # Errors
 /// When the output is in the way, or whatever the computation reports.
 pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<()> {
-    check_output(&arguments.output, arguments.overwrite).context("--output")?;
+    check_output(&arguments.output, arguments.existing.choice()).context("--output")?;
     let mut phases = Phases::default();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(arguments.seed);
     let split = Split::new(&mut random)?;
@@ -49,7 +49,7 @@ pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<()> {
     let calculator = Parallel::new(influence, arguments.threads)?;
     let options = zarr_options(
         attributes(arguments.seed, &device_name),
-        arguments.overwrite,
+        arguments.existing.choice(),
     );
     phases.time("influences", || {
         write(&calculator, &split, &arguments.output, &options)

@@ -12,6 +12,8 @@ pub mod data;
 pub mod demo;
 pub mod digest;
 pub mod error;
+pub mod fit;
+pub mod memory;
 pub mod model;
 pub mod output;
 pub mod overrides;
@@ -19,6 +21,8 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod schedule;
+pub mod verify;
 pub mod weights;
 
 use std::io::Write;
@@ -33,6 +37,8 @@ pub fn execute(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments, out)?,
         Command::Run(arguments) => run::run(arguments, out)?,
+        Command::Plan(arguments) => schedule::run(arguments, out)?,
+        Command::Verify(arguments) => verify::run(arguments, out)?,
     }
     Ok(out.flush()?)
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
+use influence_calculators::Error;
 use influence_core::{
     Dataset, Precision,
     block::{BlockStructure, ParameterLayout},
@@ -21,17 +22,31 @@ use crate::{
     weights::Weights,
 };
 
+/// What becomes of an output that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays, and the run is refused.
+    #[default]
+    Refuse,
+    /// It is replaced.
+    Overwrite,
+    /// It is completed: chunks that it holds are not computed again.
+    Resume,
+}
+
 /// Everything a run needs; whatever could be known to fail has been checked.
 #[derive(Debug)]
 pub struct Plan {
     /// The configuration.
     pub config: Config,
-    /// Whether an output in the way is replaced.
-    pub overwrite: bool,
+    /// What becomes of an output that is already there.
+    pub existing: Existing,
     /// The device that computes.
     pub device: Device,
     /// The model, with its weights.
     pub model: Sequential,
+    /// The number of parameters.
+    pub dim: usize,
     /// The training points.
     pub train: Samples,
     /// The test points.
@@ -43,8 +58,17 @@ impl Plan {
     ///
     /// # Errors
     /// The first thing that does not fit, with its key or file.
-    pub fn new(config: Config, overwrite: bool) -> Result<Self> {
-        check_output(&config.output.path, overwrite).context("output.path")?;
+    pub fn new(config: Config, existing: Existing) -> Result<Self> {
+        check_output(&config.output.path, existing).context("output.path")?;
+        let plan = Self::of_inputs(config)?;
+        Ok(Self { existing, ..plan })
+    }
+
+    /// Checks a configuration but for its output.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_inputs(config: Config) -> Result<Self> {
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
         let weights = Weights::read(&config.model.weights, precision).context("model.weights")?;
@@ -76,8 +100,9 @@ impl Plan {
         let model = architecture.build(&weights, &device)?;
         Ok(Self {
             config,
-            overwrite,
+            existing: Existing::Refuse,
             device,
+            dim: architecture.layout().dim(),
             model,
             train,
             test,
@@ -125,46 +150,42 @@ impl Plan {
         Ok(attributes)
     }
 
+    /// What is needed to compute chunks of the output again; another run may say it otherwise.
+    ///
+    /// # Errors
+    /// None that can be met: TOML is JSON, but for dates, which no key takes.
+    pub fn origin(&self) -> Result<Value> {
+        Ok(serde_json::to_value(&self.config.origin)?)
+    }
+
     /// The shape of the output.
     pub fn shape(&self) -> [usize; 2] {
         [self.test.len(), self.train.len()]
     }
 }
 
-/// Refuses a path that is taken, unless an output of this program is to be replaced.
+/// Refuses a place that is taken, unless an output of this program is to be replaced or completed.
 ///
 /// # Errors
-/// When the path is taken, or the folder that is to hold it does not exist; for a URL, when nothing can be written there.
-pub fn check_output(path: &Path, overwrite: bool) -> Result<()> {
-    if is_url(path) {
-        return Ok(location(path)?.check(&zarr_options(Map::new(), overwrite))?);
-    }
-    let shown = path.display();
+/// When the place is taken or cannot be written to, or the folder that is to hold it does not exist.
+pub fn check_output(path: &Path, existing: Existing) -> Result<()> {
     let folder = path
         .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     ensure!(
-        folder.is_dir(),
+        is_url(path) || folder.is_dir(),
         "the folder {} does not exist",
         folder.display()
     );
-    if !path.exists() {
-        return Ok(());
+    match location(path)?.check(&zarr_options(Map::new(), existing)) {
+        Err(Error::Exists { path }) => {
+            bail!(
+                "{path} exists; go on with it by --resume, replace it by --overwrite, or choose another path"
+            )
+        }
+        outcome => Ok(outcome?),
     }
-    ensure!(
-        overwrite,
-        "{shown} exists; choose another path or give --overwrite"
-    );
-    let metadata = std::fs::read(path.join("zarr.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let ours = metadata.is_some_and(|metadata| metadata["attributes"]["influence"].is_object());
-    ensure!(
-        ours,
-        "{shown} was not written by this program and is not overwritten; choose another path"
-    );
-    Ok(())
 }
 
 fn open_device(name: &str, precision: Precision) -> Result<Device> {
@@ -185,8 +206,7 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<()> {
     };
     let blocks = structure.resolve(layout).context(key)?;
     method
-        .damping
-        .structure()
+        .damping()
         .resolve(&blocks)
         .context("method.damping")?;
     Ok(())

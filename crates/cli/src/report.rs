@@ -9,7 +9,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::SolveSummary;
 
-use crate::plan::Plan;
+use crate::{memory, plan::Plan};
 
 /// What a run has to say for itself.
 #[derive(Debug)]
@@ -55,6 +55,9 @@ pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         summary.solved.worst_residual()
     )?;
     writeln!(out, "seconds         {:.2}", summary.seconds)?;
+    if let Some(bytes) = memory::peak() {
+        writeln!(out, "peak memory     {} MiB", bytes >> 20)?;
+    }
     writeln!(
         out,
         "output          {}",
@@ -104,8 +107,8 @@ impl Phases {
             .map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64()))
             .collect();
         let total: Duration = self.ended.iter().map(|(_, time)| *time).sum();
-        let memory = peak_memory().map_or_else(String::new, |mebibytes| {
-            format!("; peak memory {mebibytes} MiB")
+        let memory = memory::peak().map_or_else(String::new, |bytes| {
+            format!("; peak memory {} MiB", bytes >> 20)
         });
         format!(
             "seconds: {} = {:.1}{memory}",
@@ -113,16 +116,6 @@ impl Phases {
             total.as_secs_f64()
         )
     }
-}
-
-/// The peak of resident memory in MiB, on systems that tell.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024)
 }
 
 #[cfg(test)]

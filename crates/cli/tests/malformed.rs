@@ -405,6 +405,45 @@ fn overwriting_replaces_an_earlier_output() {
 }
 
 #[test]
+fn options_are_named() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--memory", "much"], &["--memory", "much", "512MiB, 2GB"]),
+        (&["--memory", "1MiB"], &["--memory", "at least 64MiB"]),
+        (&["--threads", "0"], &["--threads"]),
+        (&["--resume", "--overwrite"], &["--resume", "--overwrite"]),
+    ];
+    for (arguments, parts) in cases {
+        let folder = Folder::new();
+        let before = folder.names();
+        let output = folder.run(arguments);
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        for part in *parts {
+            assert!(message.contains(part), "{message} lacks `{part}`");
+        }
+        assert_eq!(folder.names(), before, "{arguments:?} wrote something");
+    }
+}
+
+#[test]
+fn resuming_leaves_what_is_not_ours_alone() {
+    check(&[(
+        &|folder| fs::create_dir(folder.path("influences.zarr")).expect("made"),
+        &["--resume"],
+        &["influences.zarr", "not written by this program"],
+    )]);
+}
+
+#[test]
+fn the_command_line_goes_before_the_configuration() {
+    let folder = Folder::new();
+    let arguments = ["--memory", "1GiB", "--threads", "2", "--resume"];
+    let output = folder.run(&arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+}
+
+#[test]
 fn a_reader_that_closes_the_pipe_is_no_failure() {
     let folder = Folder::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));

@@ -7,7 +7,6 @@ use super::{Common, check_chunk, watched};
 use crate::{
     Calculator, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
     engine::{Job, Steps, Traits, core_step, traits},
-    plan::chunk_shape,
     sink::{Aggregate, Plain, Sink, lock},
     zarr::{Claim, Declaration, Kind, Output, factor_grid},
 };
@@ -127,7 +126,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         let traits = traits(self.calculator, self.test)?;
         let (shape, memory) = ([self.test.len(), traits.dim], self.common.memory());
         let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
-        let rows = chunk_shape([rows, Some(1)], shape, &traits.footprint, memory)[0];
+        let rows = Plan::chunk_shape([rows, Some(1)], shape, &traits.footprint, memory)[0];
         let grid = core_step(
             || Step::Planning,
             || factor_grid(shape, rows, traits.precision),

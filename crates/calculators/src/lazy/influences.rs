@@ -6,7 +6,6 @@ use super::{Common, check_chunk, watched};
 use crate::{
     Calculator, Error, FactorSource, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
     engine::{Job, Sides, Steps, TestSide, Traits, core_step, traits},
-    plan::chunk_shape,
     sink::{Aggregate, Sink, Tee},
     zarr::{
         Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_shape, factor_grid,
@@ -77,8 +76,25 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     ///
     /// # Errors
     /// [`Error::Option`] when a side is zero.
-    pub fn with_chunks(mut self, test: usize, train: usize) -> Result<Self> {
-        self.chunk = [Some(check_chunk(test)?), Some(check_chunk(train)?)];
+    pub fn with_chunks(self, test: usize, train: usize) -> Result<Self> {
+        self.with_test_chunk(test)?.with_train_chunk(train)
+    }
+
+    /// Cuts the test side alone into chunks of so many points.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for zero.
+    pub fn with_test_chunk(mut self, points: usize) -> Result<Self> {
+        self.chunk[0] = Some(check_chunk(points)?);
+        Ok(self)
+    }
+
+    /// Cuts the train side alone into chunks of so many points.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for zero.
+    pub fn with_train_chunk(mut self, points: usize) -> Result<Self> {
+        self.chunk[1] = Some(check_chunk(points)?);
         Ok(self)
     }
 
@@ -174,7 +190,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         }
         let shape = [self.test.len(), self.train.len()];
         let given = [0, 1].map(|side| self.chunk[side].or(earlier.map(|chunk| chunk[side])));
-        let chunk = chunk_shape(given, shape, &traits.footprint, self.common.memory());
+        let chunk = Plan::chunk_shape(given, shape, &traits.footprint, self.common.memory());
         let grid = core_step(|| Step::Planning, || ChunkGrid::new(shape, chunk))?;
         let kept = has_scratch || matches!(self.test, TestSide::Read(_));
         let resources = self.common.resources(self.calculator, kept);

@@ -7,7 +7,6 @@ use super::{Common, check_chunk, watched};
 use crate::{
     Calculator, Plan, Result, Step,
     engine::{Job, Steps, core_step, traits},
-    plan::chunk_shape,
     sink::{Plain, lock},
 };
 
@@ -87,7 +86,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
     fn prepare(&self) -> Result<Plan> {
         let footprint = traits(self.calculator, self.train)?.footprint;
         let (n, memory) = (self.train.len(), self.common.memory());
-        let [rows, _] = chunk_shape([self.chunk, Some(1)], [n, 1], &footprint, memory);
+        let [rows, _] = Plan::chunk_shape([self.chunk, Some(1)], [n, 1], &footprint, memory);
         let grid = core_step(|| Step::Planning, || ChunkGrid::new([n, 1], [rows, 1]))?;
         let points = footprint.solving.saturating_add(footprint.differentiating);
         let pairs = footprint.scoring_bytes(rows, rows);

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -82,23 +82,22 @@ fn lock(folder: &Path, place: &Place) -> Result<Lock> {
     })
 }
 
-/// Refuses to resume an output that was made otherwise, naming the first difference.
+/// Refuses to resume an output that was made otherwise, naming the first difference; remarks may differ.
 pub(super) fn check_same(
     path: &str,
     stored: &Map<String, Value>,
     given: &Map<String, Value>,
+    remarks: &BTreeSet<String>,
 ) -> Result<()> {
-    let mut stored = stored.clone();
-    for transient in ["complete", "solver"] {
-        if let Some(own) = stored.get_mut(OWN).and_then(Value::as_object_mut) {
-            own.remove(transient);
+    let settings = |attributes: &Map<String, Value>| {
+        let mut attributes = attributes.clone();
+        attributes.retain(|name, _| !remarks.contains(name));
+        if let Some(own) = attributes.get_mut(OWN).and_then(Value::as_object_mut) {
+            own.retain(|name, _| !matches!(name.as_str(), "complete" | "solver"));
         }
-    }
-    let mut given = given.clone();
-    if let Some(own) = given.get_mut(OWN).and_then(Value::as_object_mut) {
-        own.remove("complete");
-    }
-    match difference("", &Value::Object(stored), &Value::Object(given)) {
+        Value::Object(attributes)
+    };
+    match difference("", &settings(stored), &settings(given)) {
         None => Ok(()),
         Some((setting, stored, given)) => Err(Error::Differs {
             path: path.to_owned(),
@@ -149,7 +148,7 @@ mod tests {
             json!({ "damping": 0.1, OWN: { "chunks": [2, 3], "complete": true, "solver": {} } }),
         );
         let same = map(json!({ "damping": 0.1, OWN: { "chunks": [2, 3], "complete": false } }));
-        assert!(check_same("out", &stored, &same).is_ok());
+        assert!(check_same("out", &stored, &same, &BTreeSet::new()).is_ok());
         for (other, message) in [
             (
                 json!({ "damping": 0.2, OWN: { "chunks": [2, 3] } }),
@@ -164,7 +163,8 @@ mod tests {
                 "seed = null, this run has 1",
             ),
         ] {
-            let error = check_same("out", &stored, &map(other)).expect_err(message);
+            let error =
+                check_same("out", &stored, &map(other), &BTreeSet::new()).expect_err(message);
             assert!(error.to_string().contains(message), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Map, Value};
 use zarrs::array::{
@@ -21,6 +21,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub struct ZarrOptions {
     attributes: Map<String, Value>,
+    remarks: BTreeSet<String>,
     compression: Compression,
     existing: Existing,
 }
@@ -58,6 +59,14 @@ impl ZarrOptions {
     pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.attributes.insert(name.into(), value.into());
         self
+    }
+
+    /// Adds an attribute that a run which resumes the output may give otherwise: a path, a person, a time.
+    #[must_use]
+    pub fn with_remark(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let name = name.into();
+        self.remarks.insert(name.clone());
+        self.with_attribute(name, value)
     }
 
     /// Adds attributes to the group.
@@ -100,6 +109,11 @@ impl ZarrOptions {
     /// The attributes of the caller.
     pub fn attributes(&self) -> &Map<String, Value> {
         &self.attributes
+    }
+
+    /// The names of attributes by which runs may differ.
+    pub(super) fn remarks(&self) -> &BTreeSet<String> {
+        &self.remarks
     }
 
     pub(super) fn existing(&self) -> Existing {

@@ -49,7 +49,7 @@ impl Output {
         let attributes = declaration.attributes(options);
         let failed = |source| Error::store(&place.name, "declare the output", source);
         if let Some(earlier) = &earlier {
-            check_same(&place.name, earlier, &attributes)?;
+            check_same(&place.name, earlier, &attributes, options.remarks())?;
             if let Some(folder) = &place.folder {
                 sweep(folder).map_err(|source| failed(source.into()))?;
             }

@@ -5,6 +5,7 @@ use std::{
 
 use influence_core::Chunk;
 use ndarray::{Array2, s};
+use serde_json::{Map, Value};
 
 use super::{
     Kind, Location, OWN, Place,
@@ -79,22 +80,35 @@ impl StoredFactors {
     }
 }
 
+/// The attributes of an output of this crate: the caller's, and under `influence` its own.
+///
+/// # Errors
+/// [`Error::NotZarr`] when there is no such output, [`Error::Store`] when it cannot be read.
+pub fn attributes(location: impl Into<Location>) -> Result<Map<String, Value>> {
+    let place = location.into().open()?;
+    attributes_at(&place, "an output of this library")
+}
+
+fn attributes_at(place: &Place, expected: &'static str) -> Result<Map<String, Value>> {
+    let found = match place.attributes()? {
+        Found::Output(attributes) => return Ok(attributes),
+        Found::Other(found) => found,
+        Found::Nothing => "no zarr group".into(),
+    };
+    Err(Error::NotZarr {
+        path: place.name.clone(),
+        expected,
+        found,
+    })
+}
+
 /// Opens the values of an output of this crate, of a kind if one is given; with its kind and whether it is complete.
 pub(super) fn open(
     place: &Place,
     kind: Option<Kind>,
     expected: &'static str,
 ) -> Result<((Kind, bool), Matrix)> {
-    let refuse = |found: String| Error::NotZarr {
-        path: place.name.clone(),
-        expected,
-        found,
-    };
-    let own = match place.attributes()? {
-        Found::Output(mut attributes) => attributes[OWN].take(),
-        Found::Other(found) => return Err(refuse(found)),
-        Found::Nothing => return Err(refuse("no zarr group".into())),
-    };
+    let own = attributes_at(place, expected)?[OWN].take();
     let found = [Kind::Influences, Kind::Factors]
         .into_iter()
         .find(|kind| own["kind"] == kind.array());
@@ -103,7 +117,11 @@ pub(super) fn open(
             (found, own["complete"] == true),
             Matrix::open(place, found)?,
         )),
-        _ => Err(refuse(format!("an output of kind {}", own["kind"]))),
+        _ => Err(Error::NotZarr {
+            path: place.name.clone(),
+            expected,
+            found: format!("an output of kind {}", own["kind"]),
+        }),
     }
 }
 

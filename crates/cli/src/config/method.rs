@@ -12,14 +12,14 @@ use toml::Value;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// `direct` (default) or `cg`.
+    /// `direct` (default), `cg` or `identity`.
     #[serde(default)]
     pub name: MethodName,
     /// `hessian` (default), `gauss-newton` or `empirical-fisher`.
     #[serde(default)]
     pub curvature: CurvatureName,
-    /// λ, added to the curvature: a number, or a table of numbers by block. No default: it depends on the model.
-    pub damping: DampingValue,
+    /// With `direct` and `cg`: λ, added to the curvature: a number, or a table of numbers by block. No default: it depends on the model.
+    pub damping: Option<DampingValue>,
     /// `full` (default), `layer-wise`, `parameter-wise`, or a table of lists of parameters by block.
     #[serde(default)]
     pub blocks: Blocks,
@@ -123,6 +123,8 @@ pub enum MethodName {
     Direct,
     /// Block conjugate gradients.
     Cg,
+    /// The gradient dot product: no curvature, no damping.
+    Identity,
 }
 
 impl MethodName {
@@ -131,6 +133,7 @@ impl MethodName {
         match self {
             Self::Direct => "direct",
             Self::Cg => "cg",
+            Self::Identity => "identity",
         }
     }
 }
@@ -180,11 +183,18 @@ pub enum PreconditionerName {
 }
 
 impl Method {
+    /// λ as the core takes it; none where nothing is damped.
+    pub fn damping(&self) -> Damping {
+        let damping = self.damping.as_ref();
+        damping.map_or(Damping::Uniform(0.0), DampingValue::structure)
+    }
+
     /// Checks domains, and that keys of one method are not given to another.
     pub(super) fn check(&self) -> Result<()> {
         let values: Vec<(String, f64)> = match &self.damping {
-            DampingValue::Uniform(value) => vec![("method.damping".into(), *value)],
-            DampingValue::PerBlock(values) => values
+            None => Vec::new(),
+            Some(DampingValue::Uniform(value)) => vec![("method.damping".into(), *value)],
+            Some(DampingValue::PerBlock(values)) => values
                 .iter()
                 .map(|(block, value)| (format!("method.damping.{block}"), *value))
                 .collect(),
@@ -205,19 +215,31 @@ impl Method {
             self.max_iterations != Some(0),
             "method.max_iterations must be at least 1, got 0"
         );
-        let foreign = [
+        self.check_keys()
+    }
+
+    /// Refuses keys of other methods, and misses those of its own that have no default.
+    fn check_keys(&self) -> Result<()> {
+        let name = self.name.as_str();
+        let of_cg = [
             ("rtol", self.rtol.is_some()),
             ("max_iterations", self.max_iterations.is_some()),
             ("preconditioner", self.preconditioner.is_some()),
         ];
-        let foreign = foreign
-            .into_iter()
-            .find(|(_, given)| *given && self.name != MethodName::Cg);
+        for (key, given) in of_cg {
+            ensure!(
+                !given || self.name == MethodName::Cg,
+                "method.{key} is a setting of the method cg, not of {name}"
+            );
+        }
+        let damped = self.name != MethodName::Identity;
         ensure!(
-            foreign.is_none(),
-            "method.{} is a setting of the method cg, not of {}",
-            foreign.map_or("", |(key, _)| key),
-            self.name.as_str()
+            damped || self.damping.is_none(),
+            "method.damping is a setting of the methods direct and cg, not of {name}"
+        );
+        ensure!(
+            !damped || self.damping.is_some(),
+            "method: missing field `damping`, the λ that {name} adds to the curvature"
         );
         Ok(())
     }

@@ -72,9 +72,10 @@ fn defaults_fill_what_may_be_left_out() {
         (
             config.compute.train_chunk,
             config.compute.test_chunk,
-            config.compute.threads
+            config.compute.threads,
+            config.compute.memory
         ),
-        (256, 64, None)
+        (None, None, None, None)
     );
     assert_eq!(config.output.path, Path::new("influences.zarr"));
 }
@@ -90,6 +91,17 @@ fn every_layer_is_read() {
         kinds.join(" "),
         "reshape conv2d tanh sigmoid gelu relu max_pool2d avg_pool2d flatten layer_norm dropout dropout linear"
     );
+}
+
+#[test]
+fn a_bound_on_memory_is_a_size_or_a_number_of_bytes() {
+    for (set, bytes) in [
+        ("compute.memory=1GiB", 1 << 30),
+        ("compute.memory=134217728", 1 << 27),
+    ] {
+        let config = read(&[set]).expect("valid");
+        assert_eq!(config.compute.memory.map(Memory::bytes), Some(bytes));
+    }
 }
 
 #[test]
@@ -186,6 +198,18 @@ fn mistakes_are_named() {
             &["compute.train_chunk", "at least 1"],
         ),
         (&["compute.test_chunk=-3"], &["compute.test_chunk", "-3"]),
+        (
+            &["compute.memory=much"],
+            &["compute.memory", "much", "512MiB"],
+        ),
+        (
+            &["compute.memory=1.5"],
+            &["compute.memory", "1.5", "512MiB"],
+        ),
+        (
+            &["compute.memory=1000"],
+            &["compute.memory", "1000", "at least 64MiB"],
+        ),
         (&["compute.strategy=dask"], &["dask", "sequential"]),
         (&["data.train.labels=y.npy"], &["labels", "data.train"]),
         (&["seed=zero"], &["seed", "zero"]),

@@ -1,0 +1,132 @@
+//! `influence verify`: what an output is worth.
+
+use std::io::Write;
+
+use anyhow::{Context, Result, bail, ensure};
+use influence_calculators::{
+    Calculator, Location,
+    zarr::{Comparison, Verification, attributes, verify},
+};
+use serde_json::{Map, Value};
+use toml::Table;
+
+use crate::{
+    args::VerifyArguments,
+    config::{Config, PrecisionName},
+    fit::fit,
+    output::location,
+    overrides,
+    plan::Plan,
+    run::calculator,
+};
+
+/// The attribute that says what an output was made from.
+pub const ORIGIN: &str = "config";
+
+/// Checks an output, and prints what was found.
+///
+/// # Errors
+/// When chunks are missing, damaged, or not what they are when they are computed again; when files have changed since.
+pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<()> {
+    let location = location(&arguments.output)?;
+    let found = verify(location.clone())?;
+    let Verification {
+        chunks,
+        missing,
+        damaged,
+        complete,
+    } = &found;
+    let sound = chunks - missing.len() - damaged.len();
+    writeln!(
+        out,
+        "chunks          {chunks}: {sound} sound, {} missing, {} damaged",
+        missing.len(),
+        damaged.len()
+    )?;
+    writeln!(
+        out,
+        "run             {}",
+        if *complete {
+            "complete"
+        } else {
+            "not complete"
+        }
+    )?;
+    for (what, faults) in [("missing", missing), ("damaged", damaged)] {
+        if let Some(first) = faults.first() {
+            writeln!(
+                out,
+                "first {what}   row {}, column {} of chunks",
+                first[0], first[1]
+            )?;
+        }
+    }
+    if arguments.sample > 0 && sound > 0 {
+        recompute(arguments, &location, out)?;
+    }
+    ensure!(
+        found.is_sound(),
+        "{location} is not sound; resume the run that wrote it"
+    );
+    Ok(())
+}
+
+fn recompute(arguments: &VerifyArguments, location: &Location, out: &mut impl Write) -> Result<()> {
+    let stored = attributes(location.clone())?;
+    let plan = Plan::of_inputs(origin(&stored, &arguments.set)?)?;
+    check_digests(&stored, &plan.attributes()?)?;
+    let calculator = calculator(&plan, fit(&plan)?)?;
+    let influences = calculator.influences(&plan.test, &plan.train);
+    let comparison = influences.compare(location.clone(), arguments.sample)?;
+    let Comparison {
+        chunks,
+        differing,
+        largest_difference,
+        largest_value,
+    } = &comparison;
+    writeln!(
+        out,
+        "computed again  {} chunks, {differing} numbers differ",
+        chunks.len()
+    )?;
+    if *differing == 0 {
+        return Ok(());
+    }
+    let relative = largest_difference / largest_value;
+    writeln!(
+        out,
+        "difference      {relative:.1e} of the largest influence"
+    )?;
+    let tolerance = match plan.config.precision {
+        PrecisionName::F32 => 1e-3,
+        PrecisionName::F64 => 1e-9,
+    };
+    // Written so that a difference that is not a number fails.
+    if relative <= tolerance {
+        return Ok(());
+    }
+    bail!("{location} does not hold the influences of its configuration")
+}
+
+/// The configuration that an output was made with.
+fn origin(stored: &Map<String, Value>, set: &[String]) -> Result<Config> {
+    let origin = stored.get(ORIGIN).context(
+        "the output does not say what it was made from; check its checksums alone by --sample 0",
+    )?;
+    let mut table: Table =
+        serde_json::from_value(origin.clone()).context("the configuration in the output")?;
+    overrides::apply(&mut table, set)?;
+    Config::from_table(table)
+}
+
+/// Refuses files that are no longer those the output was made from.
+fn check_digests(stored: &Map<String, Value>, now: &Map<String, Value>) -> Result<()> {
+    let [stored, now] = [stored, now].map(|attributes| attributes.get("digests"));
+    ensure!(
+        stored == now,
+        "the weights or the data have changed since the output was written: its digests are {}, theirs now {}",
+        stored.unwrap_or(&Value::Null),
+        now.unwrap_or(&Value::Null)
+    );
+    Ok(())
+}
