@@ -1,7 +1,7 @@
 //! The command `influence`: parse → plan → run.
 //!
 //! [`config`] reads what is asked for, [`plan`] checks it against the files before anything is computed or written, and [`mod@run`] hands
-//! the work to the backend and the calculators. [`demo`] shows on real data what influences are good for. No mathematics lives here.
+//! the work to the backend and the calculators, within a [`session`] that shows how far it is and listens to signals. [`demo`] shows on real data what influences are good for. No mathematics lives here.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 
@@ -11,26 +11,30 @@ pub mod data;
 pub mod demo;
 pub mod digest;
 pub mod error;
+pub mod interrupt;
+pub mod log;
 pub mod model;
 pub mod overrides;
 pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod session;
 pub mod weights;
 
 use std::io::Write;
 
-use args::{Arguments, Command};
+use args::Command;
+use session::Session;
 
-/// Does what the command line says, and prints to `out`.
+/// Does what the command line says, within a session, and prints to `out`.
 ///
 /// # Errors
 /// Whatever the command reports.
-pub fn execute(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
-    match &arguments.command {
-        Command::Demo(arguments) => demo::run(arguments, out)?,
-        Command::Run(arguments) => run::run(arguments, out)?,
+pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, session, out)?,
+        Command::Run(arguments) => run::run(arguments, session, out)?,
     }
     Ok(out.flush()?)
 }

@@ -15,11 +15,11 @@ use serde_json::{Map, Value};
 use crate::{
     args::RunArguments,
     config::{Config, Loss, Method, MethodName, PreconditionerName, Strategy},
-    error::complain,
     model::Sequential,
     plan::{Existing, Plan},
-    progress::Progress,
+    progress::{Progress, Stage},
     report::{self, Summary},
+    session::Session,
 };
 
 /// Probes of the preconditioner's estimate of the diagonal.
@@ -29,21 +29,22 @@ const JACOBI_PROBES: usize = 32;
 ///
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
-pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
     let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
     let attributes = plan.attributes()?;
-    let influence = fit(&plan)?;
+    session.progress().stage(Stage::Fit);
+    let influence = fit(&plan, session.progress())?;
     let dim = influence_core::InfluenceModel::dim(&influence);
     let calculator = calculator(&plan, influence)?;
-    let solved = compute(&plan, &calculator, attributes)?;
+    let solved = compute(&plan, &calculator, session, attributes)?;
     let summary = Summary {
         plan: &plan,
         dim,
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
     };
-    report::summary(&summary, out)
+    session.print(|| report::summary(&summary, out))
 }
 
 /// The configuration, with what the command line says instead.
@@ -55,20 +56,26 @@ fn config(arguments: &RunArguments) -> Result<Config> {
     Ok(config)
 }
 
-fn fit(plan: &Plan) -> Result<Influence> {
+fn fit(plan: &Plan, progress: &Progress) -> Result<Influence> {
     match plan.config.model.loss {
         Loss::CrossEntropy => fit_task(
             plan,
+            progress,
             Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
         ),
         Loss::Mse => fit_task(
             plan,
+            progress,
             Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
         ),
     }
 }
 
-fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influence> {
+fn fit_task<T: Task<Module = Sequential>>(
+    plan: &Plan,
+    progress: &Progress,
+    task: T,
+) -> Result<Influence> {
     let Config {
         method,
         precision,
@@ -91,8 +98,8 @@ fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influe
         .fit(&plan.model, Arc::new(plan.train.clone()))
         .context("fitting the influence model")?;
     for parameter in influence.source().untapped() {
-        complain(&format!(
-            "warning: the gradient of `{parameter}` is computed sample by sample, which is slow"
+        progress.warn(&format!(
+            "the gradient of `{parameter}` is computed sample by sample, which is slow"
         ));
     }
     Ok(influence)
@@ -127,6 +134,7 @@ fn calculator(plan: &Plan, influence: Influence) -> Result<Box<dyn Calculator<Mo
 fn compute(
     plan: &Plan,
     calculator: &impl Calculator<Model = Influence>,
+    session: &Session,
     attributes: Map<String, Value>,
 ) -> Result<SolveSummary> {
     let Config {
@@ -134,16 +142,10 @@ fn compute(
     } = &plan.config;
     let options = zarr_options(attributes, plan.existing);
     let [test_chunk, train_chunk] = compute.chunks();
-    let progress = Progress::new("influences");
     let influences = calculator
         .influences(&plan.test, &plan.train)
         .with_chunks(test_chunk, train_chunk)?;
-    let solved = influences
-        .with_observer(&progress)
-        .to_zarr(&output.path, &options)?;
-    progress.finish();
-    progress.complain();
-    Ok(solved)
+    session.write(influences, &output.path, &options)
 }
 
 /// How an output is written: with what it says about itself, and in place of an earlier one if that is wanted.
