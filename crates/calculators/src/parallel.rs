@@ -123,11 +123,14 @@ impl<S> Parallel<S> {
             .num_threads(threads)
             .thread_name(|index| format!("influence-{index}"));
         match pool.build() {
-            Ok(pool) => Ok(Self {
-                pool,
-                turn: Mutex::new(()),
-                models,
-            }),
+            Ok(pool) => {
+                tracing::debug!(threads, "threads started");
+                Ok(Self {
+                    pool,
+                    turn: Mutex::new(()),
+                    models,
+                })
+            }
             Err(source) => Err(Error::ThreadPool {
                 threads,
                 source: source.into(),

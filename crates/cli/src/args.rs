@@ -2,20 +2,59 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::{config::Memory, plan::Existing};
+use crate::{config::Memory, log::Format, plan::Existing, progress::Style};
+
+/// What a script has to know.
+const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
+    signal. A first Ctrl-C, SIGTERM or SIGHUP lets the chunks that are begun be written, a second one stops at once.";
 
 /// Which training points made this model say this?
 ///
 /// `influence` computes, for every test point and every training point, how much the training point helped (positive) or
 /// harmed (negative) the model on the test point, and writes the matrix as a Zarr array of shape (test, train).
 #[derive(Debug, Parser)]
-#[command(name = "influence", version, max_term_width = 100)]
+#[command(name = "influence", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// What is told while it is done
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+const TELLING: &str = "Progress and logs";
+
+/// What is told, on stderr, while a command runs.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reporting {
+    /// How progress is shown, on stderr
+    ///
+    /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `planned` (chunks, finished,
+    /// rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done, total, rate, `eta_seconds`),
+    /// `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
+    /// total, seconds) or `failed` (error, seconds).
+    #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, help_heading = TELLING)]
+    pub progress: Style,
+    /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` goes before it
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = TELLING)]
+    pub verbose: u8,
+    /// How log lines are written [default: json where progress is json, else text]
+    #[arg(long, value_name = "FORMAT", value_enum, global = true, help_heading = TELLING)]
+    log_format: Option<Format>,
+}
+
+impl Reporting {
+    /// How log lines are written.
+    pub fn log_format(&self) -> Format {
+        let like_progress = match self.progress {
+            Style::Json => Format::Json,
+            _ => Format::Text,
+        };
+        self.log_format.unwrap_or(like_progress)
+    }
 }
 
 /// The commands.
@@ -26,11 +65,13 @@ pub enum Command {
     /// Flips 10 % of the training labels, trains a small network, computes all influences of the training points on the
     /// test points, and shows which training points helped and harmed a few predictions, and how many of the flipped labels
     /// are found by looking at the most suspicious 10 % of the training points.
+    #[command(after_help = EXIT_CODES)]
     Demo(DemoArguments),
     /// Compute the influences that a configuration file describes
     ///
     /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy, the
     /// method, and the output. Everything is checked before anything is computed or written.
+    #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
     /// Print what `run` would do: chunks, passes over the data, operations, memory, scratch space, and the size of the output
     ///

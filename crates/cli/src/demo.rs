@@ -14,8 +14,8 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    args::DemoArguments, model::Sequential, output::location, plan::check_output,
-    progress::Progress, report::Phases, run::zarr_options,
+    args::DemoArguments, model::Sequential, plan::check_output, progress::Stage, report::Phases,
+    run::zarr_options, session::Session,
 };
 use digits::{IMAGES, LABELS, Split};
 use findings::Findings;
@@ -30,21 +30,18 @@ const TRAIN_CHUNK: usize = 256;
 ///
 /// # Errors
 /// When the output is in the way, or whatever the computation reports.
-pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &DemoArguments, session: &Session, out: &mut impl Write) -> Result<()> {
     check_output(&arguments.output, arguments.existing.choice()).context("--output")?;
     let mut phases = Phases::default();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(arguments.seed);
     let split = Split::new(&mut random)?;
     let [train, test] = [&split.train, &split.test];
     let (device_name, device) = open_device()?;
-    writeln!(
-        out,
-        "{} training digits, {} of them given a wrong label on purpose; {} test digits",
-        train.len(),
-        train.flipped_count(),
-        test.len()
-    )?;
+    session.print(|| introduce(&split, out))?;
+    let stage = |stage| session.progress().stage(stage);
+    stage(Stage::Train);
     let model = phases.time("train", || train::train(train, &device, &mut random))?;
+    stage(Stage::Fit);
     let influence = phases.time("fit", || fit(&model, &split, &device))?;
     let calculator = Parallel::new(influence, arguments.threads)?;
     let options = zarr_options(
@@ -52,12 +49,31 @@ pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<()> {
         arguments.existing.choice(),
     );
     phases.time("influences", || {
-        write(&calculator, &split, &arguments.output, &options)
+        write(&calculator, &split, session, &arguments.output, &options)
     })?;
+    stage(Stage::Findings);
     let findings = phases.time("findings", || Findings::collect(&calculator, &split))?;
-    findings.print(&split, &train::predict(&model, test, &device)?, out)?;
-    writeln!(out, "\n{}", phases.line())?;
-    let (k, n, path) = (test.len(), train.len(), arguments.output.display());
+    let predicted = train::predict(&model, test, &device)?;
+    session.print(|| {
+        findings.print(&split, &predicted, out)?;
+        writeln!(out, "\n{}", phases.line())?;
+        conclude(&split, &arguments.output, out)
+    })
+}
+
+fn introduce(Split { train, test }: &Split, out: &mut impl Write) -> Result<()> {
+    writeln!(
+        out,
+        "{} training digits, {} of them given a wrong label on purpose; {} test digits",
+        train.len(),
+        train.flipped_count(),
+        test.len()
+    )?;
+    Ok(())
+}
+
+fn conclude(Split { train, test }: &Split, output: &Path, out: &mut impl Write) -> Result<()> {
+    let (k, n, path) = (test.len(), train.len(), output.display());
     writeln!(
         out,
         "wrote {path}: array `influences` of shape ({k}, {n}), test by train"
@@ -87,20 +103,15 @@ fn fit(model: &Sequential, split: &Split, device: &Device) -> Result<Influence> 
 fn write(
     calculator: &impl Calculator<Model = Influence>,
     split: &Split,
+    session: &Session,
     path: &Path,
     options: &ZarrOptions,
 ) -> Result<()> {
     let (train, test) = (split.train.dataset()?, split.test.dataset()?);
-    let progress = Progress::new("influences");
     let influences = calculator
         .influences(&test, &train)
         .with_chunks(TEST_CHUNK, TRAIN_CHUNK)?;
-    influences
-        .with_observer(&progress)
-        .to_zarr(location(path)?, options)?;
-    progress.finish();
-    progress.complain();
-    Ok(())
+    session.write(influences, path, options).map(drop)
 }
 
 /// The same facts under the same names as those of `influence run`.

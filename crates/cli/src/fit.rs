@@ -12,9 +12,9 @@ use influence_core::{
 
 use crate::{
     config::{Config, Loss, Method, MethodName, PreconditionerName},
-    error::complain,
     model::Sequential,
     plan::Plan,
+    progress::Progress,
 };
 
 /// Probes of the preconditioner's estimate of the diagonal.
@@ -42,11 +42,11 @@ macro_rules! with_task {
 ///
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
-pub fn fit(plan: &Plan) -> Result<Influence> {
+pub fn fit(plan: &Plan, progress: &Progress) -> Result<Influence> {
     let influence = with_task!(plan, fitted)?;
     for parameter in influence.source().untapped() {
-        complain(&format!(
-            "warning: the gradient of `{parameter}` is computed sample by sample, which is slow"
+        progress.warn(&format!(
+            "the gradient of `{parameter}` is computed sample by sample, which is slow"
         ));
     }
     Ok(influence)

@@ -1,7 +1,7 @@
 //! The command `influence`: parse → plan → run.
 //!
 //! [`config`] reads what is asked for, [`plan`] checks it against the files before anything is computed or written, and [`mod@run`] hands
-//! the work to the backend and the calculators. [`demo`] shows on real data what influences are good for. No mathematics lives here.
+//! the work to the backend and the calculators, within a [`session`] that shows how far it is and listens to signals. [`demo`] shows on real data what influences are good for. No mathematics lives here.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 //! Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at URLs; `http` for reading.
@@ -13,6 +13,8 @@ pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod fit;
+pub mod interrupt;
+pub mod log;
 pub mod memory;
 pub mod model;
 pub mod output;
@@ -22,23 +24,25 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod session;
 pub mod verify;
 pub mod weights;
 
 use std::io::Write;
 
-use args::{Arguments, Command};
+use args::Command;
+use session::Session;
 
-/// Does what the command line says, and prints to `out`.
+/// Does what the command line says, within a session, and prints to `out`.
 ///
 /// # Errors
 /// Whatever the command reports.
-pub fn execute(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
-    match &arguments.command {
-        Command::Demo(arguments) => demo::run(arguments, out)?,
-        Command::Run(arguments) => run::run(arguments, out)?,
+pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, session, out)?,
+        Command::Run(arguments) => run::run(arguments, session, out)?,
         Command::Plan(arguments) => schedule::run(arguments, out)?,
-        Command::Verify(arguments) => verify::run(arguments, out)?,
+        Command::Verify(arguments) => verify::run(arguments, session, out)?,
     }
     Ok(out.flush()?)
 }

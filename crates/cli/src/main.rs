@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use influence_cli::{args::Arguments, error, execute};
+use influence_cli::{args::Arguments, execute, session::Session};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    error::exit_code(&execute(&arguments, &mut std::io::stdout().lock()))
+    let session = Session::new(&arguments.reporting);
+    let outcome = execute(&arguments.command, &session, &mut std::io::stdout().lock());
+    session.end(&outcome).exit_code()
 }

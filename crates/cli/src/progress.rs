@@ -1,132 +1,252 @@
-//! A progress bar, and what the solver had to say.
+//! How far a command is, shown in one of several ways, and what the solver had to say.
+
+mod event;
+mod face;
+mod lines;
+mod notable;
+mod pace;
 
 use std::{
-    mem::Discriminant,
+    io::{IsTerminal, stderr},
     ops::Range,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
-use influence_calculators::{Observer, Plan};
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use influence_calculators::{Observer, Phase, Plan};
 use influence_core::{
     Chunk,
     solver::{Report, Status},
 };
 
-use crate::error::complain;
+use crate::error::Ending;
+use event::seconds;
+use face::{Bar, Face, Json, Silent};
+use lines::Lines;
+use notable::Notable;
 
-const TEMPLATE: &str = "{msg} {wide_bar} {pos}/{len} chunks, {eta} left";
+pub use event::Event;
+pub use pace::Pace;
 
-/// Watches a computation: shows a bar on a terminal, and collects reports of rows that did not simply converge.
-#[derive(Debug)]
-pub struct Progress {
-    bar: ProgressBar,
-    notable: Mutex<Notable>,
+/// A way of showing progress, on stderr; the objects of JSON are described at [`Event`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Style {
+    /// A bar on a terminal, else lines.
+    #[default]
+    Auto,
+    /// A bar; nothing where stderr is no terminal.
+    Bar,
+    /// A line for each phase, one every few seconds in between, and one at the end.
+    Lines,
+    /// An object of JSON on each line, messages included.
+    Json,
+    /// Nothing.
+    None,
 }
 
-/// How often each notable status came, with the worst report.
-type Notable = Vec<(Discriminant<Status>, usize, Report)>;
+/// What a command is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading and checking what was asked for.
+    Check,
+    /// Training the model of the demonstration.
+    Train,
+    /// Fitting the influence model.
+    Fit,
+    /// Computing, in one of the phases of the library.
+    Compute(Phase),
+    /// Looking for something in the influences.
+    Findings,
+}
+
+impl Stage {
+    /// The name, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Train => "train",
+            Self::Fit => "fit",
+            Self::Compute(phase) => phase.as_str(),
+            Self::Findings => "findings",
+        }
+    }
+}
+
+/// Watches a command: shows how far it is, and collects reports of rows that did not simply converge.
+///
+/// What cannot be written, because stderr is closed, is dropped.
+#[derive(Debug)]
+pub struct Progress {
+    started: Instant,
+    bar: ProgressBar,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    face: Box<dyn Face>,
+    pace: Option<Pace>,
+    notable: Notable,
+}
 
 impl Progress {
-    /// A bar with a title; nothing is drawn where stderr is no terminal.
-    pub fn new(title: &'static str) -> Self {
-        let style =
-            ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(0).with_style(style).with_message(title);
+    /// Shows progress in this way from now on.
+    pub fn new(style: Style) -> Self {
+        let bar = match style {
+            Style::Bar => true,
+            Style::Auto => stderr().is_terminal(),
+            Style::Lines | Style::Json | Style::None => false,
+        };
+        let (bar, face): (_, Box<dyn Face>) = match style {
+            _ if bar => {
+                let bar = Bar::new();
+                (bar.0.clone(), Box::new(bar))
+            }
+            Style::Json => (ProgressBar::hidden(), Box::new(Json)),
+            Style::None => (ProgressBar::hidden(), Box::new(Silent)),
+            _ => (ProgressBar::hidden(), Box::new(Lines::default())),
+        };
+        let state = State {
+            face,
+            pace: None,
+            notable: Notable::default(),
+        };
         Self {
+            started: Instant::now(),
             bar,
-            notable: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
-    /// Removes the bar.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+    /// The bar, hidden where there is none; whoever writes to the terminal suspends it.
+    pub fn bar(&self) -> &ProgressBar {
+        &self.bar
     }
 
-    /// Prints the warnings.
-    pub fn complain(&self) {
-        for warning in self.warnings() {
-            complain(&format!("warning: {warning}"));
+    /// A stage begins.
+    pub fn stage(&self, stage: Stage) {
+        tracing::info!(phase = stage.as_str(), "phase begins");
+        let (now, mut state) = (self.started.elapsed(), self.state());
+        if let Some(pace) = &mut state.pace {
+            pace.phase(now);
+        }
+        let event = Event::Phase {
+            phase: stage.as_str(),
+            seconds: seconds(now),
+        };
+        state.face.show(&event, now);
+    }
+
+    /// Says what should be known.
+    pub fn warn(&self, message: &str) {
+        self.show(&Event::Warning { message });
+    }
+
+    /// Warns once of each status that rows ended with other than converged.
+    pub fn warn_of_rows(&self) {
+        let lines = self.state().notable.lines();
+        for line in lines {
+            self.warn(&line);
         }
     }
 
-    /// One line for each status that rows ended with other than converged.
-    pub fn warnings(&self) -> Vec<String> {
-        let notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
-        notable
-            .iter()
-            .map(|(_, rows, worst)| format!("{rows} rows: {worst}"))
-            .collect()
+    /// Says that a signal came, and what happens now.
+    pub fn interrupting(&self, message: &str) {
+        self.show(&Event::Interrupting { message });
+    }
+
+    /// The chunks that are written, and all chunks once they are known.
+    pub fn chunks(&self) -> (usize, Option<usize>) {
+        let pace = self.state().pace;
+        (
+            pace.map_or(0, |pace| pace.done()),
+            pace.map(|pace| pace.total()),
+        )
+    }
+
+    /// Shows how the command ended.
+    pub fn end(&self, ending: &Ending) {
+        let (seconds, (done, total)) = (seconds(self.started.elapsed()), self.chunks());
+        self.show(&match ending {
+            Ending::Done => Event::Finished { done, seconds },
+            Ending::Interrupted(message) => Event::Interrupted {
+                message,
+                done,
+                total,
+                seconds,
+            },
+            Ending::Failed(error) => Event::Failed { error, seconds },
+        });
+    }
+
+    fn show(&self, event: &Event<'_>) {
+        let now = self.started.elapsed();
+        self.state().face.show(event, now);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.finish();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Observer for Progress {
     fn planned(&self, plan: &Plan, finished: usize) {
-        self.bar.set_length(plan.grid().len() as u64);
-        self.bar.set_position(finished as u64);
-    }
-
-    fn solved(&self, _rows: &Range<usize>, reports: &[Report]) {
-        let mut notable = self.notable.lock().unwrap_or_else(PoisonError::into_inner);
-        for report in reports
-            .iter()
-            .filter(|report| report.status != Status::Converged)
-        {
-            note(&mut notable, *report);
-        }
-    }
-
-    fn chunk_done(&self, _chunk: &Chunk) {
-        self.bar.inc(1);
-    }
-}
-
-fn note(notable: &mut Notable, report: Report) {
-    let kind = std::mem::discriminant(&report.status);
-    match notable.iter_mut().find(|(known, ..)| *known == kind) {
-        None => notable.push((kind, 1, report)),
-        Some((_, rows, worst)) => {
-            *rows += 1;
-            if report.residual.total_cmp(&worst.residual).is_gt() {
-                *worst = report;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_count_rows_and_show_the_worst() {
-        let progress = Progress::new("testing");
-        let report = |residual, status| Report {
-            iterations: 0,
-            residual,
-            status,
+        let (now, chunks) = (self.started.elapsed(), plan.grid().len());
+        let mut state = self.state();
+        state.pace = Some(Pace::new(chunks, finished, now));
+        let [rows, columns] = plan.grid().shape();
+        let event = Event::Planned {
+            chunks,
+            finished,
+            rows,
+            columns,
         };
-        progress.solved(
-            &(0..2),
-            &[
-                report(0.1, Status::Breakdown),
-                report(0.0, Status::Converged),
-            ],
-        );
-        progress.solved(&(2..3), &[report(0.5, Status::Breakdown)]);
-        let warnings = progress.warnings();
-        assert_eq!(warnings.len(), 1);
-        assert!(
-            warnings[0].starts_with("2 rows: relative residual 5.0e-1"),
-            "{}",
-            warnings[0]
-        );
+        state.face.show(&event, now);
+    }
+
+    fn phase(&self, phase: Phase) {
+        self.stage(Stage::Compute(phase));
+    }
+
+    fn solved(&self, rows: &Range<usize>, reports: &[Report]) {
+        let converged = |report: &&Report| report.status == Status::Converged;
+        let residuals = reports.iter().map(|report| report.residual);
+        let event = Event::Solved {
+            rows: [rows.start, rows.end],
+            converged: reports.iter().filter(converged).count(),
+            worst_residual: residuals.max_by(f64::total_cmp).unwrap_or(0.0),
+        };
+        self.state().notable.add(reports);
+        self.show(&event);
+    }
+
+    fn chunk_done(&self, chunk: &Chunk) {
+        // The time is taken under the lock, so that lines come in its order.
+        let mut state = self.state();
+        let now = self.started.elapsed();
+        let Some(pace) = &mut state.pace else { return };
+        pace.deliver();
+        let event = progressed(chunk, pace, now);
+        state.face.show(&event, now);
+    }
+}
+
+fn progressed(chunk: &Chunk, pace: &Pace, now: Duration) -> Event<'static> {
+    let [row, column] = chunk.index;
+    Event::Chunk {
+        row,
+        column,
+        done: pace.done(),
+        total: pace.total(),
+        rate: pace.rate(now),
+        eta_seconds: pace.eta_seconds(now),
     }
 }

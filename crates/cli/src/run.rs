@@ -16,10 +16,10 @@ use crate::{
     config::{Compute, Config, Strategy},
     fit::fit,
     memory,
-    output::location,
     plan::{Existing, Plan},
-    progress::Progress,
+    progress::Stage,
     report::{self, Summary},
+    session::Session,
     verify::ORIGIN,
 };
 
@@ -27,21 +27,22 @@ use crate::{
 ///
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
-pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
     let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
     let attributes = plan.attributes()?;
-    let influence = fit(&plan)?;
+    session.progress().stage(Stage::Fit);
+    let influence = fit(&plan, session.progress())?;
     let dim = influence.dim();
     let calculator = calculator(&plan, influence)?;
-    let solved = compute(&plan, &calculator, attributes)?;
+    let solved = compute(&plan, &calculator, session, attributes)?;
     let summary = Summary {
         plan: &plan,
         dim,
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
     };
-    report::summary(&summary, out)
+    session.print(|| report::summary(&summary, out))
 }
 
 /// The configuration, with what the command line says instead.
@@ -69,20 +70,15 @@ pub(crate) fn calculator(
 fn compute(
     plan: &Plan,
     calculator: &impl Calculator<Model = Influence>,
+    session: &Session,
     attributes: Map<String, Value>,
 ) -> Result<SolveSummary> {
     let Config {
         compute, output, ..
     } = &plan.config;
     let options = zarr_options(attributes, plan.existing).with_remark(ORIGIN, plan.origin()?);
-    let progress = Progress::new("influences");
     let influences = bounded(calculator.influences(&plan.test, &plan.train), compute)?;
-    let solved = influences
-        .with_observer(&progress)
-        .to_zarr(location(&output.path)?, &options)?;
-    progress.finish();
-    progress.complain();
-    Ok(solved)
+    session.write(influences, &output.path, &options)
 }
 
 /// The chunks and the bound on memory as configured, what the process has taken already included.

@@ -17,7 +17,9 @@ use crate::{
     output::location,
     overrides,
     plan::Plan,
+    progress::Stage,
     run::calculator,
+    session::Session,
 };
 
 /// The attribute that says what an output was made from.
@@ -27,7 +29,7 @@ pub const ORIGIN: &str = "config";
 ///
 /// # Errors
 /// When chunks are missing, damaged, or not what they are when they are computed again; when files have changed since.
-pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write) -> Result<()> {
     let location = location(&arguments.output)?;
     let found = verify(location.clone())?;
     let Verification {
@@ -62,7 +64,7 @@ pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<()> {
         }
     }
     if arguments.sample > 0 && sound > 0 {
-        recompute(arguments, &location, out)?;
+        recompute(arguments, session, &location, out)?;
     }
     ensure!(
         found.is_sound(),
@@ -71,11 +73,17 @@ pub fn run(arguments: &VerifyArguments, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn recompute(arguments: &VerifyArguments, location: &Location, out: &mut impl Write) -> Result<()> {
+fn recompute(
+    arguments: &VerifyArguments,
+    session: &Session,
+    location: &Location,
+    out: &mut impl Write,
+) -> Result<()> {
     let stored = attributes(location.clone())?;
     let plan = Plan::of_inputs(origin(&stored, &arguments.set)?)?;
     check_digests(&stored, &plan.attributes()?)?;
-    let calculator = calculator(&plan, fit(&plan)?)?;
+    session.progress().stage(Stage::Fit);
+    let calculator = calculator(&plan, fit(&plan, session.progress())?)?;
     let influences = calculator.influences(&plan.test, &plan.train);
     let comparison = influences.compare(location.clone(), arguments.sample)?;
     let Comparison {

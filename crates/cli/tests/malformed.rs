@@ -410,6 +410,8 @@ fn options_are_named() {
         (&["--memory", "much"], &["--memory", "much", "512MiB, 2GB"]),
         (&["--memory", "1MiB"], &["--memory", "at least 64MiB"]),
         (&["--threads", "0"], &["--threads"]),
+        (&["--progress", "loud"], &["--progress", "loud", "lines"]),
+        (&["--log-format", "xml"], &["--log-format", "xml", "json"]),
         (&["--resume", "--overwrite"], &["--resume", "--overwrite"]),
     ];
     for (arguments, parts) in cases {

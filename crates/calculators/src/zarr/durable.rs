@@ -190,7 +190,9 @@ impl ListableStorageTraits for DurableStore {
 impl WritableStorageTraits for DurableStore {
     fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
         write_durably(&self.folder.key_to_fspath(key), &value)
-            .map_err(|error| StorageError::IOError(Arc::new(error)))
+            .map_err(|error| StorageError::IOError(Arc::new(error)))?;
+        tracing::debug!(%key, bytes = value.len(), "value written");
+        Ok(())
     }
 
     fn set_partial_many(

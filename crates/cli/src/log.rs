@@ -1,0 +1,95 @@
+//! Structured logs, on stderr.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::progress::Progress;
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Time, level, target, message, fields.
+    Text,
+    /// An object of JSON.
+    Json,
+}
+
+/// Logs what the crates of this project have to say at this verbosity, and the warnings of all others; the environment variable
+/// `RUST_LOG` says otherwise where it is set. The bar of the progress is suspended while a line is written.
+///
+/// Does nothing where logs are collected already.
+pub fn install(verbosity: u8, format: Format, progress: &Progress) {
+    let bar = progress.bar().clone();
+    let wanted = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
+    let filter = filter(verbosity, wanted.as_deref(), |message| {
+        progress.warn(message);
+    });
+    let log = fmt()
+        .with_env_filter(filter)
+        .with_writer(move || Line(bar.clone()));
+    // The only failure is that somebody collects already.
+    let _ = match format {
+        Format::Text => log.try_init(),
+        Format::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+fn filter(verbosity: u8, wanted: Option<&str>, warn: impl FnOnce(&str)) -> EnvFilter {
+    match wanted.map(EnvFilter::try_new) {
+        Some(Ok(filter)) => return filter,
+        Some(Err(error)) => warn(&format!("RUST_LOG is ignored: {error}")),
+        None => {}
+    }
+    let level = ["warn", "info", "debug"].get(usize::from(verbosity));
+    let level = level.copied().unwrap_or("trace");
+    // A target is matched by its beginning: that of all crates of this project.
+    EnvFilter::new(format!("warn,influence={level}"))
+}
+
+/// Writes lines to stderr past the bar; if stderr is closed there is nobody to tell.
+struct Line(ProgressBar);
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.suspend(|| io::stderr().write_all(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn more_verbose_is_more_of_this_project_only() {
+        for (verbosity, level) in [
+            (0, "warn"),
+            (1, "info"),
+            (2, "debug"),
+            (3, "trace"),
+            (9, "trace"),
+        ] {
+            let filter = filter(verbosity, None, |_| ()).to_string();
+            assert!(filter.contains(&format!("influence={level}")), "{filter}");
+            assert!(filter.contains("warn"), "{filter}");
+        }
+    }
+
+    #[test]
+    fn the_environment_goes_before_it() {
+        let silent = |message: &str| panic!("{message}");
+        let wanted = filter(2, Some("zarrs=debug"), silent);
+        assert_eq!(wanted.to_string(), "zarrs=debug");
+        let mut warning = String::new();
+        let fallen_back = filter(2, Some("=["), |message| message.clone_into(&mut warning));
+        assert!(fallen_back.to_string().contains("influence=debug"));
+        assert!(warning.starts_with("RUST_LOG is ignored: "), "{warning}");
+    }
+}

@@ -1,0 +1,92 @@
+use std::{fmt::Debug, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::event::{Event, outlook};
+use crate::error::complain;
+
+const TICK: Duration = Duration::from_millis(200);
+/// Before and after chunks are counted.
+const UNCOUNTED: &str = "{spinner} {prefix} {elapsed}";
+const COUNTING: &str = "{spinner} {prefix} {wide_bar} {pos}/{len} chunks{msg}";
+
+/// A way of showing what happens.
+pub(super) trait Face: Debug + Send {
+    /// Shows an event, so long after the start of the command.
+    fn show(&mut self, event: &Event<'_>, now: Duration);
+}
+
+/// Says only what has to be said.
+#[derive(Debug)]
+pub(super) struct Silent;
+
+impl Face for Silent {
+    fn show(&mut self, event: &Event<'_>, _now: Duration) {
+        if let Some(notice) = event.notice() {
+            complain(&notice);
+        }
+    }
+}
+
+/// An object on each line.
+#[derive(Debug)]
+pub(super) struct Json;
+
+impl Face for Json {
+    fn show(&mut self, event: &Event<'_>, _now: Duration) {
+        complain(&event.json());
+    }
+}
+
+/// A bar on a terminal, which is taken away while a notice is written.
+#[derive(Debug)]
+pub(super) struct Bar(pub(super) ProgressBar);
+
+impl Bar {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        bar.set_style(style(UNCOUNTED));
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+}
+
+impl Face for Bar {
+    fn show(&mut self, event: &Event<'_>, _now: Duration) {
+        match event {
+            Event::Phase { phase, .. } => {
+                self.0.set_prefix((*phase).to_owned());
+                if self.0.length() == Some(self.0.position()) {
+                    self.0.set_style(style(UNCOUNTED));
+                }
+            }
+            Event::Planned {
+                chunks, finished, ..
+            } => {
+                self.0.set_style(style(COUNTING));
+                self.0.set_length(*chunks as u64);
+                self.0.set_position(*finished as u64);
+            }
+            Event::Chunk {
+                done,
+                rate,
+                eta_seconds,
+                ..
+            } => {
+                self.0.set_position(*done as u64);
+                self.0.set_message(outlook(*rate, *eta_seconds));
+            }
+            Event::Finished { .. } | Event::Interrupted { .. } | Event::Failed { .. } => {
+                self.0.finish_and_clear();
+            }
+            _ => {}
+        }
+        if let Some(notice) = event.notice() {
+            self.0.suspend(|| complain(&notice));
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

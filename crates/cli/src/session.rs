@@ -1,0 +1,96 @@
+//! What surrounds a command: progress, signals and how it ends.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+use influence_backend_burn::Influence;
+use influence_calculators::{Error, LazyInfluences, SolveSummary, ZarrOptions};
+
+use crate::{
+    args::Reporting,
+    error::{Ending, Interrupted},
+    interrupt::{self, Interrupt},
+    log,
+    output::location,
+    progress::{Progress, Stage},
+};
+
+/// Shows how far a command is, and ends it when a signal comes.
+#[derive(Debug)]
+pub struct Session {
+    progress: Arc<Progress>,
+    interrupt: Interrupt,
+}
+
+impl Session {
+    /// A session of the whole process: logs go to stderr, and signals are listened to.
+    pub fn new(reporting: &Reporting) -> Self {
+        interrupt::keep_hangup_ignored();
+        let progress = Arc::new(Progress::new(reporting.progress));
+        log::install(reporting.verbose, reporting.log_format(), &progress);
+        progress.stage(Stage::Check);
+        let interrupt = Interrupt::new(Arc::clone(&progress));
+        if let Err(error) = interrupt.listen() {
+            progress.warn(&format!(
+                "signals will end the command without a message: {error}"
+            ));
+        }
+        Self {
+            progress,
+            interrupt,
+        }
+    }
+
+    /// How far the command is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Prints something to stdout, which may be the terminal that the bar is on.
+    pub fn print<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.progress.bar().suspend(print)
+    }
+
+    /// Computes influences and writes them, until a signal comes.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a signal came, else whatever the computation reports.
+    pub fn write<'a>(
+        &'a self,
+        influences: LazyInfluences<'a, Influence>,
+        output: &Path,
+        options: &ZarrOptions,
+    ) -> Result<SolveSummary> {
+        self.interrupt.writing();
+        let outcome = influences
+            .with_observer(self.progress())
+            .with_cancellation(self.interrupt.cancellation())
+            .to_zarr(location(output)?, options);
+        let solved = outcome.map_err(|error| self.explained(error, output))?;
+        let shown = output.display();
+        self.interrupt.written(format!(
+            "interrupted: all chunks are written to {shown} already"
+        ));
+        self.progress.warn_of_rows();
+        Ok(solved)
+    }
+
+    fn explained(&self, error: Error, output: &Path) -> anyhow::Error {
+        match (error, self.progress.chunks()) {
+            (Error::Cancelled, (done, total)) => Interrupted {
+                done,
+                total: total.unwrap_or_default(),
+                output: output.to_owned(),
+            }
+            .into(),
+            (error, _) => error.into(),
+        }
+    }
+
+    /// Says how the command ended.
+    pub fn end(&self, outcome: &Result<()>) -> Ending {
+        let ending = Ending::of(outcome);
+        self.progress.end(&ending);
+        ending
+    }
+}

@@ -1,0 +1,139 @@
+//! Signals end a run in an orderly way, and a second one at once.
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use crate::job::{Job, event};
+use serde_json::Value;
+
+/// A running command, of which as much of stderr was read as is told.
+///
+/// Its jobs have many more events than a pipe holds: as long as no more is read they cannot end by themselves.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(job: &Job, arguments: &[&str]) -> Self {
+        Self::spawn(&mut job.command("json", arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stderr = child.stderr.take().expect("a pipe");
+        Self {
+            child,
+            lines: BufReader::new(stderr).lines(),
+        }
+    }
+
+    /// Reads on until there is an event of this name, of which something holds.
+    fn wait_for(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.lines.next().expect("more lines").expect("text");
+            let event = event(&line);
+            if event["event"] == name && holds(&event) {
+                return event;
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(kill.expect("kill runs").success());
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+/// Whether the tests themselves were started to outlive their terminal; the lowest bit of a hexadecimal number tells.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find(|line| line.starts_with("SigIgn:"));
+    ignored.is_some_and(|line| line.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
+}
+
+fn number(event: &Value, key: &str) -> u64 {
+    event[key].as_u64().expect(key)
+}
+
+#[test]
+fn a_signal_lets_what_is_begun_be_finished() {
+    let signals = ["INT", "TERM", "HUP"];
+    let heeded = if ignores_hangup() { 2 } else { 3 };
+    for signal in &signals[..heeded] {
+        let job = Job::new(64, 512);
+        let mut run = Running::start(&job, &["--set", "compute.test_chunk=1"]);
+        run.wait_for("chunk", |_| true);
+        run.signal(signal);
+        let told = run.wait_for("interrupting", |_| true);
+        let expected =
+            "interrupted: finishing the chunks that are begun; interrupt again to stop at once";
+        assert_eq!(told["message"], expected);
+        let end = run.wait_for("interrupted", |_| true);
+        let (done, total) = (number(&end, "done"), number(&end, "total"));
+        assert!(0 < done && done < total && total == 64 * 64, "{end}");
+        let message = end["message"].as_str().expect("text");
+        let expected = format!("interrupted: {done} of {total} chunks are written to ");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.ends_with("influences.zarr; go on with --resume"));
+        assert_eq!(job.chunks_written() as u64, done);
+        assert_eq!(run.code(), Some(130), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let job = Job::new(64, 512);
+    let mut run = Running::start(&job, &["--set", "compute.test_chunk=1"]);
+    run.wait_for("chunk", |_| true);
+    // Different signals, because equal ones that come quickly are one.
+    run.signal("INT");
+    run.signal("TERM");
+    // Nothing reads what it has to say, so it does not end otherwise.
+    assert_eq!(run.code(), Some(130));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hangup_stays_ignored_where_it_was() {
+    let job = Job::new(64, 512);
+    let command = job.command("json", &["--set", "compute.test_chunk=1"]);
+    let mut outliving = Command::new("nohup");
+    outliving
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(job.path(""));
+    let mut run = Running::spawn(&mut outliving);
+    run.wait_for("chunk", |_| true);
+    run.signal("HUP");
+    // Were the hangup not ignored this would be the second signal.
+    run.signal("TERM");
+    run.wait_for("interrupted", |_| true);
+    assert_eq!(run.code(), Some(130));
+}
+
+#[test]
+fn before_chunks_are_computed_nothing_is_written() {
+    let job = Job::new(2, 32768);
+    // A fit point by point takes long enough.
+    let mut run = Running::start(&job, &["--set", "compute.train_chunk=1"]);
+    run.wait_for("phase", |event| event["phase"] == "fit");
+    run.signal("INT");
+    let end = run.wait_for("interrupted", |_| true);
+    assert_eq!(end["message"], "interrupted: nothing was written");
+    assert_eq!(run.code(), Some(130));
+    assert!(!job.path("influences.zarr").exists());
+}

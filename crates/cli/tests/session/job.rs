@@ -1,0 +1,94 @@
+//! A small run in a folder of its own.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use npyz::{AutoSerialize, Serialize, WriterBuilder};
+use safetensors::{Dtype, serialize, tensor::TensorView};
+use serde_json::Value;
+
+const CONFIG: &str = r#"
+[model]
+weights = "model.safetensors"
+loss = "mse"
+layers = [{ kind = "linear", name = "fc" }]
+[data]
+train = { inputs = "x_train.npy", targets = "y_train.npy" }
+test = { inputs = "x_test.npy", targets = "y_test.npy" }
+[method]
+damping = 0.1
+[compute]
+train_chunk = 8
+threads = 2
+"#;
+
+/// A linear model of 4 inputs on so many test and training points.
+pub(crate) struct Job(tempfile::TempDir);
+
+impl Job {
+    pub(crate) fn new(test: usize, train: usize) -> Self {
+        let job = Self(tempfile::tempdir().expect("a folder"));
+        fs::write(job.path("config.toml"), CONFIG).expect("written");
+        let weights: Vec<u8> = [0.5_f32, -0.25, 1.0, 0.75].map(f32::to_le_bytes).concat();
+        let view = TensorView::new(Dtype::F32, vec![1, 4], &weights).expect("bytes fit the shape");
+        let bytes = serialize([("fc.weight", view)], None).expect("serialised");
+        fs::write(job.path("model.safetensors"), bytes).expect("written");
+        for (name, count) in [("test", test), ("train", train)] {
+            let wave = |index: usize| (index as f32 * 0.37).sin();
+            let inputs: Vec<f32> = (0..4 * count).map(wave).collect();
+            let targets: Vec<f32> = (0..count).map(|index| wave(5 * index)).collect();
+            let count = count as u64;
+            job.array(&format!("x_{name}.npy"), &inputs, &[count, 4]);
+            job.array(&format!("y_{name}.npy"), &targets, &[count]);
+        }
+        job
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn array<T: Serialize + AutoSerialize + Copy>(&self, name: &str, values: &[T], shape: &[u64]) {
+        let file = File::create(self.path(name)).expect("created");
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(shape)
+            .writer(file)
+            .begin_nd()
+            .expect("a header");
+        writer.extend(values.iter().copied()).expect("written");
+        writer.finish().expect("finished");
+    }
+
+    /// The run, with its progress shown in a style.
+    pub(crate) fn command(&self, style: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        command
+            .current_dir(self.0.path())
+            .env_remove("RUST_LOG")
+            .args(["run", "config.toml", "--progress", style])
+            .args(arguments);
+        command
+    }
+
+    /// How many chunks of the output are there.
+    pub(crate) fn chunks_written(&self) -> usize {
+        count(&self.path("influences.zarr/influences/c"))
+    }
+}
+
+/// A line of stderr as JSON.
+pub(crate) fn event(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn count(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .map(|path| if path.is_dir() { count(&path) } else { 1 })
+        .sum()
+}
