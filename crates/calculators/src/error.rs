@@ -173,6 +173,18 @@ pub enum Error {
         found: String,
     },
 
+    /// A chunk of an array was never written, or left out because it holds nothing but fill values. Write the array again, in the latter case
+    /// with `write_empty_chunks`, as zarr-python calls it.
+    #[error(
+        "{path} has no chunk {key}; expected every chunk to be written, also those of fill values alone (write_empty_chunks in zarr-python)"
+    )]
+    MissingChunk {
+        /// The store and the array in it.
+        path: String,
+        /// The key of the chunk in the store.
+        key: String,
+    },
+
     /// Chunks of stored factors are missing. The run that wrote them did not finish.
     #[error("{path} has no factors for test rows {rows:?}; finish the run that writes them")]
     Missing {

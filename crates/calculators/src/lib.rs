@@ -30,4 +30,4 @@ pub use observe::{Observer, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};
 pub use plan::Plan;
 pub use sequential::Sequential;
-pub use zarr::{Location, StoredFactors, ZarrOptions};
+pub use zarr::{Location, StoredFactors, ZarrField, ZarrOptions};

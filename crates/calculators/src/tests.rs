@@ -1,5 +1,6 @@
 mod durable;
 mod failure;
+mod field;
 mod model;
 mod overwrite;
 mod program;

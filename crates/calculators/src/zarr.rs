@@ -33,12 +33,14 @@
 //! ```
 
 mod durable;
+mod field;
 mod location;
 mod options;
 mod output;
 mod stored;
 
 pub use durable::DurableStore;
+pub use field::ZarrField;
 pub use location::Location;
 pub use options::{Compression, ZarrOptions};
 pub use stored::StoredFactors;
