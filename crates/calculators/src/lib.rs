@@ -15,6 +15,7 @@ mod lazy;
 mod observe;
 mod parallel;
 mod plan;
+mod prefetch;
 mod sequential;
 mod sink;
 #[cfg(test)]
@@ -29,5 +30,6 @@ pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};
 pub use plan::Plan;
+pub use prefetch::Prefetch;
 pub use sequential::Sequential;
 pub use zarr::{Location, StoredFactors, ZarrField, ZarrOptions};

@@ -3,6 +3,7 @@ mod failure;
 mod field;
 mod model;
 mod overwrite;
+mod prefetch;
 mod program;
 mod replicas;
 mod zarr;
