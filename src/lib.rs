@@ -12,14 +12,16 @@ pub use influence_calculators as calculators;
 pub use influence_core as foundation;
 
 pub use backend::{
-    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset,
-    OutputLoss, Outputs, Regression, Task, device,
+    ArrayDataset, Batch, BurnDataset, Classification, Curvature, FieldDataset, Fit, Influence,
+    NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField, Task, device,
 };
 pub use calculators::{
-    AssumeThreadSafe, Calculator, Observer, Parallel, Sequential, StoredFactors, ZarrOptions,
+    AssumeThreadSafe, Calculator, Observer, Parallel, Prefetch, Sequential, StoredFactors,
+    ZarrField, ZarrOptions,
 };
 pub use foundation::{
-    Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
+    Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Precision, TensorConverter, ThreadSafe,
+    Values,
     aggregate::{self, Aggregator, Along, ArgMax, Concatenate, Max, Mean, Min, Order, TopK},
     block::{BlockStructure, CustomBlocks, Damping},
     solver::{self, ConjugateGradient, Direct, Jacobi},

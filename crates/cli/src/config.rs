@@ -1,5 +1,6 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
+mod array;
 mod layer;
 mod method;
 
@@ -11,6 +12,7 @@ use toml::Table;
 
 use crate::overrides;
 
+pub use array::ArrayPath;
 pub use layer::{Layer, Layers, Pair};
 pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
 
@@ -93,14 +95,14 @@ pub struct Data {
     pub test: Files,
 }
 
-/// The two files of a data set.
+/// The two arrays of a data set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// Inputs, samples along the first axis; any numeric dtype.
-    pub inputs: PathBuf,
+    pub inputs: ArrayPath,
     /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
-    pub targets: PathBuf,
+    pub targets: ArrayPath,
 }
 
 /// How the work is cut and spread.
@@ -204,10 +206,10 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let Data { train, test } = &mut self.data;
         let files = [
-            &mut train.inputs,
-            &mut train.targets,
-            &mut test.inputs,
-            &mut test.targets,
+            &mut train.inputs.path,
+            &mut train.targets.path,
+            &mut test.inputs.path,
+            &mut test.targets.path,
         ];
         for path in files
             .into_iter()

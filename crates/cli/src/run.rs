@@ -82,7 +82,7 @@ fn fit_task<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influe
         MethodName::Cg => fit.with_solver(conjugate_gradient(method, *seed)?),
     };
     let influence = fit
-        .fit(&plan.model, Arc::new(plan.train.clone()))
+        .fit(&plan.model, plan.train.clone())
         .context("fitting the influence model")?;
     for parameter in influence.source().untapped() {
         complain(&format!(
