@@ -13,21 +13,22 @@ pub use influence_calculators as calculators;
 pub use influence_core as foundation;
 
 pub use backend::{
-    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Fit, Influence, NpyDataset,
-    OutputLoss, Outputs, Regression, Task, device,
+    ArrayDataset, Batch, BurnDataset, Classification, Curvature, FieldDataset, Fit, Influence,
+    NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField, Task, device,
 };
 pub use calculators::{
-    AssumeThreadSafe, Calculator, Location, Observer, Parallel, Sequential, StoredFactors,
-    ZarrOptions,
+    AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
+    StoredFactors, ZarrField, ZarrOptions,
 };
 pub use foundation::{
-    Chunk, ChunkGrid, Dataset, InfluenceModel, Precision, TensorConverter, ThreadSafe,
+    Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Precision, TensorConverter, ThreadSafe,
+    Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,
     },
     block::{BlockStructure, CustomBlocks, Damping},
-    solver::{self, ConjugateGradient, Direct, Jacobi},
+    solver::{self, ConjugateGradient, Direct, Identity, Jacobi},
 };
 
 #[cfg(doctest)]

@@ -1,7 +1,10 @@
-//! Data sets of host arrays: in memory, in numpy files, or behind burn's own data sets.
+//! Data sets of host arrays: in memory, in files read by range, or behind burn's own data sets.
 
 mod burn_dataset;
+mod fields;
+mod file;
 mod npy;
+mod safetensors;
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,7 +14,9 @@ use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
 use crate::Error;
 
 pub use burn_dataset::BurnDataset;
-pub use npy::NpyDataset;
+pub use fields::FieldDataset;
+pub use npy::{NpyDataset, NpyField};
+pub use safetensors::SafetensorsField;
 
 /// Consecutive samples as host arrays, one per field of the task, each with the samples along its first axis.
 #[derive(Debug, Clone)]
@@ -54,6 +59,11 @@ impl Batch {
     /// The fields in the order in which the task reads them.
     pub fn fields(&self) -> &[TensorData] {
         &self.fields
+    }
+
+    /// The fields themselves, in the same order.
+    pub fn into_fields(self) -> Vec<TensorData> {
+        self.fields
     }
 
     /// The number of samples.

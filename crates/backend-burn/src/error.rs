@@ -125,6 +125,55 @@ pub enum Error {
         message: String,
     },
 
+    /// A safetensors file cannot be used.
+    #[error("{}: {message}", path.display())]
+    Safetensors {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it, and what was expected.
+        message: String,
+    },
+
+    /// A safetensors file has no tensor of the name, or several and no name was given. Name one of those it has.
+    #[error("{}: {}; it has {}", path.display(), wanted(name.as_deref()), known.join(", "))]
+    Tensor {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The name that was asked for, if one was.
+        name: Option<String>,
+        /// The names there are, sorted.
+        known: Vec<String>,
+    },
+
+    /// The arrays of a data set differ in their number of samples.
+    #[error("{array}: expected {expected} samples as in {first}, got {got}")]
+    Samples {
+        /// The array that differs.
+        array: String,
+        /// The number of samples of the first array.
+        expected: usize,
+        /// The first array.
+        first: String,
+        /// The number of samples of the array that differs.
+        got: usize,
+    },
+
+    /// An integer is too large for the type that all integers are read into. Class numbers and token ids never are.
+    #[error(
+        "{array}: expected integers of 64 signed bits, got one that does not fit; store smaller ones"
+    )]
+    Integer {
+        /// The array.
+        array: String,
+    },
+
+    /// A file was cut short after it had been opened. Run again once it is whole.
+    #[error("{}: the file became shorter while it was in use; run again once it is whole", path.display())]
+    Shortened {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+
     /// Reading a file failed.
     #[error("{}: {source}", path.display())]
     Io {
@@ -141,8 +190,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl From<Error> for influence_core::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Npy { .. } | Error::Io { .. } | Error::Field { .. } => Self::dataset(error),
+            Error::Npy { .. }
+            | Error::Safetensors { .. }
+            | Error::Tensor { .. }
+            | Error::Samples { .. }
+            | Error::Integer { .. }
+            | Error::Shortened { .. }
+            | Error::Io { .. }
+            | Error::Field { .. } => Self::dataset(error),
             other => Self::backend("burn backend", other),
         }
     }
+}
+
+/// What was wanted of a file that does not have it.
+fn wanted(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "a tensor must be named where there is not exactly one".to_owned(),
+        |name| format!("there is no tensor `{name}`"),
+    )
 }

@@ -28,7 +28,9 @@ mod trace;
 
 pub use convert::Converter;
 pub use curvature::Curvature;
-pub use dataset::{ArrayDataset, Batch, BurnDataset, NpyDataset};
+pub use dataset::{
+    ArrayDataset, Batch, BurnDataset, FieldDataset, NpyDataset, NpyField, SafetensorsField,
+};
 pub use error::{Error, Result};
 pub use fit::{Fit, Influence};
 pub use gradient::Gradients;

@@ -153,10 +153,15 @@ impl ModelGradients {
     pub(crate) fn footprint_of(&self, sample: &Batch) -> Result<Footprint> {
         /// Values and their gradients; right-hand sides and the pieces that they are joined of.
         const TWICE: usize = 2;
-        let graph = self.trace.graph(Function::Loss, sample)?;
-        let outputs = graph.operations.iter().flat_map(OperationIr::outputs);
-        let activations: usize = outputs.map(|output| output.shape.num_elements()).sum();
-        let activations = activations * self.precision.bytes() / sample.len().max(1);
+        let scalars = |batch: &Batch| -> Result<usize> {
+            let graph = self.trace.graph(Function::Loss, batch)?;
+            let outputs = graph.operations.iter().flat_map(OperationIr::outputs);
+            Ok(outputs.map(|output| output.shape.num_elements()).sum())
+        };
+        // What does not grow with the samples is made of parameters, and taken once however many they are.
+        let one = sample.one(0);
+        let grown = scalars(&one.doubled())?.saturating_sub(scalars(&one)?);
+        let activations = grown * self.precision.bytes();
         let mut footprint = self
             .gradients_of(Function::Loss, sample, None)?
             .footprint(self.precision);

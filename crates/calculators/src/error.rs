@@ -25,6 +25,11 @@ pub enum Step {
         /// The test rows.
         rows: Range<usize>,
     },
+    /// Reading rows of a data set before they are asked for.
+    ReadingAhead {
+        /// The rows.
+        rows: Range<usize>,
+    },
     /// Computing the gradients of train rows.
     Gradients {
         /// The train rows.
@@ -51,6 +56,7 @@ impl Display for Step {
             Self::Replica => write!(f, "building the model of a worker thread"),
             Self::Solving { rows } => write!(f, "solving test rows {rows:?}"),
             Self::ReadingFactors { rows } => write!(f, "reading the factors of test rows {rows:?}"),
+            Self::ReadingAhead { rows } => write!(f, "reading rows {rows:?} ahead"),
             Self::Gradients { columns } => {
                 write!(f, "computing gradients of train rows {columns:?}")
             }

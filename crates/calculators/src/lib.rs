@@ -19,6 +19,7 @@ mod lazy;
 mod observe;
 mod parallel;
 mod plan;
+mod prefetch;
 mod sequential;
 mod sink;
 #[cfg(test)]
@@ -34,5 +35,6 @@ pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, Phase, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared};
 pub use plan::{Plan, Resources, Side};
+pub use prefetch::Prefetch;
 pub use sequential::Sequential;
-pub use zarr::{Location, StoredFactors, ZarrOptions};
+pub use zarr::{Location, StoredFactors, ZarrField, ZarrOptions};

@@ -98,7 +98,7 @@ impl Plan {
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
         let task = memory / SHARE;
-        let test = given[0].unwrap_or_else(|| (task / footprint.solving.max(1)).clamp(1, TEST));
+        let test = given[0].unwrap_or_else(|| (task / 2 / footprint.solving.max(1)).clamp(1, TEST));
         let test = test.min(shape[0]).max(1);
         let train = given[1].unwrap_or_else(|| {
             let per_train = footprint
@@ -348,8 +348,8 @@ mod tests {
         let [k, n] = Plan::chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
         assert_eq!([k, n], [7, 9]);
         let sides = |memory| Plan::chunk_shape([None, None], [2000, 20_000], &wide(), memory);
-        assert_eq!(sides(1024 * MEBIBYTE), [11, 662]);
-        assert!(sides(128 * MEBIBYTE)[0] < 11 && sides(128 * MEBIBYTE)[1] <= 662);
+        assert_eq!(sides(1024 * MEBIBYTE), [5, 1250]);
+        assert!(sides(128 * MEBIBYTE)[0] < 5 && sides(128 * MEBIBYTE)[1] < 1250);
         let small = Footprint::dense(100, Precision::F32);
         assert_eq!(
             Plan::chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),

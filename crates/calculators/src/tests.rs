@@ -1,8 +1,10 @@
 mod durable;
 mod failure;
+mod field;
 mod location;
 mod model;
 mod overwrite;
+mod prefetch;
 mod program;
 mod replicas;
 #[cfg(feature = "object-store")]

@@ -39,6 +39,7 @@ mod block_on;
 mod claim;
 mod declare;
 mod durable;
+mod field;
 mod location;
 mod lock;
 mod matrix;
@@ -53,6 +54,7 @@ mod stored;
 mod verify;
 
 pub use durable::DurableStore;
+pub use field::ZarrField;
 pub use location::Location;
 pub use options::{Compression, ZarrOptions};
 pub use stored::{StoredFactors, attributes};

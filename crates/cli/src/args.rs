@@ -69,8 +69,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Compute the influences that a configuration file describes
     ///
-    /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy, the
-    /// method, and the output. Everything is checked before anything is computed or written.
+    /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy,
+    /// .safetensors or Zarr, the method, and the output. Everything is checked before anything is computed or written.
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
     /// Print what `run` would do: chunks, passes over the data, operations, memory, scratch space, and the size of the output

@@ -1,5 +1,6 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
+mod array;
 mod layer;
 mod memory;
 mod method;
@@ -12,6 +13,7 @@ use toml::Table;
 
 use crate::{output::is_url, overrides};
 
+pub use array::ArrayPath;
 pub use layer::{Layer, Layers, Pair};
 pub use memory::Memory;
 pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
@@ -98,14 +100,14 @@ pub struct Data {
     pub test: Files,
 }
 
-/// The two files of a data set.
+/// The two arrays of a data set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// Inputs, samples along the first axis; any numeric dtype.
-    pub inputs: PathBuf,
+    pub inputs: ArrayPath,
     /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
-    pub targets: PathBuf,
+    pub targets: ArrayPath,
 }
 
 /// How the work is cut and spread.
@@ -226,10 +228,10 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let Data { train, test } = &mut self.data;
         let files = [
-            &mut train.inputs,
-            &mut train.targets,
-            &mut test.inputs,
-            &mut test.targets,
+            &mut train.inputs.path,
+            &mut train.targets.path,
+            &mut test.inputs.path,
+            &mut test.targets.path,
         ];
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files

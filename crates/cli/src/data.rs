@@ -1,25 +1,27 @@
-//! Samples in numpy files, checked whole before the first use and read range by range.
+//! Samples in files and folders, checked whole before the first use and read range by range.
 
-use std::{ops::Range, path::PathBuf};
+mod open;
+
+use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
-use influence_backend_burn::{Batch, NpyDataset};
-use influence_core::{Dataset, Precision, Result as CoreResult};
+use influence_backend_burn::{Batch, FieldDataset};
+use influence_core::{Dataset, Error as CoreError, Precision, Result as CoreResult};
 
 use crate::{
-    config::{Files, Loss},
+    config::{ArrayPath, Files, Loss},
     weights::float_dtype,
 };
 
 /// How many numbers are in memory at a time while files are checked.
 const SCANNED_NUMBERS: usize = 1 << 20;
 
-/// A pair of files whose headers fit each other; their numbers are not yet looked at.
+/// A pair of arrays whose shapes fit each other; their numbers are not yet looked at.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Files,
-    data: NpyDataset,
+    data: FieldDataset,
 }
 
 /// What a target is.
@@ -43,18 +45,14 @@ impl Source {
     /// Opens inputs and targets.
     ///
     /// # Errors
-    /// When a file is missing or no numeric array, the two differ in length, or hold no sample.
+    /// When one of them is missing or no numeric array, the two differ in length, or hold no sample.
     pub fn open(files: &Files) -> Result<Self> {
-        let data = NpyDataset::open([&files.inputs, &files.targets].map(PathBuf::from))?;
-        ensure!(
-            data.len() > 0,
-            "{}: there are no samples",
-            files.inputs.display()
-        );
+        let data = FieldDataset::new([open::array(&files.inputs)?, open::array(&files.targets)?])?;
+        ensure!(data.len() > 0, "{}: there are no samples", files.inputs);
         ensure!(
             !data.shapes()[0][1..].contains(&0),
             "{}: the samples hold no numbers",
-            files.inputs.display()
+            files.inputs
         );
         Ok(Self {
             files: files.clone(),
@@ -94,7 +92,7 @@ impl Source {
     }
 
     fn check_target_shape(&self, target: Target) -> Result<()> {
-        let (path, shapes) = (self.files.targets.display(), self.data.shapes());
+        let (path, shapes) = (&self.files.targets, self.data.shapes());
         match (target, &shapes[1][1..]) {
             (Target::Class { .. } | Target::Values { outputs: 1 }, []) => Ok(()),
             (Target::Class { .. }, _) => bail!(
@@ -113,14 +111,21 @@ impl Source {
 }
 
 impl Samples {
-    /// Inputs and targets as they are in the files.
-    fn raw(&self, range: Range<usize>) -> CoreResult<(TensorData, TensorData)> {
-        let batch = self.source.data.batch(range)?;
-        Ok((batch.fields()[0].clone(), batch.fields()[1].clone()))
+    /// Inputs and targets as they are stored.
+    fn raw(&self, range: Range<usize>) -> CoreResult<[TensorData; 2]> {
+        let fields = self.source.data.batch(range)?.into_fields();
+        fields
+            .try_into()
+            .map_err(|fields: Vec<_>| CoreError::Shape {
+                op: "read samples",
+                axis: "fields",
+                expected: 2,
+                got: fields.len(),
+            })
     }
 
     fn check_rows(&self, range: Range<usize>) -> Result<()> {
-        let (inputs, targets) = self.raw(range.clone())?;
+        let [inputs, targets] = self.raw(range.clone())?;
         let files = &self.source.files;
         check_finite(&files.inputs, &inputs.convert_dtype(self.dtype), &range)?;
         match self.target {
@@ -128,7 +133,7 @@ impl Samples {
                 check_finite(&files.targets, &targets.convert_dtype(self.dtype), &range)
             }
             Target::Class { classes } => {
-                let path = files.targets.display();
+                let path = &files.targets;
                 ensure!(
                     targets.dtype().is_int(),
                     "{path}: targets of cross-entropy are integers, got {:?}",
@@ -151,12 +156,11 @@ impl Samples {
     }
 }
 
-fn check_finite(path: &std::path::Path, values: &TensorData, range: &Range<usize>) -> Result<()> {
+fn check_finite(path: &ArrayPath, values: &TensorData, range: &Range<usize>) -> Result<()> {
     let row_length = (values.num_elements() / range.len()).max(1);
     match values.iter::<f64>().position(|value| !value.is_finite()) {
         Some(index) => bail!(
-            "{}: row {} holds a number that is not finite in {:?}",
-            path.display(),
+            "{path}: row {} holds a number that is not finite in {:?}",
             range.start + index / row_length,
             values.dtype()
         ),
@@ -173,7 +177,7 @@ impl Dataset for Samples {
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
         let rows = range.len();
-        let (inputs, targets) = self.raw(range)?;
+        let [inputs, targets] = self.raw(range)?;
         let inputs = rows_of(inputs.convert_dtype(self.dtype), rows);
         let targets = match self.target {
             Target::Class { .. } => targets,

@@ -1,11 +1,28 @@
 //! Digests that tie an output to the files it was made from.
 
-use std::{fmt::Write, fs::File, io::Read, path::Path};
+use std::{
+    fmt::Write,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 const BLOCK: usize = 1 << 16;
+
+/// `sha256:` and the digest of a file, or of all files in a folder.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn of_path(path: &Path) -> Result<String> {
+    if path.is_dir() {
+        of_folder(path)
+    } else {
+        of_file(path)
+    }
+}
 
 /// `sha256:` and the digest of a file, read in blocks.
 ///
@@ -13,14 +30,53 @@ const BLOCK: usize = 1 << 16;
 /// When the file cannot be read.
 pub fn of_file(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
+    feed(&mut hash, path)?;
+    Ok(shown(&hash.finalize()))
+}
+
+/// `sha256:` and the digest of the files in a folder and below: of each, in the order of their names, the length of the name, the name with `/`
+/// between its parts, the length of the contents and the contents, lengths as 64 bits in little endian.
+///
+/// # Errors
+/// When the folder or a file cannot be read.
+pub fn of_folder(folder: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    list(folder, "", &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    for (name, path) in files {
+        // With the lengths, no two folders give the same bytes.
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        let metadata = fs::metadata(&path).with_context(|| path.display().to_string())?;
+        hash.update(metadata.len().to_le_bytes());
+        feed(&mut hash, &path)?;
+    }
+    Ok(shown(&hash.finalize()))
+}
+
+fn list(folder: &Path, above: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
+    let shown = || folder.display().to_string();
+    for entry in fs::read_dir(folder).with_context(shown)? {
+        let entry = entry.with_context(shown)?;
+        let name = format!("{above}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        if path.is_dir() {
+            list(&path, &format!("{name}/"), files)?;
+        } else {
+            files.push((name, path));
+        }
+    }
+    Ok(())
+}
+
+fn feed(hash: &mut Sha256, path: &Path) -> Result<()> {
+    let shown = || path.display().to_string();
     let mut block = vec![0; BLOCK];
-    let mut file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut file = File::open(path).with_context(shown)?;
     loop {
-        match file
-            .read(&mut block)
-            .with_context(|| path.display().to_string())?
-        {
-            0 => return Ok(shown(&hash.finalize())),
+        match file.read(&mut block).with_context(shown)? {
+            0 => return Ok(()),
             read => hash.update(&block[..read]),
         }
     }
@@ -49,6 +105,19 @@ mod tests {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), "abc")?;
         assert_eq!(of_file(file.path())?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn the_digest_of_a_folder_is_that_of_names_and_contents() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("c"))?;
+        fs::write(folder.path().join("zarr.json"), "{}")?;
+        fs::write(folder.path().join("c/0"), "abc")?;
+        let bytes = b"\x03\0\0\0\0\0\0\0c/0\x03\0\0\0\0\0\0\0abc\x09\0\0\0\0\0\0\0zarr.json\x02\0\0\0\0\0\0\0{}";
+        assert_eq!(of_path(folder.path())?, of_bytes(bytes));
+        fs::rename(folder.path().join("c/0"), folder.path().join("c/1"))?;
+        assert_ne!(of_path(folder.path())?, of_bytes(bytes));
         Ok(())
     }
 }

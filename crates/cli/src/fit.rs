@@ -63,14 +63,14 @@ pub fn footprint(plan: &Plan) -> Result<Footprint> {
 fn fitted<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influence> {
     check_memory(plan)?;
     settings(plan, task)?
-        .fit(&plan.model, Arc::new(plan.train.clone()))
+        .fit(&plan.model, plan.train.clone())
         .context("fitting the influence model")
 }
 
 fn estimated<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Footprint> {
     check_memory(plan)?;
     settings(plan, task)?
-        .footprint(&plan.model, Arc::new(plan.train.clone()))
+        .footprint(&plan.model, plan.train.clone())
         .context("looking at the gradients of a few training points")
 }
 

@@ -1,11 +1,11 @@
 //! A run, checked as a whole before anything is computed or written.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
-use influence_calculators::Error;
+use influence_calculators::{Error, Prefetch};
 use influence_core::{
     Dataset, Precision,
     block::{BlockStructure, ParameterLayout},
@@ -47,10 +47,10 @@ pub struct Plan {
     pub model: Sequential,
     /// The number of parameters.
     pub dim: usize,
-    /// The training points.
-    pub train: Samples,
-    /// The test points.
-    pub test: Samples,
+    /// The training points, read ahead.
+    pub train: Arc<Prefetch<Samples>>,
+    /// The test points, read ahead.
+    pub test: Arc<Prefetch<Samples>>,
 }
 
 impl Plan {
@@ -79,8 +79,8 @@ impl Plan {
             test.sample_shape() == shape,
             "data.test: samples have shape {:?} in {}, but {shape:?} in {}",
             test.sample_shape(),
-            config.data.test.inputs.display(),
-            config.data.train.inputs.display()
+            config.data.test.inputs,
+            config.data.train.inputs
         );
         let architecture =
             Architecture::plan(&config.model.layers.0, &weights, &shape).context("model.layers")?;
@@ -104,8 +104,8 @@ impl Plan {
             device,
             dim: architecture.layout().dim(),
             model,
-            train,
-            test,
+            train: Arc::new(Prefetch::new(train)?),
+            test: Arc::new(Prefetch::new(test)?),
         })
     }
 
@@ -140,7 +140,7 @@ impl Plan {
         put("seed", json!(seed));
         let digests = |files: &Files| -> Result<Value> {
             Ok(
-                json!({ "inputs": digest::of_file(&files.inputs)?, "targets": digest::of_file(&files.targets)? }),
+                json!({ "inputs": digest::of_path(&files.inputs.path)?, "targets": digest::of_path(&files.targets.path)? }),
             )
         };
         put(

@@ -4,10 +4,16 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
 use safetensors::{Dtype, serialize, tensor::TensorView};
+use zarrs::{
+    array::{ArrayBuilder, codec::Crc32cCodec, data_type},
+    filesystem::FilesystemStore,
+    group::GroupBuilder,
+};
 
 const CONFIG: &str = r#"
 [model]
@@ -62,6 +68,10 @@ impl Folder {
     }
 
     fn weights(&self, shapes: &[(&str, &[usize])], value: f32) {
+        self.tensors("model.safetensors", shapes, value);
+    }
+
+    fn tensors(&self, file: &str, shapes: &[(&str, &[usize])], value: f32) {
         let bytes: Vec<Vec<u8>> = shapes
             .iter()
             .map(|(_, shape)| value.to_le_bytes().repeat(shape.iter().product()))
@@ -72,11 +82,25 @@ impl Folder {
                 TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("bytes fit the shape"),
             )
         });
-        fs::write(
-            self.path("model.safetensors"),
-            serialize(views, None).expect("serialised"),
-        )
-        .expect("written");
+        fs::write(self.path(file), serialize(views, None).expect("serialised")).expect("written");
+    }
+
+    /// A zarr group with the inputs of training as its array `x`, two chunks with checksums.
+    fn zarr(&self) {
+        let store = Arc::new(FilesystemStore::new(self.path("data.zarr")).expect("a store"));
+        let group = GroupBuilder::new()
+            .build(store.clone(), "/")
+            .expect("a group");
+        group.store_metadata().expect("written");
+        let array = ArrayBuilder::new(vec![6, 4], vec![3, 4], data_type::float32(), 0.0_f32)
+            .bytes_to_bytes_codecs(vec![Arc::new(Crc32cCodec::new())])
+            .build(store, "/x")
+            .expect("an array");
+        array.store_metadata().expect("written");
+        let whole = array.subset_all();
+        array
+            .store_array_subset(&whole, vec![0.5_f32; 24])
+            .expect("written");
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -351,6 +375,103 @@ fn data_that_do_not_fit_are_named() {
             NOTHING,
             &["--set", "model.loss=mse"],
             &["y_train.npy", "(n, 2)"],
+        ),
+    ]);
+}
+
+#[test]
+fn safetensors_that_do_not_fit_are_named() {
+    const DATA: &[&str] = &["--set", "data.train.inputs=data.safetensors"];
+    let two = |folder: &Folder| {
+        folder.tensors("data.safetensors", &[("x", &[6, 4]), ("z", &[6, 4])], 0.5);
+    };
+    check(&[
+        (
+            &|folder| {
+                two(folder);
+                let whole = fs::read(folder.path("data.safetensors")).expect("readable");
+                fs::write(folder.path("data.safetensors"), &whole[..whole.len() - 1])
+                    .expect("written");
+            },
+            DATA,
+            &[
+                "data.train",
+                "data.safetensors",
+                "expected 192 bytes of tensors, got 191",
+            ],
+        ),
+        (
+            &|folder| fs::write(folder.path("data.safetensors"), "junk").expect("written"),
+            DATA,
+            &[
+                "data.train",
+                "data.safetensors",
+                "expected at least 8 bytes, got 4",
+            ],
+        ),
+        (
+            &two,
+            DATA,
+            &["data.safetensors", "must be named", "it has x, z"],
+        ),
+        (
+            &two,
+            &["--set", "data.train.inputs=data.safetensors#y"],
+            &["data.safetensors", "no tensor `y`; it has x, z"],
+        ),
+    ]);
+}
+
+/// Changes a bit of the second chunk.
+fn flip(array: &Path) {
+    let mut bytes = fs::read(array.join("c/1/0")).expect("readable");
+    bytes[5] ^= 1;
+    fs::write(array.join("c/1/0"), bytes).expect("written");
+}
+
+#[test]
+fn zarr_arrays_that_do_not_fit_are_named() {
+    const DATA: &[&str] = &["--set", "data.train.inputs=data.zarr/x"];
+    let group: &[&str] = &["--set", "data.train.inputs=data.zarr"];
+    let spoilt = |spoil: &'static dyn Fn(&Path)| {
+        move |folder: &Folder| {
+            folder.zarr();
+            spoil(&folder.path("data.zarr/x"));
+        }
+    };
+    check(&[
+        (
+            &Folder::zarr,
+            group,
+            &[
+                "data.train",
+                "data.zarr holds a zarr group; name an array in it, it has x",
+            ],
+        ),
+        (
+            &spoilt(&flip),
+            DATA,
+            &[
+                "data.train",
+                "could not read samples in",
+                "data.zarr/x",
+                "checksum",
+            ],
+        ),
+        (
+            &spoilt(&|array| fs::remove_file(array.join("c/1/0")).expect("removed")),
+            DATA,
+            &["data.train", "data.zarr/x has no chunk c/1/0"],
+        ),
+        (
+            &spoilt(&|array| fs::remove_file(array.join("zarr.json")).expect("removed")),
+            DATA,
+            &["data.train", "data.zarr/x", "neither zarr.json nor .zarray"],
+        ),
+        (
+            &spoilt(&|array| fs::write(array.join("zarr.json"), "{").expect("written")),
+            DATA,
+            &["data.train", "could not open the array in", "data.zarr/x"],
         ),
     ]);
 }

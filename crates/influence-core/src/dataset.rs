@@ -1,8 +1,12 @@
 //! Data sets that need not fit into memory.
 
+mod field;
+
 use std::ops::Range;
 
 use crate::Result;
+
+pub use field::{FieldSource, Values};
 
 /// Samples read by range, in any order and from any thread; only what is asked for is in memory.
 pub trait Dataset: Send + Sync {

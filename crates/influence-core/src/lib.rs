@@ -27,7 +27,7 @@ mod thread_safe;
 
 pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{Precision, TensorConverter};
-pub use dataset::Dataset;
+pub use dataset::{Dataset, FieldSource, Values};
 pub use error::{Error, Result};
 pub use model::{BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoringFootprint};
 pub use rows::{Rows, check_indices, check_parts};

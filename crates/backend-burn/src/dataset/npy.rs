@@ -3,72 +3,144 @@ use std::{
     io::{BufReader, Seek, SeekFrom},
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use burn::tensor::TensorData;
-use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
-use npyz::{DType, Deserialize, NpyFile, Order, TypeChar, TypeStr};
+use influence_core::{Dataset, FieldSource, Result as CoreResult, Values};
+use npyz::{DType, Endianness, NpyFile, Order, TypeChar, TypeStr};
 
-use super::Batch;
+use super::{
+    Batch, FieldDataset,
+    file::{FileArray, Layout, Number},
+};
 use crate::{Error, Result};
 
-/// Samples in numpy files, one `.npy` file per field, samples along the first axis.
+/// The array in a numpy file `.npy`, samples along the first axis.
 ///
-/// Only the range that is asked for is read, from any thread. Floats keep their precision (16-bit ones become 32-bit); integers and bools of every width become
-/// 64-bit integers.
-#[derive(Debug, Clone)]
-pub struct NpyDataset {
-    fields: Vec<Field>,
-    len: usize,
+/// The file stays open, and a range is read at its position into the buffer that is handed on; only what is asked for is in memory. The file is
+/// not mapped into memory: the pages of a map that were read count as memory of the process, so that no bound could be kept, and a file
+/// that is cut short meanwhile would end the process instead of giving an error. Floats keep their precision (16-bit ones become 32-bit);
+/// integers and bools of every width become 64-bit integers.
+#[derive(Debug)]
+pub struct NpyField(FileArray);
+
+impl NpyField {
+    /// Opens a file and checks its header against its size.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be opened, [`Error::Npy`] when it is not a complete numeric array in C order with a first axis.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let refuse = |message: String| Error::Npy {
+            path: path.to_owned(),
+            message,
+        };
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        let npy = NpyFile::new(BufReader::new(file))
+            .map_err(|error| refuse(format!("not a numpy array: {error}")))?;
+        let mut layout = layout(&npy).map_err(refuse)?;
+        let mut file = npy.into_inner();
+        layout.start = file.stream_position().map_err(io)?;
+        let got = file.seek(SeekFrom::End(0)).map_err(io)? - layout.start;
+        let expected = layout.bytes();
+        if expected != Some(got) {
+            let expected = expected.map_or("too many".to_owned(), |bytes| bytes.to_string());
+            return Err(refuse(format!(
+                "expected {expected} bytes of numbers for shape {:?}, got {got}; the file is damaged",
+                layout.shape
+            )));
+        }
+        let name = path.display().to_string();
+        Ok(Self(FileArray::new(path, name, file.into_inner(), layout)))
+    }
 }
 
-#[derive(Debug, Clone)]
-struct Field {
-    path: PathBuf,
-    kind: TypeStr,
-    shape: Vec<usize>,
+impl FieldSource for NpyField {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
+        self.0.rows(range)
+    }
 }
+
+/// What the header says, without the place where the numbers start.
+fn layout<R>(npy: &NpyFile<R>) -> Result<Layout, String>
+where
+    R: std::io::Read,
+{
+    let DType::Plain(kind) = npy.dtype() else {
+        return Err("expected plain numbers, got a structured array".into());
+    };
+    let sides = npy.shape().iter().map(|&side| usize::try_from(side));
+    let shape: Vec<usize> = sides.map(|side| side.unwrap_or(usize::MAX)).collect();
+    if shape.is_empty() {
+        return Err("expected samples along a first axis, got a single number".into());
+    }
+    if npy.order() == Order::Fortran && shape.len() > 1 {
+        return Err(
+            "expected an array in C order, got Fortran order; save it with numpy.ascontiguousarray"
+                .into(),
+        );
+    }
+    let number = number(&kind).ok_or_else(|| {
+        format!("expected floats of 2, 4 or 8 bytes, integers or bools, got {kind}")
+    })?;
+    Ok(Layout {
+        start: 0,
+        shape,
+        number,
+        big_endian: kind.endianness() == Endianness::Big,
+    })
+}
+
+fn number(kind: &TypeStr) -> Option<Number> {
+    Some(match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Float, 2) => Number::F16,
+        (TypeChar::Float, 4) => Number::F32,
+        (TypeChar::Float, 8) => Number::F64,
+        (TypeChar::Bool, 1) => Number::Bool,
+        (TypeChar::Int, 1) => Number::I8,
+        (TypeChar::Int, 2) => Number::I16,
+        (TypeChar::Int, 4) => Number::I32,
+        (TypeChar::Int, 8) => Number::I64,
+        (TypeChar::Uint, 1) => Number::U8,
+        (TypeChar::Uint, 2) => Number::U16,
+        (TypeChar::Uint, 4) => Number::U32,
+        (TypeChar::Uint, 8) => Number::U64,
+        _ => return None,
+    })
+}
+
+/// Samples in numpy files: one [`NpyField`] per field of the task, joined.
+#[derive(Debug, Clone)]
+pub struct NpyDataset(FieldDataset);
 
 impl NpyDataset {
     /// Opens one file per field and checks their headers against each other and against the sizes of the files.
     ///
     /// # Errors
-    /// [`Error::Io`] when a file cannot be opened, [`Error::Npy`] when it is not a complete numeric array in C order with a first axis, or
-    /// has another number of samples than the first.
+    /// As [`NpyField::open`] and [`FieldDataset::new`].
     pub fn open<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Self> {
-        let fields = paths
-            .into_iter()
-            .map(|path| Field::open(path.into()))
-            .collect::<Result<Vec<_>>>()?;
-        let Some(first) = fields.first() else {
-            return Err(Error::Npy {
-                path: PathBuf::new(),
-                message: "expected at least one file, got none".into(),
-            });
+        let open = |path: P| -> Result<Arc<dyn FieldSource>> {
+            Ok(Arc::new(NpyField::open(path.into())?))
         };
-        let len = first.shape[0];
-        match fields.iter().find(|field| field.shape[0] != len) {
-            Some(other) => {
-                let message = format!(
-                    "expected {len} samples as in {}, got {}",
-                    first.path.display(),
-                    other.shape[0]
-                );
-                Err(Error::Npy {
-                    path: other.path.clone(),
-                    message,
-                })
-            }
-            None => Ok(Self { fields, len }),
-        }
+        let fields: Result<Vec<_>> = paths.into_iter().map(open).collect();
+        Ok(Self(FieldDataset::new(fields?)?))
     }
 
     /// The shape of each field, samples first.
     pub fn shapes(&self) -> Vec<&[usize]> {
-        self.fields
-            .iter()
-            .map(|field| field.shape.as_slice())
-            .collect()
+        self.0.shapes()
     }
 }
 
@@ -76,150 +148,12 @@ impl Dataset for NpyDataset {
     type Batch = Batch;
 
     fn len(&self) -> usize {
-        self.len
+        self.0.len()
     }
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
-        CoreError::check_range(&range, self.len)?;
-        let fields = self
-            .fields
-            .iter()
-            .map(|field| field.read(&range))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Batch::new(fields)?)
+        self.0.batch(range)
     }
-}
-
-impl Field {
-    fn open(path: PathBuf) -> Result<Self> {
-        let file = npy(&path)?;
-        let refuse = |message: String| {
-            Err(Error::Npy {
-                path: path.clone(),
-                message,
-            })
-        };
-        let DType::Plain(kind) = file.dtype() else {
-            return refuse("expected plain numbers, got a structured array".into());
-        };
-        let shape: Vec<usize> = file
-            .shape()
-            .iter()
-            .map(|&side| usize::try_from(side).unwrap_or(usize::MAX))
-            .collect();
-        if shape.is_empty() {
-            return refuse("expected samples along a first axis, got a single number".into());
-        }
-        if file.order() == Order::Fortran && shape.len() > 1 {
-            return refuse("expected an array in C order, got Fortran order; save it with numpy.ascontiguousarray".into());
-        }
-        let numeric = matches!(
-            kind.type_char(),
-            TypeChar::Float | TypeChar::Int | TypeChar::Uint | TypeChar::Bool
-        );
-        let readable =
-            kind.type_char() != TypeChar::Float || matches!(kind.size_field(), 2 | 4 | 8);
-        if !numeric || !readable {
-            return refuse(format!(
-                "expected floats of 2, 4 or 8 bytes, integers or bools, got {kind}"
-            ));
-        }
-        let field = Self { path, kind, shape };
-        field.check_size(file)?;
-        Ok(field)
-    }
-
-    /// The file must hold exactly what its header announces.
-    fn check_size(&self, file: NpyFile<BufReader<File>>) -> Result<()> {
-        let expected = self
-            .shape
-            .iter()
-            .try_fold(self.kind.num_bytes().unwrap_or(1), |product, &side| {
-                product.checked_mul(side)
-            })
-            .map_or(u64::MAX, |bytes| bytes as u64);
-        let io = |source| Error::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let mut reader = file.into_inner();
-        let start = reader.stream_position().map_err(io)?;
-        let got = reader.seek(SeekFrom::End(0)).map_err(io)? - start;
-        if got == expected {
-            return Ok(());
-        }
-        let message = format!(
-            "expected {expected} bytes of numbers for shape {:?}, got {got}; the file is damaged",
-            self.shape
-        );
-        Err(Error::Npy {
-            path: self.path.clone(),
-            message,
-        })
-    }
-
-    fn read(&self, range: &Range<usize>) -> Result<TensorData> {
-        match (self.kind.type_char(), self.kind.size_field()) {
-            (TypeChar::Float, 2) => self.values(range, |value: half::f16| Some(value.to_f32())),
-            (TypeChar::Float, 4) => self.values(range, |value: f32| Some(value)),
-            (TypeChar::Float, _) => self.values(range, |value: f64| Some(value)),
-            (TypeChar::Bool, _) => self.values(range, |value: bool| Some(i64::from(value))),
-            (TypeChar::Int, 1) => self.values(range, |value: i8| Some(i64::from(value))),
-            (TypeChar::Int, 2) => self.values(range, |value: i16| Some(i64::from(value))),
-            (TypeChar::Int, 4) => self.values(range, |value: i32| Some(i64::from(value))),
-            (TypeChar::Int, _) => self.values(range, |value: i64| Some(value)),
-            (_, 1) => self.values(range, |value: u8| Some(i64::from(value))),
-            (_, 2) => self.values(range, |value: u16| Some(i64::from(value))),
-            (_, 4) => self.values(range, |value: u32| Some(i64::from(value))),
-            _ => self.values(range, |value: u64| i64::try_from(value).ok()),
-        }
-    }
-
-    fn values<T: Deserialize, E: burn::tensor::Element>(
-        &self,
-        range: &Range<usize>,
-        convert: impl Fn(T) -> Option<E>,
-    ) -> Result<TensorData> {
-        let refuse = |message: String| Error::Npy {
-            path: self.path.clone(),
-            message,
-        };
-        let io = |source| Error::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let row: usize = self.shape[1..].iter().product();
-        let mut reader = npy(&self.path)?
-            .data::<T>()
-            .map_err(|error| refuse(error.to_string()))?;
-        reader.seek_to((range.start * row) as u64).map_err(io)?;
-        let mut values = Vec::with_capacity(range.len() * row);
-        for value in reader.take(range.len() * row) {
-            let value = convert(value.map_err(io)?);
-            values.push(
-                value.ok_or_else(|| refuse("an integer does not fit 64 signed bits".into()))?,
-            );
-        }
-        if values.len() < range.len() * row {
-            return Err(refuse("the file became shorter while it was read".into()));
-        }
-        let shape: Vec<usize> = std::iter::once(range.len())
-            .chain(self.shape[1..].iter().copied())
-            .collect();
-        Ok(TensorData::new(values, shape))
-    }
-}
-
-fn npy(path: &Path) -> Result<NpyFile<BufReader<File>>> {
-    let file = File::open(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let refuse = |error: std::io::Error| Error::Npy {
-        path: path.to_owned(),
-        message: format!("not a numpy array: {error}"),
-    };
-    NpyFile::new(BufReader::new(file)).map_err(refuse)
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ fn paths_are_relative_to_the_file() {
         directory.path().join("model.safetensors")
     );
     assert_eq!(
-        config.data.test.targets,
+        config.data.test.targets.path,
         directory.path().join("y_test.npy")
     );
     assert_eq!(config.output.path, Path::new("/elsewhere/x.zarr"));

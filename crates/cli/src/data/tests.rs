@@ -23,10 +23,17 @@ impl Folder {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
+    fn array(&self, name: &str) -> ArrayPath {
+        ArrayPath {
+            path: self.0.path().join(name),
+            tensor: None,
+        }
+    }
+
     fn files(&self) -> Files {
         Files {
-            inputs: self.0.path().join("x.npy"),
-            targets: self.0.path().join("y.npy"),
+            inputs: self.array("x.npy"),
+            targets: self.array("y.npy"),
         }
     }
 
@@ -42,8 +49,8 @@ impl Folder {
         Y: Serialize + AutoSerialize + Copy,
     {
         let files = self.files();
-        write(&files.inputs, inputs.0, inputs.1);
-        write(&files.targets, targets.0, targets.1);
+        write(&files.inputs.path, inputs.0, inputs.1);
+        write(&files.targets.path, targets.0, targets.1);
         Source::open(&files)?.check(loss, outputs, Precision::F32)
     }
 }

@@ -1,0 +1,193 @@
+use std::{
+    fmt::{self, Debug},
+    ops::Range,
+    sync::Arc,
+};
+
+use burn::tensor::{Element, TensorData};
+use influence_core::{Dataset, Error as CoreError, FieldSource, Result as CoreResult, Values};
+use ndarray::ArrayD;
+
+use super::Batch;
+use crate::{Error, Result};
+
+/// Arrays from anywhere, joined into one data set: one source per field of the task.
+///
+/// Nothing is in memory but the batches that are out.
+#[derive(Clone)]
+pub struct FieldDataset {
+    fields: Vec<Arc<dyn FieldSource>>,
+    len: usize,
+}
+
+impl Debug for FieldDataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| (field.name(), field.shape()));
+        f.debug_map().entries(fields).finish()
+    }
+}
+
+impl FieldDataset {
+    /// Joins arrays in the order in which the task reads them.
+    ///
+    /// # Errors
+    /// [`Error::Field`] when there is no array or one of them is a single number, [`Error::Samples`] when they differ in their number of samples.
+    pub fn new(fields: impl IntoIterator<Item = Arc<dyn FieldSource>>) -> Result<Self> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let refuse = |field: usize, got: &str| Error::Field {
+            field,
+            expected: "an array with samples along its first axis".into(),
+            got: got.into(),
+        };
+        let first = fields.first().ok_or_else(|| refuse(0, "nothing"))?;
+        let mut len = None;
+        for (index, field) in fields.iter().enumerate() {
+            let count = field.shape().first().copied();
+            let got = count.ok_or_else(|| refuse(index, "a single number"))?;
+            let expected = *len.get_or_insert(got);
+            if got != expected {
+                return Err(Error::Samples {
+                    array: field.name().to_owned(),
+                    expected,
+                    first: first.name().to_owned(),
+                    got,
+                });
+            }
+        }
+        let len = len.unwrap_or(0);
+        Ok(Self { fields, len })
+    }
+
+    /// The shape of each field, samples first.
+    pub fn shapes(&self) -> Vec<&[usize]> {
+        self.fields.iter().map(FieldSource::shape).collect()
+    }
+}
+
+impl Dataset for FieldDataset {
+    type Batch = Batch;
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
+        CoreError::check_range(&range, self.len)?;
+        let read = |field: &Arc<dyn FieldSource>| {
+            let values = field.rows(range.clone())?;
+            let got = values.shape().first().copied().unwrap_or(0);
+            CoreError::check_size("read a field", "samples", range.len(), got)?;
+            Ok(tensor(values))
+        };
+        let fields: CoreResult<Vec<_>> = self.fields.iter().map(read).collect();
+        Ok(Batch::new(fields?)?)
+    }
+}
+
+fn tensor(values: Values) -> TensorData {
+    match values {
+        Values::F32(array) => of_array(array),
+        Values::F64(array) => of_array(array),
+        Values::I64(array) => of_array(array),
+    }
+}
+
+/// The buffer of an array changes hands; only an array that is not in C order is copied.
+fn of_array<E: Element>(array: ArrayD<E>) -> TensorData {
+    let shape = array.shape().to_vec();
+    if !array.is_standard_layout() {
+        return TensorData::new(array.iter().copied().collect(), shape);
+    }
+    let count = array.len();
+    let (mut numbers, offset) = array.into_raw_vec_and_offset();
+    let offset = offset.unwrap_or(0);
+    // A slice that owns its buffer may have numbers on either side.
+    numbers.truncate(offset + count);
+    numbers.drain(..offset);
+    TensorData::new(numbers, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, s};
+
+    use super::*;
+
+    struct Numbers(Vec<usize>, fn(Range<usize>) -> Values);
+
+    impl FieldSource for Numbers {
+        fn name(&self) -> &'static str {
+            "numbers"
+        }
+
+        fn shape(&self) -> &[usize] {
+            &self.0
+        }
+
+        fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
+            Ok((self.1)(range))
+        }
+    }
+
+    fn join(sources: Vec<Numbers>) -> Result<FieldDataset> {
+        FieldDataset::new(
+            sources
+                .into_iter()
+                .map(|source| Arc::new(source) as Arc<dyn FieldSource>),
+        )
+    }
+
+    fn table() -> Array<f64, ndarray::Ix2> {
+        Array::from_iter((0..12_u8).map(f64::from))
+            .into_shape_with_order((6, 2))
+            .expect("twelve numbers")
+    }
+
+    #[test]
+    fn arrays_of_any_layout_become_fields() {
+        let sliced = Numbers(vec![6, 2], |range| {
+            Values::F64(table().slice_move(s![range, ..]).into_dyn())
+        });
+        let turned = Numbers(vec![6, 2], |range| {
+            let turned = table().reversed_axes().as_standard_layout().into_owned();
+            Values::F64(turned.reversed_axes().slice_move(s![range, ..]).into_dyn())
+        });
+        let data = join(vec![sliced, turned]).expect("equal lengths");
+        for range in [0..6, 2..4, 5..6, 3..3] {
+            let batch = data.batch(range.clone()).expect("in range");
+            let expected: Vec<f64> = table().slice(s![range, ..]).iter().copied().collect();
+            for field in batch.fields() {
+                assert_eq!(field.as_slice::<f64>().expect("floats"), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_named() {
+        let of = |shape: &[usize]| Numbers(shape.to_vec(), |_| Values::I64(ArrayD::zeros(vec![1])));
+        let cases = [
+            (join(vec![]), "nothing"),
+            (join(vec![of(&[3]), of(&[])]), "field 1"),
+            (
+                join(vec![of(&[3]), of(&[2, 3])]),
+                "expected 3 samples as in numbers, got 2",
+            ),
+        ];
+        for (outcome, part) in cases {
+            let message = outcome.expect_err(part).to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let short = join(vec![of(&[3])]).expect("one field").batch(0..2);
+        assert!(matches!(
+            short,
+            Err(CoreError::Shape {
+                expected: 2,
+                got: 1,
+                ..
+            })
+        ));
+    }
+}

@@ -1,0 +1,189 @@
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use bytemuck::Pod;
+use half::{bf16, f16};
+use influence_core::{Error as CoreError, Result as CoreResult, Values};
+
+use crate::{Error, Result};
+
+/// The type in which a file holds its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl Number {
+    /// How many bytes a number takes.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Bool | Self::I8 | Self::U8 => 1,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+}
+
+/// How the numbers of one array lie in a file: in C order, without gaps.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) start: u64,
+    pub(super) shape: Vec<usize>,
+    pub(super) number: Number,
+    pub(super) big_endian: bool,
+}
+
+impl Layout {
+    /// How many bytes the array takes, if that can be said in 64 bits.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let mut sides = self.shape.iter().map(|&side| side as u64);
+        sides.try_fold(self.number.size() as u64, u64::checked_mul)
+    }
+}
+
+/// An array in a file that stays open, read by range from any thread.
+#[derive(Debug)]
+pub(super) struct FileArray {
+    path: PathBuf,
+    name: String,
+    file: Positioned,
+    layout: Layout,
+}
+
+impl FileArray {
+    /// `name` is what messages call the array; the caller has held the layout against the size of the file.
+    pub(super) fn new(path: &Path, name: String, file: File, layout: Layout) -> Self {
+        Self {
+            path: path.to_owned(),
+            name,
+            file: Positioned::new(file),
+            layout,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.layout.shape
+    }
+
+    pub(super) fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
+        let mut shape = self.layout.shape.clone();
+        CoreError::check_range(&range, shape[0])?;
+        shape[0] = range.len();
+        match self.layout.number {
+            Number::F32 => Values::new(self.read::<f32>(&range)?, &shape),
+            Number::F64 => Values::new(self.read::<f64>(&range)?, &shape),
+            Number::I64 => Values::new(self.read::<i64>(&range)?, &shape),
+            Number::F16 => Values::new(
+                self.map(&range, |bits| f16::from_bits(bits).to_f32())?,
+                &shape,
+            ),
+            Number::Bf16 => Values::new(
+                self.map(&range, |bits| bf16::from_bits(bits).to_f32())?,
+                &shape,
+            ),
+            Number::Bool => Values::new(self.map(&range, |byte: u8| i64::from(byte != 0))?, &shape),
+            Number::I8 => Values::new(self.map::<i8, i64>(&range, i64::from)?, &shape),
+            Number::I16 => Values::new(self.map::<i16, i64>(&range, i64::from)?, &shape),
+            Number::I32 => Values::new(self.map::<i32, i64>(&range, i64::from)?, &shape),
+            Number::U8 => Values::new(self.map::<u8, i64>(&range, i64::from)?, &shape),
+            Number::U16 => Values::new(self.map::<u16, i64>(&range, i64::from)?, &shape),
+            Number::U32 => Values::new(self.map::<u32, i64>(&range, i64::from)?, &shape),
+            Number::U64 => Values::new(self.signed(&range)?, &shape),
+        }
+    }
+
+    fn map<T: Pod, U>(&self, range: &Range<usize>, convert: impl Fn(T) -> U) -> Result<Vec<U>> {
+        Ok(self.read(range)?.into_iter().map(convert).collect())
+    }
+
+    fn signed(&self, range: &Range<usize>) -> Result<Vec<i64>> {
+        let numbers = self.read::<u64>(range)?.into_iter().map(i64::try_from);
+        numbers
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::Integer {
+                array: self.name.clone(),
+            })
+    }
+
+    /// The numbers as they are, straight into the buffer that is handed on.
+    fn read<T: Pod>(&self, range: &Range<usize>) -> Result<Vec<T>> {
+        let row: usize = self.layout.shape[1..].iter().product();
+        let mut numbers = vec![T::zeroed(); range.len() * row];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers);
+        let skipped = range.start as u64 * (row * size_of::<T>()) as u64;
+        let read = self.file.read_exact_at(bytes, self.layout.start + skipped);
+        read.map_err(|source| self.failed(source))?;
+        if self.layout.big_endian != cfg!(target_endian = "big") {
+            for number in bytes.chunks_exact_mut(size_of::<T>()) {
+                number.reverse();
+            }
+        }
+        Ok(numbers)
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        let path = self.path.clone();
+        match source.kind() {
+            ErrorKind::UnexpectedEof => Error::Shortened { path },
+            _ => Error::Io { path, source },
+        }
+    }
+}
+
+/// A file that is read at positions, so that threads need not agree on a current one.
+#[derive(Debug)]
+struct Positioned {
+    file: File,
+    #[cfg(not(unix))]
+    turn: std::sync::Mutex<()>,
+}
+
+impl Positioned {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(not(unix))]
+            turn: std::sync::Mutex::new(()),
+        }
+    }
+
+    #[cfg(unix)]
+    fn read_exact_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, position)
+    }
+
+    #[cfg(not(unix))]
+    fn read_exact_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+
+        // Nothing is left half done by a thread that panicked here: every read seeks first.
+        let _turn = self
+            .turn
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(position))?;
+        file.read_exact(bytes)
+    }
+}

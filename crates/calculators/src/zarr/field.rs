@@ -1,0 +1,218 @@
+use std::{
+    fmt::{self, Debug},
+    ops::Range,
+};
+
+use half::{bf16, f16};
+use influence_core::{Error as CoreError, FieldSource, Result as CoreResult, Values};
+use ndarray::ArrayD;
+use serde_json::Value;
+use zarrs::{
+    array::{Array, ArraySubset, CodecOptions, DataType, ElementOwned, data_type},
+    storage::{ReadableWritableListableStorageTraits, StoreKey, StorePrefix},
+};
+
+use super::{Location, Place, location::Source};
+use crate::{Error, Result};
+
+/// Reads numbers of one type.
+type Read = fn(&ZarrField, &ArraySubset) -> Result<Values>;
+
+/// A numeric Zarr array of version 3 or 2, samples along its first axis, read by range.
+///
+/// A chunk is decoded as a whole for each range that meets it, so chunks of about as many samples as are read at a time serve best; of a
+/// sharded array only the inner chunks are decoded. Floats keep their precision (16-bit ones become 32-bit); integers and bools of every
+/// width become 64-bit integers.
+///
+/// A chunk that is not there holds fill values, as the format has it: writers leave such chunks out.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("../../doc/setup.rs")]
+/// use influence_calculators::{Calculator, Sequential, ZarrOptions, zarr::ZarrField};
+/// use influence_core::FieldSource;
+///
+/// let folder = std::env::temp_dir().join(format!("influence-field-{}", std::process::id()));
+/// let options = ZarrOptions::default().overwriting();
+/// Sequential::new(model).influences(&test, &train).to_zarr(&folder, &options)?;
+///
+/// let influences = ZarrField::open(&folder, "influences")?;
+/// assert_eq!(influences.shape(), [3, 7]);
+/// assert_eq!(influences.rows(1..3)?.shape(), [2, 7]);
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ZarrField {
+    array: Array<dyn ReadableWritableListableStorageTraits>,
+    name: String,
+    shape: Vec<usize>,
+    read: Read,
+}
+
+impl Debug for ZarrField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZarrField")
+            .field("name", &self.name)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ZarrField {
+    /// Opens the array at this path below the location, an empty path for the location itself.
+    ///
+    /// # Errors
+    /// [`Error::NotZarr`] when there is no numeric array with a first axis, [`Error::Store`] when its metadata cannot be read.
+    pub fn open(location: impl Into<Location>, array: &str) -> Result<Self> {
+        let place = location.into().open()?;
+        let array = array.trim_matches('/');
+        let path = place.array(array);
+        let name = format!("{}/{array}", place.name);
+        let name = name.trim_end_matches('/').to_owned();
+        let failed = |source: Source| Error::store(&name, "open the array", source);
+        let refuse = |found: String| Error::NotZarr {
+            path: name.clone(),
+            expected: "a zarr array of numbers with samples along its first axis",
+            found,
+        };
+        if let Some(found) = other(&place, path.trim_matches('/')).map_err(failed)? {
+            return Err(refuse(found));
+        }
+        let path = format!("/{}", path.trim_matches('/'));
+        let array = Array::open(place.storage, &path).map_err(|source| failed(source.into()))?;
+        let shape: Result<Vec<usize>, _> =
+            array.shape().iter().map(|&side| side.try_into()).collect();
+        let shape = shape.map_err(|source| failed(Box::new(source)))?;
+        if shape.is_empty() {
+            return Err(refuse("a single number".into()));
+        }
+        let read = reader(array.data_type())
+            .ok_or_else(|| refuse(format!("an array of type {:?}", array.data_type())))?;
+        Ok(Self {
+            array,
+            name,
+            shape,
+            read,
+        })
+    }
+
+    fn retrieve<T: ElementOwned>(&self, subset: &ArraySubset) -> Result<ArrayD<T>> {
+        // The caller decides which threads are busy.
+        let options = CodecOptions::default().with_concurrent_target(1);
+        self.array
+            .retrieve_array_subset_opt::<ArrayD<T>>(subset, &options)
+            .map_err(|source| Error::store(&self.name, "read samples", source))
+    }
+
+    fn plain<T: ElementOwned>(&self, subset: &ArraySubset) -> Result<Values>
+    where
+        Values: From<ArrayD<T>>,
+    {
+        Ok(self.retrieve::<T>(subset)?.into())
+    }
+
+    fn integers<T: ElementOwned + Into<i64>>(&self, subset: &ArraySubset) -> Result<Values> {
+        Ok(self.retrieve::<T>(subset)?.mapv(Into::<i64>::into).into())
+    }
+
+    fn unsigned(&self, subset: &ArraySubset) -> Result<Values> {
+        let numbers = self.retrieve::<u64>(subset)?;
+        let signed: Result<Vec<i64>, _> = numbers.iter().map(|&number| number.try_into()).collect();
+        let signed = signed.map_err(|source: std::num::TryFromIntError| {
+            Error::store(&self.name, "read an integer as 64 signed bits", source)
+        })?;
+        Values::new(signed, numbers.shape())
+            .map_err(|source| Error::store(&self.name, "read samples", source))
+    }
+}
+
+impl FieldSource for ZarrField {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
+        CoreError::check_range(&range, self.shape[0])?;
+        let others = self.shape[1..].iter().map(|&side| 0..side);
+        let ranges: Vec<Range<u64>> = std::iter::once(range)
+            .chain(others)
+            .map(|range| range.start as u64..range.end as u64)
+            .collect();
+        let subset = ArraySubset::new_with_ranges(&ranges);
+        (self.read)(self, &subset).map_err(CoreError::dataset)
+    }
+}
+
+fn reader(number: &DataType) -> Option<Read> {
+    let readers: [(DataType, Read); 13] = [
+        (data_type::float32(), ZarrField::plain::<f32>),
+        (data_type::float64(), ZarrField::plain::<f64>),
+        (data_type::float16(), |field, subset| {
+            Ok(field.retrieve::<f16>(subset)?.mapv(f16::to_f32).into())
+        }),
+        (data_type::bfloat16(), |field, subset| {
+            Ok(field.retrieve::<bf16>(subset)?.mapv(bf16::to_f32).into())
+        }),
+        (data_type::bool(), ZarrField::integers::<bool>),
+        (data_type::int8(), ZarrField::integers::<i8>),
+        (data_type::int16(), ZarrField::integers::<i16>),
+        (data_type::int32(), ZarrField::integers::<i32>),
+        (data_type::int64(), ZarrField::plain::<i64>),
+        (data_type::uint8(), ZarrField::integers::<u8>),
+        (data_type::uint16(), ZarrField::integers::<u16>),
+        (data_type::uint32(), ZarrField::integers::<u32>),
+        (data_type::uint64(), ZarrField::unsigned),
+    ];
+    let mut readers = readers.into_iter();
+    readers.find_map(|(known, read)| (known == *number).then_some(read))
+}
+
+/// What is at a path if it is no array.
+fn other(place: &Place, path: &str) -> Result<Option<String>, Source> {
+    let get = |file: &str| -> Result<_, Source> {
+        let key = format!("{path}/{file}");
+        Ok(place
+            .storage
+            .get(&StoreKey::new(key.trim_start_matches('/'))?)?)
+    };
+    if let Some(text) = get("zarr.json")? {
+        // What is damaged is left to the store to explain.
+        let node: Value = serde_json::from_slice(&text).unwrap_or_default();
+        if node["node_type"] != "group" {
+            return Ok(None);
+        }
+    } else if get(".zarray")?.is_some() {
+        return Ok(None);
+    } else if get(".zgroup")?.is_none() {
+        return Ok(Some("neither zarr.json nor .zarray".into()));
+    }
+    let names = names_below(place, path)?;
+    Ok(Some(format!(
+        "a zarr group; name an array in it, it has {names}"
+    )))
+}
+
+/// The names in a group, `none` where there are none.
+fn names_below(place: &Place, path: &str) -> Result<String, Source> {
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}/")
+    };
+    let below = place.storage.list_dir(&StorePrefix::new(prefix)?)?;
+    let names = below.prefixes().iter().map(|prefix| {
+        let below = prefix.as_str().trim_end_matches('/');
+        below.rsplit('/').next().unwrap_or_default()
+    });
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    Ok(if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    })
+}
