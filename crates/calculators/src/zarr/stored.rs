@@ -91,6 +91,12 @@ pub(super) fn open(
         found,
     };
     let own = match place.attributes()? {
+        // What is there may be what is left of an output that was to be replaced.
+        Found::Output(attributes) if attributes[OWN]["declared"] == false => {
+            return Err(refuse(
+                "an output of which only the mark was made; resume or overwrite it".into(),
+            ));
+        }
         Found::Output(mut attributes) => attributes[OWN].take(),
         Found::Other(found) => return Err(refuse(found)),
         Found::Nothing => return Err(refuse("no zarr group".into())),
