@@ -9,7 +9,7 @@ use crate::{
     plan::chunk_shape,
     sink::{Aggregate, Sink, Tee},
     zarr::{
-        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_shape, factor_grid,
+        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_grid, factor_grid,
     },
 };
 
@@ -151,16 +151,13 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     ///
     /// # Errors
     /// As [`compute`](Self::compute); [`Error::NotZarr`], [`Error::Differs`] and [`Error::Store`] when the output does not hold influences
-    /// of this shape or cannot be read.
+    /// of this shape in these chunks or cannot be read.
     pub fn compare(self, location: impl Into<Location>, chunks: usize) -> Result<Comparison> {
         let location = location.into();
         let sample = Sample::draw(&location, chunks)?;
-        check_shape(
-            &location,
-            sample.matrix(),
-            [self.test.len(), self.train.len()],
-        )?;
-        let (plan, _) = self.prepare(Some(sample.matrix().grid().chunk_shape()), false)?;
+        let stored = sample.matrix().grid();
+        let (plan, _) = self.prepare(Some(stored.chunk_shape()), false)?;
+        check_grid(&location, stored, plan.grid())?;
         self.execute(&plan, &sample, None)?;
         Ok(sample.into_comparison())
     }
