@@ -99,7 +99,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
         let (plan, _) = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, &plan)?;
-        self.common.watch.planned(&plan, 0);
+        self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink, None)?;
         sink.finish()
     }
@@ -140,7 +140,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         };
         let output = Output::open(claim, declaration, options)?;
         output.replay(|chunk, values| aggregate.deliver(chunk, values))?;
-        self.common.watch.planned(&plan, output.finished());
+        self.common.watch.planned(&plan, output.finished())?;
         let scratch = self.scratch(&plan, &traits, &output)?;
         self.execute(&plan, &Tee(&output, &aggregate), scratch.as_ref())?;
         drop(scratch);
