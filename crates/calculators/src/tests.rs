@@ -1,9 +1,18 @@
+mod crash;
+mod damage;
 mod durable;
+mod failing;
 mod failure;
+mod job;
+mod locking;
 mod model;
 mod overwrite;
 mod program;
 mod replicas;
+mod resume;
+mod settings;
+mod thread_safety;
+mod verification;
 mod zarr;
 
 use std::{fs, path::PathBuf, sync::Arc};
