@@ -7,12 +7,19 @@ use std::{
 
 use influence_core::{Chunk, solver::Report};
 
+use crate::Phase;
+
 /// What was being done when something failed; row numbers are those of the whole data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
     /// Finding out the dimension and precision of the model, and announcing the grid.
     Planning,
+    /// Telling the observer that a phase begins.
+    Beginning {
+        /// The phase.
+        phase: Phase,
+    },
     /// Building the replica of the model that a worker thread keeps.
     Replica,
     /// Solving the factors of test rows.
@@ -53,6 +60,7 @@ impl Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Planning => write!(f, "planning the computation"),
+            Self::Beginning { phase } => write!(f, "beginning with {}", phase.as_str()),
             Self::Replica => write!(f, "building the model of a worker thread"),
             Self::Solving { rows } => write!(f, "solving test rows {rows:?}"),
             Self::ReadingFactors { rows } => write!(f, "reading the factors of test rows {rows:?}"),

@@ -1,14 +1,23 @@
+mod crash;
+mod damage;
 mod durable;
+mod failing;
 mod failure;
 mod field;
+mod job;
 mod location;
+mod locking;
 mod model;
 mod overwrite;
 mod prefetch;
 mod program;
 mod replicas;
+mod resume;
+mod settings;
 #[cfg(feature = "object-store")]
 mod stores;
+mod thread_safety;
+mod verification;
 #[cfg(feature = "http")]
 mod web;
 mod zarr;

@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use influence_core::solver::Report;
 
-use crate::{Cancellation, Error, Observer, Phase, Plan, Result};
+use super::guarded;
+use crate::{Cancellation, Error, Observer, Phase, Plan, Result, Step};
 
 /// What is made of the reports.
 #[derive(Default)]
@@ -13,18 +14,26 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    pub(crate) fn planned(&self, plan: &Plan, finished: usize) {
-        if let Some(observer) = self.observer {
-            observer.planned(plan, finished);
-        }
+    pub(crate) fn planned(&self, plan: &Plan, finished: usize) -> Result<()> {
+        self.tell(
+            || Step::Planning,
+            |observer| observer.planned(plan, finished),
+        )
     }
 
     pub(super) fn phase(&self, phase: Phase) -> Result<()> {
         self.cancellation.check()?;
-        if let Some(observer) = self.observer {
-            observer.phase(phase);
-        }
-        Ok(())
+        self.tell(
+            || Step::Beginning { phase },
+            |observer| observer.phase(phase),
+        )
+    }
+
+    fn tell(&self, step: impl Fn() -> Step, tell: impl FnOnce(&dyn Observer)) -> Result<()> {
+        guarded(step, || {
+            self.observer.map(tell);
+            Ok(())
+        })
     }
 
     /// Passes the reports on and refuses unsolved rows unless they are accepted.

@@ -75,7 +75,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
         let (plan, _) = self.prepare(None)?;
         let sink = Aggregate::new(aggregator, &plan)?;
-        self.common.watch.planned(&plan, 0);
+        self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink)?;
         sink.finish()
     }
@@ -92,7 +92,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
             lock(&whole).slice_mut(place).assign(&values);
             Ok(())
         });
-        self.common.watch.planned(&plan, 0);
+        self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink)?;
         Ok(whole
             .into_inner()
@@ -117,7 +117,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
             solves: true,
         };
         let output = Output::open(claim, declaration, options)?;
-        self.common.watch.planned(&plan, output.finished());
+        self.common.watch.planned(&plan, output.finished())?;
         self.execute(&plan, &output)?;
         output.finish()
     }

@@ -8,7 +8,7 @@ use crate::{
     engine::{Job, Sides, Steps, TestSide, Traits, core_step, traits},
     sink::{Aggregate, Sink, Tee},
     zarr::{
-        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_shape, factor_grid,
+        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_grid, factor_grid,
     },
 };
 
@@ -115,7 +115,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
         let (plan, _) = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, &plan)?;
-        self.common.watch.planned(&plan, 0);
+        self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink, None)?;
         sink.finish()
     }
@@ -156,7 +156,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         };
         let output = Output::open(claim, declaration, options)?;
         output.replay(|chunk, values| aggregate.deliver(chunk, values))?;
-        self.common.watch.planned(&plan, output.finished());
+        self.common.watch.planned(&plan, output.finished())?;
         let scratch = self.scratch(&plan, &traits, &output)?;
         self.execute(&plan, &Tee(&output, &aggregate), scratch.as_ref())?;
         drop(scratch);
@@ -167,16 +167,13 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     ///
     /// # Errors
     /// As [`compute`](Self::compute); [`Error::NotZarr`], [`Error::Differs`] and [`Error::Store`] when the output does not hold influences
-    /// of this shape or cannot be read.
+    /// of this shape in these chunks or cannot be read.
     pub fn compare(self, location: impl Into<Location>, chunks: usize) -> Result<Comparison> {
         let location = location.into();
         let sample = Sample::draw(&location, chunks)?;
-        check_shape(
-            &location,
-            sample.matrix(),
-            [self.test.len(), self.train.len()],
-        )?;
-        let (plan, _) = self.prepare(Some(sample.matrix().grid().chunk_shape()), false)?;
+        let stored = sample.matrix().grid();
+        let (plan, _) = self.prepare(Some(stored.chunk_shape()), false)?;
+        check_grid(&location, stored, plan.grid())?;
         self.execute(&plan, &sample, None)?;
         Ok(sample.into_comparison())
     }

@@ -70,7 +70,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
             lock(&whole).slice_mut(place).assign(&values.column(0));
             Ok(())
         });
-        self.common.watch.planned(&plan, 0);
+        self.common.watch.planned(&plan, 0)?;
         let job = Job {
             calculator: self.calculator,
             steps: Steps {

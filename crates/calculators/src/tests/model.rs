@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use influence_core::{
-    Error, InfluenceModel, Precision, Result, ThreadSafe,
+    Error, Footprint, InfluenceModel, Precision, Result, ThreadSafe,
     solver::{Solution, Status},
     testing::{HostConverter, Samples},
 };
@@ -14,12 +14,17 @@ use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::Model;
 
-/// Answers as another model does, counts the calls, and fails where a sample has the marked target.
+/// Answers as another model does, counts the calls, and fails where a sample has the marked target, or after so many scores.
 pub(super) struct Watched {
     pub(super) model: Model,
     pub(super) precision: Precision,
     pub(super) solved: AtomicUsize,
     pub(super) gradients: AtomicUsize,
+    pub(super) scored: AtomicUsize,
+    /// How many chunks can be scored before the model fails.
+    pub(super) lasts: AtomicUsize,
+    /// What it claims to need.
+    pub(super) footprint: Footprint,
     pub(super) faults: Vec<(f64, Fault)>,
     pub(super) workers: Mutex<std::collections::BTreeSet<String>>,
 }
@@ -40,6 +45,9 @@ impl Watched {
             precision: Precision::F64,
             solved: AtomicUsize::new(0),
             gradients: AtomicUsize::new(0),
+            scored: AtomicUsize::new(0),
+            lasts: AtomicUsize::new(usize::MAX),
+            footprint: Footprint::dense(super::DIM, Precision::F64),
             faults: Vec::new(),
             workers: Mutex::default(),
         }
@@ -112,7 +120,14 @@ impl InfluenceModel for Watched {
     }
 
     fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
+        if self.scored.fetch_add(1, Relaxed) >= self.lasts.load(Relaxed) {
+            return Err(Error::backend("scores", "out of memory"));
+        }
         self.model.scores(factors, gradients)
+    }
+
+    fn footprint(&self, _sample: &Samples) -> Result<Footprint> {
+        Ok(self.footprint)
     }
 
     fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {

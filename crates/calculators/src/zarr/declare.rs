@@ -62,7 +62,7 @@ impl Kind {
 }
 
 /// Everything within a group that is this crate's, whatever the kind of output.
-const NODES: [&str; 8] = [
+pub(super) const NODES: [&str; 8] = [
     "influences",
     "factors",
     "test",
@@ -101,6 +101,8 @@ impl Declaration {
             "precision": match self.precision { Precision::F32 => "f32", Precision::F64 => "f64" },
             "shape": self.grid.shape(),
             "chunks": self.grid.chunk_shape(),
+            "compression": options.compression(),
+            "factors": if self.solves { "solved" } else { "given" },
             "complete": false,
         });
         attributes.insert(OWN.to_owned(), own);

@@ -121,13 +121,18 @@ fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(SUFFIX)
 }
 
-/// Removes what writers that were killed left behind in a folder and those below it; no other process may be writing to it.
-pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+/// Removes what writers that were killed left behind in a folder and in those of its folders that are ours; no other process may be
+/// writing to them.
+pub(super) fn sweep(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
         if entry.file_type()?.is_dir() {
-            sweep(&entry.path())?;
-        } else if is_leftover(&entry.file_name().to_string_lossy()) {
+            if is_ours(&name) {
+                sweep(&entry.path(), &|_| true)?;
+            }
+        } else if is_leftover(&name) {
             fs::remove_file(entry.path())?;
         }
     }

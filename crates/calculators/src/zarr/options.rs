@@ -116,6 +116,15 @@ impl ZarrOptions {
         &self.remarks
     }
 
+    /// How chunks are compressed, in words: codec and level.
+    pub(super) fn compression(&self) -> String {
+        match self.compression {
+            Compression::None => "none".to_owned(),
+            Compression::Zstd(level) => format!("zstd {level}"),
+            Compression::Gzip(level) => format!("gzip {level}"),
+        }
+    }
+
     pub(super) fn existing(&self) -> Existing {
         self.existing
     }

@@ -9,7 +9,7 @@ use zarrs::array::{Element, ZARR_NAN_F32, ZARR_NAN_F64};
 use super::{
     Claim, OWN, Place, ZarrOptions,
     claim::check_same,
-    declare::{Arrays, Declaration, SCRATCH, codec_options, erase, erase_node, store_group},
+    declare::{Arrays, Declaration, NODES, SCRATCH, codec_options, erase, erase_node, store_group},
     durable::sweep,
     lock::Lock,
     matrix::{Chunked, Matrix},
@@ -50,10 +50,12 @@ impl Output {
         let failed = |source| Error::store(&place.name, "declare the output", source);
         if let Some(earlier) = &earlier {
             check_same(&place.name, earlier, &attributes, options.remarks())?;
-            if let Some(folder) = &place.folder {
-                sweep(folder).map_err(|source| failed(source.into()))?;
-            }
-        } else {
+        }
+        if let Some(folder) = &place.folder {
+            // Other folders may be outputs of their own, which other runs are writing.
+            sweep(folder, &|name| NODES.contains(&name)).map_err(|source| failed(source.into()))?;
+        }
+        if earlier.is_none() {
             // The mark comes first: an output that is only half erased or declared is known for what it is.
             let mut mark = attributes.clone();
             mark[OWN]["declared"] = false.into();
@@ -85,12 +87,7 @@ impl Output {
         let [down, across] = self.declaration.grid.counts();
         let reported: Vec<bool> = (0..down)
             .into_par_iter()
-            .map(|row| {
-                self.arrays
-                    .reports
-                    .as_ref()
-                    .is_none_or(|reports| reports.has(row))
-            })
+            .map(|row| self.is_reported(row))
             .collect();
         (0..down * across)
             .into_par_iter()
@@ -99,6 +96,12 @@ impl Output {
                 Ok(reported[index[0]] && matches!(self.matrix.chunk(index)?, Chunked::There(_)))
             })
             .collect()
+    }
+
+    /// Whether nothing is missing of what is to be known about how a row of chunks was solved.
+    pub(super) fn is_reported(&self, row: usize) -> bool {
+        let reports = self.arrays.reports.as_ref();
+        reports.is_none_or(|reports| reports.has(row))
     }
 
     /// How many chunks an earlier run has written.

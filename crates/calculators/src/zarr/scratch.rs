@@ -35,7 +35,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Opens the scratch array of an output, with what is there from an earlier run of it.
     pub(crate) fn within(output: &Output, grid: ChunkGrid, precision: Precision) -> Result<Self> {
-        let place = output.scratch();
+        let (whole, place) = (output, output.scratch());
         let declaration = Declaration {
             kind: Kind::Factors,
             grid: grid.clone(),
@@ -45,7 +45,10 @@ impl Scratch {
         // The digits of factors do not compress, and they are not kept for long.
         let options = ZarrOptions::default().with_compression(Compression::None);
         let output = Output::open(Claim::within(place.clone())?, declaration, &options)?;
-        let has = |row| (0..grid.counts()[1]).all(|column| output.has([row, column]));
+        // Rows whose reports came to harm must be solved again, since only solving makes reports.
+        let has = |row| {
+            whole.is_reported(row) && (0..grid.counts()[1]).all(|column| output.has([row, column]))
+        };
         let kept = (0..grid.counts()[0]).map(|row| AtomicBool::new(has(row)));
         Ok(Self {
             kept: kept.collect(),

@@ -108,7 +108,16 @@ pub(super) fn open(
     kind: Option<Kind>,
     expected: &'static str,
 ) -> Result<((Kind, bool), Matrix)> {
-    let own = attributes_at(place, expected)?[OWN].take();
+    let mut attributes = attributes_at(place, expected)?;
+    if attributes[OWN]["declared"] == false {
+        // What is there may be what is left of an output that was to be replaced.
+        return Err(Error::NotZarr {
+            path: place.name.clone(),
+            expected,
+            found: "an output of which only the mark was made; resume or overwrite it".into(),
+        });
+    }
+    let own = attributes[OWN].take();
     let found = [Kind::Influences, Kind::Factors]
         .into_iter()
         .find(|kind| own["kind"] == kind.array());

@@ -4,7 +4,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use influence_core::Chunk;
+use influence_core::{Chunk, ChunkGrid};
 use ndarray::ArrayViewD;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -155,16 +155,26 @@ impl Sink for Sample {
     }
 }
 
-/// Refuses to compare with an output of another shape.
-pub(crate) fn check_shape(location: &Location, matrix: &Matrix, given: [usize; 2]) -> Result<()> {
-    let stored = matrix.grid().shape();
-    if stored == given {
-        return Ok(());
+/// Refuses to compare with an output of another shape or in other chunks, on which the bits depend.
+pub(crate) fn check_grid(location: &Location, stored: &ChunkGrid, given: &ChunkGrid) -> Result<()> {
+    let differences = [
+        ("influence.shape", stored.shape(), given.shape()),
+        (
+            "influence.chunks",
+            stored.chunk_shape(),
+            given.chunk_shape(),
+        ),
+    ];
+    match differences
+        .iter()
+        .find(|(_, stored, given)| stored != given)
+    {
+        None => Ok(()),
+        Some((setting, stored, given)) => Err(Error::Differs {
+            path: location.to_string(),
+            setting: (*setting).to_owned(),
+            stored: format!("{stored:?}"),
+            given: format!("{given:?}"),
+        }),
     }
-    Err(Error::Differs {
-        path: location.to_string(),
-        setting: "influence.shape".into(),
-        stored: format!("{stored:?}"),
-        given: format!("{given:?}"),
-    })
 }
