@@ -55,6 +55,7 @@ impl Steps<'_> {
             CoreError::check_size("factors", "reports", rows.len(), solution.reports.len())?;
             Ok(solution)
         })?;
+        tracing::debug!(?rows, "factors solved");
         guarded(step, || {
             self.watch.solved(rows, &solution.reports)?;
             self.sink.solved(rows, &solution.reports)
@@ -105,7 +106,9 @@ impl Steps<'_> {
         let step = || Step::Gradients {
             columns: columns.clone(),
         };
-        core_step(step, || model.gradients(&train.batch(columns.clone())?))
+        let gradients = core_step(step, || model.gradients(&train.batch(columns.clone())?))?;
+        tracing::debug!(?columns, "gradients computed");
+        Ok(gradients)
     }
 
     /// Computes a chunk and hands it over, unless the sink has it.
@@ -159,6 +162,7 @@ impl Steps<'_> {
         };
         guarded(step, || {
             self.sink.deliver(&chunk, values)?;
+            tracing::debug!(row = index[0], column = index[1], "chunk delivered");
             if let Some(observer) = self.watch.observer {
                 observer.chunk_done(&chunk);
             }

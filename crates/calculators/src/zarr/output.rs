@@ -79,6 +79,12 @@ impl Output {
         if earlier.is_some() {
             output.finished = output.survey()?;
         }
+        tracing::info!(
+            place = output.place.name,
+            finished = output.finished(),
+            chunks = output.declaration.grid.len(),
+            "output open"
+        );
         Ok(output)
     }
 
@@ -145,6 +151,7 @@ impl Output {
             own["solver"] = json!({ "rows": summary.rows_by_status(), "worst_residual": summary.worst_residual() });
         }
         store_group(&self.place, &self.attributes, Some(self.arrays.metadata())).map_err(failed)?;
+        tracing::info!(place = self.place.name, "output complete");
         Ok(summary)
     }
 

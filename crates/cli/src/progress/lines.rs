@@ -49,6 +49,8 @@ impl Lines {
                 let outlook = outlook(*rate, *eta_seconds);
                 format!("{phase}: {done} of {total} chunks{outlook}")
             }
+            // A command that computes no chunks has said what it found.
+            Event::Finished { done: 0, .. } => return None,
             Event::Finished { done, .. } => format!("done; chunks written: {done}"),
             _ => return event.notice(),
         };
