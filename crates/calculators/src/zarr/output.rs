@@ -48,20 +48,7 @@ impl Output {
         } = claim;
         let attributes = declaration.attributes(options);
         let failed = |source| Error::store(&place.name, "declare the output", source);
-        if let Some(earlier) = &earlier {
-            check_same(&place.name, earlier, &attributes, options.remarks())?;
-        }
-        if let Some(folder) = &place.folder {
-            // Other folders may be outputs of their own, which other runs are writing.
-            sweep(folder, &|name| NODES.contains(&name)).map_err(|source| failed(source.into()))?;
-        }
-        if earlier.is_none() {
-            // The mark comes first: an output that is only half erased or declared is known for what it is.
-            let mut mark = attributes.clone();
-            mark[OWN]["declared"] = false.into();
-            store_group(&place, &mark, None).map_err(failed)?;
-            erase(&place).map_err(failed)?;
-        }
+        clear(&place, earlier.as_ref(), &attributes, options)?;
         let arrays = declaration.arrays(&place, &codecs).map_err(failed)?;
         if earlier.is_none() {
             store_group(&place, &attributes, None).map_err(failed)?;
@@ -194,6 +181,30 @@ impl Sink for Output {
         Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| self.write(chunk, &values))
             .deliver(chunk, values)
     }
+}
+
+/// Leaves nothing in a place but an output with the same attributes, if there is one: `earlier`.
+fn clear(
+    place: &Place,
+    earlier: Option<&Map<String, Value>>,
+    attributes: &Map<String, Value>,
+    options: &ZarrOptions,
+) -> Result<()> {
+    let failed = |source| Error::store(&place.name, "declare the output", source);
+    if let Some(earlier) = earlier {
+        check_same(&place.name, earlier, attributes, options.remarks())?;
+    } else {
+        // The mark comes first: an output that is only half erased or declared is known for what it is.
+        let mut mark = attributes.clone();
+        mark[OWN]["declared"] = false.into();
+        store_group(place, &mark, None).map_err(failed)?;
+        erase(place).map_err(failed)?;
+    }
+    let Some(folder) = &place.folder else {
+        return Ok(());
+    };
+    // Other folders may be outputs of their own, which other runs are writing.
+    sweep(folder, &|name| NODES.contains(&name)).map_err(|source| failed(source.into()))
 }
 
 #[expect(
