@@ -126,16 +126,6 @@ pub struct Compute {
     pub memory: Option<Memory>,
 }
 
-/// Training points per batch of the fit unless told otherwise.
-const BATCH: usize = 256;
-
-impl Compute {
-    /// Training points per batch of the fit.
-    pub fn batch_size(&self) -> usize {
-        self.train_chunk.unwrap_or(BATCH)
-    }
-}
-
 impl Default for Compute {
     fn default() -> Self {
         Self {

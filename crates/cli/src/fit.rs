@@ -19,6 +19,8 @@ use crate::{
 
 /// Probes of the preconditioner's estimate of the diagonal.
 const JACOBI_PROBES: usize = 32;
+/// Training points per batch of the fit. Curvatures are added up batch by batch, so their last bits depend on it: it is the same for all runs.
+const BATCH: usize = 256;
 /// The part of the memory that gradients kept for iterations may take.
 const SHARE_OF_FIT: usize = 4;
 
@@ -109,7 +111,7 @@ fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>
         .with_damping(method.damping())
         .with_blocks(method.blocks.clone().into())
         .with_precision((*precision).into())
-        .with_batch_size(compute.batch_size())
+        .with_batch_size(BATCH)
         .with_device(plan.device.clone());
     if let Some(memory) = compute.memory {
         fit = fit.with_gradient_memory(memory.bytes() / SHARE_OF_FIT);

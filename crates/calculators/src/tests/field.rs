@@ -205,7 +205,7 @@ fn a_damaged_chunk_is_an_error_and_one_left_out_holds_fill_values() -> Outcome {
         "{error}"
     );
     fs::remove_file(&chunk)?;
-    let filled = Array2::from_shape_vec((2, 2), vec![1.0, 1.0, 0.0, 0.0])?;
+    let filled = Array2::from_shape_vec((2, 2), vec![1.0, 1.0, 0.0, 1.0])?;
     assert_eq!(field.rows(1..3)?, Values::F32(filled.into_dyn()));
     Ok(())
 }

@@ -46,7 +46,7 @@ fn the_contract_is_read() {
         config.model.layers.0[4],
         Layer::Linear { name: "fc".into() }
     );
-    assert_eq!(config.method.damping, DampingValue::Uniform(0.1));
+    assert_eq!(config.method.damping, Some(DampingValue::Uniform(0.1)));
     assert_eq!(config.method.blocks, Blocks::Full);
     assert_eq!(config.compute.threads, Some(2));
 }
@@ -123,7 +123,7 @@ fn methods_are_read() {
     ])
     .expect("valid");
     assert!(
-        matches!(config.method.damping, DampingValue::PerBlock(by_block) if by_block.len() == 2)
+        matches!(config.method.damping, Some(DampingValue::PerBlock(by_block)) if by_block.len() == 2)
     );
     let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#])
         .expect("valid");
@@ -135,6 +135,10 @@ fn mistakes_are_named() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["sed=1"], &["unknown field `sed`", "seed"]),
         (&["method.dampng=1"], &["unknown field `dampng`", "damping"]),
+        (
+            &["method.name=identity"],
+            &["method.damping", "not of identity"],
+        ),
         (
             &["model.layers=[{kind=\"linear\",nam=\"fc\"}]"],
             &["layer 1", "nam"],
