@@ -9,7 +9,7 @@ use influence_core::{ChunkGrid, Footprint};
 
 use crate::{
     args::RunArguments,
-    config::Strategy,
+    config::{Memory, Strategy},
     fit::{fit_bytes, footprint},
     memory,
     plan::Plan,
@@ -32,7 +32,7 @@ pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
 /// How the calculators will go about it.
 fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     let compute = &plan.config.compute;
-    let memory = compute.memory.map_or(MEMORY, |memory| memory.bytes());
+    let memory = compute.memory.map_or(MEMORY, Memory::bytes);
     let taken = compute.memory.map_or(0, |_| memory::taken());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let resources = Resources {

@@ -55,12 +55,8 @@ pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write)
         }
     )?;
     for (what, faults) in [("missing", missing), ("damaged", damaged)] {
-        if let Some(first) = faults.first() {
-            writeln!(
-                out,
-                "first {what}   row {}, column {} of chunks",
-                first[0], first[1]
-            )?;
+        if let Some([row, column]) = faults.first() {
+            writeln!(out, "first {what}   row {row}, column {column} of chunks")?;
         }
     }
     if arguments.sample > 0 && sound > 0 {
