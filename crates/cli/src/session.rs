@@ -83,6 +83,13 @@ impl Session {
                 output: output.to_owned(),
             }
             .into(),
+            (error, (done, Some(total))) => {
+                self.progress.warn(&format!(
+                    "{done} of {total} chunks are written to {}; go on with --resume",
+                    output.display()
+                ));
+                error.into()
+            }
             (error, _) => error.into(),
         }
     }
