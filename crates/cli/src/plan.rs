@@ -127,7 +127,7 @@ impl Plan {
         let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
         put("version", json!(env!("CARGO_PKG_VERSION")));
         put("method", json!(method.name));
-        put("curvature", json!(method.curvature));
+        put("curvature", json!(method.curvature()));
         put("damping", json!(method.damping));
         put("blocks", json!(method.blocks));
         put(

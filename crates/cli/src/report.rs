@@ -42,12 +42,10 @@ pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         "influences of {n} training points on {k} test points, {} parameters",
         summary.dim
     )?;
-    writeln!(
-        out,
-        "method          {}, {} curvature",
-        method.name.as_str(),
-        method.curvature.as_str()
-    )?;
+    let curvature = method.curvature().map_or_else(String::new, |curvature| {
+        format!(", {} curvature", curvature.as_str())
+    });
+    writeln!(out, "method          {}{curvature}", method.name.as_str())?;
     writeln!(out, "test rows       {}", statuses.join(", "))?;
     writeln!(
         out,

@@ -36,6 +36,7 @@ pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write)
         chunks,
         missing,
         damaged,
+        without_reports,
         complete,
     } = &found;
     let sound = chunks - missing.len() - damaged.len();
@@ -54,6 +55,13 @@ pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write)
             "not complete"
         }
     )?;
+    if !without_reports.is_empty() {
+        let rows = without_reports.len();
+        writeln!(
+            out,
+            "reports         missing or damaged for {rows} rows of chunks"
+        )?;
+    }
     for (what, faults) in [("missing", missing), ("damaged", damaged)] {
         if let Some([row, column]) = faults.first() {
             writeln!(out, "first {what}   row {row}, column {column} of chunks")?;

@@ -145,7 +145,7 @@ fn a_plan_is_printed_and_nothing_written() {
 }
 
 #[test]
-fn the_dot_product_needs_neither_curvature_nor_damping() {
+fn the_dot_product_takes_no_damping() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("influences.zarr");
     let refused = influence("run", &output, &["--set", "method.name=identity"]);

@@ -51,6 +51,18 @@ fn what_is_missing_or_damaged_is_told_by_position() -> Outcome {
 }
 
 #[test]
+fn reports_that_came_to_harm_are_told_by_row() -> Outcome {
+    let job = JOBS[0];
+    let home = complete(&job)?;
+    home.erase("solver_residual/c/2")?;
+    home.set("solver_status/c/0", vec![7])?;
+    let found = zarr::verify(home.location())?;
+    assert_eq!(found.without_reports, [0, 2]);
+    assert!(found.missing.is_empty() && found.damaged.is_empty() && !found.is_sound());
+    Ok(())
+}
+
+#[test]
 fn an_interrupted_output_is_not_sound_until_it_is_resumed() -> Outcome {
     let (data, home, model) = (data(SHAPE)?, Home::memory(), SCRATCH.model());
     let options = ZarrOptions::default().resuming();

@@ -2,7 +2,7 @@
 
 use influence_core::{ChunkGrid, solver::Report};
 use serde_json::{Map, Value, json};
-use zarrs::array::{ZARR_NAN_F64, data_type};
+use zarrs::array::{Array, ArrayCreateError, ZARR_NAN_F64, data_type};
 
 use super::{
     Place,
@@ -63,6 +63,24 @@ impl ReportArrays {
             iterations: declare(ITERATIONS, (data_type::int64(), NO_COUNT.into()), none)?,
             chunk,
         })
+    }
+
+    /// The reports of an output, if it has any.
+    pub(super) fn open(place: &Place, grid: &ChunkGrid) -> Result<Option<Self>, Source> {
+        let open = |name| match Array::open(place.storage.clone(), &place.array(name)) {
+            Ok(array) => Ok(Some(array)),
+            Err(ArrayCreateError::MissingMetadata) => Ok(None),
+            Err(error) => Err(Source::from(error)),
+        };
+        let (status, residual, iterations) = (open(STATUS)?, open(RESIDUAL)?, open(ITERATIONS)?);
+        let chunk = grid.chunk_shape()[0];
+        let all = status.zip(residual).zip(iterations);
+        Ok(all.map(|((status, residual), iterations)| Self {
+            status,
+            residual,
+            iterations,
+            chunk,
+        }))
     }
 
     pub(super) fn all(&self) -> [&Stored; 3] {

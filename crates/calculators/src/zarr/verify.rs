@@ -11,6 +11,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::{
     Kind, Location,
     matrix::{Chunked, Matrix},
+    reports::ReportArrays,
     stored::open,
 };
 use crate::{
@@ -27,6 +28,8 @@ pub struct Verification {
     pub missing: Vec<[usize; 2]>,
     /// Where a chunk fails its checksum.
     pub damaged: Vec<[usize; 2]>,
+    /// Rows of chunks of which the reports on how they were solved are missing or damaged.
+    pub without_reports: Vec<usize>,
     /// Whether the run that wrote it came to its end.
     pub complete: bool,
 }
@@ -34,7 +37,8 @@ pub struct Verification {
 impl Verification {
     /// Whether everything is there, undamaged. If not, the run that wrote it can be resumed.
     pub fn is_sound(&self) -> bool {
-        self.complete && self.missing.is_empty() && self.damaged.is_empty()
+        let faultless = self.missing.is_empty() && self.damaged.is_empty();
+        self.complete && faultless && self.without_reports.is_empty()
     }
 }
 
@@ -62,10 +66,14 @@ pub fn verify(location: impl Into<Location>) -> Result<Verification> {
         let faults = faults.iter().filter(|fault| fault.1 == damaged);
         faults.map(|fault| fault.0).collect()
     };
+    let reports = ReportArrays::open(&place, matrix.grid())
+        .map_err(|source| Error::store(&place.name, "open the reports", source))?;
+    let lacks = |row: &usize| reports.as_ref().is_some_and(|reports| !reports.has(*row));
     Ok(Verification {
         chunks: down * across,
         missing: of(false),
         damaged: of(true),
+        without_reports: (0..down).filter(lacks).collect(),
         complete,
     })
 }

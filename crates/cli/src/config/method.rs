@@ -183,6 +183,11 @@ pub enum PreconditionerName {
 }
 
 impl Method {
+    /// The curvature, if the method has one.
+    pub fn curvature(&self) -> Option<CurvatureName> {
+        (self.name != MethodName::Identity).then_some(self.curvature)
+    }
+
     /// λ as the core takes it; none where nothing is damped.
     pub fn damping(&self) -> Damping {
         let damping = self.damping.as_ref();

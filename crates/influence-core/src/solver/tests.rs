@@ -419,3 +419,20 @@ fn a_preconditioner_takes_out_a_bad_scaling() -> Result<()> {
     assert!(with < without, "{with} with, {without} without");
     Ok(())
 }
+
+#[test]
+fn the_identity_leaves_right_hand_sides_as_they_are() -> Result<()> {
+    let op = Arc::new(Damped::new(
+        Matrix::new(testing::symmetric(&clustered(), 5))?,
+        DAMPING,
+    )?);
+    let inverse = Identity.prepare(op)?;
+    assert_eq!(inverse.dim(), DIM);
+    for k in counts() {
+        let rhs = testing::random((k, DIM), 8);
+        assert_eq!(inverse.solve(&rhs)?.converged()?, rhs);
+        assert_eq!(inverse.precondition(&rhs)?, rhs);
+    }
+    assert!(inverse.solve(&testing::random((2, DIM + 1), 8)).is_err());
+    Ok(())
+}
