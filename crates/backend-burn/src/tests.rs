@@ -2,6 +2,7 @@
 
 mod conformance;
 mod curvatures;
+mod footprint;
 mod models;
 mod per_sample_gradients;
 

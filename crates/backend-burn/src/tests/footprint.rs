@@ -1,0 +1,47 @@
+//! What a model takes per sample, against what can be counted by hand.
+
+use burn::{
+    module::Module,
+    nn::{Linear, LinearConfig},
+    tensor::{Device, Tensor},
+};
+use influence_core::Precision;
+
+use super::{floats, labels, source};
+use crate::{Batch, Classification};
+
+#[derive(Module, Debug)]
+struct Network {
+    first: Linear,
+    last: Linear,
+}
+
+impl Network {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.last.forward(self.first.forward(x).tanh())
+    }
+}
+
+#[test]
+fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters() {
+    let device = Device::flex();
+    let network = Network {
+        first: LinearConfig::new(300, 40).init(&device),
+        last: LinearConfig::new(40, 10).init(&device),
+    };
+    let batch = Batch::new(vec![floats(&[3, 300], 1.0), labels(3, 10)]).expect("a batch");
+    let task = Classification::new(|network: &Network, x: Tensor<2>| network.forward(x));
+    let source = source(task, &network, &batch, Precision::F32).expect("a source");
+    let footprint = source.footprint_of(&batch).expect("a footprint");
+    let dim = 300 * 40 + 40 + 40 * 10 + 10;
+    assert_eq!(footprint.factor, 4 * dim);
+    // Activation and signal of each weight, signal of each bias.
+    let thin = (300 + 40) + 40 + (40 + 10) + 10;
+    assert_eq!(footprint.gradient, 4 * thin);
+    // Inputs, two layers and what is between them and the loss, with their gradients; a weight would be 48,000 bytes.
+    assert!(footprint.differentiating > footprint.gradient + 8 * (300 + 40));
+    assert!(footprint.differentiating < footprint.gradient + 4 * 300 * 40);
+    // Rows contracted with the wide factor of the first layer, and that times the thin one.
+    assert!(footprint.scoring.per_pair >= 2 * 4 * 40 && footprint.scoring.per_pair < 4 * 4 * 40);
+    assert!((footprint.score_flops - 2.0 * dim as f64).abs() < 1.0);
+}
