@@ -29,18 +29,22 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Solves the factors once, and lets one aggregator after another have the scores.
+    /// Computes the influences once for all of them.
     pub(super) fn collect(
         calculator: &impl Calculator<Model = Influence>,
         split: &Split,
     ) -> Result<Self> {
         let (train, test) = (split.train.dataset()?, split.test.dataset()?);
-        let factors = calculator.influence_factors(&test).to_array()?;
-        let influences = || calculator.influences_from_factors(&factors, &train);
+        let top = |order| TopK::new(SHOWN, order, Along::Train);
+        let (helpful, harmful, mean) = calculator.influences(&test, &train).compute((
+            top(Order::Largest),
+            top(Order::Smallest),
+            Mean::along(Along::Test),
+        ))?;
         Ok(Self {
-            helpful: influences().compute(TopK::new(SHOWN, Order::Largest, Along::Train))?,
-            harmful: influences().compute(TopK::new(SHOWN, Order::Smallest, Along::Train))?,
-            mean: influences().compute(Mean::along(Along::Test))?,
+            helpful,
+            harmful,
+            mean,
             on_themselves: calculator.self_influences(&train).compute()?,
         })
     }
