@@ -25,6 +25,13 @@ pub(crate) trait Sink: Sync {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
+/// Nowhere.
+impl Sink for () {
+    fn deliver(&self, _chunk: &Chunk, _values: ArrayViewD<'_, f64>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Hands chunks to an aggregator; while it is busy to a fork of it, where it can be forked, so that no thread waits for another.
 pub(crate) struct Aggregate<A> {
     /// Gets what it can: sums are shortest where chunks come to one place in order.

@@ -116,7 +116,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
             precision: traits.precision,
             solves: true,
         };
-        let output = Output::open(claim, declaration, options)?;
+        let output = Output::open(claim, declaration, options, &())?;
         self.common.watch.planned(&plan, output.finished())?;
         self.execute(&plan, &output)?;
         output.finish()

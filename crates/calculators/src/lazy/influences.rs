@@ -154,8 +154,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
             precision: traits.precision,
             solves: matches!(self.test, TestSide::Solve(_)),
         };
-        let output = Output::open(claim, declaration, options)?;
-        output.replay(|chunk, values| aggregate.deliver(chunk, values))?;
+        let output = Output::open(claim, declaration, options, &aggregate)?;
         self.common.watch.planned(&plan, output.finished())?;
         let scratch = self.scratch(&plan, &traits, &output)?;
         self.execute(&plan, &Tee(&output, &aggregate), scratch.as_ref())?;

@@ -34,11 +34,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Declares the output, everything but the numbers, or goes on with one that was made in the same way.
+    /// Declares the output, everything but the numbers, or goes on with one that was made in the same way, whose chunks go `beside` too.
     pub(crate) fn open(
         claim: Claim,
         declaration: Declaration,
         options: &ZarrOptions,
+        beside: &dyn Sink,
     ) -> Result<Self> {
         let codecs = options.codecs()?;
         let Claim {
@@ -64,7 +65,7 @@ impl Output {
             _lock: lock,
         };
         if earlier.is_some() {
-            output.finished = output.survey()?;
+            output.finished = output.survey(beside)?;
         }
         tracing::info!(
             place = output.place.name,
@@ -76,7 +77,7 @@ impl Output {
     }
 
     /// Which chunks are there and undamaged, of rows on which there are reports.
-    fn survey(&self) -> Result<Vec<bool>> {
+    fn survey(&self, beside: &dyn Sink) -> Result<Vec<bool>> {
         let [down, across] = self.declaration.grid.counts();
         let reported: Vec<bool> = (0..down)
             .into_par_iter()
@@ -86,7 +87,15 @@ impl Output {
             .into_par_iter()
             .map(|position| {
                 let index = [position / across, position % across];
-                Ok(reported[index[0]] && matches!(self.matrix.chunk(index)?, Chunked::There(_)))
+                if !reported[index[0]] {
+                    return Ok(false);
+                }
+                let Chunked::There(values) = self.matrix.chunk(index)? else {
+                    return Ok(false);
+                };
+                let chunk = self.declaration.grid.chunk(index);
+                beside.deliver(&chunk, values.view().into_dyn())?;
+                Ok(true)
             })
             .collect()
     }
@@ -100,25 +109,6 @@ impl Output {
     /// How many chunks an earlier run has written.
     pub(crate) fn finished(&self) -> usize {
         self.finished.iter().filter(|finished| **finished).count()
-    }
-
-    /// Gives every chunk of an earlier run to `take`, row by row.
-    pub(crate) fn replay(
-        &self,
-        mut take: impl FnMut(&Chunk, ArrayViewD<'_, f64>) -> Result<()>,
-    ) -> Result<()> {
-        for chunk in self.declaration.grid.chunks() {
-            if !self.has(chunk.index) {
-                continue;
-            }
-            match self.matrix.chunk(chunk.index)? {
-                Chunked::There(values) => take(&chunk, values.view().into_dyn())?,
-                Chunked::Missing | Chunked::Damaged(_) => {
-                    return Err(self.matrix.missing(chunk.index));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The group for what is kept while this output is computed.

@@ -44,7 +44,7 @@ impl Scratch {
         };
         // The digits of factors do not compress, and they are not kept for long.
         let options = ZarrOptions::default().with_compression(Compression::None);
-        let output = Output::open(Claim::within(place.clone())?, declaration, &options)?;
+        let output = Output::open(Claim::within(place.clone())?, declaration, &options, &())?;
         // Rows whose reports came to harm must be solved again, since only solving makes reports.
         let has = |row| {
             whole.is_reported(row) && (0..grid.counts()[1]).all(|column| output.has([row, column]))
