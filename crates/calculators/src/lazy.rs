@@ -12,9 +12,6 @@ pub use factors::LazyFactors;
 pub use influences::LazyInfluences;
 pub use self_influences::LazySelfInfluences;
 
-/// Bytes for factors, gradients and scores unless told otherwise: 1 GiB.
-const MEMORY: usize = 1 << 30;
-
 /// Settings that all lazy results share.
 #[derive(Default)]
 struct Common<'a> {
@@ -26,7 +23,7 @@ struct Common<'a> {
 impl Common<'_> {
     /// The memory that chunks are cut for.
     fn memory(&self) -> usize {
-        self.memory.unwrap_or(MEMORY)
+        self.memory.unwrap_or(Plan::MEMORY)
     }
 
     fn resources<M>(&self, calculator: &dyn Calculator<Model = M>, factors_kept: bool) -> Resources
@@ -43,11 +40,8 @@ impl Common<'_> {
     /// Refuses a plan that exceeds the memory, if there is an explicit bound on it.
     fn check(&self, plan: Plan) -> Result<Plan> {
         match self.memory {
-            Some(granted) if plan.peak_bytes().saturating_add(self.taken) > granted => {
-                let needed = plan.peak_bytes().saturating_add(self.taken);
-                Err(Error::Memory { granted, needed })
-            }
-            _ => Ok(plan),
+            Some(granted) => plan.within(granted, self.taken),
+            None => Ok(plan),
         }
     }
 }

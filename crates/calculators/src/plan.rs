@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use influence_core::{ChunkGrid, Footprint};
 
+use crate::{Error, Result};
+
 /// Bytes per pair of points in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
 const DELIVERING: usize = 24;
 /// What a core computes and a disk moves in a second: good enough to weigh computing anew against reading again.
@@ -66,6 +68,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Bytes for factors, gradients and scores unless told otherwise: 1 GiB.
+    pub const MEMORY: usize = 1 << 30;
+
     /// Chooses what to hold and cuts it into panels that fit, at least one row or column of chunks each.
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
         let [by_test, by_train] =
@@ -171,6 +176,18 @@ impl Plan {
             // Besides being read, factors are written once.
             Side::Train => self.seconds_moving(),
         }
+    }
+
+    /// The plan, if it fits the memory that is granted beside what is taken already.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it does not.
+    pub fn within(self, granted: usize, taken: usize) -> Result<Self> {
+        let needed = self.peak.saturating_add(taken);
+        if needed > granted {
+            return Err(Error::Memory { granted, needed });
+        }
+        Ok(self)
     }
 
     /// The grid of the result.

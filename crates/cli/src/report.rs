@@ -16,8 +16,6 @@ use crate::{memory, plan::Plan};
 pub struct Summary<'a> {
     /// What was run.
     pub plan: &'a Plan,
-    /// The number of parameters.
-    pub dim: usize,
     /// How the solver fared.
     pub solved: &'a SolveSummary,
     /// From start to end.
@@ -40,7 +38,7 @@ pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
     writeln!(
         out,
         "influences of {n} training points on {k} test points, {} parameters",
-        summary.dim
+        summary.plan.dim
     )?;
     let curvature = method.curvature().map_or_else(String::new, |curvature| {
         format!(", {} curvature", curvature.as_str())

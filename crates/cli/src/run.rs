@@ -8,7 +8,6 @@ use influence_calculators::{
     Calculator, LazyInfluences, Parallel, Sequential as SequentialCalculator, SolveSummary,
     ZarrOptions,
 };
-use influence_core::InfluenceModel;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -33,12 +32,10 @@ pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) ->
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
     let influence = fit(&plan, session.progress())?;
-    let dim = influence.dim();
     let calculator = calculator(&plan, influence)?;
     let solved = compute(&plan, &calculator, session, attributes)?;
     let summary = Summary {
         plan: &plan,
-        dim,
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
     };

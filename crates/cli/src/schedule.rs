@@ -16,9 +16,6 @@ use crate::{
     run::config,
 };
 
-/// The memory that chunks are cut for where none is given: the calculators' own.
-const MEMORY: usize = 1 << 30;
-
 /// Prints what a run of the configuration would do; looks at a few training points and computes nothing else.
 ///
 /// # Errors
@@ -32,7 +29,7 @@ pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
 /// How the calculators will go about it.
 fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     let compute = &plan.config.compute;
-    let memory = compute.memory.map_or(MEMORY, Memory::bytes);
+    let memory = compute.memory.map_or(Schedule::MEMORY, Memory::bytes);
     let taken = compute.memory.map_or(0, |_| memory::taken());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let resources = Resources {
@@ -46,15 +43,10 @@ fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     let given = [compute.test_chunk, compute.train_chunk];
     let chunk = Schedule::chunk_shape(given, plan.shape(), footprint, memory);
     let schedule = Schedule::new(&ChunkGrid::new(plan.shape(), chunk)?, footprint, resources);
-    if compute.memory.is_some() && schedule.peak_bytes() > resources.memory {
-        let needed = schedule.peak_bytes() + taken;
-        return Err(influence_calculators::Error::Memory {
-            granted: memory,
-            needed,
-        }
-        .into());
-    }
-    Ok(schedule)
+    Ok(match compute.memory {
+        Some(memory) => schedule.within(memory.bytes(), taken)?,
+        None => schedule,
+    })
 }
 
 fn print(
