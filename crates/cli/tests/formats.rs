@@ -1,11 +1,16 @@
 //! The real binary gives the same bytes from the same numbers, however they are stored.
 
+#[path = "support/files.rs"]
+mod files;
+
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
 
+use files::files;
 use ndarray::ArrayD;
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use zarrs::{
@@ -20,7 +25,7 @@ fn golden(file: &str) -> PathBuf {
 }
 
 /// Runs the case with some keys set, and gives the files of its influences.
-fn run(folder: &Path, settings: &[String]) -> Vec<(PathBuf, Vec<u8>)> {
+fn run(folder: &Path, settings: &[String]) -> BTreeMap<PathBuf, Vec<u8>> {
     let output = folder.join("influences.zarr");
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
     command
@@ -36,13 +41,7 @@ fn run(folder: &Path, settings: &[String]) -> Vec<(PathBuf, Vec<u8>)> {
     let outcome = command.output().expect("the binary runs");
     let complaint = String::from_utf8_lossy(&outcome.stderr);
     assert!(outcome.status.success(), "{settings:?}: {complaint}");
-    let mut files = walk(&output.join("influences/c"));
-    files.sort();
-    let bytes = |file: PathBuf| {
-        let bytes = std::fs::read(&file).expect("readable");
-        (file, bytes)
-    };
-    files.into_iter().map(bytes).collect()
+    files(&output.join("influences/c"))
 }
 
 /// Both arrays of one side of the case, `x_SIDE` and `y_SIDE`.
@@ -136,19 +135,4 @@ fn the_same_data_in_any_format_give_the_same_bytes() {
     assert!(expected.len() > 1, "several chunks are compared");
     assert_eq!(run(folder.path(), &place("safetensors", "#")), expected);
     assert_eq!(run(folder.path(), &place("zarr", "/")), expected);
-}
-
-fn walk(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                walk(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }

@@ -1,5 +1,8 @@
 //! The real binary on models trained elsewhere, against dense float64 computations made elsewhere.
 
+#[path = "support/files.rs"]
+mod files;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -7,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use files::files;
 use ndarray::{Array2, ArrayD};
 use zarrs::{array::Array, filesystem::FilesystemStore};
 
@@ -147,35 +151,12 @@ fn the_same_run_writes_the_same_bytes_whatever_the_threads() {
     let folder = tempfile::tempdir().expect("a folder");
     let bytes = |settings: &[&str]| {
         let (output, _) = run("mlp", folder.path(), settings);
-        let mut files: Vec<_> = walk(&output)
-            .into_iter()
-            .map(|file| {
-                let name = file.strip_prefix(&output).expect("within").to_owned();
-                (name, std::fs::read(&file).expect("readable"))
-            })
-            .collect();
-        files.sort();
-        files
+        files(&output)
     };
     let once = bytes(&["compute.threads=2"]);
     assert_eq!(bytes(&["compute.threads=2"]), once);
     assert_eq!(bytes(&["compute.threads=1"]), once);
     assert_eq!(bytes(&["compute.strategy=sequential"]), once);
-}
-
-fn walk(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                walk(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }
 
 /// Says something past the test harness, which keeps the output of passing tests to itself.

@@ -1,13 +1,16 @@
 //! Whatever is wrong with a configuration or its files: exit code 2, one message that names it, and nothing written.
 
+#[path = "support/npy.rs"]
+mod npy;
+
 use std::{
-    fs::{self, File},
+    fs,
     path::Path,
     process::{Command, Output, Stdio},
     sync::Arc,
 };
 
-use npyz::{AutoSerialize, Serialize, WriterBuilder};
+use npyz::{AutoSerialize, Serialize};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use zarrs::{
     array::{ArrayBuilder, codec::Crc32cCodec, data_type},
@@ -56,15 +59,7 @@ impl Folder {
     }
 
     fn array<T: Serialize + AutoSerialize + Copy>(&self, name: &str, values: &[T], shape: &[u64]) {
-        let file = File::create(self.path(name)).expect("created");
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(shape)
-            .writer(file)
-            .begin_nd()
-            .expect("a header");
-        writer.extend(values.iter().copied()).expect("written");
-        writer.finish().expect("finished");
+        npy::write(&self.path(name), values, shape);
     }
 
     fn weights(&self, shapes: &[(&str, &[usize])], value: f32) {

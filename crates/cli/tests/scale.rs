@@ -1,11 +1,15 @@
 //! The real binary within a bound on memory, interrupted, taken up again and verified.
 
+#[path = "support/files.rs"]
+mod files;
+
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+use files::files;
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/cli/mlp/config.toml")
@@ -47,24 +51,6 @@ fn said(outcome: &Output) -> String {
 fn succeeded(outcome: &Output) -> String {
     assert!(outcome.status.success(), "{}", said(outcome));
     said(outcome)
-}
-
-/// Every file below a folder with its bytes.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(below) = folders.pop() {
-        for entry in fs::read_dir(below).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).expect("below").to_owned();
-                found.insert(name, fs::read(&path).expect("a file"));
-            }
-        }
-    }
-    found
 }
 
 #[test]

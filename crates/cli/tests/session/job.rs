@@ -1,14 +1,12 @@
 //! A small run in a folder of its own.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
-use npyz::{AutoSerialize, Serialize, WriterBuilder};
+use npyz::{AutoSerialize, Serialize};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use serde_json::Value;
+
+use crate::{files::files, npy};
 
 const CONFIG: &str = r#"
 [model]
@@ -52,15 +50,7 @@ impl Job {
     }
 
     fn array<T: Serialize + AutoSerialize + Copy>(&self, name: &str, values: &[T], shape: &[u64]) {
-        let file = File::create(self.path(name)).expect("created");
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(shape)
-            .writer(file)
-            .begin_nd()
-            .expect("a header");
-        writer.extend(values.iter().copied()).expect("written");
-        writer.finish().expect("finished");
+        npy::write(&self.path(name), values, shape);
     }
 
     /// The run, with its progress shown in a style.
@@ -76,19 +66,11 @@ impl Job {
 
     /// How many chunks of the output are there.
     pub(crate) fn chunks_written(&self) -> usize {
-        count(&self.path("influences.zarr/influences/c"))
+        files(&self.path("influences.zarr/influences/c")).len()
     }
 }
 
 /// A line of stderr as JSON.
 pub(crate) fn event(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-}
-
-fn count(folder: &Path) -> usize {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .map(|path| if path.is_dir() { count(&path) } else { 1 })
-        .sum()
 }
