@@ -6,7 +6,6 @@ use burn::tensor::Device;
 use influence_core::{
     BlockInfluence, Dataset, Footprint, Precision, Result as CoreResult,
     block::{BlockStructure, Damping},
-    operator::Damped,
     solver::{Direct, Solver},
 };
 
@@ -67,7 +66,7 @@ impl<T: Task> Fit<T> {
             task,
             curvature: Curvature::default(),
             solver: Arc::new(Direct),
-            damping: Damping::Uniform(0.1),
+            damping: Damping::from(0.1),
             blocks: BlockStructure::default(),
             precision: Precision::default(),
             batch_size: 256,
@@ -171,18 +170,14 @@ impl<T: Task> Fit<T> {
             source = source.compared_with_burn(&sample)?;
         }
         let blocks = self.blocks.resolve(source.layout())?;
-        let damping = self.damping.resolve(&blocks)?;
         let operators = self
             .curvature
             .operators(&source, &data, &blocks, self.memory)?;
         let mut fitted = Vec::with_capacity(blocks.len());
-        for ((block, operator), damping) in blocks.into_iter().zip(operators).zip(damping) {
-            let inverse = self
-                .solver
-                .prepare(Arc::new(Damped::new(operator, damping)?))?;
-            fitted.push((block, inverse));
+        for (block, operator) in blocks.into_iter().zip(operators) {
+            fitted.push((block, self.solver.prepare(operator)?));
         }
-        Ok(BlockInfluence::new(source, fitted)?.with_stacks(stacks))
+        Ok(BlockInfluence::new(source, fitted, &self.damping)?.with_stacks(stacks))
     }
 
     /// What the fitted model will take per sample; records the model and computes a few gradients, but fits nothing.

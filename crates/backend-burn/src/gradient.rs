@@ -98,6 +98,14 @@ impl Gradients {
         self.placed(self.samples, Form::to_rows)
     }
 
+    /// The gradients, each times its factor `(n, 1)`.
+    pub(crate) fn scaled(mut self, factors: &Tensor<2>) -> Self {
+        for part in &mut self.parts {
+            part.form.scale(factors);
+        }
+        self
+    }
+
     /// Values of the parts side by side, those of a parameter added up, with zeros where there is no part.
     fn placed(&self, rows: usize, values: impl Fn(&Form) -> Tensor<2>) -> Tensor<2> {
         let mut parts: Vec<&Part> = self.parts.iter().collect();
@@ -174,6 +182,20 @@ impl Form {
             Self::Lookup {
                 indices, signals, ..
             } => indices.shape().num_elements() + signals.shape().num_elements(),
+        }
+    }
+
+    /// Multiplies each sample by its factor `(n, 1)`.
+    fn scale(&mut self, factors: &Tensor<2>) {
+        let n = factors.dims()[0];
+        match self {
+            Self::Rows(rows) => *rows = rows.clone() * factors.clone(),
+            Self::Outer { left, .. } => {
+                *left = left.clone() * factors.clone().reshape([n, 1, 1, 1]);
+            }
+            Self::Lookup { signals, .. } => {
+                *signals = signals.clone() * factors.clone().reshape([n, 1, 1]);
+            }
         }
     }
 

@@ -7,7 +7,8 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 use influence_core::{
-    Footprint, GradientSource, Precision, Result as CoreResult, ThreadSafe, block::ParameterLayout,
+    Footprint, GradientSource, Precision, Result as CoreResult, ThreadSafe,
+    block::{Block, ParameterLayout},
 };
 use ndarray::ArrayView2;
 
@@ -375,6 +376,30 @@ impl GradientSource for ModelGradients {
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
         influence_core::Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
         Ok(Stack::from_host(&values, &self.device, self.precision))
+    }
+
+    fn to_rows(&self, gradients: &Gradients) -> CoreResult<Stack> {
+        Ok(Stack::new(gradients.to_rows()))
+    }
+
+    fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {
+        influence_core::Error::check_size("scaled", "factors", gradients.len(), factors.len())?;
+        let shape = [factors.len(), 1];
+        let factors = tensor(factors.iter().copied(), shape, &self.device, self.precision);
+        Ok(gradients.scaled(&factors))
+    }
+
+    fn block_scores(
+        &self,
+        rows: &Stack,
+        gradients: &Gradients,
+        block: &Block,
+    ) -> CoreResult<Tensor<2>> {
+        let within = |parameter| {
+            let inside = block.parameters().contains(&parameter);
+            inside.then(|| self.layout().columns(parameter))
+        };
+        self.scores(rows, &gradients.restrict(self.dim(), within))
     }
 
     fn footprint(&self, sample: &Batch) -> CoreResult<Footprint> {

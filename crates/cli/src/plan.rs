@@ -207,7 +207,7 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<()> {
     let blocks = structure.resolve(layout).context(key)?;
     method
         .damping()
-        .resolve(&blocks)
+        .resolve(&blocks.iter().collect::<Vec<_>>())
         .context("method.damping")?;
     Ok(())
 }

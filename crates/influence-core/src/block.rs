@@ -1,8 +1,12 @@
-//! Parameters, and the blocks in which the curvature is inverted.
+//! Parameters, the blocks in which the curvature is inverted, and their damping.
 
-use std::{collections::BTreeMap, ops::Range};
+mod damping;
+
+use std::ops::Range;
 
 use crate::{Error, Result};
+
+pub use damping::{Damping, Strength};
 
 /// A trainable tensor of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,54 +263,6 @@ fn find(layout: &ParameterLayout, name: &str) -> Result<usize> {
                 .map(|parameter| parameter.name.clone())
                 .collect(),
         })
-}
-
-/// The damping λ, one for all blocks or one for each.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Damping {
-    /// The same λ for every block.
-    Uniform(f64),
-    /// λ by name of block; every block must be named.
-    PerBlock(BTreeMap<String, f64>),
-}
-
-impl Damping {
-    /// λ of each block, in order.
-    ///
-    /// # Errors
-    /// [`Error::UnknownName`] when a named block does not exist or a block is not named.
-    pub fn resolve(&self, blocks: &[Block]) -> Result<Vec<f64>> {
-        match self {
-            Self::Uniform(damping) => Ok(vec![*damping; blocks.len()]),
-            Self::PerBlock(by_name) => {
-                let names: Vec<String> = blocks.iter().map(|block| block.name.clone()).collect();
-                if let Some(name) = by_name.keys().find(|name| !names.contains(name)) {
-                    return Err(Error::UnknownName {
-                        kind: "block in damping",
-                        name: name.clone(),
-                        known: names,
-                    });
-                }
-                let damping_of = |name: &String| {
-                    by_name
-                        .get(name)
-                        .copied()
-                        .ok_or_else(|| Error::UnknownName {
-                            kind: "damping of block",
-                            name: name.clone(),
-                            known: by_name.keys().cloned().collect(),
-                        })
-                };
-                names.iter().map(damping_of).collect()
-            }
-        }
-    }
-}
-
-impl From<f64> for Damping {
-    fn from(damping: f64) -> Self {
-        Self::Uniform(damping)
-    }
 }
 
 #[cfg(test)]

@@ -94,6 +94,24 @@ pub enum Error {
         worst: Report,
     },
 
+    /// A kept state of a solver lacks something: it belongs to another solver, or to another operator.
+    #[error("the state holds no {name} that is {expected}; fit again")]
+    State {
+        /// The array that is missing or of another kind.
+        name: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+
+    /// Something that this backend or model does not offer.
+    #[error("{what} is not supported by {by}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// By whom it is not offered.
+        by: &'static str,
+    },
+
     /// A factorisation failed.
     #[error("{op} failed on a matrix of dimension {dim}")]
     Factorisation {

@@ -19,6 +19,7 @@ mod error;
 mod linalg;
 mod model;
 pub mod operator;
+mod random;
 mod rows;
 pub mod solver;
 #[cfg(any(test, feature = "testing"))]
@@ -29,6 +30,8 @@ pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{Precision, TensorConverter};
 pub use dataset::{Dataset, FieldSource, Values};
 pub use error::{Error, Result};
-pub use model::{BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoringFootprint};
+pub use model::{
+    BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoreAxis, ScoringFootprint,
+};
 pub use rows::{Rows, check_indices, check_parts};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -1,16 +1,16 @@
 //! Influence models: factors and scores.
 
+mod axes;
+mod block_influence;
 mod delegate;
 mod footprint;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use crate::{
-    Error, Precision, Result, Rows, TensorConverter,
-    block::Block,
-    solver::{Inverse, Report, Solution, Status},
-};
+use crate::{Error, Precision, Result, Rows, TensorConverter, block::Block, solver::Solution};
 
+pub use axes::ScoreAxis;
+pub use block_influence::BlockInfluence;
 pub use footprint::{Footprint, ScoringFootprint};
 
 /// A fitted influence model.
@@ -89,6 +89,48 @@ pub trait InfluenceModel {
         Ok(Footprint::dense(self.dim(), self.precision()))
     }
 
+    /// The axes of scores beyond those of test and train points, as a few train points show them; none for plain influences.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn axes(&self, _sample: &Self::Batch) -> Result<Vec<ScoreAxis>> {
+        Ok(Vec::new())
+    }
+
+    /// The scores of `n` factors against the gradients at the same positions, shape `(n, axes)`: the diagonal of the scores, without the rest.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there are not as many factors as gradients, otherwise as [`scores`](Self::scores).
+    fn self_scores(
+        &self,
+        factors: &Self::Factors,
+        gradients: &Self::Gradients,
+    ) -> Result<ArrayD<f64>> {
+        axes::diagonal(&self.scores_array(factors, gradients)?)
+    }
+
+    /// How a score changes with the input of the train point: `∂/∂x ⟨factor_i, g_j(x)⟩`, shape `(k, n, input)`, for `n` train points.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model that cannot differentiate by its inputs, otherwise whatever the backend reports.
+    fn perturbations(&self, _factors: &Self::Factors, _train: &Self::Batch) -> Result<ArrayD<f64>> {
+        Err(Error::Unsupported {
+            what: "the derivative by inputs",
+            by: "this model",
+        })
+    }
+
+    /// The shape of one input, the last axes of [`perturbations`](Self::perturbations).
+    ///
+    /// # Errors
+    /// As [`perturbations`](Self::perturbations).
+    fn input_shape(&self, _sample: &Self::Batch) -> Result<Vec<usize>> {
+        Err(Error::Unsupported {
+            what: "the derivative by inputs",
+            by: "this model",
+        })
+    }
+
     /// The scores on the host.
     ///
     /// # Errors
@@ -148,6 +190,63 @@ pub trait GradientSource {
     /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows>;
 
+    /// The gradients as rows `(n, dim)`.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn to_rows(&self, gradients: &Self::Gradients) -> Result<Self::Rows>;
+
+    /// The gradients, each times its factor.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn scaled(&self, gradients: Self::Gradients, factors: &[f64]) -> Result<Self::Gradients>;
+
+    /// The part of the [`scores`](Self::scores) that the parameters of a block make.
+    ///
+    /// # Errors
+    /// As [`scores`](Self::scores).
+    fn block_scores(
+        &self,
+        rows: &Self::Rows,
+        gradients: &Self::Gradients,
+        block: &Block,
+    ) -> Result<Self::Tensor> {
+        let part = rows.columns(block.columns())?;
+        let alone = Self::Rows::assemble(rows.dim(), &[(block.columns(), part)])?;
+        self.scores(&alone, gradients)
+    }
+
+    /// The inner products of `n` rows with the gradients at the same positions.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there are not as many rows as gradients, otherwise as [`scores`](Self::scores).
+    fn self_scores(&self, rows: &Self::Rows, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
+        axes::diagonal(&self.converter().to_array(&self.scores(rows, gradients)?)?)
+    }
+
+    /// `∂/∂x ⟨row_i, g_j(x)⟩` for `k` rows and the gradients of the training loss of `n` samples with inputs `x`, shape `(k, n, input)`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a source that cannot differentiate by its inputs, otherwise whatever the backend reports.
+    fn mixed_products(&self, _rows: &Self::Rows, _batch: &Self::Batch) -> Result<ArrayD<f64>> {
+        Err(Error::Unsupported {
+            what: "the derivative by inputs",
+            by: "this source of gradients",
+        })
+    }
+
+    /// The shape of one input, the last axes of [`mixed_products`](Self::mixed_products).
+    ///
+    /// # Errors
+    /// As [`mixed_products`](Self::mixed_products).
+    fn input_shape(&self, _sample: &Self::Batch) -> Result<Vec<usize>> {
+        Err(Error::Unsupported {
+            what: "the derivative by inputs",
+            by: "this source of gradients",
+        })
+    }
+
     /// What gradients and scores need per sample, as a few train points show it; of solving, what the right-hand sides need.
     ///
     /// # Errors
@@ -156,160 +255,3 @@ pub trait GradientSource {
         Ok(Footprint::dense(self.dim(), self.precision()))
     }
 }
-
-/// Blocks, each with the inverse of its curvature.
-type PreparedBlocks<R> = Vec<(Block, Box<dyn Inverse<R>>)>;
-
-/// The influence model of a block-diagonal curvature: one prepared inverse per block.
-///
-/// Parameters in no block have no influence. This is the one implementation behind every solver and every curvature.
-#[derive(Debug)]
-pub struct BlockInfluence<G: GradientSource> {
-    source: G,
-    blocks: PreparedBlocks<G::Rows>,
-    stacks: usize,
-}
-
-/// Stacks of right-hand sides that a solver holds, where nothing better is known.
-const STACKS: usize = 8;
-
-impl<G: GradientSource> BlockInfluence<G> {
-    /// Joins a source of gradients with the prepared inverse of each block.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] without any block, [`Error::Shape`] when an inverse does not fit its block,
-    /// [`Error::OutOfRange`] when a block leaves the parameters of the source.
-    pub fn new(source: G, blocks: PreparedBlocks<G::Rows>) -> Result<Self> {
-        if blocks.is_empty() {
-            return Err(Error::Setting {
-                name: "blocks",
-                requirement: "at least one",
-                got: "none".into(),
-            });
-        }
-        for (block, inverse) in &blocks {
-            Error::check_size("block inverse", "dimension", block.dim(), inverse.dim())?;
-            block
-                .columns()
-                .iter()
-                .try_for_each(|range| Error::check_range(range, source.dim()))?;
-        }
-        Ok(Self {
-            source,
-            blocks,
-            stacks: STACKS,
-        })
-    }
-
-    /// Says how many stacks of right-hand sides the inverses hold while they solve: [`Solver::stacks`](crate::solver::Solver::stacks).
-    #[must_use]
-    pub fn with_stacks(self, stacks: usize) -> Self {
-        Self { stacks, ..self }
-    }
-
-    /// The source of gradients.
-    pub fn source(&self) -> &G {
-        &self.source
-    }
-
-    /// The blocks of the curvature.
-    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter().map(|(block, _)| block)
-    }
-
-    /// Solves `(H + λI) x = b` for given rows `(k, dim)`, block by block.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the inverses report.
-    pub fn solve(&self, rhs: &G::Rows) -> Result<Solution<G::Rows>> {
-        Error::check_size("factors", "vector length", self.source.dim(), rhs.dim())?;
-        let mut parts = Vec::with_capacity(self.blocks.len());
-        let mut reports: Option<Vec<Report>> = None;
-        for (block, inverse) in &self.blocks {
-            let solution = inverse.solve(&rhs.columns(block.columns())?)?;
-            parts.push((block.columns(), solution.rows));
-            reports = Some(match reports {
-                None => solution.reports,
-                Some(so_far) => so_far
-                    .into_iter()
-                    .zip(solution.reports)
-                    .map(|(a, b)| worse(a, b))
-                    .collect(),
-            });
-        }
-        Ok(Solution {
-            rows: G::Rows::assemble(self.source.dim(), &parts)?,
-            reports: reports.unwrap_or_default(),
-        })
-    }
-}
-
-/// The report of a row whose blocks were solved one by one: the less fortunate status, the larger residual, iterations added.
-fn worse(a: Report, b: Report) -> Report {
-    let status = match (a.status, b.status) {
-        (Status::Indefinite { negative }, Status::Indefinite { negative: more }) => {
-            Status::Indefinite {
-                negative: negative + more,
-            }
-        }
-        (Status::Converged, other) | (other, Status::Converged) => other,
-        (first, second) => {
-            if first.is_solved() {
-                second
-            } else {
-                first
-            }
-        }
-    };
-    Report {
-        iterations: a.iterations + b.iterations,
-        residual: a.residual.max(b.residual),
-        status,
-    }
-}
-
-impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
-    type Batch = G::Batch;
-    type Gradients = G::Gradients;
-    type Factors = G::Rows;
-    type Tensor = G::Tensor;
-    type Converter = G::Converter;
-
-    fn dim(&self) -> usize {
-        self.source.dim()
-    }
-
-    fn precision(&self) -> Precision {
-        self.source.precision()
-    }
-
-    fn converter(&self) -> &Self::Converter {
-        self.source.converter()
-    }
-
-    fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
-        self.source.gradients(batch)
-    }
-
-    fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {
-        self.solve(&self.source.measurement_rows(batch)?)
-    }
-
-    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<Self::Tensor> {
-        self.source.scores(factors, gradients)
-    }
-
-    fn factors_to_array(&self, factors: &Self::Factors) -> Result<Array2<f64>> {
-        factors.to_host()
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors> {
-        self.source.rows(array)
-    }
-
-    fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
-        Ok(self.source.footprint(sample)?.with_solver(self.stacks))
-    }
-}
-
-impl<G: GradientSource + crate::ThreadSafe> crate::ThreadSafe for BlockInfluence<G> {}

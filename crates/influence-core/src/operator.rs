@@ -3,11 +3,11 @@
 mod damped;
 mod matrix;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Result, Rows};
+use crate::{Result, Rows, random};
 
 pub use damped::Damped;
 pub use matrix::Matrix;
@@ -53,6 +53,29 @@ pub trait LinearOperator: Debug + Send + Sync {
     /// As [`apply`](Self::apply).
     fn to_dense(&self) -> Result<Array2<f64>>;
 
+    /// The sum of the eigenvalues, exact where it is cheap, else estimated from random probes with a fixed seed.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn trace(&self) -> Result<f64> {
+        /// The standard error is at most a fifth of the Frobenius norm.
+        const PROBES: usize = 64;
+        let signs = random::signs((PROBES, self.dim()), 0);
+        let products = self.apply(&self.rows(signs.view())?)?.to_host()?;
+        Ok((products * signs).sum() / PROBES as f64)
+    }
+
+    /// For a mean of `v vᵀ` over samples the mean of `v vᵀ / (λ + ‖v‖²)`; `None` for operators that are no such mean.
+    ///
+    /// # Errors
+    /// Whatever the backend or the data report.
+    fn harmonic(
+        &self,
+        _damping: f64,
+    ) -> Result<Option<Arc<dyn LinearOperator<Rows = Self::Rows>>>> {
+        Ok(None)
+    }
+
     /// In how many parts the operator falls: a mean over data is a sum over batches of data.
     fn parts(&self) -> usize {
         1
@@ -67,7 +90,7 @@ pub trait LinearOperator: Debug + Send + Sync {
     }
 }
 
-impl<Op: LinearOperator + ?Sized> LinearOperator for std::sync::Arc<Op> {
+impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
     type Rows = Op::Rows;
 
     fn dim(&self) -> usize {
@@ -84,6 +107,14 @@ impl<Op: LinearOperator + ?Sized> LinearOperator for std::sync::Arc<Op> {
 
     fn to_dense(&self) -> Result<Array2<f64>> {
         (**self).to_dense()
+    }
+
+    fn trace(&self) -> Result<f64> {
+        (**self).trace()
+    }
+
+    fn harmonic(&self, damping: f64) -> Result<Option<Arc<dyn LinearOperator<Rows = Self::Rows>>>> {
+        (**self).harmonic(damping)
     }
 
     fn parts(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, ops::Range};
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::{Error, Result};
 
@@ -71,6 +71,26 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Shape`] when a part does not fit its columns, [`Error::Backend`].
     fn assemble(dim: usize, parts: &[(&[Range<usize>], Self)]) -> Result<Self>;
+
+    /// The Euclidean norm of each vector.
+    ///
+    /// # Errors
+    /// As [`gram`](Self::gram).
+    fn norms(&self) -> Result<Vec<f64>> {
+        let square = |row| {
+            let alone = self.select(&[row])?;
+            Ok(alone.gram(&alone)?[[0, 0]].max(0.0).sqrt())
+        };
+        (0..self.len()).map(square).collect()
+    }
+
+    /// The vectors, each times its factor.
+    ///
+    /// # Errors
+    /// As [`combine`](Self::combine).
+    fn scaled(&self, factors: &[f64]) -> Result<Self> {
+        self.combine(Array2::from_diag(&ArrayView1::from(factors)).view())
+    }
 
     /// The numbers on the host, `(k, dim)`.
     ///

@@ -4,6 +4,7 @@ mod conjugate_gradient;
 mod direct;
 mod identity;
 mod jacobi;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +21,12 @@ pub use conjugate_gradient::ConjugateGradient;
 pub use direct::Direct;
 pub use identity::Identity;
 pub use jacobi::Jacobi;
+pub use state::State;
 
 /// Settings of a method that inverts operators.
 ///
-/// A solver is plain settings; [`prepare`](Self::prepare) does the work that is shared by all right-hand sides.
+/// A solver is plain settings. [`prepare`](Self::prepare) does the work that no damping enters, [`Prepared::inverse`] adds the damping, and
+/// [`Inverse::solve`] takes right-hand sides: what is expensive is done once for all dampings.
 ///
 /// # Examples
 /// ```
@@ -32,17 +35,43 @@ pub use jacobi::Jacobi;
 /// use ndarray::array;
 ///
 /// let op = Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?);
-/// let inverse = Direct.prepare(op)?;
-/// let solution = inverse.solve(&array![[8.0, 8.0]])?.converged()?;
+/// let prepared = Direct.prepare(op)?;
+/// let solution = prepared.inverse(0.0)?.solve(&array![[8.0, 8.0]])?.converged()?;
 /// assert_eq!(solution, array![[2.0, 4.0]]);
+/// let damped = prepared.inverse(4.0)?.solve(&array![[8.0, 6.0]])?.converged()?;
+/// assert_eq!(damped, array![[1.0, 1.0]]);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
 pub trait Solver<R: Rows>: Debug + Send + Sync {
-    /// Prepares the inverse of `op`, which already includes its damping.
+    /// Prepares the inversion of `op`, a curvature without damping.
     ///
     /// # Errors
     /// Whatever the operator reports, or [`Error::Factorisation`].
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>>;
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>>;
+
+    /// Takes up an earlier preparation on the same operator from what [`Prepared::state`] kept of it.
+    ///
+    /// # Errors
+    /// [`Error::State`] when the state is not one of this solver on such an operator, otherwise as [`prepare`](Self::prepare).
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        _state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        self.prepare(op)
+    }
+
+    /// [`prepare`](Self::prepare) for a single damping.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare) and [`Prepared::inverse`].
+    fn invert(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        damping: f64,
+    ) -> Result<Box<dyn Inverse<R>>> {
+        self.prepare(op)?.inverse(damping)
+    }
 
     /// How many stacks of the size of its right-hand sides an inverse holds while it solves, these and the solutions included;
     /// for planning how many to solve together.
@@ -51,13 +80,47 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     }
 }
 
-impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Box<S> {
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         (**self).prepare(op)
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        (**self).restore(op, state)
     }
 
     fn stacks(&self) -> usize {
         (**self).stacks()
+    }
+}
+
+/// What a solver has found out about an operator before any damping is known; it never changes.
+pub trait Prepared<R: Rows>: Debug + Send + Sync {
+    /// The length of the vectors.
+    fn dim(&self) -> usize;
+
+    /// The inverse of the operator plus `damping` times the identity.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a damping out of the domain of the method, otherwise as [`Solver::prepare`].
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>>;
+
+    /// The mean eigenvalue of the operator, `trace / dim`: what a relative damping is relative to.
+    ///
+    /// # Errors
+    /// Whatever the operator reports.
+    fn mean_eigenvalue(&self) -> Result<f64>;
+
+    /// What was expensive to find out, for [`Solver::restore`]; empty where nothing was.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when the transfer fails.
+    fn state(&self) -> Result<State> {
+        Ok(State::default())
     }
 }
 
@@ -133,7 +196,7 @@ impl<R> Solution<R> {
 pub struct Report {
     /// Operator applications spent on the row; 0 for a direct method.
     pub iterations: usize,
-    /// The true relative residual `‖b − A x‖ / ‖b‖`; 0 where `b = 0`.
+    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts; 0 where `b = 0`.
     pub residual: f64,
     /// How it ended.
     pub status: Status,
@@ -145,6 +208,8 @@ pub struct Report {
 pub enum Status {
     /// Solved to the tolerance.
     Converged,
+    /// Solved within an approximation, such as a low-rank one, that the residual is an upper estimate of.
+    Approximate,
     /// Solved, but the matrix is not positive definite: factors may point uphill.
     Indefinite {
         /// How many eigenvalues are negative.
@@ -161,7 +226,10 @@ pub enum Status {
 impl Status {
     /// Whether the row solves its equation.
     pub fn is_solved(self) -> bool {
-        matches!(self, Self::Converged | Self::Indefinite { .. })
+        matches!(
+            self,
+            Self::Converged | Self::Approximate | Self::Indefinite { .. }
+        )
     }
 }
 
@@ -169,6 +237,10 @@ impl Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Converged => write!(f, "converged"),
+            Self::Approximate => write!(
+                f,
+                "solved within an approximation; a higher rank brings it nearer"
+            ),
             Self::Indefinite { negative } => write!(
                 f,
                 "solved an indefinite system with {negative} negative eigenvalues; raise the damping above the most negative one, or use the Gauss-Newton curvature"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use influence_backend_burn::Curvature;
-use influence_core::block::{BlockStructure, CustomBlocks, Damping};
+use influence_core::block::{BlockStructure, CustomBlocks, Damping, Strength};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
@@ -45,8 +45,13 @@ impl DampingValue {
     /// As the core takes it.
     pub fn structure(&self) -> Damping {
         match self {
-            Self::Uniform(value) => Damping::Uniform(*value),
-            Self::PerBlock(values) => Damping::PerBlock(values.clone()),
+            Self::Uniform(value) => Damping::from(*value),
+            Self::PerBlock(values) => Damping::PerBlock(
+                values
+                    .iter()
+                    .map(|(block, value)| (block.clone(), Strength::Absolute(*value)))
+                    .collect(),
+            ),
         }
     }
 }
@@ -191,7 +196,7 @@ impl Method {
     /// λ as the core takes it; none where nothing is damped.
     pub fn damping(&self) -> Damping {
         let damping = self.damping.as_ref();
-        damping.map_or(Damping::Uniform(0.0), DampingValue::structure)
+        damping.map_or(Damping::from(0.0), DampingValue::structure)
     }
 
     /// Checks domains, and that keys of one method are not given to another.

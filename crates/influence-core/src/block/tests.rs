@@ -125,12 +125,17 @@ fn damping_by_block_must_name_every_block_and_no_other() -> Result<()> {
         let by_name = names
             .iter()
             .enumerate()
-            .map(|(index, name)| ((*name).to_owned(), index as f64))
+            .map(|(index, name)| ((*name).to_owned(), Strength::Absolute(index as f64)))
             .collect();
-        Damping::PerBlock(by_name).resolve(&blocks)
+        Damping::PerBlock(by_name).resolve(&blocks.iter().collect::<Vec<_>>())
     };
-    assert_eq!(Damping::from(0.5).resolve(&blocks)?, [0.5, 0.5]);
-    assert_eq!(per_block(&["rest", "odd"])?, [1.0, 0.0]);
+    let all: Vec<&Block> = blocks.iter().collect();
+    let absolute = Strength::Absolute;
+    assert_eq!(
+        Damping::from(0.5).resolve(&all)?,
+        [absolute(0.5), absolute(0.5)]
+    );
+    assert_eq!(per_block(&["rest", "odd"])?, [absolute(1.0), absolute(0.0)]);
     assert!(matches!(per_block(&["rest"]), Err(Error::UnknownName { name, .. }) if name == "odd"));
     assert!(
         matches!(per_block(&["rest", "odd", "even"]), Err(Error::UnknownName { name, .. }) if name == "even")

@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{Footprint, InfluenceModel};
+use super::{Footprint, InfluenceModel, ScoreAxis};
 use crate::{AssumeThreadSafe, Precision, Result, solver::Solution};
 
 /// Answers every call with the model within, also those that have a default.
@@ -51,6 +51,22 @@ macro_rules! delegate {
 
             fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
                 self.deref().footprint(sample)
+            }
+
+            fn axes(&self, sample: &Self::Batch) -> Result<Vec<ScoreAxis>> {
+                self.deref().axes(sample)
+            }
+
+            fn self_scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
+                self.deref().self_scores(factors, gradients)
+            }
+
+            fn perturbations(&self, factors: &Self::Factors, train: &Self::Batch) -> Result<ArrayD<f64>> {
+                self.deref().perturbations(factors, train)
+            }
+
+            fn input_shape(&self, sample: &Self::Batch) -> Result<Vec<usize>> {
+                self.deref().input_shape(sample)
             }
 
             fn scores_array(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {

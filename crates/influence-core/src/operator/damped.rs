@@ -56,6 +56,10 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
         Ok(dense)
     }
 
+    fn trace(&self) -> Result<f64> {
+        Ok(self.op.trace()? + self.damping * self.dim() as f64)
+    }
+
     fn parts(&self) -> usize {
         self.op.parts()
     }

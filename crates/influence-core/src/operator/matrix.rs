@@ -60,6 +60,10 @@ impl LinearOperator for Matrix {
     fn to_dense(&self) -> Result<Array2<f64>> {
         Ok(self.values.clone())
     }
+
+    fn trace(&self) -> Result<f64> {
+        Ok(self.values.diag().sum())
+    }
 }
 
 #[cfg(test)]

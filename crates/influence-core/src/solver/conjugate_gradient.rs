@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::{Inverse, Report, Solution, Solver, Status, checked_host, norm};
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use crate::{
+    Error, Result, Rows,
+    operator::{Damped, LinearOperator},
+};
 use block::Block;
 
 /// Block preconditioned conjugate gradients: every right-hand side searches along the directions of all.
@@ -35,7 +38,7 @@ use block::Block;
 /// use ndarray::array;
 ///
 /// let op = Arc::new(Matrix::new(array![[4.0, 1.0], [1.0, 3.0]])?);
-/// let inverse = ConjugateGradient::new().with_rtol(1e-10)?.prepare(op)?;
+/// let inverse = ConjugateGradient::new().with_rtol(1e-10)?.invert(op, 0.0)?;
 /// let solution = inverse.solve(&array![[5.0, 4.0]])?.converged()?;
 /// assert!((solution[[0, 0]] - 1.0_f64).abs() < 1e-9);
 /// # Ok::<(), influence_core::Error>(())
@@ -112,23 +115,20 @@ impl<R: Rows> ConjugateGradient<R> {
 }
 
 impl<R: Rows> Solver<R> for ConjugateGradient<R> {
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
-        let preconditioner = self
-            .preconditioner
-            .as_ref()
-            .map(|solver| solver.prepare(Arc::clone(&op)))
-            .transpose()?;
-        let default = op
-            .dim()
-            .saturating_mul(ITERATIONS_PER_DIMENSION)
-            .clamp(1, DEFAULT_ITERATION_CAP);
-        let max_iterations = self.max_iterations.unwrap_or(default);
-        Ok(Box::new(ConjugateGradientInverse {
-            op,
-            preconditioner,
-            rtol: self.rtol,
-            max_iterations,
-        }))
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
+        let preconditioner = self.preconditioner.as_ref();
+        let preconditioner = preconditioner.map(|solver| solver.prepare(Arc::clone(&op)));
+        Ok(self.prepared(op, preconditioner.transpose()?))
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        let preconditioner = self.preconditioner.as_ref();
+        let preconditioner = preconditioner.map(|solver| solver.restore(Arc::clone(&op), state));
+        Ok(self.prepared(op, preconditioner.transpose()?))
     }
 
     fn stacks(&self) -> usize {
@@ -139,9 +139,62 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
     }
 }
 
+impl<R: Rows> ConjugateGradient<R> {
+    fn prepared(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        preconditioner: Option<Box<dyn Prepared<R>>>,
+    ) -> Box<dyn Prepared<R>> {
+        let default = op
+            .dim()
+            .saturating_mul(ITERATIONS_PER_DIMENSION)
+            .clamp(1, DEFAULT_ITERATION_CAP);
+        Box::new(PreparedConjugateGradient {
+            op,
+            preconditioner,
+            rtol: self.rtol,
+            max_iterations: self.max_iterations.unwrap_or(default),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct PreparedConjugateGradient<R: Rows> {
+    op: Arc<dyn LinearOperator<Rows = R>>,
+    preconditioner: Option<Box<dyn Prepared<R>>>,
+    rtol: f64,
+    max_iterations: usize,
+}
+
+impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
+    fn dim(&self) -> usize {
+        self.op.dim()
+    }
+
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        let preconditioner = self.preconditioner.as_ref();
+        let preconditioner = preconditioner.map(|prepared| prepared.inverse(damping));
+        Ok(Box::new(ConjugateGradientInverse {
+            op: Damped::new(Arc::clone(&self.op), damping)?,
+            preconditioner: preconditioner.transpose()?,
+            rtol: self.rtol,
+            max_iterations: self.max_iterations,
+        }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(self.op.trace()? / self.op.dim() as f64)
+    }
+
+    fn state(&self) -> Result<State> {
+        let preconditioner = self.preconditioner.as_ref();
+        preconditioner.map_or_else(|| Ok(State::default()), |prepared| prepared.state())
+    }
+}
+
 #[derive(Debug)]
 struct ConjugateGradientInverse<R: Rows> {
-    op: Arc<dyn LinearOperator<Rows = R>>,
+    op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
     preconditioner: Option<Box<dyn Inverse<R>>>,
     rtol: f64,
     max_iterations: usize,

@@ -2,8 +2,12 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Zip};
 
-use super::{Inverse, Report, Solution, Solver, Status, checked_host, norm};
-use crate::{Error, Result, Rows, linalg::Factors, operator::LinearOperator};
+use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use crate::{
+    Error, Result, Rows,
+    linalg::Factors,
+    operator::{Damped, LinearOperator, Matrix},
+};
 
 /// Builds the dense matrix and factors it on the host, in `f64`.
 ///
@@ -22,13 +26,21 @@ pub struct Direct;
 const LARGEST_RESIDUAL: f64 = 1e-6;
 
 impl<R: Rows> Solver<R> for Direct {
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let dense = op.to_dense()?;
         Error::check_size("direct solver", "rows", op.dim(), dense.nrows())?;
         Error::check_size("direct solver", "columns", op.dim(), dense.ncols())?;
-        let matrix = (&dense + &dense.t()) * 0.5;
-        let factors = Factors::new(&matrix)?;
-        Ok(Box::new(DirectInverse { matrix, factors }))
+        Ok(Box::new(Dense::new((&dense + &dense.t()) * 0.5)?))
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        let dense = Dense::new(state.matrix(MATRIX)?)?;
+        Error::check_size("direct solver", "rows", op.dim(), dense.matrix.dim())?;
+        Ok(Box::new(dense))
     }
 
     /// Six stacks in `f64` besides those of the rows.
@@ -37,21 +49,57 @@ impl<R: Rows> Solver<R> for Direct {
     }
 }
 
+const MATRIX: &str = "matrix";
+
+/// The matrix without damping.
+#[derive(Debug)]
+struct Dense {
+    matrix: Arc<Matrix>,
+}
+
+impl Dense {
+    fn new(matrix: Array2<f64>) -> Result<Self> {
+        Ok(Self {
+            matrix: Arc::new(Matrix::new(matrix)?),
+        })
+    }
+}
+
+impl<R: Rows> Prepared<R> for Dense {
+    fn dim(&self) -> usize {
+        self.matrix.dim()
+    }
+
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        let matrix = Damped::new(Arc::clone(&self.matrix), damping)?;
+        let factors = Factors::new(&matrix.to_dense()?)?;
+        Ok(Box::new(DirectInverse { matrix, factors }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(self.matrix.trace()? / self.matrix.dim() as f64)
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State::default().with(MATRIX, self.matrix.to_dense()?))
+    }
+}
+
 #[derive(Debug)]
 struct DirectInverse {
-    matrix: Array2<f64>,
+    matrix: Damped<Arc<Matrix>>,
     factors: Factors,
 }
 
 impl<R: Rows> Inverse<R> for DirectInverse {
     fn dim(&self) -> usize {
-        self.matrix.nrows()
+        self.matrix.dim()
     }
 
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
-        let host = checked_host("direct solver", self.matrix.nrows(), rhs)?;
-        let solution = self.refined(&host);
-        let residual = self.residual(&host, &solution);
+        let host = checked_host("direct solver", self.matrix.dim(), rhs)?;
+        let solution = self.refined(&host)?;
+        let residual = self.residual(&host, &solution)?;
         let rows = host.outer_iter().zip(residual.outer_iter());
         let reports = rows.map(|(b, r)| self.report(norm(&b), norm(&r))).collect();
         Ok(Solution {
@@ -63,9 +111,9 @@ impl<R: Rows> Inverse<R> for DirectInverse {
 
 impl DirectInverse {
     /// The solution after one step of refinement, where that makes the residual smaller; zero where there is none.
-    fn refined(&self, rhs: &Array2<f64>) -> Array2<f64> {
+    fn refined(&self, rhs: &Array2<f64>) -> Result<Array2<f64>> {
         let mut solution = self.factors.solve(rhs);
-        let mut residual = self.residual(rhs, &solution);
+        let mut residual = self.residual(rhs, &solution)?;
         // A singular matrix gives infinities, which must not reach the rows.
         let pairs = Zip::from(solution.rows_mut())
             .and(residual.rows_mut())
@@ -77,7 +125,7 @@ impl DirectInverse {
             }
         });
         let candidate = &solution + &self.factors.solve(&residual);
-        let after = self.residual(rhs, &candidate);
+        let after = self.residual(rhs, &candidate)?;
         let rows = Zip::from(solution.rows_mut())
             .and(residual.rows())
             .and(candidate.rows())
@@ -87,11 +135,11 @@ impl DirectInverse {
                 x.assign(&better);
             }
         });
-        solution
+        Ok(solution)
     }
 
-    fn residual(&self, rhs: &Array2<f64>, solution: &Array2<f64>) -> Array2<f64> {
-        rhs - &solution.dot(&self.matrix)
+    fn residual(&self, rhs: &Array2<f64>, solution: &Array2<f64>) -> Result<Array2<f64>> {
+        Ok(rhs - self.matrix.apply(solution)?)
     }
 
     fn report(&self, scale: f64, residual: f64) -> Report {

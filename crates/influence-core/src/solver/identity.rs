@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Inverse, Report, Solution, Solver, Status};
+use super::{Inverse, Prepared, Report, Solution, Solver, Status};
 use crate::{Error, Result, Rows, operator::LinearOperator};
 
 /// Takes the curvature as the identity: factors are gradients, influences their inner products.
@@ -17,7 +17,7 @@ use crate::{Error, Result, Rows, operator::LinearOperator};
 /// use influence_core::{operator::Matrix, solver::{Identity, Solver}};
 /// use ndarray::array;
 ///
-/// let inverse = Identity.prepare(Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?))?;
+/// let inverse = Identity.invert(Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?), 0.1)?;
 /// assert_eq!(inverse.solve(&array![[8.0, 8.0]])?.converged()?, array![[8.0, 8.0]]);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
@@ -25,7 +25,7 @@ use crate::{Error, Result, Rows, operator::LinearOperator};
 pub struct Identity;
 
 impl<R: Rows> Solver<R> for Identity {
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         Ok(Box::new(IdentityInverse { dim: op.dim() }))
     }
 
@@ -34,9 +34,23 @@ impl<R: Rows> Solver<R> for Identity {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct IdentityInverse {
     dim: usize,
+}
+
+impl<R: Rows> Prepared<R> for IdentityInverse {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn inverse(&self, _damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        Ok(Box::new(*self))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(1.0)
+    }
 }
 
 impl<R: Rows> Inverse<R> for IdentityInverse {

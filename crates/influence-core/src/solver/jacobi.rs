@@ -2,8 +2,12 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Inverse, Report, Solution, Solver, Status, checked_host, norm};
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use crate::{
+    Error, Result, Rows,
+    operator::{Damped, LinearOperator},
+    random,
+};
 
 /// The inverse of the diagonal, estimated with random signs: a preconditioner for
 /// [`ConjugateGradient`](super::ConjugateGradient).
@@ -26,7 +30,7 @@ use crate::{Error, Result, Rows, operator::LinearOperator};
 /// use ndarray::array;
 ///
 /// let op = Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?);
-/// let inverse = Jacobi::new(1, 0)?.prepare(op)?;
+/// let inverse = Jacobi::new(1, 0)?.invert(op, 0.0)?;
 /// assert_eq!(inverse.precondition(&array![[8.0, 8.0]])?, array![[2.0, 4.0]]);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
@@ -56,9 +60,7 @@ impl Jacobi {
     }
 
     fn diagonal<R: Rows>(self, op: &dyn LinearOperator<Rows = R>) -> Result<Array1<f64>> {
-        let mut state = self.seed;
-        let signs =
-            Array2::from_shape_simple_fn((self.probes, op.dim()), || random_sign(&mut state));
+        let signs = random::signs((self.probes, op.dim()), self.seed);
         let samples = op.apply(&op.rows(signs.view())?)?.to_host()? * &signs;
         if samples.iter().any(|value| !value.is_finite()) {
             return Err(Error::NotFinite {
@@ -88,23 +90,20 @@ fn guarded(samples: &Array2<f64>) -> Array1<f64> {
     }
 }
 
-/// Vigna's `SplitMix64`, of which the top bit decides.
-fn random_sign(state: &mut u64) -> f64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut bits = *state;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    if (bits ^ (bits >> 31)) >> 63 == 0 {
-        1.0
-    } else {
-        -1.0
-    }
-}
-
 impl<R: Rows> Solver<R> for Jacobi {
-    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Inverse<R>>> {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let diagonal = self.diagonal(op.as_ref())?;
-        Ok(Box::new(JacobiInverse { op, diagonal }))
+        Ok(Box::new(Diagonal { op, diagonal }))
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        let diagonal = state.vector(DIAGONAL)?;
+        Error::check_size("jacobi", "vector length", op.dim(), diagonal.len())?;
+        Ok(Box::new(Diagonal { op, diagonal }))
     }
 
     fn stacks(&self) -> usize {
@@ -112,9 +111,39 @@ impl<R: Rows> Solver<R> for Jacobi {
     }
 }
 
+const DIAGONAL: &str = "diagonal";
+
+/// The diagonal without damping.
+#[derive(Debug)]
+struct Diagonal<R: Rows> {
+    op: Arc<dyn LinearOperator<Rows = R>>,
+    diagonal: Array1<f64>,
+}
+
+impl<R: Rows> Prepared<R> for Diagonal<R> {
+    fn dim(&self) -> usize {
+        self.diagonal.len()
+    }
+
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        Ok(Box::new(JacobiInverse {
+            op: Damped::new(Arc::clone(&self.op), damping)?,
+            diagonal: &self.diagonal + damping,
+        }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(self.diagonal.sum() / self.diagonal.len() as f64)
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State::default().with(DIAGONAL, self.diagonal.clone()))
+    }
+}
+
 #[derive(Debug)]
 struct JacobiInverse<R: Rows> {
-    op: Arc<dyn LinearOperator<Rows = R>>,
+    op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
     diagonal: Array1<f64>,
 }
 
@@ -165,7 +194,7 @@ mod tests {
     #[test]
     fn a_diagonal_operator_is_inverted_exactly() -> Result<()> {
         let op = Arc::new(Matrix::new(Array2::from_diag(&array![4.0, 0.5, 1e-4]))?);
-        let inverse = Jacobi::new(3, 7)?.prepare(op)?;
+        let inverse = Jacobi::new(3, 7)?.invert(op, 0.0)?;
         assert_eq!(
             inverse.solve(&array![[8.0, 1.0, 1.0]])?.converged()?,
             array![[2.0, 2.0, 1e4]]
@@ -188,7 +217,7 @@ mod tests {
     fn an_approximation_does_not_claim_to_have_converged() -> Result<()> {
         let op = Arc::new(Matrix::new(array![[2.0, 1.0], [1.0, 2.0]])?);
         let solution = Jacobi::new(8, 3)?
-            .prepare(op)?
+            .invert(op, 0.0)?
             .solve(&array![[1.0, 1.0], [0.0, 0.0]])?;
         assert_eq!(solution.reports[0].status, Status::IterationLimit);
         assert_eq!(

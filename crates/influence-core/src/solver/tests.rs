@@ -94,7 +94,7 @@ fn every_solver_gives_the_values_of_elimination() -> Result<()> {
         let damping = if spectrum == "ill" { 0.0 } else { DAMPING };
         let (op, dense) = damped(&eigenvalues, damping)?;
         for (name, solver) in solvers()? {
-            let inverse = solver.prepare(op.clone())?;
+            let inverse = solver.invert(op.clone(), 0.0)?;
             for k in counts() {
                 let rhs = testing::random((k, DIM), 6);
                 let solution = inverse.solve(&rhs)?;
@@ -118,7 +118,7 @@ fn every_solver_conforms() -> Result<()> {
     let (op, _) = damped(&log_spaced(100.0), DAMPING)?;
     testing::operator(op.as_ref(), 1e-12);
     for (_, solver) in solvers()? {
-        testing::inverse(solver.prepare(op.clone())?.as_ref(), op.as_ref(), 1e-7);
+        testing::inverse(solver.invert(op.clone(), 0.0)?.as_ref(), op.as_ref(), 1e-7);
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn every_solver_conforms() -> Result<()> {
 #[test]
 fn an_indefinite_operator_is_solved_directly_and_said_to_be_so() -> Result<()> {
     let (op, dense) = damped(&indefinite(), DAMPING)?;
-    let inverse = Direct.prepare(op)?;
+    let inverse = Direct.invert(op, 0.0)?;
     for k in counts() {
         let rhs = testing::random((k, DIM), 6);
         let solution = inverse.solve(&rhs)?;
@@ -146,7 +146,7 @@ fn negative_curvature_is_named_by_conjugate_gradients() -> Result<()> {
     let (op, _) = damped(&indefinite(), DAMPING)?;
     for k in counts() {
         let solution = ConjugateGradient::new()
-            .prepare(op.clone())?
+            .invert(op.clone(), 0.0)?
             .solve(&testing::random((k, DIM), 6))?;
         assert!(
             solution
@@ -168,7 +168,7 @@ fn a_singular_operator_is_a_breakdown() -> Result<()> {
     for solver in [&Direct as &dyn Solver<Array2<f64>>, &iterative] {
         for k in counts() {
             let solution = solver
-                .prepare(op.clone())?
+                .invert(op.clone(), 0.0)?
                 .solve(&testing::random((k, DIM), 6))?;
             for report in &solution.reports {
                 assert_eq!(
@@ -193,7 +193,7 @@ fn a_matrix_of_zeros_breaks_down_without_numbers_that_are_not_finite() -> Result
     let rhs = array![[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]];
     let iterative = ConjugateGradient::new();
     for solver in [&Direct as &dyn Solver<Array2<f64>>, &iterative] {
-        let solution = solver.prepare(op.clone())?.solve(&rhs)?;
+        let solution = solver.invert(op.clone(), 0.0)?.solve(&rhs)?;
         assert_eq!(solution.rows, Array2::<f64>::zeros((2, 3)), "{solver:?}");
         assert_eq!(solution.reports[0].status, Status::Breakdown, "{solver:?}");
         assert!(
@@ -210,7 +210,7 @@ fn right_hand_sides_that_are_not_finite_are_refused_by_name() -> Result<()> {
     let mut rhs = testing::random((2, DIM), 1);
     rhs[[1, 3]] = f64::NAN;
     for (name, solver) in solvers()? {
-        let outcome = solver.prepare(op.clone())?.solve(&rhs);
+        let outcome = solver.invert(op.clone(), 0.0)?.solve(&rhs);
         let said = outcome
             .err()
             .map(|error| error.to_string())
@@ -223,7 +223,7 @@ fn right_hand_sides_that_are_not_finite_are_refused_by_name() -> Result<()> {
 #[test]
 fn a_prepared_direct_inverse_lets_the_operator_go() -> Result<()> {
     let (op, _) = damped(&clustered(), DAMPING)?;
-    let inverse = Direct.prepare(op.clone())?;
+    let inverse = Direct.invert(op.clone(), 0.0)?;
     assert_eq!((Arc::strong_count(&op), inverse.dim()), (1, DIM));
     Ok(())
 }
@@ -231,7 +231,7 @@ fn a_prepared_direct_inverse_lets_the_operator_go() -> Result<()> {
 #[test]
 fn right_hand_sides_share_their_search_directions() -> Result<()> {
     let (op, _) = damped(&log_spaced(1e4), 0.0)?;
-    let inverse = ConjugateGradient::new().with_rtol(1e-8)?.prepare(op)?;
+    let inverse = ConjugateGradient::new().with_rtol(1e-8)?.invert(op, 0.0)?;
     let iterations = |k: usize| -> Result<usize> {
         let reports = inverse.solve(&testing::random((k, DIM), 6))?.reports;
         assert!(
@@ -268,7 +268,7 @@ fn duplicate_zero_and_differently_scaled_rows_are_no_trouble() -> Result<()> {
     rhs.row_mut(4).mapv_inplace(|value| value * 1e150);
     let solution = ConjugateGradient::new()
         .with_rtol(1e-10)?
-        .prepare(op)?
+        .invert(op, 0.0)?
         .solve(&rhs)?;
     assert_eq!(
         solution.reports[3],
@@ -294,7 +294,7 @@ fn duplicate_zero_and_differently_scaled_rows_are_no_trouble() -> Result<()> {
 #[test]
 fn a_good_start_saves_iterations_and_a_solution_needs_one_look() -> Result<()> {
     let (op, dense) = damped(&log_spaced(1e3), DAMPING)?;
-    let inverse = ConjugateGradient::new().prepare(op)?;
+    let inverse = ConjugateGradient::new().invert(op, 0.0)?;
     let rhs = testing::random((1, DIM), 9);
     let exact = testing::solve(&dense, &rhs);
     let warm = inverse.solve_from(&rhs, &exact)?;
@@ -316,7 +316,7 @@ fn running_out_of_iterations_is_reported_with_the_true_residual() -> Result<()> 
     let (op, dense) = damped(&log_spaced(1e4), 0.0)?;
     let inverse = ConjugateGradient::new()
         .with_max_iterations(2)?
-        .prepare(op)?;
+        .invert(op, 0.0)?;
     let rhs = testing::random((2, DIM), 10);
     let solution = inverse.solve(&rhs)?;
     for (row, report) in solution.reports.iter().enumerate() {
@@ -341,7 +341,7 @@ fn single_precision_reaches_what_it_can_and_says_when_it_cannot() -> Result<()> 
         let inverse = ConjugateGradient::new()
             .with_rtol(rtol)?
             .with_max_iterations(400)?
-            .prepare(op)?;
+            .invert(op, 0.0)?;
         for k in counts() {
             let rhs = testing::random((k, DIM), 6);
             let solution = inverse.solve(&Single::new(&rhs))?;
@@ -371,7 +371,7 @@ fn small_gradients_survive_single_precision() -> Result<()> {
     let rhs = testing::random((2, DIM), 6) * 1e-25;
     let inverse = ConjugateGradient::new()
         .with_rtol(1e-5)?
-        .prepare(Arc::new(SingleMatrix::new(&matrix)))?;
+        .invert(Arc::new(SingleMatrix::new(&matrix)), 0.0)?;
     let rows = inverse.solve(&Single::new(&rhs))?.converged()?.to_host()?;
     assert!(error(&matrix, &rhs, &rows) < 1e-4);
     Ok(())
@@ -413,7 +413,7 @@ fn a_preconditioner_takes_out_a_bad_scaling() -> Result<()> {
         .with_preconditioner(Arc::new(Jacobi::new(DIM * 4, 2)?));
     let rhs = testing::random((1, DIM), 6);
     let applications = |solver: ConjugateGradient<Array2<f64>>| -> Result<usize> {
-        Ok(solver.prepare(op.clone())?.solve(&rhs)?.reports[0].iterations)
+        Ok(solver.invert(op.clone(), 0.0)?.solve(&rhs)?.reports[0].iterations)
     };
     let (without, with) = (applications(plain)?, applications(better)?);
     assert!(with < without, "{with} with, {without} without");
@@ -426,7 +426,7 @@ fn the_identity_leaves_right_hand_sides_as_they_are() -> Result<()> {
         Matrix::new(testing::symmetric(&clustered(), 5))?,
         DAMPING,
     )?);
-    let inverse = Identity.prepare(op)?;
+    let inverse = Identity.invert(op, 0.0)?;
     assert_eq!(inverse.dim(), DIM);
     for k in counts() {
         let rhs = testing::random((k, DIM), 8);

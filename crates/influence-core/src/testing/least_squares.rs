@@ -4,9 +4,10 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView2, ArrayViewD, s};
 
 use super::dense;
 use crate::{
-    BlockInfluence, Dataset, Error, GradientSource, Precision, Result, TensorConverter, ThreadSafe,
+    BlockInfluence, Dataset, Error, GradientSource, Precision, Result, Rows, TensorConverter,
+    ThreadSafe,
     block::{BlockStructure, Parameter, ParameterLayout},
-    operator::{Damped, Matrix},
+    operator::Matrix,
     solver::Solver,
 };
 
@@ -94,14 +95,15 @@ impl LeastSquares {
         damping: f64,
         solver: &dyn Solver<Array2<f64>>,
     ) -> Result<BlockInfluence<Self>> {
-        let op = Arc::new(Damped::new(self.curvature(train)?, damping)?);
+        let op = Arc::new(self.curvature(train)?);
         let parameter = Parameter {
             name: "weights".into(),
             shape: vec![self.weights.len()],
         };
         let blocks = BlockStructure::Full.resolve(&ParameterLayout::new(vec![parameter]))?;
-        let inverse = solver.prepare(op)?;
-        BlockInfluence::new(self, blocks.into_iter().zip([inverse]).collect())
+        let prepared = solver.prepare(op)?;
+        let blocks = blocks.into_iter().zip([prepared]).collect();
+        BlockInfluence::new(self, blocks, &damping.into())
     }
 
     /// The influences in closed form, `(k, n)`, by Gaussian elimination.
@@ -169,6 +171,27 @@ impl GradientSource for LeastSquares {
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
         Ok(values.to_owned())
+    }
+
+    fn to_rows(&self, gradients: &Array2<f64>) -> Result<Array2<f64>> {
+        Ok(gradients.clone())
+    }
+
+    fn scaled(&self, gradients: Array2<f64>, factors: &[f64]) -> Result<Array2<f64>> {
+        Rows::scaled(&gradients, factors)
+    }
+
+    /// The gradient `(wᵀx − y) x` has the derivative `x wᵀ + (wᵀx − y) I` by `x`.
+    fn mixed_products(&self, rows: &Array2<f64>, batch: &Samples) -> Result<ArrayD<f64>> {
+        let residuals = batch.inputs.dot(&self.weights) - &batch.targets;
+        let along = rows.dot(&batch.inputs.t());
+        let shape = (rows.nrows(), residuals.len(), self.dim());
+        let product = |(i, j, d)| along[[i, j]] * self.weights[d] + residuals[j] * rows[[i, d]];
+        Ok(ndarray::Array3::from_shape_fn(shape, product).into_dyn())
+    }
+
+    fn input_shape(&self, _sample: &Samples) -> Result<Vec<usize>> {
+        Ok(vec![self.dim()])
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Result, Rows,
+    operator::LinearOperator,
     solver::{Report, Solution, Status},
 };
 

@@ -1,0 +1,321 @@
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayD, ArrayView2, Axis};
+
+use super::{Footprint, GradientSource, InfluenceModel};
+use crate::{
+    Error, Precision, Result, Rows,
+    block::{Block, Damping},
+    solver::{Inverse, Prepared, Report, Solution, Status},
+};
+
+/// The influence model of a block-diagonal curvature: one prepared inverse per block.
+///
+/// Parameters in no block have no influence. This is the one implementation behind every solver and every curvature.
+#[derive(Debug)]
+pub struct BlockInfluence<G: GradientSource> {
+    source: G,
+    blocks: Vec<FittedBlock<G::Rows>>,
+    stacks: usize,
+    unit_gradients: bool,
+}
+
+/// A block with what its solver found out about its curvature, and the inverse for one damping.
+#[derive(Debug)]
+struct FittedBlock<R: Rows> {
+    block: Block,
+    prepared: Arc<dyn Prepared<R>>,
+    damping: f64,
+    inverse: Box<dyn Inverse<R>>,
+}
+
+/// Stacks of right-hand sides that a solver holds, where nothing better is known.
+const STACKS: usize = 8;
+
+impl<G: GradientSource> BlockInfluence<G> {
+    /// Joins a source of gradients with the prepared curvature of each block, and damps it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] without any block or for a damping out of its domain, [`Error::Shape`] when a curvature does not fit its block,
+    /// [`Error::OutOfRange`] when a block leaves the parameters of the source, [`Error::UnknownName`] when the damping does not fit the blocks.
+    pub fn new(
+        source: G,
+        blocks: Vec<(Block, Box<dyn Prepared<G::Rows>>)>,
+        damping: &Damping,
+    ) -> Result<Self> {
+        if blocks.is_empty() {
+            return Err(Error::Setting {
+                name: "blocks",
+                requirement: "at least one",
+                got: "none".into(),
+            });
+        }
+        for (block, prepared) in &blocks {
+            Error::check_size("block curvature", "dimension", block.dim(), prepared.dim())?;
+            block
+                .columns()
+                .iter()
+                .try_for_each(|range| Error::check_range(range, source.dim()))?;
+        }
+        let blocks = blocks
+            .into_iter()
+            .map(|(block, prepared)| (block, Arc::from(prepared)));
+        Ok(Self {
+            source,
+            blocks: damped(blocks.collect(), damping)?,
+            stacks: STACKS,
+            unit_gradients: false,
+        })
+    }
+
+    /// Says how many stacks of right-hand sides the inverses hold while they solve: [`Solver::stacks`](crate::solver::Solver::stacks).
+    #[must_use]
+    pub fn with_stacks(self, stacks: usize) -> Self {
+        Self { stacks, ..self }
+    }
+
+    /// Scales every gradient, of test and train points, to unit length; with the [`Identity`](crate::solver::Identity) as inverse scores are
+    /// cosines.
+    ///
+    /// A gradient of zero stays zero.
+    #[must_use]
+    pub fn with_unit_gradients(self) -> Self {
+        Self {
+            unit_gradients: true,
+            ..self
+        }
+    }
+
+    /// The same curvature with another damping; nothing that was prepared is prepared again.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), for the damping.
+    pub fn with_damping(&self, damping: &Damping) -> Result<Self>
+    where
+        G: Clone,
+    {
+        let prepared = self.blocks.iter();
+        let prepared = prepared.map(|fitted| (fitted.block.clone(), Arc::clone(&fitted.prepared)));
+        Ok(Self {
+            source: self.source.clone(),
+            blocks: damped(prepared.collect(), damping)?,
+            ..*self
+        })
+    }
+
+    /// The source of gradients.
+    pub fn source(&self) -> &G {
+        &self.source
+    }
+
+    /// The blocks of the curvature.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().map(|fitted| &fitted.block)
+    }
+
+    /// What was found out about the curvature of each block.
+    pub fn prepared(&self) -> impl Iterator<Item = (&Block, &dyn Prepared<G::Rows>)> {
+        self.blocks
+            .iter()
+            .map(|fitted| (&fitted.block, &*fitted.prepared))
+    }
+
+    /// λ of each block, in order.
+    pub fn dampings(&self) -> impl Iterator<Item = f64> {
+        self.blocks.iter().map(|fitted| fitted.damping)
+    }
+
+    /// Solves `(H + λI) x = b` for given rows `(k, dim)`, block by block.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the inverses report.
+    pub fn solve(&self, rhs: &G::Rows) -> Result<Solution<G::Rows>> {
+        self.solve_from(rhs, None)
+    }
+
+    /// As [`solve`](Self::solve), from a guess if there is one.
+    pub(super) fn solve_from(
+        &self,
+        rhs: &G::Rows,
+        start: Option<&G::Rows>,
+    ) -> Result<Solution<G::Rows>> {
+        Error::check_size("factors", "vector length", self.source.dim(), rhs.dim())?;
+        let mut parts = Vec::with_capacity(self.blocks.len());
+        let mut reports: Option<Vec<Report>> = None;
+        for FittedBlock { block, inverse, .. } in &self.blocks {
+            let rhs = rhs.columns(block.columns())?;
+            let solution = match start {
+                None => inverse.solve(&rhs)?,
+                Some(start) => inverse.solve_from(&rhs, &start.columns(block.columns())?)?,
+            };
+            parts.push((block.columns(), solution.rows));
+            reports = Some(match reports {
+                None => solution.reports,
+                Some(so_far) => so_far
+                    .into_iter()
+                    .zip(solution.reports)
+                    .map(|(a, b)| worse(a, b))
+                    .collect(),
+            });
+        }
+        Ok(Solution {
+            rows: G::Rows::assemble(self.source.dim(), &parts)?,
+            reports: reports.unwrap_or_default(),
+        })
+    }
+
+    /// The right-hand sides of a batch of `k` test points, `(k, dim)`.
+    pub(super) fn right_hand_sides(&self, batch: &G::Batch) -> Result<G::Rows> {
+        let rows = self.source.measurement_rows(batch)?;
+        if self.unit_gradients {
+            rows.scaled(&inverses(&rows.norms()?))
+        } else {
+            Ok(rows)
+        }
+    }
+
+    /// From the derivative of `⟨factor, g⟩` to that of `⟨factor, g / ‖g‖⟩`: the part along the change of the norm is taken off.
+    fn normalise_perturbations(
+        &self,
+        products: &mut ArrayD<f64>,
+        factors: &G::Rows,
+        batch: &G::Batch,
+    ) -> Result<()> {
+        let gradients = self.source.to_rows(&self.source.gradients(batch)?)?;
+        let scales = inverses(&gradients.norms()?);
+        let unit = gradients.scaled(&scales)?;
+        let cosines = factors.gram(&unit)?;
+        for (j, &scale) in scales.iter().enumerate() {
+            let along = self.source.mixed_products(&unit.select(&[j])?, batch)?;
+            let along = along.index_axis(Axis(0), 0);
+            let along = along.index_axis(Axis(0), j);
+            let mut column = products.index_axis_mut(Axis(1), j);
+            for (i, mut product) in column.outer_iter_mut().enumerate() {
+                product.scaled_add(-cosines[[i, j]], &along);
+                product.mapv_inplace(|value| value * scale);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn damped<R: Rows>(
+    blocks: Vec<(Block, Arc<dyn Prepared<R>>)>,
+    damping: &Damping,
+) -> Result<Vec<FittedBlock<R>>> {
+    let names: Vec<&Block> = blocks.iter().map(|(block, _)| block).collect();
+    let strengths = damping.resolve(&names)?;
+    let of_block = |((block, prepared), strength): ((_, Arc<dyn Prepared<R>>), _)| {
+        let strength: crate::block::Strength = strength;
+        let damping = strength.value(|| prepared.mean_eigenvalue())?;
+        Ok(FittedBlock {
+            block,
+            inverse: prepared.inverse(damping)?,
+            prepared,
+            damping,
+        })
+    };
+    blocks.into_iter().zip(strengths).map(of_block).collect()
+}
+
+/// One over each norm, zero where there is none.
+fn inverses(norms: &[f64]) -> Vec<f64> {
+    let inverse = |&norm: &f64| if norm > 0.0 { 1.0 / norm } else { 0.0 };
+    norms.iter().map(inverse).collect()
+}
+
+/// The report of a row whose blocks were solved one by one: the less fortunate status, the larger residual, iterations added.
+fn worse(a: Report, b: Report) -> Report {
+    let status = match (a.status, b.status) {
+        (Status::Indefinite { negative }, Status::Indefinite { negative: more }) => {
+            Status::Indefinite {
+                negative: negative + more,
+            }
+        }
+        (Status::Converged, other) | (other, Status::Converged) => other,
+        (first, second) => {
+            if first.is_solved() {
+                second
+            } else {
+                first
+            }
+        }
+    };
+    Report {
+        iterations: a.iterations + b.iterations,
+        residual: a.residual.max(b.residual),
+        status,
+    }
+}
+
+impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
+    type Batch = G::Batch;
+    type Gradients = G::Gradients;
+    type Factors = G::Rows;
+    type Tensor = G::Tensor;
+    type Converter = G::Converter;
+
+    fn dim(&self) -> usize {
+        self.source.dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.source.precision()
+    }
+
+    fn converter(&self) -> &Self::Converter {
+        self.source.converter()
+    }
+
+    fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
+        let gradients = self.source.gradients(batch)?;
+        if self.unit_gradients {
+            let norms = self.source.to_rows(&gradients)?.norms()?;
+            self.source.scaled(gradients, &inverses(&norms))
+        } else {
+            Ok(gradients)
+        }
+    }
+
+    fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {
+        self.solve(&self.right_hand_sides(batch)?)
+    }
+
+    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<Self::Tensor> {
+        self.source.scores(factors, gradients)
+    }
+
+    fn factors_to_array(&self, factors: &Self::Factors) -> Result<Array2<f64>> {
+        factors.to_host()
+    }
+
+    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors> {
+        self.source.rows(array)
+    }
+
+    fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
+        Ok(self.source.footprint(sample)?.with_solver(self.stacks))
+    }
+
+    fn self_scores(
+        &self,
+        factors: &Self::Factors,
+        gradients: &Self::Gradients,
+    ) -> Result<ArrayD<f64>> {
+        self.source.self_scores(factors, gradients)
+    }
+
+    fn perturbations(&self, factors: &Self::Factors, train: &Self::Batch) -> Result<ArrayD<f64>> {
+        let mut products = self.source.mixed_products(factors, train)?;
+        if self.unit_gradients {
+            self.normalise_perturbations(&mut products, factors, train)?;
+        }
+        Ok(products)
+    }
+
+    fn input_shape(&self, sample: &Self::Batch) -> Result<Vec<usize>> {
+        self.source.input_shape(sample)
+    }
+}
+
+impl<G: GradientSource + crate::ThreadSafe> crate::ThreadSafe for BlockInfluence<G> {}
