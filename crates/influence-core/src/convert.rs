@@ -24,6 +24,22 @@ pub trait TensorConverter {
     fn to_tensor(&self, array: ArrayViewD<'_, f64>) -> Result<Self::Tensor>;
 }
 
+/// The converter of tensors that are host arrays to begin with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostConverter;
+
+impl TensorConverter for HostConverter {
+    type Tensor = ArrayD<f64>;
+
+    fn to_array(&self, tensor: &ArrayD<f64>) -> Result<ArrayD<f64>> {
+        Ok(tensor.clone())
+    }
+
+    fn to_tensor(&self, array: ArrayViewD<'_, f64>) -> Result<ArrayD<f64>> {
+        Ok(array.to_owned())
+    }
+}
+
 /// The precision in which a model computes, and in which its results are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {

@@ -27,11 +27,12 @@ pub mod testing;
 mod thread_safe;
 
 pub use chunk::{Chunk, ChunkGrid};
-pub use convert::{Precision, TensorConverter};
+pub use convert::{HostConverter, Precision, TensorConverter};
 pub use dataset::{Dataset, FieldSource, Values};
 pub use error::{Error, Result};
 pub use model::{
-    BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoreAxis, ScoringFootprint,
+    BlockInfluence, ByBlock, Footprint, GradientSource, InfluenceModel, Perturbation, ScoreAxis,
+    ScoringFootprint, Sweep, Trajectory,
 };
 pub use rows::{Rows, check_indices, check_parts};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -2,8 +2,14 @@
 
 mod axes;
 mod block_influence;
+mod by_block;
 mod delegate;
 mod footprint;
+mod perturbation;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod trajectory;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -11,7 +17,11 @@ use crate::{Error, Precision, Result, Rows, TensorConverter, block::Block, solve
 
 pub use axes::ScoreAxis;
 pub use block_influence::BlockInfluence;
+pub use by_block::ByBlock;
 pub use footprint::{Footprint, ScoringFootprint};
+pub use perturbation::Perturbation;
+pub use sweep::Sweep;
+pub use trajectory::Trajectory;
 
 /// A fitted influence model.
 ///

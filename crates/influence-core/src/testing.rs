@@ -14,12 +14,13 @@ mod operator;
 mod rows;
 mod single;
 
+pub use crate::HostConverter;
 pub use aggregator::{aggregate, aggregator};
 pub use converter::converter;
 pub use dataset::dataset;
 pub use dense::{random, solve, symmetric};
 pub use inverse::inverse;
-pub use least_squares::{HostConverter, LeastSquares, Samples, SamplesDataset};
+pub use least_squares::{LeastSquares, Samples, SamplesDataset};
 pub use model::model;
 pub use operator::operator;
 pub use rows::rows;

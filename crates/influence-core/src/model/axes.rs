@@ -1,4 +1,4 @@
-use ndarray::{ArrayD, Axis};
+use ndarray::{Array2, ArrayD, Axis};
 
 use crate::{Error, Result};
 
@@ -31,6 +31,22 @@ impl ScoreAxis {
             labels: Vec::new(),
         }
     }
+}
+
+/// Arrays of the same shape joined along a new last axis.
+pub(super) fn stacked(arrays: impl Iterator<Item = Result<ArrayD<f64>>>) -> Result<ArrayD<f64>> {
+    let arrays: Vec<ArrayD<f64>> = arrays.collect::<Result<_>>()?;
+    let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
+    let last = Axis(arrays.first().map_or(0, ArrayD::ndim));
+    let stacked = ndarray::stack(last, &views).map_err(|error| Error::backend("scores", error))?;
+    Ok(stacked.as_standard_layout().into_owned())
+}
+
+/// Matrices of the same number of rows side by side.
+pub(super) fn joined(matrices: impl Iterator<Item = Result<Array2<f64>>>) -> Result<Array2<f64>> {
+    let matrices: Vec<Array2<f64>> = matrices.collect::<Result<_>>()?;
+    let views: Vec<_> = matrices.iter().map(|matrix| matrix.view()).collect();
+    ndarray::concatenate(Axis(1), &views).map_err(|error| Error::backend("factors", error))
 }
 
 /// The diagonal of the first two axes, `(n, n, ..)` → `(n, ..)`.

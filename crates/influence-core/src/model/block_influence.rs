@@ -151,11 +151,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             parts.push((block.columns(), solution.rows));
             reports = Some(match reports {
                 None => solution.reports,
-                Some(so_far) => so_far
-                    .into_iter()
-                    .zip(solution.reports)
-                    .map(|(a, b)| worse(a, b))
-                    .collect(),
+                Some(so_far) => worse_of(so_far, solution.reports),
             });
         }
         Ok(Solution {
@@ -224,7 +220,12 @@ fn inverses(norms: &[f64]) -> Vec<f64> {
     norms.iter().map(inverse).collect()
 }
 
-/// The report of a row whose blocks were solved one by one: the less fortunate status, the larger residual, iterations added.
+/// The reports on rows that were solved in two parts.
+pub(super) fn worse_of(a: Vec<Report>, b: Vec<Report>) -> Vec<Report> {
+    a.into_iter().zip(b).map(|(a, b)| worse(a, b)).collect()
+}
+
+/// The report of a row whose parts were solved one by one: the less fortunate status, the larger residual, iterations added.
 fn worse(a: Report, b: Report) -> Report {
     let status = match (a.status, b.status) {
         (Status::Indefinite { negative }, Status::Indefinite { negative: more }) => {
@@ -233,6 +234,7 @@ fn worse(a: Report, b: Report) -> Report {
             }
         }
         (Status::Converged, other) | (other, Status::Converged) => other,
+        (Status::Approximate, other) | (other, Status::Approximate) => other,
         (first, second) => {
             if first.is_solved() {
                 second

@@ -1,10 +1,10 @@
 use std::{ops::Range, sync::Arc};
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView2, ArrayViewD, s};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, s};
 
 use super::dense;
 use crate::{
-    BlockInfluence, Dataset, Error, GradientSource, Precision, Result, Rows, TensorConverter,
+    BlockInfluence, Dataset, Error, GradientSource, HostConverter, Precision, Result, Rows,
     ThreadSafe,
     block::{BlockStructure, Parameter, ParameterLayout},
     operator::Matrix,
@@ -197,22 +197,6 @@ impl GradientSource for LeastSquares {
 
 /// Nothing is shared but numbers that do not change.
 impl ThreadSafe for LeastSquares {}
-
-/// The converter of tensors that are host arrays to begin with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HostConverter;
-
-impl TensorConverter for HostConverter {
-    type Tensor = ArrayD<f64>;
-
-    fn to_array(&self, tensor: &ArrayD<f64>) -> Result<ArrayD<f64>> {
-        Ok(tensor.clone())
-    }
-
-    fn to_tensor(&self, array: ArrayViewD<'_, f64>) -> Result<ArrayD<f64>> {
-        Ok(array.to_owned())
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,164 @@
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayD, ArrayView2, s};
+
+use super::{
+    BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoreAxis,
+    axes::{joined, stacked},
+};
+use crate::{
+    Error, HostConverter, Precision, Result, TensorConverter, ThreadSafe, block::Damping,
+    solver::Solution,
+};
+
+/// The influences of a model under several dampings, `(k, n, dampings)`.
+///
+/// Everything that no damping enters is done once: what the solvers found out about the curvature, and the gradients of both sides. Iterative
+/// solvers start from the factors of the damping before, so neighbours should stand side by side.
+#[derive(Debug)]
+pub struct Sweep<G: GradientSource> {
+    models: Vec<BlockInfluence<G>>,
+    labels: Vec<String>,
+    converter: HostConverter,
+}
+
+impl<G: GradientSource + Clone> Sweep<G> {
+    /// The same fitted model with each of these dampings; labels name them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] without any damping, otherwise as [`BlockInfluence::with_damping`].
+    pub fn new(
+        model: &BlockInfluence<G>,
+        dampings: impl IntoIterator<Item = (String, Damping)>,
+    ) -> Result<Self> {
+        let (labels, dampings): (Vec<_>, Vec<_>) = dampings.into_iter().unzip();
+        if labels.is_empty() {
+            return Err(Error::Setting {
+                name: "dampings",
+                requirement: "at least one",
+                got: "none".into(),
+            });
+        }
+        let damped = dampings.iter().map(|damping| model.with_damping(damping));
+        Ok(Self {
+            models: damped.collect::<Result<_>>()?,
+            labels,
+            converter: HostConverter,
+        })
+    }
+}
+
+impl<G: GradientSource> Sweep<G> {
+    /// The model under each damping.
+    pub fn models(&self) -> &[BlockInfluence<G>] {
+        &self.models
+    }
+
+    fn first(&self) -> &BlockInfluence<G> {
+        &self.models[0]
+    }
+
+    /// The columns of joined factors that belong to each damping.
+    fn places(&self) -> impl Iterator<Item = Range<usize>> + use<G> {
+        let dim = self.first().dim();
+        (0..self.models.len()).map(move |index| index * dim..(index + 1) * dim)
+    }
+}
+
+impl<G: GradientSource> InfluenceModel for Sweep<G> {
+    type Batch = G::Batch;
+    type Gradients = G::Gradients;
+    /// One stack for each damping.
+    type Factors = Vec<G::Rows>;
+    type Tensor = ArrayD<f64>;
+    type Converter = HostConverter;
+
+    /// That of the factors of all dampings joined.
+    fn dim(&self) -> usize {
+        self.models.len() * self.first().dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.first().precision()
+    }
+
+    fn converter(&self) -> &HostConverter {
+        &self.converter
+    }
+
+    fn gradients(&self, batch: &G::Batch) -> Result<G::Gradients> {
+        self.first().gradients(batch)
+    }
+
+    /// Each row with the worst of its reports.
+    fn factors(&self, batch: &G::Batch) -> Result<Solution<Vec<G::Rows>>> {
+        let rhs = self.first().right_hand_sides(batch)?;
+        let mut factors: Vec<G::Rows> = Vec::with_capacity(self.models.len());
+        let mut reports = Vec::new();
+        for model in &self.models {
+            let solution = model.solve_from(&rhs, factors.last())?;
+            reports = match factors.len() {
+                0 => solution.reports,
+                _ => super::block_influence::worse_of(reports, solution.reports),
+            };
+            factors.push(solution.rows);
+        }
+        Ok(Solution {
+            rows: factors,
+            reports,
+        })
+    }
+
+    fn scores(&self, factors: &Vec<G::Rows>, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
+        let source = self.first().source();
+        let each = factors.iter();
+        stacked(each.map(|rows| {
+            source
+                .converter()
+                .to_array(&source.scores(rows, gradients)?)
+        }))
+    }
+
+    fn self_scores(&self, factors: &Vec<G::Rows>, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
+        let source = self.first().source();
+        stacked(
+            factors
+                .iter()
+                .map(|rows| source.self_scores(rows, gradients)),
+        )
+    }
+
+    /// The factors of all dampings side by side, `(k, dampings · dim)`.
+    fn factors_to_array(&self, factors: &Vec<G::Rows>) -> Result<Array2<f64>> {
+        let arrays = factors
+            .iter()
+            .map(|rows| self.first().factors_to_array(rows));
+        joined(arrays)
+    }
+
+    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Vec<G::Rows>> {
+        Error::check_size("factors", "vector length", self.dim(), array.ncols())?;
+        self.places()
+            .map(|columns| {
+                self.first()
+                    .factors_from_array(array.slice(s![.., columns]))
+            })
+            .collect()
+    }
+
+    fn axes(&self, _sample: &G::Batch) -> Result<Vec<ScoreAxis>> {
+        Ok(vec![ScoreAxis::labelled("damping", self.labels.clone())])
+    }
+
+    fn footprint(&self, sample: &G::Batch) -> Result<Footprint> {
+        let count = self.models.len();
+        let mut footprint = self.first().footprint(sample)?;
+        footprint.solving += (count - 1) * footprint.factor;
+        footprint.factor *= count;
+        footprint.scoring.per_pair += 2 * count * 8;
+        footprint.score_flops *= count as f64;
+        Ok(footprint)
+    }
+}
+
+impl<G: GradientSource + ThreadSafe> ThreadSafe for Sweep<G> {}

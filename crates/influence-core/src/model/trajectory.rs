@@ -1,0 +1,174 @@
+use ndarray::{Array2, ArrayD, ArrayView2, s};
+
+use super::{Footprint, InfluenceModel, ScoreAxis, axes::joined, block_influence::worse_of};
+use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solution};
+
+/// The weighted sum of the influences of several models of the same data, the checkpoints of a training run: `Σ_c η_c · up_c[i, j]`.
+///
+/// With the [`Identity`](crate::solver::Identity) as inverse and the learning rates as weights this is `TracIn`: by how much the steps taken on
+/// train point `j` lowered the loss on test point `i`.
+///
+/// # References
+/// Pruthi, Liu, Kale and Sundararajan, *Estimating training data influence by tracing gradient descent*, 2020, equation 1 (`TracInCP`).
+#[derive(Debug, Clone)]
+pub struct Trajectory<M> {
+    checkpoints: Vec<(f64, M)>,
+    converter: HostConverter,
+}
+
+impl<M: InfluenceModel> Trajectory<M> {
+    /// Joins models with their weights, the learning rates at which training went through them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] without any checkpoint or for a weight that is not finite, [`Error::Shape`] when the checkpoints differ in dimension.
+    pub fn new(checkpoints: Vec<(f64, M)>) -> Result<Self> {
+        let setting = |name, requirement, got: String| Error::Setting {
+            name,
+            requirement,
+            got,
+        };
+        let Some((_, first)) = checkpoints.first() else {
+            return Err(setting("checkpoints", "at least one", "none".into()));
+        };
+        for (weight, model) in &checkpoints {
+            if !weight.is_finite() {
+                return Err(setting("learning rate", "finite", weight.to_string()));
+            }
+            Error::check_size("checkpoints", "parameters", first.dim(), model.dim())?;
+        }
+        Ok(Self {
+            checkpoints,
+            converter: HostConverter,
+        })
+    }
+
+    fn first(&self) -> &M {
+        &self.checkpoints[0].1
+    }
+
+    fn each<T>(&self, make: impl Fn(&M) -> Result<T>) -> Result<Vec<T>> {
+        self.checkpoints
+            .iter()
+            .map(|(_, model)| make(model))
+            .collect()
+    }
+
+    /// `Σ_c η_c · values_c`.
+    fn sum(&self, values: impl Fn(usize, &M) -> Result<ArrayD<f64>>) -> Result<ArrayD<f64>> {
+        let mut sum: Option<ArrayD<f64>> = None;
+        for (index, (weight, model)) in self.checkpoints.iter().enumerate() {
+            let values = values(index, model)? * *weight;
+            sum = Some(match sum {
+                None => values,
+                Some(sum) => sum + values,
+            });
+        }
+        Ok(sum.unwrap_or_default())
+    }
+}
+
+impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
+    type Batch = M::Batch;
+    /// Those at each checkpoint.
+    type Gradients = Vec<M::Gradients>;
+    /// Those at each checkpoint.
+    type Factors = Vec<M::Factors>;
+    type Tensor = ArrayD<f64>;
+    type Converter = HostConverter;
+
+    /// That of the factors of all checkpoints joined.
+    fn dim(&self) -> usize {
+        self.checkpoints.len() * self.first().dim()
+    }
+
+    fn precision(&self) -> Precision {
+        self.first().precision()
+    }
+
+    fn converter(&self) -> &HostConverter {
+        &self.converter
+    }
+
+    fn gradients(&self, batch: &M::Batch) -> Result<Vec<M::Gradients>> {
+        self.each(|model| model.gradients(batch))
+    }
+
+    /// Each row with the worst of its reports.
+    fn factors(&self, batch: &M::Batch) -> Result<Solution<Vec<M::Factors>>> {
+        let mut solutions = self.each(|model| model.factors(batch))?.into_iter();
+        let mut rows = Vec::with_capacity(self.checkpoints.len());
+        let mut reports = Vec::new();
+        if let Some(first) = solutions.next() {
+            rows.push(first.rows);
+            reports = first.reports;
+        }
+        for solution in solutions {
+            rows.push(solution.rows);
+            reports = worse_of(reports, solution.reports);
+        }
+        Ok(Solution { rows, reports })
+    }
+
+    fn scores(
+        &self,
+        factors: &Vec<M::Factors>,
+        gradients: &Vec<M::Gradients>,
+    ) -> Result<ArrayD<f64>> {
+        self.sum(|index, model| model.scores_array(&factors[index], &gradients[index]))
+    }
+
+    fn self_scores(
+        &self,
+        factors: &Vec<M::Factors>,
+        gradients: &Vec<M::Gradients>,
+    ) -> Result<ArrayD<f64>> {
+        self.sum(|index, model| model.self_scores(&factors[index], &gradients[index]))
+    }
+
+    fn perturbations(&self, factors: &Vec<M::Factors>, train: &M::Batch) -> Result<ArrayD<f64>> {
+        self.sum(|index, model| model.perturbations(&factors[index], train))
+    }
+
+    fn input_shape(&self, sample: &M::Batch) -> Result<Vec<usize>> {
+        self.first().input_shape(sample)
+    }
+
+    /// The factors of all checkpoints side by side, `(k, checkpoints · dim)`.
+    fn factors_to_array(&self, factors: &Vec<M::Factors>) -> Result<Array2<f64>> {
+        let arrays = self.checkpoints.iter().zip(factors);
+        let arrays = arrays.map(|((_, model), factors)| model.factors_to_array(factors));
+        joined(arrays)
+    }
+
+    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Vec<M::Factors>> {
+        Error::check_size("factors", "vector length", self.dim(), array.ncols())?;
+        let mut start = 0;
+        let mut factors = Vec::with_capacity(self.checkpoints.len());
+        for (_, model) in &self.checkpoints {
+            let end = start + model.dim();
+            factors.push(model.factors_from_array(array.slice(s![.., start..end]))?);
+            start = end;
+        }
+        Ok(factors)
+    }
+
+    fn axes(&self, sample: &M::Batch) -> Result<Vec<ScoreAxis>> {
+        self.first().axes(sample)
+    }
+
+    fn footprint(&self, sample: &M::Batch) -> Result<Footprint> {
+        let one = self.first().footprint(sample)?;
+        let count = self.checkpoints.len();
+        Ok(Footprint {
+            factor: one.factor * count,
+            gradient: one.gradient * count,
+            solving: one.solving + (count - 1) * one.factor,
+            differentiating: one.differentiating + (count - 1) * one.gradient,
+            scoring: one.scoring,
+            gradient_flops: one.gradient_flops * count as f64,
+            score_flops: one.score_flops * count as f64,
+        })
+    }
+}
+
+impl<M: ThreadSafe> ThreadSafe for Trajectory<M> {}
