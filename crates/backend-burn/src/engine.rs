@@ -62,6 +62,17 @@ pub(crate) trait Engine: Debug + Send + Sync {
         parameters: &[usize],
         rows: &Tensor<2>,
     ) -> Result<Tensor<2>>;
+
+    /// The derivative by a field of the batch of the inner product of each row `(k, dim)` with the gradient, summed over the samples, with
+    /// respect to some parameters joined in order: `k` tensors `(n, numbers of a sample)`.
+    fn mixed_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        field: usize,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+    ) -> Result<Vec<Tensor<2>>>;
 }
 
 /// The engine of a device, holding the parameters there in the given precision.
@@ -194,6 +205,20 @@ where
         }
     }
 
+    /// What becomes of each row, computed one by one.
+    fn each_row<T>(
+        &self,
+        rows: &Tensor<2>,
+        work: impl Fn(&FloatTensor<B>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let [k, dim] = rows.dims();
+        let of_row = |row| {
+            let vector = primitive::<B, 2>(rows.clone().slice([row..row + 1, 0..dim]))?;
+            guarded(|| work(&vector))
+        };
+        (0..k).map(of_row).collect()
+    }
+
     /// `⟨cotangent, output⟩`, the scalar that is differentiated.
     fn root<X>(output: FloatTensor<X>, cotangent: Option<&Tensor<2>>) -> Result<FloatTensor<X>>
     where
@@ -270,12 +295,23 @@ where
         parameters: &[usize],
         rows: &Tensor<2>,
     ) -> Result<Tensor<2>> {
-        let [k, dim] = rows.dims();
-        let products = (0..k).map(|row| {
-            let vector = primitive::<B, 2>(rows.clone().slice([row..row + 1, 0..dim]))?;
-            guarded(|| self.hessian_product(graph, batch, parameters, &vector))
+        let products = self.each_row(rows, |vector| {
+            self.hessian_product(graph, batch, parameters, vector)
         });
-        Ok(Tensor::cat(products.collect::<Result<Vec<_>>>()?, 0))
+        Ok(Tensor::cat(products?, 0))
+    }
+
+    fn mixed_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        field: usize,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+    ) -> Result<Vec<Tensor<2>>> {
+        self.each_row(rows, |vector| {
+            self.mixed_product(graph, batch, field, parameters, vector)
+        })
     }
 }
 

@@ -88,6 +88,17 @@ impl Gradients {
             .unwrap_or_else(|| Tensor::zeros([k, self.samples], (&self.kind.0, self.kind.1)))
     }
 
+    /// The inner products with the rows of an `(n, dim)` tensor at the same positions, `(n)`.
+    pub(crate) fn self_scores(&self, rows: &Tensor<2>) -> Tensor<1> {
+        let partial = self.parts.iter().map(|part| {
+            let rows = rows.clone().slice([0..self.samples, part.columns.clone()]);
+            part.form.self_scores(rows)
+        });
+        partial
+            .reduce(|sum, scores| sum + scores)
+            .unwrap_or_else(|| Tensor::zeros([self.samples], (&self.kind.0, self.kind.1)))
+    }
+
     /// The weighted sums `Σ_j weights[i, j] g_j` of the gradients, weights `(k, n)` → `(k, dim)`.
     pub(crate) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
         self.placed(weights.dims()[0], |form| form.combine(weights))
@@ -270,6 +281,30 @@ impl Form {
         }
     }
 
+    fn self_scores(&self, rows: Tensor<2>) -> Tensor<1> {
+        let n = rows.dims()[0];
+        let products: Tensor<2> = match self {
+            Self::Rows(own) => rows * own.clone(),
+            Self::Outer { left, right } => {
+                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
+                (contracted * right.clone()).reshape([n, g * t * r])
+            }
+            Self::Lookup {
+                indices,
+                signals,
+                entries,
+            } => {
+                let [_, t, width] = signals.dims();
+                let rows = rows.reshape([n * entries, width]);
+                let read = rows.select(0, positions(indices, *entries));
+                let read = read.reshape([n, t, width]);
+                (read * signals.clone()).reshape([n, t * width])
+            }
+        };
+        products.sum_dim(1).reshape([n])
+    }
+
     fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
         match self.thin_pair(weights.dims()[0]) {
             Some(pair) => pair.combine(weights),
@@ -322,23 +357,26 @@ impl Form {
                 entries,
             } => {
                 let [n, t, width] = signals.dims();
-                let offsets = Tensor::<1, Int>::arange(
-                    0..i64::try_from(n).unwrap_or(i64::MAX),
-                    &indices.device(),
-                )
-                .mul_scalar(i64::try_from(*entries).unwrap_or(i64::MAX))
-                .reshape([n, 1])
-                .cast(indices.dtype());
-                let positions = (indices.clone() + offsets).reshape([n * t]);
                 scatter_rows(
                     n * entries,
-                    positions,
+                    positions(indices, *entries),
                     signals.clone().reshape([n * t, width]),
                 )
                 .reshape([n, entries * width])
             }
         }
     }
+}
+
+/// Where the indices `(n, t)` of each sample point to in the tables `(entries, width)` of all samples below each other, `(n · t)`.
+fn positions(indices: &Tensor<2, Int>, entries: usize) -> Tensor<1, Int> {
+    let [n, t] = indices.dims();
+    let samples = 0..i64::try_from(n).unwrap_or(i64::MAX);
+    let offsets = Tensor::<1, Int>::arange(samples, &indices.device())
+        .mul_scalar(i64::try_from(entries).unwrap_or(i64::MAX))
+        .reshape([n, 1])
+        .cast(indices.dtype());
+    (indices.clone() + offsets).reshape([n * t])
 }
 
 /// Outer products at one position as their factors `(n, g, side)`, the narrower first.

@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use burn::{
     backend::ir::OperationIr,
-    tensor::{DType, Device, Tensor},
+    tensor::{DType, Device, Tensor, TensorData},
 };
 use influence_core::{
-    Footprint, GradientSource, Precision, Result as CoreResult, ThreadSafe,
+    Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult, Rows,
+    ThreadSafe,
     block::{Block, ParameterLayout},
 };
-use ndarray::ArrayView2;
+use ndarray::{Array1, ArrayD, ArrayView2};
 
 use crate::{
     Batch, Converter, Curvature, Error, Gradients, OutputLoss, Result, Stack,
@@ -19,6 +20,9 @@ use crate::{
     stack::{host, tensor},
     trace::{Function, Graph, Trace},
 };
+
+/// The field of a batch that holds the inputs.
+const INPUT: usize = 0;
 
 /// Gradients of a burn model's training loss and measurement.
 ///
@@ -364,7 +368,7 @@ impl GradientSource for ModelGradients {
     }
 
     fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<Tensor<2>> {
-        influence_core::Error::check_size(
+        CoreError::check_size(
             "scores",
             "vector length",
             gradients.dim(),
@@ -374,7 +378,7 @@ impl GradientSource for ModelGradients {
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
-        influence_core::Error::check_size("rows", "vector length", self.dim(), values.ncols())?;
+        CoreError::check_size("rows", "vector length", self.dim(), values.ncols())?;
         Ok(Stack::from_host(&values, &self.device, self.precision))
     }
 
@@ -383,7 +387,7 @@ impl GradientSource for ModelGradients {
     }
 
     fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {
-        influence_core::Error::check_size("scaled", "factors", gradients.len(), factors.len())?;
+        CoreError::check_size("scaled", "factors", gradients.len(), factors.len())?;
         let shape = [factors.len(), 1];
         let factors = tensor(factors.iter().copied(), shape, &self.device, self.precision);
         Ok(gradients.scaled(&factors))
@@ -400,6 +404,46 @@ impl GradientSource for ModelGradients {
             inside.then(|| self.layout().columns(parameter))
         };
         self.scores(rows, &gradients.restrict(self.dim(), within))
+    }
+
+    fn self_scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<ArrayD<f64>> {
+        CoreError::check_size("self scores", "rows", gradients.len(), rows.len())?;
+        CoreError::check_size("self scores", "vector length", gradients.dim(), rows.dim())?;
+        let scores = host(&gradients.self_scores(rows.tensor()))?;
+        Ok(Array1::from(scores).into_dyn())
+    }
+
+    /// The inputs are the first field of a batch.
+    fn mixed_products(&self, rows: &Stack, batch: &Batch) -> CoreResult<ArrayD<f64>> {
+        CoreError::check_size("mixed products", "vector length", self.dim(), rows.dim())?;
+        let shape = [&[rows.len(), batch.len()], &self.input_shape(batch)?[..]].concat();
+        let mut values = Vec::with_capacity(shape.iter().product());
+        if !batch.is_empty() {
+            let graph = self.trace.graph(Function::Loss, batch)?;
+            let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
+            let rows = rows.tensor();
+            for product in self
+                .engine
+                .mixed_products(&graph, batch, INPUT, &all, rows)?
+            {
+                values.extend(host(&product)?);
+            }
+        }
+        ArrayD::from_shape_vec(shape, values)
+            .map_err(|error| CoreError::backend("mixed products", error))
+    }
+
+    fn input_shape(&self, sample: &Batch) -> CoreResult<Vec<usize>> {
+        let shown = |data: &TensorData| format!("{:?}", data.dtype());
+        let input = sample.fields().get(INPUT);
+        let Some(input) = input.filter(|data| data.dtype().is_float()) else {
+            return Err(CoreError::from(Error::Field {
+                field: INPUT,
+                expected: "a float array, by which losses can be differentiated".into(),
+                got: input.map_or_else(|| "nothing".into(), shown),
+            }));
+        };
+        Ok(input.shape().to_vec()[1..].to_vec())
     }
 
     fn footprint(&self, sample: &Batch) -> CoreResult<Footprint> {

@@ -3,6 +3,7 @@
 mod conformance;
 mod curvatures;
 mod footprint;
+mod mixed_products;
 mod models;
 mod per_sample_gradients;
 

@@ -1,11 +1,11 @@
-//! Hessian products by differentiating twice.
+//! Products with second derivatives, by differentiating twice.
 
 use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
-        ops::FloatTensorOps, tensor::FloatTensor,
+        ir::TensorId, ops::FloatTensorOps, tensor::FloatTensor,
     },
-    tensor::Tensor,
+    tensor::{Shape, Tensor},
 };
 
 use super::{Executor, tracked};
@@ -24,36 +24,83 @@ where
         parameters: &[usize],
         vector: &FloatTensor<B>,
     ) -> Result<Tensor<2>> {
-        let inner: Vec<_> = self
-            .parameters
-            .iter()
-            .map(|value| Autodiff::<B>::from_inner(value.clone()))
-            .collect();
-        let inner = tracked::<Autodiff<B>>(inner, parameters);
-        let outer: Vec<_> = inner
-            .iter()
-            .map(|value| Autodiff::<Autodiff<B>>::from_inner(value.clone()))
-            .collect();
-        let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
-        let environment = self
-            .environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| outer[index].clone());
-        let loss = Autodiff::<Autodiff<B>>::float_sum(Self::run(graph, environment)?);
-        let gradients = loss.is_tracked().then(|| loss.backward());
-        let slope = self.slope(&outer, parameters, gradients.as_ref(), vector);
-        let second = slope
-            .filter(FloatTensor::<Autodiff<B>>::is_tracked)
-            .map(FloatTensor::<Autodiff<B>>::backward);
+        let leaves = tracked::<Autodiff<B>>(self.leaves(), parameters);
+        let slope = self.slope(graph, batch, &leaves, None, parameters, vector)?;
+        let second = backward(slope);
         let of = |&index: &usize| {
             let product = second
                 .as_ref()
-                .and_then(|gradients| inner[index].grad(gradients));
+                .and_then(|gradients| leaves[index].grad(gradients));
             Tensor::<1>::from_primitive::<B>(self.flat(index, product))
         };
         Ok(Tensor::cat(parameters.iter().map(of).collect(), 0).unsqueeze())
     }
 
-    /// `⟨gradient, vector⟩`, still differentiable.
+    /// The derivative of `⟨gradient, vector⟩` by a field of the batch, `(n, numbers of a sample)`.
+    ///
+    /// The gradient is a sum over samples that do not interact, so each sample gets the derivative of its own gradient.
+    pub(super) fn mixed_product(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        field: usize,
+        parameters: &[usize],
+        vector: &FloatTensor<B>,
+    ) -> Result<Tensor<2>> {
+        let data = batch.fields()[field].clone();
+        let shape = Shape::new([batch.len(), data.num_elements() / batch.len().max(1)]);
+        let data = B::float_cast(B::float_from_data(data, &self.device), self.float);
+        let leaf = Autodiff::<B>::from_inner(data).require_grad();
+        let input = (graph.inputs[field], leaf.clone());
+        let slope = self.slope(
+            graph,
+            batch,
+            &self.leaves(),
+            Some(input),
+            parameters,
+            vector,
+        )?;
+        let product = backward(slope).and_then(|gradients| leaf.grad(&gradients));
+        let product = match product {
+            Some(product) => B::float_reshape(product, shape),
+            None => B::float_zeros(shape, &self.device, self.float),
+        };
+        Ok(Tensor::from_primitive::<B>(product))
+    }
+
+    /// The parameters, to be differentiated by or not.
+    fn leaves(&self) -> Vec<FloatTensor<Autodiff<B>>> {
+        let values = self.parameters.iter().cloned();
+        values.map(Autodiff::<B>::from_inner).collect()
+    }
+
+    /// `⟨gradient, vector⟩` of the summed output, still differentiable by the leaves, and by the input if one is given in place of a field.
     fn slope(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        leaves: &[FloatTensor<Autodiff<B>>],
+        input: Option<(TensorId, FloatTensor<Autodiff<B>>)>,
+        parameters: &[usize],
+        vector: &FloatTensor<B>,
+    ) -> Result<Option<FloatTensor<Autodiff<B>>>> {
+        let outer = leaves.iter().cloned();
+        let outer = outer.map(Autodiff::<Autodiff<B>>::from_inner).collect();
+        let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
+        let mut environment =
+            self.environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| {
+                outer[index].clone()
+            });
+        if let Some((id, input)) = input {
+            environment.insert_float(id, Autodiff::<Autodiff<B>>::from_inner(input));
+        }
+        let loss = Autodiff::<Autodiff<B>>::float_sum(Self::run(graph, environment)?);
+        let gradients = loss.is_tracked().then(|| loss.backward());
+        Ok(self.product(&outer, parameters, gradients.as_ref(), vector))
+    }
+
+    /// `⟨gradient, vector⟩`, still differentiable.
+    fn product(
         &self,
         outer: &[FloatTensor<Autodiff<Autodiff<B>>>],
         parameters: &[usize],
@@ -79,4 +126,13 @@ where
         }
         slope
     }
+}
+
+/// The second backward pass, if there is anything to differentiate.
+fn backward<B: Backend>(
+    slope: Option<FloatTensor<Autodiff<B>>>,
+) -> Option<<Autodiff<B> as AutodiffBackend>::Gradients> {
+    slope
+        .filter(FloatTensor::<Autodiff<B>>::is_tracked)
+        .map(FloatTensor::<Autodiff<B>>::backward)
 }
