@@ -174,7 +174,29 @@ pub enum Error {
         path: std::path::PathBuf,
     },
 
-    /// Reading a file failed.
+    /// A file is no fitted state.
+    #[error("{}: not a fitted state: {problem}", path.display())]
+    NoFittedState {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A fitted state was made from something else. Fit again, or go back to what it was made from.
+    #[error("{}: the state was fitted with {key} {saved}, now it is {current}; fit again, or go back to that", path.display())]
+    FittedOtherwise {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What differs.
+        key: String,
+        /// As it was when the state was fitted.
+        saved: String,
+        /// As it is.
+        current: String,
+    },
+
+    /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -197,6 +219,8 @@ impl From<Error> for influence_core::Error {
             | Error::Integer { .. }
             | Error::Shortened { .. }
             | Error::Io { .. }
+            | Error::NoFittedState { .. }
+            | Error::FittedOtherwise { .. }
             | Error::Field { .. } => Self::dataset(error),
             other => Self::backend("burn backend", other),
         }

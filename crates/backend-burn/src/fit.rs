@@ -1,16 +1,22 @@
 //! Fitting: from a task, a module and training data to an influence model.
 
-use std::sync::Arc;
+mod digest;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use influence_core::{
     BlockInfluence, Dataset, Footprint, Precision, Result as CoreResult,
-    block::{BlockStructure, Damping},
-    solver::{Direct, Solver},
+    block::{Block, BlockStructure, Damping},
+    operator::LinearOperator,
+    solver::{Direct, Prepared, Solver, State},
 };
 
 use crate::{
-    Batch, Curvature, ModelGradients, Stack, Task, curvature::TrainingData, trace::ModuleTrace,
+    Batch, Curvature, ModelGradients, Stack, Task,
+    curvature::TrainingData,
+    saved::{self, Provenance},
+    trace::ModuleTrace,
 };
 
 /// The influence model of a burn model.
@@ -160,7 +166,58 @@ impl<T: Task> Fit<T> {
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
     ) -> CoreResult<Influence> {
-        let stacks = self.solver.stacks();
+        self.ground(module, train)?.fit()
+    }
+
+    /// Fits the influence model, and keeps in a file what was expensive to find out, whatever the damping.
+    ///
+    /// The file is safetensors, written whole or not at all; its header says what the fit was made from, the model and the data as digests.
+    /// What a method computes anew each time it solves (conjugate gradients, for one) is not kept.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with [`Error::Io`](crate::Error::Io) when the file cannot be written.
+    pub fn fit_and_save(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+        path: impl AsRef<Path>,
+    ) -> CoreResult<Influence> {
+        let ground = self.ground(module, train)?;
+        let provenance = ground.provenance()?;
+        let influence = ground.fit()?;
+        let states = influence.prepared();
+        let states =
+            states.map(|(block, prepared)| Ok((block.name().to_owned(), prepared.state()?)));
+        saved::write(
+            path.as_ref(),
+            &provenance,
+            &states.collect::<CoreResult<Vec<_>>>()?,
+        )?;
+        Ok(influence)
+    }
+
+    /// The influence model that [`fit_and_save`](Self::fit_and_save) kept, to the bit, under the damping of these settings.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with [`Error::FittedOtherwise`](crate::Error::FittedOtherwise), which
+    /// names what differs, when the file was made with other settings, from another model or from other data.
+    pub fn load(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+        path: impl AsRef<Path>,
+    ) -> CoreResult<Influence> {
+        let ground = self.ground(module, train)?;
+        let states = saved::read(path.as_ref(), &ground.provenance()?)?;
+        ground.restore(&states)
+    }
+
+    /// What fitting and loading start from: gradients that are checked, and the curvature of each block.
+    fn ground(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+    ) -> CoreResult<Ground> {
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let sample = data.head(CHECKED_SAMPLES)?;
@@ -173,11 +230,14 @@ impl<T: Task> Fit<T> {
         let operators = self
             .curvature
             .operators(&source, &data, &blocks, self.memory)?;
-        let mut fitted = Vec::with_capacity(blocks.len());
-        for (block, operator) in blocks.into_iter().zip(operators) {
-            fitted.push((block, self.solver.prepare(operator)?));
-        }
-        Ok(BlockInfluence::new(source, fitted, &self.damping)?.with_stacks(stacks))
+        Ok(Ground {
+            curvature: self.curvature,
+            solver: self.solver,
+            damping: self.damping,
+            blocks: blocks.into_iter().zip(operators).collect(),
+            source,
+            data,
+        })
     }
 
     /// What the fitted model will take per sample; records the model and computes a few gradients, but fits nothing.
@@ -196,4 +256,67 @@ impl<T: Task> Fit<T> {
             .footprint_of(&sample)?
             .with_solver(self.solver.stacks()))
     }
+}
+
+/// The gradients and curvatures of a model, before they are prepared for inversion.
+struct Ground {
+    curvature: Curvature,
+    solver: Arc<dyn Solver<Stack>>,
+    damping: Damping,
+    blocks: Vec<(Block, Arc<dyn LinearOperator<Rows = Stack>>)>,
+    source: ModelGradients,
+    data: TrainingData,
+}
+
+impl Ground {
+    fn fit(self) -> CoreResult<Influence> {
+        let solver = Arc::clone(&self.solver);
+        self.assemble(|_, operator| solver.prepare(operator))
+    }
+
+    fn restore(self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
+        let solver = Arc::clone(&self.solver);
+        // A solver that keeps nothing leaves nothing in the file.
+        let nothing = State::default();
+        self.assemble(|block, operator| {
+            solver.restore(operator, states.get(block.name()).unwrap_or(&nothing))
+        })
+    }
+
+    fn assemble(
+        self,
+        prepare: impl Fn(
+            &Block,
+            Arc<dyn LinearOperator<Rows = Stack>>,
+        ) -> CoreResult<Box<dyn Prepared<Stack>>>,
+    ) -> CoreResult<Influence> {
+        let of_block = |(block, operator)| {
+            let prepared = prepare(&block, operator)?;
+            Ok((block, prepared))
+        };
+        let blocks = self.blocks.into_iter().map(of_block);
+        let blocks = blocks.collect::<CoreResult<Vec<_>>>()?;
+        Ok(BlockInfluence::new(self.source, blocks, &self.damping)?
+            .with_stacks(self.solver.stacks()))
+    }
+
+    /// What a fit depends on, by name; the damping it does not.
+    fn provenance(&self) -> CoreResult<Provenance> {
+        let blocks: Vec<String> = self.blocks.iter().map(|(block, _)| shown(block)).collect();
+        let sample = self.data.head(CHECKED_SAMPLES)?;
+        Ok(vec![
+            ("method", format!("{:?}", self.solver)),
+            ("curvature", format!("{:?}", self.curvature)),
+            ("precision", format!("{:?}", self.source.precision)),
+            ("blocks", blocks.join("; ")),
+            ("parameters", digest::of_parameters(&*self.source.trace)),
+            ("training data", digest::of_data(&self.data)?),
+            ("function", self.source.fingerprint(&sample)?),
+        ])
+    }
+}
+
+/// A block with the parameters in it.
+fn shown(block: &Block) -> String {
+    format!("{} {:?}", block.name(), block.columns())
 }

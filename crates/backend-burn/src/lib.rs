@@ -18,6 +18,7 @@ mod error;
 mod fit;
 mod gradient;
 mod graph;
+mod saved;
 mod source;
 mod stack;
 mod taps;

@@ -175,6 +175,17 @@ impl ModelGradients {
         Ok(footprint)
     }
 
+    /// What tells models apart that share their parameters: how long the gradients of a few samples are, coarsely enough for any device.
+    pub(crate) fn fingerprint(&self, sample: &Batch) -> CoreResult<String> {
+        let gradients = self.gradients_of(Function::Loss, sample, None)?;
+        let norms = Stack::new(gradients.to_rows()).norms()?;
+        let norms = norms.iter().map(|norm| format!("{norm:.2e}"));
+        Ok(format!(
+            "gradients of norm {}",
+            norms.collect::<Vec<_>>().join(", ")
+        ))
+    }
+
     fn kind(&self) -> (Device, DType) {
         (self.device.clone(), engine::float_type(self.precision))
     }

@@ -6,6 +6,7 @@ mod footprint;
 mod mixed_products;
 mod models;
 mod per_sample_gradients;
+mod saved;
 
 use std::sync::Arc;
 

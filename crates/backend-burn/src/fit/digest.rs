@@ -1,0 +1,54 @@
+//! Digests that tie a fitted state to the model and the data it was made from.
+
+use burn::tensor::TensorData;
+use influence_core::Result as CoreResult;
+use sha2::{Digest, Sha256};
+
+use crate::{curvature::TrainingData, trace::Trace};
+
+/// The digest of all parameters, trained and frozen, and of the names and shapes of those that are trained.
+pub(super) fn of_parameters(trace: &dyn Trace) -> String {
+    let mut hash = Sha256::new();
+    for parameter in trace.layout().parameters() {
+        hash.update(format!("{} {:?}\n", parameter.name, parameter.shape));
+    }
+    for value in trace.values() {
+        hash.update(format!("{:?} {:?}", value.dtype(), value.shape()));
+        hash.update(value.as_bytes());
+    }
+    shown(hash)
+}
+
+/// The digest of all samples, field by field, so that it does not depend on the batches.
+pub(super) fn of_data(data: &TrainingData) -> CoreResult<String> {
+    let mut fields: Vec<Sha256> = Vec::new();
+    for index in 0..data.batches() {
+        let batch = data.batch(index)?;
+        if fields.is_empty() {
+            fields.extend(batch.fields().iter().map(described));
+        }
+        for (hash, values) in fields.iter_mut().zip(batch.fields()) {
+            hash.update(values.as_bytes());
+        }
+    }
+    let mut whole = Sha256::new();
+    fields
+        .into_iter()
+        .for_each(|field| whole.update(field.finalize()));
+    Ok(shown(whole))
+}
+
+/// A digest begun with the kind of the numbers and the shape of a sample.
+fn described(values: &TensorData) -> Sha256 {
+    let sample = &values.shape().as_slice()[1..];
+    Sha256::new_with_prefix(format!("{:?} {sample:?}", values.dtype()))
+}
+
+fn shown(hash: Sha256) -> String {
+    let digits = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    format!("sha256:{digits}")
+}
