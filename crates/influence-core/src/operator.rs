@@ -2,6 +2,7 @@
 
 mod damped;
 mod matrix;
+mod sample_mean;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -11,6 +12,7 @@ use crate::{Result, Rows, random};
 
 pub use damped::Damped;
 pub use matrix::Matrix;
+pub use sample_mean::SampleMean;
 
 /// A symmetric linear map on parameter space, applied to a stack of vectors at once.
 ///

@@ -1,10 +1,16 @@
 //! Solvers: from settings and an operator to a prepared inverse.
 
+mod arnoldi;
 mod conjugate_gradient;
 mod direct;
+mod harmonic_mean;
 mod identity;
 mod jacobi;
+mod lissa;
+mod low_rank;
+mod nystroem;
 mod state;
+mod subspace;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +23,14 @@ use ndarray::{Array2, ArrayView1};
 
 use crate::{Error, Result, Rows, operator::LinearOperator};
 
+pub use arnoldi::Arnoldi;
 pub use conjugate_gradient::ConjugateGradient;
 pub use direct::Direct;
+pub use harmonic_mean::InverseHarmonicMean;
 pub use identity::Identity;
 pub use jacobi::Jacobi;
+pub use lissa::Lissa;
+pub use nystroem::Nystroem;
 pub use state::State;
 
 /// Settings of a method that inverts operators.
@@ -221,6 +231,8 @@ pub enum Status {
     NegativeCurvature,
     /// Not solved: no direction was left to search, or the matrix is singular.
     Breakdown,
+    /// Not solved: the iteration grew without bound.
+    Diverged,
 }
 
 impl Status {
@@ -247,11 +259,15 @@ impl Display for Status {
             ),
             Self::IterationLimit => write!(
                 f,
-                "iteration limit reached; raise max_iterations, loosen rtol, raise the damping, or use a preconditioner"
+                "iteration limit reached; raise max_iterations (or depth and repeats), loosen rtol, raise the damping, or use a preconditioner"
             ),
             Self::NegativeCurvature => write!(
                 f,
                 "negative curvature met, the damped curvature is not positive definite; raise the damping, use the Gauss-Newton curvature, or the direct solver"
+            ),
+            Self::Diverged => write!(
+                f,
+                "diverged; raise the scale above the largest eigenvalue that a batch may have, or raise the damping"
             ),
             Self::Breakdown => write!(
                 f,

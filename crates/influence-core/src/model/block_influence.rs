@@ -29,6 +29,9 @@ struct FittedBlock<R: Rows> {
     inverse: Box<dyn Inverse<R>>,
 }
 
+/// Blocks, each with what its solver found out.
+type PreparedBlocks<R> = Vec<(Block, Box<dyn Prepared<R>>)>;
+
 /// Stacks of right-hand sides that a solver holds, where nothing better is known.
 const STACKS: usize = 8;
 
@@ -38,11 +41,7 @@ impl<G: GradientSource> BlockInfluence<G> {
     /// # Errors
     /// [`Error::Setting`] without any block or for a damping out of its domain, [`Error::Shape`] when a curvature does not fit its block,
     /// [`Error::OutOfRange`] when a block leaves the parameters of the source, [`Error::UnknownName`] when the damping does not fit the blocks.
-    pub fn new(
-        source: G,
-        blocks: Vec<(Block, Box<dyn Prepared<G::Rows>>)>,
-        damping: &Damping,
-    ) -> Result<Self> {
+    pub fn new(source: G, blocks: PreparedBlocks<G::Rows>, damping: &Damping) -> Result<Self> {
         if blocks.is_empty() {
             return Err(Error::Setting {
                 name: "blocks",
@@ -233,20 +232,22 @@ fn worse(a: Report, b: Report) -> Report {
                 negative: negative + more,
             }
         }
-        (Status::Converged, other) | (other, Status::Converged) => other,
-        (Status::Approximate, other) | (other, Status::Approximate) => other,
-        (first, second) => {
-            if first.is_solved() {
-                second
-            } else {
-                first
-            }
-        }
+        (first, second) if severity(first) < severity(second) => second,
+        (first, _) => first,
     };
     Report {
         iterations: a.iterations + b.iterations,
         residual: a.residual.max(b.residual),
         status,
+    }
+}
+
+fn severity(status: Status) -> u8 {
+    match status {
+        Status::Converged => 0,
+        Status::Approximate => 1,
+        solved if solved.is_solved() => 2,
+        _ => 3,
     }
 }
 

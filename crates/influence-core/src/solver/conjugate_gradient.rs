@@ -132,10 +132,7 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
     }
 
     fn stacks(&self) -> usize {
-        12 + self
-            .preconditioner
-            .as_ref()
-            .map_or(0, |preconditioner| preconditioner.stacks())
+        12 + self.preconditioner.as_ref().map_or(0, Solver::stacks)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The table: solver × spectrum × number of right-hand sides, values against Gaussian elimination.
 
+mod budget;
+mod states;
+
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, array, s};
@@ -80,6 +83,11 @@ fn solvers() -> Result<Vec<Named>> {
             "exactly preconditioned",
             Arc::new(plain.with_preconditioner(Arc::new(Direct))),
         ),
+        (
+            "arnoldi of full rank",
+            Arc::new(Arnoldi::new(DIM)?.with_tolerance(1e-12)?),
+        ),
+        ("nystroem of full rank", Arc::new(Nystroem::new(DIM)?)),
     ])
 }
 
@@ -100,8 +108,10 @@ fn every_solver_gives_the_values_of_elimination() -> Result<()> {
                 let solution = inverse.solve(&rhs)?;
                 for (row, report) in solution.reports.iter().enumerate() {
                     let truth = residual(&dense, &rhs, &solution.rows, row);
+                    // Of a rank that is full up to rounding only the order of magnitude is known.
+                    let known = if name.contains("rank") { 1e-7 } else { 1e-11 };
                     assert!(
-                        (report.residual - truth).abs() < 1e-11,
+                        (report.residual - truth).abs() < known,
                         "{name}, {spectrum}, k = {k}: {report}, truly {truth:e}"
                     );
                 }

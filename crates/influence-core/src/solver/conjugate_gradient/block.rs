@@ -4,12 +4,15 @@ use ndarray::{Array2, Axis};
 
 use super::{
     ConjugateGradientInverse,
-    directions::{Curvature, curvature, norms, orthonormal, precision},
+    directions::{Curvature, curvature},
 };
 use crate::{
     Result, Rows,
     operator::LinearOperator,
-    solver::{Report, Solution, Status},
+    solver::{
+        Report, Solution, Status,
+        subspace::{norms, orthonormal, precision},
+    },
 };
 
 /// Every so many iterations the true residuals are looked at, lest the recurrence drift away unnoticed.

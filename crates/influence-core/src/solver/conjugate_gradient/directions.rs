@@ -1,78 +1,11 @@
-//! The small matrices of an iteration, on the host in `f64`.
+//! What the operator does along the directions of an iteration, on the host in `f64`.
 
-use ndarray::{Array2, s};
+use ndarray::Array2;
 
 use crate::{
-    Result, Rows,
+    Result,
     linalg::{Eigen, eigen},
 };
-
-/// The rounding error of the backend's numbers, found by sending one third there and back.
-pub(super) fn precision<R: Rows>(rows: &R) -> Result<f64> {
-    let third = Array2::from_elem((1, rows.dim()), 1.0 / 3.0);
-    let back = rows.like(third.view())?.to_host()?;
-    // The binary expansion of 1/3 is rounded by a third of a unit in the last place, whatever the number of digits.
-    let error = back.first().map_or(0.0, |value| (3.0 * value - 1.0).abs());
-    Ok((4.0 * error).max(f64::EPSILON))
-}
-
-/// The norms of the rows; not finite where the numbers are not.
-pub(super) fn norms<R: Rows>(rows: &R) -> Result<Vec<f64>> {
-    Ok(rows
-        .gram(rows)?
-        .diag()
-        .iter()
-        .map(|square| square.sqrt())
-        .collect())
-}
-
-/// Orthonormal directions with the span of the rows, dependent ones dropped; nothing where no direction is left.
-///
-/// Dividing by the square roots of small eigenvalues magnifies rounding, so a second pass cleans up after the first.
-pub(super) fn orthonormal<R: Rows>(rows: &R, precision: f64) -> Result<Option<R>> {
-    let Some(first) = combination(&rows.gram(rows)?, rows.dim(), precision)? else {
-        return Ok(None);
-    };
-    let rows = rows.combine(first.view())?;
-    let Some(second) = combination(&rows.gram(&rows)?, rows.dim(), precision)? else {
-        return Ok(None);
-    };
-    Ok(Some(rows.combine(second.view())?))
-}
-
-/// The coefficients, `(p, k)`, that turn `k` rows with this Gram matrix into `p ≤ min(k, dim)` orthonormal ones.
-fn combination(gram: &Array2<f64>, dim: usize, precision: f64) -> Result<Option<Array2<f64>>> {
-    // Rows of unit length: what counts is the angle to the others, not the size.
-    let lengths = gram.diag().mapv(f64::sqrt);
-    let inverse = lengths.mapv(|length| if length > 0.0 { 1.0 / length } else { 0.0 });
-    let unit = Array2::from_shape_fn(gram.dim(), |(i, j)| gram[[i, j]] * inverse[i] * inverse[j]);
-    if unit.iter().any(|value| !value.is_finite()) {
-        return Ok(None);
-    }
-    let Eigen { values, vectors } = eigen(&unit)?;
-    let k = values.len();
-    let floor = values
-        .last()
-        .map_or(0.0, |largest| largest * precision * k as f64);
-    let kept = values
-        .iter()
-        .filter(|&&value| value > floor)
-        .count()
-        .min(dim);
-    if kept == 0 {
-        return Ok(None);
-    }
-    let mut coefficients = vectors.slice(s![.., k - kept..]).t().to_owned();
-    for (mut row, value) in coefficients
-        .outer_iter_mut()
-        .zip(values.slice(s![k - kept..]))
-    {
-        row.zip_mut_with(&inverse, |coefficient, inverse| {
-            *coefficient *= inverse / value.sqrt();
-        });
-    }
-    Ok(Some(coefficients))
-}
 
 /// What the operator does along the directions: the matrix `P A Pᵀ` judged by its smallest eigenvalue.
 pub(super) enum Curvature {

@@ -1,0 +1,392 @@
+use std::sync::Arc;
+
+use ndarray::Array1;
+use rand::RngExt;
+
+use super::{
+    Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host,
+    subspace::{norms, orthonormal, precision},
+};
+use crate::{
+    Error, Result, Rows,
+    operator::{Damped, LinearOperator},
+    random,
+};
+
+/// A stochastic Neumann series: each step sees one batch of the data.
+///
+/// ```text
+/// x ← x + (b − (A_batch + λI) x) / scale,    begun at b / scale
+/// ```
+///
+/// Batches are drawn independently and `A_batch` is scaled so that its mean is `A`: then the expected iterate obeys the series of the whole operator,
+/// which it would not with each batch once per pass. The iterates of the last half of a repeat are averaged, and so are the repeats, since the noise of the batches does not die out by itself. The scale must exceed the largest eigenvalue
+/// that any batch has, or the series diverges; unless one is given it is estimated by power iterations when the solver is prepared. A step moves
+/// along an eigenvector of eigenvalue `μ` by the fraction `(μ + λ) / scale`, so small dampings need many steps: [`ConjugateGradient`](super::ConjugateGradient)
+/// needs far fewer passes over the data, and this is here for comparison with the literature.
+///
+/// One application of the whole operator at the end gives the true residual. A row that is above the tolerance reports
+/// [`Status::IterationLimit`](super::Status::IterationLimit), one that grew without bound [`Status::Diverged`](super::Status::Diverged) and is zero.
+///
+/// # References
+/// Agarwal, Bullins and Hazan, *Second-order stochastic optimization for machine learning in linear time*, 2017; Koh and Liang, *Understanding
+/// black-box predictions via influence functions*, 2017, section 3. We differ in averaging the tail (Polyak and Juditsky, 1992) and in the
+/// scale.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use influence_core::{operator::Matrix, solver::{Lissa, Solver}};
+/// use ndarray::array;
+///
+/// let op = Arc::new(Matrix::new(array![[4.0, 1.0], [1.0, 3.0]])?);
+/// let inverse = Lissa::new().with_depth(200)?.with_rtol(1e-6)?.invert(op, 0.0)?;
+/// let solution = inverse.solve(&array![[5.0, 4.0]])?.converged()?;
+/// assert!((solution[[0, 0]] - 1.0_f64).abs() < 1e-5);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lissa {
+    depth: usize,
+    repeats: usize,
+    scale: Option<f64>,
+    rtol: f64,
+    seed: u64,
+    full_batch: bool,
+}
+
+impl Default for Lissa {
+    fn default() -> Self {
+        Self {
+            depth: 5000,
+            repeats: 1,
+            scale: None,
+            rtol: 0.01,
+            seed: 0,
+            full_batch: false,
+        }
+    }
+}
+
+/// Vectors and steps of the power iteration that finds the scale.
+const POWER_VECTORS: usize = 4;
+const POWER_STEPS: usize = 20;
+/// Power iterations come near the largest eigenvalue from below.
+const SAFETY: f64 = 1.2;
+/// Batches of which the largest eigenvalue is estimated.
+const BATCHES_LOOKED_AT: usize = 8;
+/// A solution so many times longer than what the damping allows has diverged.
+const GROWTH: f64 = 1e6;
+/// Steps between looks at the growth.
+const LOOK: usize = 100;
+
+impl Lissa {
+    /// One repeat of 5,000 steps, an estimated scale, a tolerance of 0.01, and the seed 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The steps of a repeat.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for 0.
+    pub fn with_depth(self, depth: usize) -> Result<Self> {
+        check_count("depth", depth)?;
+        Ok(Self { depth, ..self })
+    }
+
+    /// How many repeats, each with other batches, are averaged.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for 0.
+    pub fn with_repeats(self, repeats: usize) -> Result<Self> {
+        check_count("repeats", repeats)?;
+        Ok(Self { repeats, ..self })
+    }
+
+    /// What the curvature is divided by, in place of an estimate.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number that is not finite and positive.
+    pub fn with_scale(self, scale: f64) -> Result<Self> {
+        if scale.is_finite() && scale > 0.0 {
+            let scale = Some(scale);
+            return Ok(Self { scale, ..self });
+        }
+        Err(Error::Setting {
+            name: "scale",
+            requirement: "finite and positive",
+            got: scale.to_string(),
+        })
+    }
+
+    /// The true relative residual at which a row counts as solved.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] outside the open interval from 0 to 1.
+    pub fn with_rtol(self, rtol: f64) -> Result<Self> {
+        if rtol > 0.0 && rtol < 1.0 {
+            return Ok(Self { rtol, ..self });
+        }
+        Err(Error::Setting {
+            name: "rtol",
+            requirement: "between 0 and 1",
+            got: rtol.to_string(),
+        })
+    }
+
+    /// What the batches and the vectors of the power iteration are drawn from.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Lets every step see all data: no noise, and steps as expensive as those of conjugate gradients.
+    #[must_use]
+    pub fn full_batch(self) -> Self {
+        Self {
+            full_batch: true,
+            ..self
+        }
+    }
+
+    /// The largest eigenvalue, in magnitude, of the operator and of some of its batches.
+    fn top_eigenvalue<R: Rows>(&self, op: &dyn LinearOperator<Rows = R>) -> Result<f64> {
+        let whole = self.power_iteration(op, |rows| op.apply(rows))?;
+        let parts = op.parts();
+        if self.full_batch || parts == 1 {
+            return Ok(whole);
+        }
+        let looked_at = (0..parts).step_by(parts.div_ceil(BATCHES_LOOKED_AT));
+        let of_part = |part| {
+            let share = parts as f64;
+            let top = self.power_iteration(op, |rows| op.apply_part(part, rows));
+            Ok(share * top?)
+        };
+        looked_at
+            .map(of_part)
+            .try_fold(whole, |largest, top: Result<f64>| Ok(largest.max(top?)))
+    }
+
+    fn power_iteration<R: Rows>(
+        &self,
+        op: &dyn LinearOperator<Rows = R>,
+        apply: impl Fn(&R) -> Result<R>,
+    ) -> Result<f64> {
+        let shape = (POWER_VECTORS.min(op.dim()), op.dim());
+        let start = op.rows(random::normal(shape, self.seed).view())?;
+        let precision = precision(&start)?;
+        let (mut vectors, mut top) = (orthonormal(&start, precision)?, 0.0);
+        for _ in 0..POWER_STEPS {
+            let Some(unit) = vectors else { break };
+            let images = apply(&unit)?;
+            top = norms(&images)?.into_iter().fold(0.0, f64::max);
+            vectors = orthonormal(&images, precision)?;
+        }
+        Ok(top)
+    }
+}
+
+fn check_count(name: &'static str, count: usize) -> Result<()> {
+    if count > 0 {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name,
+        requirement: "at least 1",
+        got: "0".into(),
+    })
+}
+
+const TOP: &str = "top_eigenvalue";
+
+impl<R: Rows> Solver<R> for Lissa {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
+        let top = match self.scale {
+            Some(_) => 0.0,
+            None => self.top_eigenvalue(op.as_ref())?,
+        };
+        let settings = self.clone();
+        Ok(Box::new(PreparedLissa { op, settings, top }))
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        let top = state.vector(TOP)?.first().copied().unwrap_or_default();
+        let settings = self.clone();
+        Ok(Box::new(PreparedLissa { op, settings, top }))
+    }
+
+    fn stacks(&self) -> usize {
+        8
+    }
+}
+
+#[derive(Debug)]
+struct PreparedLissa<R: Rows> {
+    op: Arc<dyn LinearOperator<Rows = R>>,
+    settings: Lissa,
+    top: f64,
+}
+
+impl<R: Rows> Prepared<R> for PreparedLissa<R> {
+    fn dim(&self) -> usize {
+        self.op.dim()
+    }
+
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        let estimate = (SAFETY * self.top + damping).max(f64::MIN_POSITIVE);
+        Ok(Box::new(LissaInverse {
+            op: Damped::new(Arc::clone(&self.op), damping)?,
+            scale: self.settings.scale.unwrap_or(estimate),
+            settings: self.settings.clone(),
+        }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(self.op.trace()? / self.op.dim() as f64)
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State::default().with(TOP, Array1::from(vec![self.top])))
+    }
+}
+
+#[derive(Debug)]
+struct LissaInverse<R: Rows> {
+    op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
+    scale: f64,
+    settings: Lissa,
+}
+
+impl<R: Rows> Inverse<R> for LissaInverse<R> {
+    fn dim(&self) -> usize {
+        self.op.dim()
+    }
+
+    fn solve(&self, rhs: &R) -> Result<Solution<R>> {
+        self.run(rhs, None)
+    }
+
+    fn solve_from(&self, rhs: &R, start: &R) -> Result<Solution<R>> {
+        Error::check_size("warm start", "rows", rhs.len(), start.len())?;
+        Error::check_size("warm start", "vector length", rhs.dim(), start.dim())?;
+        self.run(rhs, Some(start))
+    }
+}
+
+impl<R: Rows> LissaInverse<R> {
+    fn run(&self, rhs: &R, start: Option<&R>) -> Result<Solution<R>> {
+        let host = checked_host("lissa", self.op.dim(), rhs)?;
+        if rhs.is_empty() {
+            return Ok(Solution {
+                rows: rhs.clone(),
+                reports: Vec::new(),
+            });
+        }
+        let mut sum: Option<R> = None;
+        let mut steps = 0;
+        for repeat in 0..self.settings.repeats {
+            let (average, taken) = self.repeat(rhs, start, repeat as u64)?;
+            steps += taken;
+            let share = vec![1.0 / self.settings.repeats as f64; rhs.len()];
+            let average = average.scaled(&share)?;
+            sum = Some(match sum {
+                None => average,
+                Some(sum) => sum.add_scaled(1.0, &average)?,
+            });
+        }
+        let rows = sum.unwrap_or_else(|| rhs.clone());
+        let lengths: Vec<f64> = host.outer_iter().map(|row| super::norm(&row)).collect();
+        self.judged(rhs, rows, &lengths, steps)
+    }
+
+    /// The average over the last half of the steps of one repeat, and how many were taken.
+    fn repeat(&self, rhs: &R, start: Option<&R>, repeat: u64) -> Result<(R, usize)> {
+        let Lissa { depth, seed, .. } = self.settings;
+        let mut random = random::stream(seed.wrapping_add(repeat));
+        let step = 1.0 / self.scale;
+        let mut x = match start {
+            Some(start) => start.clone(),
+            None => rhs.scaled(&vec![step; rhs.len()])?,
+        };
+        // What the damping allows, were the curvature nothing, at most; without one the growth over the start.
+        let limit = GROWTH * norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
+        let first_averaged = depth / 2;
+        let mut average = x.clone();
+        for taken in 0..depth {
+            let product = self.product(&x, &mut random)?;
+            x = x.add_scaled(step, rhs)?.add_scaled(-step, &product)?;
+            if taken % LOOK == 0 || taken + 1 == depth {
+                let longest = norms(&x)?.into_iter().fold(0.0, f64::max);
+                if longest.is_nan() || longest > limit {
+                    return Ok((x, taken + 1));
+                }
+            }
+            if !self.is_noisy() || taken < first_averaged {
+                average = x.clone();
+            } else {
+                let weight = 1.0 / (taken - first_averaged + 1) as f64;
+                average = average
+                    .scaled(&vec![1.0 - weight; x.len()])?
+                    .add_scaled(weight, &x)?;
+            }
+        }
+        Ok((average, depth))
+    }
+
+    /// Whether steps see less than all of the data.
+    fn is_noisy(&self) -> bool {
+        !self.settings.full_batch && self.op.parts() > 1
+    }
+
+    /// The product with the operator, or with a batch in its place.
+    fn product(&self, x: &R, random: &mut impl RngExt) -> Result<R> {
+        if !self.is_noisy() {
+            return self.op.apply(x);
+        }
+        let parts = self.op.parts();
+        let batch = random.random_range(0..parts);
+        self.op
+            .apply_part(batch, x)?
+            .scaled(&vec![parts as f64; x.len()])
+    }
+
+    /// The rows with their true residuals; those that are not finite, or longer than a solution can be, are zero.
+    fn judged(&self, rhs: &R, rows: R, lengths: &[f64], steps: usize) -> Result<Solution<R>> {
+        let residuals = norms(&rhs.add_scaled(-1.0, &self.op.apply(&rows)?)?)?;
+        let relative = |(&residual, &length): (&f64, &f64)| {
+            if length > 0.0 { residual / length } else { 0.0 }
+        };
+        let relative: Vec<f64> = residuals.iter().zip(lengths).map(relative).collect();
+        // A solution that solves less than no solution at all is none.
+        let diverged = |residual: f64| residual.is_nan() || residual > 1.0;
+        let rows = if relative.iter().any(|&residual| diverged(residual)) {
+            let mut host = rows.to_host()?;
+            for (mut row, &residual) in host.outer_iter_mut().zip(&relative) {
+                if diverged(residual) {
+                    row.fill(0.0);
+                }
+            }
+            rhs.like(host.view())?
+        } else {
+            rows
+        };
+        let report = |&residual: &f64| Report {
+            iterations: steps,
+            residual: if diverged(residual) { 1.0 } else { residual },
+            status: match residual {
+                residual if diverged(residual) => Status::Diverged,
+                residual if residual <= self.settings.rtol => Status::Converged,
+                _ => Status::IterationLimit,
+            },
+        };
+        Ok(Solution {
+            rows,
+            reports: relative.iter().map(report).collect(),
+        })
+    }
+}

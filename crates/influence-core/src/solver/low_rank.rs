@@ -1,0 +1,245 @@
+//! Curvatures known along a few eigenvectors.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Axis};
+
+use super::{
+    Inverse, Prepared, Report, Solution, State, Status,
+    subspace::{norms, without},
+};
+use crate::{Error, Result, Rows, operator::LinearOperator};
+
+/// `V diag(values) Vᵀ`, and zero curvature along the rest.
+#[derive(Debug, Clone)]
+pub(super) struct LowRank<R> {
+    pub(super) values: Array1<f64>,
+    /// Orthonormal, `(rank, dim)`.
+    pub(super) vectors: R,
+    /// A bound on the curvature outside of the span.
+    pub(super) outside: f64,
+    /// By how much the vectors are no eigenvectors: the largest `‖A v − θ v‖`.
+    pub(super) inexact: f64,
+}
+
+const VALUES: &str = "values";
+const VECTORS: &str = "vectors";
+const ERRORS: &str = "errors";
+
+impl<R: Rows> LowRank<R> {
+    pub(super) fn state(&self) -> Result<State> {
+        Ok(State::default()
+            .with(VALUES, self.values.clone())
+            .with(VECTORS, self.vectors.to_host()?)
+            .with(ERRORS, Array1::from(vec![self.outside, self.inexact])))
+    }
+
+    pub(super) fn restore(op: &dyn LinearOperator<Rows = R>, state: &State) -> Result<Self> {
+        let (values, vectors) = (state.vector(VALUES)?, state.matrix(VECTORS)?);
+        Error::check_size("low rank", "eigenvectors", values.len(), vectors.nrows())?;
+        let errors = state.vector(ERRORS)?;
+        Error::check_size("low rank", "errors", 2, errors.len())?;
+        Ok(Self {
+            values,
+            vectors: op.rows(vectors.view())?,
+            outside: errors[0],
+            inexact: errors[1],
+        })
+    }
+}
+
+/// A low-rank curvature with the operator it approximates.
+#[derive(Debug)]
+pub(super) struct PreparedLowRank<R: Rows> {
+    pub(super) op: Arc<dyn LinearOperator<Rows = R>>,
+    pub(super) low_rank: Arc<LowRank<R>>,
+    /// Whether the rest of the space has curvature zero, or is left out.
+    pub(super) complement: bool,
+}
+
+impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
+    fn dim(&self) -> usize {
+        self.op.dim()
+    }
+
+    fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        let whole = self.low_rank.values.len() == self.dim();
+        let valid = damping.is_finite() && damping >= 0.0;
+        if !valid || (damping <= 0.0 && self.complement && !whole) {
+            return Err(Error::Setting {
+                name: "damping",
+                requirement: "finite, and positive where the rank is below the dimension",
+                got: damping.to_string(),
+            });
+        }
+        Ok(Box::new(LowRankInverse {
+            low_rank: Arc::clone(&self.low_rank),
+            damping,
+            complement: self.complement && !whole,
+            whole,
+        }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<f64> {
+        Ok(self.op.trace()? / self.dim() as f64)
+    }
+
+    fn state(&self) -> Result<State> {
+        self.low_rank.state()
+    }
+}
+
+/// `V (D + λ)⁻¹ Vᵀ b`, with the complement `+ (b − V Vᵀ b) / λ`.
+#[derive(Debug)]
+struct LowRankInverse<R> {
+    low_rank: Arc<LowRank<R>>,
+    damping: f64,
+    complement: bool,
+    /// Whether the vectors span the whole space.
+    whole: bool,
+}
+
+impl<R: Rows> Inverse<R> for LowRankInverse<R> {
+    fn dim(&self) -> usize {
+        self.low_rank.vectors.dim()
+    }
+
+    fn solve(&self, rhs: &R) -> Result<Solution<R>> {
+        Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
+        let vectors = &self.low_rank.vectors;
+        let along = rhs.gram(vectors)?;
+        let not_finite = |row: ndarray::ArrayView1<'_, f64>| row.iter().any(|c| !c.is_finite());
+        if let Some(row) = along.outer_iter().position(not_finite) {
+            return Err(Error::NotFinite {
+                op: "low-rank solver",
+                what: format!("right-hand side {row}"),
+            });
+        }
+        let rest = without(rhs, vectors)?;
+        let inverse = self.inverse_eigenvalues();
+        let mut rows = vectors.combine((&along * &inverse).view())?;
+        if self.complement {
+            rows = rows.add_scaled(1.0 / self.damping, &rest)?;
+        }
+        let (lengths, outside) = (norms(rhs)?, norms(&rest)?);
+        let reports = along.axis_iter(Axis(0)).zip(lengths.iter().zip(&outside));
+        let reports = reports.map(|(along, (&length, &outside))| {
+            let inside = along.iter().zip(&inverse).map(|(c, d)| (c * d).powi(2));
+            self.report(
+                inside.sum::<f64>().sqrt(),
+                length,
+                outside,
+                self.lost(&along),
+            )
+        });
+        Ok(Solution {
+            rows,
+            reports: reports.collect(),
+        })
+    }
+
+    /// Scaled so that the rest of the space is left as it is, as Frangella, Tropp and Udell have it, equation 5.3; eigenvalues below zero count
+    /// as zero, since a preconditioner must be positive definite.
+    fn precondition(&self, rhs: &R) -> Result<R> {
+        Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
+        let values = self.low_rank.values.mapv(|value| value.max(0.0));
+        let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let shrink = values.mapv(|value| {
+            let damped = value + self.damping;
+            if damped > 0.0 {
+                (smallest + self.damping) / damped - 1.0
+            } else {
+                0.0
+            }
+        });
+        let along = rhs.gram(&self.low_rank.vectors)? * &shrink;
+        rhs.add_scaled(1.0, &self.low_rank.vectors.combine(along.view())?)
+    }
+}
+
+impl<R: Rows> LowRankInverse<R> {
+    /// `1 / (D + λ)`, zero where that is zero to rounding.
+    fn inverse_eigenvalues(&self) -> Array1<f64> {
+        let rounding = self.rounding();
+        self.low_rank.values.mapv(|value| {
+            let damped = value + self.damping;
+            if damped.abs() > rounding {
+                1.0 / damped
+            } else {
+                0.0
+            }
+        })
+    }
+
+    fn rounding(&self) -> f64 {
+        let values = self.low_rank.values.iter();
+        let largest = values.fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        f64::EPSILON * largest.max(self.damping)
+    }
+
+    /// The length of the part of a row along which the damped curvature is zero to rounding.
+    fn lost(&self, along: &ndarray::ArrayView1<'_, f64>) -> f64 {
+        let pairs = along.iter().zip(&self.low_rank.values);
+        let flat = pairs.filter(|(_, value)| (*value + self.damping).abs() <= self.rounding());
+        flat.map(|(along, _)| along * along).sum::<f64>().sqrt()
+    }
+
+    /// With `x` inside of the span, `b` as a whole and outside of it.
+    fn report(&self, inside: f64, length: f64, outside: f64, lost: f64) -> Report {
+        let negative = |&&value: &&f64| value + self.damping < 0.0;
+        let negative = self.low_rank.values.iter().filter(negative).count();
+        let LowRank {
+            outside: curvature,
+            inexact,
+            ..
+        } = *self.low_rank;
+        let missed = if self.whole {
+            inexact * inside
+        } else if self.complement {
+            curvature * outside / self.damping + inexact * inside
+        } else {
+            outside + inexact * inside
+        };
+        let residual = missed + lost;
+        let residual = if length > 0.0 { residual / length } else { 0.0 };
+        let status = if lost > f64::EPSILON.sqrt() * length {
+            Status::Breakdown
+        } else if negative > 0 {
+            Status::Indefinite { negative }
+        } else if self.whole {
+            Status::Converged
+        } else {
+            Status::Approximate
+        };
+        Report {
+            iterations: 0,
+            residual,
+            status,
+        }
+    }
+}
+
+/// The `rank` pairs of largest magnitude of an eigendecomposition in ascending order: which, largest first.
+pub(super) fn dominant(values: &Array1<f64>, rank: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+    order.truncate(rank);
+    order
+}
+
+/// Some columns of a matrix as rows, `(columns, n)`.
+pub(super) fn columns_as_rows(matrix: &Array2<f64>, columns: &[usize]) -> Array2<f64> {
+    matrix.view().select(Axis(1), columns).reversed_axes()
+}
+
+/// A rank that is not zero.
+pub(super) fn checked_rank(rank: usize) -> Result<usize> {
+    if rank > 0 {
+        return Ok(rank);
+    }
+    Err(Error::Setting {
+        name: "rank",
+        requirement: "at least 1",
+        got: "0".into(),
+    })
+}

@@ -1,0 +1,200 @@
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2};
+
+use super::{
+    Prepared, Solver, State,
+    low_rank::{LowRank, PreparedLowRank, checked_rank, columns_as_rows, dominant},
+    subspace::{orthonormal, precision},
+};
+use crate::{
+    Error, Result, Rows,
+    linalg::{Eigen, eigen},
+    operator::LinearOperator,
+    random,
+};
+
+/// A randomised low-rank approximation of the curvature: its dominant eigenvectors as one random sketch sees them. Along the rest of the space the
+/// curvature counts as zero.
+///
+/// ```text
+/// A ≈ (A Ω) (Ωᵀ A Ω)⁻¹ (A Ω)ᵀ = V D Vᵀ,    x = V (D + λ)⁻¹ Vᵀ b + (b − V Vᵀ b) / λ
+/// ```
+///
+/// Few applications of the operator, each to `rank + oversampling` vectors at once: one for the sketch and one for each power iteration, which
+/// sharpen it. Where the sketch finds negative curvature, the operator is shifted until it finds none, and the shift is taken off the eigenvalues
+/// again; negative ones come out as what they are, and rows report [`Status::Indefinite`](super::Status::Indefinite) where they exceed the damping.
+///
+/// It is also a preconditioner for [`ConjugateGradient`](super::ConjugateGradient).
+///
+/// # References
+/// Frangella, Tropp and Udell, *Randomized Nyström preconditioning*, 2023, algorithm 2.1. We differ in the square root of the core matrix, which
+/// comes from its eigendecomposition, and in the shift for indefinite operators.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use influence_core::{operator::Matrix, solver::{Nystroem, Solver}};
+/// use ndarray::array;
+///
+/// let op = Arc::new(Matrix::new(array![[4.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])?);
+/// let inverse = Nystroem::new(1)?.invert(op, 1.0)?;
+/// let solution = inverse.solve(&array![[5.0, 2.0, 3.0]])?.converged()?;
+/// assert!((solution - array![[1.0, 2.0, 3.0]]).iter().all(|error: &f64| error.abs() < 1e-6));
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nystroem {
+    rank: usize,
+    oversampling: usize,
+    power_iterations: usize,
+    seed: u64,
+}
+
+impl Nystroem {
+    /// Keeps this many eigenvectors of a sketch of 8 columns more, after one power iteration.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a rank of 0.
+    pub fn new(rank: usize) -> Result<Self> {
+        Ok(Self {
+            rank: checked_rank(rank)?,
+            oversampling: 8,
+            power_iterations: 1,
+            seed: 0,
+        })
+    }
+
+    /// Columns of the sketch beyond the rank.
+    #[must_use]
+    pub fn with_oversampling(self, oversampling: usize) -> Self {
+        Self {
+            oversampling,
+            ..self
+        }
+    }
+
+    /// How often the sketch is multiplied by the operator before it is used: each one brings it nearer to the dominant eigenvectors.
+    #[must_use]
+    pub fn with_power_iterations(self, power_iterations: usize) -> Self {
+        Self {
+            power_iterations,
+            ..self
+        }
+    }
+
+    /// What the sketch is drawn from.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    fn sketch<R: Rows>(&self, op: &dyn LinearOperator<Rows = R>) -> Result<LowRank<R>> {
+        let dim = op.dim();
+        let columns = self.rank.saturating_add(self.oversampling).min(dim);
+        let mut test = op.rows(random::normal((columns, dim), self.seed).view())?;
+        let precision = precision(&test)?;
+        let not_finite = || Error::NotFinite {
+            op: "nystroem",
+            what: "the sketch".into(),
+        };
+        for _ in 0..self.power_iterations {
+            test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
+            let image = op.apply(&test)?;
+            // An operator of lower rank maps directions to nothing; they are kept as they are.
+            test = image.add_scaled(precision, &test)?;
+        }
+        let test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
+        let image = op.apply(&test)?;
+        let core = test.gram(&image)?;
+        if core.iter().any(|value| !value.is_finite()) {
+            return Err(not_finite());
+        }
+        self.factored(&test, &image, &core, precision)
+    }
+
+    /// From `Ω`, `A Ω` and `Ωᵀ A Ω` to eigenvalues and eigenvectors.
+    fn factored<R: Rows>(
+        &self,
+        test: &R,
+        image: &R,
+        core: &Array2<f64>,
+        precision: f64,
+    ) -> Result<LowRank<R>> {
+        let core = (core + &core.t()) * 0.5;
+        let Eigen { values, vectors } = eigen(&core)?;
+        let largest = values
+            .iter()
+            .fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let smallest = values.first().copied().unwrap_or(0.0);
+        // Rounding alone, or negative curvature: then the operator as a whole may be as negative as it is positive.
+        let indefinite = smallest < -precision * largest * values.len() as f64;
+        let rounding = (precision * largest * (test.dim() as f64).sqrt()).max(f64::MIN_POSITIVE);
+        let shift = if indefinite { 2.0 * largest } else { rounding };
+        // (A + σ) Ω and Ωᵀ (A + σ) Ω, of which the inverse square root is taken.
+        let shifted = image.add_scaled(shift, test)?;
+        let roots = values.mapv(|value| 1.0 / (value + shift).max(rounding).sqrt());
+        let root = (&vectors * &roots).dot(&vectors.t());
+        let factor = shifted.combine(root.view())?;
+        // The eigenvectors of F Fᵀ from those of its Gram matrix.
+        let Eigen {
+            values: squares,
+            vectors: mixing,
+        } = eigen(&factor.gram(&factor)?)?;
+        let found = squares.mapv(|square| square - shift);
+        let kept: Vec<usize> = dominant(&found, self.rank)
+            .into_iter()
+            .filter(|&index| squares[index] > rounding)
+            .collect();
+        let coefficients = columns_as_rows(&mixing, &kept);
+        let lengths: Vec<f64> = kept
+            .iter()
+            .map(|&index| 1.0 / squares[index].sqrt())
+            .collect();
+        let vectors = factor.combine(coefficients.view())?.scaled(&lengths)?;
+        let values: Array1<f64> = kept.iter().map(|&index| found[index]).collect();
+        let values = if indefinite {
+            values
+        } else {
+            values.mapv(|value| value.max(0.0))
+        };
+        let smallest = values.last().map_or(0.0, |value| value.abs());
+        Ok(LowRank {
+            values,
+            vectors,
+            outside: smallest,
+            inexact: if kept.len() == test.dim() {
+                rounding
+            } else {
+                smallest
+            },
+        })
+    }
+}
+
+impl<R: Rows> Solver<R> for Nystroem {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
+        let low_rank = self.sketch(op.as_ref())?;
+        Ok(Box::new(PreparedLowRank {
+            op,
+            low_rank: Arc::new(low_rank),
+            complement: true,
+        }))
+    }
+
+    fn restore(
+        &self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        state: &State,
+    ) -> Result<Box<dyn Prepared<R>>> {
+        Ok(Box::new(PreparedLowRank {
+            low_rank: Arc::new(LowRank::restore(op.as_ref(), state)?),
+            op,
+            complement: true,
+        }))
+    }
+
+    fn stacks(&self) -> usize {
+        6
+    }
+}
