@@ -16,10 +16,9 @@ use influence_core::{
 
 use crate::{Batch, ModelGradients, Stack, engine::panic_message};
 
-pub(crate) use outer_products::SampleVectors;
+pub(crate) use outer_products::{OuterProducts, SampleVectors};
 
 use hessian::Hessian;
-use outer_products::OuterProducts;
 
 /// Which matrix stands for the curvature of the training loss; each is the **mean** over the training samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,19 +32,37 @@ pub enum Curvature {
     ///
     /// Schraudolph, *Fast curvature matrix-vector products for second-order gradient descent*, 2002.
     GaussNewton,
+    /// `g gᵀ` with labels drawn from the outputs of the model, the Fisher matrix as it is estimated where there are many outputs: its mean over draws
+    /// is the Gauss-Newton matrix. Costs a forward and a backward pass per draw.
+    ///
+    /// Martens, *New insights and perspectives on the natural gradient method*, 2020, section 5.
+    Fisher {
+        /// Labels drawn for each sample, at least 1.
+        draws: usize,
+        /// What they are drawn from; each sample has its own random numbers, whatever the batches.
+        seed: u64,
+    },
     /// `g gᵀ` with the true labels; not the Gauss-Newton matrix, for which it is often mistaken.
     ///
     /// Kunstner, Hennig and Balles, *Limitations of the empirical Fisher approximation*, 2019.
     EmpiricalFisher,
 }
 
-impl fmt::Display for Curvature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Curvature {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Hessian => "hessian",
             Self::GaussNewton => "gauss-newton",
+            Self::Fisher { .. } => "fisher",
             Self::EmpiricalFisher => "empirical-fisher",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Curvature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -100,6 +117,11 @@ impl TrainingData {
         start..(start + self.batch_size).min(self.samples())
     }
 
+    /// The number of the first sample of a batch.
+    pub(crate) fn first(&self, index: usize) -> usize {
+        self.range(index).start
+    }
+
     pub(crate) fn batch(&self, index: usize) -> CoreResult<Batch> {
         self.read(self.range(index))
     }
@@ -128,23 +150,21 @@ impl Curvature {
         data: &TrainingData,
         blocks: &[Block],
         memory: usize,
-    ) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
-        let sample_vectors = match self {
-            Self::Hessian => None,
-            Self::GaussNewton | Self::EmpiricalFisher => Some(Arc::new(SampleVectors::new(
-                self,
-                source.clone(),
-                data.clone(),
-                memory,
-            )?)),
-        };
-        let operator = |block: &Block| -> Arc<dyn LinearOperator<Rows = Stack>> {
-            match &sample_vectors {
-                None => Arc::new(Hessian::new(source.clone(), data.clone(), block)),
-                Some(vectors) => Arc::new(OuterProducts::new(vectors.clone(), block)),
-            }
-        };
-        Ok(blocks.iter().map(operator).collect())
+    ) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
+        if self == Self::Hessian {
+            let hessian = |block| Hessian::new(source.clone(), data.clone(), block);
+            return blocks
+                .iter()
+                .map(|block| Arc::new(hessian(block)) as _)
+                .collect();
+        }
+        let vectors = SampleVectors::new(self, source.clone(), data.clone(), memory);
+        let vectors = Arc::new(vectors);
+        let products = |block| OuterProducts::new(vectors.clone(), block);
+        blocks
+            .iter()
+            .map(|block| Arc::new(products(block)) as _)
+            .collect()
     }
 }
 

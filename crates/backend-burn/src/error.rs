@@ -174,6 +174,15 @@ pub enum Error {
         path: std::path::PathBuf,
     },
 
+    /// The outputs do not fall into positions.
+    #[error("outputs of width {width} do not fall into positions of {classes} classes each")]
+    OutputWidth {
+        /// Classes of a position.
+        classes: usize,
+        /// Outputs of a sample.
+        width: usize,
+    },
+
     /// A file is no fitted state.
     #[error("{}: not a fitted state: {problem}", path.display())]
     NoFittedState {

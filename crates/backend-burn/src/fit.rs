@@ -2,19 +2,24 @@
 
 mod digest;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Debug},
+    path::Path,
+    sync::Arc,
+};
 
 use burn::tensor::Device;
 use influence_core::{
-    BlockInfluence, Dataset, Footprint, Precision, Result as CoreResult,
+    BlockInfluence, Dataset, Error as CoreError, Footprint, Precision, Result as CoreResult,
     block::{Block, BlockStructure, Damping},
     operator::LinearOperator,
     solver::{Direct, Prepared, Solver, State},
 };
 
 use crate::{
-    Batch, Curvature, ModelGradients, Stack, Task,
-    curvature::TrainingData,
+    Batch, Curvature, Kronecker, ModelGradients, Stack, Task,
+    curvature::{SampleVectors, TrainingData},
     saved::{self, Provenance},
     trace::ModuleTrace,
 };
@@ -55,9 +60,9 @@ const CHECKED_SAMPLES: usize = 3;
 pub struct Fit<T> {
     task: T,
     curvature: Curvature,
-    solver: Arc<dyn Solver<Stack>>,
+    method: Method,
     damping: Damping,
-    blocks: BlockStructure,
+    blocks: Option<BlockStructure>,
     precision: Precision,
     batch_size: usize,
     memory: usize,
@@ -71,9 +76,9 @@ impl<T: Task> Fit<T> {
         Self {
             task,
             curvature: Curvature::default(),
-            solver: Arc::new(Direct),
+            method: Method::Solver(Arc::new(Direct)),
             damping: Damping::from(0.1),
-            blocks: BlockStructure::default(),
+            blocks: None,
             precision: Precision::default(),
             batch_size: 256,
             memory: 1 << 30,
@@ -92,7 +97,18 @@ impl<T: Task> Fit<T> {
     #[must_use]
     pub fn with_solver(self, solver: impl Solver<Stack> + 'static) -> Self {
         Self {
-            solver: Arc::new(solver),
+            method: Method::Solver(Arc::new(solver)),
+            ..self
+        }
+    }
+
+    /// Approximates the curvature of each layer through its Kronecker factors instead of solving with it.
+    ///
+    /// The curvature must be a Fisher matrix, and the blocks layers, as they are unless others are given.
+    #[must_use]
+    pub fn with_kronecker(self, kronecker: Kronecker) -> Self {
+        Self {
+            method: Method::Kronecker(kronecker),
             ..self
         }
     }
@@ -106,10 +122,13 @@ impl<T: Task> Fit<T> {
         }
     }
 
-    /// Takes the curvature between these blocks as zero.
+    /// Takes the curvature between these blocks as zero. Unless they are given, solvers have one block, Kronecker factors one per layer.
     #[must_use]
     pub fn with_blocks(self, blocks: BlockStructure) -> Self {
-        Self { blocks, ..self }
+        Self {
+            blocks: Some(blocks),
+            ..self
+        }
     }
 
     /// Computes in this precision; 64-bit needs a device that has it.
@@ -218,6 +237,13 @@ impl<T: Task> Fit<T> {
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
     ) -> CoreResult<Ground> {
+        if let Curvature::Fisher { draws: 0, .. } = self.curvature {
+            return Err(CoreError::Setting {
+                name: "draws",
+                requirement: "at least 1",
+                got: "0".into(),
+            });
+        }
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let sample = data.head(CHECKED_SAMPLES)?;
@@ -226,15 +252,16 @@ impl<T: Task> Fit<T> {
         if self.compared_with_burn {
             source = source.compared_with_burn(&sample)?;
         }
-        let blocks = self.blocks.resolve(source.layout())?;
-        let operators = self
-            .curvature
-            .operators(&source, &data, &blocks, self.memory)?;
+        let blocks = self.blocks.unwrap_or(match self.method {
+            Method::Solver(_) => BlockStructure::Full,
+            Method::Kronecker(_) => BlockStructure::LayerWise,
+        });
         Ok(Ground {
             curvature: self.curvature,
-            solver: self.solver,
+            method: self.method,
             damping: self.damping,
-            blocks: blocks.into_iter().zip(operators).collect(),
+            blocks: blocks.resolve(source.layout())?,
+            memory: self.memory,
             source,
             data,
         })
@@ -254,58 +281,102 @@ impl<T: Task> Fit<T> {
         let source = ModelGradients::new(trace, &self.device, self.precision)?;
         Ok(source
             .footprint_of(&sample)?
-            .with_solver(self.solver.stacks()))
+            .with_solver(self.method.stacks()))
     }
 }
 
-/// The gradients and curvatures of a model, before they are prepared for inversion.
+/// How curvatures are inverted.
+#[derive(Debug, Clone)]
+enum Method {
+    Solver(Arc<dyn Solver<Stack>>),
+    Kronecker(Kronecker),
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Solver(solver) => solver.fmt(f),
+            Self::Kronecker(kronecker) => kronecker.fmt(f),
+        }
+    }
+}
+
+impl Method {
+    fn stacks(&self) -> usize {
+        /// Right-hand sides, matrices made of them on either side of an eigenbasis, and solutions.
+        const KRONECKER: usize = 6;
+        match self {
+            Self::Solver(solver) => solver.stacks(),
+            Self::Kronecker(_) => KRONECKER,
+        }
+    }
+}
+
+/// The gradients and data of a model, before the curvatures of its blocks are prepared for inversion.
 struct Ground {
     curvature: Curvature,
-    solver: Arc<dyn Solver<Stack>>,
+    method: Method,
     damping: Damping,
-    blocks: Vec<(Block, Arc<dyn LinearOperator<Rows = Stack>>)>,
+    blocks: Vec<Block>,
+    memory: usize,
     source: ModelGradients,
     data: TrainingData,
 }
 
 impl Ground {
     fn fit(self) -> CoreResult<Influence> {
-        let solver = Arc::clone(&self.solver);
-        self.assemble(|_, operator| solver.prepare(operator))
+        let prepared = match &self.method {
+            Method::Solver(solver) => {
+                let operators = self.operators().into_iter();
+                operators.map(|operator| solver.prepare(operator)).collect()
+            }
+            Method::Kronecker(kronecker) => kronecker.prepare(&self.vectors(), &self.blocks),
+        };
+        self.assemble(prepared?)
     }
 
     fn restore(self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
-        let solver = Arc::clone(&self.solver);
         // A solver that keeps nothing leaves nothing in the file.
         let nothing = State::default();
-        self.assemble(|block, operator| {
-            solver.restore(operator, states.get(block.name()).unwrap_or(&nothing))
-        })
+        let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
+        let prepared = match &self.method {
+            Method::Solver(solver) => {
+                let operators = self.operators().into_iter().zip(&self.blocks);
+                operators
+                    .map(|(operator, block)| solver.restore(operator, state(block)))
+                    .collect()
+            }
+            Method::Kronecker(_) => Kronecker::restore(&self.vectors(), &self.blocks, state),
+        };
+        self.assemble(prepared?)
     }
 
-    fn assemble(
-        self,
-        prepare: impl Fn(
-            &Block,
-            Arc<dyn LinearOperator<Rows = Stack>>,
-        ) -> CoreResult<Box<dyn Prepared<Stack>>>,
-    ) -> CoreResult<Influence> {
-        let of_block = |(block, operator)| {
-            let prepared = prepare(&block, operator)?;
-            Ok((block, prepared))
-        };
-        let blocks = self.blocks.into_iter().map(of_block);
-        let blocks = blocks.collect::<CoreResult<Vec<_>>>()?;
+    fn operators(&self) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
+        self.curvature
+            .operators(&self.source, &self.data, &self.blocks, self.memory)
+    }
+
+    fn vectors(&self) -> Arc<SampleVectors> {
+        Arc::new(SampleVectors::new(
+            self.curvature,
+            self.source.clone(),
+            self.data.clone(),
+            self.memory,
+        ))
+    }
+
+    fn assemble(self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
+        let blocks = self.blocks.into_iter().zip(prepared).collect();
         Ok(BlockInfluence::new(self.source, blocks, &self.damping)?
-            .with_stacks(self.solver.stacks()))
+            .with_stacks(self.method.stacks()))
     }
 
     /// What a fit depends on, by name; the damping it does not.
     fn provenance(&self) -> CoreResult<Provenance> {
-        let blocks: Vec<String> = self.blocks.iter().map(|(block, _)| shown(block)).collect();
+        let blocks: Vec<String> = self.blocks.iter().map(shown).collect();
         let sample = self.data.head(CHECKED_SAMPLES)?;
         Ok(vec![
-            ("method", format!("{:?}", self.solver)),
+            ("method", self.method.to_string()),
             ("curvature", format!("{:?}", self.curvature)),
             ("precision", format!("{:?}", self.source.precision)),
             ("blocks", blocks.join("; ")),

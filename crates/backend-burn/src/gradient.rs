@@ -29,13 +29,25 @@ pub(crate) struct Part {
     pub(crate) form: Form,
 }
 
+/// One of the two factors of an outer product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
 /// How the gradient of one parameter is kept.
 #[derive(Debug, Clone)]
 pub(crate) enum Form {
     /// One row per sample, `(n, p)`.
     Rows(Tensor<2>),
     /// `Σ_t left_t ⊗ right_t` in each of `g` groups: left `(n, g, t, l)`, right `(n, g, t, r)`, the parameter is `(g, l, r)`.
-    Outer { left: Tensor<4>, right: Tensor<4> },
+    Outer {
+        left: Tensor<4>,
+        right: Tensor<4>,
+        /// Which of the two holds what goes into the map; the other holds the signals that come back.
+        activations: Side,
+    },
     /// Signals `(n, t, width)` added into the rows of a table `(entries, width)` at `indices` `(n, t)`.
     Lookup {
         indices: Tensor<2, Int>,
@@ -96,7 +108,40 @@ impl Gradients {
         });
         partial
             .reduce(|sum, scores| sum + scores)
-            .unwrap_or_else(|| Tensor::zeros([self.samples], (&self.kind.0, self.kind.1)))
+            .unwrap_or_else(|| self.zeros())
+    }
+
+    /// The squared norms, `(n)`.
+    pub(crate) fn squared_norms(&self) -> Tensor<1> {
+        let mut parts: Vec<&Part> = self.parts.iter().collect();
+        parts.sort_by_key(|part| part.columns.start);
+        let of_parameter = |parts: &[&Part]| match parts {
+            [part] => part.form.squared_norms(),
+            _ => {
+                let rows = parts.iter().map(|part| part.form.to_rows());
+                let sum = rows.reduce(|sum, rows| sum + rows);
+                sum.map_or_else(|| self.zeros(), |sum| Form::Rows(sum).squared_norms())
+            }
+        };
+        let squares = parts
+            .chunk_by(|a, b| a.columns == b.columns)
+            .map(of_parameter);
+        squares
+            .reduce(|sum, squares| sum + squares)
+            .unwrap_or_else(|| self.zeros())
+    }
+
+    /// Zero for each sample.
+    fn zeros(&self) -> Tensor<1> {
+        Tensor::zeros([self.samples], (&self.kind.0, self.kind.1))
+    }
+
+    /// The parts that belong to one parameter.
+    pub(crate) fn of(&self, parameter: usize) -> impl Iterator<Item = &Form> {
+        let parts = self.parts.iter();
+        parts
+            .filter(move |part| part.parameter == parameter)
+            .map(|part| &part.form)
     }
 
     /// The weighted sums `Σ_j weights[i, j] g_j` of the gradients, weights `(k, n)` → `(k, dim)`.
@@ -187,7 +232,7 @@ impl Form {
     fn scalars(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.shape().num_elements(),
-            Self::Outer { left, right } => {
+            Self::Outer { left, right, .. } => {
                 left.shape().num_elements() + right.shape().num_elements()
             }
             Self::Lookup {
@@ -210,12 +255,35 @@ impl Form {
         }
     }
 
+    /// The squared norms, `(n)`; of outer products through their Gram matrices over positions.
+    fn squared_norms(&self) -> Tensor<1> {
+        let gram = |factor: &Tensor<4>| factor.clone().matmul(factor.clone().swap_dims(2, 3));
+        match self {
+            Self::Rows(rows) => rows.clone().square().sum_dim(1).squeeze_dim(1),
+            Self::Outer { left, right, .. } => {
+                let [n, g, t, _] = left.dims();
+                let products = gram(left) * gram(right);
+                products.reshape([n, g * t * t]).sum_dim(1).squeeze_dim(1)
+            }
+            Self::Lookup {
+                indices, signals, ..
+            } => {
+                let [n, t, _] = signals.dims();
+                let same = indices.clone().reshape([n, t, 1]);
+                let same = same.equal(indices.clone().reshape([n, 1, t]));
+                let products = signals.clone().matmul(signals.clone().swap_dims(1, 2));
+                let products = products.mask_fill(same.bool_not(), 0.0);
+                products.reshape([n, t * t]).sum_dim(1).squeeze_dim(1)
+            }
+        }
+    }
+
     /// Operations of a forward and a backward pass, for one sample.
     fn flops(&self) -> f64 {
         const PER_WEIGHT: f64 = 6.0;
         let weights = match self {
             Self::Rows(rows) => rows.dims()[1],
-            Self::Outer { left, right } => {
+            Self::Outer { left, right, .. } => {
                 let [_, g, t, l] = left.dims();
                 g * t * l * right.dims()[3]
             }
@@ -232,7 +300,7 @@ impl Form {
                 per_train: 0,
                 per_pair: 1,
             },
-            Self::Outer { left, right } => {
+            Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let (whole, thin) = (g * l * r, g * l.min(r));
                 // Where products are multiplied out they take no more than the pairs would: that is when it is done.
@@ -285,7 +353,7 @@ impl Form {
         let n = rows.dims()[0];
         let products: Tensor<2> = match self {
             Self::Rows(own) => rows * own.clone(),
-            Self::Outer { left, right } => {
+            Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
                 (contracted * right.clone()).reshape([n, g * t * r])
@@ -316,7 +384,7 @@ impl Form {
     ///
     /// Both ways spend the same on matrix products; beside them the factors cost `k · n · thin`, the products `n · thin · wide`.
     fn thin_pair(&self, k: usize) -> Option<ThinPair> {
-        let Self::Outer { left, right } = self else {
+        let Self::Outer { left, right, .. } = self else {
             return None;
         };
         let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
@@ -338,10 +406,10 @@ impl Form {
         })
     }
 
-    fn to_rows(&self) -> Tensor<2> {
+    pub(crate) fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
-            Self::Outer { left, right } => {
+            Self::Outer { left, right, .. } => {
                 let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let left = left.clone().swap_dims(2, 3);
                 let products = if t == 1 {
@@ -369,7 +437,7 @@ impl Form {
 }
 
 /// Where the indices `(n, t)` of each sample point to in the tables `(entries, width)` of all samples below each other, `(n · t)`.
-fn positions(indices: &Tensor<2, Int>, entries: usize) -> Tensor<1, Int> {
+pub(crate) fn positions(indices: &Tensor<2, Int>, entries: usize) -> Tensor<1, Int> {
     let [n, t] = indices.dims();
     let samples = 0..i64::try_from(n).unwrap_or(i64::MAX);
     let offsets = Tensor::<1, Int>::arange(samples, &indices.device())

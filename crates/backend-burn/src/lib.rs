@@ -18,6 +18,8 @@ mod error;
 mod fit;
 mod gradient;
 mod graph;
+mod kronecker;
+mod likelihood;
 mod saved;
 mod source;
 mod stack;
@@ -35,6 +37,7 @@ pub use dataset::{
 pub use error::{Error, Result};
 pub use fit::{Fit, Influence};
 pub use gradient::Gradients;
+pub use kronecker::Kronecker;
 pub use source::ModelGradients;
 pub use stack::Stack;
 pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};

@@ -14,9 +14,10 @@ use influence_core::{
 use ndarray::{Array1, ArrayD, ArrayView2};
 
 use crate::{
-    Batch, Converter, Curvature, Error, Gradients, OutputLoss, Result, Stack,
+    Batch, Converter, Curvature, Error, Gradients, Result, Stack,
     engine::{self, Engine},
     gradient::{Form, Part},
+    likelihood,
     stack::{host, tensor},
     trace::{Function, Graph, Trace},
 };
@@ -70,7 +71,7 @@ impl ModelGradients {
         };
         self.check(Function::Loss, &sample)?;
         self.check(Function::Measurement, &sample)?;
-        if curvature == Curvature::GaussNewton {
+        if matches!(curvature, Curvature::GaussNewton | Curvature::Fisher { .. }) {
             self.check(Function::Outputs, &sample)?;
         }
         Ok(self)
@@ -140,17 +141,35 @@ impl ModelGradients {
         ))
     }
 
-    /// The gradients of the outputs weighted so that the sum of their outer products over `c` is the Gauss-Newton term of each sample:
-    /// `Jᵀ u_c` where `Σ_c u_c u_cᵀ` is the second derivative of the loss with respect to the outputs.
-    pub(crate) fn gauss_newton_gradients(&self, batch: &Batch) -> Result<Vec<Gradients>> {
+    /// The vectors `v` of which a curvature is the mean of `Σ v vᵀ` over samples, for each sample of a batch that begins at this number: gradients with the
+    /// true labels, or gradients `Jᵀ u` of weighted outputs, one for each output or each draw of labels.
+    pub(crate) fn curvature_vectors(
+        &self,
+        curvature: Curvature,
+        batch: &Batch,
+        first_sample: usize,
+    ) -> Result<Vec<Gradients>> {
+        if matches!(curvature, Curvature::Hessian | Curvature::EmpiricalFisher) {
+            return Ok(vec![self.gradients_of(Function::Loss, batch, None)?]);
+        }
         let graph = self.trace.graph(Function::Outputs, batch)?;
         let loss = graph.output_loss.ok_or(Error::NoOutputs {
-            curvature: "gauss-newton",
+            curvature: curvature.name(),
         })?;
         let outputs = self.engine.output(&graph, batch)?;
-        let cotangents = square_root_of_second_derivative(loss, outputs);
-        cotangents
-            .map(|cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent)))
+        let of =
+            |cotangent: Tensor<2>| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
+        let Curvature::Fisher { draws, seed } = curvature else {
+            return likelihood::roots(loss, &outputs)?.map(of).collect();
+        };
+        #[expect(clippy::cast_precision_loss, reason = "draws are few")]
+        let share = 1.0 / (draws as f64).sqrt();
+        let draw = |draw| {
+            let seed = seed.wrapping_add(draw);
+            likelihood::drawn(loss, &outputs, seed, first_sample, self.precision)
+        };
+        (0..draws as u64)
+            .map(|index| of(draw(index)? * share))
             .collect()
     }
 
@@ -325,29 +344,6 @@ fn agree(
     difference <= tolerance * scale
 }
 
-/// Vectors `u_c (n, c)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.
-fn square_root_of_second_derivative(
-    loss: OutputLoss,
-    outputs: Tensor<2>,
-) -> impl Iterator<Item = Tensor<2>> {
-    let [n, width] = outputs.dims();
-    let probabilities = matches!(loss, OutputLoss::CrossEntropy)
-        .then(|| burn::tensor::activation::softmax(outputs.clone(), 1));
-    (0..width).map(move |class| {
-        let column = [0..n, class..class + 1];
-        if let Some(p) = &probabilities {
-            // diag(p) − p pᵀ = Σ_c p_c (e_c − p)(e_c − p)ᵀ.
-            let root = p.clone().slice(column.clone()).sqrt();
-            let unit = p.zeros_like().slice_assign(column, root.ones_like());
-            return (unit - p.clone()) * root;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "output counts are small")]
-        let root = (2.0 / width as f64).sqrt();
-        let entries = outputs.clone().slice(column.clone()).full_like(root);
-        outputs.zeros_like().slice_assign(column, entries)
-    })
-}
-
 impl GradientSource for ModelGradients {
     type Batch = Batch;
     type Gradients = Gradients;
@@ -402,6 +398,14 @@ impl GradientSource for ModelGradients {
         let shape = [factors.len(), 1];
         let factors = tensor(factors.iter().copied(), shape, &self.device, self.precision);
         Ok(gradients.scaled(&factors))
+    }
+
+    fn norms(&self, gradients: &Gradients) -> CoreResult<Vec<f64>> {
+        let squares = host(&gradients.squared_norms())?;
+        Ok(squares
+            .into_iter()
+            .map(|square| square.max(0.0).sqrt())
+            .collect())
     }
 
     fn block_scores(

@@ -77,6 +77,14 @@ pub struct Outputs {
 pub enum OutputLoss {
     /// Cross-entropy of the softmax of the outputs; second derivative `diag(p) − p pᵀ`.
     CrossEntropy,
-    /// Squared error, **mean** over the `c` outputs; second derivative `2/c · I`.
+    /// Squared error, **mean** over the `c` outputs; second derivative `2/c · I`, that of a normal distribution.
     MeanSquaredError,
+    /// Binary cross-entropy of the sigmoids of the outputs, **mean** over the `c` outputs; second derivative `diag(p (1 − p)) / c`.
+    BinaryCrossEntropy,
+    /// Cross-entropy at each position of a sequence, **mean** over the positions: outputs `(n, positions · classes)`, those of a position side by
+    /// side; second derivative `(diag(p) − p pᵀ) / positions` at each position.
+    SequenceCrossEntropy {
+        /// Among how many classes each position chooses.
+        classes: usize,
+    },
 }

@@ -3,6 +3,8 @@
 mod conformance;
 mod curvatures;
 mod footprint;
+mod kronecker;
+mod likelihood;
 mod mixed_products;
 mod models;
 mod per_sample_gradients;

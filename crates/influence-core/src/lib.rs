@@ -16,7 +16,7 @@ mod chunk;
 mod convert;
 mod dataset;
 mod error;
-mod linalg;
+pub mod linalg;
 mod model;
 pub mod operator;
 mod random;

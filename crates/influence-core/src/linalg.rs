@@ -17,18 +17,19 @@ use ndarray::{Array1, Array2};
 use crate::{Error, Result};
 
 /// The eigendecomposition `A = Σ_j values[j] · v_j v_jᵀ` of a symmetric matrix.
-pub(crate) struct Eigen {
+#[derive(Debug, Clone)]
+pub struct Eigen {
     /// The eigenvalues, ascending.
-    pub(crate) values: Array1<f64>,
+    pub values: Array1<f64>,
     /// The eigenvectors `v_j`, one per column.
-    pub(crate) vectors: Array2<f64>,
+    pub vectors: Array2<f64>,
 }
 
 /// Decomposes a symmetric matrix, of which the lower triangle is read.
 ///
 /// # Errors
 /// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration fails.
-pub(crate) fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
+pub fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
     let op = "eigendecomposition";
     let dim = check(op, matrix)?;
     if dim == 0 {

@@ -212,6 +212,14 @@ pub trait GradientSource {
     /// Whatever the backend reports.
     fn scaled(&self, gradients: Self::Gradients, factors: &[f64]) -> Result<Self::Gradients>;
 
+    /// The norm of each gradient.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn norms(&self, gradients: &Self::Gradients) -> Result<Vec<f64>> {
+        self.to_rows(gradients)?.norms()
+    }
+
     /// The part of the [`scores`](Self::scores) that the parameters of a block make.
     ///
     /// # Errors

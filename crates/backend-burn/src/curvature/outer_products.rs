@@ -1,4 +1,8 @@
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use burn::tensor::Tensor;
 use influence_core::{
@@ -7,62 +11,80 @@ use influence_core::{
 use ndarray::{Array2, ArrayView2};
 
 use super::{Curvature, TrainingData, sum_of_parts};
-use crate::{Gradients, ModelGradients, Stack, trace::Function};
+use crate::{Gradients, ModelGradients, Stack, stack::host};
 
 /// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for the empirical Fisher, weighted
-/// output gradients, one per output and sample, for Gauss-Newton.
+/// output gradients, one per output or draw and sample, for Gauss-Newton and the Fisher matrix.
 ///
-/// They are kept in their thin form while they fit the memory granted, else computed anew in every pass over the data.
+/// They are computed when they are first needed, and kept in their thin form while they fit the memory granted, else computed anew in every pass
+/// over the data.
 #[derive(Debug)]
 pub(crate) struct SampleVectors {
-    curvature: Curvature,
-    source: ModelGradients,
-    data: TrainingData,
-    kept: Option<Vec<Vec<Gradients>>>,
+    pub(crate) curvature: Curvature,
+    pub(crate) source: ModelGradients,
+    pub(crate) data: TrainingData,
+    memory: usize,
+    kept: OnceLock<Option<Vec<Vec<Gradients>>>>,
+    keeping: Mutex<()>,
 }
 
 impl SampleVectors {
-    pub(super) fn new(
+    pub(crate) fn new(
         curvature: Curvature,
         source: ModelGradients,
         data: TrainingData,
         memory: usize,
-    ) -> CoreResult<Self> {
-        let mut vectors = Self {
+    ) -> Self {
+        Self {
             curvature,
             source,
             data,
-            kept: None,
-        };
-        let mut kept = Vec::with_capacity(vectors.data.batches());
+            memory,
+            kept: OnceLock::new(),
+            keeping: Mutex::new(()),
+        }
+    }
+
+    /// All vectors, if they fit the memory.
+    fn kept(&self) -> CoreResult<Option<&[Vec<Gradients>]>> {
+        let one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = self.kept.get() {
+            return Ok(kept.as_deref());
+        }
+        let computed = self.fitting()?;
+        let kept = self.kept.get_or_init(|| computed);
+        drop(one_at_a_time);
+        Ok(kept.as_deref())
+    }
+
+    fn fitting(&self) -> CoreResult<Option<Vec<Vec<Gradients>>>> {
+        let mut kept = Vec::with_capacity(self.data.batches());
         let mut bytes = 0;
-        for part in 0..vectors.data.batches() {
-            let computed = vectors.compute(part)?;
+        for part in 0..self.data.batches() {
+            let computed = self.compute(part)?;
             bytes += computed.iter().map(Gradients::bytes).sum::<usize>();
-            if bytes > memory {
-                return Ok(vectors);
+            if bytes > self.memory {
+                return Ok(None);
             }
             kept.push(computed);
         }
-        vectors.kept = Some(kept);
-        Ok(vectors)
+        Ok(Some(kept))
     }
 
     fn compute(&self, part: usize) -> CoreResult<Vec<Gradients>> {
-        let batch = self.data.batch(part)?;
-        match self.curvature {
-            Curvature::GaussNewton => Ok(self.source.gauss_newton_gradients(&batch)?),
-            Curvature::Hessian | Curvature::EmpiricalFisher => Ok(vec![self.source.gradients_of(
-                Function::Loss,
-                &batch,
-                None,
-            )?]),
-        }
+        let (batch, first) = (self.data.batch(part)?, self.data.first(part));
+        Ok(self
+            .source
+            .curvature_vectors(self.curvature, &batch, first)?)
     }
 
     /// The vectors of one batch of samples.
-    fn part(&self, part: usize) -> CoreResult<Cow<'_, [Gradients]>> {
-        match &self.kept {
+    pub(crate) fn part(&self, part: usize) -> CoreResult<Cow<'_, [Gradients]>> {
+        match self
+            .kept
+            .get()
+            .map_or_else(|| self.kept(), |kept| Ok(kept.as_deref()))?
+        {
             Some(kept) => Ok(Cow::Borrowed(&kept[part])),
             None => self.compute(part).map(Cow::Owned),
         }
@@ -70,16 +92,18 @@ impl SampleVectors {
 }
 
 /// `Σ v vᵀ / n` over one block.
-#[derive(Debug)]
-pub(super) struct OuterProducts {
+#[derive(Debug, Clone)]
+pub(crate) struct OuterProducts {
     vectors: Arc<SampleVectors>,
     /// Where each parameter of the block lies in it.
     places: Vec<(usize, Range<usize>)>,
     dim: usize,
+    /// Each vector is divided by the root of this and its squared norm, if it is given.
+    harmonic: Option<f64>,
 }
 
 impl OuterProducts {
-    pub(super) fn new(vectors: Arc<SampleVectors>, block: &Block) -> Self {
+    pub(crate) fn new(vectors: Arc<SampleVectors>, block: &Block) -> Self {
         let mut from = 0;
         let place = |&parameter: &usize| {
             let columns = from..from + vectors.source.layout().columns(parameter).len();
@@ -91,10 +115,11 @@ impl OuterProducts {
             vectors,
             places,
             dim: block.dim(),
+            harmonic: None,
         }
     }
 
-    fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
+    pub(crate) fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
         let place = |parameter: usize| {
             self.places
                 .iter()
@@ -105,15 +130,23 @@ impl OuterProducts {
             .vectors
             .part(part)?
             .iter()
-            .map(|vectors| vectors.restrict(self.dim, place))
+            .map(|vectors| self.weighted(vectors.restrict(self.dim, place)))
             .collect())
+    }
+
+    fn weighted(&self, vectors: Gradients) -> Gradients {
+        let Some(damping) = self.harmonic else {
+            return vectors;
+        };
+        let roots = (vectors.squared_norms() + damping).sqrt().recip();
+        vectors.scaled(&roots.unsqueeze_dim(1))
     }
 
     #[expect(
         clippy::cast_precision_loss,
         reason = "sample counts are far below 2^52"
     )]
-    fn samples(&self) -> f64 {
+    pub(crate) fn samples(&self) -> f64 {
         self.vectors.data.samples() as f64
     }
 }
@@ -152,6 +185,26 @@ impl LinearOperator for OuterProducts {
             dense += &Stack::new(rows.clone().transpose().matmul(rows)).to_host()?;
         }
         Ok(dense / self.samples())
+    }
+
+    fn trace(&self) -> CoreResult<f64> {
+        let mut sum = 0.0;
+        for part in 0..self.parts() {
+            for vectors in self.restricted(part)? {
+                sum += host(&vectors.squared_norms())?.into_iter().sum::<f64>();
+            }
+        }
+        Ok(sum / self.samples())
+    }
+
+    /// Samples have one vector each with the empirical Fisher only.
+    fn harmonic(&self, damping: f64) -> CoreResult<Option<Arc<dyn LinearOperator<Rows = Stack>>>> {
+        let single = self.vectors.curvature == Curvature::EmpiricalFisher;
+        let weighted = single.then(|| Self {
+            harmonic: Some(damping),
+            ..self.clone()
+        });
+        Ok(weighted.map(|operator| Arc::new(operator) as _))
     }
 
     fn parts(&self) -> usize {

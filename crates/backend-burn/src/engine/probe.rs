@@ -12,7 +12,7 @@ use burn::{
 
 use crate::{
     Error, Result,
-    gradient::Form,
+    gradient::{Form, Side},
     stack::scatter_rows,
     taps::{Step, View},
 };
@@ -138,12 +138,17 @@ where
                     .last::<B>(activations, samples)
                     .unsqueeze_dim(1);
                 let signals = Channels::Last.last::<B>(signals, samples).unsqueeze_dim(1);
-                let (left, right) = if transposed {
-                    (signals, activations)
+                let (left, right, side) = if transposed {
+                    (signals, activations, Side::Right)
                 } else {
-                    (activations, signals)
+                    (activations, signals, Side::Left)
                 };
-                (weight, Form::Outer { left, right })
+                let form = Form::Outer {
+                    left,
+                    right,
+                    activations: side,
+                };
+                (weight, form)
             }
             Self::Convolution {
                 weight,
@@ -155,7 +160,12 @@ where
                 let right = lifted(patches, [samples, groups, positions, entries]);
                 let channels = signals.shape()[1] / groups;
                 let left = lifted(signals, [samples, groups, channels, positions]).swap_dims(2, 3);
-                (weight, Form::Outer { left, right })
+                let form = Form::Outer {
+                    left,
+                    right,
+                    activations: Side::Right,
+                };
+                (weight, form)
             }
             Self::Scale {
                 parameter,

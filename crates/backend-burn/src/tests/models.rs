@@ -140,6 +140,26 @@ impl Mlp {
             .forward(self.second.forward(self.first.forward(x).tanh()).tanh())
     }
 
+    /// With the first layer not trained.
+    pub(super) fn with_frozen_first(self) -> Self {
+        Self {
+            first: self.first.no_grad(),
+            ..self
+        }
+    }
+
+    /// Without activations: a deep linear network.
+    pub(super) fn linear(&self, x: Tensor<2>) -> Tensor<2> {
+        self.last
+            .forward(self.second.forward(self.first.forward(x)))
+    }
+
+    /// The second layer twice; its sides must be equal.
+    pub(super) fn recurrent(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = self.second.forward(self.first.forward(x).tanh()).tanh();
+        self.last.forward(self.second.forward(x).tanh())
+    }
+
     pub(super) fn relu(&self, x: Tensor<2>) -> Tensor<2> {
         self.last.forward(activation::relu(
             self.second.forward(activation::relu(self.first.forward(x))),

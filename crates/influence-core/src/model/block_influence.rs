@@ -176,9 +176,9 @@ impl<G: GradientSource> BlockInfluence<G> {
         factors: &G::Rows,
         batch: &G::Batch,
     ) -> Result<()> {
-        let gradients = self.source.to_rows(&self.source.gradients(batch)?)?;
-        let scales = inverses(&gradients.norms()?);
-        let unit = gradients.scaled(&scales)?;
+        let gradients = self.source.gradients(batch)?;
+        let scales = inverses(&self.source.norms(&gradients)?);
+        let unit = self.source.to_rows(&gradients)?.scaled(&scales)?;
         let cosines = factors.gram(&unit)?;
         for (j, &scale) in scales.iter().enumerate() {
             let along = self.source.mixed_products(&unit.select(&[j])?, batch)?;
@@ -273,7 +273,7 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
         let gradients = self.source.gradients(batch)?;
         if self.unit_gradients {
-            let norms = self.source.to_rows(&gradients)?.norms()?;
+            let norms = self.source.norms(&gradients)?;
             self.source.scaled(gradients, &inverses(&norms))
         } else {
             Ok(gradients)

@@ -1,0 +1,131 @@
+//! Kronecker-factored curvatures, layer by layer.
+
+mod covariance;
+mod diagonal;
+mod factored;
+mod layer;
+
+use std::sync::Arc;
+
+use influence_core::{
+    Error as CoreError, Result as CoreResult,
+    block::Block,
+    solver::{Direct, Prepared, Solver, State},
+};
+
+use crate::{
+    Curvature, Stack,
+    curvature::{OuterProducts, SampleVectors},
+};
+
+use covariance::{Covariances, corrected};
+use diagonal::Diagonal;
+use factored::Factored;
+use layer::Layer;
+
+/// How the Fisher matrix of a layer is approximated through its Kronecker factors.
+///
+/// A linear map with inputs `a` (a 1 appended where there is a bias) and signals `δ` at its outputs has gradients `a ⊗ δ`, and its curvature
+/// `E[a aᵀ ⊗ δ δᵀ]` is taken as `A ⊗ S` with the means `A = E[a aᵀ]` and `S = E[δ δᵀ]` over training samples. Where the map is applied at several
+/// positions, in sequences and convolutions, these count as independent: `A` is the mean over positions too, `S` the sum (the *expand*
+/// setting of Eschenhagen et al.). The signals are those of the curvature chosen, which must be a Fisher matrix: the exact one
+/// ([`GaussNewton`](Curvature::GaussNewton)), the one with drawn labels, or the empirical one.
+///
+/// Each group of a grouped convolution has factors of its own; the inputs of an embedding are kept as the frequencies they are.
+/// What is no linear map, norms for one, keeps its exact Fisher matrix up to 2,048 scalars, and the diagonal of it beyond.
+///
+/// # References
+/// Martens and Grosse, *Optimizing neural networks with Kronecker-factored approximate curvature*, 2015; Grosse and Martens, *A Kronecker-factored
+/// approximate Fisher matrix for convolution layers*, 2016; Eschenhagen, Immer, Turner, Schneider and Hennig, *Kronecker-factored approximate
+/// curvature for modern neural network architectures*, 2023.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kronecker {
+    /// `A ⊗ S`: exact where inputs and signals are independent, as with one training sample, or in deep linear networks with squared error.
+    Kfac,
+    /// The eigenvectors of `A ⊗ S` with eigenvalues measured along them in a second pass over the data: of all matrices with these eigenvectors
+    /// the nearest to the Fisher matrix.
+    ///
+    /// George, Laurent, Bouthillier, Ballas and Vincent, *Fast approximate natural gradient descent in a Kronecker-factored eigenbasis*, 2018; Grosse
+    /// et al., *Studying large language model generalization with influence functions*, 2023.
+    Ekfac,
+}
+
+/// Most scalars of a block without a linear map whose Fisher matrix is kept whole.
+const DENSE: usize = 2048;
+/// Samples that show what the layers are.
+const SHOWN: usize = 3;
+
+impl Kronecker {
+    /// Fits the curvature of each block.
+    pub(crate) fn prepare(
+        self,
+        vectors: &Arc<SampleVectors>,
+        blocks: &[Block],
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let layers = layers(vectors, blocks)?;
+        let linear: Vec<&Layer> = layers.iter().flatten().collect();
+        let mut factored = Covariances::of(vectors, &linear)?.factored()?;
+        if self == Self::Ekfac {
+            corrected(vectors, &linear, &mut factored)?;
+        }
+        let mut factored = factored.into_iter();
+        let of_block = |(block, layer): (&Block, &Option<Layer>)| match layer {
+            Some(layer) => {
+                let factors = factored.next().ok_or_else(missing)?;
+                Ok(Box::new(Factored::new(layer.clone(), factors, vectors)) as _)
+            }
+            None => rest(vectors, block),
+        };
+        blocks.iter().zip(&layers).map(of_block).collect()
+    }
+
+    /// Takes up the curvature of each block from its state.
+    pub(crate) fn restore<'a>(
+        vectors: &Arc<SampleVectors>,
+        blocks: &[Block],
+        state: impl Fn(&Block) -> &'a State,
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let layers = layers(vectors, blocks)?;
+        let of_block = |(block, layer): (&Block, Option<Layer>)| match layer {
+            Some(layer) => Ok(Box::new(Factored::restore(layer, state(block), vectors)?) as _),
+            None if block.dim() <= DENSE => {
+                let operator = OuterProducts::new(Arc::clone(vectors), block);
+                Direct.restore(Arc::new(operator), state(block))
+            }
+            None => Ok(Box::new(Diagonal::restore(block, state(block))?) as _),
+        };
+        blocks.iter().zip(layers).map(of_block).collect()
+    }
+}
+
+/// The linear map of each block, if it has one.
+fn layers(vectors: &SampleVectors, blocks: &[Block]) -> CoreResult<Vec<Option<Layer>>> {
+    if vectors.curvature == Curvature::Hessian {
+        return Err(CoreError::Setting {
+            name: "curvature",
+            requirement: "a Fisher matrix with Kronecker factors: gauss-newton, fisher or empirical-fisher",
+            got: vectors.curvature.to_string(),
+        });
+    }
+    let sample = vectors.data.head(SHOWN)?;
+    let shown = vectors
+        .source
+        .curvature_vectors(vectors.curvature, &sample, 0)?;
+    let layout = vectors.source.layout();
+    let of_block = |block| Layer::find(block, layout, &shown);
+    blocks.iter().map(of_block).collect()
+}
+
+/// The curvature of a block without a linear map.
+fn rest(vectors: &Arc<SampleVectors>, block: &Block) -> CoreResult<Box<dyn Prepared<Stack>>> {
+    let operator = OuterProducts::new(Arc::clone(vectors), block);
+    if block.dim() <= DENSE {
+        Direct.prepare(Arc::new(operator))
+    } else {
+        Ok(Box::new(Diagonal::of(&operator)?))
+    }
+}
+
+fn missing() -> CoreError {
+    CoreError::backend("kronecker factors", "a layer was not seen")
+}

@@ -1,0 +1,93 @@
+//! The diagonal of the Fisher matrix, for what is no linear map and too large to be kept whole.
+
+use influence_core::{
+    Error as CoreError, Result as CoreResult, Rows,
+    block::Block,
+    operator::LinearOperator,
+    solver::{Inverse, Prepared, Report, Solution, State, Status},
+};
+use ndarray::{Array1, Axis};
+
+use crate::{Stack, curvature::OuterProducts, stack::host};
+
+/// The mean squares of gradients.
+#[derive(Debug)]
+pub(super) struct Diagonal {
+    values: Array1<f64>,
+}
+
+const VALUES: &str = "diagonal";
+
+impl Diagonal {
+    pub(super) fn of(operator: &OuterProducts) -> CoreResult<Self> {
+        let mut values = Array1::zeros(operator.dim());
+        for part in 0..operator.parts() {
+            for vectors in operator.restricted(part)? {
+                let squares = vectors.to_rows().square().sum_dim(0);
+                values += &Array1::from(host(&squares)?);
+            }
+        }
+        let values = values / operator.samples();
+        Ok(Self { values })
+    }
+
+    pub(super) fn restore(block: &Block, state: &State) -> CoreResult<Self> {
+        let values = state.vector(VALUES)?;
+        CoreError::check_size("diagonal", "vector length", block.dim(), values.len())?;
+        Ok(Self { values })
+    }
+}
+
+impl Prepared<Stack> for Diagonal {
+    fn dim(&self) -> usize {
+        self.values.len()
+    }
+
+    fn inverse(&self, damping: f64) -> CoreResult<Box<dyn Inverse<Stack>>> {
+        let damped = &self.values + damping;
+        let valid = damping.is_finite() && damped.iter().all(|value| *value > 0.0);
+        if !valid || damping < 0.0 {
+            return Err(CoreError::Setting {
+                name: "damping",
+                requirement: "finite, and positive where a parameter has no curvature",
+                got: damping.to_string(),
+            });
+        }
+        let inverse = damped.mapv(f64::recip);
+        Ok(Box::new(DiagonalInverse { inverse }))
+    }
+
+    fn mean_eigenvalue(&self) -> CoreResult<f64> {
+        Ok(self.values.mean().unwrap_or(0.0))
+    }
+
+    fn state(&self) -> CoreResult<State> {
+        Ok(State::default().with(VALUES, self.values.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct DiagonalInverse {
+    inverse: Array1<f64>,
+}
+
+impl Inverse<Stack> for DiagonalInverse {
+    fn dim(&self) -> usize {
+        self.inverse.len()
+    }
+
+    fn solve(&self, rhs: &Stack) -> CoreResult<Solution<Stack>> {
+        CoreError::check_size("diagonal", "vector length", self.dim(), rhs.dim())?;
+        let report = Report {
+            iterations: 0,
+            residual: 0.0,
+            status: Status::Converged,
+        };
+        let inverse = self.inverse.view().insert_axis(Axis(0));
+        let inverse = rhs.like(inverse)?;
+        Ok(Solution {
+            rows: Stack::new(rhs.tensor().clone() * inverse.tensor().clone()),
+            reports: vec![report; rhs.len()],
+        })
+    }
+}

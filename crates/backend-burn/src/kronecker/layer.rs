@@ -1,0 +1,285 @@
+//! What a linear map looks like in the gradients of its parameters.
+
+use burn::tensor::{Int, Tensor};
+use influence_core::{
+    Error as CoreError, Result as CoreResult,
+    block::{Block, ParameterLayout},
+};
+
+use crate::{
+    Gradients,
+    gradient::{Form, Side},
+    stack::host,
+};
+
+/// A linear map, with or without a bias, and where its parameters lie in their block.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub(super) weight: usize,
+    pub(super) bias: Option<usize>,
+    /// Columns of the weight and of the bias within the block.
+    pub(super) weight_columns: std::ops::Range<usize>,
+    pub(super) bias_columns: std::ops::Range<usize>,
+    pub(super) shape: Shape,
+}
+
+/// The sides of a linear map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) groups: usize,
+    /// Inputs of a group, without the 1 of the bias.
+    pub(super) inputs: usize,
+    /// Outputs of a group.
+    pub(super) outputs: usize,
+    /// Whether inputs come first in the weight.
+    pub(super) inputs_first: bool,
+    /// Whether inputs are rows of a table, looked up.
+    pub(super) looked_up: bool,
+}
+
+impl Shape {
+    fn of(form: &Form) -> Option<Self> {
+        match form {
+            Form::Rows(_) => None,
+            Form::Outer {
+                left,
+                right,
+                activations,
+            } => {
+                let [_, groups, _, l] = left.dims();
+                let r = right.dims()[3];
+                let inputs_first = *activations == Side::Left;
+                let (inputs, outputs) = if inputs_first { (l, r) } else { (r, l) };
+                Some(Self {
+                    groups,
+                    inputs,
+                    outputs,
+                    inputs_first,
+                    looked_up: false,
+                })
+            }
+            Form::Lookup {
+                signals, entries, ..
+            } => Some(Self {
+                groups: 1,
+                inputs: *entries,
+                outputs: signals.dims()[2],
+                inputs_first: true,
+                looked_up: true,
+            }),
+        }
+    }
+}
+
+/// Inputs and signals of a layer at all positions of some samples.
+pub(super) struct Positions {
+    /// `(n, groups, t, inputs)`, with the 1 of the bias.
+    pub(super) inputs: Inputs,
+    /// `(n, groups, t, outputs)`.
+    pub(super) signals: Tensor<4>,
+}
+
+/// What goes into a linear map.
+pub(super) enum Inputs {
+    Dense(Tensor<4>),
+    /// The rows looked up, `(n, t)`, of a table of so many entries.
+    Rows(Tensor<2, Int>),
+}
+
+impl Layer {
+    /// The linear map of a block, if there is one, as a few gradients show it.
+    ///
+    /// # Errors
+    /// [`Setting`](CoreError::Setting) for a block with more than one.
+    pub(super) fn find(
+        block: &Block,
+        layout: &ParameterLayout,
+        shown: &[Gradients],
+    ) -> CoreResult<Option<Self>> {
+        let Some(first) = shown.first() else {
+            return Ok(None);
+        };
+        let (mut weights, mut others, mut from) = (Vec::new(), Vec::new(), 0);
+        for &parameter in block.parameters() {
+            let columns = from..from + layout.columns(parameter).len();
+            from = columns.end;
+            let shapes: Option<Vec<Shape>> = first.of(parameter).map(Shape::of).collect();
+            match shapes.as_deref() {
+                Some([shape, rest @ ..]) if rest.iter().all(|other| other == shape) => {
+                    weights.push((parameter, columns, *shape));
+                }
+                _ => others.push((parameter, columns)),
+            }
+        }
+        if weights.len() > 1 {
+            return Err(CoreError::Setting {
+                name: "blocks",
+                requirement: "layer-wise or finer with Kronecker factors, one linear map in each",
+                got: format!("{} of them in block {}", weights.len(), block.name()),
+            });
+        }
+        let Some((weight, weight_columns, shape)) = weights.pop() else {
+            return Ok(None);
+        };
+        let mut layer = Self {
+            weight,
+            bias: None,
+            weight_columns,
+            bias_columns: 0..0,
+            shape,
+        };
+        match others.as_slice() {
+            [] => Ok(Some(layer)),
+            [(parameter, columns)] => {
+                layer.bias_columns = columns.clone();
+                let is_bias = layer.has_bias(first, *parameter)?;
+                layer.bias = Some(*parameter);
+                Ok(is_bias.then_some(layer))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the gradients of a parameter are the signals summed over positions.
+    fn has_bias(&self, gradients: &Gradients, parameter: usize) -> CoreResult<bool> {
+        const TOLERANCE: f64 = 1e-4;
+        let Shape {
+            groups,
+            outputs,
+            looked_up,
+            ..
+        } = self.shape;
+        let own = gradients.of(parameter).map(Form::to_rows);
+        let Some(own) = own.reduce(|sum, rows| sum + rows) else {
+            return Ok(false);
+        };
+        let Some(Positions { signals, .. }) = self.positions(gradients) else {
+            return Ok(false);
+        };
+        let [n, width] = own.dims();
+        if looked_up || width != groups * outputs {
+            return Ok(false);
+        }
+        let summed = signals.sum_dim(2).reshape([n, width]);
+        let (own, summed) = (host(&own)?, host(&summed)?);
+        let scale = own
+            .iter()
+            .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+        let pairs = own.iter().zip(&summed);
+        let difference = pairs.fold(0.0_f64, |worst, (a, b)| worst.max((a - b).abs()));
+        Ok(difference <= TOLERANCE * scale)
+    }
+
+    /// Inputs and signals of some samples; positions of several uses of the weight are joined.
+    pub(super) fn positions(&self, gradients: &Gradients) -> Option<Positions> {
+        let (mut inputs, mut rows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
+        for form in gradients.of(self.weight) {
+            match form {
+                Form::Outer {
+                    left,
+                    right,
+                    activations,
+                } => {
+                    let (own, back) = match activations {
+                        Side::Left => (left, right),
+                        Side::Right => (right, left),
+                    };
+                    inputs.push(own.clone());
+                    signals.push(back.clone());
+                }
+                Form::Lookup {
+                    indices,
+                    signals: back,
+                    ..
+                } => {
+                    rows.push(indices.clone());
+                    signals.push(back.clone().unsqueeze_dim(1));
+                }
+                Form::Rows(_) => return None,
+            }
+        }
+        if signals.is_empty() {
+            return None;
+        }
+        let signals = Tensor::cat(signals, 2);
+        let inputs = if rows.is_empty() {
+            Inputs::Dense(self.with_one(Tensor::cat(inputs, 2)))
+        } else {
+            Inputs::Rows(Tensor::cat(rows, 1))
+        };
+        Some(Positions { inputs, signals })
+    }
+
+    fn with_one(&self, inputs: Tensor<4>) -> Tensor<4> {
+        if self.bias.is_none() {
+            return inputs;
+        }
+        let [n, g, t, _] = inputs.dims();
+        let ones = Tensor::ones([n, g, t, 1], (&inputs.device(), inputs.dtype()));
+        Tensor::cat(vec![inputs, ones], 3)
+    }
+
+    /// Inputs of a group, with the 1 of the bias.
+    pub(super) fn width(&self) -> usize {
+        self.shape.inputs + usize::from(self.bias.is_some())
+    }
+
+    /// Rows of the block `(k, dim)` as matrices `(k, groups, outputs, width)`.
+    pub(super) fn matrices(&self, rows: &Tensor<2>) -> Tensor<4> {
+        let k = rows.dims()[0];
+        let Shape {
+            groups,
+            inputs,
+            outputs,
+            inputs_first,
+            ..
+        } = self.shape;
+        let weights = rows.clone().slice([0..k, self.weight_columns.clone()]);
+        let weights = if inputs_first {
+            weights
+                .reshape([k, groups, inputs, outputs])
+                .swap_dims(2, 3)
+        } else {
+            weights.reshape([k, groups, outputs, inputs])
+        };
+        if self.bias.is_none() {
+            return weights;
+        }
+        let bias = rows.clone().slice([0..k, self.bias_columns.clone()]);
+        Tensor::cat(vec![weights, bias.reshape([k, groups, outputs, 1])], 3)
+    }
+
+    /// The inverse of [`matrices`](Self::matrices).
+    pub(super) fn rows(&self, matrices: &Tensor<4>) -> Tensor<2> {
+        let k = matrices.dims()[0];
+        let Shape {
+            groups,
+            inputs,
+            outputs,
+            inputs_first,
+            ..
+        } = self.shape;
+        let weights = matrices
+            .clone()
+            .slice([0..k, 0..groups, 0..outputs, 0..inputs]);
+        let weights = if inputs_first {
+            weights.swap_dims(2, 3)
+        } else {
+            weights
+        };
+        let weights = weights.reshape([k, groups * inputs * outputs]);
+        if self.bias.is_none() {
+            return weights;
+        }
+        let bias = matrices
+            .clone()
+            .slice([0..k, 0..groups, 0..outputs, inputs..inputs + 1])
+            .reshape([k, groups * outputs]);
+        let joined = if self.bias_columns.start < self.weight_columns.start {
+            vec![bias, weights]
+        } else {
+            vec![weights, bias]
+        };
+        Tensor::cat(joined, 1)
+    }
+}
