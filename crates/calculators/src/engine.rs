@@ -9,8 +9,8 @@ mod watch;
 
 use std::{ops::Range, sync::OnceLock};
 
-use influence_core::{Dataset, Error as CoreError, InfluenceModel};
-use ndarray::{Array1, Axis, Ix2, s};
+use influence_core::{Dataset, InfluenceModel};
+use ndarray::s;
 
 use crate::{Calculator, Error, FactorSource, Phase, Result, Side, Step, zarr::Scratch};
 
@@ -192,33 +192,20 @@ impl<M: InfluenceModel> Job<'_, M> {
         })
     }
 
-    /// Scores every sample against itself; the grid has one column.
+    /// Scores every sample against itself that the sink does not have; the grid has one column.
     pub(crate) fn self_influences(&self, train: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
         let steps = self.steps;
-        self.tasks(
-            Phase::Scores,
-            steps.plan.grid().counts()[0],
-            |model, row| {
-                let rows = steps.plan.grid().rows(row);
-                let in_gradients = || Step::Gradients {
-                    columns: rows.clone(),
-                };
-                let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
-                let factors = steps.solve(model, || Ok(&batch), &rows)?;
-                let gradients = core_step(in_gradients, || model.gradients(&batch))?;
-                let scores =
-                    steps.scores(model, [row, 0], &factors, &gradients, [rows.len(); 2])?;
-                let diagonal: Array1<f64> = core_step(
-                    || steps.scoring([row, 0]),
-                    || {
-                        let scores = scores
-                            .into_dimensionality::<Ix2>()
-                            .map_err(|source| CoreError::backend("scores", source))?;
-                        Ok(scores.diag().to_owned())
-                    },
-                )?;
-                steps.deliver([row, 0], diagonal.insert_axis(Axis(1)).view().into_dyn())
-            },
-        )
+        let [rows, _] = self.open(&(0..steps.plan.grid().counts()[0]), &(0..1));
+        self.stream(&rows, |model, row| {
+            let rows = steps.plan.grid().rows(row);
+            let in_gradients = || Step::Gradients {
+                columns: rows.clone(),
+            };
+            let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
+            let factors = steps.solve(model, || Ok(&batch), &rows)?;
+            let gradients = core_step(in_gradients, || model.gradients(&batch))?;
+            let scores = steps.self_scores(model, row, &factors, &gradients)?;
+            steps.deliver([row, 0], scores.view())
+        })
     }
 }

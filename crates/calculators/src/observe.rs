@@ -81,12 +81,14 @@ impl SolveSummary {
 }
 
 /// The names of statuses; their positions are their numbers.
-pub(crate) const STATUSES: [&str; 6] = [
+pub(crate) const STATUSES: [&str; 8] = [
     "converged",
     "indefinite",
     "iteration_limit",
     "negative_curvature",
     "breakdown",
+    "approximate",
+    "diverged",
     OTHER,
 ];
 const OTHER: &str = "other";
@@ -99,6 +101,8 @@ pub(crate) fn code(status: Status) -> u8 {
         Status::IterationLimit => 2,
         Status::NegativeCurvature => 3,
         Status::Breakdown => 4,
-        _ => 5,
+        Status::Approximate => 5,
+        Status::Diverged => 6,
+        _ => 7,
     }
 }

@@ -6,8 +6,6 @@ use influence_core::{ChunkGrid, Footprint};
 
 use crate::{Error, Result};
 
-/// Bytes per pair of points in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
-const DELIVERING: usize = 24;
 /// What a core computes and a disk moves in a second: good enough to weigh computing anew against reading again.
 const FLOPS: f64 = 5e10;
 const DISK_BYTES: f64 = 1e9;
@@ -71,6 +69,9 @@ impl Plan {
     /// Bytes for factors, gradients and scores unless told otherwise: 1 GiB.
     pub const MEMORY: usize = 1 << 30;
 
+    /// Bytes per number in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
+    pub(crate) const DELIVERING: usize = 24;
+
     /// Chooses what to hold and cuts it into panels that fit, at least one row or column of chunks each.
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
         let [by_test, by_train] =
@@ -109,7 +110,7 @@ impl Plan {
             let per_train = footprint
                 .differentiating
                 .saturating_add(footprint.scoring.per_train)
-                .saturating_add(test.saturating_mul(footprint.scoring.per_pair + DELIVERING));
+                .saturating_add(test.saturating_mul(footprint.scoring.per_pair + Self::DELIVERING));
             let room = task.saturating_sub(test.saturating_mul(footprint.scoring.per_test));
             let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
             (room / per_train.max(1)).clamp(1, wanted)
@@ -139,7 +140,7 @@ impl Plan {
         let [k, n] = grid.chunk_shape();
         let pairs = footprint
             .scoring_bytes(k, n)
-            .saturating_add(k.saturating_mul(n).saturating_mul(DELIVERING));
+            .saturating_add(k.saturating_mul(n).saturating_mul(Self::DELIVERING));
         let [factors, gradients] = [(k, footprint.factor), (n, footprint.gradient)]
             .map(|(points, bytes)| points.saturating_mul(bytes));
         let making = k

@@ -1,3 +1,4 @@
+mod axes;
 mod crash;
 mod damage;
 mod durable;

@@ -5,10 +5,14 @@
 //! ```text
 //! zarr.json            attributes of the caller; under "influence" how it was made, "complete", and how the solver fared
 //! influences           (k, n), dimensions "test", "train"          or
-//! factors              (k, dim), dimensions "test", "parameter"
+//! factors              (k, dim), dimensions "test", "parameter"     or
+//! self_influences      (n), dimension "train"
 //! test, train          row numbers as 64-bit integers
 //! solver_status, solver_residual, solver_iterations    (k), how each test row was solved, if it was
 //! ```
+//!
+//! Scores with axes of their own (inputs in perturbation mode, blocks, dampings) have them after these dimensions, whole in each chunk, named, and
+//! with their labels as attributes of the array.
 //!
 //! Shape and chunks are declared before the first number. A chunk of the grid is one chunk of the array and is written whole, the part
 //! beyond the edge filled with NaN, compressed and with a checksum; `f32` or `f64`, as the model computes. A chunk that was never written

@@ -2,8 +2,8 @@
 
 use std::{borrow::Borrow, ops::Range};
 
-use influence_core::{Dataset, Error as CoreError, InfluenceModel};
-use ndarray::{Array2, ArrayD, ArrayViewD};
+use influence_core::{Dataset, Error as CoreError, InfluenceModel, ScoreAxis};
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 
 use super::{Sides, TestSide, Watch, core_step, guarded};
 use crate::{FactorSource, Plan, Result, Step, sink::Sink};
@@ -14,6 +14,8 @@ pub(crate) struct Steps<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) watch: &'a Watch<'a>,
     pub(crate) sink: &'a dyn Sink,
+    /// The axes of scores beyond those of test and train points.
+    pub(crate) axes: &'a [ScoreAxis],
 }
 
 impl Steps<'_> {
@@ -129,8 +131,8 @@ impl Steps<'_> {
         self.deliver(index, values.view())
     }
 
-    /// The scores of a chunk on the host, of this shape.
-    pub(super) fn scores<M: InfluenceModel>(
+    /// The scores of a chunk on the host.
+    fn scores<M: InfluenceModel>(
         &self,
         model: &M,
         index: [usize; 2],
@@ -138,15 +140,48 @@ impl Steps<'_> {
         gradients: &M::Gradients,
         shape: [usize; 2],
     ) -> Result<ArrayD<f64>> {
-        let step = || self.scoring(index);
-        core_step(step, || {
-            let scores = model.scores_array(factors, gradients)?;
-            for ((axis, expected), name) in shape.iter().enumerate().zip(["rows", "columns"]) {
-                let got = scores.shape().get(axis).copied().unwrap_or(0);
-                CoreError::check_size("scores", name, *expected, got)?;
-            }
-            Ok(scores)
-        })
+        core_step(
+            || self.scoring(index),
+            || {
+                let scores = model.scores_array(factors, gradients)?;
+                self.check_shape(&shape, scores.shape())?;
+                Ok(scores)
+            },
+        )
+    }
+
+    /// The scores of the points of a row of chunks against themselves, with an axis for the one column.
+    pub(super) fn self_scores<M: InfluenceModel>(
+        &self,
+        model: &M,
+        row: usize,
+        factors: &M::Factors,
+        gradients: &M::Gradients,
+    ) -> Result<ArrayD<f64>> {
+        core_step(
+            || self.scoring([row, 0]),
+            || {
+                let scores = model.self_scores(factors, gradients)?;
+                self.check_shape(&[self.plan.grid().rows(row).len()], scores.shape())?;
+                Ok(scores.insert_axis(Axis(1)))
+            },
+        )
+    }
+
+    /// Checks that scores have the axes that the model said they have, after those of points.
+    fn check_shape(&self, points: &[usize], got: &[usize]) -> influence_core::Result<()> {
+        let axes = self.axes.iter().map(|axis| axis.len);
+        let expected: Vec<usize> = points.iter().copied().chain(axes).collect();
+        CoreError::check_size("scores", "axes", expected.len(), got.len())?;
+        for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
+            let name = match index {
+                0 => "rows",
+                _ if index < points.len() => "columns",
+                _ => "length of an axis",
+            };
+            CoreError::check_size("scores", name, expected, got)?;
+        }
+        Ok(())
     }
 
     pub(super) fn scoring(&self, index: [usize; 2]) -> Step {

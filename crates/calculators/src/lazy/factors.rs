@@ -113,6 +113,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         let declaration = Declaration {
             kind: Kind::Factors,
             grid: plan.grid().clone(),
+            axes: Vec::new(),
             precision: traits.precision,
             solves: true,
         };
@@ -150,6 +151,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
                 plan,
                 watch: &self.common.watch,
                 sink,
+                axes: &[],
             },
         };
         job.all_factors(self.test)

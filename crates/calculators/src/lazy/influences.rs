@@ -1,5 +1,5 @@
 use influence_core::{
-    ChunkGrid, Dataset, Error as CoreError, InfluenceModel, aggregate::Aggregator,
+    ChunkGrid, Dataset, Error as CoreError, InfluenceModel, ScoreAxis, aggregate::Aggregator,
 };
 
 use super::{Common, check_chunk, watched};
@@ -12,7 +12,8 @@ use crate::{
     },
 };
 
-/// The influences `(k, n)` of train points on test points, described but not computed.
+/// The influences `(k, n)` of train points on test points, described but not computed; `(k, n, axes)` for models whose scores have
+/// [axes](InfluenceModel::axes).
 ///
 /// Factors are solved once for each chunk of test rows, gradients computed once for each chunk of train rows and
 /// each panel of factors that fits into memory.
@@ -113,10 +114,10 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     /// [`Error::Unsolved`] unless unsolved rows are accepted, [`Error::Memory`], [`Error::Cancelled`], otherwise
     /// [`Error::Core`] or [`Error::Panicked`] with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
-        let (plan, _) = self.prepare(None, false)?;
+        let (plan, traits) = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, &plan)?;
         self.common.watch.planned(&plan, 0)?;
-        self.execute(&plan, &sink, None)?;
+        self.execute(&plan, &sink, &traits.axes, None)?;
         sink.finish()
     }
 
@@ -151,13 +152,15 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         let declaration = Declaration {
             kind: Kind::Influences,
             grid: plan.grid().clone(),
+            axes: traits.axes.clone(),
             precision: traits.precision,
             solves: matches!(self.test, TestSide::Solve(_)),
         };
         let output = Output::open(claim, declaration, options, &aggregate)?;
         self.common.watch.planned(&plan, output.finished())?;
         let scratch = self.scratch(&plan, &traits, &output)?;
-        self.execute(&plan, &Tee(&output, &aggregate), scratch.as_ref())?;
+        let sink = Tee(&output, &aggregate);
+        self.execute(&plan, &sink, &traits.axes, scratch.as_ref())?;
         drop(scratch);
         Ok((output.finish()?, aggregate.finish()?))
     }
@@ -171,9 +174,9 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         let location = location.into();
         let sample = Sample::draw(&location, chunks)?;
         let stored = sample.matrix().grid();
-        let (plan, _) = self.prepare(Some(stored.chunk_shape()), false)?;
+        let (plan, traits) = self.prepare(Some(stored.chunk_shape()), false)?;
         check_grid(&location, stored, plan.grid())?;
-        self.execute(&plan, &sample, None)?;
+        self.execute(&plan, &sample, &traits.axes, None)?;
         Ok(sample.into_comparison())
     }
 
@@ -207,13 +210,20 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         Scratch::within(output, grid, traits.precision).map(Some)
     }
 
-    fn execute(&self, plan: &Plan, sink: &dyn Sink, scratch: Option<&Scratch>) -> Result<()> {
+    fn execute(
+        &self,
+        plan: &Plan,
+        sink: &dyn Sink,
+        axes: &[ScoreAxis],
+        scratch: Option<&Scratch>,
+    ) -> Result<()> {
         let job = Job {
             calculator: self.calculator,
             steps: Steps {
                 plan,
                 watch: &self.common.watch,
                 sink,
+                axes,
             },
         };
         job.influences(&Sides {

@@ -1,18 +1,17 @@
-use std::sync::{Mutex, PoisonError};
-
-use influence_core::{Chunk, ChunkGrid, Dataset, InfluenceModel};
-use ndarray::{Array1, ArrayView2, s};
+use influence_core::{ChunkGrid, Dataset, InfluenceModel, aggregate::Concatenate};
+use ndarray::{ArrayD, Axis};
 
 use super::{Common, check_chunk, watched};
 use crate::{
-    Calculator, Plan, Result, Step,
-    engine::{Job, Steps, core_step, traits},
-    sink::{Plain, lock},
+    Calculator, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
+    engine::{Job, Steps, Traits, core_step, traits},
+    sink::{Aggregate, Sink},
+    zarr::{Claim, Declaration, Kind, Output},
 };
 
 /// The influence of each train point on itself, `(n)`, described but not computed.
 ///
-/// Only the diagonal chunks of the influence matrix are computed.
+/// The matrix of which these are the diagonal is not computed: each point is scored against itself alone.
 ///
 /// # Examples
 /// ```
@@ -25,7 +24,7 @@ use crate::{
 /// assert!(influences.iter().all(|&influence| influence >= 0.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "lazy: nothing runs before `compute`"]
+#[must_use = "lazy: nothing runs before `compute` or `to_zarr`"]
 pub struct LazySelfInfluences<'a, M: InfluenceModel> {
     calculator: &'a dyn Calculator<Model = M>,
     train: &'a dyn Dataset<Batch = M::Batch>,
@@ -57,42 +56,72 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
         Ok(self)
     }
 
-    /// Computes the influences `(n)`. The observer sees a grid of one column.
+    /// Computes the influences `(n)`, or `(n, axes)`. The observer sees a grid of one column.
     ///
     /// # Errors
     /// [`Error::Unsolved`](crate::Error::Unsolved) unless unsolved rows are accepted, otherwise
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
-    pub fn compute(self) -> Result<Array1<f64>> {
-        let plan = self.prepare()?;
-        let whole = Mutex::new(Array1::zeros(self.train.len()));
-        let sink = Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| {
-            let place = s![chunk.rows.clone()];
-            lock(&whole).slice_mut(place).assign(&values.column(0));
-            Ok(())
-        });
+    pub fn compute(self) -> Result<ArrayD<f64>> {
+        let (plan, traits) = self.prepare(None)?;
+        let sink = Aggregate::new(Concatenate::new(), &plan)?;
         self.common.watch.planned(&plan, 0)?;
+        self.execute(&plan, &sink, &traits)?;
+        Ok(sink.finish()?.index_axis_move(Axis(1), 0))
+    }
+
+    /// Computes the influences and writes them to Zarr chunk by chunk, array `self_influences`; the layout is described at [`zarr`](crate::zarr).
+    ///
+    /// # Errors
+    /// As [`LazyInfluences::to_zarr`](crate::LazyInfluences::to_zarr).
+    pub fn to_zarr(
+        self,
+        location: impl Into<Location>,
+        options: &ZarrOptions,
+    ) -> Result<SolveSummary> {
+        let claim = Claim::new(&location.into(), options)?;
+        let (plan, traits) = self.prepare(claim.chunk_shape())?;
+        let declaration = Declaration {
+            kind: Kind::SelfInfluences,
+            grid: plan.grid().clone(),
+            axes: traits.axes.clone(),
+            precision: traits.precision,
+            solves: true,
+        };
+        let output = Output::open(claim, declaration, options, &())?;
+        self.common.watch.planned(&plan, output.finished())?;
+        self.execute(&plan, &output, &traits)?;
+        output.finish()
+    }
+
+    fn execute(&self, plan: &Plan, sink: &dyn Sink, traits: &Traits) -> Result<()> {
         let job = Job {
             calculator: self.calculator,
             steps: Steps {
-                plan: &plan,
+                plan,
                 watch: &self.common.watch,
-                sink: &sink,
+                sink,
+                axes: &traits.axes,
             },
         };
-        job.self_influences(self.train)?;
-        Ok(whole.into_inner().unwrap_or_else(PoisonError::into_inner))
+        job.self_influences(self.train)
     }
 
-    fn prepare(&self) -> Result<Plan> {
-        let footprint = traits(self.calculator, self.train)?.footprint;
+    /// The plan, with the chunks of an earlier run where none are given.
+    fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
+        let traits = traits(self.calculator, self.train)?;
+        let footprint = &traits.footprint;
         let (n, memory) = (self.train.len(), self.common.memory());
-        let [rows, _] = Plan::chunk_shape([self.chunk, Some(1)], [n, 1], &footprint, memory);
+        let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
+        let [rows, _] = Plan::chunk_shape([rows, Some(1)], [n, 1], footprint, memory);
         let grid = core_step(|| Step::Planning, || ChunkGrid::new([n, 1], [rows, 1]))?;
-        let points = footprint.solving.saturating_add(footprint.differentiating);
-        let pairs = footprint.scoring_bytes(rows, rows);
-        let bytes = rows.saturating_mul(points).saturating_add(pairs);
+        let points = footprint
+            .solving
+            .saturating_add(footprint.differentiating)
+            .saturating_add(footprint.scoring.per_test)
+            .saturating_add(footprint.scoring.per_train)
+            .saturating_add(footprint.scoring.per_pair);
         let resources = self.common.resources(self.calculator, false);
-        self.common
-            .check(Plan::of_rows(grid, &footprint, bytes, resources))
+        let plan = Plan::of_rows(grid, footprint, rows.saturating_mul(points), resources);
+        Ok((self.common.check(plan)?, traits))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use influence_core::{ChunkGrid, Precision};
+use influence_core::{ChunkGrid, Precision, ScoreAxis};
 use serde_json::{Map, Value, json};
 use zarrs::{
     array::{
@@ -35,6 +35,7 @@ pub(super) const SCRATCH: &str = "scratch";
 pub(crate) enum Kind {
     Influences,
     Factors,
+    SelfInfluences,
 }
 
 impl Kind {
@@ -42,13 +43,16 @@ impl Kind {
         match self {
             Self::Influences => "influences",
             Self::Factors => "factors",
+            Self::SelfInfluences => "self_influences",
         }
     }
 
-    fn dimensions(self) -> [&'static str; 2] {
+    /// The dimensions of the grid that the array has; the grid of self-influences has a column that it lacks.
+    pub(super) fn dimensions(self) -> &'static [&'static str] {
         match self {
-            Self::Influences => ["test", "train"],
-            Self::Factors => ["test", "parameter"],
+            Self::Influences => &["test", "train"],
+            Self::Factors => &["test", "parameter"],
+            Self::SelfInfluences => &["train"],
         }
     }
 
@@ -57,14 +61,16 @@ impl Kind {
         match self {
             Self::Influences => &["test", "train"],
             Self::Factors => &["test"],
+            Self::SelfInfluences => &["train"],
         }
     }
 }
 
 /// Everything within a group that is this crate's, whatever the kind of output.
-pub(super) const NODES: [&str; 8] = [
+pub(super) const NODES: [&str; 9] = [
     "influences",
     "factors",
+    "self_influences",
     "test",
     "train",
     reports::STATUS,
@@ -78,6 +84,8 @@ pub(super) const NODES: [&str; 8] = [
 pub(crate) struct Declaration {
     pub(crate) kind: Kind,
     pub(crate) grid: ChunkGrid,
+    /// The axes of a score, after those of the grid.
+    pub(crate) axes: Vec<ScoreAxis>,
     pub(crate) precision: Precision,
     /// Whether test rows are solved, and reports on them kept.
     pub(crate) solves: bool,
@@ -94,7 +102,7 @@ impl Declaration {
     /// The attributes of the group, as long as it is not complete.
     pub(super) fn attributes(&self, options: &ZarrOptions) -> Map<String, Value> {
         let mut attributes = options.attributes().clone();
-        let own = json!({
+        let mut own = json!({
             "format": FORMAT,
             "version": env!("CARGO_PKG_VERSION"),
             "kind": self.kind.array(),
@@ -105,6 +113,12 @@ impl Declaration {
             "factors": if self.solves { "solved" } else { "given" },
             "complete": false,
         });
+        if !self.axes.is_empty() {
+            let axes = self.axes.iter();
+            own["axes"] = axes
+                .map(|axis| json!([axis.name, axis.len, axis.labels]))
+                .collect();
+        }
         attributes.insert(OWN.to_owned(), own);
         attributes
     }
@@ -116,7 +130,7 @@ impl Declaration {
         let coordinates = lengths.map(|(name, length)| coordinate(place, name, length, codecs));
         let reports = self
             .solves
-            .then(|| ReportArrays::declare(place, &self.grid, codecs));
+            .then(|| ReportArrays::declare(place, &self.grid, self.kind, codecs));
         Ok(Arrays {
             values,
             coordinates: coordinates.collect::<Result<_, _>>()?,
@@ -129,19 +143,36 @@ impl Declaration {
             Precision::F32 => (data_type::float32(), ZARR_NAN_F32.into()),
             Precision::F64 => (data_type::float64(), ZARR_NAN_F64.into()),
         };
-        let sides = [self.grid.shape(), self.grid.chunk_shape()];
-        let [shape, chunks] = sides.map(|sides| sides.map(|side| side as u64));
-        let name = self.kind.array();
-        let dimensions = self.kind.dimensions();
+        let [shape, chunks] = [self.grid.shape(), self.grid.chunk_shape()].map(|sides| {
+            self.sides(sides)
+                .map(|side| side as u64)
+                .collect::<Vec<_>>()
+        });
+        let names = self.axes.iter().map(|axis| axis.name.as_str());
+        let dimensions: Vec<&str> = self
+            .kind
+            .dimensions()
+            .iter()
+            .copied()
+            .chain(names)
+            .collect();
+        let labelled = self.axes.iter().filter(|axis| !axis.labels.is_empty());
+        let labels = labelled.map(|axis| (axis.name.clone(), json!(axis.labels)));
         array(
             place,
-            name,
+            self.kind.array(),
             (&shape, &chunks),
             kind,
             &dimensions,
-            Map::new(),
+            labels.collect(),
             codecs,
         )
+    }
+
+    /// The sides of the array, or of a chunk of it, from those of the grid.
+    pub(super) fn sides(&self, grid: [usize; 2]) -> impl Iterator<Item = usize> {
+        let grid = grid.into_iter().take(self.kind.dimensions().len());
+        grid.chain(self.axes.iter().map(|axis| axis.len))
     }
 }
 

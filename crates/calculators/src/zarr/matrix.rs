@@ -1,5 +1,5 @@
 use influence_core::{Chunk, ChunkGrid};
-use ndarray::{Array2, s};
+use ndarray::{ArrayD, Axis};
 use zarrs::array::{Array, ArrayError, ElementOwned, data_type};
 
 use super::{
@@ -13,13 +13,14 @@ use crate::{Error, Result};
 pub(crate) struct Matrix {
     array: Stored,
     grid: ChunkGrid,
+    kind: Kind,
     place: String,
 }
 
 /// What is where a chunk should be.
 pub(crate) enum Chunked {
-    /// Its values, without the padding.
-    There(Array2<f64>),
+    /// Its values, without the padding, with both axes of the grid.
+    There(ArrayD<f64>),
     Missing,
     /// Something that fails its checksum, and why.
     Damaged(String),
@@ -30,9 +31,14 @@ impl Matrix {
         let failed = |source: Source| Error::store(&place.name, "open the array", source);
         let array = Array::open(place.storage.clone(), &place.array(kind.array()))
             .map_err(|source| failed(source.into()))?;
-        let grid = grid(&array).map_err(failed)?;
+        let grid = grid(&array, kind).map_err(failed)?;
         let place = place.name.clone();
-        Ok(Self { array, grid, place })
+        Ok(Self {
+            array,
+            grid,
+            kind,
+            place,
+        })
     }
 
     pub(crate) fn grid(&self) -> &ChunkGrid {
@@ -48,14 +54,24 @@ impl Matrix {
     }
 
     fn read<T: ElementOwned + Into<f64>>(&self, index: [usize; 2]) -> Result<Chunked> {
-        let at = index.map(|index| index as u64);
+        let dimensions = self.kind.dimensions().len();
+        let mut at = vec![0; self.array.dimensionality()];
+        for (at, index) in at.iter_mut().zip(index).take(dimensions) {
+            *at = index as u64;
+        }
         let Chunk { rows, columns, .. } = self.grid.chunk(index);
         let read = self
             .array
-            .retrieve_chunk_if_exists_opt::<Array2<T>>(&at, &codec_options());
+            .retrieve_chunk_if_exists_opt::<ArrayD<T>>(&at, &codec_options());
         match read {
-            Ok(Some(values)) => {
-                let values = values.slice_move(s![..rows.len(), ..columns.len()]);
+            Ok(Some(mut values)) => {
+                for (axis, length) in [rows.len(), columns.len()].into_iter().enumerate() {
+                    if axis < dimensions {
+                        values.slice_axis_inplace(Axis(axis), (0..length).into());
+                    } else {
+                        values.insert_axis_inplace(Axis(axis));
+                    }
+                }
                 Ok(Chunked::There(values.mapv(Into::into)))
             }
             Ok(None) => Ok(Chunked::Missing),
@@ -75,13 +91,17 @@ impl Matrix {
     }
 }
 
-fn grid(array: &Stored) -> Result<ChunkGrid, Source> {
+fn grid(array: &Stored, kind: Kind) -> Result<ChunkGrid, Source> {
+    let dimensions = kind.dimensions().len();
     let sides = |sides: &[u64]| -> Result<[usize; 2], Source> {
-        let sides: Result<Vec<usize>, _> =
-            sides.iter().map(|&side| usize::try_from(side)).collect();
-        let sides = sides?;
-        <[usize; 2]>::try_from(sides)
-            .map_err(|sides| format!("expected 2 dimensions, got {}", sides.len()).into())
+        if sides.len() < dimensions {
+            return Err(format!("expected {dimensions} dimensions, got {}", sides.len()).into());
+        }
+        let mut of_grid = [1; 2];
+        for (side, of_array) in of_grid.iter_mut().zip(sides).take(dimensions) {
+            *side = usize::try_from(*of_array)?;
+        }
+        Ok(of_grid)
     };
     let chunk: Vec<u64> = array
         .chunk_shape(&vec![0; array.dimensionality()])?

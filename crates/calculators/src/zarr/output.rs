@@ -1,13 +1,13 @@
 use std::ops::Range;
 
 use influence_core::{Chunk, Precision, solver::Report};
-use ndarray::{Array2, ArrayView2, ArrayViewD, s};
+use ndarray::{ArrayD, ArrayViewD, Axis};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Map, Value, json};
 use zarrs::array::{Element, ZARR_NAN_F32, ZARR_NAN_F64};
 
 use super::{
-    Claim, OWN, Place, ZarrOptions,
+    Claim, Kind, OWN, Place, ZarrOptions,
     claim::check_same,
     declare::{Arrays, Declaration, NODES, SCRATCH, codec_options, erase, erase_node, store_group},
     durable::sweep,
@@ -15,10 +15,7 @@ use super::{
     matrix::{Chunked, Matrix},
     reports::ReportArrays,
 };
-use crate::{
-    Error, Result, SolveSummary,
-    sink::{Plain, Sink},
-};
+use crate::{Error, Result, SolveSummary, sink::Sink};
 
 /// A group that is being written.
 pub(crate) struct Output {
@@ -94,7 +91,7 @@ impl Output {
                     return Ok(false);
                 };
                 let chunk = self.declaration.grid.chunk(index);
-                beside.deliver(&chunk, values.view().into_dyn())?;
+                beside.deliver(&chunk, values.view())?;
                 Ok(true)
             })
             .collect()
@@ -132,20 +129,24 @@ impl Output {
         Ok(summary)
     }
 
-    fn store<T: Element>(&self, chunk: &Chunk, padded: &Array2<T>) -> Result<()> {
+    fn store<T: Element>(&self, chunk: &Chunk, padded: &ArrayD<T>) -> Result<()> {
         let index = chunk.index.map(|index| index as u64);
+        let dimensions = self.declaration.kind.dimensions().len();
+        let axes = vec![0; self.declaration.axes.len()];
+        let index = [&index[..dimensions], &axes].concat();
         self.arrays
             .values
             .store_chunk_opt(&index, padded, &codec_options())
             .map_err(|source| Error::store(&self.place.name, "write a chunk", source))
     }
 
-    fn write(&self, chunk: &Chunk, values: &ArrayView2<'_, f64>) -> Result<()> {
-        let shape = self.declaration.grid.chunk_shape();
+    fn write(&self, chunk: &Chunk, values: &ArrayViewD<'_, f64>) -> Result<()> {
+        let grid = self.declaration.grid.chunk_shape();
+        let shape: Vec<usize> = self.declaration.sides(grid).collect();
         match self.declaration.precision {
-            Precision::F32 => self.store(chunk, &padded(shape, values, ZARR_NAN_F32, single)),
+            Precision::F32 => self.store(chunk, &padded(&shape, values, ZARR_NAN_F32, single)),
             Precision::F64 => {
-                self.store(chunk, &padded(shape, values, ZARR_NAN_F64, |value| value))
+                self.store(chunk, &padded(&shape, values, ZARR_NAN_F64, |value| value))
             }
         }
     }
@@ -168,8 +169,10 @@ impl Sink for Output {
     }
 
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| self.write(chunk, &values))
-            .deliver(chunk, values)
+        match self.declaration.kind {
+            Kind::SelfInfluences => self.write(chunk, &values.index_axis(Axis(1), 0)),
+            Kind::Influences | Kind::Factors => self.write(chunk, &values),
+        }
     }
 }
 
@@ -205,15 +208,18 @@ fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// A whole chunk with the values in its upper left corner.
+/// A whole chunk with the values in its first corner.
 fn padded<T: Copy>(
-    shape: [usize; 2],
-    values: &ArrayView2<'_, f64>,
+    shape: &[usize],
+    values: &ArrayViewD<'_, f64>,
     fill: T,
     convert: impl Fn(f64) -> T,
-) -> Array2<T> {
-    let mut whole = Array2::from_elem(shape, fill);
-    let mut corner = whole.slice_mut(s![..values.nrows(), ..values.ncols()]);
+) -> ArrayD<T> {
+    let mut whole = ArrayD::from_elem(shape, fill);
+    let mut corner = whole.view_mut();
+    for (axis, &length) in values.shape().iter().enumerate() {
+        corner.slice_axis_inplace(Axis(axis), (0..length).into());
+    }
     corner.zip_mut_with(values, |place, &value| *place = convert(value));
     whole
 }

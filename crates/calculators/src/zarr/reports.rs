@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use zarrs::array::{Array, ArrayCreateError, ZARR_NAN_F64, data_type};
 
 use super::{
-    Place,
+    Kind, Place,
     declare::{Codecs, Stored, array, codec_options},
     location::Source,
 };
@@ -34,6 +34,7 @@ impl ReportArrays {
     pub(super) fn declare(
         place: &Place,
         grid: &ChunkGrid,
+        of: Kind,
         codecs: Codecs<'_>,
     ) -> Result<Self, Source> {
         let chunk = grid.chunk_shape()[0];
@@ -45,7 +46,7 @@ impl ReportArrays {
                 name,
                 (&[length], &[side]),
                 kind,
-                &["test"],
+                &of.dimensions()[..1],
                 attributes,
                 codecs,
             )

@@ -39,6 +39,7 @@ impl Scratch {
         let declaration = Declaration {
             kind: Kind::Factors,
             grid: grid.clone(),
+            axes: Vec::new(),
             precision,
             solves: false,
         };

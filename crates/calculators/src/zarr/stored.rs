@@ -4,7 +4,7 @@ use std::{
 };
 
 use influence_core::Chunk;
-use ndarray::{Array2, s};
+use ndarray::{Array2, Ix2, s};
 use serde_json::{Map, Value};
 
 use super::{
@@ -59,7 +59,9 @@ impl StoredFactors {
     fn copy(&self, index: [usize; 2], range: &Range<usize>, into: &mut Array2<f64>) -> Result<()> {
         let Chunk { rows, columns, .. } = self.matrix.grid().chunk(index);
         let chunk = match self.matrix.chunk(index)? {
-            Chunked::There(chunk) => chunk,
+            Chunked::There(chunk) => chunk.into_dimensionality::<Ix2>().map_err(|source| {
+                Error::store(&self.place.name, "read a chunk of factors", source)
+            })?,
             Chunked::Missing => return Err(self.matrix.missing(index)),
             Chunked::Damaged(source) => {
                 return Err(Error::store(
@@ -118,7 +120,7 @@ pub(super) fn open(
         });
     }
     let own = attributes[OWN].take();
-    let found = [Kind::Influences, Kind::Factors]
+    let found = [Kind::Influences, Kind::Factors, Kind::SelfInfluences]
         .into_iter()
         .find(|kind| own["kind"] == kind.array());
     match found {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    sink::{Plain, Sink, lock},
+    sink::{Sink, lock},
 };
 
 /// What the chunks of an output are worth.
@@ -141,25 +141,22 @@ impl Sink for Sample {
     }
 
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        Plain(|chunk: &Chunk, values: ndarray::ArrayView2<'_, f64>| {
-            let Chunked::There(stored) = self.matrix.chunk(chunk.index)? else {
-                return Err(self.matrix.missing(chunk.index));
-            };
-            let mut outcome = lock(&self.outcome);
-            for (stored, value) in stored.iter().zip(values) {
-                if stored.to_bits() != value.to_bits() {
-                    outcome.differing += 1;
-                    let difference = (stored - value).abs();
-                    // Not `f64::max`, which would hide what is not a number.
-                    if difference.total_cmp(&outcome.largest_difference).is_gt() {
-                        outcome.largest_difference = difference;
-                    }
+        let Chunked::There(stored) = self.matrix.chunk(chunk.index)? else {
+            return Err(self.matrix.missing(chunk.index));
+        };
+        let mut outcome = lock(&self.outcome);
+        for (stored, value) in stored.iter().zip(values) {
+            if stored.to_bits() != value.to_bits() {
+                outcome.differing += 1;
+                let difference = (stored - value).abs();
+                // Not `f64::max`, which would hide what is not a number.
+                if difference.total_cmp(&outcome.largest_difference).is_gt() {
+                    outcome.largest_difference = difference;
                 }
-                outcome.largest_value = outcome.largest_value.max(stored.abs());
             }
-            Ok(())
-        })
-        .deliver(chunk, values)
+            outcome.largest_value = outcome.largest_value.max(stored.abs());
+        }
+        Ok(())
     }
 }
 
