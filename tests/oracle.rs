@@ -39,7 +39,7 @@ struct Settings {
     curvature: Curvature,
     precision: Precision,
     blocks: BlockStructure,
-    solver: Box<dyn Solver<Stack>>,
+    solver: Arc<dyn Solver<Stack>>,
     damping: f64,
 }
 
@@ -117,7 +117,7 @@ impl Case {
         &self,
         curvature: Curvature,
         precision: Precision,
-        solver: Box<dyn Solver<Stack>>,
+        solver: Arc<dyn Solver<Stack>>,
     ) -> Influence {
         let settings = Settings {
             curvature,
@@ -150,7 +150,7 @@ fn direct_influences_equal_the_fixtures() {
     for case in cases() {
         for (curvature, name) in CURVATURES {
             for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
-                let model = case.influence(curvature, precision, Box::new(Direct));
+                let model = case.influence(curvature, precision, Arc::new(Direct));
                 let up = difference(
                     &case.up(&model).expect("influences"),
                     &matrix(&case.values[name]["up"]),
@@ -231,7 +231,7 @@ fn conjugate_gradient_equals_the_fixtures_where_the_system_is_definite() {
                     solver =
                         solver.with_preconditioner(Arc::new(Jacobi::new(4, 0).expect("settings")));
                 }
-                let model = case.influence(curvature, Precision::F64, Box::new(solver));
+                let model = case.influence(curvature, Precision::F64, Arc::new(solver));
                 let up = difference(
                     &case.up(&model).expect("influences"),
                     &matrix(&case.values[name]["up"]),
@@ -255,7 +255,7 @@ fn blocks_equal_the_fixtures() {
             curvature: Curvature::Hessian,
             precision: Precision::F64,
             blocks,
-            solver: Box::new(Direct),
+            solver: Arc::new(Direct),
             damping: case.damping(),
         };
         let model = (case.fit)(&case.values, settings(blocks)).expect("the model is fitted");
@@ -293,7 +293,7 @@ fn blocks_equal_the_fixtures() {
 #[test]
 fn an_indefinite_system_is_reported() {
     let [.., case] = cases();
-    let direct = case.influence(Curvature::Hessian, Precision::F64, Box::new(Direct));
+    let direct = case.influence(Curvature::Hessian, Precision::F64, Arc::new(Direct));
     let test = influence::Dataset::batch(&data(&case.values, "test"), 0..3).expect("a batch");
     let solution = direct.factors(&test).expect("factors");
     let negative =
@@ -308,7 +308,7 @@ fn an_indefinite_system_is_reported() {
     let iterative = case.influence(
         Curvature::Hessian,
         Precision::F64,
-        Box::new(ConjugateGradient::new()),
+        Arc::new(ConjugateGradient::new()),
     );
     let error = case
         .up(&iterative)
@@ -327,7 +327,7 @@ fn too_few_iterations_name_the_rows_and_what_to_try() {
         .with_rtol(1e-12)
         .and_then(|solver| solver.with_max_iterations(1))
         .expect("settings");
-    let model = case.influence(Curvature::Hessian, Precision::F64, Box::new(solver));
+    let model = case.influence(Curvature::Hessian, Precision::F64, Arc::new(solver));
     let message = crate::reference::chain(&case.up(&model).expect_err("one iteration is too few"));
     assert!(
         message.contains("rows 0, 1") && message.contains("max_iterations"),

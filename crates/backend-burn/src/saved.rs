@@ -54,7 +54,7 @@ pub(crate) fn write(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut file = shared().tempfile_in(folder).map_err(io)?;
     file.write_all(&bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
@@ -65,6 +65,17 @@ pub(crate) fn write(
             .map_err(io)?;
     }
     Ok(())
+}
+
+/// Temporary files that may be read by whoever may read other files, as this one will not be temporary.
+fn shared() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder
 }
 
 /// Reads the states of blocks, if they were made from the same.

@@ -70,7 +70,7 @@ impl Plan {
     pub const MEMORY: usize = 1 << 30;
 
     /// Bytes per number in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
-    pub(crate) const DELIVERING: usize = 24;
+    pub const DELIVERING: usize = 24;
 
     /// Chooses what to hold and cuts it into panels that fit, at least one row or column of chunks each.
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {

@@ -73,6 +73,20 @@ pub enum Command {
     /// .safetensors or Zarr, the method, and the output. Everything is checked before anything is computed or written.
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
+    /// Compute the influence of every training point on itself
+    ///
+    /// Writes the array `self_influences` of shape (train). Large values are unusual points, mislabelled ones among them. The test
+    /// points of the configuration are not used.
+    #[command(name = "self", after_help = EXIT_CODES)]
+    Own(RunArguments),
+    /// Compute the influences under several dampings from one fit
+    ///
+    /// Writes the array `influences` of shape (test, train, damping).
+    #[command(after_help = EXIT_CODES)]
+    Sweep(SweepArguments),
+    /// Fit the method of a configuration and keep what is expensive of it in a file, for `run --fitted`
+    #[command(after_help = EXIT_CODES)]
+    Fit(FitArguments),
     /// Print what `run` would do: chunks, passes over the data, operations, memory, scratch space, and the size of the output
     ///
     /// Checks everything that `run` checks, looks at the gradients of a few training points, and computes and writes nothing.
@@ -133,6 +147,9 @@ pub struct RunArguments {
     /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything else
+    #[arg(long, value_name = "PATH")]
+    pub fitted: Option<PathBuf>,
     /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
@@ -142,6 +159,34 @@ pub struct RunArguments {
     /// What becomes of an output that is already there
     #[command(flatten)]
     pub existing: ExistingArguments,
+}
+
+/// Arguments of `influence sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArguments {
+    /// What is run
+    #[command(flatten)]
+    pub run: RunArguments,
+    /// The dampings, in place of method.damping, as `0.1,0.01,0.001`
+    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true)]
+    pub damping: Vec<f64>,
+    /// Take them as multiples of the mean eigenvalue of each block
+    #[arg(long)]
+    pub relative: bool,
+}
+
+/// Arguments of `influence fit`.
+#[derive(Debug, Clone, Args)]
+pub struct FitArguments {
+    /// The configuration, as for `run`
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Where to keep the fit, a safetensors file; one that is there is replaced
+    #[arg(long, value_name = "PATH")]
+    pub fitted: PathBuf,
+    /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// Arguments of `influence verify`.

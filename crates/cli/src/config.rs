@@ -16,7 +16,9 @@ use crate::{output::is_url, overrides};
 pub use array::ArrayPath;
 pub use layer::{Layer, Layers, Pair};
 pub use memory::Memory;
-pub use method::{Blocks, CurvatureName, DampingValue, Method, MethodName, PreconditionerName};
+pub use method::{
+    Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
+};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
 #[derive(Debug, Clone, Deserialize)]
@@ -116,6 +118,8 @@ pub struct Files {
 pub struct Compute {
     /// `parallel` (default) or `sequential`.
     pub strategy: Strategy,
+    /// What is computed of every pair of points: `up` (default), `by-block` or `perturbation`.
+    pub mode: Mode,
     /// Training points per chunk. Default: chosen automatically.
     pub train_chunk: Option<usize>,
     /// Test points per chunk. Default: chosen automatically.
@@ -130,6 +134,7 @@ impl Default for Compute {
     fn default() -> Self {
         Self {
             strategy: Strategy::Parallel,
+            mode: Mode::Up,
             train_chunk: None,
             test_chunk: None,
             threads: None,
@@ -146,6 +151,19 @@ pub enum Strategy {
     Parallel,
     /// One chunk after another.
     Sequential,
+}
+
+/// What is computed of every pair of points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The influence.
+    #[default]
+    Up,
+    /// The influence through each block of parameters; the blocks are those of the method.
+    ByBlock,
+    /// How the influence changes with each number of the training input.
+    Perturbation,
 }
 
 /// Where the result goes.
@@ -223,10 +241,13 @@ impl Config {
             &mut test.inputs.path,
             &mut test.targets.path,
         ];
+        let checkpoints = self.method.checkpoints.iter_mut().flatten();
+        let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
             .into_iter()
             .chain([&mut self.model.weights])
+            .chain(checkpoints)
             .chain(output)
         {
             *path = base.join(&*path);
@@ -236,8 +257,12 @@ impl Config {
 
 /// The keys that decide about the numbers, with absolute paths, so that they can be computed again from anywhere.
 fn origin(mut table: Table, base: &Path) -> Table {
-    table.remove("compute");
     table.remove("output");
+    let compute = table.remove("compute");
+    if let Some(mode) = compute.and_then(|compute| compute.get("mode").cloned()) {
+        let compute = Table::from_iter([("mode".to_owned(), mode)]);
+        table.insert("compute".into(), compute.into());
+    }
     let paths: [&[&str]; 5] = [
         &["model", "weights"],
         &["data", "train", "inputs"],
@@ -247,14 +272,25 @@ fn origin(mut table: Table, base: &Path) -> Table {
     ];
     for keys in paths {
         let (first, within) = (table.get_mut(keys[0]), &keys[1..]);
-        let value = within.iter().fold(first, |value, key| value?.get_mut(key));
-        if let Some(toml::Value::String(path)) = value
-            && let Ok(absolute) = std::path::absolute(base.join(&*path))
-        {
-            *path = absolute.to_string_lossy().into_owned();
-        }
+        make_absolute(
+            within.iter().fold(first, |value, key| value?.get_mut(key)),
+            base,
+        );
+    }
+    let method = table.get_mut("method");
+    let checkpoints = method.and_then(|method| method.get_mut("checkpoints")?.as_array_mut());
+    for checkpoint in checkpoints.into_iter().flatten() {
+        make_absolute(checkpoint.get_mut("weights"), base);
     }
     table
+}
+
+fn make_absolute(value: Option<&mut toml::Value>, base: &Path) {
+    if let Some(toml::Value::String(path)) = value
+        && let Ok(absolute) = std::path::absolute(base.join(&*path))
+    {
+        *path = absolute.to_string_lossy().into_owned();
+    }
 }
 
 /// A syntax error with its place.

@@ -1,24 +1,27 @@
 //! From a checked configuration to a fitted model, or to what it would take.
 
-use std::sync::Arc;
+mod solver;
 
-use anyhow::{Context, Result, ensure};
+use std::{io::Write, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Tensor;
-use influence_backend_burn::{Classification, Fit, Influence, Regression, Stack, Task};
+use influence_backend_burn::{Batch, Classification, Fit, Influence, Kronecker, Regression, Task};
 use influence_core::{
-    Footprint,
-    solver::{ConjugateGradient, Direct, Identity, Jacobi},
+    ByBlock, Footprint, InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory,
+    solver::{Direct, Identity, InverseHarmonicMean},
 };
 
 use crate::{
-    config::{Config, Loss, Method, MethodName, PreconditionerName},
+    args::FitArguments,
+    config::{Config, Loss, MethodName, Mode},
     model::Sequential,
     plan::Plan,
-    progress::Progress,
+    progress::{Progress, Stage},
+    session::Session,
 };
+use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 
-/// Probes of the preconditioner's estimate of the diagonal.
-const JACOBI_PROBES: usize = 32;
 /// Training points per batch of the fit. Curvatures are added up batch by batch, so their last bits depend on it: it is the same for all runs.
 const BATCH: usize = 256;
 /// The part of the memory that gradients kept for iterations may take.
@@ -26,61 +29,177 @@ const SHARE_OF_FIT: usize = 4;
 
 /// Does something with the task of a configuration, whatever its type.
 macro_rules! with_task {
-    ($plan:expr, $function:ident) => {
+    ($plan:expr, $task:ident => $work:expr) => {
         match $plan.config.model.loss {
-            Loss::CrossEntropy => $function(
-                $plan,
-                Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
-            ),
-            Loss::Mse => $function(
-                $plan,
-                Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x)),
-            ),
+            Loss::CrossEntropy => {
+                let $task =
+                    Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+                $work
+            }
+            Loss::Mse => {
+                let $task = Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+                $work
+            }
         }
     };
 }
 
-/// Fits the influence model.
+/// Something to be done with a model, whatever its type.
+pub trait Consumer {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Whatever it reports.
+    fn consume<M>(self, model: M) -> Result<Self::Output>
+    where
+        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static;
+}
+
+/// Fits the model of a configuration, or takes it from a file, and hands what is to be computed of it to a consumer.
 ///
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
-pub fn fit(plan: &Plan, progress: &Progress) -> Result<Influence> {
-    let influence = with_task!(plan, fitted)?;
+pub fn consume<C: Consumer>(
+    plan: &Plan,
+    fitted: Option<&Path>,
+    progress: &Progress,
+    consumer: C,
+) -> Result<C::Output> {
+    let Config {
+        method, compute, ..
+    } = &plan.config;
+    if !plan.checkpoints.is_empty() {
+        let checkpoint = |(rate, module): &(f64, Sequential)| {
+            Ok((*rate, of_module(plan, module, Source::Fit, progress)?))
+        };
+        let checkpoints = plan.checkpoints.iter().map(checkpoint);
+        let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
+        return match compute.mode {
+            Mode::Up => consumer.consume(trajectory),
+            Mode::Perturbation => consumer.consume(Perturbation::new(trajectory)),
+            Mode::ByBlock => bail!("compute.mode: tracin has no blocks; use up or perturbation"),
+        };
+    }
+    let source = fitted.map_or(Source::Fit, Source::Load);
+    let influence = of_module(plan, &plan.model, source, progress)?;
+    match (&method.sweep, compute.mode) {
+        (Some(dampings), Mode::Up) => {
+            let named = dampings
+                .iter()
+                .map(|damping| (damping.to_string(), damping.structure()));
+            consumer.consume(Sweep::new(&influence, named).context("method.sweep")?)
+        }
+        (Some(_), _) => bail!("compute.mode: a sweep over dampings computes influences; use up"),
+        (None, Mode::Up) => consumer.consume(influence),
+        (None, Mode::ByBlock) => consumer.consume(ByBlock::new(influence)),
+        (None, Mode::Perturbation) => consumer.consume(Perturbation::new(influence)),
+    }
+}
+
+/// `influence fit`: fits the model of a configuration, and keeps in a file what is expensive of it.
+///
+/// # Errors
+/// As [`consume`]; when the method fits nothing, or the file cannot be written.
+pub fn run(arguments: &FitArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+    let started = Instant::now();
+    let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?)?;
+    let method = plan.config.method.name;
+    ensure!(
+        method.has_curvature(),
+        "method.name: {} fits nothing that could be kept",
+        method.as_str()
+    );
+    session.progress().stage(Stage::Fit);
+    let path = &arguments.fitted;
+    of_module(
+        &plan,
+        &plan.model,
+        Source::FitAndSave(path),
+        session.progress(),
+    )?;
+    let seconds = started.elapsed().as_secs_f64();
+    session.print(|| {
+        writeln!(
+            out,
+            "fitted          {}, {} parameters",
+            method.as_str(),
+            plan.dim
+        )?;
+        writeln!(out, "seconds         {seconds:.2}")?;
+        writeln!(out, "kept in         {}", path.display())
+    })?;
+    Ok(())
+}
+
+/// Where a fitted model comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    Fit,
+    FitAndSave(&'a Path),
+    Load(&'a Path),
+}
+
+fn of_module(
+    plan: &Plan,
+    module: &Sequential,
+    source: Source<'_>,
+    progress: &Progress,
+) -> Result<Influence> {
+    check_memory(plan)?;
+    let influence = with_task!(plan, task => {
+        let (fit, train) = (settings(plan, task)?, plan.train.clone());
+        match source {
+            Source::Fit => fit.fit(module, train).context("fitting the influence model"),
+            Source::FitAndSave(path) => fit.fit_and_save(module, train, path).context("fitting the influence model"),
+            Source::Load(path) => fit.load(module, train, path).context("--fitted"),
+        }
+    })?;
     for parameter in influence.source().untapped() {
         progress.warn(&format!(
             "the gradient of `{parameter}` is computed sample by sample, which is slow"
         ));
     }
-    Ok(influence)
+    Ok(match plan.config.method.name {
+        MethodName::Cosine => influence.with_unit_gradients(),
+        _ => influence,
+    })
 }
 
-/// What the fitted model will take per sample; nothing is fitted.
+/// What the model will take per sample, and of how many numbers its scores are made; nothing is fitted.
 ///
 /// # Errors
-/// As [`fit`].
-pub fn footprint(plan: &Plan) -> Result<Footprint> {
-    with_task!(plan, estimated)
-}
-
-fn fitted<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Influence> {
+/// As [`consume`].
+pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
     check_memory(plan)?;
-    settings(plan, task)?
-        .fit(&plan.model, plan.train.clone())
-        .context("fitting the influence model")
-}
-
-fn estimated<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Footprint> {
-    check_memory(plan)?;
-    settings(plan, task)?
-        .footprint(&plan.model, plan.train.clone())
-        .context("looking at the gradients of a few training points")
+    let Config {
+        method,
+        compute,
+        precision,
+        ..
+    } = &plan.config;
+    let one =
+        with_task!(plan, task => settings(plan, task)?.footprint(&plan.model, plan.train.clone()))
+            .context("looking at the gradients of a few training points")?;
+    let one = one.of_checkpoints(plan.checkpoints.len().max(1));
+    Ok(match (compute.mode, &method.sweep) {
+        (Mode::Up, None) => (one, 1),
+        (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
+        (Mode::ByBlock, _) => (one.with_numbers(plan.blocks), plan.blocks),
+        (Mode::Perturbation, _) => {
+            let numbers = plan.inputs;
+            (one.of_perturbations(numbers, (*precision).into()), numbers)
+        }
+    })
 }
 
 /// The bytes that the fit of a method needs beyond gradients: four dense matrices for the direct one.
 pub fn fit_bytes(name: MethodName, dim: usize) -> usize {
     match name {
         MethodName::Direct => dim.saturating_mul(dim).saturating_mul(4 * size_of::<f64>()),
-        MethodName::Cg | MethodName::Identity => 0,
+        _ => 0,
     }
 }
 
@@ -107,9 +226,9 @@ fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>
         ..
     } = &plan.config;
     let mut fit = Fit::new(task)
-        .with_curvature(method.curvature.into())
+        .with_curvature(method.curvature(*seed))
         .with_damping(method.damping())
-        .with_blocks(method.blocks.clone().into())
+        .with_blocks(method.blocks())
         .with_precision((*precision).into())
         .with_batch_size(BATCH)
         .with_device(plan.device.clone());
@@ -119,22 +238,12 @@ fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>
     Ok(match method.name {
         MethodName::Direct => fit.with_solver(Direct),
         MethodName::Cg => fit.with_solver(conjugate_gradient(method, *seed)?),
-        MethodName::Identity => fit.with_solver(Identity),
+        MethodName::Lissa => fit.with_solver(lissa(method, *seed)?),
+        MethodName::Arnoldi => fit.with_solver(arnoldi(method, *seed)?),
+        MethodName::Nystroem => fit.with_solver(nystroem(method, *seed)?),
+        MethodName::InverseHarmonicMean => fit.with_solver(InverseHarmonicMean),
+        MethodName::Kfac => fit.with_kronecker(Kronecker::Kfac),
+        MethodName::Ekfac => fit.with_kronecker(Kronecker::Ekfac),
+        MethodName::Identity | MethodName::Cosine | MethodName::Tracin => fit.with_solver(Identity),
     })
-}
-
-fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<Stack>> {
-    let mut solver = ConjugateGradient::new();
-    if let Some(rtol) = method.rtol {
-        solver = solver.with_rtol(rtol).context("method.rtol")?;
-    }
-    if let Some(iterations) = method.max_iterations {
-        solver = solver
-            .with_max_iterations(iterations)
-            .context("method.max_iterations")?;
-    }
-    if method.preconditioner == Some(PreconditionerName::Jacobi) {
-        solver = solver.with_preconditioner(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?));
-    }
-    Ok(solver)
 }

@@ -8,12 +8,12 @@ use influence_backend_burn::device;
 use influence_calculators::{Error, Prefetch};
 use influence_core::{
     Dataset, Precision,
-    block::{BlockStructure, ParameterLayout},
+    block::{Block, ParameterLayout},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{Blocks, Config, Files, Loss, Method},
+    config::{Blocks, Config, DampingValue, Files, Loss, Method},
     data::{Samples, Source},
     digest,
     model::{Architecture, Sequential},
@@ -45,8 +45,14 @@ pub struct Plan {
     pub device: Device,
     /// The model, with its weights.
     pub model: Sequential,
+    /// The checkpoints of its training, with their learning rates, if the method asks for them.
+    pub checkpoints: Vec<(f64, Sequential)>,
     /// The number of parameters.
     pub dim: usize,
+    /// The number of blocks of the curvature.
+    pub blocks: usize,
+    /// The numbers of one input.
+    pub inputs: usize,
     /// The training points, read ahead.
     pub train: Arc<Prefetch<Samples>>,
     /// The test points, read ahead.
@@ -84,7 +90,7 @@ impl Plan {
         );
         let architecture =
             Architecture::plan(&config.model.layers.0, &weights, &shape).context("model.layers")?;
-        check_blocks(&config.method, &architecture.layout())?;
+        let blocks = check_blocks(&config.method, &architecture.layout())?;
         let outputs = architecture.outputs();
         let classes_missing = config.model.loss == Loss::CrossEntropy && outputs < 2;
         ensure!(
@@ -98,12 +104,25 @@ impl Plan {
             .check(config.model.loss, outputs, precision)
             .context("data.test")?;
         let model = architecture.build(&weights, &device)?;
+        let mut checkpoints = Vec::new();
+        for checkpoint in config.method.checkpoints.iter().flatten() {
+            let weights = Weights::read(&checkpoint.weights, precision)
+                .and_then(|weights| {
+                    Architecture::plan(&config.model.layers.0, &weights, &shape)?;
+                    architecture.build(&weights, &device)
+                })
+                .context("method.checkpoints")?;
+            checkpoints.push((checkpoint.learning_rate, weights));
+        }
         Ok(Self {
             config,
             existing: Existing::Refuse,
             device,
             dim: architecture.layout().dim(),
+            blocks,
+            inputs: shape.iter().product(),
             model,
+            checkpoints,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
         })
@@ -127,13 +146,11 @@ impl Plan {
         let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
         put("version", json!(env!("CARGO_PKG_VERSION")));
         put("method", json!(method.name));
-        put("curvature", json!(method.curvature()));
+        put("curvature", json!(method.curvature_name()));
         put("damping", json!(method.damping));
         put("blocks", json!(method.blocks));
-        put(
-            "solver",
-            json!({ "rtol": method.rtol, "max_iterations": method.max_iterations, "preconditioner": method.preconditioner }),
-        );
+        put("solver", json!(solver_settings(method)?));
+        put("mode", json!(self.config.compute.mode));
         put("loss", json!(model.loss));
         put("precision", json!(precision));
         put("device", json!(device));
@@ -143,9 +160,16 @@ impl Plan {
                 json!({ "inputs": digest::of_path(&files.inputs.path)?, "targets": digest::of_path(&files.targets.path)? }),
             )
         };
+        let checkpoints = method.checkpoints.iter().flatten();
+        let checkpoints = checkpoints.map(|checkpoint| digest::of_file(&checkpoint.weights));
         put(
             "digests",
-            json!({ "weights": digest::of_file(&model.weights)?, "train": digests(&data.train)?, "test": digests(&data.test)? }),
+            json!({
+                "weights": digest::of_file(&model.weights)?,
+                "checkpoints": checkpoints.collect::<Result<Vec<_>>>()?,
+                "train": digests(&data.train)?,
+                "test": digests(&data.test)?
+            }),
         );
         Ok(attributes)
     }
@@ -198,16 +222,34 @@ fn open_device(name: &str, precision: Precision) -> Result<Device> {
     Ok(device)
 }
 
-fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<()> {
-    let structure = BlockStructure::from(method.blocks.clone());
+/// The settings of the solver that are given; what has a key of its own, and files, left out.
+fn solver_settings(method: &Method) -> Result<Value> {
+    const ELSEWHERE: [&str; 5] = ["name", "curvature", "damping", "blocks", "checkpoints"];
+    let mut settings = serde_json::to_value(method)?;
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, value| !value.is_null() && !ELSEWHERE.contains(&key.as_str()));
+        let checkpoints = method.checkpoints.iter().flatten();
+        let rates: Vec<f64> = checkpoints
+            .map(|checkpoint| checkpoint.learning_rate)
+            .collect();
+        if !rates.is_empty() {
+            settings.insert("learning_rates".into(), json!(rates));
+        }
+    }
+    Ok(settings)
+}
+
+/// Checks that blocks and dampings fit the parameters, and counts the blocks.
+fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<usize> {
     let key = match method.blocks {
-        Blocks::Custom(_) => "method.blocks",
+        Some(Blocks::Custom(_)) => "method.blocks",
         _ => "model.layers",
     };
-    let blocks = structure.resolve(layout).context(key)?;
-    method
-        .damping()
-        .resolve(&blocks.iter().collect::<Vec<_>>())
-        .context("method.damping")?;
-    Ok(())
+    let blocks = method.blocks().resolve(layout).context(key)?;
+    let all: Vec<&Block> = blocks.iter().collect();
+    let sweep = method.sweep.iter().flatten().map(DampingValue::structure);
+    for damping in sweep.chain([method.damping()]) {
+        damping.resolve(&all).context("method.damping")?;
+    }
+    Ok(blocks.len())
 }

@@ -14,6 +14,8 @@ use crate::{memory, plan::Plan};
 /// What a run has to say for itself.
 #[derive(Debug)]
 pub struct Summary<'a> {
+    /// What was computed, of which points.
+    pub what: String,
     /// What was run.
     pub plan: &'a Plan,
     /// How the solver fared.
@@ -27,7 +29,6 @@ pub struct Summary<'a> {
 /// # Errors
 /// When the writer fails.
 pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
-    let [k, n] = summary.plan.shape();
     let method = &summary.plan.config.method;
     let statuses: Vec<String> = summary
         .solved
@@ -35,16 +36,14 @@ pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         .iter()
         .map(|(status, rows)| format!("{rows} {status}"))
         .collect();
-    writeln!(
-        out,
-        "influences of {n} training points on {k} test points, {} parameters",
-        summary.plan.dim
-    )?;
-    let curvature = method.curvature().map_or_else(String::new, |curvature| {
-        format!(", {} curvature", curvature.as_str())
-    });
+    writeln!(out, "{}, {} parameters", summary.what, summary.plan.dim)?;
+    let curvature = method
+        .curvature_name()
+        .map_or_else(String::new, |curvature| {
+            format!(", {} curvature", curvature.as_str())
+        });
     writeln!(out, "method          {}{curvature}", method.name.as_str())?;
-    writeln!(out, "test rows       {}", statuses.join(", "))?;
+    writeln!(out, "rows solved     {}", statuses.join(", "))?;
     writeln!(
         out,
         "worst residual  {:.1e}",

@@ -3,17 +3,18 @@
 use std::{io::Write, num::NonZero, time::Instant};
 
 use anyhow::Result;
-use influence_backend_burn::Influence;
+use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, LazyInfluences, Parallel, Sequential as SequentialCalculator, SolveSummary,
     ZarrOptions,
 };
+use influence_core::{InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
     args::RunArguments,
     config::{Compute, Config, Strategy},
-    fit::fit,
+    fit::{self, Consumer},
     memory,
     plan::{Existing, Plan},
     progress::Stage,
@@ -27,19 +28,60 @@ use crate::{
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
 pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+    of_config(config(arguments)?, arguments, session, out)
+}
+
+/// As [`run`], for a configuration that is read already.
+pub(crate) fn of_config(
+    config: Config,
+    arguments: &RunArguments,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
+    let plan = Plan::new(config, arguments.existing.choice())?;
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
-    let influence = fit(&plan, session.progress())?;
-    let calculator = calculator(&plan, influence)?;
-    let solved = compute(&plan, &calculator, session, attributes)?;
+    let run = Run {
+        plan: &plan,
+        session,
+        attributes,
+    };
+    let fitted = arguments.fitted.as_deref();
+    let solved = fit::consume(&plan, fitted, session.progress(), run)?;
+    let [k, n] = plan.shape();
     let summary = Summary {
+        what: format!("influences of {n} training points on {k} test points"),
         plan: &plan,
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
     };
     session.print(|| report::summary(&summary, out))
+}
+
+/// Computes influences and writes them.
+struct Run<'a> {
+    plan: &'a Plan,
+    session: &'a Session,
+    attributes: Map<String, Value>,
+}
+
+impl Consumer for Run<'_> {
+    type Output = SolveSummary;
+
+    fn consume<M>(self, model: M) -> Result<SolveSummary>
+    where
+        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
+    {
+        let Plan { config, .. } = self.plan;
+        let calculator = calculator(self.plan, model)?;
+        let options = zarr_options(self.attributes, self.plan.existing)
+            .with_remark(ORIGIN, self.plan.origin()?);
+        let influences = calculator.influences(&self.plan.test, &self.plan.train);
+        let influences = bounded(influences, &config.compute)?;
+        self.session
+            .write(influences, &config.output.path, &options)
+    }
 }
 
 /// The configuration, with what the command line says instead.
@@ -51,38 +93,25 @@ pub(crate) fn config(arguments: &RunArguments) -> Result<Config> {
     Ok(config)
 }
 
-pub(crate) fn calculator(
-    plan: &Plan,
-    influence: Influence,
-) -> Result<Box<dyn Calculator<Model = Influence>>> {
+/// The calculator of a plan.
+pub(crate) fn calculator<M>(plan: &Plan, model: M) -> Result<Box<dyn Calculator<Model = M>>>
+where
+    M: InfluenceModel + ThreadSafe + 'static,
+{
     Ok(match plan.config.compute.strategy {
-        Strategy::Sequential => Box::new(SequentialCalculator::new(influence)),
+        Strategy::Sequential => Box::new(SequentialCalculator::new(model)),
         Strategy::Parallel => Box::new(Parallel::new(
-            influence,
+            model,
             plan.config.compute.threads.and_then(NonZero::new),
         )?),
     })
 }
 
-fn compute(
-    plan: &Plan,
-    calculator: &impl Calculator<Model = Influence>,
-    session: &Session,
-    attributes: Map<String, Value>,
-) -> Result<SolveSummary> {
-    let Config {
-        compute, output, ..
-    } = &plan.config;
-    let options = zarr_options(attributes, plan.existing).with_remark(ORIGIN, plan.origin()?);
-    let influences = bounded(calculator.influences(&plan.test, &plan.train), compute)?;
-    session.write(influences, &output.path, &options)
-}
-
 /// The chunks and the bound on memory as configured, what the process has taken already included.
-pub(crate) fn bounded<'a>(
-    mut influences: LazyInfluences<'a, Influence>,
+pub(crate) fn bounded<'a, M: InfluenceModel>(
+    mut influences: LazyInfluences<'a, M>,
     compute: &Compute,
-) -> Result<LazyInfluences<'a, Influence>> {
+) -> Result<LazyInfluences<'a, M>> {
     if let Some(points) = compute.test_chunk {
         influences = influences.with_test_chunk(points)?;
     }

@@ -22,8 +22,15 @@ use crate::{
 /// Whatever a run would find wrong with the configuration, the files, or the memory.
 pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
     let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
-    let footprint = footprint(&plan)?;
-    print(&plan, &footprint, &schedule(&plan, &footprint)?, out)
+    let (mut footprint, numbers) = footprint(&plan)?;
+    footprint.scoring.per_pair += (numbers - 1) * Schedule::DELIVERING;
+    print(
+        &plan,
+        numbers,
+        &footprint,
+        &schedule(&plan, &footprint)?,
+        out,
+    )
 }
 
 /// How the calculators will go about it.
@@ -51,6 +58,7 @@ fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
 
 fn print(
     plan: &Plan,
+    numbers: usize,
     footprint: &Footprint,
     schedule: &Schedule,
     out: &mut impl Write,
@@ -136,7 +144,7 @@ fn print(
         "output",
         format!(
             "{} before compression, to {}",
-            size(k * n * precision.bytes()),
+            size(k * n * numbers * precision.bytes()),
             plan.config.output.path.display()
         ),
     )?;

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
-use influence_backend_burn::Influence;
-use influence_calculators::{Error, LazyInfluences, SolveSummary, ZarrOptions};
+use influence_calculators::{Error, LazyInfluences, LazySelfInfluences, SolveSummary, ZarrOptions};
+use influence_core::InfluenceModel;
 
 use crate::{
     args::Reporting,
@@ -55,17 +55,47 @@ impl Session {
     ///
     /// # Errors
     /// [`Interrupted`] when a signal came, else whatever the computation reports.
-    pub fn write<'a>(
+    pub fn write<'a, M: InfluenceModel>(
         &'a self,
-        influences: LazyInfluences<'a, Influence>,
+        influences: LazyInfluences<'a, M>,
         output: &Path,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
+        let location = location(output)?;
+        self.written(output, || {
+            influences
+                .with_observer(self.progress())
+                .with_cancellation(self.interrupt.cancellation())
+                .to_zarr(location, options)
+        })
+    }
+
+    /// Computes self-influences and writes them, until a signal comes.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_own<'a, M: InfluenceModel>(
+        &'a self,
+        own: LazySelfInfluences<'a, M>,
+        output: &Path,
+        options: &ZarrOptions,
+    ) -> Result<SolveSummary> {
+        let location = location(output)?;
+        self.written(output, || {
+            own.with_observer(self.progress())
+                .with_cancellation(self.interrupt.cancellation())
+                .to_zarr(location, options)
+        })
+    }
+
+    /// Writes an output.
+    fn written(
+        &self,
+        output: &Path,
+        write: impl FnOnce() -> influence_calculators::Result<SolveSummary>,
+    ) -> Result<SolveSummary> {
         self.interrupt.writing();
-        let outcome = influences
-            .with_observer(self.progress())
-            .with_cancellation(self.interrupt.cancellation())
-            .to_zarr(location(output)?, options);
+        let outcome = write();
         let solved = outcome.map_err(|error| self.explained(error, output))?;
         let shown = output.display();
         self.interrupt.written(format!(

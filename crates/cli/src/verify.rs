@@ -3,17 +3,19 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, bail, ensure};
+use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, Location,
     zarr::{Comparison, Verification, attributes, verify},
 };
+use influence_core::{InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 use toml::Table;
 
 use crate::{
     args::VerifyArguments,
     config::{Config, PrecisionName},
-    fit::fit,
+    fit::{self, Consumer},
     output::location,
     overrides,
     plan::Plan,
@@ -84,12 +86,21 @@ fn recompute(
     out: &mut impl Write,
 ) -> Result<()> {
     let stored = attributes(location.clone())?;
+    if stored["influence"]["kind"] == "self_influences" {
+        return Ok(writeln!(
+            out,
+            "computed again  nothing, as self-influences are checked by their checksums alone"
+        )?);
+    }
     let plan = Plan::of_inputs(origin(&stored, &arguments.set)?)?;
     check_digests(&stored, &plan.attributes()?)?;
     session.progress().stage(Stage::Fit);
-    let calculator = calculator(&plan, fit(&plan, session.progress())?)?;
-    let influences = calculator.influences(&plan.test, &plan.train);
-    let comparison = influences.compare(location.clone(), arguments.sample)?;
+    let again = Again {
+        plan: &plan,
+        location,
+        sample: arguments.sample,
+    };
+    let comparison = fit::consume(&plan, None, session.progress(), again)?;
     let Comparison {
         chunks,
         differing,
@@ -118,6 +129,26 @@ fn recompute(
         return Ok(());
     }
     bail!("{location} does not hold the influences of its configuration")
+}
+
+/// Computes a sample of chunks again.
+struct Again<'a> {
+    plan: &'a Plan,
+    location: &'a Location,
+    sample: usize,
+}
+
+impl Consumer for Again<'_> {
+    type Output = Comparison;
+
+    fn consume<M>(self, model: M) -> Result<Comparison>
+    where
+        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
+    {
+        let calculator = calculator(self.plan, model)?;
+        let influences = calculator.influences(&self.plan.test, &self.plan.train);
+        Ok(influences.compare(self.location.clone(), self.sample)?)
+    }
 }
 
 /// The configuration that an output was made with.

@@ -1,79 +1,75 @@
 //! The method, as configured.
 
-use std::collections::BTreeMap;
+mod damping;
+mod keys;
 
-use anyhow::{Result, ensure};
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Result;
 use influence_backend_burn::Curvature;
-use influence_core::block::{BlockStructure, CustomBlocks, Damping, Strength};
+use influence_core::block::{BlockStructure, CustomBlocks, Damping};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
+pub use damping::{DampingValue, Lambda};
+
 /// How the factors are computed.
-#[derive(Debug, Clone, Deserialize)]
+///
+/// A key that belongs to some methods only says to which; given to another it is refused. Defaults not told are those of the solver.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// `direct` (default), `cg` or `identity`.
+    /// `direct` (default), `cg`, `lissa`, `arnoldi`, `nystroem`, `inverse-harmonic-mean`, `kfac`, `ekfac`, `identity`, `cosine` or `tracin`.
     #[serde(default)]
     pub name: MethodName,
-    /// `hessian` (default), `gauss-newton` or `empirical-fisher`.
-    #[serde(default)]
-    pub curvature: CurvatureName,
-    /// With `direct` and `cg`: λ, added to the curvature: a number, or a table of numbers by block. No default: it depends on the model.
+    /// `hessian`, `gauss-newton`, `fisher` or `empirical-fisher`. Default `hessian`, with `kfac` and `ekfac` `gauss-newton`, with
+    /// `inverse-harmonic-mean` `empirical-fisher`; `identity`, `cosine` and `tracin` have none.
+    pub curvature: Option<CurvatureName>,
+    /// With the curvature `fisher`: labels drawn for each sample. Default 1.
+    pub draws: Option<usize>,
+    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }` times the mean eigenvalue of each block, or a table of
+    /// either by block. No default: it depends on the model.
     pub damping: Option<DampingValue>,
-    /// `full` (default), `layer-wise`, `parameter-wise`, or a table of lists of parameters by block.
-    #[serde(default)]
-    pub blocks: Blocks,
-    /// With `cg`: the relative residual at which a row is solved. Default: that of the solver.
+    /// Several λ, which go before `damping`, each as `damping` has it: the influences under each of them, from one fit.
+    pub sweep: Option<Vec<DampingValue>>,
+    /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a table of lists of parameters by block.
+    pub blocks: Option<Blocks>,
+    /// With `cg` and `lissa`: the relative residual at which a row is solved.
     pub rtol: Option<f64>,
-    /// With `cg`: the most iterations. Default: that of the solver.
+    /// With `cg`: the most iterations.
     pub max_iterations: Option<usize>,
-    /// With `cg`: `none` (default) or `jacobi`.
+    /// With `cg`: `none` (default), `jacobi` or `nystroem`.
     pub preconditioner: Option<PreconditionerName>,
+    /// With `arnoldi`, `nystroem` and the preconditioner `nystroem`: eigenvectors kept.
+    pub rank: Option<usize>,
+    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which it is found.
+    pub tolerance: Option<f64>,
+    /// With `arnoldi`: whether the rest of the space is taken as having curvature zero (default `true`), or left out.
+    pub complement: Option<bool>,
+    /// With `nystroem`: columns of the sketch beyond the rank.
+    pub oversampling: Option<usize>,
+    /// With `nystroem`: how often the sketch is multiplied again.
+    pub power_iterations: Option<usize>,
+    /// With `lissa`: steps of a repeat.
+    pub depth: Option<usize>,
+    /// With `lissa`: how many runs are averaged.
+    pub repeats: Option<usize>,
+    /// With `lissa`: what the curvature is divided by. Default: estimated.
+    pub scale: Option<f64>,
+    /// With `lissa`: whether each step sees all training points instead of a batch. Default `false`.
+    pub full_batch: Option<bool>,
+    /// With `tracin`: the weights at each checkpoint, with the learning rate there. Default: those of the model, with rate 1.
+    pub checkpoints: Option<Vec<Checkpoint>>,
 }
 
-/// λ, one for all blocks or one for each.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum DampingValue {
-    /// The same λ for every block.
-    Uniform(f64),
-    /// λ by name of block.
-    PerBlock(BTreeMap<String, f64>),
-}
-
-impl DampingValue {
-    /// As the core takes it.
-    pub fn structure(&self) -> Damping {
-        match self {
-            Self::Uniform(value) => Damping::from(*value),
-            Self::PerBlock(values) => Damping::PerBlock(
-                values
-                    .iter()
-                    .map(|(block, value)| (block.clone(), Strength::Absolute(*value)))
-                    .collect(),
-            ),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for DampingValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        if let Some(number) = number(&value) {
-            return Ok(Self::Uniform(number));
-        }
-        let by_block = value.as_table().and_then(|table| {
-            table
-                .iter()
-                .map(|(block, value)| Some((block.clone(), number(value)?)))
-                .collect::<Option<_>>()
-        });
-        by_block.map(Self::PerBlock).ok_or_else(|| {
-            D::Error::custom(format!(
-                "expected a number, or a table of numbers by block as {{ fc = 0.1 }}, got {value}"
-            ))
-        })
-    }
+/// A checkpoint of a training run.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Safetensors, as `model.weights`.
+    pub weights: PathBuf,
+    /// The learning rate at which training went through it.
+    pub learning_rate: f64,
 }
 
 /// How the parameters fall into blocks.
@@ -121,15 +117,31 @@ impl<'de> Deserialize<'de> for Blocks {
 
 /// A method by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum MethodName {
     /// Factorisation of the whole curvature.
     #[default]
     Direct,
     /// Block conjugate gradients.
     Cg,
+    /// A stochastic Neumann series.
+    Lissa,
+    /// The dominant eigenvectors, found by Krylov iteration.
+    Arnoldi,
+    /// The dominant eigenvectors, found by a random sketch.
+    Nystroem,
+    /// The mean of the inverses of single samples' curvatures.
+    InverseHarmonicMean,
+    /// Kronecker factors by layer.
+    Kfac,
+    /// Kronecker factors by layer, with corrected eigenvalues.
+    Ekfac,
     /// The gradient dot product: no curvature, no damping.
     Identity,
+    /// The cosine of gradients: no curvature, no damping.
+    Cosine,
+    /// The gradient dot product summed over checkpoints of the training run.
+    Tracin,
 }
 
 impl MethodName {
@@ -138,8 +150,21 @@ impl MethodName {
         match self {
             Self::Direct => "direct",
             Self::Cg => "cg",
+            Self::Lissa => "lissa",
+            Self::Arnoldi => "arnoldi",
+            Self::Nystroem => "nystroem",
+            Self::InverseHarmonicMean => "inverse-harmonic-mean",
+            Self::Kfac => "kfac",
+            Self::Ekfac => "ekfac",
             Self::Identity => "identity",
+            Self::Cosine => "cosine",
+            Self::Tracin => "tracin",
         }
+    }
+
+    /// Whether it inverts a curvature.
+    pub fn has_curvature(self) -> bool {
+        !matches!(self, Self::Identity | Self::Cosine | Self::Tracin)
     }
 }
 
@@ -152,6 +177,8 @@ pub enum CurvatureName {
     Hessian,
     /// The exact Gauss-Newton matrix.
     GaussNewton,
+    /// The Fisher matrix of the model, with labels drawn from its own predictions.
+    Fisher,
     /// The second moment of the training gradients.
     EmpiricalFisher,
 }
@@ -162,17 +189,8 @@ impl CurvatureName {
         match self {
             Self::Hessian => "hessian",
             Self::GaussNewton => "gauss-newton",
+            Self::Fisher => "fisher",
             Self::EmpiricalFisher => "empirical-fisher",
-        }
-    }
-}
-
-impl From<CurvatureName> for Curvature {
-    fn from(name: CurvatureName) -> Self {
-        match name {
-            CurvatureName::Hessian => Self::Hessian,
-            CurvatureName::GaussNewton => Self::GaussNewton,
-            CurvatureName::EmpiricalFisher => Self::EmpiricalFisher,
         }
     }
 }
@@ -185,79 +203,59 @@ pub enum PreconditionerName {
     None,
     /// The diagonal of the curvature.
     Jacobi,
+    /// A low-rank sketch of the curvature.
+    Nystroem,
 }
 
 impl Method {
-    /// The curvature, if the method has one.
-    pub fn curvature(&self) -> Option<CurvatureName> {
-        (self.name != MethodName::Identity).then_some(self.curvature)
+    /// The name of the curvature, if the method has one.
+    pub fn curvature_name(&self) -> Option<CurvatureName> {
+        let default = match self.name {
+            MethodName::Kfac | MethodName::Ekfac => CurvatureName::GaussNewton,
+            MethodName::InverseHarmonicMean => CurvatureName::EmpiricalFisher,
+            _ => CurvatureName::Hessian,
+        };
+        let name = self.curvature.unwrap_or(default);
+        self.name.has_curvature().then_some(name)
     }
 
-    /// λ as the core takes it; none where nothing is damped.
+    /// The curvature; the empirical Fisher, of which nothing is computed ahead, where the method has none.
+    pub fn curvature(&self, seed: u64) -> Curvature {
+        match self.curvature_name() {
+            Some(CurvatureName::Hessian) => Curvature::Hessian,
+            Some(CurvatureName::GaussNewton) => Curvature::GaussNewton,
+            Some(CurvatureName::Fisher) => Curvature::Fisher {
+                draws: self.draws.unwrap_or(1),
+                seed,
+            },
+            Some(CurvatureName::EmpiricalFisher) | None => Curvature::EmpiricalFisher,
+        }
+    }
+
+    /// λ as the core takes it, the first one of a sweep; none where nothing is damped.
     pub fn damping(&self) -> Damping {
-        let damping = self.damping.as_ref();
+        let first = self.sweep.as_ref().and_then(|dampings| dampings.first());
+        let damping = first.or(self.damping.as_ref());
         damping.map_or(Damping::from(0.0), DampingValue::structure)
+    }
+
+    /// The blocks of the curvature.
+    pub fn blocks(&self) -> BlockStructure {
+        let default = match self.name {
+            MethodName::Kfac | MethodName::Ekfac => Blocks::LayerWise,
+            _ => Blocks::Full,
+        };
+        self.blocks.clone().unwrap_or(default).into()
     }
 
     /// Checks domains, and that keys of one method are not given to another.
     pub(super) fn check(&self) -> Result<()> {
-        let values: Vec<(String, f64)> = match &self.damping {
-            None => Vec::new(),
-            Some(DampingValue::Uniform(value)) => vec![("method.damping".into(), *value)],
-            Some(DampingValue::PerBlock(values)) => values
-                .iter()
-                .map(|(block, value)| (format!("method.damping.{block}"), *value))
-                .collect(),
-        };
-        for (key, value) in values {
-            ensure!(
-                value.is_finite() && value >= 0.0,
-                "{key} must be finite and not negative, got {value}"
-            );
-        }
-        if let Some(rtol) = self.rtol {
-            ensure!(
-                rtol > 0.0 && rtol < 1.0,
-                "method.rtol must be between 0 and 1, got {rtol}"
-            );
-        }
-        ensure!(
-            self.max_iterations != Some(0),
-            "method.max_iterations must be at least 1, got 0"
-        );
-        self.check_keys()
+        let sweep = self.sweep.iter().flatten();
+        self.damping
+            .iter()
+            .chain(sweep)
+            .try_for_each(DampingValue::check)?;
+        self.check_keys()?;
+        self.check_domains()
     }
-
-    /// Refuses keys of other methods, and misses those of its own that have no default.
-    fn check_keys(&self) -> Result<()> {
-        let name = self.name.as_str();
-        let of_cg = [
-            ("rtol", self.rtol.is_some()),
-            ("max_iterations", self.max_iterations.is_some()),
-            ("preconditioner", self.preconditioner.is_some()),
-        ];
-        for (key, given) in of_cg {
-            ensure!(
-                !given || self.name == MethodName::Cg,
-                "method.{key} is a setting of the method cg, not of {name}"
-            );
-        }
-        let damped = self.name != MethodName::Identity;
-        ensure!(
-            damped || self.damping.is_none(),
-            "method.damping is a setting of the methods direct and cg, not of {name}"
-        );
-        ensure!(
-            !damped || self.damping.is_some(),
-            "method: missing field `damping`, the λ that {name} adds to the curvature"
-        );
-        Ok(())
-    }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "a damping is no count")]
-    value
-        .as_float()
-        .or_else(|| value.as_integer().map(|integer| integer as f64))
 }

@@ -46,8 +46,11 @@ fn the_contract_is_read() {
         config.model.layers.0[4],
         Layer::Linear { name: "fc".into() }
     );
-    assert_eq!(config.method.damping, Some(DampingValue::Uniform(0.1)));
-    assert_eq!(config.method.blocks, Blocks::Full);
+    assert_eq!(
+        config.method.damping,
+        Some(DampingValue::Uniform(Lambda::Absolute(0.1)))
+    );
+    assert_eq!(config.method.blocks, Some(Blocks::Full));
     assert_eq!(config.compute.threads, Some(2));
 }
 
@@ -65,8 +68,8 @@ fn defaults_fill_what_may_be_left_out() {
         (0, "cpu", PrecisionName::F32)
     );
     assert_eq!(
-        (config.method.name, config.method.curvature),
-        (MethodName::Direct, CurvatureName::Hessian)
+        (config.method.name, config.method.curvature_name()),
+        (MethodName::Direct, Some(CurvatureName::Hessian))
     );
     assert_eq!(
         (
@@ -127,7 +130,16 @@ fn methods_are_read() {
     );
     let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#])
         .expect("valid");
-    assert!(matches!(config.method.blocks, Blocks::Custom(_)));
+    assert!(matches!(config.method.blocks, Some(Blocks::Custom(_))));
+    let config = read(&[
+        "method.damping={ relative = 0.1 }",
+        "method.sweep=[0.1, { relative = 2 }]",
+    ]);
+    let method = config.expect("valid").method;
+    let relative = |relative| DampingValue::Uniform(Lambda::Relative { relative });
+    assert_eq!(method.damping, Some(relative(0.1)));
+    let sweep = vec![DampingValue::Uniform(Lambda::Absolute(0.1)), relative(2.0)];
+    assert_eq!(method.sweep, Some(sweep));
 }
 
 #[test]
@@ -137,7 +149,7 @@ fn mistakes_are_named() {
         (&["method.dampng=1"], &["unknown field `dampng`", "damping"]),
         (
             &["method.name=identity"],
-            &["method.damping", "not of identity"],
+            &["method.damping", "identity has none"],
         ),
         (
             &["model.layers=[{kind=\"linear\",nam=\"fc\"}]"],
@@ -165,11 +177,41 @@ fn mistakes_are_named() {
             &["hinge", "cross-entropy", "model.loss"],
         ),
         (&["precision=f16"], &["f16", "f64", "precision"]),
-        (&["method.name=lissa"], &["lissa", "direct", "method.name"]),
+        (&["method.name=magic"], &["magic", "direct", "method.name"]),
+        (&["method.curvature=fischer"], &["fischer", "fisher"]),
+        (&["method.draws=2"], &["method.draws", "curvature fisher"]),
+        (&["method.rank=4"], &["method.rank", "arnoldi", "direct"]),
         (
-            &["method.curvature=fisher"],
-            &["fisher", "empirical-fisher"],
+            &["method.name=cg", "method.rank=4"],
+            &["method.rank", "preconditioner nystroem"],
         ),
+        (
+            &["method.name=arnoldi", "method.rank=0"],
+            &["method.rank", "at least 1"],
+        ),
+        (&["method.scale=1"], &["method.scale", "lissa"]),
+        (
+            &["method.name=lissa", "method.scale=-1"],
+            &["method.scale", "positive"],
+        ),
+        (
+            &["method.name=ekfac", "method.curvature=hessian"],
+            &["method.curvature", "ekfac", "gauss-newton"],
+        ),
+        (
+            &[
+                "method.name=inverse-harmonic-mean",
+                "method.curvature=hessian",
+            ],
+            &["method.curvature", "empirical-fisher"],
+        ),
+        (&["method.sweep=[]"], &["method.sweep", "at least one"]),
+        (&["method.sweep=[-1]"], &["method.damping", "not negative"]),
+        (
+            &["method.checkpoints=[]"],
+            &["method.checkpoints", "tracin", "direct"],
+        ),
+        (&["compute.mode=down"], &["down", "perturbation"]),
         (
             &["method.damping=much"],
             &["much", "a number", "method.damping"],

@@ -45,7 +45,10 @@ impl Findings {
             helpful,
             harmful,
             mean,
-            on_themselves: calculator.self_influences(&train).compute()?,
+            on_themselves: calculator
+                .self_influences(&train)
+                .compute()?
+                .into_dimensionality()?,
         })
     }
 

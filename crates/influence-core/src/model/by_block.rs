@@ -83,9 +83,7 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
 
     fn footprint(&self, sample: &G::Batch) -> Result<Footprint> {
         let blocks = self.model.blocks().count();
-        let mut footprint = self.model.footprint(sample)?;
-        footprint.scoring.per_pair += 2 * blocks * 8;
-        Ok(footprint)
+        Ok(self.model.footprint(sample)?.with_numbers(blocks))
     }
 }
 

@@ -60,6 +60,55 @@ impl Footprint {
         Self { solving, ..self }
     }
 
+    /// The footprint of so many models of the same data scored together, each with its own gradients: checkpoints.
+    #[must_use]
+    pub fn of_checkpoints(self, count: usize) -> Self {
+        let more = count.saturating_sub(1);
+        Self {
+            gradient: self.gradient.saturating_mul(count),
+            differentiating: self.differentiating + more.saturating_mul(self.gradient),
+            gradient_flops: self.gradient_flops * count as f64,
+            ..self.of_factors(count)
+        }
+    }
+
+    /// The footprint of so many dampings of a model scored together.
+    #[must_use]
+    pub fn of_dampings(self, count: usize) -> Self {
+        self.of_factors(count).with_numbers(count)
+    }
+
+    /// The footprint of scores made of so many numbers that are joined on the host.
+    #[must_use]
+    pub fn with_numbers(mut self, count: usize) -> Self {
+        self.scoring.per_pair += 2 * count * size_of::<f64>();
+        self
+    }
+
+    /// The footprint of derivatives by inputs of so many numbers, in place of scores: differentiating twice holds about three times what
+    /// differentiating once does, and is done anew for every pair.
+    #[must_use]
+    pub fn of_perturbations(mut self, numbers: usize, precision: Precision) -> Self {
+        self.scoring.per_train += 3 * self.differentiating;
+        self.scoring.per_pair = numbers * (size_of::<f64>() + precision.bytes());
+        self.gradient = numbers * size_of::<f64>();
+        self.differentiating = self.gradient;
+        self.score_flops = 4.0 * self.gradient_flops;
+        self.gradient_flops = 0.0;
+        self
+    }
+
+    /// So many factors for each test point.
+    fn of_factors(self, count: usize) -> Self {
+        let more = count.saturating_sub(1);
+        Self {
+            factor: self.factor.saturating_mul(count),
+            solving: self.solving + more.saturating_mul(self.factor),
+            score_flops: self.score_flops * count as f64,
+            ..self
+        }
+    }
+
     /// Bytes in use while `test` factors are scored against `train` gradients, both of them excluded.
     pub fn scoring_bytes(&self, test: usize, train: usize) -> usize {
         let ScoringFootprint {

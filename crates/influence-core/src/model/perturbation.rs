@@ -101,17 +101,10 @@ where
         Ok(own)
     }
 
-    /// Differentiating twice holds about three times what differentiating once does, and is done anew for every pair.
     fn footprint(&self, sample: &M::Batch) -> Result<Footprint> {
-        let numbers: usize = self.model.input_shape(sample)?.iter().product();
-        let mut footprint = self.model.footprint(sample)?;
-        footprint.scoring.per_train += 3 * footprint.differentiating;
-        footprint.scoring.per_pair = numbers * (8 + self.precision().bytes());
-        footprint.gradient = numbers * 8;
-        footprint.differentiating = footprint.gradient;
-        footprint.score_flops = 4.0 * footprint.gradient_flops;
-        footprint.gradient_flops = 0.0;
-        Ok(footprint)
+        let numbers = self.model.input_shape(sample)?.iter().product();
+        let footprint = self.model.footprint(sample)?;
+        Ok(footprint.of_perturbations(numbers, self.precision()))
     }
 }
 

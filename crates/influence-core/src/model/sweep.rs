@@ -151,13 +151,8 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
     }
 
     fn footprint(&self, sample: &G::Batch) -> Result<Footprint> {
-        let count = self.models.len();
-        let mut footprint = self.first().footprint(sample)?;
-        footprint.solving += (count - 1) * footprint.factor;
-        footprint.factor *= count;
-        footprint.scoring.per_pair += 2 * count * 8;
-        footprint.score_flops *= count as f64;
-        Ok(footprint)
+        let footprint = self.first().footprint(sample)?;
+        Ok(footprint.of_dampings(self.models.len()))
     }
 }
 

@@ -157,17 +157,8 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
     }
 
     fn footprint(&self, sample: &M::Batch) -> Result<Footprint> {
-        let one = self.first().footprint(sample)?;
-        let count = self.checkpoints.len();
-        Ok(Footprint {
-            factor: one.factor * count,
-            gradient: one.gradient * count,
-            solving: one.solving + (count - 1) * one.factor,
-            differentiating: one.differentiating + (count - 1) * one.gradient,
-            scoring: one.scoring,
-            gradient_flops: one.gradient_flops * count as f64,
-            score_flops: one.score_flops * count as f64,
-        })
+        let footprint = self.first().footprint(sample)?;
+        Ok(footprint.of_checkpoints(self.checkpoints.len()))
     }
 }
 
