@@ -14,21 +14,25 @@ pub use influence_core as foundation;
 
 pub use backend::{
     ArrayDataset, Batch, BurnDataset, Classification, Curvature, FieldDataset, Fit, Influence,
-    NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField, Task, device,
+    Kronecker, NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField, Task,
+    device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
     StoredFactors, ZarrField, ZarrOptions,
 };
 pub use foundation::{
-    Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Precision, TensorConverter, ThreadSafe,
-    Values,
+    ByBlock, Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Perturbation, Precision,
+    Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,
     },
-    block::{BlockStructure, CustomBlocks, Damping},
-    solver::{self, ConjugateGradient, Direct, Identity, Jacobi},
+    block::{BlockStructure, CustomBlocks, Damping, Strength},
+    solver::{
+        self, Arnoldi, ConjugateGradient, Direct, Identity, InverseHarmonicMean, Jacobi, Lissa,
+        Nystroem,
+    },
 };
 
 #[cfg(doctest)]

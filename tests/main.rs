@@ -1,5 +1,6 @@
 //! Integration tests: the whole path, against references made elsewhere.
 
+mod methods;
 mod models;
 mod oracle;
 mod parity;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use burn::{module::Module, tensor::Tensor};
 use influence::{
-    BlockStructure, Calculator, Classification, Concatenate, ConjugateGradient, Curvature,
-    CustomBlocks, Direct, Fit, Influence, InfluenceModel, Jacobi, Precision, Regression,
-    Sequential, Task,
+    Batch, BlockStructure, ByBlock, Calculator, Classification, Concatenate, ConjugateGradient,
+    Curvature, CustomBlocks, Direct, Fit, Influence, InfluenceModel, InverseHarmonicMean, Jacobi,
+    Perturbation, Precision, Regression, Sequential, Task,
     backend::Stack,
     foundation::{
         Error,
@@ -129,7 +129,10 @@ impl Case {
         (self.fit)(&self.values, settings).expect("the model is fitted")
     }
 
-    fn up(&self, model: &Influence) -> influence::calculators::Result<ArrayD<f64>> {
+    fn up<M>(&self, model: &M) -> influence::calculators::Result<ArrayD<f64>>
+    where
+        M: InfluenceModel<Batch = Batch>,
+    {
         let (test, train) = (data(&self.values, "test"), data(&self.values, "train"));
         Sequential::new(model)
             .influences(&test, &train)
@@ -145,27 +148,47 @@ impl Case {
     }
 }
 
+/// Which curvature and solver make which entries of the fixtures.
+fn entries() -> [(Curvature, Arc<dyn Solver<Stack>>, &'static str); 4] {
+    [
+        (Curvature::Hessian, Arc::new(Direct), "hessian_full"),
+        (Curvature::GaussNewton, Arc::new(Direct), "ggn_full"),
+        (
+            Curvature::EmpiricalFisher,
+            Arc::new(Direct),
+            "empirical_fisher_full",
+        ),
+        (
+            Curvature::EmpiricalFisher,
+            Arc::new(InverseHarmonicMean),
+            "inverse_harmonic_mean_full",
+        ),
+    ]
+}
+
 #[test]
-fn direct_influences_equal_the_fixtures() {
+fn factors_influences_and_perturbations_equal_the_fixtures() {
+    println!("| case | entry | precision | factors | up | pert |\n|---|---|---|---|---|---|");
     for case in cases() {
-        for (curvature, name) in CURVATURES {
+        for (curvature, solver, name) in entries() {
             for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
-                let model = case.influence(curvature, precision, Arc::new(Direct));
-                let up = difference(
-                    &case.up(&model).expect("influences"),
-                    &matrix(&case.values[name]["up"]),
-                );
+                let model = case.influence(curvature, precision, solver.clone());
+                let reference = &case.values[name];
+                let up = case.up(&model).expect("influences");
+                let up = difference(&up, &matrix(&reference["up"]));
                 let factors = case.factors(&model).expect("factors").into_dyn();
-                let factors = difference(&factors, &matrix(&case.values[name]["factors"]));
+                let factors = difference(&factors, &matrix(&reference["factors"]));
+                let pert = case.up(&Perturbation::new(&model)).expect("perturbations");
+                let [k, n, d] = [0, 1, 2].map(|axis| pert.shape()[axis]);
+                let pert = pert.into_shape_with_order((k, n * d)).expect("a matrix");
+                let expected = matrix(&reference["pert"]);
+                let pert = difference(&pert.into_dyn(), &expected);
                 println!(
-                    "{} {name} {precision:?}: influences {up:.1e}, factors {factors:.1e}",
+                    "| {} | {name} | {precision:?} | {factors:.1e} | {up:.1e} | {pert:.1e} |",
                     case.name()
                 );
-                assert!(
-                    up < tolerance && factors < tolerance,
-                    "{} {name} {precision:?}",
-                    case.name()
-                );
+                let worst = up.max(factors).max(pert);
+                assert!(worst < tolerance, "{} {name} {precision:?}", case.name());
             }
         }
     }
@@ -246,10 +269,10 @@ fn conjugate_gradient_equals_the_fixtures_where_the_system_is_definite() {
 #[test]
 fn blocks_equal_the_fixtures() {
     for case in cases() {
-        let blocks = if case.name() == "mlp_tanh_mse" {
-            BlockStructure::LayerWise
+        let (blocks, names) = if case.name() == "mlp_tanh_mse" {
+            (BlockStructure::LayerWise, ["0", "2"])
         } else {
-            BlockStructure::ParameterWise
+            (BlockStructure::ParameterWise, ["weight", "bias"])
         };
         let settings = |blocks| Settings {
             curvature: Curvature::Hessian,
@@ -260,11 +283,22 @@ fn blocks_equal_the_fixtures() {
         };
         let model = (case.fit)(&case.values, settings(blocks)).expect("the model is fitted");
         let reference = &case.values["hessian_blockwise"];
-        let up = difference(
-            &case.up(&model).expect("influences"),
-            &matrix(&reference["up"]),
-        );
-        assert!(up < 1e-10, "{}: {up:e}", case.name());
+        let up = case.up(&model).expect("influences");
+        let factors = case.factors(&model).expect("factors").into_dyn();
+        let pert = case.up(&Perturbation::new(&model)).expect("perturbations");
+        let [k, n, d] = [0, 1, 2].map(|axis| pert.shape()[axis]);
+        let pert = pert.into_shape_with_order((k, n * d)).expect("a matrix");
+        for (name, values) in [("up", up), ("factors", factors), ("pert", pert.into_dyn())] {
+            let error = difference(&values, &matrix(&reference[name]));
+            println!("{} hessian_blockwise {name}: {error:.1e}", case.name());
+            assert!(error < 1e-10, "{} {name}: {error:e}", case.name());
+        }
+        let by_block = case.up(&ByBlock::new(model)).expect("influences");
+        for (index, name) in names.into_iter().enumerate() {
+            let share = by_block.index_axis(ndarray::Axis(2), index).to_owned();
+            let error = difference(&share, &matrix(&reference["by_block"][name]["up"]));
+            assert!(error < 1e-10, "{} block {name}: {error:e}", case.name());
+        }
 
         // One block alone, the rest ignored, gives that block's share.
         let (name, members) = match case.name() {
