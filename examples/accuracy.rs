@@ -202,15 +202,18 @@ fn solvers() -> Outcome<Vec<Row>> {
         ),
         Row::Solver("nystroem 64", Arc::new(Nystroem::new(64)?)),
         Row::Solver("nystroem 256", Arc::new(Nystroem::new(256)?)),
-        Row::Solver(
-            "lissa, 1,000 steps",
-            Arc::new(Lissa::new().with_depth(1000)?),
-        ),
-        Row::Solver(
-            "lissa, 4 × 4,000 steps",
-            Arc::new(Lissa::new().with_depth(4000)?.with_repeats(4)?),
-        ),
+        Row::Solver("nystroem 640", Arc::new(Nystroem::new(640)?)),
         Row::Solver("identity / λ", Arc::new(Identity)),
+    ])
+}
+
+fn lissa() -> Outcome<Vec<Row>> {
+    Ok(vec![
+        Row::Solver("lissa, 300 steps", Arc::new(Lissa::new().with_depth(300)?)),
+        Row::Solver(
+            "lissa, 3,000 steps",
+            Arc::new(Lissa::new().with_depth(3000)?),
+        ),
     ])
 }
 
@@ -235,6 +238,7 @@ fn main() -> Outcome<()> {
             Row::Kronecker("ekfac", Kronecker::Ekfac),
         ];
         problem.compare(name, Curvature::GaussNewton, &kronecker)?;
+        problem.compare(name, Curvature::GaussNewton, &lissa()?)?;
         let mean = [Row::Solver(
             "inverse-harmonic-mean",
             Arc::new(InverseHarmonicMean),

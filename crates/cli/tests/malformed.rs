@@ -181,8 +181,8 @@ fn settings_are_named() {
         ),
         (
             NOTHING,
-            &["--set", "method.name=lissa"],
-            &["method.name", "lissa", "direct"],
+            &["--set", "method.name=magic"],
+            &["method.name", "magic", "direct"],
         ),
         (
             NOTHING,

@@ -1,0 +1,314 @@
+//! The real binary with every method, mode and command that fits a model.
+
+#[path = "support/files.rs"]
+mod files;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+};
+
+use files::files;
+use ndarray::{ArrayD, Axis};
+use zarrs::{array::Array, filesystem::FilesystemStore};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/cli/mlp")
+}
+
+fn reference(name: &str) -> ArrayD<f64> {
+    let file = std::fs::File::open(golden().join(format!("reference_{name}.npy")));
+    let file = std::io::BufReader::new(file.expect("the references ship"));
+    let array = npyz::NpyFile::new(file).expect("a numpy array");
+    let shape: Vec<usize> = array
+        .shape()
+        .iter()
+        .map(|&side| usize::try_from(side).expect("small"))
+        .collect();
+    ArrayD::from_shape_vec(shape, array.into_vec().expect("float64")).expect("an array")
+}
+
+fn influence(command: &str, config: &Path, output: &Path, arguments: &[&str]) -> Output {
+    let mut binary = Command::new(env!("CARGO_BIN_EXE_influence"));
+    binary.arg(command).arg(config);
+    if command != "fit" {
+        binary
+            .arg("--set")
+            .arg(format!("output.path={}", output.display()));
+    }
+    binary.args(arguments).output().expect("the binary runs")
+}
+
+fn said(outcome: &Output) -> String {
+    let both = [&outcome.stdout, &outcome.stderr];
+    both.map(|text| String::from_utf8_lossy(text).into_owned())
+        .concat()
+}
+
+/// The numbers that a command writes on the golden network.
+fn numbers(command: &str, name: &str, arguments: &[&str]) -> ArrayD<f64> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("out.zarr");
+    let outcome = influence(command, &golden().join("config.toml"), &output, arguments);
+    assert!(
+        outcome.status.success(),
+        "{arguments:?}: {}",
+        said(&outcome)
+    );
+    read(&output, name)
+}
+
+fn read(output: &Path, name: &str) -> ArrayD<f64> {
+    let store = Arc::new(FilesystemStore::new(output).expect("a store"));
+    let array = Array::open(store, &format!("/{name}")).expect("the array is there");
+    array
+        .retrieve_array_subset(&array.subset_all())
+        .expect("float64")
+}
+
+fn difference(values: &ArrayD<f64>, reference: &ArrayD<f64>) -> f64 {
+    assert_eq!(values.shape(), reference.shape());
+    let scale = reference
+        .iter()
+        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+    let each = values.iter().zip(reference).map(|(a, b)| (a - b).abs());
+    each.fold(0.0_f64, |worst, each| {
+        if each.is_nan() {
+            f64::INFINITY
+        } else {
+            worst.max(each)
+        }
+    }) / scale
+}
+
+const GAUSS_NEWTON: [&str; 2] = ["--set", "method.curvature=gauss-newton"];
+const LAYERS: [&str; 2] = ["--set", "method.blocks=layer-wise"];
+
+#[test]
+fn methods_with_enough_to_spend_equal_the_dense_reference() {
+    let gauss_newton = reference("gauss_newton");
+    let fisher = reference("empirical_fisher");
+    let cases: [(&[&str], &str, &ArrayD<f64>, f64); 5] = [
+        (
+            &["name=cg", "rtol=1e-11"],
+            "gauss-newton",
+            &gauss_newton,
+            1e-9,
+        ),
+        (
+            &[
+                "name=cg",
+                "rtol=1e-11",
+                "preconditioner=nystroem",
+                "rank=40",
+            ],
+            "gauss-newton",
+            &gauss_newton,
+            1e-9,
+        ),
+        (
+            &["name=lissa", "full_batch=true", "depth=2000"],
+            "gauss-newton",
+            &gauss_newton,
+            1e-9,
+        ),
+        // 120 gradients span no more: the rest of the space has no curvature.
+        (
+            &["name=arnoldi", "rank=130"],
+            "empirical-fisher",
+            &fisher,
+            1e-7,
+        ),
+        (
+            &["name=nystroem", "rank=130"],
+            "empirical-fisher",
+            &fisher,
+            1e-6,
+        ),
+    ];
+    for (keys, curvature, expected, tolerance) in cases {
+        let keys = keys.iter().map(|key| format!("method.{key}"));
+        let keys: Vec<String> = keys
+            .chain([format!("method.curvature={curvature}")])
+            .collect();
+        let arguments: Vec<&str> = keys
+            .iter()
+            .flat_map(|key| ["--set", key.as_str()])
+            .collect();
+        let error = difference(&numbers("run", "influences", &arguments), expected);
+        println!("{keys:?}: {error:.1e}");
+        assert!(error < tolerance, "{keys:?}: {error:e}");
+    }
+}
+
+#[test]
+fn a_sweep_gives_what_single_runs_give() {
+    let sweep = [&GAUSS_NEWTON[..], &["--damping", "0.04,1"]].concat();
+    let both = numbers("sweep", "influences", &sweep);
+    assert_eq!(both.shape(), [30, 120, 2]);
+    let first = both.index_axis(Axis(2), 0).to_owned();
+    assert!(difference(&first, &reference("gauss_newton")) < 1e-10);
+    let single = numbers(
+        "run",
+        "influences",
+        &[&GAUSS_NEWTON[..], &["--set", "method.damping=1"]].concat(),
+    );
+    assert!(difference(&both.index_axis(Axis(2), 1).to_owned(), &single) < 1e-13);
+    // Relative to the mean eigenvalue, by key instead of command.
+    let keys = ["--set", "method.sweep=[{ relative = 2.0 }]"];
+    let relative = numbers("run", "influences", &[&GAUSS_NEWTON[..], &keys].concat());
+    let keys = ["--damping", "2", "--relative"];
+    let command = numbers("sweep", "influences", &[&GAUSS_NEWTON[..], &keys].concat());
+    assert_eq!(relative, command);
+    let damping = ["--set", "method.damping={ relative = 2.0 }"];
+    let single = numbers("run", "influences", &[&GAUSS_NEWTON[..], &damping].concat());
+    assert!(difference(&relative.index_axis(Axis(2), 0).to_owned(), &single) < 1e-13);
+}
+
+#[test]
+fn blocks_and_self_influences_belong_to_the_whole() {
+    let arguments = [&GAUSS_NEWTON[..], &LAYERS].concat();
+    let whole = numbers("run", "influences", &arguments);
+    let by_block = numbers(
+        "run",
+        "influences",
+        &[&arguments[..], &["--set", "compute.mode=by-block"]].concat(),
+    );
+    assert_eq!(by_block.shape(), [30, 120, 2]);
+    assert!(difference(&by_block.sum_axis(Axis(2)), &whole) < 1e-12);
+    // With the training points as test points, self-influences are the diagonal.
+    let test = [
+        "--set",
+        "data.test.inputs=x_train.npy",
+        "--set",
+        "data.test.targets=y_train.npy",
+    ];
+    let square = numbers("run", "influences", &[&arguments[..], &test].concat());
+    let own = numbers("self", "self_influences", &arguments);
+    let diagonal: Vec<f64> = (0..120).map(|j| square[[j, j]]).collect();
+    assert!(difference(&own, &ndarray::Array1::from(diagonal).into_dyn()) < 1e-12);
+}
+
+#[test]
+fn perturbations_have_the_shape_of_the_input_and_are_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("out.zarr");
+    let config = golden().join("config.toml");
+    let arguments = [&GAUSS_NEWTON[..], &["--set", "compute.mode=perturbation"]].concat();
+    let outcome = influence("run", &config, &output, &arguments);
+    assert!(outcome.status.success(), "{}", said(&outcome));
+    let slopes = read(&output, "influences");
+    assert_eq!(slopes.shape(), [30, 120, 64]);
+    assert!(slopes.iter().any(|slope| slope.abs() > 0.1));
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_influence"));
+    let verified = verify
+        .arg("verify")
+        .arg(&output)
+        .output()
+        .expect("the binary runs");
+    assert!(
+        said(&verified).contains(" 0 numbers differ"),
+        "{}",
+        said(&verified)
+    );
+    let planned = influence("plan", &config, &folder.path().join("no"), &arguments);
+    assert!(said(&planned).contains("1.8 MiB before compression"), "{}", said(&planned));
+}
+
+#[test]
+fn a_fit_that_was_kept_gives_the_same_bytes_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("fitted.safetensors");
+    let kept = kept.to_str().expect("text");
+    let config = golden().join("config.toml");
+    for method in ["direct", "arnoldi", "kfac", "ekfac"] {
+        let name = format!("method.name={method}");
+        let arguments = [&["--set", name.as_str()], &GAUSS_NEWTON[..], &LAYERS].concat();
+        let output = |name: &str| folder.path().join(format!("{method}-{name}.zarr"));
+        let (fresh, loaded) = (output("fresh"), output("loaded"));
+        let from_kept = [&arguments[..], &["--fitted", kept]].concat();
+        for outcome in [
+            influence("run", &config, &fresh, &arguments),
+            influence("fit", &config, &fresh, &from_kept),
+            influence("run", &config, &loaded, &from_kept),
+        ] {
+            assert!(outcome.status.success(), "{}", said(&outcome));
+        }
+        assert!(
+            files(&fresh) == files(&loaded),
+            "{method}: the bytes differ"
+        );
+        // Another damping is no other fit, another curvature is.
+        let damped = [&from_kept[..], &["--set", "method.damping=0.5"]].concat();
+        let outcome = influence("run", &config, &output("damped"), &damped);
+        assert!(outcome.status.success(), "{}", said(&outcome));
+        let other = [
+            &from_kept[..],
+            &["--set", "method.curvature=empirical-fisher"],
+        ]
+        .concat();
+        let refused = influence("run", &config, &output("other"), &other);
+        assert_eq!(refused.status.code(), Some(2));
+        let message = said(&refused);
+        assert!(
+            message.contains("curvature GaussNewton, now it is EmpiricalFisher"),
+            "{message}"
+        );
+    }
+    let nothing = influence(
+        "fit",
+        &config,
+        folder.path(),
+        &["--fitted", kept, "--set", "method={ name = \"identity\" }"],
+    );
+    assert!(
+        said(&nothing).contains("identity fits nothing"),
+        "{}",
+        said(&nothing)
+    );
+}
+
+#[test]
+fn methods_of_gradients_alone_need_no_curvature() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = std::fs::read_to_string(golden().join("config.toml")).expect("a configuration");
+    let start = config.find("[method]").expect("a method");
+    let end = config.find("[compute]").expect("what follows it");
+    let run = |method: &str| {
+        let text = format!("{}[method]\n{method}\n{}", &config[..start], &config[end..]);
+        let within = |text: String, start: &str| {
+            let absolute = format!("= \"{}/{start}", golden().display());
+            text.replace(&format!("= \"{start}"), &absolute)
+        };
+        let text = ["x_", "y_", "model.s"].into_iter().fold(text, within);
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).expect("written");
+        let output = folder.path().join("out.zarr");
+        let outcome = influence("run", &path, &output, &["--overwrite"]);
+        assert!(outcome.status.success(), "{}", said(&outcome));
+        read(&output, "influences")
+    };
+    let dots = run("name = \"identity\"");
+    let checkpoint = |rate: f64| {
+        format!(
+            "{{ weights = \"{}/model.safetensors\", learning_rate = {rate} }}",
+            golden().display()
+        )
+    };
+    let tracin = format!(
+        "name = \"tracin\"\ncheckpoints = [{}, {}]",
+        checkpoint(0.5),
+        checkpoint(0.25)
+    );
+    assert!(difference(&run(&tracin), &(&dots * 0.75)) < 1e-14);
+    assert!(difference(&run("name = \"tracin\""), &dots) < 1e-14);
+    let cosines = run("name = \"cosine\"");
+    assert!(cosines.iter().all(|cosine| cosine.abs() <= 1.0 + 1e-12));
+    // The ratio is made of one factor for the row and one for the column.
+    let ratio = &dots / &cosines;
+    for (i, j) in [(1, 1), (7, 100), (29, 119)] {
+        let cross = ratio[[0, 0]] * ratio[[i, j]] / (ratio[[i, 0]] * ratio[[0, j]]);
+        assert!((cross - 1.0).abs() < 1e-10, "{cross}");
+    }
+}
