@@ -119,14 +119,10 @@ enum Row {
 }
 
 impl Problem {
-    fn settings(&self, curvature: Curvature) -> Fit<impl Task<Module = Digits>> {
-        Fit::new(task())
-            .with_curvature(curvature)
-            .with_precision(Precision::F64)
-    }
-
     fn fit(&self, curvature: Curvature, row: &Row) -> Outcome<Influence> {
-        let fit = self.settings(curvature).with_damping(1.0);
+        let fit = Fit::new(task())
+            .with_curvature(curvature)
+            .with_precision(Precision::F64);
         let fit = match row {
             Row::Solver(_, solver) => fit.with_solver(solver.clone()),
             Row::Kronecker(_, kronecker) => fit.with_kronecker(*kronecker),

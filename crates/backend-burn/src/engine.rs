@@ -207,7 +207,6 @@ where
 
     /// What becomes of each row, computed one by one.
     fn each_row<T>(
-        &self,
         rows: &Tensor<2>,
         work: impl Fn(&FloatTensor<B>) -> Result<T>,
     ) -> Result<Vec<T>> {
@@ -295,7 +294,7 @@ where
         parameters: &[usize],
         rows: &Tensor<2>,
     ) -> Result<Tensor<2>> {
-        let products = self.each_row(rows, |vector| {
+        let products = Self::each_row(rows, |vector| {
             self.hessian_product(graph, batch, parameters, vector)
         });
         Ok(Tensor::cat(products?, 0))
@@ -309,7 +308,7 @@ where
         parameters: &[usize],
         rows: &Tensor<2>,
     ) -> Result<Vec<Tensor<2>>> {
-        self.each_row(rows, |vector| {
+        Self::each_row(rows, |vector| {
             self.mixed_product(graph, batch, field, parameters, vector)
         })
     }

@@ -115,13 +115,13 @@ impl Gradients {
     pub(crate) fn squared_norms(&self) -> Tensor<1> {
         let mut parts: Vec<&Part> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
-        let of_parameter = |parts: &[&Part]| match parts {
-            [part] => part.form.squared_norms(),
-            _ => {
-                let rows = parts.iter().map(|part| part.form.to_rows());
-                let sum = rows.reduce(|sum, rows| sum + rows);
-                sum.map_or_else(|| self.zeros(), |sum| Form::Rows(sum).squared_norms())
+        let of_parameter = |parts: &[&Part]| {
+            if let [part] = parts {
+                return part.form.squared_norms();
             }
+            let rows = parts.iter().map(|part| part.form.to_rows());
+            let sum = rows.reduce(|sum, rows| sum + rows);
+            sum.map_or_else(|| self.zeros(), |sum| Form::Rows(sum).squared_norms())
         };
         let squares = parts
             .chunk_by(|a, b| a.columns == b.columns)

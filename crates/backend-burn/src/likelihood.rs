@@ -26,9 +26,9 @@ pub(crate) fn roots(
     let [_, width] = outputs.dims();
     let zeros = outputs.zeros_like();
     Ok(match loss {
-        OutputLoss::CrossEntropy => categorical(outputs, (width, 1))?,
+        OutputLoss::CrossEntropy => categorical(outputs, (width, 1)),
         OutputLoss::SequenceCrossEntropy { classes } => {
-            categorical(outputs, positions(classes, width)?)?
+            categorical(outputs, positions(classes, width)?)
         }
         OutputLoss::MeanSquaredError => {
             let root = outputs.full_like((2.0 / width as f64).sqrt());
@@ -47,11 +47,11 @@ pub(crate) fn roots(
 fn categorical(
     outputs: &Tensor<2>,
     (classes, positions): (usize, usize),
-) -> Result<Box<dyn Iterator<Item = Tensor<2>>>> {
+) -> Box<dyn Iterator<Item = Tensor<2>>> {
     let [n, width] = outputs.dims();
     let p = softmax(outputs.clone().reshape([n, positions, classes]), 2);
     let zeros = outputs.zeros_like();
-    let root = |column: usize| {
+    let root = move |column: usize| {
         let (position, class) = (column / classes, column % classes);
         let block = p.clone().slice([0..n, position..position + 1, 0..classes]);
         let block = block.reshape([n, classes]);
@@ -63,8 +63,7 @@ fn categorical(
             .clone()
             .slice_assign([0..n, first..first + classes], (unit - block) * weight)
     };
-    let roots: Vec<Tensor<2>> = (0..width).map(root).collect();
-    Ok(Box::new(roots.into_iter()))
+    Box::new((0..width).map(root))
 }
 
 /// Zeros but for one column.
@@ -122,9 +121,9 @@ pub(crate) fn drawn(
 /// From logits to the probabilities minus a class drawn from them.
 fn draw_class(logits: &mut [f64], scale: f64, random: &mut impl RngExt) {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    logits
-        .iter_mut()
-        .for_each(|logit| *logit = (*logit - largest).exp());
+    for logit in logits.iter_mut() {
+        *logit = (*logit - largest).exp();
+    }
     let sum: f64 = logits.iter().sum();
     let mut left = random.random::<f64>() * sum;
     let mut class = logits.len() - 1;
@@ -135,7 +134,9 @@ fn draw_class(logits: &mut [f64], scale: f64, random: &mut impl RngExt) {
             break;
         }
     }
-    logits.iter_mut().for_each(|weight| *weight *= scale / sum);
+    for weight in logits.iter_mut() {
+        *weight *= scale / sum;
+    }
     logits[class] -= scale;
 }
 

@@ -272,21 +272,23 @@ fn origin(mut table: Table, base: &Path) -> Table {
     ];
     for keys in paths {
         let (first, within) = (table.get_mut(keys[0]), &keys[1..]);
-        make_absolute(
-            within.iter().fold(first, |value, key| value?.get_mut(key)),
-            base,
-        );
+        let value = within.iter().fold(first, |value, key| value?.get_mut(key));
+        if let Some(value) = value {
+            make_absolute(value, base);
+        }
     }
     let method = table.get_mut("method");
     let checkpoints = method.and_then(|method| method.get_mut("checkpoints")?.as_array_mut());
     for checkpoint in checkpoints.into_iter().flatten() {
-        make_absolute(checkpoint.get_mut("weights"), base);
+        if let Some(weights) = checkpoint.get_mut("weights") {
+            make_absolute(weights, base);
+        }
     }
     table
 }
 
-fn make_absolute(value: Option<&mut toml::Value>, base: &Path) {
-    if let Some(toml::Value::String(path)) = value
+fn make_absolute(value: &mut toml::Value, base: &Path) {
+    if let toml::Value::String(path) = value
         && let Ok(absolute) = std::path::absolute(base.join(&*path))
     {
         *path = absolute.to_string_lossy().into_owned();

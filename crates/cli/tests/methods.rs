@@ -213,7 +213,11 @@ fn perturbations_have_the_shape_of_the_input_and_are_verified() {
         said(&verified)
     );
     let planned = influence("plan", &config, &folder.path().join("no"), &arguments);
-    assert!(said(&planned).contains("1.8 MiB before compression"), "{}", said(&planned));
+    assert!(
+        said(&planned).contains("1.8 MiB before compression"),
+        "{}",
+        said(&planned)
+    );
 }
 
 #[test]

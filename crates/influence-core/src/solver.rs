@@ -206,7 +206,8 @@ impl<R> Solution<R> {
 pub struct Report {
     /// Operator applications spent on the row; 0 for a direct method.
     pub iterations: usize,
-    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts; 0 where `b = 0`.
+    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts, an estimate from above where the status is
+    /// [`Approximate`](Status::Approximate); 0 where `b = 0`.
     pub residual: f64,
     /// How it ended.
     pub status: Status,

@@ -32,9 +32,9 @@ pub(super) fn of_data(data: &TrainingData) -> CoreResult<String> {
         }
     }
     let mut whole = Sha256::new();
-    fields
-        .into_iter()
-        .for_each(|field| whole.update(field.finalize()));
+    for field in fields {
+        whole.update(field.finalize());
+    }
     Ok(shown(whole))
 }
 
@@ -45,10 +45,11 @@ fn described(values: &TensorData) -> Sha256 {
 }
 
 fn shown(hash: Sha256) -> String {
-    let digits = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    format!("sha256:{digits}")
+    let mut text = "sha256:".to_owned();
+    for byte in hash.finalize() {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text
 }

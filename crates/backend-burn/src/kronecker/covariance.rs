@@ -160,9 +160,9 @@ pub(super) fn corrected(
         })
         .collect();
     let mut samples = 0;
-    factors
-        .iter_mut()
-        .for_each(|factors| factors.values.fill(0.0));
+    for factors in factors.iter_mut() {
+        factors.values.fill(0.0);
+    }
     for part in 0..vectors.data.batches() {
         let gradients = vectors.part(part)?;
         samples += gradients.first().map_or(0, Gradients::len);
@@ -178,9 +178,9 @@ pub(super) fn corrected(
         }
     }
     let samples = samples.max(1) as f64;
-    factors
-        .iter_mut()
-        .for_each(|factors| factors.values /= samples);
+    for factors in factors {
+        factors.values /= samples;
+    }
     Ok(())
 }
 

@@ -41,9 +41,9 @@ fn nudged(fields: &[TensorData], index: usize, step: f64) -> Vec<TensorData> {
 }
 
 /// Mixed products of `k` rows, more than there are samples, against central differences of the scores.
-fn products_agree<T: Task>(task: T, module: &T::Module, fields: Vec<TensorData>) {
+fn products_agree<T: Task>(task: T, module: &T::Module, fields: &[TensorData]) {
     const STEP: f64 = 1e-5;
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = Batch::new(fields.to_vec()).expect("a batch");
     let source = source(task, module, &batch, Precision::F64).expect("a source");
     let rows = rows(&source, batch.len() + 2);
     let products = source.mixed_products(&rows, &batch).expect("products");
@@ -54,8 +54,8 @@ fn products_agree<T: Task>(task: T, module: &T::Module, fields: Vec<TensorData>)
         .into_shape_with_order((batch.len() + 2, batch.len(), each))
         .expect("three axes");
     for index in 0..each {
-        let ahead = scores(&source, &rows, nudged(&fields, index, STEP));
-        let behind = scores(&source, &rows, nudged(&fields, index, -STEP));
+        let ahead = scores(&source, &rows, nudged(fields, index, STEP));
+        let behind = scores(&source, &rows, nudged(fields, index, -STEP));
         let slopes: Vec<f64> = ((ahead - behind) / (2.0 * STEP)).into_iter().collect();
         let column: Vec<f64> = flat.index_axis(Axis(2), index).iter().copied().collect();
         let scale = flat
@@ -75,17 +75,13 @@ fn mixed_products_agree_with_central_differences() {
     products_agree(
         Classification::new(tanh),
         &mlp,
-        vec![inputs.clone(), labels(4, 3)],
+        &[inputs.clone(), labels(4, 3)],
     );
-    products_agree(
-        Regression::new(tanh),
-        &mlp,
-        vec![inputs, floats(&[4, 3], 2.0)],
-    );
+    products_agree(Regression::new(tanh), &mlp, &[inputs, floats(&[4, 3], 2.0)]);
     products_agree(
         Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x)),
         &Cnn::new(),
-        vec![floats(&[2, 2, 9, 8], 1.0), labels(2, 3)],
+        &[floats(&[2, 2, 9, 8], 1.0), labels(2, 3)],
     );
 }
 

@@ -33,7 +33,7 @@ fn factors(influence: &Influence) -> Vec<u64> {
     let batch = dataset(3.0).batch(0..7).expect("a batch");
     let rows = influence
         .factors(&batch)
-        .and_then(|solution| solution.converged());
+        .and_then(influence_core::solver::Solution::converged);
     let values = rows.and_then(|rows| rows.to_host()).expect("factors");
     values.iter().map(|value| value.to_bits()).collect()
 }

@@ -281,7 +281,9 @@ impl<'a, R: Rows> Krylov<'a, R> {
     fn found(ritz: Ritz<R>) -> LowRank<R> {
         let count = ritz.values.len();
         let smallest = ritz.values.last().map_or(0.0, |value| value.abs());
-        let worst = ritz.norms[..count].iter().copied().fold(0.0, f64::max);
+        // All of them together, as a row may have weight on each.
+        let squares = ritz.norms[..count].iter().map(|norm| norm * norm);
+        let worst = squares.sum::<f64>().sqrt();
         let wanted: Vec<usize> = (0..count).collect();
         LowRank {
             vectors: ritz.vectors.select(&wanted).unwrap_or(ritz.vectors),

@@ -77,6 +77,8 @@ const SAFETY: f64 = 1.2;
 const BATCHES_LOOKED_AT: usize = 8;
 /// A solution so many times longer than what the damping allows has diverged.
 const GROWTH: f64 = 1e6;
+/// A relative residual that no noise explains: the series has diverged.
+const LOST: f64 = 100.0;
 /// Steps between looks at the growth.
 const LOOK: usize = 100;
 
@@ -180,7 +182,14 @@ impl Lissa {
         for _ in 0..POWER_STEPS {
             let Some(unit) = vectors else { break };
             let images = apply(&unit)?;
-            top = norms(&images)?.into_iter().fold(0.0, f64::max);
+            let lengths = norms(&images)?;
+            if lengths.iter().any(|length| !length.is_finite()) {
+                return Err(Error::NotFinite {
+                    op: "lissa",
+                    what: "the product of the operator with a vector".into(),
+                });
+            }
+            top = lengths.into_iter().fold(0.0, f64::max);
             vectors = orthonormal(&images, precision)?;
         }
         Ok(top)
@@ -321,8 +330,11 @@ impl<R: Rows> LissaInverse<R> {
             let product = self.product(&x, &mut random)?;
             x = x.add_scaled(step, rhs)?.add_scaled(-step, &product)?;
             if taken % LOOK == 0 || taken + 1 == depth {
-                let longest = norms(&x)?.into_iter().fold(0.0, f64::max);
-                if longest.is_nan() || longest > limit {
+                let lengths = norms(&x)?;
+                if lengths
+                    .iter()
+                    .any(|length| length.is_nan() || *length > limit)
+                {
                     return Ok((x, taken + 1));
                 }
             }
@@ -355,21 +367,20 @@ impl<R: Rows> LissaInverse<R> {
             .scaled(&vec![parts as f64; x.len()])
     }
 
-    /// The rows with their true residuals; those that are not finite, or longer than a solution can be, are zero.
+    /// The rows with their true residuals; those that diverged, and those whose right-hand side is zero, are zero.
     fn judged(&self, rhs: &R, rows: R, lengths: &[f64], steps: usize) -> Result<Solution<R>> {
         let residuals = norms(&rhs.add_scaled(-1.0, &self.op.apply(&rows)?)?)?;
         let relative = |(&residual, &length): (&f64, &f64)| {
             if length > 0.0 { residual / length } else { 0.0 }
         };
         let relative: Vec<f64> = residuals.iter().zip(lengths).map(relative).collect();
-        // A solution that solves less than no solution at all is none.
-        let diverged = |residual: f64| residual.is_nan() || residual > 1.0;
-        let rows = if relative.iter().any(|&residual| diverged(residual)) {
+        let diverged = |residual: f64| residual.is_nan() || residual > LOST;
+        let is_zero = |(&residual, &length): (&f64, &f64)| diverged(residual) || length <= 0.0;
+        let zero: Vec<bool> = relative.iter().zip(lengths).map(is_zero).collect();
+        let rows = if zero.contains(&true) {
             let mut host = rows.to_host()?;
-            for (mut row, &residual) in host.outer_iter_mut().zip(&relative) {
-                if diverged(residual) {
-                    row.fill(0.0);
-                }
+            for (mut row, _) in host.outer_iter_mut().zip(&zero).filter(|(_, zero)| **zero) {
+                row.fill(0.0);
             }
             rhs.like(host.view())?
         } else {

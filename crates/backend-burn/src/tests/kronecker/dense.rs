@@ -76,7 +76,7 @@ impl Definition {
         let uses: Vec<Vec<Use>> = self
             .thin
             .iter()
-            .map(|vectors| vectors.of(weight).map(|form| one(form)).collect())
+            .map(|vectors| vectors.of(weight).map(one).collect())
             .collect();
         let first = &uses[0][0];
         let (_, groups, _, inputs) = first.inputs.dim();
@@ -97,7 +97,7 @@ impl Definition {
                 };
                 weight_from + g * inputs * outputs + within
             };
-            let (of_inputs, of_signals) = self.covariances(&uses, g, width);
+            let (of_inputs, of_signals) = Self::covariances(&uses, g, width);
             if kronecker == Kronecker::Kfac {
                 for (a, s) in pairs(width, outputs) {
                     for (b, r) in pairs(width, outputs) {
@@ -125,7 +125,7 @@ impl Definition {
     }
 
     /// `A` and `S` of a group.
-    fn covariances(&self, uses: &[Vec<Use>], g: usize, width: usize) -> (Array2<f64>, Array2<f64>) {
+    fn covariances(uses: &[Vec<Use>], g: usize, width: usize) -> (Array2<f64>, Array2<f64>) {
         let positions: usize = uses[0].iter().map(|used| used.inputs.dim().2).sum();
         let outputs = uses[0][0].signals.dim().3;
         let mut of_inputs = Array2::zeros((width, width));

@@ -127,11 +127,7 @@ impl Method {
 }
 
 fn shown(methods: &[MethodName]) -> String {
-    match methods {
-        [method] => format!("the method {}", method.as_str()),
-        _ => {
-            let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-            format!("the methods {}", names.join(", "))
-        }
-    }
+    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    let plural = if names.len() > 1 { "s" } else { "" };
+    format!("the method{plural} {}", names.join(", "))
 }

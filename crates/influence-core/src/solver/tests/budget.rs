@@ -246,3 +246,65 @@ fn a_sketch_preconditions_conjugate_gradients() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn approximate_solvers_work_in_single_precision() -> Result<()> {
+    let matrix = decaying(false);
+    let op = Arc::new(SingleMatrix::new(&matrix));
+    let dense = &matrix + &(Array2::<f64>::eye(DIM) * 0.1);
+    let rhs = testing::random((3, DIM), 6);
+    let solvers: [(Box<dyn Solver<Single>>, f64); 5] = [
+        (Box::new(Arnoldi::new(16)?), 0.05),
+        (Box::new(Arnoldi::new(DIM)?), 1e-4),
+        (Box::new(Nystroem::new(16)?), 0.1),
+        (Box::new(Nystroem::new(DIM)?), 1e-2),
+        (Box::new(Lissa::new().with_depth(2000)?), 1e-4),
+    ];
+    for (solver, tolerance) in solvers {
+        let solution = solver.invert(op.clone(), 0.1)?.solve(&Single::new(&rhs))?;
+        for report in &solution.reports {
+            assert!(report.status.is_solved(), "{solver:?}: {report}");
+        }
+        let error = error(&dense, &rhs, &solution.rows.to_host()?);
+        assert!(error < tolerance, "{solver:?}: {error:e}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_single_dimension_and_a_flat_operator_are_no_trouble() -> Result<()> {
+    let one = Arc::new(SampleMean::new(array![[2.0], [1.0]], 1)?);
+    let flat = Arc::new(SampleMean::new(Array2::zeros((3, 4)), 2)?);
+    let solvers: [Box<dyn Solver<Array2<f64>>>; 4] = [
+        Box::new(Arnoldi::new(3)?),
+        Box::new(Nystroem::new(3)?),
+        Box::new(Lissa::new().with_depth(4000)?),
+        Box::new(InverseHarmonicMean),
+    ];
+    for solver in solvers {
+        let solution = solver
+            .invert(one.clone(), 0.5)?
+            .solve(&array![[3.0], [0.0]])?;
+        let expected = match format!("{solver:?}").as_str() {
+            "InverseHarmonicMean" => 3.0 * (1.0 / 4.5 + 1.0 / 1.5) / 2.0,
+            _ => 1.0,
+        };
+        let rows = &solution.rows;
+        assert!((rows[[0, 0]] - expected).abs() < 0.03, "{solver:?}: {rows}");
+        assert!(rows[[1, 0]].abs() <= 0.0, "{solver:?}: {rows}");
+        let rhs = testing::random((2, 4), 3);
+        let rows = solver.invert(flat.clone(), 0.5)?.solve(&rhs)?.rows;
+        testing::assert_close("flat", &rows, &(rhs * 2.0), 1e-9);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_right_hand_side_of_zero_is_solved_by_zero_from_any_start() -> Result<()> {
+    let inverse = Lissa::new().with_depth(10)?.invert(samples()?, 0.1)?;
+    let start = testing::random((1, DIM), 2);
+    let solution = inverse.solve_from(&Array2::zeros((1, DIM)), &start)?;
+    assert!(solution.rows.iter().all(|value| value.abs() <= 0.0));
+    assert_eq!(solution.reports[0].status, Status::Converged);
+    Ok(())
+}
