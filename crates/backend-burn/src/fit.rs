@@ -1,28 +1,22 @@
 //! Fitting: from a task, a module and training data to an influence model.
 
 mod digest;
+mod ground;
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Debug},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use influence_core::{
     BlockInfluence, Dataset, Error as CoreError, Footprint, Precision, Result as CoreResult,
-    block::{Block, BlockStructure, Damping},
-    operator::LinearOperator,
-    solver::{Direct, Prepared, Solver, State},
+    block::{BlockStructure, Damping},
+    solver::{Direct, Solver},
 };
 
 use crate::{
-    Batch, Curvature, Kronecker, ModelGradients, Stack, Task,
-    curvature::{SampleVectors, TrainingData},
-    saved::{self, Provenance},
+    Batch, Curvature, Kronecker, ModelGradients, Stack, Task, curvature::TrainingData, saved,
     trace::ModuleTrace,
 };
+use ground::{Ground, Method};
 
 /// The influence model of a burn model.
 pub type Influence = BlockInfluence<ModelGradients>;
@@ -283,111 +277,4 @@ impl<T: Task> Fit<T> {
             .footprint_of(&sample)?
             .with_solver(self.method.stacks()))
     }
-}
-
-/// How curvatures are inverted.
-#[derive(Debug, Clone)]
-enum Method {
-    Solver(Arc<dyn Solver<Stack>>),
-    Kronecker(Kronecker),
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Solver(solver) => solver.fmt(f),
-            Self::Kronecker(kronecker) => kronecker.fmt(f),
-        }
-    }
-}
-
-impl Method {
-    fn stacks(&self) -> usize {
-        /// Right-hand sides, matrices made of them on either side of an eigenbasis, and solutions.
-        const KRONECKER: usize = 6;
-        match self {
-            Self::Solver(solver) => solver.stacks(),
-            Self::Kronecker(_) => KRONECKER,
-        }
-    }
-}
-
-/// The gradients and data of a model, before the curvatures of its blocks are prepared for inversion.
-struct Ground {
-    curvature: Curvature,
-    method: Method,
-    damping: Damping,
-    blocks: Vec<Block>,
-    memory: usize,
-    source: ModelGradients,
-    data: TrainingData,
-}
-
-impl Ground {
-    fn fit(self) -> CoreResult<Influence> {
-        let prepared = match &self.method {
-            Method::Solver(solver) => {
-                let operators = self.operators().into_iter();
-                operators.map(|operator| solver.prepare(operator)).collect()
-            }
-            Method::Kronecker(kronecker) => kronecker.prepare(&self.vectors(), &self.blocks),
-        };
-        self.assemble(prepared?)
-    }
-
-    fn restore(self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
-        // A solver that keeps nothing leaves nothing in the file.
-        let nothing = State::default();
-        let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
-        let prepared = match &self.method {
-            Method::Solver(solver) => {
-                let operators = self.operators().into_iter().zip(&self.blocks);
-                operators
-                    .map(|(operator, block)| solver.restore(operator, state(block)))
-                    .collect()
-            }
-            Method::Kronecker(_) => Kronecker::restore(&self.vectors(), &self.blocks, state),
-        };
-        self.assemble(prepared?)
-    }
-
-    fn operators(&self) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
-        self.curvature
-            .operators(&self.source, &self.data, &self.blocks, self.memory)
-    }
-
-    fn vectors(&self) -> Arc<SampleVectors> {
-        Arc::new(SampleVectors::new(
-            self.curvature,
-            self.source.clone(),
-            self.data.clone(),
-            self.memory,
-        ))
-    }
-
-    fn assemble(self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
-        let blocks = self.blocks.into_iter().zip(prepared).collect();
-        Ok(BlockInfluence::new(self.source, blocks, &self.damping)?
-            .with_stacks(self.method.stacks()))
-    }
-
-    /// What a fit depends on, by name; the damping it does not.
-    fn provenance(&self) -> CoreResult<Provenance> {
-        let blocks: Vec<String> = self.blocks.iter().map(shown).collect();
-        let sample = self.data.head(CHECKED_SAMPLES)?;
-        Ok(vec![
-            ("method", self.method.to_string()),
-            ("curvature", format!("{:?}", self.curvature)),
-            ("precision", format!("{:?}", self.source.precision)),
-            ("blocks", blocks.join("; ")),
-            ("parameters", digest::of_parameters(&*self.source.trace)),
-            ("training data", digest::of_data(&self.data)?),
-            ("function", self.source.fingerprint(&sample)?),
-        ])
-    }
-}
-
-/// A block with the parameters in it.
-fn shown(block: &Block) -> String {
-    format!("{} {:?}", block.name(), block.columns())
 }

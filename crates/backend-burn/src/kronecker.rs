@@ -7,15 +7,18 @@ mod layer;
 
 use std::sync::Arc;
 
+use burn::tensor::{Device, Tensor};
 use influence_core::{
-    Error as CoreError, Result as CoreResult,
+    Error as CoreError, Precision, Result as CoreResult,
     block::Block,
     solver::{Direct, Prepared, Solver, State},
 };
+use ndarray::Array3;
 
 use crate::{
     Curvature, Stack,
     curvature::{OuterProducts, SampleVectors},
+    stack::{host, tensor},
 };
 
 use covariance::{Covariances, corrected};
@@ -128,4 +131,17 @@ fn rest(vectors: &Arc<SampleVectors>, block: &Block) -> CoreResult<Box<dyn Prepa
 
 fn missing() -> CoreError {
     CoreError::backend("kronecker factors", "a layer was not seen")
+}
+
+/// An array on a device, rounded to a precision.
+fn to_tensor(array: &Array3<f64>, (device, precision): &(Device, Precision)) -> Tensor<3> {
+    let (a, b, c) = array.dim();
+    tensor(array.iter().copied(), [a, b, c], device, *precision)
+}
+
+/// A tensor on the host.
+fn to_array(values: &Tensor<3>) -> CoreResult<Array3<f64>> {
+    let [a, b, c] = values.dims();
+    Array3::from_shape_vec((a, b, c), host(values)?)
+        .map_err(|error| CoreError::backend("read tensor", error))
 }

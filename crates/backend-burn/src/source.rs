@@ -1,6 +1,8 @@
 //! Per-sample gradients of a task, checked once against batches of one.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+mod check;
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use burn::{
     backend::ir::OperationIr,
@@ -59,47 +61,6 @@ impl ModelGradients {
             converter,
             untapped: BTreeSet::new(),
         })
-    }
-
-    /// Checks taps against batches of one on a few samples, for every function that the curvature needs.
-    pub(crate) fn checked(mut self, curvature: Curvature, sample: &Batch) -> Result<Self> {
-        // A single sample cannot show which axis is that of the samples.
-        let sample = if sample.len() == 1 {
-            sample.doubled()
-        } else {
-            sample.clone()
-        };
-        self.check(Function::Loss, &sample)?;
-        self.check(Function::Measurement, &sample)?;
-        if matches!(curvature, Curvature::GaussNewton | Curvature::Fisher { .. }) {
-            self.check(Function::Outputs, &sample)?;
-        }
-        Ok(self)
-    }
-
-    /// Compares the gradient of the recorded loss with the one that burn's autodiff gives for the module itself.
-    pub(crate) fn compared_with_burn(self, sample: &Batch) -> Result<Self> {
-        let graph = self.trace.graph(Function::Loss, sample)?;
-        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-        let recorded = self.engine.summed_gradient(&graph, sample, &all, None)?;
-        let Some(own) = self.trace.own_gradient(sample) else {
-            return Ok(self);
-        };
-        let largest = largest(own.iter().flatten());
-        for (parameter, (recorded, own)) in recorded.into_iter().zip(own).enumerate() {
-            let recorded = read(&recorded.unsqueeze())?;
-            // burn differentiates in 32 bits, some functions only approximately.
-            if !agree(
-                (&recorded, &own),
-                own.len(),
-                &(0..own.len()),
-                (1e-2, 1e-2 * largest),
-            ) {
-                let parameter = self.layout().parameters()[parameter].name.clone();
-                return Err(Error::GradientMismatch { parameter });
-            }
-        }
-        Ok(self)
     }
 
     /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
@@ -256,92 +217,6 @@ impl ModelGradients {
         let graph = self.trace.graph(function, &alone)?;
         Ok((alone, graph))
     }
-
-    /// Compares a batch with batches of one: outputs must agree, parameters whose gradients do not are taken off their taps.
-    ///
-    /// So are those that no tap covers at this size of batch: at another size a tap might be found by coincidence.
-    fn check(&mut self, function: Function, batch: &Batch) -> Result<()> {
-        let graph = self.trace.graph(function, batch)?;
-        self.untapped.extend(graph.taps.untapped());
-        let tolerance = match self.precision {
-            Precision::F32 => 1e-3,
-            Precision::F64 => 1e-7,
-        };
-        self.check_outputs(function, batch, tolerance)?;
-        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-        let width = graph.output.shape.num_elements() / batch.len();
-        let cotangent = self.uneven_cotangent([batch.len(), width]);
-        let tapped = self
-            .gradients_of(function, batch, Some(&cotangent))?
-            .to_rows();
-        let parts = self.one_by_one(function, batch, &all, Some(&cotangent))?;
-        let dim = self.layout().dim();
-        let alone = Gradients::new(batch.len(), dim, self.kind(), parts).to_rows();
-        let (tapped, alone) = (read(&tapped)?, read(&alone)?);
-        // Below this, two gradients are rounding noise.
-        let noise = 1e-4 * largest(&alone);
-        for parameter in all {
-            let columns = self.layout().columns(parameter);
-            if !agree((&tapped, &alone), dim, &columns, (tolerance, noise)) {
-                self.untapped.insert(parameter);
-            }
-        }
-        Ok(())
-    }
-
-    /// Weights that differ from output to output: the sum of a softmax, for one, has no gradient.
-    fn uneven_cotangent(&self, [samples, width]: [usize; 2]) -> Tensor<2> {
-        let weights = (0..samples * width).map(|entry| 1.0 + 0.5 * ((entry % width) as f64).sin());
-        tensor(weights, [samples, width], &self.device, self.precision)
-    }
-
-    fn check_outputs(&self, function: Function, batch: &Batch, tolerance: f64) -> Result<()> {
-        let graph = self.trace.graph(function, batch)?;
-        let together = read(&self.engine.output(&graph, batch)?)?;
-        let mut alone = Vec::with_capacity(together.len());
-        for sample in 0..batch.len() {
-            let (one, graph) = self.alone(function, batch, sample)?;
-            alone.extend(read(&self.engine.output(&graph, &one)?)?);
-        }
-        let scale = largest(&alone).max(1.0);
-        let differs = |&entry: &usize| (alone[entry] - together[entry]).abs() > tolerance * scale;
-        match (0..alone.len()).find(differs) {
-            None => Ok(()),
-            Some(entry) => Err(Error::SamplesInteract {
-                sample: entry * batch.len() / alone.len(),
-                alone: alone[entry],
-                together: together[entry],
-            }),
-        }
-    }
-}
-
-fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
-    host(tensor).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })
-}
-
-/// The largest magnitude.
-fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
-    values
-        .into_iter()
-        .fold(0.0, |largest, value| value.abs().max(largest))
-}
-
-/// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there or to the noise.
-fn agree(
-    (a, b): (&[f64], &[f64]),
-    dim: usize,
-    columns: &Range<usize>,
-    (tolerance, noise): (f64, f64),
-) -> bool {
-    let rows = a.chunks_exact(dim).zip(b.chunks_exact(dim));
-    let pairs = rows.flat_map(|(a, b)| a[columns.clone()].iter().zip(&b[columns.clone()]));
-    let (difference, scale) = pairs.fold((0.0_f64, noise), |(difference, scale), (a, b)| {
-        (difference.max((a - b).abs()), scale.max(b.abs()))
-    });
-    difference <= tolerance * scale
 }
 
 impl GradientSource for ModelGradients {

@@ -71,6 +71,11 @@ pub fn consume<C: Consumer>(
     let Config {
         method, compute, ..
     } = &plan.config;
+    ensure!(
+        fitted.is_none() || method.name.has_curvature(),
+        "--fitted: {} fits nothing that could be kept",
+        method.name.as_str()
+    );
     if !plan.checkpoints.is_empty() {
         let checkpoint = |(rate, module): &(f64, Sequential)| {
             Ok((*rate, of_module(plan, module, Source::Fit, progress)?))

@@ -14,7 +14,6 @@ mod operator;
 mod rows;
 mod single;
 
-pub use crate::HostConverter;
 pub use aggregator::{aggregate, aggregator};
 pub use converter::converter;
 pub use dataset::dataset;

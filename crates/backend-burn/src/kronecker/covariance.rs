@@ -9,13 +9,9 @@ use ndarray::{Array1, Array2, Array3, Axis};
 
 use super::{
     layer::{Inputs, Layer, Positions},
-    missing,
+    missing, to_array, to_tensor,
 };
-use crate::{
-    Gradients,
-    curvature::SampleVectors,
-    stack::{host, scatter_rows, tensor},
-};
+use crate::{Gradients, curvature::SampleVectors, stack::scatter_rows};
 
 /// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
 const CHUNK: usize = 1 << 24;
@@ -147,16 +143,13 @@ pub(super) fn corrected(
     layers: &[&Layer],
     factors: &mut [Factors],
 ) -> CoreResult<()> {
-    let (device, precision) = (&vectors.source.device, vectors.source.precision);
-    let on_device = |array: &Array3<f64>| {
-        let shape = [0, 1, 2].map(|axis| array.len_of(Axis(axis)));
-        tensor::<3>(array.iter().copied(), shape, device, precision)
-    };
+    let place = (vectors.source.device.clone(), vectors.source.precision);
     let bases: Vec<_> = factors
         .iter()
         .map(|factors| {
-            let inputs = factors.input_vectors.as_ref().map(on_device);
-            (inputs, on_device(&factors.signal_vectors))
+            let inputs = factors.input_vectors.as_ref();
+            let inputs = inputs.map(|vectors| to_tensor(vectors, &place));
+            (inputs, to_tensor(&factors.signal_vectors, &place))
         })
         .collect();
     let mut samples = 0;
@@ -215,7 +208,7 @@ fn squares(Positions { inputs, signals }: Positions, layer: &Layer) -> CoreResul
         let product = squared(&signals, outputs)
             .swap_dims(1, 2)
             .matmul(squared(inputs, width));
-        return to_array3(&product);
+        return to_array(&product);
     }
     let step = (CHUNK / (g * outputs * width).max(1)).max(1);
     for first in (0..n).step_by(step) {
@@ -233,7 +226,7 @@ fn squares(Positions { inputs, signals }: Positions, layer: &Layer) -> CoreResul
                 looked_up(&own, back, width)
             }
         };
-        sum += &to_array3(&products.square().sum_dim(0).squeeze_dim(0))?;
+        sum += &to_array(&products.square().sum_dim(0).squeeze_dim(0))?;
     }
     Ok(sum)
 }
@@ -251,7 +244,7 @@ fn looked_up(rows: &Tensor<2, Int>, signals: Tensor<4>, entries: usize) -> Tenso
 fn gram(values: Tensor<4>) -> CoreResult<Array3<f64>> {
     let [n, g, t, d] = values.dims();
     let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
-    to_array3(&values.clone().swap_dims(1, 2).matmul(values))
+    to_array(&values.clone().swap_dims(1, 2).matmul(values))
 }
 
 /// How often each row is looked up, `(1, 1, entries)`.
@@ -267,10 +260,4 @@ fn frequencies(rows: &Tensor<2, Int>, entries: usize) -> CoreResult<Array3<f64>>
         *count.ok_or_else(missing)? += 1.0;
     }
     Ok(counts.insert_axis(Axis(0)).insert_axis(Axis(0)))
-}
-
-fn to_array3(values: &Tensor<3>) -> CoreResult<Array3<f64>> {
-    let [a, b, c] = values.dims();
-    Array3::from_shape_vec((a, b, c), host(values)?)
-        .map_err(|error| influence_core::Error::backend("read tensor", error))
 }

@@ -7,14 +7,10 @@ use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows,
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
-use ndarray::{Array3, ArrayD, Axis};
+use ndarray::{Array3, ArrayD};
 
-use super::{covariance::Factors, layer::Layer};
-use crate::{
-    Stack,
-    curvature::SampleVectors,
-    stack::{host, tensor},
-};
+use super::{covariance::Factors, layer::Layer, to_array, to_tensor};
+use crate::{Stack, curvature::SampleVectors};
 
 /// The curvature of a layer: eigenvectors on the device, eigenvalues on the host.
 #[derive(Debug)]
@@ -86,17 +82,6 @@ fn cube(state: &State, name: &str, shape: [usize; 3]) -> CoreResult<Array3<f64>>
         name: name.to_owned(),
         expected: "shaped as the layer is",
     })
-}
-
-fn to_tensor(array: &Array3<f64>, (device, precision): &(Device, Precision)) -> Tensor<3> {
-    let shape = [0, 1, 2].map(|axis| array.len_of(Axis(axis)));
-    tensor(array.iter().copied(), shape, device, *precision)
-}
-
-fn to_array(values: &Tensor<3>) -> CoreResult<Array3<f64>> {
-    let [a, b, c] = values.dims();
-    Array3::from_shape_vec((a, b, c), host(values)?)
-        .map_err(|error| CoreError::backend("read tensor", error))
 }
 
 impl Prepared<Stack> for Factored {

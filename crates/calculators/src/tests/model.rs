@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use influence_core::{
-    Error, Footprint, InfluenceModel, Precision, Result, ThreadSafe,
+    Error, Footprint, HostConverter, InfluenceModel, Precision, Result, ThreadSafe,
     solver::{Solution, Status},
-    testing::{HostConverter, Samples},
+    testing::Samples,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 

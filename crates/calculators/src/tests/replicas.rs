@@ -10,9 +10,8 @@ use std::{
 };
 
 use influence_core::{
-    Error as CoreError, InfluenceModel, Precision, Result,
-    solver::Solution,
-    testing::{HostConverter, Samples},
+    Error as CoreError, HostConverter, InfluenceModel, Precision, Result, solver::Solution,
+    testing::Samples,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 

@@ -10,9 +10,8 @@ use std::{
 };
 
 use influence_core::{
-    AssumeThreadSafe, InfluenceModel, Precision, Result,
-    solver::Solution,
-    testing::{HostConverter, Samples},
+    AssumeThreadSafe, HostConverter, InfluenceModel, Precision, Result, solver::Solution,
+    testing::Samples,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 

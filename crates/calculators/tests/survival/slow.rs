@@ -10,9 +10,10 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Dataset, Error, Footprint, InfluenceModel, Precision, Result, ThreadSafe,
+    BlockInfluence, Dataset, Error, Footprint, HostConverter, InfluenceModel, Precision, Result,
+    ThreadSafe,
     solver::{Direct, Solution},
-    testing::{HostConverter, LeastSquares, Samples, SamplesDataset},
+    testing::{LeastSquares, Samples, SamplesDataset},
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 

@@ -1,0 +1,253 @@
+//! The forms in which the gradient of one parameter is kept, and what is done with each.
+
+use burn::tensor::{Int, Tensor};
+use influence_core::ScoringFootprint;
+
+use super::thin_pair::ThinPair;
+use crate::stack::scatter_rows;
+
+/// One of the two factors of an outer product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+/// How the gradient of one parameter is kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// One row per sample, `(n, p)`.
+    Rows(Tensor<2>),
+    /// `Σ_t left_t ⊗ right_t` in each of `g` groups: left `(n, g, t, l)`, right `(n, g, t, r)`, the parameter is `(g, l, r)`.
+    Outer {
+        left: Tensor<4>,
+        right: Tensor<4>,
+        /// Which of the two holds what goes into the map; the other holds the signals that come back.
+        activations: Side,
+    },
+    /// Signals `(n, t, width)` added into the rows of a table `(entries, width)` at `indices` `(n, t)`.
+    Lookup {
+        indices: Tensor<2, Int>,
+        signals: Tensor<3>,
+        entries: usize,
+    },
+}
+
+impl Form {
+    pub(super) fn scalars(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.shape().num_elements(),
+            Self::Outer { left, right, .. } => {
+                left.shape().num_elements() + right.shape().num_elements()
+            }
+            Self::Lookup {
+                indices, signals, ..
+            } => indices.shape().num_elements() + signals.shape().num_elements(),
+        }
+    }
+
+    /// Multiplies each sample by its factor `(n, 1)`.
+    pub(super) fn scale(&mut self, factors: &Tensor<2>) {
+        let n = factors.dims()[0];
+        match self {
+            Self::Rows(rows) => *rows = rows.clone() * factors.clone(),
+            Self::Outer { left, .. } => {
+                *left = left.clone() * factors.clone().reshape([n, 1, 1, 1]);
+            }
+            Self::Lookup { signals, .. } => {
+                *signals = signals.clone() * factors.clone().reshape([n, 1, 1]);
+            }
+        }
+    }
+
+    /// The squared norms, `(n)`; of outer products through their Gram matrices over positions.
+    pub(super) fn squared_norms(&self) -> Tensor<1> {
+        let gram = |factor: &Tensor<4>| factor.clone().matmul(factor.clone().swap_dims(2, 3));
+        match self {
+            Self::Rows(rows) => rows.clone().square().sum_dim(1).squeeze_dim(1),
+            Self::Outer { left, right, .. } => {
+                let [n, g, t, _] = left.dims();
+                let products = gram(left) * gram(right);
+                products.reshape([n, g * t * t]).sum_dim(1).squeeze_dim(1)
+            }
+            Self::Lookup {
+                indices, signals, ..
+            } => {
+                let [n, t, _] = signals.dims();
+                let same = indices.clone().reshape([n, t, 1]);
+                let same = same.equal(indices.clone().reshape([n, 1, t]));
+                let products = signals.clone().matmul(signals.clone().swap_dims(1, 2));
+                let products = products.mask_fill(same.bool_not(), 0.0);
+                products.reshape([n, t * t]).sum_dim(1).squeeze_dim(1)
+            }
+        }
+    }
+
+    /// Operations of a forward and a backward pass, for one sample.
+    pub(super) fn flops(&self) -> f64 {
+        const PER_WEIGHT: f64 = 6.0;
+        let weights = match self {
+            Self::Rows(rows) => rows.dims()[1],
+            Self::Outer { left, right, .. } => {
+                let [_, g, t, l] = left.dims();
+                g * t * l * right.dims()[3]
+            }
+            Self::Lookup { signals, .. } => signals.dims()[1] * signals.dims()[2],
+        };
+        PER_WEIGHT * weights as f64
+    }
+
+    /// Scalars in use while rows are scored.
+    pub(super) fn scoring(&self) -> ScoringFootprint {
+        match self {
+            Self::Rows(_) => ScoringFootprint {
+                per_test: 0,
+                per_train: 0,
+                per_pair: 1,
+            },
+            Self::Outer { left, right, .. } => {
+                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let (whole, thin) = (g * l * r, g * l.min(r));
+                // Where products are multiplied out they take no more than the pairs would: that is when it is done.
+                ScoringFootprint {
+                    per_test: 2 * whole,
+                    per_train: if t == 1 { 0 } else { 2 * whole },
+                    per_pair: if t == 1 { 2 * thin } else { 1 },
+                }
+            }
+            Self::Lookup {
+                signals, entries, ..
+            } => {
+                let [_, t, width] = signals.dims();
+                ScoringFootprint {
+                    per_test: entries * width,
+                    per_train: 0,
+                    per_pair: 2 * t * width,
+                }
+            }
+        }
+    }
+
+    pub(super) fn scores(&self, rows: Tensor<2>) -> Tensor<2> {
+        let k = rows.dims()[0];
+        if let Some(pair) = self.thin_pair(k) {
+            return pair.scores(rows);
+        }
+        match self {
+            Self::Lookup {
+                indices,
+                signals,
+                entries,
+            } => {
+                let [n, t, width] = signals.dims();
+                let rows = rows
+                    .reshape([k, *entries, width])
+                    .select(1, indices.clone().reshape([n * t]));
+                let products = rows * signals.clone().reshape([1, n * t, width]);
+                products
+                    .sum_dim(2)
+                    .reshape([k, n, t])
+                    .sum_dim(2)
+                    .reshape([k, n])
+            }
+            Self::Rows(_) | Self::Outer { .. } => rows.matmul(self.to_rows().transpose()),
+        }
+    }
+
+    pub(super) fn self_scores(&self, rows: Tensor<2>) -> Tensor<1> {
+        let n = rows.dims()[0];
+        let products: Tensor<2> = match self {
+            Self::Rows(own) => rows * own.clone(),
+            Self::Outer { left, right, .. } => {
+                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
+                (contracted * right.clone()).reshape([n, g * t * r])
+            }
+            Self::Lookup {
+                indices,
+                signals,
+                entries,
+            } => {
+                let [_, t, width] = signals.dims();
+                let rows = rows.reshape([n * entries, width]);
+                let read = rows.select(0, positions(indices, *entries));
+                let read = read.reshape([n, t, width]);
+                (read * signals.clone()).reshape([n, t * width])
+            }
+        };
+        products.sum_dim(1).reshape([n])
+    }
+
+    pub(super) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
+        match self.thin_pair(weights.dims()[0]) {
+            Some(pair) => pair.combine(weights),
+            None => weights.clone().matmul(self.to_rows()),
+        }
+    }
+
+    /// The factors of outer products at a single position, if working with them beats multiplying them out for `k` rows.
+    ///
+    /// Both ways spend the same on matrix products; beside them the factors cost `k · n · thin`, the products `n · thin · wide`.
+    fn thin_pair(&self, k: usize) -> Option<ThinPair> {
+        let Self::Outer { left, right, .. } = self else {
+            return None;
+        };
+        let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
+        if t != 1 || k >= l.max(r) {
+            return None;
+        }
+        let left = left.clone().reshape([n, g, l]);
+        let right = right.clone().reshape([n, g, r]);
+        let swapped = r < l;
+        let (thin, wide) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        Some(ThinPair {
+            thin,
+            wide,
+            swapped,
+        })
+    }
+
+    pub(crate) fn to_rows(&self) -> Tensor<2> {
+        match self {
+            Self::Rows(rows) => rows.clone(),
+            Self::Outer { left, right, .. } => {
+                let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let left = left.clone().swap_dims(2, 3);
+                let products = if t == 1 {
+                    left * right.clone()
+                } else {
+                    left.matmul(right.clone())
+                };
+                products.reshape([n, g * l * r])
+            }
+            Self::Lookup {
+                indices,
+                signals,
+                entries,
+            } => {
+                let [n, t, width] = signals.dims();
+                scatter_rows(
+                    n * entries,
+                    positions(indices, *entries),
+                    signals.clone().reshape([n * t, width]),
+                )
+                .reshape([n, entries * width])
+            }
+        }
+    }
+}
+
+/// Where the indices `(n, t)` of each sample point to in the tables `(entries, width)` of all samples below each other, `(n · t)`.
+pub(crate) fn positions(indices: &Tensor<2, Int>, entries: usize) -> Tensor<1, Int> {
+    let [n, t] = indices.dims();
+    let samples = 0..i64::try_from(n).unwrap_or(i64::MAX);
+    let offsets = Tensor::<1, Int>::arange(samples, &indices.device())
+        .mul_scalar(i64::try_from(entries).unwrap_or(i64::MAX))
+        .reshape([n, 1])
+        .cast(indices.dtype());
+    (indices.clone() + offsets).reshape([n * t])
+}
