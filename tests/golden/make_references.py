@@ -3,6 +3,7 @@
 
     python make_references.py            train the models and write every case
     python make_references.py --check    recompute every reference from the stored files, write nothing, exit 1 on a difference
+    python make_references.py --missing  write the files of METHODS that are not there yet, from the stored models; change none
 
 Needs numpy, jax and safetensors; reads `../../data/digits`. Conventions are in README.md beside this file.
 """
@@ -97,6 +98,9 @@ CASES = {
     ),
 }
 BLOCKWISE = ("mlp",)  # cases with layer-wise and parameter-wise references too
+METHODS = ("mlp",)  # cases with references of other methods and modes too
+RATES = (0.1, 0.05)  # learning rates of TracIn: at the checkpoint after half of the steps, and at the end
+PERTURBED = 10  # training points in the reference of perturbations
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -151,8 +155,8 @@ def make_data(case):
     return x[:N_TRAIN], y[:N_TRAIN], x[N_TRAIN:], y[N_TRAIN:]
 
 
-def train(case, x, y):
-    """Full-batch gradient descent with momentum in float64; the result is rounded to float32 once, at the end."""
+def train(case, x, y, steps=None):
+    """Full-batch gradient descent with momentum in float64; the result is rounded to float32 once, at the end. Fewer steps give a checkpoint."""
     generator = np.random.RandomState(SEED + 1)
     parts = []
     for shape in case["shapes"].values():
@@ -166,13 +170,18 @@ def train(case, x, y):
         velocity = 0.9 * velocity + gradient(theta, x, y)
         return theta - case["rate"] * velocity, velocity
 
-    run = jax.jit(lambda t: jax.lax.fori_loop(0, case["steps"], step, (t, jnp.zeros_like(t)))[0])
+    run = jax.jit(lambda t: jax.lax.fori_loop(0, steps or case["steps"], step, (t, jnp.zeros_like(t)))[0])
     return {k: np.asarray(v, np.float32) for k, v in unflatten(case["shapes"], run(theta)).items()}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Curvatures and influences
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def flatten(case, params):
+    """The stored float32 weights as one float64 vector."""
+    return jnp.asarray(np.concatenate([params[k].astype(np.float64).ravel() for k in case["shapes"]]))
 
 
 def promote(x, y):
@@ -205,13 +214,18 @@ def curvature_matrices(case, theta, x, y):
     return {name: (m + m.T) / 2 for name, m in matrices.items()}
 
 
-def influences(matrix, damping, g_test, g_train, groups):
-    """up[i, j] = <(C + λI)⁻¹ g_test[i], g_train[j]>, C replaced by its diagonal blocks `groups`."""
-    up = np.zeros((len(g_test), len(g_train)))
+def factors(matrix, damping, g_test, groups):
+    """(C + λI)⁻¹ g_test[i], C replaced by its diagonal blocks `groups`."""
+    out = np.zeros_like(g_test)
     for index in groups:
         damped = matrix[np.ix_(index, index)] + damping * np.eye(len(index))
-        up += np.linalg.solve(damped, g_test[:, index].T).T @ g_train[:, index].T
-    return up
+        out[:, index] = np.linalg.solve(damped, g_test[:, index].T).T
+    return out
+
+
+def influences(matrix, damping, g_test, g_train, groups):
+    """up[i, j] = <(C + λI)⁻¹ g_test[i], g_train[j]>, C replaced by its diagonal blocks `groups`."""
+    return factors(matrix, damping, g_test, groups) @ g_train.T
 
 
 def difference(a, b):
@@ -252,7 +266,7 @@ def self_checks(name, case, theta, x, y, matrices, g_train):
 
 def compute(name, case, params, x_train, y_train, x_test, y_test):
     """All references of a case and a description of them."""
-    theta = jnp.asarray(np.concatenate([params[k].astype(np.float64).ravel() for k in case["shapes"]]))
+    theta = flatten(case, params)
     x, y = promote(x_train, y_train)
     xt, yt = promote(x_test, y_test)
     damping = case["damping"]
@@ -307,6 +321,119 @@ def compute(name, case, params, x_train, y_train, x_test, y_test):
     return references, about
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Other methods and modes, for the network of linear 64→12, tanh, linear 12→10 under the cross-entropy
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def inverse_harmonic_mean(damping, g_test, g_train):
+    """Factors R g_test, R the mean over the training points of the explicit inverses (g gᵀ + λI)⁻¹."""
+    inverses = sum(np.linalg.inv(np.outer(g, g) + damping * np.eye(len(g))) for g in g_train)
+    return g_test @ (inverses / len(g_train))
+
+
+def inputs_and_signals(params, x):
+    """By layer: inputs with a one behind them, (n, in + 1), and signals at the layer's output, (n, outputs, out).
+
+    The output cotangents are u_c = √p_c (e_c − p), whose Σ_c u_c u_cᵀ is the curvature diag p − p pᵀ of the loss.
+    """
+    p = {k: v.astype(np.float64) for k, v in params.items()}
+    hidden = np.tanh(x @ p["fc1.weight"].T + p["fc1.bias"])
+    z = hidden @ p["fc2.weight"].T + p["fc2.bias"]
+    q = np.exp(z - z.max(1, keepdims=True))
+    q /= q.sum(1, keepdims=True)
+    u = np.sqrt(q)[:, :, None] * (np.eye(z.shape[1]) - q[:, None, :])
+    back = (u @ p["fc2.weight"]) * (1 - hidden**2)[:, None, :]
+    one = np.ones((len(x), 1))
+    return {"fc1": (np.hstack([x, one]), back), "fc2": (np.hstack([hidden, one]), u)}
+
+
+def kronecker(case, layers, damping, g_test):
+    """Factors under K-FAC and EK-FAC, and second opinions; gradients of a layer are matrices (out, in + 1) of weight and bias."""
+    n, checks = len(layers["fc1"][0]), {}
+    kfac, ekfac, rotated = np.zeros_like(g_test), np.zeros_like(g_test), []
+    for (a, delta), index in zip(layers.values(), blocks(case["shapes"], "layer-wise")):
+        rows, columns = delta.shape[2], a.shape[1]
+        index = np.hstack([index[: -rows].reshape(rows, -1), index[-rows:, None]]).ravel()  # row-major with the bias as last column
+        big_a, big_s = a.T @ a / n, np.einsum("nci,ncj->ij", delta, delta) / n
+        block = np.kron(big_s, big_a)  # A ⊗ S for columns stacked, S ⊗ A for rows
+        g = g_test[:, index]
+        kfac[:, index] = np.linalg.solve(block + damping * np.eye(len(block)), g.T).T
+        (s, q_s), (e, q_a) = np.linalg.eigh(big_s), np.linalg.eigh(big_a)
+        turn = lambda values: (q_s.T @ g.reshape(-1, rows, columns) @ q_a) / (values + damping)
+        back = lambda turned: (q_s @ turned @ q_a.T).reshape(len(g), -1)
+        opinion = difference(back(turn(np.outer(s, e))), kfac[:, index])
+        checks["kfac_vs_eigenvalues"] = max(opinion, checks.get("kfac_vs_eigenvalues", 0.0))
+        scale = np.einsum("nci,nj->ij", (delta @ q_s) ** 2, (a @ q_a) ** 2) / n
+        ekfac[:, index] = back(turn(scale))
+        rotated.append((index, np.kron(q_s, q_a), scale.ravel()))
+    return kfac, ekfac, rotated, checks
+
+
+def compute_methods(case, params, checkpoint, x_train, y_train, x_test, y_test):
+    """References of the methods and modes beside the direct ones of `compute`, with second opinions."""
+    theta, damping = flatten(case, params), case["damping"]
+    x, y = promote(x_train, y_train)
+    xt, yt = promote(x_test, y_test)
+    loss = functions(case)[1]
+    gradients = lambda at: [per_sample_gradients(case, at, a, b) for a, b in ((x, y), (xt, yt))]
+    g_train, g_test = gradients(theta)
+    gauss_newton = curvature_matrices(case, theta, x, y)["gauss-newton"]
+    full, layers = (blocks(case["shapes"], structure) for structure in ("full", "layer-wise"))
+    references, checks = {}, {}
+
+    harmonic = inverse_harmonic_mean(damping, g_test, g_train)
+    references["inverse_harmonic_mean"] = harmonic @ g_train.T
+    weights = 1 / (damping + (g_train**2).sum(1))  # (g gᵀ + λI)⁻¹ = (I − g gᵀ / (λ + |g|²)) / λ
+    closed = (g_test - (g_test @ g_train.T * weights) @ g_train / len(g_train)) / damping
+    checks["inverse_harmonic_mean_vs_closed_form"] = difference(harmonic, closed)
+
+    signals = inputs_and_signals(params, np.asarray(x))
+    kfac, ekfac, rotated, opinions = kronecker(case, signals, damping, g_test)
+    references["kfac"], references["ekfac"] = kfac @ g_train.T, ekfac @ g_train.T
+    checks.update(opinions)
+    eigenvalues = [(scale, np.diag(q.T @ gauss_newton[np.ix_(i, i)] @ q)) for i, q, scale in rotated]
+    checks["ekfac_eigenvalues_vs_rotated_gauss_newton"] = max(difference(*pair) for pair in eigenvalues)
+
+    references["identity"] = g_test @ g_train.T
+    norms = [np.linalg.norm(g, axis=1) for g in (g_test, g_train)]
+    references["cosine"] = references["identity"] / np.outer(*norms)
+    g_train_before, g_test_before = gradients(flatten(case, checkpoint))
+    references["tracin"] = RATES[0] * g_test_before @ g_train_before.T + RATES[1] * references["identity"]
+
+    h = jnp.asarray(factors(gauss_newton, damping, g_test, full))
+    influence = lambda one, pixels, label: one @ jax.grad(loss)(theta, pixels, label)
+    slopes = jax.vmap(jax.vmap(jax.grad(influence, 1), (None, 0, 0)), (0, None, None))
+    xs, ys = x[:PERTURBED], y[:PERTURBED]
+    references["perturbation"] = np.asarray(jax.jit(slopes)(h, xs, ys))
+    v, step = jnp.asarray(np.random.RandomState(SEED + 3).standard_normal(xs.shape)), 1e-5
+    moved = [np.asarray(h) @ per_sample_gradients(case, theta, xs + sign * step * v, ys).T for sign in (1, -1)]
+    along = np.einsum("ijp,jp->ij", references["perturbation"], np.asarray(v))
+    checks["perturbation_vs_central_differences"] = difference(along, (moved[0] - moved[1]) / (2 * step))
+
+    each = [influences(gauss_newton, damping, g_test, g_train, [index]) for index in layers]
+    references["by_block"] = np.stack(each, -1)
+    checks["by_block_sum_vs_layer_wise_factors"] = difference(
+        references["by_block"].sum(-1), factors(gauss_newton, damping, g_test, layers) @ g_train.T
+    )
+
+    own = factors(gauss_newton, damping, g_train, full)
+    references["self"] = (own * g_train).sum(1)
+    values, vectors = np.linalg.eigh(gauss_newton)
+    checks["self_vs_eigenvalues"] = difference(references["self"], ((g_train @ vectors) ** 2 / (values + damping)).sum(1))
+
+    references = {f"reference_{name}.npy": np.ascontiguousarray(array) for name, array in references.items()}
+    about = {
+        "damping": damping,
+        "learning_rates": list(RATES),
+        "references": {
+            file: {"shape": list(array.shape), "largest": float(np.abs(array).max())} for file, array in references.items()
+        },
+        "checks": checks,
+    }
+    return references, about
+
+
 CONFIG = """\
 # Golden case `{name}`: see ../../README.md. Made by make_references.py.
 seed = 0
@@ -336,6 +463,53 @@ path = "influences.zarr"
 """
 
 
+GRADIENTS = """\
+[method]
+name = "identity"
+"""
+
+
+def config(name, case):
+    layers = ",\n".join("  " + layer for layer in LAYERS[name])
+    return CONFIG.format(name=name, loss=case["loss"], layers=layers, damping=case["damping"])
+
+
+def gradients_config(name, case):
+    """The same run by a method of gradients alone, which refuses keys of the curvature."""
+    text = config(name, case)
+    return text[: text.index("[method]")] + GRADIENTS + text[text.index("[compute]") :]
+
+
+def stored(folder):
+    """Weights and data as they were written."""
+    params = safetensors.numpy.load_file(folder / "model.safetensors")
+    return params, [np.load(folder / f"{file}.npy") for file in ("x_train", "y_train", "x_test", "y_test")]
+
+
+def write_methods(name, case, overwrite):
+    """Writes what belongs to the methods of a case; what is there stays unless overwritten."""
+    folder = HERE / "cli" / name
+    fresh = lambda file: overwrite or not (folder / file).exists()
+    params, arrays = stored(folder)
+    if fresh("checkpoint.safetensors"):
+        halfway = train(case, *promote(*arrays[:2]), steps=case["steps"] // 2)
+        safetensors.numpy.save_file(halfway, folder / "checkpoint.safetensors")
+    if fresh("gradients.toml"):
+        (folder / "gradients.toml").write_text(gradients_config(name, case))
+    checkpoint = safetensors.numpy.load_file(folder / "checkpoint.safetensors")
+    references, about = compute_methods(case, params, checkpoint, *arrays)
+    for file in filter(fresh, references):
+        np.save(folder / file, references[file])
+    about["made_with"] = versions()
+    if fresh("methods.json"):
+        (folder / "methods.json").write_text(json.dumps(about, indent=1) + "\n")
+    print(f"\n{name}: other methods and modes")
+    for file, r in about["references"].items():
+        print(f"  {file:42} {str(tuple(r['shape'])):14} max {r['largest']:9.3f}")
+    for what, value in about["checks"].items():
+        print(f"  check {what}: {value:.1e}")
+
+
 def write(name, case):
     folder = HERE / "cli" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -345,9 +519,7 @@ def write(name, case):
     safetensors.numpy.save_file(params, folder / "model.safetensors")
     for file, array in zip(("x_train", "y_train", "x_test", "y_test"), arrays):
         np.save(folder / f"{file}.npy", array)
-    layers = ",\n".join("  " + layer for layer in LAYERS[name])
-    text = CONFIG.format(name=name, loss=case["loss"], layers=layers, damping=case["damping"])
-    (folder / "config.toml").write_text(text)
+    (folder / "config.toml").write_text(config(name, case))
     references, about = compute(name, case, params, *arrays)
     for file, up in references.items():
         np.save(folder / file, up)
@@ -358,9 +530,13 @@ def write(name, case):
 
 def check(name, case):
     folder = HERE / "cli" / name
-    params = safetensors.numpy.load_file(folder / "model.safetensors")
-    arrays = [np.load(folder / f"{file}.npy") for file in ("x_train", "y_train", "x_test", "y_test")]
+    params, arrays = stored(folder)
     references, about = compute(name, case, params, *arrays)
+    if name in METHODS:
+        checkpoint = safetensors.numpy.load_file(folder / "checkpoint.safetensors")
+        more, about_more = compute_methods(case, params, checkpoint, *arrays)
+        references.update(more)
+        about["checks"].update(about_more["checks"])
     worst = max(difference(up, np.load(folder / file)) for file, up in references.items())
     good = worst < 1e-11 and max(about["checks"].values()) < 1e-7
     print(f"{name}: largest relative difference to the stored references {worst:.1e} ({'ok' if good else 'DIFFERS'})")
@@ -391,7 +567,9 @@ def table(name, about):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="recompute from the stored files and compare")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="recompute from the stored files and compare")
+    how.add_argument("--missing", action="store_true", help="write only files of other methods and modes that are not there yet")
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; default: all")
     arguments = parser.parse_args()
     chosen = arguments.cases or list(CASES)
@@ -401,7 +579,10 @@ def main():
     if arguments.check:
         return 0 if all([check(name, CASES[name]) for name in chosen]) else 1
     for name in chosen:
-        table(name, write(name, CASES[name]))
+        if not arguments.missing:
+            table(name, write(name, CASES[name]))
+        if name in METHODS:
+            write_methods(name, CASES[name], overwrite=not arguments.missing)
     return 0
 
 
