@@ -274,45 +274,75 @@ fn a_fit_that_was_kept_gives_the_same_bytes_and_no_other() {
 }
 
 #[test]
-fn methods_of_gradients_alone_need_no_curvature() {
+fn methods_and_modes_equal_the_dense_references() {
+    const TRACIN: &str = r#"method.checkpoints=[{ weights = "checkpoint.safetensors", learning_rate = 0.1 }, { weights = "model.safetensors", learning_rate = 0.05 }]"#;
+    let layers = ["method.curvature=gauss-newton", "method.blocks=layer-wise"];
+    let cases: [(&str, &[&str], &str); 8] = [
+        (
+            "config",
+            &["method.name=kfac", layers[0], layers[1]],
+            "kfac",
+        ),
+        (
+            "config",
+            &["method.name=ekfac", layers[0], layers[1]],
+            "ekfac",
+        ),
+        (
+            "config",
+            &[
+                "method.name=inverse-harmonic-mean",
+                "method.curvature=empirical-fisher",
+            ],
+            "inverse_harmonic_mean",
+        ),
+        (
+            "config",
+            &[layers[0], layers[1], "compute.mode=by-block"],
+            "by_block",
+        ),
+        (
+            "config",
+            &[layers[0], "compute.mode=perturbation"],
+            "perturbation",
+        ),
+        ("gradients", &[], "identity"),
+        ("gradients", &["method.name=cosine"], "cosine"),
+        ("gradients", &["method.name=tracin", TRACIN], "tracin"),
+    ];
+    println!("| reference | largest difference |\n|---|---|");
     let folder = tempfile::tempdir().expect("a folder");
-    let config = std::fs::read_to_string(golden().join("config.toml")).expect("a configuration");
-    let start = config.find("[method]").expect("a method");
-    let end = config.find("[compute]").expect("what follows it");
-    let run = |method: &str| {
-        let text = format!("{}[method]\n{method}\n{}", &config[..start], &config[end..]);
-        let within = |text: String, start: &str| {
-            let absolute = format!("= \"{}/{start}", golden().display());
-            text.replace(&format!("= \"{start}"), &absolute)
-        };
-        let text = ["x_", "y_", "model.s"].into_iter().fold(text, within);
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, text).expect("written");
-        let output = folder.path().join("out.zarr");
-        let outcome = influence("run", &path, &output, &["--overwrite"]);
-        assert!(outcome.status.success(), "{}", said(&outcome));
-        read(&output, "influences")
-    };
-    let dots = run("name = \"identity\"");
-    let checkpoint = |rate: f64| {
-        format!(
-            "{{ weights = \"{}/model.safetensors\", learning_rate = {rate} }}",
-            golden().display()
-        )
-    };
-    let tracin = format!(
-        "name = \"tracin\"\ncheckpoints = [{}, {}]",
-        checkpoint(0.5),
-        checkpoint(0.25)
-    );
-    assert!(difference(&run(&tracin), &(&dots * 0.75)) < 1e-14);
-    assert!(difference(&run("name = \"tracin\""), &dots) < 1e-14);
-    let cosines = run("name = \"cosine\"");
-    assert!(cosines.iter().all(|cosine| cosine.abs() <= 1.0 + 1e-12));
-    // The ratio is made of one factor for the row and one for the column.
-    let ratio = &dots / &cosines;
-    for (i, j) in [(1, 1), (7, 100), (29, 119)] {
-        let cross = ratio[[0, 0]] * ratio[[i, j]] / (ratio[[i, 0]] * ratio[[0, j]]);
-        assert!((cross - 1.0).abs() < 1e-10, "{cross}");
+    for (config, keys, name) in cases {
+        let output = folder.path().join(name);
+        let arguments: Vec<&str> = keys.iter().flat_map(|key| ["--set", *key]).collect();
+        let config = golden().join(format!("{config}.toml"));
+        let outcome = influence("run", &config, &output, &arguments);
+        assert!(outcome.status.success(), "{name}: {}", said(&outcome));
+        let mut values = read(&output, "influences");
+        let expected = reference(name);
+        // The reference of perturbations stops at the tenth training point.
+        values.slice_axis_inplace(Axis(1), (0..expected.shape()[1]).into());
+        let error = difference(&values, &expected);
+        println!("| {name} | {error:.1e} |");
+        assert!(error < 1e-10, "{name}: {error:e}");
     }
+    let own = numbers("self", "self_influences", &GAUSS_NEWTON);
+    assert!(difference(&own, &reference("self")) < 1e-10);
+}
+
+#[test]
+fn a_single_checkpoint_is_the_model_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("out.zarr");
+    let config = golden().join("gradients.toml");
+    let outcome = influence("run", &config, &output, &["--set", "method.name=tracin"]);
+    assert!(outcome.status.success(), "{}", said(&outcome));
+    assert!(difference(&read(&output, "influences"), &reference("identity")) < 1e-10);
+    let kept = ["--set", "method.name=tracin", "--fitted", "no.safetensors"];
+    let refused = influence("run", &config, &folder.path().join("other.zarr"), &kept);
+    assert!(
+        said(&refused).contains("tracin fits nothing"),
+        "{}",
+        said(&refused)
+    );
 }
