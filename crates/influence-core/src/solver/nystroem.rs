@@ -158,16 +158,15 @@ impl Nystroem {
         } else {
             values.mapv(|value| value.max(0.0))
         };
+        // Fewer than asked for are all there are: the rest of the operator is zero to rounding.
+        let exhausted = kept.len() < self.rank || kept.len() == test.dim();
         let smallest = values.last().map_or(0.0, |value| value.abs());
+        let error = if exhausted { rounding } else { smallest };
         Ok(LowRank {
             values,
             vectors,
-            outside: smallest,
-            inexact: if kept.len() == test.dim() {
-                rounding
-            } else {
-                smallest
-            },
+            outside: error,
+            inexact: error,
         })
     }
 }
