@@ -192,7 +192,7 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
     Ok(match (compute.mode, &method.sweep) {
         (Mode::Up, None) => (one, 1),
         (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
-        (Mode::ByBlock, _) => (one.with_numbers(plan.blocks), plan.blocks),
+        (Mode::ByBlock, _) => (one.with_numbers(plan.blocks.len()), plan.blocks.len()),
         (Mode::Perturbation, _) => {
             let numbers = plan.inputs;
             (one.of_perturbations(numbers, (*precision).into()), numbers)
@@ -200,17 +200,22 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
     })
 }
 
-/// The bytes that the fit of a method needs beyond gradients: four dense matrices for the direct one.
-pub fn fit_bytes(name: MethodName, dim: usize) -> usize {
-    match name {
-        MethodName::Direct => dim.saturating_mul(dim).saturating_mul(4 * size_of::<f64>()),
+/// The bytes that the fit of a method needs beyond gradients: four dense matrices for the direct one, of each block.
+pub fn fit_bytes(plan: &Plan) -> usize {
+    let square = |&dim: &usize| dim.saturating_mul(dim);
+    match plan.config.method.name {
+        MethodName::Direct => {
+            let entries = plan.blocks.iter().map(square);
+            let entries = entries.fold(0_usize, usize::saturating_add);
+            entries.saturating_mul(4 * size_of::<f64>())
+        }
         _ => 0,
     }
 }
 
 fn check_memory(plan: &Plan) -> Result<()> {
     let (name, dim) = (plan.config.method.name, plan.dim);
-    let needed = fit_bytes(name, dim);
+    let needed = fit_bytes(plan);
     if let Some(memory) = plan.config.compute.memory {
         ensure!(
             needed <= memory.bytes(),

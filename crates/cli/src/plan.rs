@@ -49,8 +49,8 @@ pub struct Plan {
     pub checkpoints: Vec<(f64, Sequential)>,
     /// The number of parameters.
     pub dim: usize,
-    /// The number of blocks of the curvature.
-    pub blocks: usize,
+    /// The number of parameters in each block of the curvature.
+    pub blocks: Vec<usize>,
     /// The numbers of one input.
     pub inputs: usize,
     /// The training points, read ahead.
@@ -239,8 +239,8 @@ fn solver_settings(method: &Method) -> Result<Value> {
     Ok(settings)
 }
 
-/// Checks that blocks and dampings fit the parameters, and counts the blocks.
-fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<usize> {
+/// Checks that blocks and dampings fit the parameters; gives the number of parameters in each block.
+fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>> {
     let key = match method.blocks {
         Some(Blocks::Custom(_)) => "method.blocks",
         _ => "model.layers",
@@ -251,5 +251,5 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<usize> {
     for damping in sweep.chain([method.damping()]) {
         damping.resolve(&all).context("method.damping")?;
     }
-    Ok(blocks.len())
+    Ok(blocks.iter().map(Block::dim).collect())
 }

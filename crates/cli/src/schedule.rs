@@ -79,11 +79,7 @@ fn print(
     )?;
     line(
         "method",
-        format!(
-            "{}, {} to fit",
-            method.as_str(),
-            size(fit_bytes(method, dim))
-        ),
+        format!("{}, {} to fit", method.as_str(), size(fit_bytes(plan))),
     )?;
     line(
         "chunks",

@@ -11,7 +11,7 @@ use crate::{
 
 /// The influence model of a block-diagonal curvature: one prepared inverse per block.
 ///
-/// Parameters in no block have no influence. This is the one implementation behind every solver and every curvature.
+/// Parameters in no block have no influence. Every solver and every curvature comes in here.
 #[derive(Debug)]
 pub struct BlockInfluence<G: GradientSource> {
     source: G,

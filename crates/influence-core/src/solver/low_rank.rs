@@ -16,7 +16,7 @@ pub(super) struct LowRank<R> {
     pub(super) values: Array1<f64>,
     /// Orthonormal, `(rank, dim)`.
     pub(super) vectors: R,
-    /// A bound on the curvature outside of the span.
+    /// An estimate from above of the curvature outside of the span.
     pub(super) outside: f64,
     /// By how much the vectors are no eigenvectors: the largest `‖A v − θ v‖`.
     pub(super) inexact: f64,
