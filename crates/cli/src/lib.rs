@@ -19,7 +19,6 @@ pub mod memory;
 pub mod model;
 pub mod output;
 pub mod overrides;
-pub mod own;
 pub mod plan;
 pub mod progress;
 pub mod report;
@@ -43,7 +42,7 @@ pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> an
     match command {
         Command::Demo(arguments) => demo::run(arguments, session, out)?,
         Command::Run(arguments) => run::run(arguments, session, out)?,
-        Command::Own(arguments) => own::run(arguments, session, out)?,
+        Command::Own(arguments) => run::run_self(arguments, session, out)?,
         Command::Sweep(arguments) => sweep::run(arguments, session, out)?,
         Command::Fit(arguments) => fit::run(arguments, session, out)?,
         Command::Plan(arguments) => schedule::run(arguments, out)?,

@@ -23,26 +23,43 @@ use crate::{
     verify::ORIGIN,
 };
 
-/// Computes what a configuration describes, and prints a summary.
+/// What is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Of every training point on every test point.
+    Influences,
+    /// Of every training point on itself.
+    SelfInfluences,
+}
+
+/// `influence run`: computes what a configuration describes, and prints a summary.
 ///
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
 pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
-    of_config(config(arguments)?, arguments, session, out)
+    compute(What::Influences, arguments, session, out)
 }
 
-/// As [`run`], for a configuration that is read already.
-pub(crate) fn of_config(
-    config: Config,
+/// `influence self`: as [`run`], of every training point on itself.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_self(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+    compute(What::SelfInfluences, arguments, session, out)
+}
+
+fn compute(
+    what: What,
     arguments: &RunArguments,
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::new(config, arguments.existing.choice())?;
+    let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
     let run = Run {
+        what,
         plan: &plan,
         session,
         attributes,
@@ -51,7 +68,10 @@ pub(crate) fn of_config(
     let solved = fit::consume(&plan, fitted, session.progress(), run)?;
     let [k, n] = plan.shape();
     let summary = Summary {
-        what: format!("influences of {n} training points on {k} test points"),
+        what: match what {
+            What::Influences => format!("influences of {n} training points on {k} test points"),
+            What::SelfInfluences => format!("self-influences of {n} training points"),
+        },
         plan: &plan,
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
@@ -61,6 +81,7 @@ pub(crate) fn of_config(
 
 /// Computes influences and writes them.
 struct Run<'a> {
+    what: What,
     plan: &'a Plan,
     session: &'a Session,
     attributes: Map<String, Value>,
@@ -73,14 +94,31 @@ impl Consumer for Run<'_> {
     where
         M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
     {
-        let Plan { config, .. } = self.plan;
+        let Plan {
+            config,
+            train,
+            test,
+            existing,
+            ..
+        } = self.plan;
         let calculator = calculator(self.plan, model)?;
-        let options = zarr_options(self.attributes, self.plan.existing)
-            .with_remark(ORIGIN, self.plan.origin()?);
-        let influences = calculator.influences(&self.plan.test, &self.plan.train);
-        let influences = bounded(influences, &config.compute)?;
-        self.session
-            .write(influences, &config.output.path, &options)
+        let options =
+            zarr_options(self.attributes, *existing).with_remark(ORIGIN, self.plan.origin()?);
+        let (compute, path) = (&config.compute, &config.output.path);
+        if self.what == What::Influences {
+            let influences = bounded(calculator.influences(test, train), compute)?;
+            return self.session.write(influences, path, &options);
+        }
+        let mut own = calculator.self_influences(train);
+        if let Some(points) = compute.train_chunk {
+            own = own.with_chunks(points)?;
+        }
+        if let Some(memory) = compute.memory {
+            own = own
+                .with_memory(memory.bytes())
+                .with_memory_taken(memory::taken());
+        }
+        self.session.write_own(own, path, &options)
     }
 }
 

@@ -4,11 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use crate::{
-    args::SweepArguments,
-    run::{self, config},
-    session::Session,
-};
+use crate::{args::SweepArguments, run, session::Session};
 
 /// Runs the configuration with the dampings in place of its own.
 ///
@@ -27,5 +23,5 @@ pub fn run(arguments: &SweepArguments, session: &Session, out: &mut impl Write) 
     let sweep = format!("method.sweep=[{}]", shown.collect::<Vec<_>>().join(", "));
     let mut arguments = arguments.clone();
     arguments.set.push(sweep);
-    run::of_config(config(&arguments)?, &arguments, session, out)
+    run::run(&arguments, session, out)
 }

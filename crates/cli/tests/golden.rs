@@ -1,5 +1,7 @@
 //! The real binary on models trained elsewhere, against dense float64 computations made elsewhere.
 
+#[path = "support/difference.rs"]
+mod difference;
 #[path = "support/files.rs"]
 mod files;
 
@@ -10,8 +12,9 @@ use std::{
     sync::Arc,
 };
 
+use difference::difference;
 use files::files;
-use ndarray::{Array2, ArrayD};
+use ndarray::ArrayD;
 use zarrs::{array::Array, filesystem::FilesystemStore};
 
 fn tests() -> PathBuf {
@@ -22,12 +25,12 @@ fn golden(case: &str, file: &str) -> PathBuf {
     tests().join("golden/cli").join(case).join(file)
 }
 
-fn reference(case: &str, name: &str) -> Array2<f64> {
+fn reference(case: &str, name: &str) -> ArrayD<f64> {
     let file = std::fs::File::open(golden(case, &format!("reference_{name}.npy")))
         .expect("the references ship");
     let array = npyz::NpyFile::new(std::io::BufReader::new(file)).expect("a numpy array");
     let shape = [0, 1].map(|axis| usize::try_from(array.shape()[axis]).expect("small"));
-    Array2::from_shape_vec(shape, array.into_vec().expect("float64")).expect("a matrix")
+    ArrayD::from_shape_vec(shape.to_vec(), array.into_vec().expect("float64")).expect("a matrix")
 }
 
 /// Runs a case with some keys set, and gives the path of its output.
@@ -62,22 +65,6 @@ fn influences(path: &Path, precision: &str) -> ArrayD<f64> {
         .retrieve_array_subset(&array.subset_all())
         .expect("float32");
     single.mapv(f64::from)
-}
-
-/// The largest difference, relative to the largest entry of the reference; NaN counts as the largest there is.
-fn difference(values: &ArrayD<f64>, reference: &Array2<f64>) -> f64 {
-    assert_eq!(values.shape(), reference.shape());
-    let scale = reference
-        .iter()
-        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
-    let each = values.iter().zip(reference).map(|(a, b)| (a - b).abs());
-    each.fold(0.0_f64, |worst, each| {
-        if each.is_nan() {
-            f64::INFINITY
-        } else {
-            worst.max(each)
-        }
-    }) / scale
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The real binary with every method, mode and command that fits a model.
 
+#[path = "support/difference.rs"]
+mod difference;
 #[path = "support/files.rs"]
 mod files;
 
@@ -9,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use difference::difference;
 use files::files;
 use ndarray::{ArrayD, Axis};
 use zarrs::{array::Array, filesystem::FilesystemStore};
@@ -65,21 +68,6 @@ fn read(output: &Path, name: &str) -> ArrayD<f64> {
     array
         .retrieve_array_subset(&array.subset_all())
         .expect("float64")
-}
-
-fn difference(values: &ArrayD<f64>, reference: &ArrayD<f64>) -> f64 {
-    assert_eq!(values.shape(), reference.shape());
-    let scale = reference
-        .iter()
-        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
-    let each = values.iter().zip(reference).map(|(a, b)| (a - b).abs());
-    each.fold(0.0_f64, |worst, each| {
-        if each.is_nan() {
-            f64::INFINITY
-        } else {
-            worst.max(each)
-        }
-    }) / scale
 }
 
 const GAUSS_NEWTON: [&str; 2] = ["--set", "method.curvature=gauss-newton"];

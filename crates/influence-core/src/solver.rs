@@ -288,6 +288,30 @@ impl Display for Report {
     }
 }
 
+/// Checks a number of things that must be there.
+fn check_count(name: &'static str, count: usize) -> Result<()> {
+    if count > 0 {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name,
+        requirement: "at least 1",
+        got: "0".into(),
+    })
+}
+
+/// Checks a tolerance.
+fn check_fraction(name: &'static str, value: f64) -> Result<()> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name,
+        requirement: "between 0 and 1",
+        got: value.to_string(),
+    })
+}
+
 /// The right-hand sides on the host, checked: of length `dim`, and finite, since one such row would spoil the others.
 fn checked_host<R: Rows>(op: &'static str, dim: usize, rhs: &R) -> Result<Array2<f64>> {
     Error::check_size(op, "vector length", dim, rhs.dim())?;

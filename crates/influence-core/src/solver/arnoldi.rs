@@ -3,8 +3,8 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2};
 
 use super::{
-    Prepared, Solver, State,
-    low_rank::{LowRank, PreparedLowRank, checked_rank, columns_as_rows, dominant},
+    Prepared, Solver, State, check_count, check_fraction,
+    low_rank::{LowRank, columns_as_rows, dominant},
     subspace::{joined, norms, orthonormal, precision, without},
 };
 use crate::{
@@ -64,8 +64,9 @@ impl Arnoldi {
     /// # Errors
     /// [`Error::Setting`] for a rank of 0.
     pub fn new(rank: usize) -> Result<Self> {
+        check_count("rank", rank)?;
         Ok(Self {
-            rank: checked_rank(rank)?,
+            rank,
             tolerance: 1e-6,
             max_restarts: 50,
             seed: 0,
@@ -78,14 +79,8 @@ impl Arnoldi {
     /// # Errors
     /// [`Error::Setting`] outside the open interval from 0 to 1.
     pub fn with_tolerance(self, tolerance: f64) -> Result<Self> {
-        if tolerance > 0.0 && tolerance < 1.0 {
-            return Ok(Self { tolerance, ..self });
-        }
-        Err(Error::Setting {
-            name: "tolerance",
-            requirement: "between 0 and 1",
-            got: tolerance.to_string(),
-        })
+        check_fraction("tolerance", tolerance)?;
+        Ok(Self { tolerance, ..self })
     }
 
     /// How often the basis may shrink before the pairs are taken as they are.
@@ -116,11 +111,7 @@ impl Arnoldi {
 impl<R: Rows> Solver<R> for Arnoldi {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let low_rank = Krylov::new(self, op.as_ref())?.run()?;
-        Ok(Box::new(PreparedLowRank {
-            op,
-            low_rank: Arc::new(low_rank),
-            complement: self.complement,
-        }))
+        Ok(low_rank.prepared(op, self.complement))
     }
 
     fn restore(
@@ -128,11 +119,8 @@ impl<R: Rows> Solver<R> for Arnoldi {
         op: Arc<dyn LinearOperator<Rows = R>>,
         state: &State,
     ) -> Result<Box<dyn Prepared<R>>> {
-        Ok(Box::new(PreparedLowRank {
-            low_rank: Arc::new(LowRank::restore(op.as_ref(), state)?),
-            op,
-            complement: self.complement,
-        }))
+        let low_rank = LowRank::restore(op.as_ref(), state)?;
+        Ok(low_rank.prepared(op, self.complement))
     }
 
     fn stacks(&self) -> usize {

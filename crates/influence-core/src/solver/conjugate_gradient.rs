@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use super::{
+    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
+    checked_host, norm,
+};
 use crate::{
     Error, Result, Rows,
     operator::{Damped, LinearOperator},
@@ -75,15 +78,8 @@ impl<R: Rows> ConjugateGradient<R> {
     /// # Errors
     /// [`Error::Setting`] outside the open interval from 0 to 1.
     pub fn with_rtol(self, rtol: f64) -> Result<Self> {
-        if rtol > 0.0 && rtol < 1.0 {
-            Ok(Self { rtol, ..self })
-        } else {
-            Err(Error::Setting {
-                name: "rtol",
-                requirement: "between 0 and 1",
-                got: rtol.to_string(),
-            })
-        }
+        check_fraction("rtol", rtol)?;
+        Ok(Self { rtol, ..self })
     }
 
     /// The number of iterations at which to give up.
@@ -91,13 +87,7 @@ impl<R: Rows> ConjugateGradient<R> {
     /// # Errors
     /// [`Error::Setting`] for 0.
     pub fn with_max_iterations(self, max_iterations: usize) -> Result<Self> {
-        if max_iterations == 0 {
-            return Err(Error::Setting {
-                name: "max_iterations",
-                requirement: "at least 1",
-                got: "0".into(),
-            });
-        }
+        check_count("max_iterations", max_iterations)?;
         Ok(Self {
             max_iterations: Some(max_iterations),
             ..self

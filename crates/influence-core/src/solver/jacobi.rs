@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use super::{
+    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, checked_host, norm,
+};
 use crate::{
     Error, Result, Rows,
     operator::{Damped, LinearOperator},
@@ -49,13 +51,7 @@ impl Jacobi {
     /// # Errors
     /// [`Error::Setting`] without any probe.
     pub fn new(probes: usize, seed: u64) -> Result<Self> {
-        if probes == 0 {
-            return Err(Error::Setting {
-                name: "probes",
-                requirement: "at least 1",
-                got: "0".into(),
-            });
-        }
+        check_count("probes", probes)?;
         Ok(Self { probes, seed })
     }
 

@@ -6,7 +6,8 @@ use ndarray::Array1;
 use rand::RngExt;
 
 use super::{
-    Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, subspace::norms,
+    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
+    checked_host, subspace::norms,
 };
 use crate::{
     Error, Result, Rows,
@@ -123,14 +124,8 @@ impl Lissa {
     /// # Errors
     /// [`Error::Setting`] outside the open interval from 0 to 1.
     pub fn with_rtol(self, rtol: f64) -> Result<Self> {
-        if rtol > 0.0 && rtol < 1.0 {
-            return Ok(Self { rtol, ..self });
-        }
-        Err(Error::Setting {
-            name: "rtol",
-            requirement: "between 0 and 1",
-            got: rtol.to_string(),
-        })
+        check_fraction("rtol", rtol)?;
+        Ok(Self { rtol, ..self })
     }
 
     /// What the batches and the vectors of the power iteration are drawn from.
@@ -147,17 +142,6 @@ impl Lissa {
             ..self
         }
     }
-}
-
-fn check_count(name: &'static str, count: usize) -> Result<()> {
-    if count > 0 {
-        return Ok(());
-    }
-    Err(Error::Setting {
-        name,
-        requirement: "at least 1",
-        got: "0".into(),
-    })
 }
 
 const TOP: &str = "top_eigenvalue";

@@ -27,7 +27,20 @@ const VECTORS: &str = "vectors";
 const ERRORS: &str = "errors";
 
 impl<R: Rows> LowRank<R> {
-    pub(super) fn state(&self) -> Result<State> {
+    /// What stands for an operator; the complement is the rest of the space, which has curvature zero, or is left out.
+    pub(super) fn prepared(
+        self,
+        op: Arc<dyn LinearOperator<Rows = R>>,
+        complement: bool,
+    ) -> Box<dyn Prepared<R>> {
+        Box::new(PreparedLowRank {
+            op,
+            low_rank: Arc::new(self),
+            complement,
+        })
+    }
+
+    fn state(&self) -> Result<State> {
         Ok(State::default()
             .with(VALUES, self.values.clone())
             .with(VECTORS, self.vectors.to_host()?)
@@ -50,11 +63,10 @@ impl<R: Rows> LowRank<R> {
 
 /// A low-rank curvature with the operator it approximates.
 #[derive(Debug)]
-pub(super) struct PreparedLowRank<R: Rows> {
-    pub(super) op: Arc<dyn LinearOperator<Rows = R>>,
-    pub(super) low_rank: Arc<LowRank<R>>,
-    /// Whether the rest of the space has curvature zero, or is left out.
-    pub(super) complement: bool,
+struct PreparedLowRank<R: Rows> {
+    op: Arc<dyn LinearOperator<Rows = R>>,
+    low_rank: Arc<LowRank<R>>,
+    complement: bool,
 }
 
 impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
@@ -230,16 +242,4 @@ pub(super) fn dominant(values: &Array1<f64>, rank: usize) -> Vec<usize> {
 /// Some columns of a matrix as rows, `(columns, n)`.
 pub(super) fn columns_as_rows(matrix: &Array2<f64>, columns: &[usize]) -> Array2<f64> {
     matrix.view().select(Axis(1), columns).reversed_axes()
-}
-
-/// A rank that is not zero.
-pub(super) fn checked_rank(rank: usize) -> Result<usize> {
-    if rank > 0 {
-        return Ok(rank);
-    }
-    Err(Error::Setting {
-        name: "rank",
-        requirement: "at least 1",
-        got: "0".into(),
-    })
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2};
 
 use super::{
-    Prepared, Solver, State,
-    low_rank::{LowRank, PreparedLowRank, checked_rank, columns_as_rows, dominant},
+    Prepared, Solver, State, check_count,
+    low_rank::{LowRank, columns_as_rows, dominant},
     subspace::{orthonormal, precision},
 };
 use crate::{
@@ -57,8 +57,9 @@ impl Nystroem {
     /// # Errors
     /// [`Error::Setting`] for a rank of 0.
     pub fn new(rank: usize) -> Result<Self> {
+        check_count("rank", rank)?;
         Ok(Self {
-            rank: checked_rank(rank)?,
+            rank,
             oversampling: 8,
             power_iterations: 1,
             seed: 0,
@@ -173,12 +174,7 @@ impl Nystroem {
 
 impl<R: Rows> Solver<R> for Nystroem {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
-        let low_rank = self.sketch(op.as_ref())?;
-        Ok(Box::new(PreparedLowRank {
-            op,
-            low_rank: Arc::new(low_rank),
-            complement: true,
-        }))
+        Ok(self.sketch(op.as_ref())?.prepared(op, true))
     }
 
     fn restore(
@@ -186,11 +182,7 @@ impl<R: Rows> Solver<R> for Nystroem {
         op: Arc<dyn LinearOperator<Rows = R>>,
         state: &State,
     ) -> Result<Box<dyn Prepared<R>>> {
-        Ok(Box::new(PreparedLowRank {
-            low_rank: Arc::new(LowRank::restore(op.as_ref(), state)?),
-            op,
-            complement: true,
-        }))
+        Ok(LowRank::restore(op.as_ref(), state)?.prepared(op, true))
     }
 
     fn stacks(&self) -> usize {
