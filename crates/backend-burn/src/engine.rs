@@ -26,7 +26,7 @@ use influence_core::Precision;
 
 use crate::{
     Batch, Error, Result,
-    gradient::Part,
+    gradient::Form,
     graph::{Environment, execute},
     trace::{Graph, Trace},
 };
@@ -36,14 +36,14 @@ pub(crate) trait Engine: Debug + Send + Sync {
     /// The output of the graph, `(n)` as `(n, 1)` or `(n, c)`.
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>>;
 
-    /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter; the cotangent is that of
+    /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter, by its index; the cotangent is that of
     /// [`output`](Self::output), ones if none is given.
     fn tapped_gradients(
         &self,
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<Part>>;
+    ) -> Result<Vec<(usize, Form)>>;
 
     /// The gradient, summed over the samples, with respect to some parameters: one flat tensor each.
     fn summed_gradient(
@@ -251,7 +251,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<Part>> {
+    ) -> Result<Vec<(usize, Form)>> {
         guarded(|| self.record(graph, batch, cotangent))
     }
 

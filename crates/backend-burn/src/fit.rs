@@ -5,7 +5,7 @@ mod ground;
 
 use std::{path::Path, sync::Arc};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use influence_core::{
     BlockInfluence, Dataset, Error as CoreError, Footprint, Precision, Result as CoreResult,
     block::{BlockStructure, Damping},
@@ -13,8 +13,8 @@ use influence_core::{
 };
 
 use crate::{
-    Batch, Curvature, Kronecker, ModelGradients, Stack, Task, curvature::TrainingData, saved,
-    trace::ModuleTrace,
+    Batch, Curvature, Gradients, Kronecker, ModelGradients, Stack, Task, curvature::TrainingData,
+    engine::float_type, saved, trace::ModuleTrace,
 };
 use ground::{Ground, Method};
 
@@ -23,6 +23,8 @@ pub type Influence = BlockInfluence<ModelGradients>;
 
 /// How many samples are used to check per-sample gradients against batches of one.
 const CHECKED_SAMPLES: usize = 3;
+/// Below what Kronecker factors themselves leave out, by orders of magnitude.
+const TOLERANCE: f64 = 1e-4;
 
 /// Settings of an influence model, ready to be fitted.
 ///
@@ -56,6 +58,7 @@ pub struct Fit<T> {
     curvature: Curvature,
     method: Method,
     damping: Damping,
+    tolerance: f64,
     blocks: Option<BlockStructure>,
     precision: Precision,
     batch_size: usize,
@@ -72,6 +75,7 @@ impl<T: Task> Fit<T> {
             curvature: Curvature::default(),
             method: Method::Solver(Arc::new(Direct)),
             damping: Damping::from(0.1),
+            tolerance: TOLERANCE,
             blocks: None,
             precision: Precision::default(),
             batch_size: 256,
@@ -114,6 +118,16 @@ impl<T: Task> Fit<T> {
             damping: damping.into(),
             ..self
         }
+    }
+
+    /// Allows scores this relative error where Kronecker factors are inverted, 1e-4 unless told otherwise; with 0 they are inverted exactly.
+    ///
+    /// Within it, the inverse of a wide layer is taken as a sum of few Kronecker products: influences of points that meet the layer at a single
+    /// position then cost several times less. The reports of factors say how much of the right-hand side is left, as their residual.
+    /// Layers, and data, for which that would not pay are inverted exactly.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Takes the curvature between these blocks as zero. Unless they are given, solvers have one block, Kronecker factors one per layer.
@@ -238,6 +252,13 @@ impl<T: Task> Fit<T> {
                 got: "0".into(),
             });
         }
+        if !(0.0..1.0).contains(&self.tolerance) {
+            return Err(CoreError::Setting {
+                name: "tolerance",
+                requirement: "at least 0 and below 1",
+                got: self.tolerance.to_string(),
+            });
+        }
         let data = TrainingData::new(train, self.batch_size)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let sample = data.head(CHECKED_SAMPLES)?;
@@ -254,6 +275,7 @@ impl<T: Task> Fit<T> {
             curvature: self.curvature,
             method: self.method,
             damping: self.damping,
+            tolerance: self.tolerance,
             blocks: blocks.resolve(source.layout())?,
             memory: self.memory,
             source,
@@ -262,6 +284,8 @@ impl<T: Task> Fit<T> {
     }
 
     /// What the fitted model will take per sample; records the model and computes a few gradients, but fits nothing.
+    ///
+    /// Factors are counted as plain numbers, from above: a fitted model [knows](influence_core::InfluenceModel::footprint) when they are compact.
     ///
     /// # Errors
     /// As [`fit`](Self::fit), for what is found out by recording.
@@ -273,8 +297,12 @@ impl<T: Task> Fit<T> {
         let sample = TrainingData::new(train, self.batch_size)?.head(CHECKED_SAMPLES)?;
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let source = ModelGradients::new(trace, &self.device, self.precision)?;
+        let factors = Gradients::dense(Tensor::zeros(
+            [1, source.layout().dim()],
+            (&source.device, float_type(self.precision)),
+        ));
         Ok(source
-            .footprint_of(&sample)?
+            .footprint_of(&sample, &factors)?
             .with_solver(self.method.stacks()))
     }
 }

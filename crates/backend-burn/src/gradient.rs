@@ -1,16 +1,20 @@
 //! Per-sample gradients in the form in which they are cheapest.
 
 mod form;
+mod scoring;
 mod thin_pair;
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
 pub(crate) use form::{Form, Side, positions};
 
-/// The gradients of `n` samples, never larger than they need to be.
+/// Test and train points that are scored together, where they are not known yet.
+const MANY: [usize; 2] = [64, 1024];
+
+/// The gradients of `n` samples, or vectors made of them, never larger than they need to be.
 ///
 /// The gradient of a linear map is a sum of outer products, one for each position at which the map is applied; it is kept as
 /// its two thin factors, and multiplied out where a product needs it or that is cheaper.
@@ -25,9 +29,7 @@ pub struct Gradients {
 /// The gradient with respect to one parameter, or one contribution to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    /// Index of the parameter.
-    pub(crate) parameter: usize,
-    /// Its columns in a parameter-space vector.
+    /// The columns of the parameter in a parameter-space vector.
     pub(crate) columns: Range<usize>,
     pub(crate) form: Form,
 }
@@ -41,6 +43,16 @@ impl Gradients {
             kind,
             parts,
         }
+    }
+
+    /// Vectors that are plain rows, `(n, dim)`.
+    pub(crate) fn dense(rows: Tensor<2>) -> Self {
+        let ([samples, dim], kind) = (rows.dims(), (rows.device(), rows.dtype()));
+        let part = Part {
+            columns: 0..dim,
+            form: Form::Rows(rows),
+        };
+        Self::new(samples, dim, kind, vec![part])
     }
 
     /// The number of samples, `n`.
@@ -58,33 +70,82 @@ impl Gradients {
         self.dim
     }
 
+    /// The device that holds them, and the type of their numbers.
+    pub(crate) fn kind(&self) -> (&Device, &DType) {
+        (&self.kind.0, &self.kind.1)
+    }
+
     /// How many bytes the gradients take.
     pub(crate) fn bytes(&self) -> usize {
         let scalars: usize = self.parts.iter().map(|part| part.form.scalars()).sum();
         scalars * self.kind.1.size()
     }
 
-    /// The inner products with the rows of a `(k, dim)` tensor, `(k, n)`.
-    pub(crate) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
-        let k = rows.dims()[0];
-        let partial = self.parts.iter().map(|part| {
-            let rows = rows.clone().slice([0..k, part.columns.clone()]);
-            part.form.scores(rows)
-        });
-        partial
-            .reduce(|sum, scores| sum + scores)
-            .unwrap_or_else(|| Tensor::zeros([k, self.samples], (&self.kind.0, self.kind.1)))
+    /// The inner products with `k` other vectors, `(k, n)`.
+    pub(crate) fn scores(&self, others: &Self) -> Tensor<2> {
+        let zeros = || Tensor::zeros([others.samples, self.samples], (&self.kind.0, self.kind.1));
+        self.summed(others, Form::products, Form::scores)
+            .unwrap_or_else(zeros)
     }
 
-    /// The inner products with the rows of an `(n, dim)` tensor at the same positions, `(n)`.
-    pub(crate) fn self_scores(&self, rows: &Tensor<2>) -> Tensor<1> {
-        let partial = self.parts.iter().map(|part| {
-            let rows = rows.clone().slice([0..self.samples, part.columns.clone()]);
-            part.form.self_scores(rows)
-        });
-        partial
-            .reduce(|sum, scores| sum + scores)
+    /// The inner products with the same number of other vectors, each with its counterpart, `(n)`.
+    pub(crate) fn self_scores(&self, others: &Self) -> Tensor<1> {
+        self.summed(others, Form::self_products, Form::self_scores)
             .unwrap_or_else(|| self.zeros())
+    }
+
+    /// What inner products add up to over the parts, formed of the factors of outer products or of rows, whichever costs less.
+    fn summed<const D: usize>(
+        &self,
+        others: &Self,
+        of_factors: impl Fn(&Form, &Form) -> Option<Tensor<D>>,
+        of_rows: impl Fn(&Form, Tensor<2>) -> Tensor<D>,
+    ) -> Option<Tensor<D>> {
+        let products = self.parts.iter().filter_map(|part| {
+            let others = others.columns(std::slice::from_ref(&part.columns));
+            let forms = others.whole_forms();
+            if !part
+                .form
+                .prefers_factors(&forms, [others.samples, self.samples])
+            {
+                return Some(of_rows(&part.form, others.to_rows()));
+            }
+            let products = forms.into_iter();
+            products
+                .filter_map(|form| of_factors(&part.form, form))
+                .reduce(|sum, products| sum + products)
+        });
+        products.reduce(|sum, products| sum + products)
+    }
+
+    /// The forms of the parts, if each is of all columns; else none.
+    fn whole_forms(&self) -> Vec<&Form> {
+        let whole = self.parts.iter().all(|part| part.columns == (0..self.dim));
+        let parts = self.parts.iter().filter(|_| whole);
+        parts.map(|part| &part.form).collect()
+    }
+
+    /// The vectors, multiplied out where inner products with others like them would be formed of rows.
+    pub(crate) fn for_scores(mut self) -> Self {
+        for part in &mut self.parts {
+            if !part.form.prefers_factors(&[&part.form], MANY) {
+                part.form = Form::Rows(part.form.to_rows());
+            }
+        }
+        self
+    }
+
+    /// Some of the vectors only.
+    pub(crate) fn select(&self, samples: &Tensor<1, Int>) -> Self {
+        let parts = self.parts.iter().map(|part| Part {
+            columns: part.columns.clone(),
+            form: part.form.select(samples),
+        });
+        Self {
+            samples: samples.dims()[0],
+            parts: parts.collect(),
+            ..self.clone()
+        }
     }
 
     /// The squared norms, `(n)`.
@@ -112,11 +173,16 @@ impl Gradients {
         Tensor::zeros([self.samples], (&self.kind.0, self.kind.1))
     }
 
-    /// The parts that belong to one parameter.
-    pub(crate) fn of(&self, parameter: usize) -> impl Iterator<Item = &Form> {
+    /// Where the parts lie.
+    pub(crate) fn columns_of_parts(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.parts.iter().map(|part| &part.columns)
+    }
+
+    /// The parts that belong to the parameter in these columns.
+    pub(crate) fn of(&self, columns: &Range<usize>) -> impl Iterator<Item = &Form> {
         let parts = self.parts.iter();
         parts
-            .filter(move |part| part.parameter == parameter)
+            .filter(move |part| part.columns == *columns)
             .map(|part| &part.form)
     }
 
@@ -162,44 +228,93 @@ impl Gradients {
         }
     }
 
-    /// What one of the gradients takes, in bytes and operations, and what scores against it take beyond.
-    pub(crate) fn footprint(&self, precision: Precision) -> Footprint {
+    /// What one of the gradients takes, in bytes and operations, and what scores of factors of the form of these take beyond.
+    pub(crate) fn footprint(&self, factors: &Self, precision: Precision) -> Footprint {
         let bytes = precision.bytes();
-        let mut footprint = Footprint::dense(self.dim, precision);
-        footprint.gradient = self.bytes() / self.samples.max(1);
-        footprint.gradient_flops = self.parts.iter().map(|part| part.form.flops()).sum();
-        let largest = |of: fn(&ScoringFootprint) -> usize| {
-            let scalars = self.parts.iter().map(|part| of(&part.form.scoring()));
-            scalars.max().unwrap_or(0) * bytes
+        let dense = Footprint::dense(self.dim, precision);
+        let mut scoring = ScoringFootprint {
+            per_test: 0,
+            per_train: 0,
+            per_pair: 0,
         };
-        footprint.scoring = ScoringFootprint {
-            per_test: largest(|scoring| scoring.per_test),
-            per_train: largest(|scoring| scoring.per_train),
-            // Besides, two sums on the device and one on the host.
-            per_pair: largest(|scoring| scoring.per_pair) + 2 * bytes + 8,
-        };
-        footprint
+        let mut score_flops = 0.0;
+        for part in &self.parts {
+            let factors = factors.columns(std::slice::from_ref(&part.columns));
+            let of_part = part.form.scoring(&factors.whole_forms(), MANY);
+            scoring.per_test = scoring.per_test.max(of_part.scalars.per_test * bytes);
+            scoring.per_train = scoring.per_train.max(of_part.scalars.per_train * bytes);
+            scoring.per_pair = scoring.per_pair.max(of_part.scalars.per_pair * bytes);
+            score_flops += of_part.flops;
+        }
+        // Besides, two sums on the device and one on the host.
+        scoring.per_pair += 2 * bytes + 8;
+        let factor = factors.bytes() / factors.samples.max(1);
+        Footprint {
+            factor,
+            gradient: self.bytes() / self.samples.max(1),
+            scoring,
+            gradient_flops: self.parts.iter().map(|part| part.form.flops()).sum(),
+            score_flops,
+            compact: factor < dense.factor,
+            ..dense
+        }
     }
 
-    /// The gradients with respect to some of the parameters only, in the columns that `place` gives them.
-    pub(crate) fn restrict(
-        &self,
-        dim: usize,
-        place: impl Fn(usize) -> Option<Range<usize>>,
-    ) -> Self {
-        let parts = self.parts.iter().filter_map(|part| {
-            let columns = place(part.parameter)?;
-            Some(Part {
-                parameter: part.parameter,
-                columns,
-                form: part.form.clone(),
-            })
-        });
-        Self {
-            samples: self.samples,
-            dim,
-            kind: self.kind.clone(),
-            parts: parts.collect(),
+    /// The given columns of every vector, joined in order.
+    pub(crate) fn columns(&self, columns: &[Range<usize>]) -> Self {
+        let mut dim = 0;
+        let mut parts = Vec::new();
+        for range in columns {
+            parts.extend(self.moved(range, dim));
+            dim += range.len();
         }
+        Self {
+            dim,
+            parts,
+            ..self.clone()
+        }
+    }
+
+    /// The vectors with zeros in all but the given columns.
+    pub(crate) fn within(&self, columns: &[Range<usize>]) -> Self {
+        let parts = columns
+            .iter()
+            .flat_map(|range| self.moved(range, range.start));
+        Self {
+            parts: parts.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The inverse of [`columns`](Self::columns): vectors of length `dim` whose given columns hold the pieces; there is at least one.
+    pub(crate) fn assemble(dim: usize, pieces: &[(&[Range<usize>], &Self)]) -> Option<Self> {
+        let (_, first) = pieces.first()?;
+        let mut parts = Vec::new();
+        for (columns, piece) in pieces {
+            let mut from = 0;
+            for range in *columns {
+                let within = from..from + range.len();
+                parts.extend(piece.moved(&within, range.start));
+                from = within.end;
+            }
+        }
+        Some(Self::new(first.samples, dim, first.kind.clone(), parts))
+    }
+
+    /// What lies in a range of columns, with the range moved to another place.
+    fn moved(&self, range: &Range<usize>, to: usize) -> impl Iterator<Item = Part> {
+        self.parts.iter().filter_map(move |part| {
+            let common = part.columns.start.max(range.start)..part.columns.end.min(range.end);
+            if common.is_empty() {
+                return None;
+            }
+            let start = to + common.start - range.start;
+            Some(Part {
+                columns: start..start + common.len(),
+                form: part
+                    .form
+                    .cut(common.start - part.columns.start..common.end - part.columns.start),
+            })
+        })
     }
 }

@@ -4,6 +4,7 @@ mod covariance;
 mod diagonal;
 mod factored;
 mod layer;
+mod low_rank;
 
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ impl Kronecker {
         self,
         vectors: &Arc<SampleVectors>,
         blocks: &[Block],
+        tolerance: f64,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let layers = layers(vectors, blocks)?;
         let linear: Vec<&Layer> = layers.iter().flatten().collect();
@@ -75,7 +77,7 @@ impl Kronecker {
         let of_block = |(block, layer): (&Block, &Option<Layer>)| match layer {
             Some(layer) => {
                 let factors = factored.next().ok_or_else(missing)?;
-                Ok(Box::new(Factored::new(layer.clone(), factors, vectors)) as _)
+                Ok(Box::new(Factored::new(layer.clone(), factors, vectors, tolerance)) as _)
             }
             None => rest(vectors, block),
         };
@@ -86,11 +88,14 @@ impl Kronecker {
     pub(crate) fn restore<'a>(
         vectors: &Arc<SampleVectors>,
         blocks: &[Block],
+        tolerance: f64,
         state: impl Fn(&Block) -> &'a State,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let layers = layers(vectors, blocks)?;
         let of_block = |(block, layer): (&Block, Option<Layer>)| match layer {
-            Some(layer) => Ok(Box::new(Factored::restore(layer, state(block), vectors)?) as _),
+            Some(layer) => {
+                Ok(Box::new(Factored::restore(layer, state(block), vectors, tolerance)?) as _)
+            }
             None if block.dim() <= DENSE => {
                 let operator = OuterProducts::new(Arc::clone(vectors), block);
                 Direct.restore(Arc::new(operator), state(block))

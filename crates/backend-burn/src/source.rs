@@ -20,7 +20,7 @@ use crate::{
     engine::{self, Engine},
     gradient::{Form, Part},
     likelihood,
-    stack::{host, tensor},
+    stack::host,
     trace::{Function, Graph, Trace},
 };
 
@@ -82,7 +82,7 @@ impl ModelGradients {
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
     ) -> Result<Gradients> {
-        let mut parts = Vec::new();
+        let mut forms = Vec::new();
         if !batch.is_empty() {
             let graph = self.trace.graph(function, batch)?;
             let slow: Vec<usize> = self
@@ -90,16 +90,21 @@ impl ModelGradients {
                 .union(graph.taps.untapped())
                 .copied()
                 .collect();
-            parts = self.engine.tapped_gradients(&graph, batch, cotangent)?;
-            parts.retain(|part| !slow.contains(&part.parameter));
-            parts.extend(self.one_by_one(function, batch, &slow, cotangent)?);
+            forms = self.engine.tapped_gradients(&graph, batch, cotangent)?;
+            forms.retain(|(parameter, _)| !slow.contains(parameter));
+            forms.extend(self.one_by_one(function, batch, &slow, cotangent)?);
         }
-        Ok(Gradients::new(
-            batch.len(),
-            self.layout().dim(),
-            self.kind(),
-            parts,
-        ))
+        Ok(self.joined(batch.len(), forms))
+    }
+
+    /// Gradients with respect to all parameters, of those with respect to each.
+    fn joined(&self, samples: usize, forms: Vec<(usize, Form)>) -> Gradients {
+        let part = |(parameter, form)| Part {
+            columns: self.layout().columns(parameter),
+            form,
+        };
+        let parts = forms.into_iter().map(part).collect();
+        Gradients::new(samples, self.layout().dim(), self.kind(), parts)
     }
 
     /// The vectors `v` of which a curvature is the mean of `Σ v vᵀ` over samples, for each sample of a batch that begins at this number: gradients with the
@@ -135,7 +140,7 @@ impl ModelGradients {
     }
 
     /// What gradients and scores take per sample, as a few samples show it.
-    pub(crate) fn footprint_of(&self, sample: &Batch) -> Result<Footprint> {
+    pub(crate) fn footprint_of(&self, sample: &Batch, factors: &Gradients) -> Result<Footprint> {
         /// Values and their gradients; right-hand sides and the pieces that they are joined of.
         const TWICE: usize = 2;
         let scalars = |batch: &Batch| -> Result<usize> {
@@ -149,7 +154,7 @@ impl ModelGradients {
         let activations = grown * self.precision.bytes();
         let mut footprint = self
             .gradients_of(Function::Loss, sample, None)?
-            .footprint(self.precision);
+            .footprint(factors, self.precision);
         footprint.differentiating = footprint.gradient + TWICE * activations;
         footprint.solving = TWICE * footprint.factor + footprint.differentiating;
         Ok(footprint)
@@ -177,7 +182,7 @@ impl ModelGradients {
         batch: &Batch,
         parameters: &[usize],
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<Part>> {
+    ) -> Result<Vec<(usize, Form)>> {
         if parameters.is_empty() {
             return Ok(Vec::new());
         }
@@ -196,15 +201,8 @@ impl ModelGradients {
                 .zip(gradients)
                 .for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
         }
-        let part = |(&parameter, rows)| {
-            let columns = self.layout().columns(parameter);
-            Part {
-                parameter,
-                columns,
-                form: Form::Rows(Tensor::cat(rows, 0)),
-            }
-        };
-        Ok(parameters.iter().zip(rows).map(part).collect())
+        let form = |(&parameter, rows)| (parameter, Form::Rows(Tensor::cat(rows, 0)));
+        Ok(parameters.iter().zip(rows).map(form).collect())
     }
 
     fn alone(
@@ -243,20 +241,13 @@ impl GradientSource for ModelGradients {
     }
 
     fn measurement_rows(&self, batch: &Batch) -> CoreResult<Stack> {
-        Ok(Stack::new(
-            self.gradients_of(Function::Measurement, batch, None)?
-                .to_rows(),
-        ))
+        let gradients = self.gradients_of(Function::Measurement, batch, None)?;
+        Ok(Stack::from(gradients.for_scores()))
     }
 
     fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<Tensor<2>> {
-        CoreError::check_size(
-            "scores",
-            "vector length",
-            gradients.dim(),
-            rows.tensor().dims()[1],
-        )?;
-        Ok(gradients.scores(rows.tensor()))
+        CoreError::check_size("scores", "vector length", gradients.dim(), rows.dim())?;
+        Ok(gradients.scores(rows.vectors()))
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
@@ -265,22 +256,15 @@ impl GradientSource for ModelGradients {
     }
 
     fn to_rows(&self, gradients: &Gradients) -> CoreResult<Stack> {
-        Ok(Stack::new(gradients.to_rows()))
+        Ok(Stack::from(gradients.clone()))
     }
 
     fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {
-        CoreError::check_size("scaled", "factors", gradients.len(), factors.len())?;
-        let shape = [factors.len(), 1];
-        let factors = tensor(factors.iter().copied(), shape, &self.device, self.precision);
-        Ok(gradients.scaled(&factors))
+        Ok(Stack::from(gradients).scaled(factors)?.into_vectors())
     }
 
     fn norms(&self, gradients: &Gradients) -> CoreResult<Vec<f64>> {
-        let squares = host(&gradients.squared_norms())?;
-        Ok(squares
-            .into_iter()
-            .map(|square| square.max(0.0).sqrt())
-            .collect())
+        Stack::from(gradients.clone()).norms()
     }
 
     fn block_scores(
@@ -289,17 +273,13 @@ impl GradientSource for ModelGradients {
         gradients: &Gradients,
         block: &Block,
     ) -> CoreResult<Tensor<2>> {
-        let within = |parameter| {
-            let inside = block.parameters().contains(&parameter);
-            inside.then(|| self.layout().columns(parameter))
-        };
-        self.scores(rows, &gradients.restrict(self.dim(), within))
+        self.scores(rows, &gradients.within(block.columns()))
     }
 
     fn self_scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<ArrayD<f64>> {
         CoreError::check_size("self scores", "rows", gradients.len(), rows.len())?;
         CoreError::check_size("self scores", "vector length", gradients.dim(), rows.dim())?;
-        let scores = host(&gradients.self_scores(rows.tensor()))?;
+        let scores = host(&gradients.self_scores(rows.vectors()))?;
         Ok(Array1::from(scores).into_dyn())
     }
 
@@ -311,12 +291,14 @@ impl GradientSource for ModelGradients {
         if !batch.is_empty() {
             let graph = self.trace.graph(Function::Loss, batch)?;
             let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-            let rows = rows.tensor();
-            for product in self
-                .engine
-                .mixed_products(&graph, batch, INPUT, &all, rows)?
-            {
-                values.extend(host(&product)?);
+            for row in 0..rows.len() {
+                let row = rows.select(&[row])?.tensor();
+                let products = self
+                    .engine
+                    .mixed_products(&graph, batch, INPUT, &all, &row)?;
+                for product in products {
+                    values.extend(host(&product)?);
+                }
             }
         }
         ArrayD::from_shape_vec(shape, values)
@@ -336,7 +318,7 @@ impl GradientSource for ModelGradients {
         Ok(input.shape().to_vec()[1..].to_vec())
     }
 
-    fn footprint(&self, sample: &Batch) -> CoreResult<Footprint> {
-        Ok(self.footprint_of(sample)?)
+    fn footprint(&self, sample: &Batch, factors: &Stack) -> CoreResult<Footprint> {
+        Ok(self.footprint_of(sample, factors.vectors())?)
     }
 }

@@ -8,16 +8,27 @@ use influence_core::{
 };
 use ndarray::{Array2, ArrayView2};
 
-/// A stack of `k` parameter-space vectors on a burn device, one tensor `(k, dim)`.
+use crate::Gradients;
+
+/// A stack of `k` parameter-space vectors on a burn device.
+///
+/// Vectors that gradients of linear maps are made of, scaled, cut and joined stay the outer products they are; any other operation makes them one
+/// tensor `(k, dim)`.
 #[derive(Debug, Clone)]
 pub struct Stack {
-    tensor: Tensor<2>,
+    vectors: Gradients,
+}
+
+impl From<Gradients> for Stack {
+    fn from(vectors: Gradients) -> Self {
+        Self { vectors }
+    }
 }
 
 impl Stack {
     /// A stack of the rows of a tensor.
     pub fn new(tensor: Tensor<2>) -> Self {
-        Self { tensor }
+        Self::from(Gradients::dense(tensor))
     }
 
     /// A stack of host values on a device, rounded to the precision.
@@ -30,25 +41,34 @@ impl Stack {
         ))
     }
 
-    /// The tensor `(k, dim)`.
-    pub fn tensor(&self) -> &Tensor<2> {
-        &self.tensor
+    /// The vectors as a tensor `(k, dim)`.
+    pub fn tensor(&self) -> Tensor<2> {
+        self.vectors.to_rows()
+    }
+
+    /// The vectors in the form in which they are kept.
+    pub(crate) fn into_vectors(self) -> Gradients {
+        self.vectors
+    }
+
+    /// As [`into_vectors`](Self::into_vectors), by reference.
+    pub(crate) fn vectors(&self) -> &Gradients {
+        &self.vectors
     }
 
     /// Zero vectors, placed and rounded as `self` is.
     pub(crate) fn zeros(&self, k: usize, dim: usize) -> Self {
-        Self::new(Tensor::zeros(
-            [k, dim],
-            (&self.tensor.device(), self.tensor.dtype()),
-        ))
+        let (device, float) = self.vectors.kind();
+        Self::new(Tensor::zeros([k, dim], (device, *float)))
     }
 
-    fn precision(&self) -> Precision {
-        if self.tensor.dtype() == DType::F64 {
-            Precision::F64
-        } else {
-            Precision::F32
-        }
+    fn place(&self) -> (&Device, Precision) {
+        let (device, float) = self.vectors.kind();
+        let precision = match float {
+            DType::F64 => Precision::F64,
+            _ => Precision::F32,
+        };
+        (device, precision)
     }
 
     fn check_dim(&self, op: &'static str, dim: usize) -> CoreResult<()> {
@@ -90,11 +110,11 @@ pub(crate) fn host<const D: usize>(tensor: &Tensor<D>) -> CoreResult<Vec<f64>> {
 
 impl Rows for Stack {
     fn len(&self) -> usize {
-        self.tensor.dims()[0]
+        self.vectors.len()
     }
 
     fn dim(&self) -> usize {
-        self.tensor.dims()[1]
+        self.vectors.dim()
     }
 
     fn gram(&self, other: &Self) -> CoreResult<Array2<f64>> {
@@ -103,8 +123,7 @@ impl Rows for Stack {
         if k == 0 || others == 0 {
             return Ok(Array2::zeros((k, others)));
         }
-        let products = self.tensor.clone().matmul(other.tensor.clone().transpose());
-        to_array2(&products)
+        to_array2(&other.vectors.scores(&self.vectors))
     }
 
     fn combine(&self, coefficients: ArrayView2<'_, f64>) -> CoreResult<Self> {
@@ -117,16 +136,14 @@ impl Rows for Stack {
         if coefficients.is_empty() {
             return Ok(self.zeros(coefficients.nrows(), self.dim()));
         }
-        let coefficients = Self::from_host(&coefficients, &self.tensor.device(), self.precision());
-        Ok(Self::new(coefficients.tensor.matmul(self.tensor.clone())))
+        let coefficients = self.like(coefficients)?;
+        Ok(Self::new(self.vectors.combine(&coefficients.tensor())))
     }
 
     fn add_scaled(&self, scale: f64, other: &Self) -> CoreResult<Self> {
         CoreError::check_size("add_scaled", "rows", self.len(), other.len())?;
         self.check_dim("add_scaled", other.dim())?;
-        Ok(Self::new(
-            self.tensor.clone() + other.tensor.clone().mul_scalar(scale),
-        ))
+        Ok(Self::new(self.tensor() + other.tensor().mul_scalar(scale)))
     }
 
     fn select(&self, indices: &[usize]) -> CoreResult<Self> {
@@ -134,71 +151,56 @@ impl Rows for Stack {
         if indices.is_empty() {
             return Ok(self.zeros(0, self.dim()));
         }
-        let device = self.tensor.device();
         #[expect(clippy::cast_possible_wrap, reason = "row counts are far below 2^63")]
         let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-        let count = indices.len();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &device);
-        Ok(Self::new(self.tensor.clone().select(0, indices)))
+        let indices = TensorData::new(indices.clone(), [indices.len()]);
+        let indices = Tensor::<1, Int>::from_data(indices, self.place().0);
+        Ok(Self::from(self.vectors.select(&indices)))
     }
 
     fn columns(&self, columns: &[Range<usize>]) -> CoreResult<Self> {
         columns
             .iter()
             .try_for_each(|range| CoreError::check_range(range, self.dim()))?;
-        if matches!(columns, [range] if *range == (0..self.dim())) {
-            return Ok(self.clone());
-        }
-        let k = self.len();
-        let parts: Vec<_> = columns
-            .iter()
-            .map(|range| self.tensor.clone().slice([0..k, range.clone()]))
-            .collect();
-        if parts.is_empty() {
-            Ok(self.zeros(k, 0))
-        } else {
-            Ok(Self::new(Tensor::cat(parts, 1)))
-        }
+        Ok(Self::from(self.vectors.columns(columns)))
     }
 
     fn assemble(dim: usize, parts: &[(&[Range<usize>], Self)]) -> CoreResult<Self> {
-        let k = check_parts(dim, parts)?;
-        let Some((_, first)) = parts.first() else {
-            return Err(CoreError::Shape {
-                op: "assemble",
-                axis: "parts",
-                expected: 1,
-                got: 0,
-            });
-        };
-        if let [(columns, part)] = parts
-            && matches!(columns, [range] if range.len() == dim)
-        {
-            return Ok(part.clone());
-        }
-        let mut whole = first.zeros(k, dim).tensor;
-        for (columns, part) in parts {
-            let mut from = 0;
-            for range in *columns {
-                let to = from + range.len();
-                let piece = part.tensor.clone().slice([0..k, from..to]);
-                whole = whole.slice_assign([0..k, range.clone()], piece);
-                from = to;
-            }
-        }
-        Ok(Self::new(whole))
+        check_parts(dim, parts)?;
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(columns, part)| (*columns, &part.vectors))
+            .collect();
+        let whole = Gradients::assemble(dim, &parts).ok_or(CoreError::Shape {
+            op: "assemble",
+            axis: "parts",
+            expected: 1,
+            got: 0,
+        })?;
+        Ok(Self::from(whole))
+    }
+
+    fn norms(&self) -> CoreResult<Vec<f64>> {
+        let squares = host(&self.vectors.squared_norms())?;
+        let norm = |square: f64| square.max(0.0).sqrt();
+        Ok(squares.into_iter().map(norm).collect())
+    }
+
+    fn scaled(&self, factors: &[f64]) -> CoreResult<Self> {
+        CoreError::check_size("scaled", "factors", self.len(), factors.len())?;
+        let (device, precision) = self.place();
+        let shape = [factors.len(), 1];
+        let factors = tensor(factors.iter().copied(), shape, device, precision);
+        Ok(Self::from(self.vectors.clone().scaled(&factors)))
     }
 
     fn to_host(&self) -> CoreResult<Array2<f64>> {
-        to_array2(&self.tensor)
+        to_array2(&self.tensor())
     }
 
     fn like(&self, values: ArrayView2<'_, f64>) -> CoreResult<Self> {
-        Ok(Self::from_host(
-            &values,
-            &self.tensor.device(),
-            self.precision(),
-        ))
+        let (device, precision) = self.place();
+        Ok(Self::from_host(&values, device, precision))
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Resources {
     pub memory: usize,
     /// Tasks that can run at a time.
     pub threads: usize,
-    /// Whether factors can be read again, from a scratch array or because they were stored before.
+    /// Whether factors can be read again, from a scratch array or because they were stored before; those of a [compact](Footprint::compact) form are
+    /// not, if they are solved.
     pub factors_kept: bool,
 }
 
@@ -76,8 +77,9 @@ impl Plan {
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
         let [by_test, by_train] =
             [Side::Test, Side::Train].map(|held| Self::holding(held, grid, footprint, resources));
+        let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
-            [&by_test, &by_train].map(|plan| plan.seconds_again(resources.factors_kept));
+            [&by_test, &by_train].map(|plan| plan.seconds_again(kept));
         // On a par, rows stream if there are enough of them: a run that is killed then has few factors to solve again.
         let [down, across] = grid.counts();
         let rows_suffice = down >= across.min(2 * resources.threads);
@@ -99,12 +101,14 @@ impl Plan {
     ) -> [usize; 2] {
         /// The share of the memory that a task may take.
         const SHARE: usize = 8;
-        /// Most test points in a chunk: beyond it kernels gain nothing.
+        /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers are wide, compact ones are not.
         const TEST: usize = 64;
+        const COMPACT: usize = 256;
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
         let task = memory / SHARE;
-        let test = given[0].unwrap_or_else(|| (task / 2 / footprint.solving.max(1)).clamp(1, TEST));
+        let most = if footprint.compact { COMPACT } else { TEST };
+        let test = given[0].unwrap_or_else(|| (task / 2 / footprint.solving.max(1)).clamp(1, most));
         let test = test.min(shape[0]).max(1);
         let train = given[1].unwrap_or_else(|| {
             let per_train = footprint
@@ -314,6 +318,7 @@ mod tests {
             scoring,
             gradient_flops: 6e6,
             score_flops: 2e6,
+            compact: false,
         }
     }
 

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Tensor;
 use influence_backend_burn::{Batch, Classification, Fit, Influence, Kronecker, Regression, Task};
 use influence_core::{
-    ByBlock, Footprint, InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory,
+    ByBlock, Dataset, FactorForm, Footprint, InfluenceModel, Perturbation, Sweep, ThreadSafe,
+    Trajectory,
     solver::{Direct, Identity, InverseHarmonicMean},
 };
 
@@ -185,9 +186,16 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
         precision,
         ..
     } = &plan.config;
-    let one =
-        with_task!(plan, task => settings(plan, task)?.footprint(&plan.model, plan.train.clone()))
-            .context("looking at the gradients of a few training points")?;
+    let one = with_task!(plan, task => {
+        let fit = settings(plan, task)?;
+        if method.name.has_curvature() {
+            fit.footprint(&plan.model, plan.train.clone())
+        } else {
+            let influence = fit.fit(&plan.model, plan.train.clone())?;
+            influence.footprint(&plan.train.batch(0..1)?, FactorForm::Solved)
+        }
+    })
+    .context("looking at the gradients of a few training points")?;
     let one = one.of_checkpoints(plan.checkpoints.len().max(1));
     Ok(match (compute.mode, &method.sweep) {
         (Mode::Up, None) => (one, 1),
@@ -244,6 +252,10 @@ fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>
         .with_device(plan.device.clone());
     if let Some(memory) = compute.memory {
         fit = fit.with_gradient_memory(memory.bytes() / SHARE_OF_FIT);
+    }
+    if let (MethodName::Kfac | MethodName::Ekfac, Some(tolerance)) = (method.name, method.tolerance)
+    {
+        fit = fit.with_tolerance(tolerance);
     }
     Ok(match method.name {
         MethodName::Direct => fit.with_solver(Direct),

@@ -268,12 +268,22 @@ fn methods_and_modes_equal_the_dense_references() {
     let cases: [(&str, &[&str], &str); 8] = [
         (
             "config",
-            &["method.name=kfac", layers[0], layers[1]],
+            &[
+                "method.name=kfac",
+                "method.tolerance=0",
+                layers[0],
+                layers[1],
+            ],
             "kfac",
         ),
         (
             "config",
-            &["method.name=ekfac", layers[0], layers[1]],
+            &[
+                "method.name=ekfac",
+                "method.tolerance=0",
+                layers[0],
+                layers[1],
+            ],
             "ekfac",
         ),
         (

@@ -31,8 +31,8 @@ pub use convert::{HostConverter, Precision, TensorConverter};
 pub use dataset::{Dataset, FieldSource, Values};
 pub use error::{Error, Result};
 pub use model::{
-    BlockInfluence, ByBlock, Footprint, GradientSource, InfluenceModel, Perturbation, ScoreAxis,
-    ScoringFootprint, Sweep, Trajectory,
+    BlockInfluence, ByBlock, FactorForm, Footprint, GradientSource, InfluenceModel, Perturbation,
+    ScoreAxis, ScoringFootprint, Sweep, Trajectory,
 };
 pub use rows::{Rows, check_indices, check_parts};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

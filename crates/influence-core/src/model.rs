@@ -18,7 +18,7 @@ use crate::{Error, Precision, Result, Rows, TensorConverter, block::Block, solve
 pub use axes::ScoreAxis;
 pub use block_influence::BlockInfluence;
 pub use by_block::ByBlock;
-pub use footprint::{Footprint, ScoringFootprint};
+pub use footprint::{FactorForm, Footprint, ScoringFootprint};
 pub use perturbation::Perturbation;
 pub use sweep::Sweep;
 pub use trajectory::Trajectory;
@@ -91,11 +91,11 @@ pub trait InfluenceModel {
     /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors>;
 
-    /// What the model needs per sample, as a few train points show it.
+    /// What the model needs per sample, with factors in such a form, as a few train points show it.
     ///
     /// # Errors
     /// Whatever the backend reports.
-    fn footprint(&self, _sample: &Self::Batch) -> Result<Footprint> {
+    fn footprint(&self, _sample: &Self::Batch, _form: FactorForm) -> Result<Footprint> {
         Ok(Footprint::dense(self.dim(), self.precision()))
     }
 
@@ -265,11 +265,12 @@ pub trait GradientSource {
         })
     }
 
-    /// What gradients and scores need per sample, as a few train points show it; of solving, what the right-hand sides need.
+    /// What gradients and scores need per sample with factors of the form of these, as a few train points show it; of solving, what the right-hand
+    /// sides need.
     ///
     /// # Errors
     /// Whatever the backend reports.
-    fn footprint(&self, _sample: &Self::Batch) -> Result<Footprint> {
+    fn footprint(&self, _sample: &Self::Batch, _factors: &Self::Rows) -> Result<Footprint> {
         Ok(Footprint::dense(self.dim(), self.precision()))
     }
 }

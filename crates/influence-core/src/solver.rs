@@ -157,6 +157,11 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
         self.solve(rhs)
     }
 
+    /// Whether solving is a matter of a few products, so that it may be done to see what solutions take.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     /// The solutions alone, without the cost of finding out how good they are: what a preconditioner is asked for.
     ///
     /// # Errors

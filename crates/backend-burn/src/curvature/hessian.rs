@@ -78,10 +78,12 @@ impl LinearOperator for Hessian {
         }
         let batch = self.data.batch(part)?;
         let graph = self.source.trace.graph(Function::Loss, &batch)?;
-        let sum =
-            self.source
-                .engine
-                .hessian_products(&graph, &batch, &self.parameters, rows.tensor())?;
+        let sum = self.source.engine.hessian_products(
+            &graph,
+            &batch,
+            &self.parameters,
+            &rows.tensor(),
+        )?;
         Ok(Stack::new(sum.div_scalar(self.data.samples() as f64)))
     }
 }

@@ -1,6 +1,5 @@
 use std::{
     borrow::Cow,
-    ops::Range,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -95,43 +94,26 @@ impl SampleVectors {
 #[derive(Debug, Clone)]
 pub(crate) struct OuterProducts {
     vectors: Arc<SampleVectors>,
-    /// Where each parameter of the block lies in it.
-    places: Vec<(usize, Range<usize>)>,
-    dim: usize,
+    block: Block,
     /// Each vector is divided by the root of this and its squared norm, if it is given.
     harmonic: Option<f64>,
 }
 
 impl OuterProducts {
     pub(crate) fn new(vectors: Arc<SampleVectors>, block: &Block) -> Self {
-        let mut from = 0;
-        let place = |&parameter: &usize| {
-            let columns = from..from + vectors.source.layout().columns(parameter).len();
-            from = columns.end;
-            (parameter, columns)
-        };
-        let places = block.parameters().iter().map(place).collect();
         Self {
             vectors,
-            places,
-            dim: block.dim(),
+            block: block.clone(),
             harmonic: None,
         }
     }
 
     pub(crate) fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
-        let place = |parameter: usize| {
-            self.places
-                .iter()
-                .find(|(index, _)| *index == parameter)
-                .map(|(_, columns)| columns.clone())
-        };
-        Ok(self
-            .vectors
-            .part(part)?
+        let vectors = self.vectors.part(part)?;
+        let restricted = vectors
             .iter()
-            .map(|vectors| self.weighted(vectors.restrict(self.dim, place)))
-            .collect())
+            .map(|vectors| self.weighted(vectors.columns(self.block.columns())));
+        Ok(restricted.collect())
     }
 
     fn weighted(&self, vectors: Gradients) -> Gradients {
@@ -155,11 +137,16 @@ impl LinearOperator for OuterProducts {
     type Rows = Stack;
 
     fn dim(&self) -> usize {
-        self.dim
+        self.block.dim()
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
-        CoreError::check_size("curvature rows", "vector length", self.dim, values.ncols())?;
+        CoreError::check_size(
+            "curvature rows",
+            "vector length",
+            self.dim(),
+            values.ncols(),
+        )?;
         Ok(Stack::from_host(
             &values,
             &self.vectors.source.device,
@@ -173,7 +160,7 @@ impl LinearOperator for OuterProducts {
 
     /// Added up in `f64`, batch by batch.
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
-        let mut dense = Array2::zeros((self.dim, self.dim));
+        let mut dense = Array2::zeros((self.dim(), self.dim()));
         for part in 0..self.parts() {
             let rows = Tensor::cat(
                 self.restricted(part)?
@@ -212,14 +199,14 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
-        CoreError::check_size("curvature product", "vector length", self.dim, rows.dim())?;
+        CoreError::check_size("curvature product", "vector length", self.dim(), rows.dim())?;
         if rows.is_empty() {
             return Ok(rows.clone());
         }
         let products = self
             .restricted(part)?
             .into_iter()
-            .map(|vectors| vectors.combine(&vectors.scores(rows.tensor())));
+            .map(|vectors| vectors.combine(&vectors.scores(rows.vectors())));
         let sum = products.reduce(|sum, product| sum + product);
         let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
         Ok(Stack::new(sum.div_scalar(self.samples())))

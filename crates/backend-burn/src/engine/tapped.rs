@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Batch, Error, Result,
-    gradient::Part,
+    gradient::Form,
     graph::{self, Environment, execute},
     taps::{Tap, View},
     trace::Graph,
@@ -43,7 +43,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<Part>> {
+    ) -> Result<Vec<(usize, Form)>> {
         let environment = self
             .environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
         let mut pass = Pass {
@@ -68,13 +68,7 @@ where
         for probe in pass.probes {
             if let Some(signals) = probe.leaf.grad_remove(&mut gradients) {
                 for reading in probe.readings {
-                    let (parameter, form) = reading.form(&signals, batch.len(), &pass.lookups)?;
-                    let columns = self.columns[parameter].clone();
-                    parts.push(Part {
-                        parameter,
-                        columns,
-                        form,
-                    });
+                    parts.push(reading.form(&signals, batch.len(), &pass.lookups)?);
                 }
             }
         }

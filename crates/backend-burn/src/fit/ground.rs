@@ -52,6 +52,7 @@ pub(super) struct Ground {
     pub(super) curvature: Curvature,
     pub(super) method: Method,
     pub(super) damping: Damping,
+    pub(super) tolerance: f64,
     pub(super) blocks: Vec<Block>,
     pub(super) memory: usize,
     pub(super) source: ModelGradients,
@@ -65,7 +66,9 @@ impl Ground {
                 let operators = self.operators().into_iter();
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
-            Method::Kronecker(kronecker) => kronecker.prepare(&self.vectors(), &self.blocks),
+            Method::Kronecker(kronecker) => {
+                kronecker.prepare(&self.vectors(), &self.blocks, self.tolerance)
+            }
         };
         self.assemble(prepared?)
     }
@@ -81,7 +84,9 @@ impl Ground {
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
             }
-            Method::Kronecker(_) => Kronecker::restore(&self.vectors(), &self.blocks, state),
+            Method::Kronecker(_) => {
+                Kronecker::restore(&self.vectors(), &self.blocks, self.tolerance, state)
+            }
         };
         self.assemble(prepared?)
     }

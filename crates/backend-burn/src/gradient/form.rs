@@ -1,7 +1,8 @@
 //! The forms in which the gradient of one parameter is kept, and what is done with each.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
-use influence_core::ScoringFootprint;
 
 use super::thin_pair::ThinPair;
 use crate::stack::scatter_rows;
@@ -43,6 +44,58 @@ impl Form {
             Self::Lookup {
                 indices, signals, ..
             } => indices.shape().num_elements() + signals.shape().num_elements(),
+        }
+    }
+
+    /// Some of the columns only, plain rows unless they are all.
+    pub(super) fn cut(&self, columns: Range<usize>) -> Self {
+        match self {
+            Self::Rows(rows) if rows.dims()[1] > columns.len() => {
+                Self::Rows(rows.clone().slice([0..rows.dims()[0], columns]))
+            }
+            Self::Rows(_) => self.clone(),
+            _ if columns.len() == self.width() => self.clone(),
+            _ => {
+                let rows = self.to_rows();
+                let n = rows.dims()[0];
+                Self::Rows(rows.slice([0..n, columns]))
+            }
+        }
+    }
+
+    /// Some of the samples only.
+    pub(super) fn select(&self, samples: &Tensor<1, Int>) -> Self {
+        match self {
+            Self::Rows(rows) => Self::Rows(rows.clone().select(0, samples.clone())),
+            Self::Outer {
+                left,
+                right,
+                activations,
+            } => Self::Outer {
+                left: left.clone().select(0, samples.clone()),
+                right: right.clone().select(0, samples.clone()),
+                activations: *activations,
+            },
+            Self::Lookup {
+                indices,
+                signals,
+                entries,
+            } => Self::Lookup {
+                indices: indices.clone().select(0, samples.clone()),
+                signals: signals.clone().select(0, samples.clone()),
+                entries: *entries,
+            },
+        }
+    }
+
+    /// The length of a gradient.
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.dims()[1],
+            Self::Outer { left, right, .. } => left.dims()[1] * left.dims()[3] * right.dims()[3],
+            Self::Lookup {
+                signals, entries, ..
+            } => entries * signals.dims()[2],
         }
     }
 
@@ -97,87 +150,6 @@ impl Form {
         PER_WEIGHT * weights as f64
     }
 
-    /// Scalars in use while rows are scored.
-    pub(super) fn scoring(&self) -> ScoringFootprint {
-        match self {
-            Self::Rows(_) => ScoringFootprint {
-                per_test: 0,
-                per_train: 0,
-                per_pair: 1,
-            },
-            Self::Outer { left, right, .. } => {
-                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
-                let (whole, thin) = (g * l * r, g * l.min(r));
-                // Where products are multiplied out they take no more than the pairs would: that is when it is done.
-                ScoringFootprint {
-                    per_test: 2 * whole,
-                    per_train: if t == 1 { 0 } else { 2 * whole },
-                    per_pair: if t == 1 { 2 * thin } else { 1 },
-                }
-            }
-            Self::Lookup {
-                signals, entries, ..
-            } => {
-                let [_, t, width] = signals.dims();
-                ScoringFootprint {
-                    per_test: entries * width,
-                    per_train: 0,
-                    per_pair: 2 * t * width,
-                }
-            }
-        }
-    }
-
-    pub(super) fn scores(&self, rows: Tensor<2>) -> Tensor<2> {
-        let k = rows.dims()[0];
-        if let Some(pair) = self.thin_pair(k) {
-            return pair.scores(rows);
-        }
-        match self {
-            Self::Lookup {
-                indices,
-                signals,
-                entries,
-            } => {
-                let [n, t, width] = signals.dims();
-                let rows = rows
-                    .reshape([k, *entries, width])
-                    .select(1, indices.clone().reshape([n * t]));
-                let products = rows * signals.clone().reshape([1, n * t, width]);
-                products
-                    .sum_dim(2)
-                    .reshape([k, n, t])
-                    .sum_dim(2)
-                    .reshape([k, n])
-            }
-            Self::Rows(_) | Self::Outer { .. } => rows.matmul(self.to_rows().transpose()),
-        }
-    }
-
-    pub(super) fn self_scores(&self, rows: Tensor<2>) -> Tensor<1> {
-        let n = rows.dims()[0];
-        let products: Tensor<2> = match self {
-            Self::Rows(own) => rows * own.clone(),
-            Self::Outer { left, right, .. } => {
-                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
-                let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
-                (contracted * right.clone()).reshape([n, g * t * r])
-            }
-            Self::Lookup {
-                indices,
-                signals,
-                entries,
-            } => {
-                let [_, t, width] = signals.dims();
-                let rows = rows.reshape([n * entries, width]);
-                let read = rows.select(0, positions(indices, *entries));
-                let read = read.reshape([n, t, width]);
-                (read * signals.clone()).reshape([n, t * width])
-            }
-        };
-        products.sum_dim(1).reshape([n])
-    }
-
     pub(super) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
         match self.thin_pair(weights.dims()[0]) {
             Some(pair) => pair.combine(weights),
@@ -188,7 +160,7 @@ impl Form {
     /// The factors of outer products at a single position, if working with them beats multiplying them out for `k` rows.
     ///
     /// Both ways spend the same on matrix products; beside them the factors cost `k · n · thin`, the products `n · thin · wide`.
-    fn thin_pair(&self, k: usize) -> Option<ThinPair> {
+    pub(super) fn thin_pair(&self, k: usize) -> Option<ThinPair> {
         let Self::Outer { left, right, .. } = self else {
             return None;
         };

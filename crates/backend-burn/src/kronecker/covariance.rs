@@ -77,7 +77,7 @@ impl Sums {
     fn add(&mut self, layer: &Layer, vectors: &[Gradients]) -> CoreResult<()> {
         for (index, gradients) in vectors.iter().enumerate() {
             // A layer that no output depends on has no gradient.
-            let Some(Positions { inputs, signals }) = layer.positions(gradients) else {
+            let Some(Positions { inputs, signals }) = layer.positions_of(gradients) else {
                 continue;
             };
             if index == 0 {
@@ -163,7 +163,7 @@ pub(super) fn corrected(
             layers.iter().zip(&bases).zip(factors.iter_mut())
         {
             for gradients in gradients.iter() {
-                if let Some(positions) = layer.positions(gradients) {
+                if let Some(positions) = layer.positions_of(gradients) {
                     let rotated = rotated(positions, inputs.as_ref(), signals);
                     factors.values += &squares(rotated, layer)?;
                 }

@@ -76,6 +76,10 @@ impl Inverse<Stack> for DiagonalInverse {
         self.inverse.len()
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn solve(&self, rhs: &Stack) -> CoreResult<Solution<Stack>> {
         CoreError::check_size("diagonal", "vector length", self.dim(), rhs.dim())?;
         let report = Report {
@@ -86,7 +90,7 @@ impl Inverse<Stack> for DiagonalInverse {
         let inverse = self.inverse.view().insert_axis(Axis(0));
         let inverse = rhs.like(inverse)?;
         Ok(Solution {
-            rows: Stack::new(rhs.tensor().clone() * inverse.tensor().clone()),
+            rows: Stack::new(rhs.tensor() * inverse.tensor()),
             reports: vec![report; rhs.len()],
         })
     }

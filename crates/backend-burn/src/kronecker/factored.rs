@@ -9,8 +9,13 @@ use influence_core::{
 };
 use ndarray::{Array3, ArrayD};
 
-use super::{covariance::Factors, layer::Layer, to_array, to_tensor};
-use crate::{Stack, curvature::SampleVectors};
+use super::{
+    covariance::Factors,
+    layer::{Inputs, Layer, Positions},
+    low_rank::LowRank,
+    to_array, to_tensor,
+};
+use crate::{Stack, curvature::SampleVectors, stack::host};
 
 /// The curvature of a layer: eigenvectors on the device, eigenvalues on the host.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Factored {
     bases: Arc<Bases>,
     /// `(groups, outputs, width)`.
     values: Array3<f64>,
+    /// The relative error that scores may have of an approximate inverse.
+    tolerance: f64,
 }
 
 #[derive(Debug)]
@@ -35,7 +42,12 @@ const SIGNALS: &str = "signal_vectors";
 const VALUES: &str = "values";
 
 impl Factored {
-    pub(super) fn new(layer: Layer, factors: Factors, vectors: &SampleVectors) -> Self {
+    pub(super) fn new(
+        layer: Layer,
+        factors: Factors,
+        vectors: &SampleVectors,
+        tolerance: f64,
+    ) -> Self {
         let place = (vectors.source.device.clone(), vectors.source.precision);
         let Factors {
             input_vectors,
@@ -50,6 +62,7 @@ impl Factored {
                 place,
             }),
             values,
+            tolerance,
         }
     }
 
@@ -57,6 +70,7 @@ impl Factored {
         layer: Layer,
         state: &State,
         vectors: &SampleVectors,
+        tolerance: f64,
     ) -> CoreResult<Self> {
         let (g, width, outputs) = (layer.shape.groups, layer.width(), layer.shape.outputs);
         let input_vectors = if layer.shape.looked_up {
@@ -69,7 +83,7 @@ impl Factored {
             signal_vectors: cube(state, SIGNALS, [g, outputs, outputs])?,
             values: cube(state, VALUES, [g, outputs, width])?,
         };
-        Ok(Self::new(layer, factors, vectors))
+        Ok(Self::new(layer, factors, vectors, tolerance))
     }
 }
 
@@ -104,8 +118,15 @@ impl Prepared<Stack> for Factored {
             });
         }
         let inverse = self.values.mapv(|value| 1.0 / (value + damping));
+        let place = |array: &_| to_tensor(array, &self.bases.place);
+        let low_rank = LowRank::of(&self.values, damping, self.tolerance)?;
         Ok(Box::new(FactoredInverse {
-            inverse: to_tensor(&inverse, &self.bases.place),
+            inverse: place(&inverse),
+            low_rank: low_rank.map(|found| Terms {
+                signals: place(&found.signals),
+                inputs: place(&found.inputs),
+                residuals: place(&found.residuals),
+            }),
             bases: Arc::clone(&self.bases),
         }))
     }
@@ -130,6 +151,15 @@ struct FactoredInverse {
     bases: Arc<Bases>,
     /// `1 / (Λ + λ)`, `(groups, outputs, width)`.
     inverse: Tensor<3>,
+    low_rank: Option<Terms>,
+}
+
+/// A [`LowRank`] on the device.
+#[derive(Debug)]
+struct Terms {
+    signals: Tensor<3>,
+    inputs: Tensor<3>,
+    residuals: Tensor<3>,
 }
 
 impl Bases {
@@ -157,11 +187,89 @@ impl Bases {
             .reshape([g, k, a, s])
             .swap_dims(2, 3)
     }
+
+    /// Inputs and signals of right-hand sides along the eigenvectors, `(groups, k, side)`, if they are outer products at a single position.
+    fn along(&self, rhs: &Stack) -> CoreResult<Option<[Tensor<3>; 2]>> {
+        let Some(inputs) = &self.inputs else {
+            return Ok(None);
+        };
+        let positions = self.layer.alone(rhs.vectors())?;
+        let Some(Positions {
+            inputs: Inputs::Dense(own),
+            signals,
+        }) = positions
+        else {
+            return Ok(None);
+        };
+        if signals.dims()[2] != 1 {
+            return Ok(None);
+        }
+        let along = |side: Tensor<4>, basis: &Tensor<3>| {
+            let side = side.squeeze_dim::<3>(2).swap_dims(0, 1);
+            side.matmul(basis.clone())
+        };
+        Ok(Some([along(own, inputs), along(signals, &self.signals)]))
+    }
+
+    /// Terms along the eigenvectors, `(groups, k, rank, side)`, back in the coordinates of the layer: `(k, groups, rank, side)`.
+    fn back(terms: Tensor<4>, basis: &Tensor<3>) -> Tensor<4> {
+        let [g, k, rank, side] = terms.dims();
+        terms
+            .reshape([g, k * rank, side])
+            .matmul(basis.clone().swap_dims(1, 2))
+            .reshape([g, k, rank, side])
+            .swap_dims(0, 1)
+    }
+}
+
+impl FactoredInverse {
+    /// Solutions that stay outer products, one for each term.
+    fn thin(
+        &self,
+        terms: &Terms,
+        basis: &Tensor<3>,
+        [inputs, signals]: [Tensor<3>; 2],
+    ) -> CoreResult<Solution<Stack>> {
+        let bases = &self.bases;
+        let weighted = |side: &Tensor<3>, terms: &Tensor<3>| {
+            side.clone().unsqueeze_dim::<4>(2) * terms.clone().unsqueeze_dim::<4>(1)
+        };
+        let solved = bases.layer.gradients(
+            Bases::back(weighted(&inputs, &terms.inputs), basis),
+            Bases::back(weighted(&signals, &terms.signals), &bases.signals),
+        );
+        let (inputs, signals) = (inputs.square(), signals.square());
+        let sums = |of: Tensor<3>| of.sum_dim(2).sum_dim(0).flatten::<1>(0, 2);
+        let left = inputs
+            .clone()
+            .matmul(terms.residuals.clone().swap_dims(1, 2));
+        let (left, whole) = (
+            host(&sums(left * signals.clone()))?,
+            host(&sums(inputs.sum_dim(2) * signals.sum_dim(2)))?,
+        );
+        let report = |(left, whole): (f64, &f64)| Report {
+            iterations: 0,
+            residual: if *whole > 0.0 {
+                (left / whole).sqrt()
+            } else {
+                0.0
+            },
+            status: Status::Approximate,
+        };
+        Ok(Solution {
+            rows: Stack::from(solved),
+            reports: left.into_iter().zip(&whole).map(report).collect(),
+        })
+    }
 }
 
 impl Inverse<Stack> for FactoredInverse {
     fn dim(&self) -> usize {
         self.inverse.shape().num_elements()
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
     }
 
     fn solve(&self, rhs: &Stack) -> CoreResult<Solution<Stack>> {
@@ -177,11 +285,21 @@ impl Inverse<Stack> for FactoredInverse {
                 reports: Vec::new(),
             });
         }
-        let matrices = self.bases.layer.matrices(rhs.tensor()).swap_dims(0, 1);
-        let along = self.bases.turned(matrices, false) * self.inverse.clone().unsqueeze_dim(1);
-        let solved = self.bases.turned(along, true).swap_dims(0, 1);
+        let bases = &self.bases;
+        let along = match (bases.along(rhs)?, &self.low_rank, &bases.inputs) {
+            (Some(along), Some(terms), Some(basis)) => return self.thin(terms, basis, along),
+            (Some([inputs, signals]), ..) => {
+                signals.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
+            }
+            (None, ..) => {
+                let matrices = bases.layer.matrices(&rhs.tensor()).swap_dims(0, 1);
+                bases.turned(matrices, false)
+            }
+        };
+        let along = along * self.inverse.clone().unsqueeze_dim(1);
+        let solved = bases.turned(along, true).swap_dims(0, 1);
         Ok(Solution {
-            rows: Stack::new(self.bases.layer.rows(&solved)),
+            rows: Stack::new(bases.layer.rows(&solved)),
             reports: vec![report; rhs.len()],
         })
     }

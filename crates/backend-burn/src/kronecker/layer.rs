@@ -1,5 +1,7 @@
 //! What a linear map looks like in the gradients of its parameters.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 use influence_core::{
     Error as CoreError, Result as CoreResult,
@@ -8,18 +10,19 @@ use influence_core::{
 
 use crate::{
     Gradients,
-    gradient::{Form, Side},
+    gradient::{Form, Part, Side},
     stack::host,
 };
 
 /// A linear map, with or without a bias, and where its parameters lie in their block.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
-    pub(super) weight: usize,
-    pub(super) bias: Option<usize>,
-    /// Columns of the weight and of the bias within the block.
-    pub(super) weight_columns: std::ops::Range<usize>,
-    pub(super) bias_columns: std::ops::Range<usize>,
+    /// The columns of the block.
+    block: Vec<Range<usize>>,
+    /// Columns of the weight within the block.
+    weight: Range<usize>,
+    /// Columns of the bias within the block, if there is one.
+    bias: Option<Range<usize>>,
     pub(super) shape: Shape,
 }
 
@@ -99,16 +102,17 @@ impl Layer {
         let Some(first) = shown.first() else {
             return Ok(None);
         };
+        let first = first.columns(block.columns());
         let (mut weights, mut others, mut from) = (Vec::new(), Vec::new(), 0);
         for &parameter in block.parameters() {
             let columns = from..from + layout.columns(parameter).len();
             from = columns.end;
-            let shapes: Option<Vec<Shape>> = first.of(parameter).map(Shape::of).collect();
+            let shapes: Option<Vec<Shape>> = first.of(&columns).map(Shape::of).collect();
             match shapes.as_deref() {
                 Some([shape, rest @ ..]) if rest.iter().all(|other| other == shape) => {
-                    weights.push((parameter, columns, *shape));
+                    weights.push((columns, *shape));
                 }
-                _ => others.push((parameter, columns)),
+                _ => others.push(columns),
             }
         }
         if weights.len() > 1 {
@@ -118,22 +122,20 @@ impl Layer {
                 got: format!("{} of them in block {}", weights.len(), block.name()),
             });
         }
-        let Some((weight, weight_columns, shape)) = weights.pop() else {
+        let Some((weight, shape)) = weights.pop() else {
             return Ok(None);
         };
         let mut layer = Self {
+            block: block.columns().to_vec(),
             weight,
             bias: None,
-            weight_columns,
-            bias_columns: 0..0,
             shape,
         };
         match others.as_slice() {
             [] => Ok(Some(layer)),
-            [(parameter, columns)] => {
-                layer.bias_columns = columns.clone();
-                let is_bias = layer.has_bias(first, *parameter)?;
-                layer.bias = Some(*parameter);
+            [columns] => {
+                let is_bias = layer.has_bias(&first, columns)?;
+                layer.bias = Some(columns.clone());
                 Ok(is_bias.then_some(layer))
             }
             _ => Ok(None),
@@ -141,7 +143,7 @@ impl Layer {
     }
 
     /// Whether the gradients of a parameter are the signals summed over positions.
-    fn has_bias(&self, gradients: &Gradients, parameter: usize) -> CoreResult<bool> {
+    fn has_bias(&self, gradients: &Gradients, columns: &Range<usize>) -> CoreResult<bool> {
         const TOLERANCE: f64 = 1e-4;
         let Shape {
             groups,
@@ -149,7 +151,7 @@ impl Layer {
             looked_up,
             ..
         } = self.shape;
-        let own = gradients.of(parameter).map(Form::to_rows);
+        let own = gradients.of(columns).map(Form::to_rows);
         let Some(own) = own.reduce(|sum, rows| sum + rows) else {
             return Ok(false);
         };
@@ -170,10 +172,10 @@ impl Layer {
         Ok(difference <= TOLERANCE * scale)
     }
 
-    /// Inputs and signals of some samples; positions of several uses of the weight are joined.
+    /// Inputs and signals of some samples, given their gradients within the block; positions of several uses of the weight are joined.
     pub(super) fn positions(&self, gradients: &Gradients) -> Option<Positions> {
         let (mut inputs, mut rows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
-        for form in gradients.of(self.weight) {
+        for form in gradients.of(&self.weight) {
             match form {
                 Form::Outer {
                     left,
@@ -210,6 +212,64 @@ impl Layer {
         Some(Positions { inputs, signals })
     }
 
+    /// [`positions`](Self::positions), unless there is anything in the gradients beside them and the bias that belongs to them.
+    pub(super) fn alone(&self, gradients: &Gradients) -> CoreResult<Option<Positions>> {
+        let mut others = gradients
+            .columns_of_parts()
+            .filter(|columns| **columns != self.weight);
+        let as_found = match &self.bias {
+            None => others.next().is_none(),
+            Some(bias) => {
+                others.all(|columns| columns == bias) && self.has_bias(gradients, bias)?
+            }
+        };
+        Ok(self.positions(gradients).filter(|_| as_found))
+    }
+
+    /// The inverse of [`alone`](Self::alone), for inputs that are not looked up.
+    pub(super) fn gradients(&self, inputs: Tensor<4>, signals: Tensor<4>) -> Gradients {
+        let [k, groups, t, outputs] = signals.dims();
+        let mut parts = Vec::with_capacity(2);
+        let kind = (signals.device(), signals.dtype());
+        let mut dim = self.weight.len();
+        let own = match &self.bias {
+            None => inputs,
+            Some(bias) => {
+                let side = |columns| [0..k, 0..groups, 0..t, columns];
+                let ones = inputs
+                    .clone()
+                    .slice(side(self.shape.inputs..self.shape.inputs + 1));
+                let shifts = (signals.clone() * ones).sum_dim(2);
+                dim += bias.len();
+                parts.push(Part {
+                    columns: bias.clone(),
+                    form: Form::Rows(shifts.reshape([k, groups * outputs])),
+                });
+                inputs.slice(side(0..self.shape.inputs))
+            }
+        };
+        let (left, right, activations) = if self.shape.inputs_first {
+            (own, signals, Side::Left)
+        } else {
+            (signals, own, Side::Right)
+        };
+        let form = Form::Outer {
+            left,
+            right,
+            activations,
+        };
+        parts.push(Part {
+            columns: self.weight.clone(),
+            form,
+        });
+        Gradients::new(k, dim, kind, parts)
+    }
+
+    /// [`positions`](Self::positions) of gradients with respect to all parameters.
+    pub(super) fn positions_of(&self, gradients: &Gradients) -> Option<Positions> {
+        self.positions(&gradients.columns(&self.block))
+    }
+
     fn with_one(&self, inputs: Tensor<4>) -> Tensor<4> {
         if self.bias.is_none() {
             return inputs;
@@ -234,7 +294,7 @@ impl Layer {
             inputs_first,
             ..
         } = self.shape;
-        let weights = rows.clone().slice([0..k, self.weight_columns.clone()]);
+        let weights = rows.clone().slice([0..k, self.weight.clone()]);
         let weights = if inputs_first {
             weights
                 .reshape([k, groups, inputs, outputs])
@@ -242,10 +302,10 @@ impl Layer {
         } else {
             weights.reshape([k, groups, outputs, inputs])
         };
-        if self.bias.is_none() {
+        let Some(bias) = &self.bias else {
             return weights;
-        }
-        let bias = rows.clone().slice([0..k, self.bias_columns.clone()]);
+        };
+        let bias = rows.clone().slice([0..k, bias.clone()]);
         Tensor::cat(vec![weights, bias.reshape([k, groups, outputs, 1])], 3)
     }
 
@@ -268,14 +328,14 @@ impl Layer {
             weights
         };
         let weights = weights.reshape([k, groups * inputs * outputs]);
-        if self.bias.is_none() {
+        let Some(columns) = &self.bias else {
             return weights;
-        }
+        };
         let bias = matrices
             .clone()
             .slice([0..k, 0..groups, 0..outputs, inputs..inputs + 1])
             .reshape([k, groups * outputs]);
-        let joined = if self.bias_columns.start < self.weight_columns.start {
+        let joined = if columns.start < self.weight.start {
             vec![bias, weights]
         } else {
             vec![weights, bias]

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::ModelGradients;
 use crate::{
-    Batch, Curvature, Error, Gradients, Result,
+    Batch, Curvature, Error, Result,
     stack::{host, tensor},
     trace::Function,
 };
@@ -71,9 +71,9 @@ impl ModelGradients {
         let tapped = self
             .gradients_of(function, batch, Some(&cotangent))?
             .to_rows();
-        let parts = self.one_by_one(function, batch, &all, Some(&cotangent))?;
+        let forms = self.one_by_one(function, batch, &all, Some(&cotangent))?;
         let dim = self.layout().dim();
-        let alone = Gradients::new(batch.len(), dim, self.kind(), parts).to_rows();
+        let alone = self.joined(batch.len(), forms).to_rows();
         let (tapped, alone) = (read(&tapped)?, read(&alone)?);
         // Below this, two gradients are rounding noise.
         let noise = 1e-4 * largest(&alone);

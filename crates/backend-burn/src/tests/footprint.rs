@@ -5,10 +5,10 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use influence_core::Precision;
+use influence_core::{GradientSource, Precision};
 
 use super::{floats, labels, source};
-use crate::{Batch, Classification};
+use crate::{Batch, Classification, Stack};
 
 #[derive(Module, Debug)]
 struct Network {
@@ -32,8 +32,10 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
     let batch = Batch::new(vec![floats(&[3, 300], 1.0), labels(3, 10)]).expect("a batch");
     let task = Classification::new(|network: &Network, x: Tensor<2>| network.forward(x));
     let source = source(task, &network, &batch, Precision::F32).expect("a source");
-    let footprint = source.footprint_of(&batch).expect("a footprint");
     let dim = 300 * 40 + 40 + 40 * 10 + 10;
+    let dense = Stack::new(Tensor::zeros([1, dim], &device));
+    let footprint = source.footprint(&batch, &dense).expect("a footprint");
+    assert!(!footprint.compact);
     assert_eq!(footprint.factor, 4 * dim);
     // Activation and signal of each weight, signal of each bias.
     let thin = (300 + 40) + 40 + (40 + 10) + 10;
@@ -44,4 +46,11 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
     // Rows contracted with the wide factor of the first layer, and that times the thin one.
     assert!(footprint.scoring.per_pair >= 2 * 4 * 40 && footprint.scoring.per_pair < 4 * 4 * 40);
     assert!((footprint.score_flops - 2.0 * dim as f64).abs() < 1.0);
+    // Gradients as factors: inner products of their sides, and of the biases.
+    let rows = source.measurement_rows(&batch).expect("rows");
+    let thin_scores = source.footprint(&batch, &rows).expect("a footprint");
+    assert!(thin_scores.compact);
+    assert_eq!(thin_scores.factor, 4 * thin);
+    assert!(thin_scores.scoring.per_test == 0 && thin_scores.scoring.per_pair < 40);
+    assert!(thin_scores.score_flops < 1000.0);
 }

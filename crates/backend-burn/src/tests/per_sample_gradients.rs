@@ -11,7 +11,8 @@ use super::{
     source,
 };
 use crate::{
-    Batch, Classification, Error, ModelGradients, Regression, Task, stack::host, trace::Function,
+    Batch, Classification, Error, Gradients, ModelGradients, Regression, Task, stack::host,
+    trace::Function,
 };
 
 /// Token classification: the ready-made tasks take float inputs.
@@ -154,7 +155,7 @@ fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
         Precision::F64,
     );
     let (thin, dense) = (
-        gradients.scores(&rows),
+        gradients.scores(&Gradients::dense(rows.clone())),
         rows.matmul(full.clone().transpose()),
     );
     assert!(

@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use influence_core::{Dataset, Footprint, InfluenceModel, Precision, ScoreAxis};
+use influence_core::{Dataset, FactorForm, Footprint, InfluenceModel, Precision, ScoreAxis};
 
 use super::core_step;
 use crate::{Calculator, Error, Plan, Result, Step};
@@ -22,6 +22,7 @@ pub(crate) struct Traits {
 pub(crate) fn traits<M: InfluenceModel>(
     calculator: &dyn Calculator<Model = M>,
     data: &dyn Dataset<Batch = M::Batch>,
+    form: FactorForm,
 ) -> Result<Traits> {
     let found = OnceLock::new();
     calculator.run(1, 1, &|model, _| {
@@ -31,7 +32,7 @@ pub(crate) fn traits<M: InfluenceModel>(
             let axes = model.axes(&sample)?;
             let mut footprint = match data.len() {
                 0 => Footprint::dense(dim, precision),
-                _ => model.footprint(&sample)?,
+                _ => model.footprint(&sample, form)?,
             };
             // A plan counts on one number for each pair.
             let more = axes

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use influence_core::{Chunk, Dataset, InfluenceModel, aggregate::Aggregator};
+use influence_core::{Chunk, Dataset, FactorForm, InfluenceModel, aggregate::Aggregator};
 use ndarray::{Array2, ArrayView2, s};
 
 use super::{Common, check_chunk, watched};
@@ -124,7 +124,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     }
 
     fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
-        let traits = traits(self.calculator, self.test)?;
+        let traits = traits(self.calculator, self.test, FactorForm::Solved)?;
         let (shape, memory) = ([self.test.len(), traits.dim], self.common.memory());
         let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
         let rows = Plan::chunk_shape([rows, Some(1)], shape, &traits.footprint, memory)[0];
@@ -134,7 +134,8 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         )?;
         let resources = self.common.resources(self.calculator, false);
         // While factors are handed over they are on the host too, in f64 and as they are stored.
-        let bytes = traits.footprint.solving.max(4 * traits.footprint.factor);
+        let numbers = traits.dim.saturating_mul(traits.precision.bytes());
+        let bytes = traits.footprint.solving.max(4 * numbers);
         let plan = Plan::of_rows(
             grid,
             &traits.footprint,

@@ -1,5 +1,6 @@
 use influence_core::{
-    ChunkGrid, Dataset, Error as CoreError, InfluenceModel, ScoreAxis, aggregate::Aggregator,
+    ChunkGrid, Dataset, Error as CoreError, FactorForm, InfluenceModel, ScoreAxis,
+    aggregate::Aggregator,
 };
 
 use super::{Common, check_chunk, watched};
@@ -182,7 +183,11 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
 
     /// The plan, with the chunks of an earlier run where none are given.
     fn prepare(&self, earlier: Option<[usize; 2]>, has_scratch: bool) -> Result<(Plan, Traits)> {
-        let traits = traits(self.calculator, self.train)?;
+        let form = match self.test {
+            TestSide::Solve(_) => FactorForm::Solved,
+            TestSide::Read(_) => FactorForm::Stored,
+        };
+        let traits = traits(self.calculator, self.train, form)?;
         if let TestSide::Read(factors) = &self.test {
             CoreError::check_size("factors", "columns", traits.dim, factors.dim())
                 .map_err(|source| Error::core(Step::Planning, source))?;

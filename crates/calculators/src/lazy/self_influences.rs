@@ -1,4 +1,4 @@
-use influence_core::{ChunkGrid, Dataset, InfluenceModel, aggregate::Concatenate};
+use influence_core::{ChunkGrid, Dataset, FactorForm, InfluenceModel, aggregate::Concatenate};
 use ndarray::{ArrayD, Axis};
 
 use super::{Common, check_chunk, watched};
@@ -108,7 +108,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
 
     /// The plan, with the chunks of an earlier run where none are given.
     fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
-        let traits = traits(self.calculator, self.train)?;
+        let traits = traits(self.calculator, self.train, FactorForm::Solved)?;
         let footprint = &traits.footprint;
         let (n, memory) = (self.train.len(), self.common.memory());
         let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use influence_core::{
-    Error, Footprint, HostConverter, InfluenceModel, Precision, Result, ThreadSafe,
+    Error, FactorForm, Footprint, HostConverter, InfluenceModel, Precision, Result, ThreadSafe,
     solver::{Solution, Status},
     testing::Samples,
 };
@@ -126,7 +126,7 @@ impl InfluenceModel for Watched {
         self.model.scores(factors, gradients)
     }
 
-    fn footprint(&self, _sample: &Samples) -> Result<Footprint> {
+    fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
         Ok(self.footprint)
     }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Dataset, Error, Footprint, HostConverter, InfluenceModel, Precision, Result,
-    ThreadSafe,
+    BlockInfluence, Dataset, Error, FactorForm, Footprint, HostConverter, InfluenceModel,
+    Precision, Result, ThreadSafe,
     solver::{Direct, Solution},
     testing::{LeastSquares, Samples, SamplesDataset},
 };
@@ -114,7 +114,7 @@ impl InfluenceModel for Slow {
     }
 
     /// Gradients are costly and all vectors said to be large, so that factors are written to a scratch array where the gradients do not fit.
-    fn footprint(&self, _sample: &Samples) -> Result<Footprint> {
+    fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
         Ok(Footprint {
             factor: 320,
             gradient: 320,

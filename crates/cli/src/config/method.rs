@@ -42,7 +42,8 @@ pub struct Method {
     pub preconditioner: Option<PreconditionerName>,
     /// With `arnoldi`, `nystroem` and the preconditioner `nystroem`: eigenvectors kept.
     pub rank: Option<usize>,
-    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which it is found.
+    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which it is found. With `kfac` and `ekfac`: the relative
+    /// error that influences may have so that wide layers cost less (default 1e-4); 0 for none.
     pub tolerance: Option<f64>,
     /// With `arnoldi`: whether the rest of the space is taken as having curvature zero (default `true`), or left out.
     pub complement: Option<bool>,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD, ArrayView2, Axis};
 
-use super::{Footprint, GradientSource, InfluenceModel};
+use super::{FactorForm, Footprint, GradientSource, InfluenceModel};
 use crate::{
     Error, Precision, Result, Rows,
     block::{Block, Damping},
@@ -296,8 +296,19 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
         self.source.rows(array)
     }
 
-    fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
-        Ok(self.source.footprint(sample)?.with_solver(self.stacks))
+    fn footprint(&self, sample: &Self::Batch, form: FactorForm) -> Result<Footprint> {
+        let rhs = self.right_hand_sides(sample)?;
+        let blocks = self.blocks.iter();
+        let immediate = blocks
+            .map(|block| &block.inverse)
+            .all(|inverse| inverse.is_immediate());
+        let factors = if form == FactorForm::Solved && immediate {
+            self.solve(&rhs)?.rows
+        } else {
+            self.source.rows(Array2::zeros((1, self.dim())).view())?
+        };
+        let footprint = self.source.footprint(sample, &factors)?;
+        Ok(footprint.with_solver(self.stacks))
     }
 
     fn self_scores(

@@ -1,6 +1,8 @@
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoreAxis, axes::stacked};
+use super::{
+    BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis, axes::stacked,
+};
 use crate::{
     HostConverter, Precision, Result, Rows, TensorConverter, ThreadSafe, solver::Solution,
 };
@@ -81,9 +83,9 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
         Ok(vec![ScoreAxis::labelled("block", names.collect())])
     }
 
-    fn footprint(&self, sample: &G::Batch) -> Result<Footprint> {
+    fn footprint(&self, sample: &G::Batch, form: FactorForm) -> Result<Footprint> {
         let blocks = self.model.blocks().count();
-        Ok(self.model.footprint(sample)?.with_numbers(blocks))
+        Ok(self.model.footprint(sample, form)?.with_numbers(blocks))
     }
 }
 

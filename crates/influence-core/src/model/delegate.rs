@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{Footprint, InfluenceModel, ScoreAxis};
+use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
 use crate::{AssumeThreadSafe, Precision, Result, solver::Solution};
 
 /// Answers every call with the model within, also those that have a default.
@@ -49,8 +49,8 @@ macro_rules! delegate {
                 self.deref().factors_from_array(array)
             }
 
-            fn footprint(&self, sample: &Self::Batch) -> Result<Footprint> {
-                self.deref().footprint(sample)
+            fn footprint(&self, sample: &Self::Batch, form: FactorForm) -> Result<Footprint> {
+                self.deref().footprint(sample, form)
             }
 
             fn axes(&self, sample: &Self::Batch) -> Result<Vec<ScoreAxis>> {

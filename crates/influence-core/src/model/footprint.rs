@@ -21,6 +21,18 @@ pub struct Footprint {
     pub gradient_flops: f64,
     /// Floating-point operations of the score of a pair.
     pub score_flops: f64,
+    /// Whether factors are in a form of their own: as plain numbers, kept and read back, they would be larger, slower to score, and give other
+    /// last bits.
+    pub compact: bool,
+}
+
+/// The form in which factors come to be scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactorForm {
+    /// As the model solved them, which may be more compact than plain numbers.
+    Solved,
+    /// As plain numbers, read from where they are kept.
+    Stored,
 }
 
 /// The working memory of scores: a term for each test point, for each train point, and for each pair.
@@ -50,6 +62,7 @@ impl Footprint {
             },
             gradient_flops: 6.0 * dim as f64,
             score_flops: 2.0 * dim as f64,
+            compact: false,
         }
     }
 

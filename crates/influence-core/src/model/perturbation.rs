@@ -1,6 +1,6 @@
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
 
-use super::{Footprint, InfluenceModel, ScoreAxis};
+use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
 use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The perturbation mode of a model: how influences change with the inputs of the train points.
@@ -101,9 +101,9 @@ where
         Ok(own)
     }
 
-    fn footprint(&self, sample: &M::Batch) -> Result<Footprint> {
+    fn footprint(&self, sample: &M::Batch, form: FactorForm) -> Result<Footprint> {
         let numbers = self.model.input_shape(sample)?.iter().product();
-        let footprint = self.model.footprint(sample)?;
+        let footprint = self.model.footprint(sample, form)?;
         Ok(footprint.of_perturbations(numbers, self.precision()))
     }
 }

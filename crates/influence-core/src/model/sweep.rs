@@ -3,7 +3,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
 use super::{
-    BlockInfluence, Footprint, GradientSource, InfluenceModel, ScoreAxis,
+    BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis,
     axes::{joined, stacked},
 };
 use crate::{
@@ -150,8 +150,8 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
         Ok(vec![ScoreAxis::labelled("damping", self.labels.clone())])
     }
 
-    fn footprint(&self, sample: &G::Batch) -> Result<Footprint> {
-        let footprint = self.first().footprint(sample)?;
+    fn footprint(&self, sample: &G::Batch, form: FactorForm) -> Result<Footprint> {
+        let footprint = self.first().footprint(sample, form)?;
         Ok(footprint.of_dampings(self.models.len()))
     }
 }

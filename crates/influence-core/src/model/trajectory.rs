@@ -1,6 +1,8 @@
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
-use super::{Footprint, InfluenceModel, ScoreAxis, axes::joined, block_influence::worse_of};
+use super::{
+    FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined, block_influence::worse_of,
+};
 use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The weighted sum of the influences of several models of the same data, the checkpoints of a training run: `Σ_c η_c · up_c[i, j]`.
@@ -156,8 +158,8 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
         self.first().axes(sample)
     }
 
-    fn footprint(&self, sample: &M::Batch) -> Result<Footprint> {
-        let footprint = self.first().footprint(sample)?;
+    fn footprint(&self, sample: &M::Batch, form: FactorForm) -> Result<Footprint> {
+        let footprint = self.first().footprint(sample, form)?;
         Ok(footprint.of_checkpoints(self.checkpoints.len()))
     }
 }

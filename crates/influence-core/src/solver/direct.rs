@@ -96,6 +96,10 @@ impl<R: Rows> Inverse<R> for DirectInverse {
         self.matrix.dim()
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         let host = checked_host("direct solver", self.matrix.dim(), rhs)?;
         let solution = self.refined(&host)?;

@@ -58,6 +58,10 @@ impl<R: Rows> Inverse<R> for IdentityInverse {
         self.dim
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         Error::check_size("identity solver", "vector length", self.dim, rhs.dim())?;
         let report = Report {

@@ -1,5 +1,7 @@
 //! The approximations as dense matrices, in plain loops over samples, positions, inputs and outputs.
 
+use std::ops::Range;
+
 use influence_core::{
     Rows,
     block::Block,
@@ -17,7 +19,7 @@ use crate::{
 pub(super) struct Definition {
     thin: Vec<Gradients>,
     rows: Vec<Array2<f64>>,
-    lengths: Vec<usize>,
+    columns: Vec<Range<usize>>,
     samples: usize,
 }
 
@@ -40,8 +42,8 @@ impl Definition {
         Self {
             rows: rows.collect::<Result<_, _>>().expect("rows"),
             thin,
-            lengths: (0..layout.parameters().len())
-                .map(|parameter| layout.columns(parameter).len())
+            columns: (0..layout.parameters().len())
+                .map(|parameter| layout.columns(parameter))
                 .collect(),
             samples: batch.len(),
         }
@@ -51,13 +53,13 @@ impl Definition {
     pub(super) fn matrix(&self, block: &Block, kronecker: Kronecker) -> Array2<f64> {
         let (mut weight, mut bias, mut from) = (None, None, 0);
         for &parameter in block.parameters() {
-            let forms: Vec<&Form> = self.thin[0].of(parameter).collect();
+            let forms: Vec<&Form> = self.thin[0].of(&self.columns[parameter]).collect();
             if forms.iter().any(|form| !matches!(form, Form::Rows(_))) {
-                weight = Some((parameter, from));
+                weight = Some((&self.columns[parameter], from));
             } else {
                 bias = Some(from);
             }
-            from += self.lengths[parameter];
+            from += self.columns[parameter].len();
         }
         match weight {
             None => fisher(self, block),
@@ -68,7 +70,7 @@ impl Definition {
     fn factored(
         &self,
         block: &Block,
-        weight: usize,
+        weight: &Range<usize>,
         weight_from: usize,
         bias_from: Option<usize>,
         kronecker: Kronecker,

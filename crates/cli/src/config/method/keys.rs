@@ -15,7 +15,11 @@ impl Method {
             ("max_iterations", self.max_iterations.is_some(), &[Cg]),
             ("preconditioner", self.preconditioner.is_some(), &[Cg]),
             ("rank", self.rank.is_some(), &[Arnoldi, Nystroem, Cg]),
-            ("tolerance", self.tolerance.is_some(), &[Arnoldi]),
+            (
+                "tolerance",
+                self.tolerance.is_some(),
+                &[Arnoldi, Kfac, Ekfac],
+            ),
             ("complement", self.complement.is_some(), &[Arnoldi]),
             ("oversampling", self.oversampling.is_some(), &[Nystroem]),
             (
@@ -93,11 +97,16 @@ impl Method {
                 "method.rtol must be between 0 and 1, got {rtol}"
             );
         }
-        for (key, value) in [("tolerance", self.tolerance), ("scale", self.scale)] {
+        let kronecker = matches!(self.name, Kfac | Ekfac);
+        for (key, value, zero) in [
+            ("tolerance", self.tolerance, kronecker),
+            ("scale", self.scale, false),
+        ] {
             if let Some(value) = value {
                 ensure!(
-                    value.is_finite() && value > 0.0,
-                    "method.{key} must be finite and positive, got {value}"
+                    value.is_finite() && value >= 0.0 && (zero || value > 0.0),
+                    "method.{key} must be finite and {}, got {value}",
+                    if zero { "not negative" } else { "positive" }
                 );
             }
         }
