@@ -27,7 +27,7 @@ use influence_core::Precision;
 use crate::{
     Batch, Error, Result,
     gradient::Form,
-    graph::{Environment, execute},
+    graph::{Environment, Tanh, execute},
     trace::{Graph, Trace},
 };
 
@@ -131,7 +131,7 @@ impl<B: Backend> Debug for Executor<B> {
     }
 }
 
-impl<B: Backend> Executor<B>
+impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -165,7 +165,7 @@ where
     }
 
     /// The values that a graph starts from, on a decorated backend; `lift` decorates each parameter.
-    fn environment<X: Backend<Device = B::Device>>(
+    fn environment<X: Tanh<Device = B::Device>>(
         &self,
         graph: &Graph,
         batch: &Batch,
@@ -231,7 +231,7 @@ where
     }
 }
 
-impl<B: Backend> Engine for Executor<B>
+impl<B: Tanh> Engine for Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

@@ -10,6 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
 pub(crate) use form::{Form, Side, positions};
+use scoring::Scoring;
 
 /// Test and train points that are scored together, where they are not known yet.
 const MANY: [usize; 2] = [64, 1024];
@@ -125,11 +126,13 @@ impl Gradients {
         parts.map(|part| &part.form).collect()
     }
 
-    /// The vectors, multiplied out where inner products with others like them would be formed of rows.
+    /// The vectors, multiplied out where inner products with others like them are formed of rows and rows take little more memory.
     pub(crate) fn for_scores(mut self) -> Self {
         for part in &mut self.parts {
-            if !part.form.prefers_factors(&[&part.form], MANY) {
-                part.form = Form::Rows(part.form.to_rows());
+            let form = &part.form;
+            let affordable = form.width() * self.samples <= 2 * form.scalars();
+            if affordable && !form.prefers_factors(&[form], MANY) {
+                part.form = Form::Rows(form.to_rows());
             }
         }
         self
@@ -228,6 +231,15 @@ impl Gradients {
         }
     }
 
+    /// How each part is scored against factors of the form of these, by its columns.
+    pub(crate) fn scoring(&self, factors: &Self) -> impl Iterator<Item = (&Range<usize>, Scoring)> {
+        self.parts.iter().map(|part| {
+            let factors = factors.columns(std::slice::from_ref(&part.columns));
+            let scoring = part.form.scoring(&factors.whole_forms(), MANY);
+            (&part.columns, scoring)
+        })
+    }
+
     /// What one of the gradients takes, in bytes and operations, and what scores of factors of the form of these take beyond.
     pub(crate) fn footprint(&self, factors: &Self, precision: Precision) -> Footprint {
         let bytes = precision.bytes();
@@ -238,9 +250,7 @@ impl Gradients {
             per_pair: 0,
         };
         let mut score_flops = 0.0;
-        for part in &self.parts {
-            let factors = factors.columns(std::slice::from_ref(&part.columns));
-            let of_part = part.form.scoring(&factors.whole_forms(), MANY);
+        for (_, of_part) in self.scoring(factors) {
             scoring.per_test = scoring.per_test.max(of_part.scalars.per_test * bytes);
             scoring.per_train = scoring.per_train.max(of_part.scalars.per_train * bytes);
             scoring.per_pair = scoring.per_pair.max(of_part.scalars.per_pair * bytes);

@@ -12,6 +12,7 @@ mod int;
 mod module;
 mod pool;
 mod table;
+mod tanh;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use crate::{Error, Result};
 
 pub(crate) use convolution::Convolution;
 pub(crate) use module::{affine, batch_normalise, embedding, layer_normalise};
+pub(crate) use tanh::Tanh;
 
 /// The tensors of a graph while it runs.
 pub(crate) struct Environment<B: Backend> {
@@ -41,10 +43,14 @@ pub(crate) struct Environment<B: Backend> {
     float: FloatDType,
     int: IntDType,
     bool: BoolDType,
+    tanh: fn(FloatTensor<B>) -> FloatTensor<B>,
 }
 
 impl<B: Backend> Environment<B> {
-    pub(crate) fn new(device: B::Device, float: FloatDType) -> Self {
+    pub(crate) fn new(device: B::Device, float: FloatDType) -> Self
+    where
+        B: Tanh,
+    {
         let defaults = device.defaults();
         Self {
             floats: HashMap::new(),
@@ -54,6 +60,7 @@ impl<B: Backend> Environment<B> {
             float,
             int: defaults.int_dtype,
             bool: defaults.bool_dtype,
+            tanh: B::tanh,
         }
     }
 

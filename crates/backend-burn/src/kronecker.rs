@@ -5,6 +5,7 @@ mod diagonal;
 mod factored;
 mod layer;
 mod low_rank;
+mod rest;
 
 use std::sync::Arc;
 
@@ -12,20 +13,20 @@ use burn::tensor::{Device, Tensor};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult,
     block::Block,
-    solver::{Direct, Prepared, Solver, State},
+    solver::{Prepared, State},
 };
 use ndarray::Array3;
 
 use crate::{
     Curvature, Stack,
-    curvature::{OuterProducts, SampleVectors},
+    curvature::SampleVectors,
     stack::{host, tensor},
 };
 
 use covariance::{Covariances, corrected};
-use diagonal::Diagonal;
 use factored::Factored;
 use layer::Layer;
+use rest::Rest;
 
 /// How the Fisher matrix of a layer is approximated through its Kronecker factors.
 ///
@@ -69,19 +70,23 @@ impl Kronecker {
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let layers = layers(vectors, blocks)?;
         let linear: Vec<&Layer> = layers.iter().flatten().collect();
-        let mut factored = Covariances::of(vectors, &linear)?.factored()?;
+        let others = blocks.iter().zip(&layers);
+        let others = others.filter(|(_, layer)| layer.is_none());
+        let mut rest: Vec<Rest> = others.map(|(block, _)| Rest::zero(block)).collect();
+        let mut factored = Covariances::of(vectors, &linear, &mut rest)?.factored()?;
         if self == Self::Ekfac {
             corrected(vectors, &linear, &mut factored)?;
         }
-        let mut factored = factored.into_iter();
-        let of_block = |(block, layer): (&Block, &Option<Layer>)| match layer {
-            Some(layer) => {
-                let factors = factored.next().ok_or_else(missing)?;
-                Ok(Box::new(Factored::new(layer.clone(), factors, vectors, tolerance)) as _)
-            }
-            None => rest(vectors, block),
+        let (mut factored, mut rest) = (factored.into_iter(), rest.into_iter());
+        let of_block = |layer: &Option<Layer>| {
+            let Some(layer) = layer else {
+                let rest = rest.next().ok_or_else(missing)?;
+                return rest.prepared(vectors.data.samples());
+            };
+            let factors = factored.next().ok_or_else(missing)?;
+            Ok(Box::new(Factored::new(layer.clone(), factors, vectors, tolerance)) as _)
         };
-        blocks.iter().zip(&layers).map(of_block).collect()
+        layers.iter().map(of_block).collect()
     }
 
     /// Takes up the curvature of each block from its state.
@@ -96,11 +101,7 @@ impl Kronecker {
             Some(layer) => {
                 Ok(Box::new(Factored::restore(layer, state(block), vectors, tolerance)?) as _)
             }
-            None if block.dim() <= DENSE => {
-                let operator = OuterProducts::new(Arc::clone(vectors), block);
-                Direct.restore(Arc::new(operator), state(block))
-            }
-            None => Ok(Box::new(Diagonal::restore(block, state(block))?) as _),
+            None => Rest::restored(block, state(block)),
         };
         blocks.iter().zip(layers).map(of_block).collect()
     }
@@ -122,16 +123,6 @@ fn layers(vectors: &SampleVectors, blocks: &[Block]) -> CoreResult<Vec<Option<La
     let layout = vectors.source.layout();
     let of_block = |block| Layer::find(block, layout, &shown);
     blocks.iter().map(of_block).collect()
-}
-
-/// The curvature of a block without a linear map.
-fn rest(vectors: &Arc<SampleVectors>, block: &Block) -> CoreResult<Box<dyn Prepared<Stack>>> {
-    let operator = OuterProducts::new(Arc::clone(vectors), block);
-    if block.dim() <= DENSE {
-        Direct.prepare(Arc::new(operator))
-    } else {
-        Ok(Box::new(Diagonal::of(&operator)?))
-    }
 }
 
 fn missing() -> CoreError {

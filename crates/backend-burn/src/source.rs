@@ -152,12 +152,30 @@ impl ModelGradients {
         let one = sample.one(0);
         let grown = scalars(&one.doubled())?.saturating_sub(scalars(&one)?);
         let activations = grown * self.precision.bytes();
-        let mut footprint = self
+        let gradients = self
             .gradients_of(Function::Loss, sample, None)?
-            .footprint(factors, self.precision);
+            .for_scores();
+        self.log_scoring(&gradients, factors);
+        let mut footprint = gradients.footprint(factors, self.precision);
         footprint.differentiating = footprint.gradient + TWICE * activations;
         footprint.solving = TWICE * footprint.factor + footprint.differentiating;
         Ok(footprint)
+    }
+
+    /// Says by which way each parameter will be scored.
+    fn log_scoring(&self, gradients: &Gradients, factors: &Gradients) {
+        for (columns, scoring) in gradients.scoring(factors) {
+            let all = self.layout().parameters().iter().enumerate();
+            let mut named = all.filter(|(index, _)| self.layout().columns(*index) == *columns);
+            let parameter = named.next().map_or("", |(_, parameter)| &parameter.name);
+            let of_factors = scoring.of_factors;
+            tracing::debug!(
+                parameter,
+                of_factors,
+                flops = scoring.flops,
+                "way to a score"
+            );
+        }
     }
 
     /// What tells models apart that share their parameters: how long the gradients of a few samples are, coarsely enough for any device.
@@ -237,7 +255,8 @@ impl GradientSource for ModelGradients {
     }
 
     fn gradients(&self, batch: &Batch) -> CoreResult<Gradients> {
-        Ok(self.gradients_of(Function::Loss, batch, None)?)
+        let gradients = self.gradients_of(Function::Loss, batch, None)?;
+        Ok(gradients.for_scores())
     }
 
     fn measurement_rows(&self, batch: &Batch) -> CoreResult<Stack> {

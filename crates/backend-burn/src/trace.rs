@@ -1,5 +1,6 @@
 //! From a task to a graph: the model runs once per shape of batch, on a device that records.
 
+mod affine;
 mod parameters;
 
 use std::{

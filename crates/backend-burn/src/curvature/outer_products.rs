@@ -15,15 +15,15 @@ use crate::{Gradients, ModelGradients, Stack, stack::host};
 /// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for the empirical Fisher, weighted
 /// output gradients, one per output or draw and sample, for Gauss-Newton and the Fisher matrix.
 ///
-/// They are computed when they are first needed, and kept in their thin form while they fit the memory granted, else computed anew in every pass
-/// over the data.
+/// They are computed when they are first needed, and kept in their thin form, as many batches from the first as fit the memory granted; the others
+/// are computed anew in every pass over the data.
 #[derive(Debug)]
 pub(crate) struct SampleVectors {
     pub(crate) curvature: Curvature,
     pub(crate) source: ModelGradients,
     pub(crate) data: TrainingData,
     memory: usize,
-    kept: OnceLock<Option<Vec<Vec<Gradients>>>>,
+    kept: OnceLock<Vec<Vec<Gradients>>>,
     keeping: Mutex<()>,
 }
 
@@ -44,30 +44,38 @@ impl SampleVectors {
         }
     }
 
-    /// All vectors, if they fit the memory.
-    fn kept(&self) -> CoreResult<Option<&[Vec<Gradients>]>> {
-        let one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The vectors of the first batches.
+    fn kept(&self) -> CoreResult<&[Vec<Gradients>]> {
         if let Some(kept) = self.kept.get() {
-            return Ok(kept.as_deref());
+            return Ok(kept);
         }
-        let computed = self.fitting()?;
-        let kept = self.kept.get_or_init(|| computed);
+        let one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = if let Some(kept) = self.kept.get() {
+            kept
+        } else {
+            let computed = self.fitting()?;
+            self.kept.get_or_init(|| computed)
+        };
         drop(one_at_a_time);
-        Ok(kept.as_deref())
+        Ok(kept)
     }
 
-    fn fitting(&self) -> CoreResult<Option<Vec<Vec<Gradients>>>> {
-        let mut kept = Vec::with_capacity(self.data.batches());
-        let mut bytes = 0;
+    fn fitting(&self) -> CoreResult<Vec<Vec<Gradients>>> {
+        let mut kept = Vec::new();
+        let (mut bytes, mut largest) = (0, 0);
         for part in 0..self.data.batches() {
-            let computed = self.compute(part)?;
-            bytes += computed.iter().map(Gradients::bytes).sum::<usize>();
-            if bytes > self.memory {
-                return Ok(None);
+            if bytes + largest > self.memory {
+                break;
             }
+            let computed = self.compute(part)?;
+            let own = computed.iter().map(Gradients::bytes).sum::<usize>();
+            if bytes + own > self.memory {
+                break;
+            }
+            (bytes, largest) = (bytes + own, largest.max(own));
             kept.push(computed);
         }
-        Ok(Some(kept))
+        Ok(kept)
     }
 
     fn compute(&self, part: usize) -> CoreResult<Vec<Gradients>> {
@@ -79,12 +87,8 @@ impl SampleVectors {
 
     /// The vectors of one batch of samples.
     pub(crate) fn part(&self, part: usize) -> CoreResult<Cow<'_, [Gradients]>> {
-        match self
-            .kept
-            .get()
-            .map_or_else(|| self.kept(), |kept| Ok(kept.as_deref()))?
-        {
-            Some(kept) => Ok(Cow::Borrowed(&kept[part])),
+        match self.kept()?.get(part) {
+            Some(kept) => Ok(Cow::Borrowed(kept)),
             None => self.compute(part).map(Cow::Owned),
         }
     }
@@ -162,14 +166,7 @@ impl LinearOperator for OuterProducts {
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim(), self.dim()));
         for part in 0..self.parts() {
-            let rows = Tensor::cat(
-                self.restricted(part)?
-                    .iter()
-                    .map(Gradients::to_rows)
-                    .collect(),
-                0,
-            );
-            dense += &Stack::new(rows.clone().transpose().matmul(rows)).to_host()?;
+            dense += &products(&self.restricted(part)?)?;
         }
         Ok(dense / self.samples())
     }
@@ -211,4 +208,10 @@ impl LinearOperator for OuterProducts {
         let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
         Ok(Stack::new(sum.div_scalar(self.samples())))
     }
+}
+
+/// `Σ v vᵀ` on the host.
+pub(crate) fn products(vectors: &[Gradients]) -> CoreResult<Array2<f64>> {
+    let rows = Tensor::cat(vectors.iter().map(Gradients::to_rows).collect(), 0);
+    Stack::new(rows.clone().transpose().matmul(rows)).to_host()
 }

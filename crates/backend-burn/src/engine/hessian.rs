@@ -9,9 +9,9 @@ use burn::{
 };
 
 use super::{Executor, tracked};
-use crate::{Batch, Result, trace::Graph};
+use crate::{Batch, Result, graph::Tanh, trace::Graph};
 
-impl<B: Backend> Executor<B>
+impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

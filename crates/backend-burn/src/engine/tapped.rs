@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Batch, Error, Result,
     gradient::Form,
-    graph::{self, Environment, execute},
+    graph::{self, Environment, Tanh, execute},
     taps::{Tap, View},
     trace::Graph,
 };
@@ -34,7 +34,7 @@ pub(super) struct Pass<'a, B: Backend> {
     probes: Vec<Probe<B>>,
 }
 
-impl<B: Backend> Executor<B>
+impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -76,7 +76,7 @@ where
     }
 }
 
-impl<B: Backend> Pass<'_, B> {
+impl<B: Tanh> Pass<'_, B> {
     /// Executes an operation that consumes parameters, and leaves a probe.
     fn consume(&mut self, index: usize, operation: &OperationIr, tap: &Tap) -> Result<()> {
         match (tap, operation) {

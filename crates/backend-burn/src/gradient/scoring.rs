@@ -35,14 +35,18 @@ impl Form {
             return None;
         }
         let (pairs, whole) = ((k * n) as f64, (g * l * r) as f64);
+        let multiplied_out = |samples: usize, positions: usize| {
+            let gemm = if positions == 1 { 0 } else { 2 * positions };
+            samples as f64 * whole * (gemm as f64 + ELEMENTWISE)
+        };
         let beside = match self.thin_pair(k) {
-            Some(_) => pairs * (g * l.min(r)) as f64,
-            None => (n * t) as f64 * whole,
+            Some(_) => pairs * (g * l.min(r)) as f64 * ELEMENTWISE,
+            None => multiplied_out(n, t),
         };
         Some(Cost {
             of_factors: pairs * (g * t * u) as f64 * (2.0 * (l + r) as f64 + ELEMENTWISE),
-            making_rows: (k * u) as f64 * whole * ELEMENTWISE,
-            of_rows: 2.0 * pairs * whole + beside * ELEMENTWISE,
+            making_rows: multiplied_out(k, u),
+            of_rows: 2.0 * pairs * whole + beside,
         })
     }
 
@@ -133,6 +137,7 @@ impl Form {
             let factors = others.iter().filter_map(|other| Factors::of(other));
             let terms: usize = factors.map(|factors| factors.counts()[2]).sum();
             return Scoring {
+                of_factors: true,
                 // The factors of a sample are smaller than the products of its terms.
                 scalars: scalars(0, 0, 3 * terms),
                 flops: costs.map(|cost| cost.of_factors).sum(),
@@ -159,14 +164,19 @@ impl Form {
                 scalars(entries * width, 0, 2 * t * width)
             }
         };
-        Scoring { scalars, flops }
+        Scoring {
+            of_factors: false,
+            scalars,
+            flops,
+        }
     }
 }
 
-/// What a score takes: scalars in use, and operations.
-pub(super) struct Scoring {
+/// How a score is formed, and what it takes: scalars in use, and operations.
+pub(crate) struct Scoring {
+    pub(crate) of_factors: bool,
     pub(super) scalars: ScoringFootprint,
-    pub(super) flops: f64,
+    pub(crate) flops: f64,
 }
 
 /// The operations of inner products of outer products.

@@ -16,7 +16,7 @@ use burn::{
     tensor::{DType, Device, FloatDType, Shape, Tensor, TensorData},
 };
 
-use super::{Environment, execute};
+use super::{Environment, Tanh, execute};
 use crate::Result;
 
 type Once = Autodiff<Flex>;
@@ -73,7 +73,7 @@ fn record<const N: usize>(sizes: [usize; N], function: Function<N>) -> Recorded 
 }
 
 impl Recorded {
-    fn evaluate<B: Backend>(
+    fn evaluate<B: Tanh>(
         &self,
         inputs: &[FloatTensor<B>],
         float: FloatDType,

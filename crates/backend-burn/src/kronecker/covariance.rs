@@ -9,7 +9,9 @@ use ndarray::{Array1, Array2, Array3, Axis};
 
 use super::{
     layer::{Inputs, Layer, Positions},
-    missing, to_array, to_tensor,
+    missing,
+    rest::Rest,
+    to_array, to_tensor,
 };
 use crate::{Gradients, curvature::SampleVectors, stack::scatter_rows};
 
@@ -41,8 +43,12 @@ pub(super) struct Factors {
 }
 
 impl Covariances {
-    /// The first pass.
-    pub(super) fn of(vectors: &SampleVectors, layers: &[&Layer]) -> CoreResult<Self> {
+    /// The first pass, in which the matrices of the other blocks are added up, too.
+    pub(super) fn of(
+        vectors: &SampleVectors,
+        layers: &[&Layer],
+        rest: &mut [Rest],
+    ) -> CoreResult<Self> {
         let zero = |layer: &&Layer| Sums::zero(layer);
         let mut sums: Vec<Sums> = layers.iter().map(zero).collect();
         for part in 0..vectors.data.batches() {
@@ -50,6 +56,7 @@ impl Covariances {
             for (layer, sums) in layers.iter().zip(&mut sums) {
                 sums.add(layer, &gradients)?;
             }
+            rest.iter_mut().try_for_each(|rest| rest.add(&gradients))?;
         }
         Ok(Self(sums))
     }

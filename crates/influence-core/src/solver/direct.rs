@@ -25,12 +25,33 @@ pub struct Direct;
 /// Relative residuals above this are no solution; a well-posed system stays ten orders of magnitude below.
 const LARGEST_RESIDUAL: f64 = 1e-6;
 
+impl Direct {
+    /// [`prepare`](Solver::prepare) for a matrix that is at hand, a curvature without damping; its symmetric part counts.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a matrix that is not square.
+    pub fn of_matrix<R: Rows>(matrix: &Array2<f64>) -> Result<Box<dyn Prepared<R>>> {
+        Error::check_size("direct solver", "columns", matrix.nrows(), matrix.ncols())?;
+        Ok(Box::new(Dense::new((matrix + &matrix.t()) * 0.5)?))
+    }
+
+    /// [`restore`](Solver::restore) for vectors of a length.
+    ///
+    /// # Errors
+    /// [`Error::State`] when the state is not one of this solver, [`Error::Shape`] when it is one for another length.
+    pub fn of_state<R: Rows>(dim: usize, state: &State) -> Result<Box<dyn Prepared<R>>> {
+        let dense = Dense::new(state.matrix(MATRIX)?)?;
+        Error::check_size("direct solver", "rows", dim, dense.matrix.dim())?;
+        Ok(Box::new(dense))
+    }
+}
+
 impl<R: Rows> Solver<R> for Direct {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let dense = op.to_dense()?;
         Error::check_size("direct solver", "rows", op.dim(), dense.nrows())?;
         Error::check_size("direct solver", "columns", op.dim(), dense.ncols())?;
-        Ok(Box::new(Dense::new((&dense + &dense.t()) * 0.5)?))
+        Self::of_matrix(&dense)
     }
 
     fn restore(
@@ -38,9 +59,7 @@ impl<R: Rows> Solver<R> for Direct {
         op: Arc<dyn LinearOperator<Rows = R>>,
         state: &State,
     ) -> Result<Box<dyn Prepared<R>>> {
-        let dense = Dense::new(state.matrix(MATRIX)?)?;
-        Error::check_size("direct solver", "rows", op.dim(), dense.matrix.dim())?;
-        Ok(Box::new(dense))
+        Self::of_state(op.dim(), state)
     }
 
     /// Six stacks in `f64` besides those of the rows.

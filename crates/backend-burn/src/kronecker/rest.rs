@@ -1,0 +1,71 @@
+//! The Fisher matrix of a block without a linear map: whole where it is small, else its diagonal.
+
+use std::ops::Range;
+
+use influence_core::{
+    Result as CoreResult,
+    block::Block,
+    solver::{Direct, Prepared, State},
+};
+use ndarray::{Array1, Array2};
+
+use super::{DENSE, diagonal::Diagonal};
+use crate::{Gradients, Stack, curvature::products, stack::host};
+
+/// Sums over samples, in `f64`.
+pub(super) struct Rest {
+    columns: Vec<Range<usize>>,
+    sums: Sums,
+}
+
+enum Sums {
+    Whole(Array2<f64>),
+    Diagonal(Array1<f64>),
+}
+
+impl Rest {
+    pub(super) fn zero(block: &Block) -> Self {
+        let dim = block.dim();
+        Self {
+            columns: block.columns().to_vec(),
+            sums: if dim <= DENSE {
+                Sums::Whole(Array2::zeros((dim, dim)))
+            } else {
+                Sums::Diagonal(Array1::zeros(dim))
+            },
+        }
+    }
+
+    /// Adds the vectors of a batch.
+    pub(super) fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()> {
+        let restricted = vectors.iter().map(|vectors| vectors.columns(&self.columns));
+        match &mut self.sums {
+            Sums::Whole(sum) => *sum += &products(&restricted.collect::<Vec<_>>())?,
+            Sums::Diagonal(sum) => {
+                for vectors in restricted {
+                    let squares = vectors.to_rows().square().sum_dim(0);
+                    *sum += &Array1::from(host(&squares)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mean over so many samples, ready for any damping.
+    pub(super) fn prepared(self, samples: usize) -> CoreResult<Box<dyn Prepared<Stack>>> {
+        let samples = samples as f64;
+        match self.sums {
+            Sums::Whole(sum) => Direct::of_matrix(&(sum / samples)),
+            Sums::Diagonal(sum) => Ok(Box::new(Diagonal::new(sum / samples))),
+        }
+    }
+
+    /// Takes up the mean from its state.
+    pub(super) fn restored(block: &Block, state: &State) -> CoreResult<Box<dyn Prepared<Stack>>> {
+        if block.dim() <= DENSE {
+            Direct::of_state(block.dim(), state)
+        } else {
+            Ok(Box::new(Diagonal::restore(block, state)?))
+        }
+    }
+}
