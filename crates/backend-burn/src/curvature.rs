@@ -186,11 +186,11 @@ pub(crate) fn is_gauss_newton(source: &ModelGradients, data: &TrainingData) -> C
     const MOST_OUTPUTS: usize = 32;
     let sample = data.head(SHOWN)?;
     let graph = source.trace.graph(Function::Loss, &sample)?;
-    let declared = source.trace.graph(Function::Outputs, &sample);
     let trained = source.layout().parameters().len();
     if !graph.is_of_affine_outputs(trained, sample.len()) || !graph.taps.untapped().is_empty() {
         return Ok(false);
     }
+    let declared = source.trace.graph(Function::Outputs, &sample);
     let few = |outputs: &Graph| outputs.output.shape.num_elements() <= MOST_OUTPUTS * sample.len();
     if !declared.is_ok_and(|outputs| outputs.output_loss.is_some() && few(&outputs)) {
         return Ok(false);

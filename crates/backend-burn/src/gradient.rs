@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
 pub(crate) use form::{Form, Side, positions};
-use scoring::Scoring;
+use scoring::{Scoring, joined};
 
 /// Test and train points that are scored together, where they are not known yet.
 const MANY: [usize; 2] = [64, 1024];
@@ -225,10 +225,7 @@ impl Gradients {
         if end < self.dim || pieces.is_empty() {
             pieces.push(zeros(self.dim - end));
         }
-        match pieces.len() {
-            1 => pieces.swap_remove(0),
-            _ => Tensor::cat(pieces, 1),
-        }
+        joined(pieces, 1)
     }
 
     /// How each part is scored against factors of the form of these, by its columns.

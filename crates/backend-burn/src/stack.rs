@@ -47,13 +47,13 @@ impl Stack {
     }
 
     /// The vectors in the form in which they are kept.
-    pub(crate) fn into_vectors(self) -> Gradients {
-        self.vectors
-    }
-
-    /// As [`into_vectors`](Self::into_vectors), by reference.
     pub(crate) fn vectors(&self) -> &Gradients {
         &self.vectors
+    }
+
+    /// As [`vectors`](Self::vectors), without the stack.
+    pub(crate) fn into_vectors(self) -> Gradients {
+        self.vectors
     }
 
     /// Zero vectors, placed and rounded as `self` is.

@@ -112,7 +112,7 @@ impl OuterProducts {
         }
     }
 
-    pub(crate) fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
+    fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
         let vectors = self.vectors.part(part)?;
         let restricted = vectors
             .iter()
@@ -132,7 +132,7 @@ impl OuterProducts {
         clippy::cast_precision_loss,
         reason = "sample counts are far below 2^52"
     )]
-    pub(crate) fn samples(&self) -> f64 {
+    fn samples(&self) -> f64 {
         self.vectors.data.samples() as f64
     }
 }

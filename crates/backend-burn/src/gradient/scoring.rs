@@ -256,7 +256,8 @@ impl Factors {
     }
 }
 
-fn joined(mut pieces: Vec<Tensor<2>>, axis: usize) -> Tensor<2> {
+/// Pieces side by side, without a copy of a single one.
+pub(super) fn joined(mut pieces: Vec<Tensor<2>>, axis: usize) -> Tensor<2> {
     match pieces.len() {
         1 => pieces.swap_remove(0),
         _ => Tensor::cat(pieces, axis),

@@ -119,7 +119,10 @@ impl Prepared<Stack> for Factored {
         }
         let inverse = self.values.mapv(|value| 1.0 / (value + damping));
         let place = |array: &_| to_tensor(array, &self.bases.place);
-        let low_rank = LowRank::of(&self.values, damping, self.tolerance)?;
+        let low_rank = match self.bases.inputs {
+            Some(_) => LowRank::of(&self.values, damping, self.tolerance)?,
+            None => None,
+        };
         Ok(Box::new(FactoredInverse {
             inverse: place(&inverse),
             low_rank: low_rank.map(|found| Terms {

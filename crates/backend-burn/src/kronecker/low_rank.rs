@@ -93,12 +93,16 @@ impl Group {
             }));
         }
         let inverse = values.mapv(|value| 1.0 / (value + damping));
+        let error = |left: &Array2<f64>| norm((left * values).iter());
+        let bound = tolerance * error(&inverse);
+        // No error is allowed, or gradients of zero show none.
+        if bound <= 0.0 {
+            return Ok(None);
+        }
         let (rows, columns) = (weights(values, Axis(1)), weights(values, Axis(0)));
         let mut weighted = &inverse * &columns;
         weighted *= &rows.view().insert_axis(Axis(1));
         let Eigen { vectors, .. } = eigen(&weighted.dot(&weighted.t()))?;
-        let error = |left: &Array2<f64>| norm((left * values).iter());
-        let bound = tolerance * error(&inverse);
         let mut left = inverse.clone();
         let (mut signals, mut inputs) = (Vec::new(), Vec::new());
         for vector in vectors.axis_iter(Axis(1)).rev().take(most) {
@@ -157,4 +161,24 @@ fn stacked(rows: &[Array1<f64>], width: usize) -> Array2<f64> {
         row.assign(values);
     }
     stack
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer that no training sample reaches has no variances to weight by, and must not end in infinities.
+    #[test]
+    fn without_variance_or_tolerance_the_inverse_is_exact() {
+        let dead = Array3::zeros((1, 40, 30));
+        let outer = Array3::from_shape_fn((1, 40, 30), |(_, s, a)| ((s + 1) * (a + 1)) as f64);
+        let found = |values: &Array3<f64>, tolerance| {
+            LowRank::of(values, 0.1, tolerance).expect("decomposed")
+        };
+        assert!(found(&dead, 0.1).is_none());
+        assert!(found(&outer, 0.0).is_none());
+        let some = found(&outer, 0.1).expect("a sum of few terms");
+        let all = some.signals.iter().chain(&some.inputs);
+        assert!(all.chain(&some.residuals).all(|value| value.is_finite()));
+    }
 }

@@ -297,13 +297,12 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     }
 
     fn footprint(&self, sample: &Self::Batch, form: FactorForm) -> Result<Footprint> {
-        let rhs = self.right_hand_sides(sample)?;
         let blocks = self.blocks.iter();
         let immediate = blocks
             .map(|block| &block.inverse)
             .all(|inverse| inverse.is_immediate());
         let factors = if form == FactorForm::Solved && immediate {
-            self.solve(&rhs)?.rows
+            self.solve(&self.right_hand_sides(sample)?)?.rows
         } else {
             self.source.rows(Array2::zeros((1, self.dim())).view())?
         };
