@@ -1,6 +1,9 @@
 //! Curvatures of a burn model as operators.
 
+mod chains;
 mod hessian;
+mod kept;
+mod linearised;
 mod outer_products;
 
 use std::{
@@ -11,21 +14,15 @@ use std::{
 };
 
 use influence_core::{
-    Dataset, Error as CoreError, Precision, Result as CoreResult, Rows,
-    block::{Block, BlockStructure},
-    operator::LinearOperator,
+    Dataset, Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
 };
 
-use ndarray::Array2;
+use crate::{Batch, ModelGradients, Stack, engine::panic_message};
 
-use crate::{
-    ArrayDataset, Batch, ModelGradients, Stack,
-    engine::panic_message,
-    trace::{Function, Graph},
-};
-
+pub(crate) use linearised::{Linear, Linearised, LossSlopes, Slopes};
 pub(crate) use outer_products::{OuterProducts, SampleVectors, products};
 
+use chains::Chains;
 use hessian::Hessian;
 
 /// Which matrix stands for the curvature of the training loss; each is the **mean** over the training samples.
@@ -158,60 +155,28 @@ impl Curvature {
         data: &TrainingData,
         blocks: &[Block],
         memory: usize,
-    ) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
-        let curvature = match self {
-            Self::Hessian if is_gauss_newton(source, data)? => Self::GaussNewton,
-            other => other,
+    ) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
+        // Gauss-Newton may keep two things.
+        let memory = if self == Self::GaussNewton {
+            memory / 2
+        } else {
+            memory
         };
-        if curvature == Self::Hessian {
-            let hessian = |block| Hessian::new(source.clone(), data.clone(), block);
+        let chains = || Arc::new(Chains::new(self, source.clone(), data.clone(), memory));
+        if self == Self::Hessian {
+            let chains = chains();
+            let hessian = |block| Hessian::new(chains.clone(), block);
             let operators = blocks.iter().map(|block| Arc::new(hessian(block)) as _);
-            return Ok(operators.collect());
+            return operators.collect();
         }
-        let vectors = SampleVectors::new(curvature, source.clone(), data.clone(), memory);
+        let chains = (self == Self::GaussNewton).then(chains);
+        let vectors = SampleVectors::new(self, source.clone(), data.clone(), memory);
         let vectors = Arc::new(vectors);
-        let products = |block| OuterProducts::new(vectors.clone(), block);
+        let products =
+            |block| OuterProducts::new(vectors.clone(), block).with_chains(chains.clone());
         let operators = blocks.iter().map(|block| Arc::new(products(block)) as _);
-        Ok(operators.collect())
+        operators.collect()
     }
-}
-
-/// Whether the Hessian of the training loss is its Gauss-Newton matrix, as it is where the outputs are affine in the parameters: in a softmax
-/// regression, or in the last layer of a network with the others frozen. Products with the latter cost no differentiation.
-///
-/// The recorded graph shows the first, for all data; that the loss of the outputs is the one declared shows in a product on a few samples.
-pub(crate) fn is_gauss_newton(source: &ModelGradients, data: &TrainingData) -> CoreResult<bool> {
-    const SHOWN: usize = 3;
-    /// Each output costs a vector per sample.
-    const MOST_OUTPUTS: usize = 32;
-    let sample = data.head(SHOWN)?;
-    let graph = source.trace.graph(Function::Loss, &sample)?;
-    let trained = source.layout().parameters().len();
-    if !graph.is_of_affine_outputs(trained, sample.len()) || !graph.taps.untapped().is_empty() {
-        return Ok(false);
-    }
-    let declared = source.trace.graph(Function::Outputs, &sample);
-    let few = |outputs: &Graph| outputs.output.shape.num_elements() <= MOST_OUTPUTS * sample.len();
-    if !declared.is_ok_and(|outputs| outputs.output_loss.is_some() && few(&outputs)) {
-        return Ok(false);
-    }
-    let [block] = &BlockStructure::Full.resolve(source.layout())?[..] else {
-        return Ok(false);
-    };
-    let shown = ArrayDataset::new(sample.fields().to_vec())?;
-    let shown = TrainingData::new(Arc::new(shown), SHOWN)?;
-    let rows = Array2::from_shape_fn((1, block.dim()), |(_, index)| (index as f64).sin());
-    let hessian = Hessian::new(source.clone(), shown.clone(), block);
-    let vectors = SampleVectors::new(Curvature::GaussNewton, source.clone(), shown, usize::MAX);
-    let products = OuterProducts::new(Arc::new(vectors), block);
-    let rows = hessian.rows(rows.view())?;
-    let (expected, found) = (hessian.apply(&rows)?, products.apply(&rows)?);
-    let difference = found.add_scaled(-1.0, &expected)?.norms()?[0];
-    let tolerance = match source.precision {
-        Precision::F32 => 1e-4,
-        Precision::F64 => 1e-9,
-    };
-    Ok(difference <= tolerance * expected.norms()?[0])
 }
 
 /// The sum over all parts of an operator.

@@ -5,6 +5,7 @@
 //! [`for_device`], and erased again behind [`Engine`].
 
 mod hessian;
+mod linearise;
 mod probe;
 mod tapped;
 
@@ -26,9 +27,10 @@ use influence_core::Precision;
 
 use crate::{
     Batch, Error, Result,
+    curvature::{Linear, LossSlopes},
     gradient::Form,
     graph::{Environment, Tanh, execute},
-    trace::{Graph, Trace},
+    trace::{Graph, Link, Trace},
 };
 
 /// Evaluates and differentiates recorded graphs; erases the backend.
@@ -62,6 +64,14 @@ pub(crate) trait Engine: Debug + Send + Sync {
         parameters: &[usize],
         rows: &Tensor<2>,
     ) -> Result<Tensor<2>>;
+
+    /// The linear maps of a chain found in the graph, with the derivatives of the functions between them and of the output by the last one's.
+    fn linear_maps(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        chain: &[Link],
+    ) -> Result<(Vec<Linear>, LossSlopes)>;
 
     /// The derivative by a field of the batch of the inner product of each row `(k, dim)` with the gradient, summed over the samples, with
     /// respect to some parameters joined in order: `k` tensors `(n, numbers of a sample)`.
@@ -298,6 +308,15 @@ where
             self.hessian_product(graph, batch, parameters, vector)
         });
         Ok(Tensor::cat(products?, 0))
+    }
+
+    fn linear_maps(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        chain: &[Link],
+    ) -> Result<(Vec<Linear>, LossSlopes)> {
+        guarded(|| self.linearised(graph, batch, chain))
     }
 
     fn mixed_products(

@@ -34,6 +34,7 @@ pub(crate) use module::{affine, batch_normalise, embedding, layer_normalise};
 pub(crate) use tanh::Tanh;
 
 /// The tensors of a graph while it runs.
+#[derive(Clone)]
 pub(crate) struct Environment<B: Backend> {
     floats: HashMap<TensorId, FloatTensor<B>>,
     ints: HashMap<TensorId, IntTensor<B>>,

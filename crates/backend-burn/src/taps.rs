@@ -42,6 +42,14 @@ pub(crate) struct View {
     transposed: Option<bool>,
 }
 
+impl View {
+    /// Whether it holds the numbers of the parameter in their order.
+    pub(crate) fn keeps_order(&self) -> bool {
+        let reshaped = |step: &Step| matches!(step, Step::Reshape { .. });
+        self.steps.iter().all(reshaped)
+    }
+}
+
 /// One change of shape, with what is needed to undo it.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {

@@ -1,6 +1,6 @@
 //! From a task to a graph: the model runs once per shape of batch, on a device that records.
 
-mod affine;
+mod chain;
 mod parameters;
 
 use std::{
@@ -25,6 +25,8 @@ use crate::{
     taps::{Tap, Taps},
     task::Inputs,
 };
+pub(crate) use chain::Link;
+
 use parameters::{
     CapturedParameters, GradientVisitor, InInferenceMode, InRecordedType, Parameters,
 };

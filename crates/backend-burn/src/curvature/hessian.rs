@@ -1,10 +1,16 @@
+use std::{ops::Range, sync::Arc};
+
+use burn::tensor::Tensor;
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
 };
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::{TrainingData, sum_of_parts};
-use crate::{ModelGradients, Stack, trace::Function};
+use super::{
+    chains::{Chains, places},
+    sum_of_parts,
+};
+use crate::{Stack, trace::Function};
 
 /// How many columns of a dense Hessian are formed at once.
 const SLAB: usize = 64;
@@ -12,20 +18,48 @@ const SLAB: usize = 64;
 /// The exact mean Hessian of the training loss over one block.
 #[derive(Debug)]
 pub(super) struct Hessian {
-    source: ModelGradients,
-    data: TrainingData,
+    chains: Arc<Chains>,
     parameters: Vec<usize>,
+    places: Vec<Option<Range<usize>>>,
     dim: usize,
 }
 
 impl Hessian {
-    pub(super) fn new(source: ModelGradients, data: TrainingData, block: &Block) -> Self {
+    pub(super) fn new(chains: Arc<Chains>, block: &Block) -> Self {
         Self {
-            source,
-            data,
             parameters: block.parameters().to_vec(),
+            places: places(block, chains.source.layout()),
             dim: block.dim(),
+            chains,
         }
+    }
+
+    /// Adds what one part contributes, from products with unit vectors.
+    fn add_columns(&self, part: usize, dense: &mut Array2<f64>) -> CoreResult<()> {
+        for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
+            let mut identity = Array2::zeros(columns.raw_dim());
+            (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
+            let identity = self.rows(identity.view())?;
+            columns += &self.apply_part(part, &identity)?.to_host()?;
+        }
+        Ok(())
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "sample counts are far below 2^52"
+    )]
+    fn samples(&self) -> f64 {
+        self.chains.data.samples() as f64
+    }
+
+    /// By differentiating twice, for every vector anew.
+    fn differentiated(&self, part: usize, rows: &Stack) -> CoreResult<Tensor<2>> {
+        let Chains { source, data, .. } = &*self.chains;
+        let batch = data.batch(part)?;
+        let graph = source.trace.graph(Function::Loss, &batch)?;
+        let engine = &source.engine;
+        Ok(engine.hessian_products(&graph, &batch, &self.parameters, &rows.tensor())?)
     }
 }
 
@@ -40,8 +74,8 @@ impl LinearOperator for Hessian {
         CoreError::check_size("hessian rows", "vector length", self.dim, values.ncols())?;
         Ok(Stack::from_host(
             &values,
-            &self.source.device,
-            self.source.precision,
+            &self.chains.source.device,
+            self.chains.source.precision,
         ))
     }
 
@@ -52,38 +86,32 @@ impl LinearOperator for Hessian {
     /// Added up in `f64`, batch by batch.
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim, self.dim));
-        for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
-            let mut identity = Array2::zeros(columns.raw_dim());
-            (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
-            let identity = self.rows(identity.view())?;
-            for part in 0..self.parts() {
-                columns += &self.apply_part(part, &identity)?.to_host()?;
+        for part in 0..self.parts() {
+            let scale = 1.0 / self.samples();
+            let whole = match self.chains.part(part)? {
+                Some(chain) => chain.add_to(&mut dense, scale, &self.places)?,
+                None => false,
+            };
+            if !whole {
+                self.add_columns(part, &mut dense)?;
             }
         }
         Ok(dense)
     }
 
     fn parts(&self) -> usize {
-        self.data.batches()
+        self.chains.data.batches()
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "sample counts are far below 2^52"
-    )]
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
         CoreError::check_size("hessian product", "vector length", self.dim, rows.dim())?;
         if rows.is_empty() {
             return Ok(rows.clone());
         }
-        let batch = self.data.batch(part)?;
-        let graph = self.source.trace.graph(Function::Loss, &batch)?;
-        let sum = self.source.engine.hessian_products(
-            &graph,
-            &batch,
-            &self.parameters,
-            &rows.tensor(),
-        )?;
-        Ok(Stack::new(sum.div_scalar(self.data.samples() as f64)))
+        let sum = match self.chains.part(part)? {
+            Some(chain) => chain.products(&rows.tensor(), &self.places),
+            None => self.differentiated(part, rows)?,
+        };
+        Ok(Stack::new(sum.div_scalar(self.samples())))
     }
 }

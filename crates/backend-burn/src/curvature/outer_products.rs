@@ -1,7 +1,4 @@
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use influence_core::{
@@ -9,7 +6,12 @@ use influence_core::{
 };
 use ndarray::{Array2, ArrayView2};
 
-use super::{Curvature, TrainingData, sum_of_parts};
+use super::{
+    Curvature, TrainingData,
+    chains::{Chains, places},
+    kept::Kept,
+    sum_of_parts,
+};
 use crate::{Gradients, ModelGradients, Stack, stack::host};
 
 /// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for the empirical Fisher, weighted
@@ -22,9 +24,7 @@ pub(crate) struct SampleVectors {
     pub(crate) curvature: Curvature,
     pub(crate) source: ModelGradients,
     pub(crate) data: TrainingData,
-    memory: usize,
-    kept: OnceLock<Vec<Vec<Gradients>>>,
-    keeping: Mutex<()>,
+    kept: Kept<Arc<[Gradients]>>,
 }
 
 impl SampleVectors {
@@ -38,59 +38,23 @@ impl SampleVectors {
             curvature,
             source,
             data,
-            memory,
-            kept: OnceLock::new(),
-            keeping: Mutex::new(()),
+            kept: Kept::new(memory),
         }
     }
 
-    /// The vectors of the first batches.
-    fn kept(&self) -> CoreResult<&[Vec<Gradients>]> {
-        if let Some(kept) = self.kept.get() {
-            return Ok(kept);
-        }
-        let one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = if let Some(kept) = self.kept.get() {
-            kept
-        } else {
-            let computed = self.fitting()?;
-            self.kept.get_or_init(|| computed)
-        };
-        drop(one_at_a_time);
-        Ok(kept)
-    }
-
-    fn fitting(&self) -> CoreResult<Vec<Vec<Gradients>>> {
-        let mut kept = Vec::new();
-        let (mut bytes, mut largest) = (0, 0);
-        for part in 0..self.data.batches() {
-            if bytes + largest > self.memory {
-                break;
-            }
-            let computed = self.compute(part)?;
-            let own = computed.iter().map(Gradients::bytes).sum::<usize>();
-            if bytes + own > self.memory {
-                break;
-            }
-            (bytes, largest) = (bytes + own, largest.max(own));
-            kept.push(computed);
-        }
-        Ok(kept)
-    }
-
-    fn compute(&self, part: usize) -> CoreResult<Vec<Gradients>> {
+    fn compute(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
         let (batch, first) = (self.data.batch(part)?, self.data.first(part));
-        Ok(self
+        let vectors = self
             .source
-            .curvature_vectors(self.curvature, &batch, first)?)
+            .curvature_vectors(self.curvature, &batch, first)?;
+        Ok(vectors.into())
     }
 
     /// The vectors of one batch of samples.
-    pub(crate) fn part(&self, part: usize) -> CoreResult<Cow<'_, [Gradients]>> {
-        match self.kept()?.get(part) {
-            Some(kept) => Ok(Cow::Borrowed(kept)),
-            None => self.compute(part).map(Cow::Owned),
-        }
+    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
+        let bytes = |vectors: &Arc<[Gradients]>| vectors.iter().map(Gradients::bytes).sum();
+        let compute = |part| self.compute(part);
+        self.kept.part(part, self.data.batches(), compute, bytes)
     }
 }
 
@@ -101,6 +65,8 @@ pub(crate) struct OuterProducts {
     block: Block,
     /// Each vector is divided by the root of this and its squared norm, if it is given.
     harmonic: Option<f64>,
+    /// The same matrix of a network that is a chain, where products cost less.
+    chains: Option<Arc<Chains>>,
 }
 
 impl OuterProducts {
@@ -109,7 +75,12 @@ impl OuterProducts {
             vectors,
             block: block.clone(),
             harmonic: None,
+            chains: None,
         }
+    }
+
+    pub(super) fn with_chains(self, chains: Option<Arc<Chains>>) -> Self {
+        Self { chains, ..self }
     }
 
     fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
@@ -199,6 +170,16 @@ impl LinearOperator for OuterProducts {
         CoreError::check_size("curvature product", "vector length", self.dim(), rows.dim())?;
         if rows.is_empty() {
             return Ok(rows.clone());
+        }
+        let chains = self.chains.as_ref();
+        if let Some(chain) = chains
+            .map(|chains| chains.part(part))
+            .transpose()?
+            .flatten()
+        {
+            let places = places(&self.block, self.vectors.source.layout());
+            let sum = chain.products(&rows.tensor(), &places);
+            return Ok(Stack::new(sum.div_scalar(self.samples())));
         }
         let products = self
             .restricted(part)?

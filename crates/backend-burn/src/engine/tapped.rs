@@ -272,7 +272,7 @@ impl<B: Tanh> Pass<'_, B> {
 }
 
 /// A tap that was found for another operation: never a silent zero.
-fn mismatch() -> Error {
+pub(super) fn mismatch() -> Error {
     Error::Engine {
         message: "a tap does not belong to the operation it was found for".into(),
     }

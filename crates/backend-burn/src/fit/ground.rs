@@ -63,7 +63,7 @@ impl Ground {
     pub(super) fn fit(self) -> CoreResult<Influence> {
         let prepared = match &self.method {
             Method::Solver(solver) => {
-                let operators = self.operators()?.into_iter();
+                let operators = self.operators().into_iter();
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
             Method::Kronecker(kronecker) => {
@@ -79,7 +79,7 @@ impl Ground {
         let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
         let prepared = match &self.method {
             Method::Solver(solver) => {
-                let operators = self.operators()?.into_iter().zip(&self.blocks);
+                let operators = self.operators().into_iter().zip(&self.blocks);
                 operators
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
@@ -91,7 +91,7 @@ impl Ground {
         self.assemble(prepared?)
     }
 
-    fn operators(&self) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
+    fn operators(&self) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
         self.curvature
             .operators(&self.source, &self.data, &self.blocks, self.memory)
     }
