@@ -56,6 +56,11 @@ impl Gradients {
         Self::new(samples, dim, kind, vec![part])
     }
 
+    /// Whether they are plain rows of all columns.
+    pub(crate) fn is_dense(&self) -> bool {
+        matches!(&self.parts[..], [Part { columns, form: Form::Rows(_) }] if *columns == (0..self.dim))
+    }
+
     /// The number of samples, `n`.
     pub fn len(&self) -> usize {
         self.samples
@@ -226,6 +231,50 @@ impl Gradients {
             pieces.push(zeros(self.dim - end));
         }
         joined(pieces, 1)
+    }
+
+    /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights `(n, rank)`: parts of their own, unless multiplied out they
+    /// take no more room.
+    pub(crate) fn plus_combination(
+        self,
+        scale: f64,
+        weights: &Tensor<2>,
+        basis: &Tensor<2>,
+    ) -> Self {
+        let scaled = (scale.abs() > 0.0).then(|| {
+            let factors = Tensor::full([self.samples, 1], scale, (&self.kind.0, self.kind.1));
+            self.clone().scaled(&factors)
+        });
+        let mut parts = scaled.map_or_else(Vec::new, |scaled| scaled.parts);
+        let own: usize = parts.iter().map(|part| part.form.scalars()).sum();
+        let kept = own + weights.shape().num_elements();
+        if 2 * kept > self.samples * self.dim {
+            let sum = weights.clone().matmul(basis.clone());
+            let own = Self { parts, ..self };
+            return Self::dense(own.to_rows() + sum);
+        }
+        let combination = Form::Combination {
+            weights: weights.clone(),
+            basis: basis.clone(),
+        };
+        parts.extend(self.tiles().into_iter().map(|columns| Part {
+            form: combination.cut(columns.clone()),
+            columns,
+        }));
+        Self { parts, ..self }
+    }
+
+    /// The columns of the parts, and those between them.
+    fn tiles(&self) -> Vec<Range<usize>> {
+        let mut tiles: Vec<Range<usize>> = self.columns_of_parts().cloned().collect();
+        tiles.sort_by_key(|columns| columns.start);
+        tiles.dedup();
+        let starts = std::iter::once(0).chain(tiles.iter().map(|columns| columns.end));
+        let ends = tiles.iter().map(|columns| columns.start);
+        let gaps = starts.zip(ends.chain([self.dim]));
+        let gaps: Vec<_> = gaps.map(|(start, end)| start..end).collect();
+        tiles.extend(gaps.into_iter().filter(|gap| !gap.is_empty()));
+        tiles
     }
 
     /// How each part is scored against factors of the form of these, by its columns.

@@ -123,6 +123,11 @@ impl Rows for Stack {
         if k == 0 || others == 0 {
             return Ok(Array2::zeros((k, others)));
         }
+        // Rows are contracted with the factors of outer products; the other way round these would be multiplied out.
+        if other.vectors.is_dense() && !self.vectors.is_dense() {
+            let products = to_array2(&self.vectors.scores(&other.vectors))?;
+            return Ok(products.t().as_standard_layout().into_owned());
+        }
         to_array2(&other.vectors.scores(&self.vectors))
     }
 
@@ -144,6 +149,26 @@ impl Rows for Stack {
         CoreError::check_size("add_scaled", "rows", self.len(), other.len())?;
         self.check_dim("add_scaled", other.dim())?;
         Ok(Self::new(self.tensor() + other.tensor().mul_scalar(scale)))
+    }
+
+    fn plus_combination(
+        &self,
+        scale: f64,
+        coefficients: ArrayView2<'_, f64>,
+        basis: &Self,
+    ) -> CoreResult<Self> {
+        CoreError::check_size("plus_combination", "rows", self.len(), coefficients.nrows())?;
+        CoreError::check_size(
+            "plus_combination",
+            "coefficients per row",
+            basis.len(),
+            coefficients.ncols(),
+        )?;
+        self.check_dim("plus_combination", basis.dim())?;
+        let weights = self.like(coefficients)?.tensor();
+        let vectors = self.vectors.clone();
+        let sum = vectors.plus_combination(scale, &weights, &basis.tensor());
+        Ok(Self::from(sum))
     }
 
     fn select(&self, indices: &[usize]) -> CoreResult<Self> {

@@ -52,6 +52,21 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     /// [`Error::Shape`] when the two differ in shape, [`Error::Backend`].
     fn add_scaled(&self, scale: f64, other: &Self) -> Result<Self>;
 
+    /// `scale · self + Σ_j coefficients[i, j] · basis_j`, row by row; coefficients are `(k, rank)`.
+    ///
+    /// A backend may keep the sum as it is, where that takes less room and inner products with it cost less.
+    ///
+    /// # Errors
+    /// As [`combine`](Self::combine) and [`add_scaled`](Self::add_scaled).
+    fn plus_combination(
+        &self,
+        scale: f64,
+        coefficients: ArrayView2<'_, f64>,
+        basis: &Self,
+    ) -> Result<Self> {
+        basis.combine(coefficients)?.add_scaled(scale, self)
+    }
+
     /// The vectors with these indices, in this order.
     ///
     /// # Errors

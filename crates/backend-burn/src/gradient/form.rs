@@ -32,9 +32,15 @@ pub(crate) enum Form {
         signals: Tensor<3>,
         entries: usize,
     },
+    /// Combinations of a basis `(rank, p)` that others share, with weights `(n, rank)`.
+    Combination {
+        weights: Tensor<2>,
+        basis: Tensor<2>,
+    },
 }
 
 impl Form {
+    /// The numbers that it takes, save those it shares.
     pub(super) fn scalars(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.shape().num_elements(),
@@ -44,6 +50,7 @@ impl Form {
             Self::Lookup {
                 indices, signals, ..
             } => indices.shape().num_elements() + signals.shape().num_elements(),
+            Self::Combination { weights, .. } => weights.shape().num_elements(),
         }
     }
 
@@ -53,7 +60,12 @@ impl Form {
             Self::Rows(rows) if rows.dims()[1] > columns.len() => {
                 Self::Rows(rows.clone().slice([0..rows.dims()[0], columns]))
             }
-            Self::Rows(_) => self.clone(),
+            Self::Combination { weights, basis } if basis.dims()[1] > columns.len() => {
+                Self::Combination {
+                    weights: weights.clone(),
+                    basis: basis.clone().slice([0..basis.dims()[0], columns]),
+                }
+            }
             _ if columns.len() == self.width() => self.clone(),
             _ => {
                 let rows = self.to_rows();
@@ -85,6 +97,10 @@ impl Form {
                 signals: signals.clone().select(0, samples.clone()),
                 entries: *entries,
             },
+            Self::Combination { weights, basis } => Self::Combination {
+                weights: weights.clone().select(0, samples.clone()),
+                basis: basis.clone(),
+            },
         }
     }
 
@@ -92,6 +108,7 @@ impl Form {
     pub(super) fn width(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.dims()[1],
+            Self::Combination { basis, .. } => basis.dims()[1],
             Self::Outer { left, right, .. } => left.dims()[1] * left.dims()[3] * right.dims()[3],
             Self::Lookup {
                 signals, entries, ..
@@ -104,6 +121,7 @@ impl Form {
         let n = factors.dims()[0];
         match self {
             Self::Rows(rows) => *rows = rows.clone() * factors.clone(),
+            Self::Combination { weights, .. } => *weights = weights.clone() * factors.clone(),
             Self::Outer { left, .. } => {
                 *left = left.clone() * factors.clone().reshape([n, 1, 1, 1]);
             }
@@ -118,6 +136,7 @@ impl Form {
         let gram = |factor: &Tensor<4>| factor.clone().matmul(factor.clone().swap_dims(2, 3));
         match self {
             Self::Rows(rows) => rows.clone().square().sum_dim(1).squeeze_dim(1),
+            Self::Combination { .. } => Self::Rows(self.to_rows()).squared_norms(),
             Self::Outer { left, right, .. } => {
                 let [n, g, t, _] = left.dims();
                 let products = gram(left) * gram(right);
@@ -140,7 +159,7 @@ impl Form {
     pub(super) fn flops(&self) -> f64 {
         const PER_WEIGHT: f64 = 6.0;
         let weights = match self {
-            Self::Rows(rows) => rows.dims()[1],
+            Self::Rows(_) | Self::Combination { .. } => self.width(),
             Self::Outer { left, right, .. } => {
                 let [_, g, t, l] = left.dims();
                 g * t * l * right.dims()[3]
@@ -186,6 +205,7 @@ impl Form {
     pub(crate) fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
+            Self::Combination { weights, basis } => weights.clone().matmul(basis.clone()),
             Self::Outer { left, right, .. } => {
                 let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let left = left.clone().swap_dims(2, 3);

@@ -13,8 +13,8 @@ const ELEMENTWISE: f64 = 16.0;
 const CACHED: usize = 1 << 20;
 
 impl Form {
-    /// Whether inner products of so many others with so many of these cost less if they are formed of the factors of outer products than of rows; so
-    /// they do not if some are no outer products of the same sides, or there are none.
+    /// Whether inner products of so many others with so many of these cost less if they are formed of the factors of outer products, and of the
+    /// bases of combinations, than of rows; so they do not if some are of another form or of other sides, or there are none.
     pub(super) fn prefers_factors(&self, others: &[&Self], counts: [usize; 2]) -> bool {
         let costs = others.iter().map(|other| self.cost(other, counts));
         let costs: Option<Vec<Cost>> = costs.collect();
@@ -28,30 +28,48 @@ impl Form {
     }
 
     fn cost(&self, other: &Self, [k, n]: [usize; 2]) -> Option<Cost> {
-        let (own, other) = (Factors::of(self)?, Factors::of(other)?);
-        let ([_, g, t], [_, _, u]) = (own.counts(), other.counts());
+        let own = Factors::of(self)?;
+        let [_, g, t] = own.counts();
         let [l, r] = own.sides();
-        if other.counts()[1] != g || other.sides() != [l, r] {
-            return None;
-        }
         let (pairs, whole) = ((k * n) as f64, (g * l * r) as f64);
         let multiplied_out = |samples: usize, positions: usize| {
             let gemm = if positions == 1 { 0 } else { 2 * positions };
             samples as f64 * whole * (gemm as f64 + ELEMENTWISE)
         };
-        let beside = match self.thin_pair(k) {
-            Some(_) => pairs * (g * l.min(r)) as f64 * ELEMENTWISE,
-            None => multiplied_out(n, t),
+        let of_rows = |k: usize| {
+            let pairs = (k * n) as f64;
+            let beside = match self.thin_pair(k) {
+                Some(_) => pairs * (g * l.min(r)) as f64 * ELEMENTWISE,
+                None => multiplied_out(n, t),
+            };
+            2.0 * pairs * whole + beside
         };
+        if let Self::Combination { basis, .. } = other {
+            let rank = basis.dims()[0];
+            return Some(Cost {
+                of_factors: of_rows(rank) + pairs * (2.0 * rank as f64 + ELEMENTWISE),
+                making_rows: 2.0 * (k * rank) as f64 * whole,
+                of_rows: of_rows(k),
+            });
+        }
+        let other = Factors::of(other)?;
+        let [_, groups, u] = other.counts();
+        if groups != g || other.sides() != [l, r] {
+            return None;
+        }
         Some(Cost {
             of_factors: pairs * (g * t * u) as f64 * (2.0 * (l + r) as f64 + ELEMENTWISE),
             making_rows: multiplied_out(k, u),
-            of_rows: 2.0 * pairs * whole + beside,
+            of_rows: of_rows(k),
         })
     }
 
-    /// The inner products with others of the same sides, `(k, n)`: `Σ_tu ⟨left_t, left_u⟩ ⟨right_t, right_u⟩`, if both are outer products.
+    /// The inner products with others of the same sides, `(k, n)`: `Σ_tu ⟨left_t, left_u⟩ ⟨right_t, right_u⟩`, if both are outer products; with
+    /// combinations those with their basis, combined.
     pub(crate) fn products(&self, others: &Self) -> Option<Tensor<2>> {
+        if let Self::Combination { weights, basis } = others {
+            return Some(weights.clone().matmul(self.scores(basis.clone())));
+        }
         let (own, others) = (Factors::of(self)?, Factors::of(others)?);
         let ([n, g, t], [k, _, u]) = (own.counts(), others.counts());
         let pairs = (CACHED / (g * t * u).max(1)).max(1);
@@ -65,8 +83,12 @@ impl Form {
         Some(joined(strips.collect(), 0))
     }
 
-    /// The inner products with others of the same sides at the same positions, `(n)`, if both are outer products.
+    /// As [`products`](Self::products), each with its counterpart, `(n)`.
     pub(crate) fn self_products(&self, others: &Self) -> Option<Tensor<1>> {
+        if let Self::Combination { weights, basis } = others {
+            let products = self.scores(basis.clone()).transpose() * weights.clone();
+            return Some(products.sum_dim(1).squeeze_dim(1));
+        }
         let (own, others) = (Factors::of(self)?, Factors::of(others)?);
         let ([n, g, t], [_, _, u]) = (own.counts(), others.counts());
         let inner = |own: Tensor<4>, other: Tensor<4>| other.matmul(own.swap_dims(2, 3));
@@ -97,14 +119,14 @@ impl Form {
                     .sum_dim(2)
                     .reshape([k, n])
             }
-            Self::Rows(_) | Self::Outer { .. } => rows.matmul(self.to_rows().transpose()),
+            _ => rows.matmul(self.to_rows().transpose()),
         }
     }
 
     pub(super) fn self_scores(&self, rows: Tensor<2>) -> Tensor<1> {
         let n = rows.dims()[0];
         let products: Tensor<2> = match self {
-            Self::Rows(own) => rows * own.clone(),
+            Self::Rows(_) | Self::Combination { .. } => rows * self.to_rows(),
             Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
@@ -133,19 +155,19 @@ impl Form {
             per_pair,
         };
         if self.prefers_factors(others, counts) {
-            let costs = others.iter().filter_map(|other| self.cost(other, [1, 1]));
-            let factors = others.iter().filter_map(|other| Factors::of(other));
-            let terms: usize = factors.map(|factors| factors.counts()[2]).sum();
+            let costs = others.iter().filter_map(|other| self.cost(other, counts));
+            let pairs = counts.iter().product::<usize>() as f64;
+            let terms = |other: &&Self| Factors::of(other).map_or(1, |factors| factors.counts()[2]);
             return Scoring {
                 of_factors: true,
                 // The factors of a sample are smaller than the products of its terms.
-                scalars: scalars(0, 0, 3 * terms),
-                flops: costs.map(|cost| cost.of_factors).sum(),
+                scalars: scalars(0, 0, 3 * others.iter().map(terms).sum::<usize>()),
+                flops: costs.map(|cost| cost.of_factors).sum::<f64>() / pairs,
             };
         }
         let flops = 2.0 * self.width() as f64;
         let scalars = match self {
-            Self::Rows(_) => scalars(0, 0, 1),
+            Self::Rows(_) | Self::Combination { .. } => scalars(0, 0, 1),
             Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let (whole, thin) = (g * l * r, g * l.min(r));
@@ -201,7 +223,7 @@ impl Factors {
                 left: left.clone(),
                 right: right.clone(),
             }),
-            Form::Rows(_) | Form::Lookup { .. } => None,
+            Form::Rows(_) | Form::Lookup { .. } | Form::Combination { .. } => None,
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Shape {
 impl Shape {
     fn of(form: &Form) -> Option<Self> {
         match form {
-            Form::Rows(_) => None,
+            Form::Rows(_) | Form::Combination { .. } => None,
             Form::Outer {
                 left,
                 right,
@@ -197,7 +197,7 @@ impl Layer {
                     rows.push(indices.clone());
                     signals.push(back.clone().unsqueeze_dim(1));
                 }
-                Form::Rows(_) => return None,
+                Form::Rows(_) | Form::Combination { .. } => return None,
             }
         }
         if signals.is_empty() {

@@ -87,6 +87,36 @@ fn products_agree(own: &Gradients, others: &Gradients, columns: &[Range<usize>])
 }
 
 #[test]
+fn gradients_plus_combinations_of_a_basis_are_rows() {
+    let fields = vec![floats(&[7, 20], 1.0), labels(7, 3)];
+    let batch = Batch::new(fields).expect("a batch");
+    let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
+    let module = Mlp::new([20, 30, 25, 3], true);
+    let source = source(task, &module, &batch, Precision::F64).expect("a source");
+    let gradients = source.gradients(&batch).expect("gradients");
+    let rows = Stack::from(gradients.clone());
+    let basis = Array2::from_shape_fn((4, rows.dim()), |(i, j)| ((7 * i + 3 * j) as f64).sin());
+    let basis = rows.like(basis.view()).expect("a basis");
+    let weights = Array2::from_shape_fn((7, 4), |(i, j)| ((5 * i + 2 * j) as f64).cos());
+    for scale in [0.7, 0.0] {
+        let sum = rows.plus_combination(scale, weights.view(), &basis);
+        let sum = sum.expect("a sum");
+        let combined = basis.combine(weights.view()).expect("a combination");
+        let expected = combined.add_scaled(scale, &rows).expect("a sum");
+        assert!(!sum.vectors().is_dense() && expected.vectors().is_dense());
+        assert!(difference(&values(&sum.tensor()), &values(&expected.tensor())) < 1e-13);
+        let scores = |rows: &Stack| values(&source.scores(rows, &gradients).expect("scores"));
+        assert!(difference(&scores(&sum), &scores(&expected)) < 1e-13);
+        let own = |rows: &Stack| source.self_scores(rows, &gradients).expect("scores");
+        let (own, expected) = (own(&sum), own(&expected));
+        assert!((own - &expected).iter().all(|x| x.abs() < 1e-11));
+    }
+    let turned = basis.gram(&rows).expect("products").reversed_axes();
+    let products = rows.gram(&basis).expect("products");
+    assert!((products - turned).iter().all(|x| x.abs() < 1e-11));
+}
+
+#[test]
 fn inner_products_of_factors_are_those_of_rows() {
     let device = Device::flex();
     // Groups and many positions; sequences, and a layer at a single position.

@@ -116,6 +116,10 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
         self.low_rank.vectors.dim()
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
         let vectors = &self.low_rank.vectors;
@@ -127,13 +131,16 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
                 what: format!("right-hand side {row}"),
             });
         }
-        let rest = without(rhs, vectors)?;
         let inverse = self.inverse_eigenvalues();
-        let mut rows = vectors.combine((&along * &inverse).view())?;
-        if self.complement {
-            rows = rows.add_scaled(1.0 / self.damping, &rest)?;
-        }
-        let (lengths, outside) = (norms(rhs)?, norms(&rest)?);
+        let rest = if self.complement {
+            1.0 / self.damping
+        } else {
+            0.0
+        };
+        let coefficients = &along * &inverse.mapv(|inverse| inverse - rest);
+        let rows = rhs.plus_combination(rest, coefficients.view(), vectors)?;
+        let lengths = rhs.norms()?;
+        let outside = self.outside(rhs, &along, &lengths)?;
         let reports = along.axis_iter(Axis(0)).zip(lengths.iter().zip(&outside));
         let reports = reports.map(|(along, (&length, &outside))| {
             let inside = along.iter().zip(&inverse).map(|(c, d)| (c * d).powi(2));
@@ -170,6 +177,28 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
 }
 
 impl<R: Rows> LowRankInverse<R> {
+    /// The length of the part of each right-hand side outside of the span; as a difference of squares where that is exact enough.
+    fn outside(&self, rhs: &R, along: &Array2<f64>, lengths: &[f64]) -> Result<Vec<f64>> {
+        /// The share of the square below which rounding in single precision would show.
+        const CANCELLED: f64 = 1e-3;
+        let squares = along.outer_iter().zip(lengths);
+        let squares = squares.map(|(along, length)| length * length - along.dot(&along));
+        let squares: Vec<f64> = squares.collect();
+        let cancelled: Vec<usize> = (0..squares.len())
+            .filter(|&row| squares[row] < CANCELLED * lengths[row] * lengths[row])
+            .collect();
+        let mut outside: Vec<f64> = squares.iter().map(|square| square.sqrt()).collect();
+        if !cancelled.is_empty() {
+            let rest = without(&rhs.select(&cancelled)?, &self.low_rank.vectors)?;
+            let lengths = norms(&rest)?;
+            cancelled
+                .into_iter()
+                .zip(lengths)
+                .for_each(|(row, length)| outside[row] = length);
+        }
+        Ok(outside)
+    }
+
     /// `1 / (D + λ)`, zero where that is zero to rounding.
     fn inverse_eigenvalues(&self) -> Array1<f64> {
         let rounding = self.rounding();

@@ -68,8 +68,59 @@ pub fn rows<R: Rows>(make: impl Fn(ArrayView2<'_, f64>) -> R, tolerance: f64) {
         tolerance,
     );
     blocks(&left, &a, tolerance);
+    combinations(&left, &right, [&a, &b], tolerance);
     nothing(&left);
     refusals(&left, &right, make(random((3, DIM + 1), 5).view()));
+}
+
+/// Sums with combinations of a basis, in whatever form they are kept, are vectors like others.
+fn combinations<R: Rows>(rows: &R, basis: &R, hosts: [&Array2<f64>; 2], tolerance: f64) {
+    let coefficients = random((rows.len(), basis.len()), 6);
+    let sum = succeed(
+        "plus_combination",
+        rows.plus_combination(0.5, coefficients.view(), basis),
+    );
+    let expected = hosts[0] * 0.5 + coefficients.dot(hosts[1]);
+    let close = |what: &str, found: crate::Result<R>, expected: &Array2<f64>| {
+        let found = succeed(what, succeed(what, found).to_host());
+        assert_close(what, &found, expected, tolerance);
+    };
+    close("plus_combination", Ok(sum.clone()), &expected);
+    let alone = rows.plus_combination(0.0, coefficients.view(), basis);
+    close(
+        "plus_combination of nothing",
+        alone,
+        &coefficients.dot(hosts[1]),
+    );
+    let columns = expected.slice(s![.., 1..4]).to_owned();
+    close("columns of a combination", sum.columns(&[1..4]), &columns);
+    let selected = expected.slice(s![1..2, ..]).to_owned();
+    close("select of a combination", sum.select(&[1]), &selected);
+    let factors: Vec<f64> = (0..rows.len()).map(|row| 1.5 - row as f64).collect();
+    let scaled = Array2::from_diag(&ndarray::Array1::from(factors.clone())).dot(&expected);
+    close("scaled combination", sum.scaled(&factors), &scaled);
+    let gram = succeed("gram", sum.gram(basis));
+    assert_close(
+        "gram of a combination",
+        &gram,
+        &expected.dot(&hosts[1].t()),
+        tolerance,
+    );
+    let gram = succeed("gram", basis.gram(&sum));
+    assert_close(
+        "gram with a combination",
+        &gram,
+        &hosts[1].dot(&expected.t()),
+        tolerance,
+    );
+    let norms = Array2::from_shape_vec((1, rows.len()), succeed("norms", sum.norms()));
+    let lengths = expected.map_axis(ndarray::Axis(1), |row| row.dot(&row).sqrt());
+    assert_close(
+        "norms of a combination",
+        &succeed("norms", norms),
+        &lengths.insert_axis(ndarray::Axis(0)),
+        tolerance,
+    );
 }
 
 /// `columns` and `assemble` are inverse to each other, with zeros where no block is.

@@ -199,7 +199,7 @@ fn one(form: &Form) -> Use {
                 inputs_first: true,
             }
         }
-        Form::Rows(_) => panic!("no linear map"),
+        Form::Rows(_) | Form::Combination { .. } => panic!("no linear map"),
     }
 }
 
