@@ -100,7 +100,7 @@ impl Linearised {
     /// The products with rows `(k, dim)`, summed over the samples; `places` says which columns hold which parameter, if any.
     pub(crate) fn products(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
         /// Numbers of a tensor of tangents that stay in a cache.
-        const CACHED: usize = 1 << 20;
+        const CACHED: usize = 1 << 18;
         let [k, dim] = rows.dims();
         let size =
             |map: &Linear| map.inputs.dims()[0] * map.matrix.dims().into_iter().max().unwrap_or(1);
@@ -117,23 +117,24 @@ impl Linearised {
     fn products_at_once(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
         let directions = self.maps.iter().map(|map| Direction::of(map, rows, places));
         let directions: Vec<Direction> = directions.collect();
-        let tangents = self.forward(&directions);
+        let Forward { inputs, outputs } = self.forward(&directions);
         let mut pieces = Vec::new();
         let mut add = |parameter: usize, product: Option<Tensor<2>>| {
             if let (Some(place), Some(product)) = (&places[parameter], product) {
                 pieces.push((place.start, product));
             }
         };
-        let mut signals = tangents.last().and_then(|last| self.through_loss(last));
+        let mut signals = outputs.last().and_then(|last| self.through_loss(last));
         for (index, map) in self.maps.iter().enumerate().rev() {
             let known = self.signals.as_ref().map(|signals| &signals[index]);
             if let Some(bias) = map.bias {
                 add(bias, signals.clone().map(summed));
             }
-            let inputs = self.inputs(index, &tangents);
-            add(map.weight, map.weight_product(&signals, inputs, known));
-            let direction = &directions[index];
-            signals = self.before(index, signals, direction, &tangents);
+            add(
+                map.weight,
+                map.weight_product(&signals, &inputs[index], known),
+            );
+            signals = self.before(index, signals, &directions[index], &outputs);
         }
         placed(pieces, rows.dims()[1], rows)
     }
@@ -154,31 +155,27 @@ impl Linearised {
             known.map(|(known, weight)| apart(known[map].clone(), weight.permute([2, 0, 1])));
         let bent = self.bends[before].clone().zip(tangents[before].clone());
         let bent = bent.map(|(bend, tangents)| tangents * bend.unsqueeze_dim(1));
-        sum(self.activated(before, &sum(moved, changed)), bent)
+        sum(self.activated(before, sum(moved, changed)), bent)
     }
 
-    /// The tangents of the inputs of a map, of those of the outputs of all before.
-    fn inputs(&self, map: usize, tangents: &[Tangents]) -> Tangents {
-        let before = map.checked_sub(1)?;
-        self.activated(before, &tangents[before])
-    }
-
-    /// The tangents of the outputs of the maps.
-    fn forward(&self, directions: &[Direction]) -> Vec<Tangents> {
-        let mut tangents: Vec<Tangents> = Vec::with_capacity(self.maps.len());
+    fn forward(&self, directions: &[Direction]) -> Forward {
+        let count = self.maps.len();
+        let (mut inputs, mut outputs) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut tangents: Tangents = None;
         for (index, (map, direction)) in self.maps.iter().zip(directions).enumerate() {
-            let inputs = self.inputs(index, &tangents);
-            let moved = inputs.map(|inputs| through(inputs, map.matrix.clone()));
+            let moved = tangents.clone();
+            let moved = moved.map(|tangents| through(tangents, map.matrix.clone()));
             let own = direction.weight.clone();
             let own = own.map(|weight| apart(map.inputs.clone(), weight.swap_dims(0, 1)));
-            let tangent = sum(moved, own);
-            let shift = |bias: Tensor<3>| match tangent.clone() {
-                Some(tangent) => tangent + bias,
-                None => bias.repeat_dim(0, map.inputs.dims()[0]),
+            let shifted = match (sum(moved, own), direction.bias.clone()) {
+                (None, Some(bias)) => Some(bias.repeat_dim(0, map.inputs.dims()[0])),
+                (tangents, bias) => sum(tangents, bias),
             };
-            tangents.push(direction.bias.clone().map(shift).or(tangent));
+            outputs.push(shifted.clone());
+            let activated = self.activated(index, shifted);
+            inputs.push(std::mem::replace(&mut tangents, activated));
         }
-        tangents
+        Forward { inputs, outputs }
     }
 
     /// Adds the matrix itself, summed over the samples and scaled, where one map is all of the chain: products of each pair of inputs, for each pair of
@@ -214,16 +211,21 @@ impl Linearised {
     }
 
     /// What the derivative of the function after a map makes of tangents, or of signals on their way back.
-    fn activated(&self, map: usize, tangents: &Tangents) -> Tangents {
+    fn activated(&self, map: usize, tangents: Tangents) -> Tangents {
         let slopes = self.maps[map].slopes.as_ref()?;
-        let slope = slopes.first.clone().unsqueeze_dim(1);
-        tangents.clone().map(|tangents| tangents * slope)
+        Some(tangents? * slopes.first.clone().unsqueeze_dim(1))
     }
 
     /// The signals that tangents of the outputs bring about in the loss.
     fn through_loss(&self, tangents: &Tangents) -> Tangents {
         Some(tangents.clone()?.matmul(self.loss.clone()))
     }
+}
+
+/// The tangents of the inputs and of the outputs of each map.
+struct Forward {
+    inputs: Vec<Tangents>,
+    outputs: Vec<Tangents>,
 }
 
 /// What a vector says of the parameters of one map.
@@ -297,7 +299,7 @@ impl Linear {
     fn weight_product(
         &self,
         brought: &Tangents,
-        inputs: Tangents,
+        inputs: &Tangents,
         signals: Option<&Tensor<2>>,
     ) -> Option<Tensor<2>> {
         // Of two matrix products the one is a row of blocks, the other a column.
@@ -308,7 +310,7 @@ impl Linear {
                 apart(self.inputs.clone().transpose(), brought).swap_dims(0, 1)
             }
         });
-        let moved = inputs.zip(signals).map(|(inputs, signals)| {
+        let moved = inputs.clone().zip(signals).map(|(inputs, signals)| {
             if self.transposed {
                 apart(signals.clone().transpose(), inputs).swap_dims(0, 1)
             } else {

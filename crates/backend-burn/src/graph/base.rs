@@ -19,6 +19,8 @@ macro_rules! base {
         $(#[$doc])*
         pub(super) fn $name<B: Backend>(operation: &BaseOperationIr, env: &mut Environment<B>) -> Result<()> {
             let (out, value) = match operation {
+                // A transposed tensor would be copied.
+                BaseOperationIr::Reshape(op) if op.input.shape == op.out.shape => (&op.out, env.$read(&op.input)?),
                 BaseOperationIr::Reshape(op) => (&op.out, B::$reshape(env.$read(&op.input)?, op.out.shape.clone())),
                 BaseOperationIr::SwapDims(op) => (&op.out, B::$swap(env.$read(&op.input)?, op.dim1, op.dim2)),
                 BaseOperationIr::Permute(op) => (&op.out, B::$permute(env.$read(&op.input)?, &op.axes)),
