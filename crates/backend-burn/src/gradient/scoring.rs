@@ -10,7 +10,7 @@ use super::form::{Form, positions};
 const ELEMENTWISE: f64 = 16.0;
 
 /// Scalars of an intermediate result: few enough to stay in a cache.
-const CACHED: usize = 1 << 20;
+pub(super) const CACHED: usize = 1 << 20;
 
 impl Form {
     /// Whether inner products of so many others with so many of these cost less if they are formed of the factors of outer products, and of the
@@ -100,7 +100,7 @@ impl Form {
     pub(super) fn scores(&self, rows: Tensor<2>) -> Tensor<2> {
         let k = rows.dims()[0];
         if let Some(pair) = self.thin_pair(k) {
-            return pair.scores(rows);
+            return pair.scores(&rows);
         }
         match self {
             Self::Lookup {

@@ -1,5 +1,7 @@
 use burn::tensor::Tensor;
 
+use super::scoring::{CACHED, joined};
+
 /// Outer products at one position as their factors `(n, g, side)`, the narrower first.
 pub(super) struct ThinPair {
     pub(super) thin: Tensor<3>,
@@ -9,21 +11,29 @@ pub(super) struct ThinPair {
 }
 
 impl ThinPair {
-    /// Contracts rows with the wide factor, then with the thin one.
-    pub(super) fn scores(self, rows: Tensor<2>) -> Tensor<2> {
+    /// Contracts rows with the wide factor, then with the thin one; as many rows at a time as leave the result in between in a cache.
+    pub(super) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
+        let ([k, width], [n, g, thin]) = (rows.dims(), self.thin.dims());
+        let step = (CACHED / (g * thin * n).max(1)).max(1);
+        let pieces = (0..k.max(1)).step_by(step).map(|first| {
+            let rows = rows.clone().slice([first..(first + step).min(k), 0..width]);
+            self.scores_at_once(rows)
+        });
+        joined(pieces.collect(), 0)
+    }
+
+    fn scores_at_once(&self, rows: Tensor<2>) -> Tensor<2> {
         let k = rows.dims()[0];
         let ([n, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
         let rows = if self.swapped {
-            rows.reshape([k, g, wide, thin]).swap_dims(2, 3)
+            rows.reshape([k, g, wide, thin])
         } else {
-            rows.reshape([k, g, thin, wide])
+            rows.reshape([k, g, thin, wide]).swap_dims(2, 3)
         };
-        let rows = rows.swap_dims(0, 1).reshape([g, k * thin, wide]);
-        let contracted = rows
-            .matmul(self.wide.permute([1, 2, 0]))
-            .reshape([g, k, thin, n]);
-        let weights = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, n]);
-        (contracted * weights).sum_dims(&[0, 2]).reshape([k, n])
+        let of_samples = |factor: &Tensor<3>| factor.clone().swap_dims(0, 1).unsqueeze();
+        let contracted: Tensor<4> = of_samples(&self.wide).matmul(rows);
+        let products = contracted * of_samples(&self.thin);
+        products.sum_dims(&[3, 1]).reshape([k, n])
     }
 
     /// Weights the thin factor, then multiplies with the wide one.

@@ -93,7 +93,11 @@ fn combinations<R: Rows>(rows: &R, basis: &R, hosts: [&Array2<f64>; 2], toleranc
         &coefficients.dot(hosts[1]),
     );
     let columns = expected.slice(s![.., 1..4]).to_owned();
-    close("columns of a combination", sum.columns(&[1..4]), &columns);
+    close(
+        "columns of a combination",
+        sum.columns(std::slice::from_ref(&(1..4))),
+        &columns,
+    );
     let selected = expected.slice(s![1..2, ..]).to_owned();
     close("select of a combination", sum.select(&[1]), &selected);
     let factors: Vec<f64> = (0..rows.len()).map(|row| 1.5 - row as f64).collect();
