@@ -7,7 +7,12 @@ mod layer;
 mod low_rank;
 mod rest;
 
-use std::sync::Arc;
+use std::{
+    any::Any,
+    num::NonZero,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use burn::tensor::{Device, Tensor};
 use influence_core::{
@@ -20,6 +25,7 @@ use ndarray::Array3;
 use crate::{
     Curvature, Stack,
     curvature::SampleVectors,
+    engine::panic_message,
     stack::{host, tensor},
 };
 
@@ -127,6 +133,39 @@ fn layers(vectors: &SampleVectors, blocks: &[Block]) -> CoreResult<Vec<Option<La
 
 fn missing() -> CoreError {
     CoreError::backend("kronecker factors", "a layer was not seen")
+}
+
+/// What becomes of each item, in their order, on as many threads as there are cores; how many that is does not show in the results.
+fn in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> CoreResult<R> + Sync,
+) -> CoreResult<Vec<R>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(items.len());
+    let items = Mutex::new(items.into_iter().enumerate());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let some = || -> CoreResult<Vec<(usize, R)>> {
+        let items = std::iter::from_fn(next);
+        items
+            .map(|(index, item)| Ok((index, work(item)?)))
+            .collect()
+    };
+    let done: CoreResult<Vec<Vec<(usize, R)>>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let results = workers.into_iter().map(|worker| {
+            let panicked = |panic: Box<dyn Any + Send>| {
+                Err(CoreError::backend(
+                    "kronecker factors",
+                    panic_message(&*panic),
+                ))
+            };
+            worker.join().unwrap_or_else(panicked)
+        });
+        results.collect()
+    });
+    let mut done: Vec<(usize, R)> = done?.into_iter().flatten().collect();
+    done.sort_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// An array on a device, rounded to a precision.

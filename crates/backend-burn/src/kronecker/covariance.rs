@@ -8,6 +8,7 @@ use influence_core::{
 use ndarray::{Array1, Array2, Array3, Axis};
 
 use super::{
+    in_parallel,
     layer::{Inputs, Layer, Positions},
     missing,
     rest::Rest,
@@ -18,15 +19,15 @@ use crate::{Gradients, curvature::SampleVectors, stack::scatter_rows};
 /// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
 const CHUNK: usize = 1 << 24;
 
-/// Sums over positions and samples, in `f64`, for each layer.
+/// Sums over positions and samples for each layer.
 pub(super) struct Covariances(Vec<Sums>);
 
 struct Sums {
     /// `(groups, width, width)`, or the frequencies `(1, 1, entries)` of rows looked up.
-    inputs: Array3<f64>,
+    inputs: Total,
     looked_up: bool,
     /// `(groups, outputs, outputs)`.
-    signals: Array3<f64>,
+    signals: Total,
     samples: usize,
     /// Positions of a sample.
     positions: usize,
@@ -63,7 +64,15 @@ impl Covariances {
 
     /// Eigenvectors, and the products of eigenvalues.
     pub(super) fn factored(self) -> CoreResult<Vec<Factors>> {
-        self.0.into_iter().map(Sums::factored).collect()
+        let means = self.0.into_iter().map(Sums::means);
+        let means: Vec<Means> = means.collect::<CoreResult<_>>()?;
+        let matrices = means.iter().flat_map(Means::matrices).collect();
+        let mut bases = in_parallel(matrices, eigenvectors)?.into_iter();
+        let mut next = || bases.next().ok_or_else(missing);
+        means
+            .iter()
+            .map(|means| means.factored(&mut next))
+            .collect()
     }
 }
 
@@ -72,9 +81,9 @@ impl Sums {
         let (g, width, outputs) = (layer.shape.groups, layer.width(), layer.shape.outputs);
         let looked_up = layer.shape.looked_up;
         Self {
-            inputs: Array3::zeros((g, if looked_up { 1 } else { width }, width)),
+            inputs: Total::zero((g, if looked_up { 1 } else { width }, width)),
             looked_up,
-            signals: Array3::zeros((g, outputs, outputs)),
+            signals: Total::zero((g, outputs, outputs)),
             samples: 0,
             positions: 0,
         }
@@ -92,28 +101,50 @@ impl Sums {
                 self.samples += n;
                 self.positions = t;
                 match inputs {
-                    Inputs::Dense(inputs) => self.inputs += &gram(inputs)?,
-                    Inputs::Rows(rows) => self.inputs += &frequencies(&rows, layer.width())?,
+                    Inputs::Dense(inputs) => self.inputs.add(gram(inputs))?,
+                    Inputs::Rows(rows) => self.inputs.sum += &frequencies(&rows, layer.width())?,
                 }
             }
-            self.signals += &gram(signals)?;
+            self.signals.add(gram(signals))?;
         }
         Ok(())
     }
 
-    fn factored(self) -> CoreResult<Factors> {
+    fn means(self) -> CoreResult<Means> {
         let samples = self.samples.max(1) as f64;
-        let inputs = self.inputs / (samples * self.positions.max(1) as f64);
-        let signals = self.signals / samples;
-        let (signal_values, signal_vectors) = eigenvectors(&signals)?;
+        Ok(Means {
+            inputs: self.inputs.whole()? / (samples * self.positions.max(1) as f64),
+            looked_up: self.looked_up,
+            signals: self.signals.whole()? / samples,
+        })
+    }
+}
+
+/// The covariances of a layer.
+struct Means {
+    inputs: Array3<f64>,
+    looked_up: bool,
+    signals: Array3<f64>,
+}
+
+impl Means {
+    /// The matrices to be decomposed.
+    fn matrices(&self) -> impl Iterator<Item = &Array3<f64>> {
+        let inputs = (!self.looked_up).then_some(&self.inputs);
+        std::iter::once(&self.signals).chain(inputs)
+    }
+
+    /// The factors, of the eigenvalues and eigenvectors of the [`matrices`](Self::matrices) in order.
+    fn factored(&self, next: &mut impl FnMut() -> CoreResult<Basis>) -> CoreResult<Factors> {
+        let (signal_values, signal_vectors) = next()?;
         let (input_values, input_vectors) = if self.looked_up {
-            (inputs.index_axis_move(Axis(1), 0), None)
+            (self.inputs.index_axis(Axis(1), 0).to_owned(), None)
         } else {
-            let (values, vectors) = eigenvectors(&inputs)?;
+            let (values, vectors) = next()?;
             (values, Some(vectors))
         };
         let shape = (
-            signals.len_of(Axis(0)),
+            self.signals.len_of(Axis(0)),
             signal_values.ncols(),
             input_values.ncols(),
         );
@@ -128,8 +159,55 @@ impl Sums {
     }
 }
 
-/// The eigenvalues `(groups, d)`, none below zero, and eigenvectors `(groups, d, d)` of each group's matrix.
-fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<(Array2<f64>, Array3<f64>)> {
+/// A sum over batches, a few at a time on the device, in `f64` on the host.
+struct Total {
+    sum: Array3<f64>,
+    recent: Option<Tensor<3>>,
+    added: usize,
+}
+
+impl Total {
+    /// Batches that are added up on the device: reading matrices takes as long as forming them, and rounds less than these few sums.
+    const TOGETHER: usize = 8;
+
+    fn zero(shape: (usize, usize, usize)) -> Self {
+        Self {
+            sum: Array3::zeros(shape),
+            recent: None,
+            added: 0,
+        }
+    }
+
+    fn add(&mut self, values: Tensor<3>) -> CoreResult<()> {
+        self.recent = Some(match self.recent.take() {
+            Some(recent) => recent + values,
+            None => values,
+        });
+        self.added += 1;
+        if self.added.is_multiple_of(Self::TOGETHER) {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> CoreResult<()> {
+        if let Some(recent) = self.recent.take() {
+            self.sum += &to_array(&recent)?;
+        }
+        Ok(())
+    }
+
+    fn whole(mut self) -> CoreResult<Array3<f64>> {
+        self.read()?;
+        Ok(self.sum)
+    }
+}
+
+/// Eigenvalues `(groups, d)`, none below zero, and eigenvectors `(groups, d, d)`, one per column.
+type Basis = (Array2<f64>, Array3<f64>);
+
+/// The eigenvalues and eigenvectors of each group's matrix.
+fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<Basis> {
     let mut values = Array2::zeros((matrices.len_of(Axis(0)), matrices.len_of(Axis(1))));
     let mut vectors = Array3::zeros(matrices.raw_dim());
     for (group, matrix) in matrices.outer_iter().enumerate() {
@@ -160,26 +238,25 @@ pub(super) fn corrected(
         })
         .collect();
     let mut samples = 0;
-    for factors in factors.iter_mut() {
-        factors.values.fill(0.0);
-    }
+    let totals = factors
+        .iter()
+        .map(|factors| Total::zero(factors.values.dim()));
+    let mut totals: Vec<Total> = totals.collect();
     for part in 0..vectors.data.batches() {
         let gradients = vectors.part(part)?;
         samples += gradients.first().map_or(0, Gradients::len);
-        for ((layer, (inputs, signals)), factors) in
-            layers.iter().zip(&bases).zip(factors.iter_mut())
-        {
+        for ((layer, (inputs, signals)), total) in layers.iter().zip(&bases).zip(&mut totals) {
             for gradients in gradients.iter() {
                 if let Some(positions) = layer.positions_of(gradients) {
                     let rotated = rotated(positions, inputs.as_ref(), signals);
-                    factors.values += &squares(rotated, layer)?;
+                    total.add(squares(&rotated, layer))?;
                 }
             }
         }
     }
     let samples = samples.max(1) as f64;
-    for factors in factors {
-        factors.values /= samples;
+    for (factors, total) in factors.iter_mut().zip(totals) {
+        factors.values = total.whole()? / samples;
     }
     Ok(())
 }
@@ -204,26 +281,25 @@ fn rotated(positions: Positions, inputs: Option<&Tensor<3>>, signals: &Tensor<3>
 }
 
 /// The sum over samples of the squared entries of `Σ_t δ_t ⊗ a_t`, `(groups, outputs, width)`.
-fn squares(Positions { inputs, signals }: Positions, layer: &Layer) -> CoreResult<Array3<f64>> {
+fn squares(Positions { inputs, signals }: &Positions, layer: &Layer) -> Tensor<3> {
     let [n, g, t, outputs] = signals.dims();
     let width = layer.width();
-    let mut sum = Array3::zeros((g, outputs, width));
-    if let (1, Inputs::Dense(inputs)) = (t, &inputs) {
+    if let (1, Inputs::Dense(inputs)) = (t, inputs) {
         // The square of a product is the product of the squares.
         let squared =
             |values: &Tensor<4>, d| values.clone().square().reshape([n, g, d]).swap_dims(0, 1);
-        let product = squared(&signals, outputs)
+        return squared(signals, outputs)
             .swap_dims(1, 2)
             .matmul(squared(inputs, width));
-        return to_array(&product);
     }
+    let mut sum = Tensor::zeros([g, outputs, width], (&signals.device(), signals.dtype()));
     let step = (CHUNK / (g * outputs * width).max(1)).max(1);
     for first in (0..n).step_by(step) {
         let samples = first..(first + step).min(n);
         let back = signals
             .clone()
             .slice([samples.clone(), 0..g, 0..t, 0..outputs]);
-        let products = match &inputs {
+        let products = match inputs {
             Inputs::Dense(inputs) => {
                 let own = inputs.clone().slice([samples, 0..g, 0..t, 0..width]);
                 back.swap_dims(2, 3).matmul(own)
@@ -233,9 +309,9 @@ fn squares(Positions { inputs, signals }: Positions, layer: &Layer) -> CoreResul
                 looked_up(&own, back, width)
             }
         };
-        sum += &to_array(&products.square().sum_dim(0).squeeze_dim(0))?;
+        sum = sum + products.square().sum_dim(0).squeeze_dim(0);
     }
-    Ok(sum)
+    sum
 }
 
 /// Signals `(n, 1, t, outputs)` added up at the rows of tables, `(n, 1, outputs, entries)`.
@@ -248,10 +324,10 @@ fn looked_up(rows: &Tensor<2, Int>, signals: Tensor<4>, entries: usize) -> Tenso
 }
 
 /// `Σ_n Σ_t x xᵀ` in each group, `(n, groups, t, d)` → `(groups, d, d)`.
-fn gram(values: Tensor<4>) -> CoreResult<Array3<f64>> {
+fn gram(values: Tensor<4>) -> Tensor<3> {
     let [n, g, t, d] = values.dims();
     let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
-    to_array(&values.clone().swap_dims(1, 2).matmul(values))
+    values.clone().swap_dims(1, 2).matmul(values)
 }
 
 /// How often each row is looked up, `(1, 1, entries)`.

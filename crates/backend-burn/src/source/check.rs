@@ -31,22 +31,20 @@ impl ModelGradients {
 
     /// Compares the gradient of the recorded loss with the one that burn's autodiff gives for the module itself.
     pub(crate) fn compared_with_burn(self, sample: &Batch) -> Result<Self> {
+        /// burn differentiates in 32 bits, some functions only approximately.
+        const TOLERANCE: f64 = 1e-2;
         let graph = self.trace.graph(Function::Loss, sample)?;
         let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
         let recorded = self.engine.summed_gradient(&graph, sample, &all, None)?;
         let Some(own) = self.trace.own_gradient(sample) else {
             return Ok(self);
         };
-        let largest = largest(own.iter().flatten());
+        let noise = TOLERANCE * largest(own.iter().flatten());
         for (parameter, (recorded, own)) in recorded.into_iter().zip(own).enumerate() {
-            let recorded = read(&recorded.unsqueeze())?;
-            // burn differentiates in 32 bits, some functions only approximately.
-            if !agree(
-                (&recorded, &own),
-                own.len(),
-                &(0..own.len()),
-                (1e-2, 1e-2 * largest),
-            ) {
+            let scale = largest(&own).max(noise);
+            let pairs = read(&recorded.unsqueeze())?.into_iter().zip(own);
+            let difference = pairs.fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
+            if difference > TOLERANCE * scale {
                 let parameter = self.layout().parameters()[parameter].name.clone();
                 return Err(Error::GradientMismatch { parameter });
             }
@@ -72,17 +70,18 @@ impl ModelGradients {
             .gradients_of(function, batch, Some(&cotangent))?
             .to_rows();
         let forms = self.one_by_one(function, batch, &all, Some(&cotangent))?;
-        let dim = self.layout().dim();
         let alone = self.joined(batch.len(), forms).to_rows();
-        let (tapped, alone) = (read(&tapped)?, read(&alone)?);
+        let parameters = all
+            .iter()
+            .map(|&parameter| self.layout().columns(parameter));
+        let parameters: Vec<_> = parameters.collect();
+        let differences = magnitudes(tapped - alone.clone(), &parameters)?;
+        let scales = magnitudes(alone, &parameters)?;
         // Below this, two gradients are rounding noise.
-        let noise = 1e-4 * largest(&alone);
-        for parameter in all {
-            let columns = self.layout().columns(parameter);
-            if !agree((&tapped, &alone), dim, &columns, (tolerance, noise)) {
-                self.untapped.insert(parameter);
-            }
-        }
+        let noise = 1e-4 * largest(&scales);
+        let differ =
+            |&parameter: &usize| differences[parameter] > tolerance * scales[parameter].max(noise);
+        self.untapped.extend(all.into_iter().filter(differ));
         Ok(())
     }
 
@@ -126,17 +125,13 @@ fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
         .fold(0.0, |largest, value| value.abs().max(largest))
 }
 
-/// Whether two `(n, dim)` arrays agree in some columns, relative to the largest entry there or to the noise.
-fn agree(
-    (a, b): (&[f64], &[f64]),
-    dim: usize,
-    columns: &Range<usize>,
-    (tolerance, noise): (f64, f64),
-) -> bool {
-    let rows = a.chunks_exact(dim).zip(b.chunks_exact(dim));
-    let pairs = rows.flat_map(|(a, b)| a[columns.clone()].iter().zip(&b[columns.clone()]));
-    let (difference, scale) = pairs.fold((0.0_f64, noise), |(difference, scale), (a, b)| {
-        (difference.max((a - b).abs()), scale.max(b.abs()))
-    });
-    difference <= tolerance * scale
+/// The largest magnitude in each range of columns.
+fn magnitudes(rows: Tensor<2>, columns: &[Range<usize>]) -> Result<Vec<f64>> {
+    let (n, rows) = (rows.dims()[0], rows.abs());
+    let of = |columns: &Range<usize>| match columns.len() {
+        0 => Tensor::zeros([1], (&rows.device(), rows.dtype())),
+        _ => rows.clone().slice([0..n, columns.clone()]).max(),
+    };
+    let magnitudes: Vec<Tensor<1>> = columns.iter().map(of).collect();
+    read(&Tensor::cat(magnitudes, 0).unsqueeze())
 }
