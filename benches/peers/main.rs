@@ -88,6 +88,10 @@ impl Request {
             .with_damping(self.number("damping", 0.01)?)
             .with_tolerance(self.number("tolerance", 1e-4)?);
         let rank = self.number("rank", 10)?;
+        let fisher = Curvature::Fisher {
+            draws: self.number("draws", 1)?,
+            seed: self.number("seed", 0)?,
+        };
         Ok(match self.method.as_str() {
             "dot" => fit.with_solver(Identity),
             "direct" => fit.with_solver(Direct),
@@ -97,8 +101,8 @@ impl Request {
             "arnoldi" => fit.with_solver(Arnoldi::new(rank)?),
             "nystroem" => fit.with_solver(Nystroem::new(rank)?),
             "lissa" => fit.with_solver(Lissa::new()),
-            "kfac" => fisher(fit).with_kronecker(Kronecker::Kfac),
-            "ekfac" => fisher(fit).with_kronecker(Kronecker::Ekfac),
+            "kfac" => fit.with_curvature(fisher).with_kronecker(Kronecker::Kfac),
+            "ekfac" => fit.with_curvature(fisher).with_kronecker(Kronecker::Ekfac),
             other => return Err(format!("no method {other}").into()),
         })
     }
@@ -145,10 +149,6 @@ fn scored(
     Ok(calculator
         .influences(test, train)
         .compute(Concatenate::new())?)
-}
-
-fn fisher<T: Task>(fit: Fit<T>) -> Fit<T> {
-    fit.with_curvature(Curvature::Fisher { draws: 1, seed: 0 })
 }
 
 /// Classification of token sequences; the ready-made tasks take float inputs.

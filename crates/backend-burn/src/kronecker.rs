@@ -54,7 +54,8 @@ pub enum Kronecker {
     /// `A ⊗ S`: exact where inputs and signals are independent, as with one training sample, or in deep linear networks with squared error.
     Kfac,
     /// The eigenvectors of `A ⊗ S` with eigenvalues measured along them in a second pass over the data: of all matrices with these eigenvectors
-    /// the nearest to the Fisher matrix.
+    /// the nearest to the Fisher matrix. Where labels are drawn, the second pass draws others, since along the eigenvectors of a draw its own
+    /// curvature is too small in most directions.
     ///
     /// George, Laurent, Bouthillier, Ballas and Vincent, *Fast approximate natural gradient descent in a Kronecker-factored eigenbasis*, 2018; Grosse
     /// et al., *Studying large language model generalization with influence functions*, 2023.
@@ -81,7 +82,7 @@ impl Kronecker {
         let mut rest: Vec<Rest> = others.map(|(block, _)| Rest::zero(block)).collect();
         let mut factored = Covariances::of(vectors, &linear, &mut rest)?.factored()?;
         if self == Self::Ekfac {
-            corrected(vectors, &linear, &mut factored)?;
+            corrected(&vectors.redrawn(), &linear, &mut factored)?;
         }
         let (mut factored, mut rest) = (factored.into_iter(), rest.into_iter());
         let of_block = |layer: &Option<Layer>| {

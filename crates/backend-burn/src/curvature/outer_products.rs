@@ -42,6 +42,16 @@ impl SampleVectors {
         }
     }
 
+    /// The same vectors, or those of other labels where labels are drawn, and nothing kept of them.
+    pub(crate) fn redrawn(self: &Arc<Self>) -> Arc<Self> {
+        let Curvature::Fisher { draws, seed } = self.curvature else {
+            return Arc::clone(self);
+        };
+        let seed = seed.wrapping_add(draws as u64);
+        let other = Curvature::Fisher { draws, seed };
+        Arc::new(Self::new(other, self.source.clone(), self.data.clone(), 0))
+    }
+
     fn compute(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
         let (batch, first) = (self.data.batch(part)?, self.data.first(part));
         let vectors = self

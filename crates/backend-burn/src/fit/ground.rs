@@ -67,7 +67,7 @@ impl Ground {
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
             Method::Kronecker(kronecker) => {
-                kronecker.prepare(&self.vectors(), &self.blocks, self.tolerance)
+                kronecker.prepare(&self.vectors(*kronecker), &self.blocks, self.tolerance)
             }
         };
         self.assemble(prepared?)
@@ -84,9 +84,12 @@ impl Ground {
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
             }
-            Method::Kronecker(_) => {
-                Kronecker::restore(&self.vectors(), &self.blocks, self.tolerance, state)
-            }
+            Method::Kronecker(kronecker) => Kronecker::restore(
+                &self.vectors(*kronecker),
+                &self.blocks,
+                self.tolerance,
+                state,
+            ),
         };
         self.assemble(prepared?)
     }
@@ -96,13 +99,15 @@ impl Ground {
             .operators(&self.source, &self.data, &self.blocks, self.memory)
     }
 
-    fn vectors(&self) -> Arc<SampleVectors> {
-        Arc::new(SampleVectors::new(
-            self.curvature,
-            self.source.clone(),
-            self.data.clone(),
-            self.memory,
-        ))
+    /// The vectors for Kronecker factors, kept if they are looked at twice.
+    fn vectors(&self, kronecker: Kronecker) -> Arc<SampleVectors> {
+        let drawn = matches!(self.curvature, Curvature::Fisher { .. });
+        let memory = match kronecker {
+            Kronecker::Ekfac if !drawn => self.memory,
+            Kronecker::Ekfac | Kronecker::Kfac => 0,
+        };
+        let (source, data) = (self.source.clone(), self.data.clone());
+        Arc::new(SampleVectors::new(self.curvature, source, data, memory))
     }
 
     fn assemble(self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {

@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Definition {
     thin: Vec<Gradients>,
     rows: Vec<Array2<f64>>,
+    /// Those of the second pass, of other labels where labels are drawn.
+    again: Vec<Array2<f64>>,
     columns: Vec<Range<usize>>,
     samples: usize,
 }
@@ -32,15 +34,29 @@ struct Use {
 
 impl Definition {
     pub(super) fn new(source: &ModelGradients, batch: &Batch, curvature: Curvature) -> Self {
-        let thin = source
-            .curvature_vectors(curvature, batch, 0)
-            .expect("vectors");
-        let rows = thin
-            .iter()
-            .map(|vectors| Stack::new(vectors.to_rows()).to_host());
+        let of = |curvature| {
+            source
+                .curvature_vectors(curvature, batch, 0)
+                .expect("vectors")
+        };
+        let rows = |thin: &[Gradients]| {
+            let rows = thin
+                .iter()
+                .map(|vectors| Stack::new(vectors.to_rows()).to_host());
+            rows.collect::<Result<_, _>>().expect("rows")
+        };
+        let other = match curvature {
+            Curvature::Fisher { draws, seed } => Curvature::Fisher {
+                draws,
+                seed: seed + draws as u64,
+            },
+            other => other,
+        };
+        let thin = of(curvature);
         let layout = source.layout();
         Self {
-            rows: rows.collect::<Result<_, _>>().expect("rows"),
+            rows: rows(&thin),
+            again: rows(&of(other)),
             thin,
             columns: (0..layout.parameters().len())
                 .map(|parameter| layout.columns(parameter))
@@ -114,7 +130,7 @@ impl Definition {
                 for (a, s) in pairs(width, outputs) {
                     direction[place(a, s)] = inner[[a, i]] * outer[[s, j]];
                 }
-                let along = self.rows.iter().map(|rows| {
+                let along = self.again.iter().map(|rows| {
                     let rows = rows.columns(block.columns()).expect("columns");
                     rows.dot(&direction).mapv(|along| along * along).sum()
                 });
