@@ -19,7 +19,7 @@ pub use backend::{
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
-    StoredFactors, ZarrField, ZarrOptions,
+    StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
 };
 pub use foundation::{
     ByBlock, Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Perturbation, Precision,

@@ -5,10 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use influence_core::{Chunk, aggregate::Aggregator, solver::Report};
+use influence_core::{Chunk, ChunkGrid, aggregate::Aggregator, solver::Report};
 use ndarray::{ArrayView2, ArrayViewD};
 
-use crate::{Error, Plan, Result, Step};
+use crate::{Error, Result, Step};
 
 /// Takes finished chunks, from any thread.
 pub(crate) trait Sink: Sync {
@@ -43,8 +43,8 @@ pub(crate) struct Aggregate<A> {
 }
 
 impl<A: Aggregator> Aggregate<A> {
-    pub(crate) fn new(mut aggregator: A, plan: &Plan) -> Result<Self> {
-        match aggregator.begin(plan.grid()) {
+    pub(crate) fn new(mut aggregator: A, grid: &ChunkGrid) -> Result<Self> {
+        match aggregator.begin(grid) {
             Ok(()) => Ok(Self {
                 empty: aggregator.fork().map(Mutex::new),
                 first: Mutex::new(aggregator),

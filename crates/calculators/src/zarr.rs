@@ -44,6 +44,7 @@ mod claim;
 mod declare;
 mod durable;
 mod field;
+mod influences;
 mod location;
 mod lock;
 mod matrix;
@@ -59,6 +60,7 @@ mod verify;
 
 pub use durable::DurableStore;
 pub use field::ZarrField;
+pub use influences::StoredInfluences;
 pub use location::Location;
 pub use options::{Compression, ZarrOptions};
 pub use stored::{StoredFactors, attributes};

@@ -74,7 +74,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
         let (plan, _) = self.prepare(None)?;
-        let sink = Aggregate::new(aggregator, &plan)?;
+        let sink = Aggregate::new(aggregator, plan.grid())?;
         self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink)?;
         sink.finish()

@@ -116,7 +116,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     /// [`Error::Core`] or [`Error::Panicked`] with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
         let (plan, traits) = self.prepare(None, false)?;
-        let sink = Aggregate::new(aggregator, &plan)?;
+        let sink = Aggregate::new(aggregator, plan.grid())?;
         self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink, &traits.axes, None)?;
         sink.finish()
@@ -149,7 +149,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
     ) -> Result<(SolveSummary, A::Output)> {
         let claim = Claim::new(&location.into(), options)?;
         let (plan, traits) = self.prepare(claim.chunk_shape(), true)?;
-        let aggregate = Aggregate::new(aggregator, &plan)?;
+        let aggregate = Aggregate::new(aggregator, plan.grid())?;
         let declaration = Declaration {
             kind: Kind::Influences,
             grid: plan.grid().clone(),

@@ -63,7 +63,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
     pub fn compute(self) -> Result<ArrayD<f64>> {
         let (plan, traits) = self.prepare(None)?;
-        let sink = Aggregate::new(Concatenate::new(), &plan)?;
+        let sink = Aggregate::new(Concatenate::new(), plan.grid())?;
         self.common.watch.planned(&plan, 0)?;
         self.execute(&plan, &sink, &traits)?;
         Ok(sink.finish()?.index_axis_move(Axis(1), 0))

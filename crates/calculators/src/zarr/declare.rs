@@ -39,6 +39,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Influences, Self::Factors, Self::SelfInfluences];
+
     pub(crate) fn array(self) -> &'static str {
         match self {
             Self::Influences => "influences",

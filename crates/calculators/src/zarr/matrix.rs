@@ -45,6 +45,26 @@ impl Matrix {
         &self.grid
     }
 
+    /// The sides of the array, beyond those of the grid too.
+    pub(super) fn shape(&self) -> Vec<usize> {
+        let grid = self.grid.shape().into_iter();
+        let dimensions = self.kind.dimensions().len();
+        // Opening it has seen that the sides of the grid fit; the others are whole in each chunk, which is in memory at a time.
+        let others = self.array.shape()[dimensions..].iter();
+        grid.take(dimensions)
+            .chain(others.map(|&side| usize::try_from(side).unwrap_or(usize::MAX)))
+            .collect()
+    }
+
+    /// The values of a chunk that has to be there, undamaged.
+    pub(super) fn whole(&self, index: [usize; 2]) -> Result<ArrayD<f64>> {
+        match self.chunk(index)? {
+            Chunked::There(chunk) => Ok(chunk),
+            Chunked::Missing => Err(self.missing(index)),
+            Chunked::Damaged(source) => Err(Error::store(&self.place, "read a chunk", source)),
+        }
+    }
+
     pub(crate) fn chunk(&self, index: [usize; 2]) -> Result<Chunked> {
         if *self.array.data_type() == data_type::float64() {
             self.read::<f64>(index)

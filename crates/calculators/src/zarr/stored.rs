@@ -7,11 +7,7 @@ use influence_core::Chunk;
 use ndarray::{Array2, Ix2, s};
 use serde_json::{Map, Value};
 
-use super::{
-    Kind, Location, OWN, Place,
-    location::Found,
-    matrix::{Chunked, Matrix},
-};
+use super::{Kind, Location, OWN, Place, location::Found, matrix::Matrix};
 use crate::{Error, FactorSource, Result, factors::check_range};
 
 /// Factors `(k, dim)` in a Zarr output, read chunk by chunk as they are asked for.
@@ -42,7 +38,7 @@ impl StoredFactors {
 
     pub(super) fn at(place: Place) -> Result<Self> {
         let expected = "factors written by this library";
-        let matrix = open(&place, Some(Kind::Factors), expected)?.1;
+        let (_, _, matrix) = open(&place, &[Kind::Factors], expected)?;
         Ok(Self { matrix, place })
     }
 
@@ -58,19 +54,10 @@ impl StoredFactors {
     /// Copies the part of one chunk that lies within `range`.
     fn copy(&self, index: [usize; 2], range: &Range<usize>, into: &mut Array2<f64>) -> Result<()> {
         let Chunk { rows, columns, .. } = self.matrix.grid().chunk(index);
-        let chunk = match self.matrix.chunk(index)? {
-            Chunked::There(chunk) => chunk.into_dimensionality::<Ix2>().map_err(|source| {
-                Error::store(&self.place.name, "read a chunk of factors", source)
-            })?,
-            Chunked::Missing => return Err(self.matrix.missing(index)),
-            Chunked::Damaged(source) => {
-                return Err(Error::store(
-                    &self.place.name,
-                    "read a chunk of factors",
-                    source,
-                ));
-            }
-        };
+        let chunk = self.matrix.whole(index)?;
+        let chunk = chunk
+            .into_dimensionality::<Ix2>()
+            .map_err(|source| Error::store(&self.place.name, "read a chunk of factors", source))?;
         let within = range.start.max(rows.start)..range.end.min(rows.end);
         let part = chunk.slice(s![within.start - rows.start..within.end - rows.start, ..]);
         let place = s![
@@ -104,36 +91,28 @@ fn attributes_at(place: &Place, expected: &'static str) -> Result<Map<String, Va
     })
 }
 
-/// Opens the values of an output of this crate, of a kind if one is given; with its kind and whether it is complete.
+/// Opens the values of an output of this crate, of one of these kinds; with its kind and its attributes.
 pub(super) fn open(
     place: &Place,
-    kind: Option<Kind>,
+    kinds: &[Kind],
     expected: &'static str,
-) -> Result<((Kind, bool), Matrix)> {
-    let mut attributes = attributes_at(place, expected)?;
-    if attributes[OWN]["declared"] == false {
+) -> Result<(Kind, Map<String, Value>, Matrix)> {
+    let attributes = attributes_at(place, expected)?;
+    let refuse = |found: String| Error::NotZarr {
+        path: place.name.clone(),
+        expected,
+        found,
+    };
+    let own = &attributes[OWN];
+    if own["declared"] == false {
         // What is there may be what is left of an output that was to be replaced.
-        return Err(Error::NotZarr {
-            path: place.name.clone(),
-            expected,
-            found: "an output of which only the mark was made; resume or overwrite it".into(),
-        });
+        let found = "an output of which only the mark was made; resume or overwrite it";
+        return Err(refuse(found.into()));
     }
-    let own = attributes[OWN].take();
-    let found = [Kind::Influences, Kind::Factors, Kind::SelfInfluences]
-        .into_iter()
-        .find(|kind| own["kind"] == kind.array());
-    match found {
-        Some(found) if kind.is_none_or(|kind| kind == found) => Ok((
-            (found, own["complete"] == true),
-            Matrix::open(place, found)?,
-        )),
-        _ => Err(Error::NotZarr {
-            path: place.name.clone(),
-            expected,
-            found: format!("an output of kind {}", own["kind"]),
-        }),
-    }
+    let kind = kinds.iter().find(|kind| own["kind"] == kind.array());
+    let kind = *kind.ok_or_else(|| refuse(format!("an output of kind {}", own["kind"])))?;
+    let matrix = Matrix::open(place, kind)?;
+    Ok((kind, attributes, matrix))
 }
 
 impl FactorSource for StoredFactors {

@@ -9,7 +9,7 @@ use ndarray::ArrayViewD;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{
-    Kind, Location,
+    Kind, Location, OWN,
     matrix::{Chunked, Matrix},
     reports::ReportArrays,
     stored::open,
@@ -48,7 +48,7 @@ impl Verification {
 /// [`Error::NotZarr`] when there is no such output, [`Error::Store`] when it cannot be read.
 pub fn verify(location: impl Into<Location>) -> Result<Verification> {
     let place = location.into().open()?;
-    let ((_, complete), matrix) = open(&place, None, "an output of this library")?;
+    let (_, attributes, matrix) = open(&place, &Kind::ALL, "an output of this library")?;
     let [down, across] = matrix.grid().counts();
     let faults: Vec<([usize; 2], bool)> = (0..down * across)
         .into_par_iter()
@@ -74,7 +74,7 @@ pub fn verify(location: impl Into<Location>) -> Result<Verification> {
         missing: of(false),
         damaged: of(true),
         without_reports: (0..down).filter(lacks).collect(),
-        complete,
+        complete: attributes[OWN]["complete"] == true,
     })
 }
 
@@ -102,7 +102,7 @@ impl Sample {
     /// Draws so many chunks among those that are there.
     pub(crate) fn draw(location: &Location, chunks: usize) -> Result<Self> {
         let expected = "influences written by this library";
-        let (_, matrix) = open(&location.open()?, Some(Kind::Influences), expected)?;
+        let (_, _, matrix) = open(&location.open()?, &[Kind::Influences], expected)?;
         let random = RandomState::new();
         let mut all: Vec<[usize; 2]> = matrix.grid().chunks().map(|chunk| chunk.index).collect();
         all.sort_by_cached_key(|index| random.hash_one(index));
