@@ -1,11 +1,12 @@
-//! Weights of a model, by name, from a safetensors file.
+//! Weights of a model, by name, from a file of safetensors, PyTorch or burn.
+
+mod file;
 
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, TensorData};
 use influence_core::Precision;
-use safetensors::{Dtype, SafeTensors};
 
 /// Named tensors in one precision, every number of them finite.
 #[derive(Debug, Clone)]
@@ -23,34 +24,23 @@ impl Weights {
         }
     }
 
-    /// Reads a safetensors file.
+    /// Reads a file of safetensors, a state dict or checkpoint of PyTorch (`.pt`, `.pth`), or a record of burn (`.bpk`).
+    ///
+    /// The names and layouts are those of PyTorch in any case.
     ///
     /// # Errors
     /// When the file cannot be read, a tensor is not floating-point, or a number is not finite in the precision.
     pub fn read(path: &Path, precision: Precision) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes = std::fs::read(path).with_context(|| source.clone())?;
-        let file = SafeTensors::deserialize(&bytes)
-            .with_context(|| format!("{source} is not a safetensors file"))?;
         let mut tensors = BTreeMap::new();
-        // Sorted, so that the first mistake is the same one every time.
-        let views: BTreeMap<&str, _> = file.iter().collect();
-        for (name, view) in views {
-            let Some(dtype) = float(view.dtype()) else {
-                bail!(
-                    "{source}: tensor `{name}` has dtype {:?}, weights must be F16, BF16, F32 or F64",
-                    view.dtype()
-                );
-            };
-            let data =
-                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
+        for (name, data) in file::read(path).with_context(|| source.clone())? {
             let data = data.convert_dtype(float_dtype(precision));
             if let Some(index) = data.iter::<f64>().position(|value| !value.is_finite()) {
                 bail!(
                     "{source}: tensor `{name}` holds a number that is not finite in {precision:?}, at flat index {index}"
                 );
             }
-            tensors.insert(name.to_owned(), data);
+            tensors.insert(name, data);
         }
         Ok(Self { source, tensors })
     }
@@ -94,19 +84,9 @@ pub(crate) fn float_dtype(precision: Precision) -> DType {
     }
 }
 
-fn float(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F64 => Some(DType::F64),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use safetensors::{serialize, tensor::TensorView};
+    use safetensors::{Dtype, serialize, tensor::TensorView};
 
     use super::*;
 
