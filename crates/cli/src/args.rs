@@ -2,9 +2,15 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Memory, log::Format, plan::Existing, progress::Style};
+use crate::{
+    answers::{Format, Size},
+    config::Memory,
+    log,
+    plan::Existing,
+    progress::Style,
+};
 
 /// What a script has to know.
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
@@ -43,15 +49,15 @@ pub struct Reporting {
     pub verbose: u8,
     /// How log lines are written [default: json where progress is json, else text]
     #[arg(long, value_name = "FORMAT", value_enum, global = true, help_heading = TELLING)]
-    log_format: Option<Format>,
+    log_format: Option<log::Format>,
 }
 
 impl Reporting {
     /// How log lines are written.
-    pub fn log_format(&self) -> Format {
+    pub fn log_format(&self) -> log::Format {
         let like_progress = match self.progress {
-            Style::Json => Format::Json,
-            _ => Format::Text,
+            Style::Json => log::Format::Json,
+            _ => log::Format::Text,
         };
         self.log_format.unwrap_or(like_progress)
     }
@@ -67,6 +73,11 @@ pub enum Command {
     /// are found by looking at the most suspicious 10 % of the training points.
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArguments),
+    /// Write a configuration to begin with, from weights and data that are there
+    ///
+    /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size. Every choice has a
+    /// comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model.
+    Init(InitArguments),
     /// Compute the influences that a configuration file describes
     ///
     /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy,
@@ -95,6 +106,22 @@ pub enum Command {
     ///
     /// The output says what it was made from: the files must still be there, unchanged.
     Verify(VerifyArguments),
+    /// Say what an output is, how it was made, and what its numbers are like
+    Inspect(InspectArguments),
+    /// Show which training points helped and which harmed the model on chosen test points
+    ///
+    /// Reads the output of `influence run`, and from the files that it was made from what the points are.
+    Top(TopArguments),
+    /// Rank the training points by how much their labels deserve to be looked at
+    ///
+    /// Of an output of `influence run`, by their mean influence on the test points, the most harmful first; of an output of
+    /// `influence self`, by their influence on themselves, the largest first.
+    Mislabelled(MislabelledArguments),
+    /// Write a page that shows all this, with pictures where inputs are images
+    ///
+    /// One HTML file that needs no network: test points with the training points that helped and harmed, the most suspicious labels, how the
+    /// influences are distributed, how well the systems were solved, and how it was all made.
+    Report(ReportArguments),
 }
 
 /// What becomes of an output that is already there; without any of these the command is refused.
@@ -134,6 +161,55 @@ pub struct DemoArguments {
     /// What the split, the flipped labels and the first weights are drawn from; equal seeds give equal output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Arguments of `influence init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArguments {
+    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk)
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Inputs and targets of the training points
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required = true)]
+    pub train: Vec<String>,
+    /// Inputs and targets of the test points
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required = true)]
+    pub test: Vec<String>,
+    /// What the model has between its layers
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub activation: Activation,
+    /// Where to write the configuration
+    #[arg(value_name = "CONFIG.toml", default_value = "influence.toml")]
+    pub config: PathBuf,
+    /// Replace the configuration if it is there
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// An activation between layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x Φ(x)`, exact.
+    Gelu,
+}
+
+impl Activation {
+    /// The kind of layer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Gelu => "gelu",
+        }
+    }
 }
 
 /// Arguments of `influence run`.
@@ -198,6 +274,95 @@ pub struct VerifyArguments {
     /// How many chunks are computed again; none needs neither model nor data
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub sample: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Print an object of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `influence top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// The test points, counted from 0, as `0,17,4` [default: those with the largest loss]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    pub points: Vec<usize>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// In what form
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence mislabelled`.
+#[derive(Debug, Clone, Args)]
+pub struct MislabelledArguments {
+    /// The output of `influence run` or `influence self`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// How many training points are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub show: usize,
+    /// The true labels of the training points, where they are known: says how good the ranking is
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// In what form
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Where to write the page [default: beside the output, with the ending .html]
+    #[arg(long, value_name = "PATH")]
+    pub html: Option<PathBuf>,
+    /// The output of `influence self` of the same points, to be shown too
+    #[arg(long = "self", value_name = "OUTPUT")]
+    pub own: Option<PathBuf>,
+    /// The true labels of the training points, where they are known
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
+    #[arg(long, value_name = "SIZE")]
+    pub image: Option<Size>,
+    /// The test points, counted from 0, as `0,17,4` [default: those with the largest loss]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    pub points: Vec<usize>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// How many suspicious training points are shown
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub suspects: usize,
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

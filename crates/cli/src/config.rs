@@ -201,10 +201,11 @@ impl Config {
         overrides::apply(&mut table, overrides)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let origin = origin(table.clone(), base);
-        let mut config = Self::from_table(table).with_context(|| path.display().to_string())?;
-        config.resolve(base);
-        config.origin = origin;
-        Ok(config)
+        let config = Self::from_table(table).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            origin,
+            ..config.resolved(base)
+        })
     }
 
     /// Reads and checks a table.
@@ -233,7 +234,9 @@ impl Config {
         self.method.check()
     }
 
-    fn resolve(&mut self, base: &Path) {
+    /// With paths relative to a folder.
+    #[must_use]
+    pub fn resolved(mut self, base: &Path) -> Self {
         let Data { train, test } = &mut self.data;
         let files = [
             &mut train.inputs.path,
@@ -252,6 +255,7 @@ impl Config {
         {
             *path = base.join(&*path);
         }
+        self
     }
 }
 

@@ -4,10 +4,12 @@ mod open;
 
 use std::ops::Range;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
 use influence_backend_burn::{Batch, FieldDataset};
-use influence_core::{Dataset, Error as CoreError, Precision, Result as CoreResult};
+use influence_core::{
+    Dataset, Error as CoreError, FieldSource, Precision, Result as CoreResult, Values,
+};
 
 use crate::{
     config::{ArrayPath, Files, Loss},
@@ -68,6 +70,17 @@ impl Source {
         }
     }
 
+    /// Whether targets are stored as integers, as class numbers are.
+    ///
+    /// # Errors
+    /// When the first target cannot be read.
+    pub fn has_integer_targets(&self) -> Result<bool> {
+        let fields = self.data.batch(0..1)?.into_fields();
+        Ok(fields
+            .last()
+            .is_some_and(|targets| targets.dtype().is_int()))
+    }
+
     /// Checks every number against a model with this many outputs.
     ///
     /// # Errors
@@ -108,6 +121,26 @@ impl Source {
             }
         }
     }
+}
+
+/// All classes of an array.
+///
+/// # Errors
+/// When there is no such array, it has more axes than one, or holds anything but class numbers.
+pub fn classes(path: &ArrayPath) -> Result<Vec<usize>> {
+    let array = open::array(path)?;
+    ensure!(
+        array.shape().len() == 1,
+        "{path}: expected class numbers of shape (n), got {:?}",
+        array.shape()
+    );
+    let Values::I64(values) = array.rows(0..array.shape()[0])? else {
+        bail!("{path}: class numbers are integers");
+    };
+    let class = |(row, value): (usize, i64)| {
+        usize::try_from(value).with_context(|| format!("{path}: row {row} has class {value}"))
+    };
+    values.into_iter().enumerate().map(class).collect()
 }
 
 impl Samples {

@@ -14,8 +14,8 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    args::DemoArguments, model::Sequential, plan::check_output, progress::Stage, report::Phases,
-    run::zarr_options, session::Session,
+    args::DemoArguments, model::Sequential, plan::check_output, progress::Stage, run::zarr_options,
+    session::Session, summary::Phases,
 };
 use digits::{IMAGES, LABELS, Split};
 use findings::Findings;

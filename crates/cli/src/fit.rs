@@ -202,7 +202,7 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
         (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
         (Mode::ByBlock, _) => (one.with_numbers(plan.blocks.len()), plan.blocks.len()),
         (Mode::Perturbation, _) => {
-            let numbers = plan.inputs;
+            let numbers = plan.sample_shape.iter().product();
             (one.of_perturbations(numbers, (*precision).into()), numbers)
         }
     })

@@ -6,6 +6,7 @@
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 //! Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at URLs; `http` for reading.
 
+pub mod answers;
 pub mod args;
 pub mod config;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod fit;
+pub mod init;
 pub mod interrupt;
 pub mod log;
 pub mod memory;
@@ -21,10 +23,10 @@ pub mod output;
 pub mod overrides;
 pub mod plan;
 pub mod progress;
-pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod session;
+pub mod summary;
 pub mod sweep;
 pub mod verify;
 pub mod weights;
@@ -40,6 +42,7 @@ use session::Session;
 /// Whatever the command reports.
 pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
+        Command::Init(arguments) => init::run(arguments, out)?,
         Command::Demo(arguments) => demo::run(arguments, session, out)?,
         Command::Run(arguments) => run::run(arguments, session, out)?,
         Command::Own(arguments) => run::run_self(arguments, session, out)?,
@@ -47,6 +50,10 @@ pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> an
         Command::Fit(arguments) => fit::run(arguments, session, out)?,
         Command::Plan(arguments) => schedule::run(arguments, out)?,
         Command::Verify(arguments) => verify::run(arguments, session, out)?,
+        Command::Inspect(arguments) => answers::inspect(arguments, out)?,
+        Command::Top(arguments) => answers::top(arguments, out)?,
+        Command::Report(arguments) => answers::report(arguments, out)?,
+        Command::Mislabelled(arguments) => answers::mislabelled(arguments, out)?,
     }
     Ok(out.flush()?)
 }

@@ -51,8 +51,8 @@ pub struct Plan {
     pub dim: usize,
     /// The number of parameters in each block of the curvature.
     pub blocks: Vec<usize>,
-    /// The numbers of one input.
-    pub inputs: usize,
+    /// The shape of one input.
+    pub sample_shape: Vec<usize>,
     /// The training points, read ahead.
     pub train: Arc<Prefetch<Samples>>,
     /// The test points, read ahead.
@@ -120,7 +120,7 @@ impl Plan {
             device,
             dim: architecture.layout().dim(),
             blocks,
-            inputs: shape.iter().product(),
+            sample_shape: shape,
             model,
             checkpoints,
             train: Arc::new(Prefetch::new(train)?),

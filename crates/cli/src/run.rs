@@ -12,15 +12,15 @@ use influence_core::{InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
+    answers::ORIGIN,
     args::RunArguments,
     config::{Compute, Config, Strategy},
     fit::{self, Consumer},
     memory,
     plan::{Existing, Plan},
     progress::Stage,
-    report::{self, Summary},
     session::Session,
-    verify::ORIGIN,
+    summary::{self, Summary},
 };
 
 /// What is computed.
@@ -76,7 +76,7 @@ fn compute(
         solved: &solved,
         seconds: started.elapsed().as_secs_f64(),
     };
-    session.print(|| report::summary(&summary, out))
+    session.print(|| summary::print(&summary, out))
 }
 
 /// Computes influences and writes them.

@@ -28,7 +28,7 @@ pub struct Summary<'a> {
 ///
 /// # Errors
 /// When the writer fails.
-pub fn summary(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
+pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
     let method = &summary.plan.config.method;
     let statuses: Vec<String> = summary
         .solved
@@ -74,6 +74,24 @@ pub fn table<const C: usize>(
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// A number to three digits, with its sign.
+pub fn signed(value: f64) -> String {
+    let magnitude = value.abs();
+    let whole = match magnitude {
+        _ if value == 0.0 => return "0".into(),
+        1e-3..10.0 => magnitude.log10().floor(),
+        10.0..1e5 => magnitude.log10().floor().min(2.0),
+        _ => return format!("{value:+.2e}"),
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 5"
+    )]
+    let decimals = (2.0 - whole) as usize;
+    format!("{value:+.decimals$}")
 }
 
 /// Times the phases of a longer command.
@@ -126,6 +144,22 @@ mod tests {
         )
         .to_string();
         assert!(text.contains("| a    |   1 % |"), "{text}");
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (17.4321, "+17.4"),
+            (-0.001_234, "-0.00123"),
+            (-9.5, "-9.50"),
+            (12_345.6, "+12346"),
+            (1.5e-7, "+1.50e-7"),
+            (-2e9, "-2.00e9"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(signed(value), text);
+        }
     }
 
     #[test]

@@ -2,30 +2,25 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, Location,
     zarr::{Comparison, Verification, attributes, verify},
 };
 use influence_core::{InfluenceModel, ThreadSafe};
-use serde_json::{Map, Value};
-use toml::Table;
 
 use crate::{
+    answers::{check_digests, origin},
     args::VerifyArguments,
-    config::{Config, PrecisionName},
+    config::PrecisionName,
     fit::{self, Consumer},
     output::location,
-    overrides,
     plan::Plan,
     progress::Stage,
     run::calculator,
     session::Session,
 };
-
-/// The attribute that says what an output was made from.
-pub const ORIGIN: &str = "config";
 
 /// Checks an output, and prints what was found.
 ///
@@ -149,27 +144,4 @@ impl Consumer for Again<'_> {
         let influences = calculator.influences(&self.plan.test, &self.plan.train);
         Ok(influences.compare(self.location.clone(), self.sample)?)
     }
-}
-
-/// The configuration that an output was made with.
-fn origin(stored: &Map<String, Value>, set: &[String]) -> Result<Config> {
-    let origin = stored.get(ORIGIN).context(
-        "the output does not say what it was made from; check its checksums alone by --sample 0",
-    )?;
-    let mut table: Table =
-        serde_json::from_value(origin.clone()).context("the configuration in the output")?;
-    overrides::apply(&mut table, set)?;
-    Config::from_table(table)
-}
-
-/// Refuses files that are no longer those the output was made from.
-fn check_digests(stored: &Map<String, Value>, now: &Map<String, Value>) -> Result<()> {
-    let [stored, now] = [stored, now].map(|attributes| attributes.get("digests"));
-    ensure!(
-        stored == now,
-        "the weights or the data have changed since the output was written: its digests are {}, theirs now {}",
-        stored.unwrap_or(&Value::Null),
-        now.unwrap_or(&Value::Null)
-    );
-    Ok(())
 }

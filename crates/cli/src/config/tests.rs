@@ -315,8 +315,8 @@ fn bad_syntax_is_placed() {
 #[test]
 fn relative_paths_are_relative_to_the_file_and_urls_are_left_alone() {
     let resolved = |path: &str| {
-        let mut config = read(&[&format!("output.path={path}")]).expect("valid");
-        config.resolve(Path::new("/runs"));
+        let config = read(&[&format!("output.path={path}")]).expect("valid");
+        let config = config.resolved(Path::new("/runs"));
         assert_eq!(config.model.weights, Path::new("/runs/model.safetensors"));
         config.output.path
     };

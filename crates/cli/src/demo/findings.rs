@@ -10,7 +10,7 @@ use influence_core::aggregate::{Along, Mean, Order, Ranking, TopK};
 use ndarray::Array1;
 
 use super::digits::{Points, Split};
-use crate::report::table;
+use crate::summary::table;
 
 /// Training points shown on either side of a test point.
 const SHOWN: usize = 3;

@@ -1,0 +1,108 @@
+//! What can be read from an output: the influences, the points that they are about, and how they were made.
+
+mod inspect;
+mod listing;
+mod mislabelled;
+mod points;
+mod report;
+mod top;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use influence_calculators::StoredInfluences;
+use serde_json::{Map, Value};
+use toml::Table;
+
+use crate::{config::Config, output::location, overrides, plan::Plan};
+
+pub use inspect::run as inspect;
+pub use listing::Format;
+pub use mislabelled::run as mislabelled;
+pub use report::{Size, run as report};
+pub use top::run as top;
+
+/// The attribute that says what an output was made from.
+pub const ORIGIN: &str = "config";
+
+/// An output that is there.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    path: PathBuf,
+    pub(crate) influences: StoredInfluences,
+}
+
+impl Stored {
+    /// Opens an output, complete or not.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            influences: StoredInfluences::open(location(path)?)?,
+        })
+    }
+
+    /// Opens an output of one number for each test and training point.
+    pub(crate) fn open_plain(path: &Path) -> Result<Self> {
+        let stored = Self::open(path)?;
+        let (array, shape) = (stored.influences.array(), stored.influences.shape());
+        ensure!(
+            array == "influences" && shape.len() == 2,
+            "{}: expected the array `influences` of shape (test, train), as `influence run` writes it with mode up, got `{array}` of shape {shape:?}",
+            stored.shown()
+        );
+        Ok(stored)
+    }
+
+    /// The path, as it is written.
+    pub(crate) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Refuses an output that lacks chunks.
+    pub(crate) fn check_complete(&self) -> Result<()> {
+        ensure!(
+            self.influences.is_complete(),
+            "{}: the run that wrote it did not finish; go on with it by `influence run CONFIG.toml --resume`",
+            self.shown()
+        );
+        Ok(())
+    }
+
+    /// The model and the points that the output was made from, if it says so.
+    pub(crate) fn plan(&self, set: &[String]) -> Result<Option<Plan>> {
+        let attributes = self.influences.attributes();
+        if !attributes.contains_key(ORIGIN) {
+            return Ok(None);
+        }
+        let plan = origin(attributes, set).and_then(|config| {
+            let plan = Plan::of_inputs(config)?;
+            check_digests(attributes, &plan.attributes()?)?;
+            Ok(plan)
+        });
+        plan.map(Some)
+            .with_context(|| format!("what {} was made from", self.shown()))
+    }
+}
+
+/// The configuration that an output was made with.
+pub(crate) fn origin(stored: &Map<String, Value>, set: &[String]) -> Result<Config> {
+    let origin = stored.get(ORIGIN).context(
+        "the output does not say what it was made from; check its checksums alone by --sample 0",
+    )?;
+    let mut table: Table =
+        serde_json::from_value(origin.clone()).context("the configuration in the output")?;
+    overrides::apply(&mut table, set)?;
+    Config::from_table(table)
+}
+
+/// Refuses files that are no longer those the output was made from.
+pub(crate) fn check_digests(stored: &Map<String, Value>, now: &Map<String, Value>) -> Result<()> {
+    let [stored, now] = [stored, now].map(|attributes| attributes.get("digests"));
+    ensure!(
+        stored == now,
+        "the weights or the data have changed since the output was written: its digests are {}, theirs now {}",
+        stored.unwrap_or(&Value::Null),
+        now.unwrap_or(&Value::Null)
+    );
+    Ok(())
+}

@@ -1,0 +1,187 @@
+use std::io::Write;
+
+use anyhow::{Context, Result, ensure};
+use influence_core::aggregate::{Along, Mean};
+use ndarray::Array1;
+use serde_json::{Value, json};
+
+use super::{
+    Format, Stored,
+    listing::Listing,
+    points::{Points, shown},
+};
+use crate::{
+    args::MislabelledArguments,
+    config::{ArrayPath, Loss},
+    data::classes,
+    plan::Plan,
+    summary::{signed, table},
+};
+
+/// The shares of the training points at which the precision of a ranking is told, in percent.
+const INSPECTED: [usize; 4] = [1, 5, 10, 20];
+
+/// `influence mislabelled`: the training points in the order in which their labels deserve to be looked at.
+///
+/// # Errors
+/// When the output is not complete, or the true labels do not fit its training points.
+pub fn run(arguments: &MislabelledArguments, out: &mut impl Write) -> Result<()> {
+    let stored = Stored::open(&arguments.output)?;
+    let suspicion = Suspicion::read(&stored)?;
+    let plan = stored.plan(&arguments.set)?;
+    let labels = plan.as_ref().map(labels).transpose()?;
+    let truth = arguments
+        .truth
+        .as_ref()
+        .map(|path| truth(path, suspicion.scores.len()))
+        .transpose()
+        .context("--truth")?;
+    let order = suspicion.order();
+    let is_wrong = |point: usize| -> Option<bool> {
+        let (labels, truth) = (labels.as_ref()?, truth.as_ref()?);
+        Some(labels.target(point) != json!(truth[point]))
+    };
+    ensure!(
+        truth.is_none() || labels.is_some(),
+        "--truth: {} does not say what labels it was made from",
+        stored.shown()
+    );
+    let records = order.iter().take(arguments.show).enumerate();
+    let records = records.map(|(rank, &point)| {
+        [
+            json!(rank + 1),
+            json!(point),
+            labels
+                .as_ref()
+                .map_or(Value::Null, |labels| labels.target(point)),
+            truth
+                .as_ref()
+                .map_or(Value::Null, |truth| json!(truth[point])),
+            json!(suspicion.scores[point]),
+        ]
+    });
+    let columns = ["rank", "train", "label", "truth", suspicion.score];
+    match arguments.format {
+        Format::Json => Listing::new(columns, records).write_json(out),
+        Format::Csv => Listing::new(columns, records).write_csv(out),
+        Format::Table => {
+            let rows = records.map(|[rank, point, label, truth, score]| {
+                let score = score.as_f64().unwrap_or(f64::NAN);
+                [
+                    shown(&rank),
+                    shown(&point),
+                    shown(&label),
+                    shown(&truth),
+                    signed(score),
+                ]
+            });
+            writeln!(out, "{}", table(columns, 0, rows))?;
+            if truth.is_some() {
+                precision(&order, &|point| is_wrong(point) == Some(true), out)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// How suspicious the label of each training point is.
+pub(super) struct Suspicion {
+    /// What the scores are.
+    pub(super) score: &'static str,
+    pub(super) scores: Array1<f64>,
+    largest_first: bool,
+}
+
+impl Suspicion {
+    /// Self-influence, where a large one is suspicious, or the mean influence on the test points, where a small one is.
+    pub(super) fn read(stored: &Stored) -> Result<Self> {
+        stored.check_complete()?;
+        let (own, shape) = (
+            stored.influences.array() == "self_influences",
+            stored.influences.shape(),
+        );
+        ensure!(
+            shape.len() == if own { 1 } else { 2 },
+            "{}: expected one number for each pair of points, got the shape {shape:?}",
+            stored.shown()
+        );
+        let along = if own { Along::Train } else { Along::Test };
+        let scores = stored.influences.compute(Mean::along(along))?;
+        Ok(Self {
+            score: if own {
+                "self_influence"
+            } else {
+                "mean_influence"
+            },
+            scores,
+            largest_first: own,
+        })
+    }
+
+    /// The training points, the most suspicious first.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.scores.len()).collect();
+        order.sort_by(|&a, &b| {
+            let (a_score, b_score) = (self.scores[a], self.scores[b]);
+            let by_score = if self.largest_first {
+                b_score.total_cmp(&a_score)
+            } else {
+                a_score.total_cmp(&b_score)
+            };
+            by_score.then(a.cmp(&b))
+        });
+        order
+    }
+}
+
+fn labels(plan: &Plan) -> Result<Points<'_>> {
+    ensure!(
+        plan.config.model.loss == Loss::CrossEntropy,
+        "the model has no labels that could be wrong: its loss is mse"
+    );
+    Points::read(&plan.train)
+}
+
+/// The true labels.
+pub(super) fn truth(path: &str, expected: usize) -> Result<Vec<usize>> {
+    let path = ArrayPath::from(path.to_owned());
+    let truth = classes(&path)?;
+    ensure!(
+        truth.len() == expected,
+        "{path}: expected {expected} labels, as there are training points, got {}",
+        truth.len()
+    );
+    Ok(truth)
+}
+
+/// How many of the first points are mislabelled, against how many there are.
+fn precision(
+    order: &[usize],
+    is_wrong: &dyn Fn(usize) -> bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let wrong = order.iter().filter(|&&point| is_wrong(point)).count();
+    writeln!(
+        out,
+        "\n{wrong} of {} training points are mislabelled",
+        order.len()
+    )?;
+    let rows = INSPECTED.map(|percent| {
+        let inspected = (order.len() * percent).div_ceil(100);
+        let found = order[..inspected]
+            .iter()
+            .filter(|&&point| is_wrong(point))
+            .count();
+        let share = |of: usize| format!("{:.0} %", 100.0 * found as f64 / of.max(1) as f64);
+        [
+            format!("{percent} %"),
+            inspected.to_string(),
+            found.to_string(),
+            share(inspected),
+            share(wrong),
+        ]
+    });
+    let headings = ["inspected", "points", "found", "precision", "recall"];
+    writeln!(out, "{}", table(headings, 0, rows))?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+use std::io::Write;
+
+use anyhow::{Result, ensure};
+use influence_calculators::ZarrField;
+use influence_core::{
+    ChunkGrid, FieldSource, Values,
+    aggregate::{Aggregator, Along, Order, Ranking, TopK},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Format, Stored,
+    listing::Listing,
+    points::{Points, Predictions, select, shown},
+};
+use crate::{
+    args::TopArguments,
+    output::location,
+    plan::Plan,
+    summary::{signed, table},
+};
+
+/// `influence top`: who helped and who harmed the model on chosen test points.
+///
+/// # Errors
+/// When the output is no plain matrix, is not complete, or the data it was made from have changed.
+pub fn run(arguments: &TopArguments, out: &mut impl Write) -> Result<()> {
+    let stored = Stored::open_plain(&arguments.output)?;
+    let plan = stored.plan(&arguments.set)?;
+    let about = plan.as_ref().map(About::read).transpose()?;
+    let all = match &about {
+        Some(about) => about.predictions.by_loss(),
+        None => (0..stored.influences.grid().shape()[0]).collect(),
+    };
+    let points = select(&arguments.points, all, arguments.show)?;
+    let opinions = opinions(&stored, &points, arguments.count)?;
+    match arguments.format {
+        Format::Table => print(&opinions, about.as_ref(), out),
+        Format::Json => listing(&opinions, about.as_ref()).write_json(out),
+        Format::Csv => listing(&opinions, about.as_ref()).write_csv(out),
+    }
+}
+
+/// What is known of the points of an output.
+pub(super) struct About<'a> {
+    pub(super) train: Points<'a>,
+    pub(super) test: Points<'a>,
+    pub(super) predictions: Predictions,
+}
+
+impl<'a> About<'a> {
+    /// Reads the targets, and computes what the model says of the test points.
+    pub(super) fn read(plan: &'a Plan) -> Result<Self> {
+        let test = Points::read(&plan.test)?;
+        Ok(Self {
+            predictions: test.predictions(plan)?,
+            train: Points::read(&plan.train)?,
+            test,
+        })
+    }
+}
+
+/// Who helped and who harmed one test point.
+#[derive(Debug)]
+pub(super) struct Opinion {
+    pub(super) test: usize,
+    /// With positive influence, the most helpful first.
+    pub(super) helpful: Ranking,
+    /// With negative influence, the most harmful first.
+    pub(super) harmful: Ranking,
+}
+
+/// Reads the rows of some test points, and ranks the training points in each.
+pub(super) fn opinions(stored: &Stored, points: &[usize], count: usize) -> Result<Vec<Opinion>> {
+    let field = ZarrField::open(location(&stored.path)?, stored.influences.array())?;
+    let grid = stored.influences.grid();
+    let one = ChunkGrid::new([1, grid.shape()[1]], [1, grid.shape()[1]])?;
+    let opinion = |&test: &usize| -> Result<Opinion> {
+        let row = match field.rows(test..test + 1)? {
+            Values::F32(row) => row.mapv(f64::from),
+            Values::F64(row) => row,
+            Values::I64(_) => anyhow::bail!("{}: influences are no integers", stored.shown()),
+        };
+        ensure!(
+            row.iter().all(|value| value.is_finite()),
+            "{}: the influences on test point {test} are missing or not finite",
+            stored.shown()
+        );
+        let ranked = |order, wanted: fn(f64) -> bool| -> Result<Ranking> {
+            let mut top = TopK::new(count, order, Along::Train);
+            top.begin(&one)?;
+            top.accept(&one.chunk([0, 0]), row.view())?;
+            let ranking = top.finish()?.pop().unwrap_or_default();
+            let kept = ranking.values.iter().take_while(|&&value| wanted(value));
+            let kept = kept.count();
+            Ok(Ranking {
+                indices: ranking.indices[..kept].to_vec(),
+                values: ranking.values[..kept].to_vec(),
+            })
+        };
+        Ok(Opinion {
+            test,
+            helpful: ranked(Order::Largest, |value| value > 0.0)?,
+            harmful: ranked(Order::Smallest, |value| value < 0.0)?,
+        })
+    };
+    points.iter().map(opinion).collect()
+}
+
+fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut impl Write) -> Result<()> {
+    let ranked = |ranking: &Ranking| {
+        let entry = |(&point, value): (&usize, &f64)| match about {
+            Some(about) => format!(
+                "{point}:{} {}",
+                shown(&about.train.target(point)),
+                signed(*value)
+            ),
+            None => format!("{point} {}", signed(*value)),
+        };
+        let entries = ranking.indices.iter().zip(&ranking.values).map(entry);
+        entries.collect::<Vec<_>>().join("\n")
+    };
+    let rows = opinions.iter().map(|opinion| {
+        let [target, predicted] = about.map_or(["-".into(), "-".into()], |about| {
+            [
+                shown(&about.test.target(opinion.test)),
+                shown(&about.predictions.of(opinion.test)),
+            ]
+        });
+        let (helpful, harmful) = (ranked(&opinion.helpful), ranked(&opinion.harmful));
+        [
+            opinion.test.to_string(),
+            target,
+            predicted,
+            helpful,
+            harmful,
+        ]
+    });
+    let headings = ["test point", "target", "predicted", "helpful", "harmful"];
+    writeln!(out, "{}", table(headings, 5, rows))?;
+    let kind = if about.is_some() {
+        "training point:target influence"
+    } else {
+        "training point influence"
+    };
+    writeln!(
+        out,
+        "{kind}; leaving out a helpful point raises the loss on the test point by about influence / number of training points"
+    )?;
+    Ok(())
+}
+
+fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<8> {
+    let columns = [
+        "test",
+        "target",
+        "predicted",
+        "side",
+        "rank",
+        "train",
+        "train_target",
+        "influence",
+    ];
+    let records = opinions.iter().flat_map(|opinion| {
+        let sides = [("helpful", &opinion.helpful), ("harmful", &opinion.harmful)];
+        sides.into_iter().flat_map(move |(side, ranking)| {
+            let entries = ranking.indices.iter().zip(&ranking.values).enumerate();
+            entries.map(move |(rank, (&train, &influence))| {
+                let test = opinion.test;
+                [
+                    json!(test),
+                    about.map_or(Value::Null, |about| about.test.target(test)),
+                    about.map_or(Value::Null, |about| about.predictions.of(test)),
+                    json!(side),
+                    json!(rank + 1),
+                    json!(train),
+                    about.map_or(Value::Null, |about| about.train.target(train)),
+                    json!(influence),
+                ]
+            })
+        })
+    });
+    Listing::new(columns, records)
+}

@@ -1,0 +1,294 @@
+//! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`, `inspect`, `report`.
+
+#[path = "../support/npy.rs"]
+mod npy;
+mod page;
+mod weights;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+};
+
+use ndarray::{Array2, ArrayD, Axis};
+use serde_json::Value;
+use zarrs::{array::Array, filesystem::FilesystemStore};
+
+fn golden(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/golden/cli/mlp")
+        .join(file)
+}
+
+/// A folder with the weights and data of a small network of digits.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        for file in [
+            "model.pt",
+            "x_train.npy",
+            "y_train.npy",
+            "x_test.npy",
+            "y_test.npy",
+        ] {
+            fs::copy(golden(file), folder.path(file)).expect("copied");
+        }
+        folder
+    }
+
+    /// With a configuration, influences and self-influences.
+    fn computed() -> Self {
+        let folder = Self::new();
+        folder.init();
+        folder.done(&["run", "influence.toml"]);
+        folder.done(&["self", "influence.toml", "--set", "output.path=self.zarr"]);
+        folder
+    }
+
+    fn init(&self) -> String {
+        self.done(&[
+            "init",
+            "--weights",
+            "model.pt",
+            "--train",
+            "x_train.npy",
+            "y_train.npy",
+            "--test",
+            "x_test.npy",
+            "y_test.npy",
+            "--activation",
+            "tanh",
+        ])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        let command = command.current_dir(self.0.path()).args(arguments);
+        command.output().expect("the binary runs")
+    }
+
+    /// What a command prints that does what it is asked.
+    fn done(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {complaint}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// What a command complains of.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        let complaint = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+        complaint
+    }
+
+    fn influences(&self) -> Array2<f64> {
+        stored(&self.path("influences.zarr"), "influences")
+            .into_dimensionality()
+            .expect("test by train")
+    }
+}
+
+fn stored(path: &Path, array: &str) -> ArrayD<f64> {
+    let store = Arc::new(FilesystemStore::new(path).expect("a store"));
+    let array = Array::open(store, &format!("/{array}")).expect("the array is there");
+    let values: ArrayD<f32> = array
+        .retrieve_array_subset(&array.subset_all())
+        .expect("float32");
+    values.mapv(f64::from)
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+fn index(value: &Value) -> usize {
+    usize::try_from(value.as_u64().expect("an index")).expect("small")
+}
+
+#[test]
+fn a_state_dict_and_arrays_become_a_configuration_that_runs() {
+    let folder = Folder::new();
+    let said = folder.init();
+    assert!(
+        said.contains("910 parameters; 120 training points, 30 test points"),
+        "{said}"
+    );
+    folder.done(&["run", "influence.toml"]);
+    let complaint = folder.refused(&[
+        "init",
+        "--weights",
+        "model.pt",
+        "--train",
+        "x_train.npy",
+        "y_train.npy",
+        "--test",
+        "x_test.npy",
+        "y_test.npy",
+    ]);
+    assert!(complaint.contains("--overwrite"), "{complaint}");
+}
+
+#[test]
+fn the_first_training_points_are_those_of_the_array() {
+    let folder = Folder::computed();
+    let influences = folder.influences();
+    let listed = folder.done(&[
+        "top",
+        "influences.zarr",
+        "--points",
+        "3,29",
+        "-k",
+        "4",
+        "--format",
+        "json",
+    ]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+    assert_eq!(listed.len(), 2 * 2 * 4);
+    for (side, sign) in [("helpful", -1.0), ("harmful", 1.0)] {
+        for point in [3, 29] {
+            let mut order: Vec<usize> = (0..influences.ncols()).collect();
+            let row = influences.row(point);
+            order.sort_by(|&a, &b| (sign * row[a]).total_cmp(&(sign * row[b])));
+            let entries = listed
+                .iter()
+                .filter(|entry| entry["side"] == side && entry["test"] == point);
+            for (rank, entry) in entries.enumerate() {
+                assert_eq!(index(&entry["rank"]), rank + 1);
+                assert_eq!(index(&entry["train"]), order[rank]);
+                let difference = number(&entry["influence"]) - row[order[rank]];
+                assert!(difference.abs() < 1e-12, "{entry}");
+            }
+        }
+    }
+    let lines = folder.done(&["top", "influences.zarr", "--points", "3", "--format", "csv"]);
+    assert!(lines.starts_with("test,target,predicted,side,rank,train,train_target,influence\n3,"));
+    assert_eq!(lines.lines().count(), 1 + 2 * 5);
+    // Without points, those with the largest loss come first: of four of the five the model is wrong.
+    let table = folder.done(&["top", "influences.zarr"]);
+    assert!(
+        table.contains("| 4          | 8      | 6         |"),
+        "{table}"
+    );
+}
+
+#[test]
+fn suspicious_labels_are_ranked_and_counted() {
+    let folder = Folder::computed();
+    let influences = folder.influences();
+    let mean = influences.mean_axis(Axis(0)).expect("rows");
+    let listed = folder.done(&[
+        "mislabelled",
+        "influences.zarr",
+        "--format",
+        "json",
+        "--show",
+        "120",
+    ]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+    assert_eq!(listed.len(), 120);
+    let scores: Vec<f64> = listed
+        .iter()
+        .map(|entry| number(&entry["mean_influence"]))
+        .collect();
+    assert!(scores.is_sorted());
+    for (entry, score) in listed.iter().zip(&scores) {
+        assert!((mean[index(&entry["train"])] - score).abs() < 1e-9);
+    }
+    // Say that the first two of the ranking, and its last, have other labels in truth.
+    let mut truth: Vec<i64> = vec![0; 120];
+    for entry in &listed {
+        truth[index(&entry["train"])] = entry["label"].as_i64().expect("a class");
+    }
+    for entry in [&listed[0], &listed[1], &listed[119]] {
+        let label = &mut truth[index(&entry["train"])];
+        *label = (*label + 1) % 10;
+    }
+    npy::write(&folder.path("truth.npy"), &truth, &[120]);
+    let table = folder.done(&["mislabelled", "influences.zarr", "--truth", "truth.npy"]);
+    assert!(
+        table.contains("3 of 120 training points are mislabelled"),
+        "{table}"
+    );
+    assert!(
+        table.contains("|       1 % |      2 |     2 |     100 % |   67 % |"),
+        "{table}"
+    );
+
+    let own = stored(&folder.path("self.zarr"), "self_influences");
+    let listed = folder.done(&["mislabelled", "self.zarr", "--format", "json"]);
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
+    let largest = own.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    assert_eq!(listed.len(), 20);
+    assert!((number(&listed[0]["self_influence"]) - largest).abs() < 1e-12);
+    npy::write(&folder.path("short.npy"), &[1_i64, 2], &[2]);
+    let complaint = folder.refused(&["mislabelled", "self.zarr", "--truth", "short.npy"]);
+    assert!(complaint.contains("expected 120 labels"), "{complaint}");
+}
+
+#[test]
+fn what_an_output_says_of_itself_is_so() {
+    let folder = Folder::computed();
+    let influences = folder.influences();
+    let facts = folder.done(&["inspect", "influences.zarr", "--json"]);
+    let facts: Value = serde_json::from_str(&facts).expect("an object");
+    let ends = influences
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &value| {
+            (lo.min(value), hi.max(value))
+        });
+    assert!((number(&facts["minimum"]) - ends.0).abs() < 1e-12);
+    assert!((number(&facts["maximum"]) - ends.1).abs() < 1e-12);
+    let positive = influences.iter().filter(|&&value| value > 0.0).count();
+    let share = positive as f64 / 3600.0;
+    assert!((number(&facts["positive"]) - share).abs() < 1e-12);
+    assert_eq!(facts["shape"], serde_json::json!([30, 120]));
+    assert_eq!(facts["complete"], true);
+    // Scores with axes of their own too.
+    folder.done(&[
+        "run",
+        "influence.toml",
+        "--set",
+        "output.path=blocks.zarr",
+        "--set",
+        "compute.mode=by-block",
+        "--set",
+        "method.blocks=layer-wise",
+    ]);
+    let text = folder.done(&["inspect", "blocks.zarr"]);
+    assert!(
+        text.contains("[30,120,2]") && text.contains("median"),
+        "{text}"
+    );
+    let complaint = folder.refused(&["top", "blocks.zarr"]);
+    assert!(complaint.contains("expected the array `influences` of shape (test, train)"));
+}
+
+#[test]
+fn answers_are_refused_where_the_files_have_changed() {
+    let folder = Folder::computed();
+    npy::write(&folder.path("y_test.npy"), &[0_i64; 30], &[30]);
+    for command in ["top", "mislabelled", "report"] {
+        let complaint = folder.refused(&[command, "influences.zarr"]);
+        assert!(complaint.contains("have changed since"), "{complaint}");
+    }
+    folder.done(&["inspect", "influences.zarr"]);
+    let complaint = folder.refused(&[
+        "top",
+        "influences.zarr",
+        "--set",
+        "data.test.targets=gone.npy",
+    ]);
+    assert!(complaint.contains("gone.npy"), "{complaint}");
+    let complaint = folder.refused(&["inspect", "nothing.zarr"]);
+    assert!(complaint.contains("nothing.zarr"), "{complaint}");
+}
