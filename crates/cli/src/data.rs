@@ -1,5 +1,6 @@
 //! Samples in files and folders, checked whole before the first use and read range by range.
 
+mod formats;
 mod open;
 
 use std::ops::Range;

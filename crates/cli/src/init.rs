@@ -267,7 +267,7 @@ fn relative(path: &Path, base: &Path) -> String {
 fn relative_array(array: &ArrayPath, base: &Path) -> String {
     let path = ArrayPath {
         path: relative(&array.path, base).into(),
-        tensor: array.tensor.clone(),
+        part: array.part.clone(),
     };
     path.to_string()
 }

@@ -154,6 +154,83 @@ fn check(cases: &[Case<'_>]) {
     }
 }
 
+/// Inputs of training points in a file of this name and these bytes.
+fn inputs(name: &'static str, bytes: &'static [u8]) -> impl Fn(&Folder) {
+    move |folder| fs::write(folder.path(name), bytes).expect("written")
+}
+
+#[test]
+fn data_of_other_formats_that_do_not_fit_are_named() {
+    check(&[
+        (
+            &inputs("x.csv", b"a,b,c,d\n1,2,3,4\n1,2,three,4\n"),
+            &["--set", "data.train.inputs=x.csv"],
+            &["x.csv", "row 1, column `c`", "`three`"],
+        ),
+        (
+            &inputs("x.csv", b"a,b\n1,2\n"),
+            &["--set", "data.train.inputs=x.csv#e"],
+            &["x.csv", "no column `e`", "a, b"],
+        ),
+        (
+            &inputs("x.csv", b"a,b\n1,2\n1\n"),
+            &["--set", "data.train.inputs=x.csv"],
+            &["x.csv", "2 fields"],
+        ),
+        (
+            &inputs("x.csv", b"\xff\xfe,1\n"),
+            &["--set", "data.train.inputs=x.csv"],
+            &["x.csv", "UTF-8"],
+        ),
+        (
+            &inputs("x.csv", b""),
+            &["--set", "data.train.inputs=x.csv"],
+            &["x.csv", "empty"],
+        ),
+        (
+            &inputs("x.npz", b"PK\x03\x04 cut short"),
+            &["--set", "data.train.inputs=x.npz"],
+            &["x.npz", "no .npz archive"],
+        ),
+        (
+            &inputs("x.parquet", b"PAR1 and no more"),
+            &["--set", "data.train.inputs=x.parquet"],
+            &["x.parquet", "not a Parquet file"],
+        ),
+        (
+            &inputs("x.idx", &[0, 0, 0x08, 1, 0, 0, 0, 6, 1, 2, 3]),
+            &["--set", "data.train.inputs=x.idx"],
+            &["x.idx", "expected 6 bytes", "got 3"],
+        ),
+        (
+            &inputs("x.idx", &[0, 0, 0x0a, 1, 0, 0, 0, 1, 1]),
+            &["--set", "data.train.inputs=x.idx"],
+            &["x.idx", "no type of number 0x0a"],
+        ),
+        (
+            &inputs(
+                "x.idx",
+                &[
+                    0, 0, 0x0e, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+                    255, 255, 255,
+                ],
+            ),
+            &["--set", "data.train.inputs=x.idx"],
+            &["x.idx", "too large"],
+        ),
+        (
+            &inputs("x.gz", &[0x1f, 0x8b, 8, 0]),
+            &["--set", "data.train.inputs=x.gz"],
+            &["x.gz", "cut short or damaged"],
+        ),
+        (
+            &inputs("x.txt", b"some text"),
+            &["--set", "data.train.inputs=x.txt"],
+            &["x.txt", ".parquet or IDX"],
+        ),
+    ]);
+}
+
 #[test]
 fn a_valid_run_succeeds() {
     let folder = Folder::new();
@@ -267,7 +344,7 @@ fn models_that_do_not_fit_are_named() {
         (
             &|folder| fs::write(folder.path("model.safetensors"), "junk").expect("written"),
             &[],
-            &["model.safetensors", "not a safetensors"],
+            &["model.safetensors", "neither a safetensors file"],
         ),
         (
             &|folder| {

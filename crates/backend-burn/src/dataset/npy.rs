@@ -31,15 +31,29 @@ impl NpyField {
     /// [`Error::Io`] when the file cannot be opened, [`Error::Npy`] when it is not a complete numeric array in C order with a first axis.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let refuse = |message: String| Error::Npy {
+        let file = File::open(path).map_err(|source| Error::Io {
             path: path.to_owned(),
+            source,
+        })?;
+        Self::from_file(file, path.display().to_string())
+    }
+
+    /// Takes a file that is open already, as a temporary one is, and checks it from its beginning; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_file(mut file: File, name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        let path = PathBuf::from(&name);
+        let refuse = |message: String| Error::Npy {
+            path: path.clone(),
             message,
         };
         let io = |source| Error::Io {
-            path: path.to_owned(),
+            path: path.clone(),
             source,
         };
-        let file = File::open(path).map_err(io)?;
+        file.rewind().map_err(io)?;
         let npy = NpyFile::new(BufReader::new(file))
             .map_err(|error| refuse(format!("not a numpy array: {error}")))?;
         let mut layout = layout(&npy).map_err(refuse)?;
@@ -54,8 +68,8 @@ impl NpyField {
                 layout.shape
             )));
         }
-        let name = path.display().to_string();
-        Ok(Self(FileArray::new(path, name, file.into_inner(), layout)))
+        let file = file.into_inner();
+        Ok(Self(FileArray::new(&path, name, file, layout)))
     }
 }
 

@@ -5,29 +5,34 @@ use std::{
 
 use serde::Deserialize;
 
-/// What separates a file from the name of a tensor in it.
-const SEPARATOR: &str = ".safetensors#";
+/// What may be followed by `#` and the name of a part.
+const WITH_PARTS: [&str; 5] = [".safetensors", ".npz", ".csv", ".parquet", "/"];
 
-/// Where an array is: `FILE.npy`, `FILE.safetensors#TENSOR` (without the name when there is one tensor), or the folder of a Zarr array.
+/// Where an array is: `FILE.npy`, `FILE.npz#ARRAY` or `FILE.safetensors#TENSOR` (without the name when there is one), `FILE.csv#COLUMNS` or
+/// `FILE.parquet#COLUMNS` (`a`, `a,b`, or `-a` for all but `a`), an IDX file, the folder of a Zarr array, or `FOLDER/` and `FOLDER/#class` of images.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct ArrayPath {
     /// The file or folder.
     pub path: PathBuf,
-    /// The tensor in the file.
-    pub tensor: Option<String>,
+    /// The part of it: an array, a tensor, columns, or the classes.
+    pub part: Option<String>,
 }
 
 impl From<String> for ArrayPath {
     fn from(text: String) -> Self {
-        match text.split_once(SEPARATOR) {
-            Some((file, tensor)) => Self {
-                path: format!("{file}.safetensors").into(),
-                tensor: Some(tensor.to_owned()),
+        let separators = WITH_PARTS.iter().filter_map(|ending| {
+            let found = text.find(&format!("{ending}#"))?;
+            Some(found + ending.len())
+        });
+        match separators.min() {
+            Some(end) => Self {
+                path: text[..end].into(),
+                part: Some(text[end + 1..].to_owned()),
             },
             None => Self {
                 path: text.into(),
-                tensor: None,
+                part: None,
             },
         }
     }
@@ -36,8 +41,8 @@ impl From<String> for ArrayPath {
 impl Display for ArrayPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
-        match &self.tensor {
-            Some(tensor) => write!(f, "#{tensor}"),
+        match &self.part {
+            Some(part) => write!(f, "#{part}"),
             None => Ok(()),
         }
     }
@@ -48,18 +53,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_safetensors_are_followed_by_a_name() {
-        for (text, path, tensor) in [
+    fn parts_follow_what_has_parts() {
+        for (text, path, part) in [
             ("x.npy", "x.npy", None),
             ("a#b/x.npy", "a#b/x.npy", None),
             ("x.safetensors", "x.safetensors", None),
             ("x.safetensors#a#b", "x.safetensors", Some("a#b")),
+            ("x.npz#x.csv#y", "x.npz", Some("x.csv#y")),
+            ("t.csv#-label,id", "t.csv", Some("-label,id")),
+            ("t.parquet#pixels", "t.parquet", Some("pixels")),
             ("data.zarr/x", "data.zarr/x", None),
+            ("photos/", "photos/", None),
+            ("photos/#class", "photos/", Some("class")),
         ] {
             let array = ArrayPath::from(text.to_owned());
             assert_eq!(
-                (array.path.to_str(), array.tensor.as_deref()),
-                (Some(path), tensor)
+                (array.path.to_str(), array.part.as_deref()),
+                (Some(path), part)
             );
             assert_eq!(array.to_string(), text);
         }

@@ -26,7 +26,7 @@ impl Folder {
     fn array(&self, name: &str) -> ArrayPath {
         ArrayPath {
             path: self.0.path().join(name),
-            tensor: None,
+            part: None,
         }
     }
 

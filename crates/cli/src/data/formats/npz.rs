@@ -1,0 +1,87 @@
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Read},
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use influence_backend_burn::NpyField;
+use npyz::{DType, NpyFile};
+use zip::ZipArchive;
+
+/// Opens an array in an archive of numpy, by its name unless it is the only one.
+///
+/// # Errors
+/// When the file is no such archive, has no such array, or holds another number of bytes than the array says.
+pub(in crate::data) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
+    let shown = path.display();
+    let file = File::open(path).with_context(|| shown.to_string())?;
+    let mut archive = ZipArchive::new(BufReader::new(file))
+        .with_context(|| format!("{shown} is no .npz archive"))?;
+    let member = choose(&archive, array).with_context(|| shown.to_string())?;
+    let name = format!("{shown}#{}", member.trim_end_matches(".npy"));
+    let entry = archive.by_name(&member).with_context(|| name.clone())?;
+    // What an archive says of its sizes may be false: the array says how long it is, and no more than that is unpacked.
+    let declared = declared(&archive_bytes(&name, entry)?, &name)?;
+    let entry = archive.by_name(&member).with_context(|| name.clone())?;
+    let mut unpacked = BufWriter::new(tempfile::tempfile().context("making a temporary file")?);
+    let copied = io::copy(&mut entry.take(declared.saturating_add(1)), &mut unpacked)
+        .with_context(|| format!("unpacking {name}"))?;
+    ensure!(
+        copied <= declared,
+        "{name}: there are more bytes than the {declared} that the array says; the file is damaged"
+    );
+    let file = unpacked.into_inner().context("writing a temporary file")?;
+    Ok(NpyField::from_file(file, name)?)
+}
+
+/// The bytes of a member from its beginning.
+fn archive_bytes(name: &str, mut entry: impl Read) -> Result<Vec<u8>> {
+    // Headers are far shorter; a longer one is no array.
+    let mut start = Vec::new();
+    let read = entry.by_ref().take(1 << 16).read_to_end(&mut start);
+    read.with_context(|| format!("unpacking {name}"))?;
+    Ok(start)
+}
+
+/// How many bytes an array has, with its header.
+fn declared(start: &[u8], name: &str) -> Result<u64> {
+    let total = start.len();
+    let mut rest = start;
+    let npy = NpyFile::new(&mut rest).with_context(|| format!("{name}: not a numpy array"))?;
+    let DType::Plain(kind) = npy.dtype() else {
+        bail!("{name}: expected plain numbers, got a structured array");
+    };
+    let size = kind.num_bytes().unwrap_or(0) as u64;
+    let numbers = npy
+        .shape()
+        .iter()
+        .try_fold(size, |bytes, &side| bytes.checked_mul(side));
+    let numbers = numbers
+        .with_context(|| format!("{name}: an array of shape {:?} is too large", npy.shape()))?;
+    drop(npy);
+    Ok(numbers.saturating_add((total - rest.len()) as u64))
+}
+
+fn choose(archive: &ZipArchive<BufReader<File>>, array: Option<&str>) -> Result<String> {
+    // A name that is no text is none that could be asked for.
+    let mut names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
+        .collect();
+    names.sort_unstable();
+    let listed = || names.join(", ");
+    match (array, names.as_slice()) {
+        (Some(array), names) if names.iter().any(|name| name == array) => {
+            Ok(format!("{array}.npy"))
+        }
+        (Some(array), _) => bail!("there is no array `{array}`; the archive has {}", listed()),
+        (None, [only]) => Ok(format!("{only}.npy")),
+        (None, []) => bail!("the archive has no arrays"),
+        (None, _) => bail!(
+            "name one of the arrays, as FILE.npz#{}; the archive has {}",
+            names[0],
+            listed()
+        ),
+    }
+}
