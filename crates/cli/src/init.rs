@@ -217,7 +217,7 @@ impl Proposal {
         format!(
             "# Which training points made this model say this?  `influence run` computes it; `influence plan` says what that takes.\n\
              seed = 0                        # of whatever is drawn\n\
-             device = \"cpu\"                  # `influence doctor` lists those there are\n\
+             device = \"cpu\"                  # or ndarray, wgpu, cuda:0: those compiled in\n\
              precision = \"f32\"               # or \"f64\"\n\
              \n\
              [model]\n\
