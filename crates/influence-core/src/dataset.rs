@@ -1,12 +1,16 @@
 //! Data sets that need not fit into memory.
 
 mod field;
+mod scaled;
+mod selected;
 
 use std::ops::Range;
 
 use crate::Result;
 
 pub use field::{FieldSource, Values};
+pub use scaled::{Scale, Scaled};
+pub use selected::Selected;
 
 /// Samples read by range, in any order and from any thread; only what is asked for is in memory.
 pub trait Dataset: Send + Sync {

@@ -28,7 +28,7 @@ mod thread_safe;
 
 pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{HostConverter, Precision, TensorConverter};
-pub use dataset::{Dataset, FieldSource, Values};
+pub use dataset::{Dataset, FieldSource, Scale, Scaled, Selected, Values};
 pub use error::{Error, Result};
 pub use model::{
     BlockInfluence, ByBlock, FactorForm, Footprint, GradientSource, InfluenceModel, Perturbation,
