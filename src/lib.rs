@@ -13,9 +13,9 @@ pub use influence_calculators as calculators;
 pub use influence_core as foundation;
 
 pub use backend::{
-    ArrayDataset, Batch, BurnDataset, Classification, Curvature, FieldDataset, Fit, Influence,
-    Kronecker, NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField, Task,
-    device,
+    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Evaluator, FieldDataset, Fit,
+    Influence, Kronecker, NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField,
+    Task, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
@@ -23,7 +23,7 @@ pub use calculators::{
 };
 pub use foundation::{
     ByBlock, Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Perturbation, Precision,
-    Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
+    Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,

@@ -358,7 +358,7 @@ where
 }
 
 /// Tensor libraries panic on what they cannot do, a class index out of range for one; here that becomes an error.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Error::Engine {
             message: panic_message(&*panic),

@@ -40,4 +40,8 @@ pub use gradient::Gradients;
 pub use kronecker::Kronecker;
 pub use source::ModelGradients;
 pub use stack::Stack;
-pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};
+pub use task::{
+    Classification, Evaluator, Field, FieldForm, FieldKind, Inputs, OutputLoss, Outputs,
+    Regression, Task,
+};
+pub use trace::parameters;

@@ -1,11 +1,15 @@
 //! What is asked of a model: its training loss, the measurement, and its outputs.
 
+mod evaluator;
 mod inputs;
 mod ready_made;
 
+use std::sync::Arc;
+
 use burn::{module::Module, tensor::Tensor};
 
-pub use inputs::{Field, Inputs};
+pub use evaluator::Evaluator;
+pub use inputs::{Field, FieldForm, FieldKind, Inputs};
 pub use ready_made::{Classification, Regression};
 
 /// The functions of a model whose gradients and curvature count.
@@ -59,6 +63,23 @@ pub trait Task: Send + Sync + 'static {
     /// The outputs `(n, c)` on which the training loss acts, and how; the Gauss-Newton curvature needs them.
     fn outputs(&self, _module: &Self::Module, _inputs: Self::Inputs) -> Option<Outputs> {
         None
+    }
+}
+
+impl<T: Task> Task for Arc<T> {
+    type Module = T::Module;
+    type Inputs = T::Inputs;
+
+    fn loss(&self, module: &T::Module, inputs: T::Inputs) -> Tensor<1> {
+        (**self).loss(module, inputs)
+    }
+
+    fn measurement(&self, module: &T::Module, inputs: T::Inputs) -> Tensor<1> {
+        (**self).measurement(module, inputs)
+    }
+
+    fn outputs(&self, module: &T::Module, inputs: T::Inputs) -> Option<Outputs> {
+        (**self).outputs(module, inputs)
     }
 }
 

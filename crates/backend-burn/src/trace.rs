@@ -26,10 +26,9 @@ use crate::{
     task::Inputs,
 };
 pub(crate) use chain::Link;
+pub(crate) use parameters::InRecordedType;
 
-use parameters::{
-    CapturedParameters, GradientVisitor, InInferenceMode, InRecordedType, Parameters,
-};
+use parameters::{CapturedParameters, Found, GradientVisitor, InInferenceMode, Parameters};
 
 /// Which function of the task is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +82,27 @@ pub(crate) trait Trace: Debug + Send + Sync {
 
 type Key = (Function, Vec<(DType, Vec<usize>)>);
 
+/// The trained parameters of a module, in the order in which gradients have them.
+///
+/// # Examples
+/// ```
+/// use burn::{nn::LinearConfig, tensor::Device};
+///
+/// let layout = influence_backend_burn::parameters(&LinearConfig::new(3, 2).init(&Device::flex()));
+/// assert_eq!(layout.dim(), 8);
+/// assert_eq!(layout.parameters()[0].name, "weight");
+/// ```
+pub fn parameters<M: Module>(module: &M) -> ParameterLayout {
+    found(module).0
+}
+
+fn found<M: Module>(module: &M) -> Found {
+    let mut found = Parameters::default();
+    // In training mode a parameter requires gradients exactly if it is trained, whatever the device.
+    module.valid().train().visit(&mut found);
+    found.in_order()
+}
+
 /// The recorder of one task and module.
 pub(crate) struct ModuleTrace<T: Task> {
     task: T,
@@ -111,10 +131,7 @@ impl<T: Task> Debug for ModuleTrace<T> {
 
 impl<T: Task> ModuleTrace<T> {
     pub(crate) fn new(task: T, module: &T::Module) -> Self {
-        let mut found = Parameters::default();
-        // In training mode a parameter requires gradients exactly if it is trained, whatever the device.
-        module.valid().train().visit(&mut found);
-        let (layout, values, indices) = found.in_order();
+        let (layout, values, indices) = found(module);
         let module = module.valid().map(&mut InRecordedType);
         let recorder = Recorder {
             module,

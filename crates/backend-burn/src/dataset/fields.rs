@@ -61,6 +61,11 @@ impl FieldDataset {
         Ok(Self { fields, len })
     }
 
+    /// The arrays in the order in which the task reads them.
+    pub fn fields(&self) -> &[Arc<dyn FieldSource>] {
+        &self.fields
+    }
+
     /// The shape of each field, samples first.
     pub fn shapes(&self) -> Vec<&[usize]> {
         self.fields.iter().map(FieldSource::shape).collect()

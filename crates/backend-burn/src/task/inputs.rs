@@ -5,8 +5,31 @@ use burn::{
 
 use crate::{Error, Result};
 
+/// What the numbers of a tensor are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Floating-point numbers.
+    Float,
+    /// Integers.
+    Int,
+    /// Truth values.
+    Bool,
+}
+
+/// The kind and rank of a tensor, samples included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldForm {
+    /// What its numbers are.
+    pub kind: FieldKind,
+    /// How many axes it has, that of the samples included.
+    pub rank: usize,
+}
+
 /// A tensor that a task reads from a field of a batch.
 pub trait Field: Sized {
+    /// What the field must be.
+    const FORM: FieldForm;
+
     /// Puts a field on a device.
     ///
     /// # Errors
@@ -19,8 +42,13 @@ pub trait Field: Sized {
 }
 
 macro_rules! field {
-    ($kind:ty, $is_kind:ident, $name:literal, $type:expr) => {
+    ($kind:ident, $is_kind:ident, $name:literal, $type:expr) => {
         impl<const D: usize> Field for Tensor<D, $kind> {
+            const FORM: FieldForm = FieldForm {
+                kind: FieldKind::$kind,
+                rank: D,
+            };
+
             fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self> {
                 if data.rank() == D && $is_kind(data) {
                     return Ok(Self::from_data(data.clone(), (device, $type)));
@@ -59,6 +87,9 @@ fn is_bool(data: &TensorData) -> bool {
 
 /// The tensors that a task reads: a tuple of one to four of them.
 pub trait Inputs: Sized {
+    /// What each field of a batch must be.
+    fn forms() -> Vec<FieldForm>;
+
     /// Puts the fields of a batch on a device.
     ///
     /// # Errors
@@ -73,6 +104,10 @@ pub trait Inputs: Sized {
 macro_rules! inputs {
     ($count:literal; $($name:ident $index:tt),+) => {
         impl<$($name: Field),+> Inputs for ($($name,)+) {
+            fn forms() -> Vec<FieldForm> {
+                vec![$($name::FORM),+]
+            }
+
             fn read(fields: &[TensorData], device: &Device) -> Result<Self> {
                 if fields.len() != $count {
                     let expected = concat!("one of ", $count, " fields").to_owned();

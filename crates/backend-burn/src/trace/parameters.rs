@@ -66,7 +66,7 @@ impl ModuleVisitor for Parameters {
 }
 
 /// Casts float parameters and buffers to the one float type in which models are recorded.
-pub(super) struct InRecordedType;
+pub(crate) struct InRecordedType;
 
 impl ModuleMapper for InRecordedType {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
