@@ -37,4 +37,4 @@ pub use parallel::{Parallel, Replicas, Shared};
 pub use plan::{Plan, Resources, Side};
 pub use prefetch::Prefetch;
 pub use sequential::Sequential;
-pub use zarr::{Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};
+pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};

@@ -123,6 +123,11 @@ impl<D: Dataset> Prefetch<D> {
         lock(&self.shared.state).ahead.set_depth(depth);
         self
     }
+
+    /// The data set that is read.
+    pub fn inner(&self) -> &D {
+        &self.shared.data
+    }
 }
 
 impl<D: Dataset> Dataset for Prefetch<D>

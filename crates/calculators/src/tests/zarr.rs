@@ -18,7 +18,7 @@ use super::{
     problem, whole,
 };
 use crate::{
-    Calculator, Error, FactorSource, Location, Parallel, Sequential, StoredFactors, ZarrOptions,
+    Calculator, Error, FactorSource, Labels, Location, Parallel, Sequential, StoredFactors, ZarrOptions,
     zarr::{Compression, DurableStore},
 };
 
@@ -87,6 +87,34 @@ fn influences_survive_the_round_trip() -> Outcome {
             (0..11).collect::<Vec<i64>>()
         );
     }
+    Ok(())
+}
+
+#[test]
+fn points_are_called_as_the_labels_say() -> Outcome {
+    let (problem, store) = (problem(3, 5)?, memory());
+    let calculator = Sequential::new(&problem.model);
+    let names = ["a", "b", "long name", "", "e"].map(str::to_owned).to_vec();
+    let options = ZarrOptions::default()
+        .with_test_labels(Labels::Numbers(vec![7, -2, 9]))
+        .with_train_labels(Labels::Names(names.clone()));
+    let write = |options: &ZarrOptions| {
+        let lazy = calculator.influences(&problem.test, &problem.train);
+        lazy.to_zarr(store.clone(), options)
+    };
+    write(&options)?;
+    let test = open(&store, "/test")?;
+    let numbers = test.retrieve_array_subset::<Vec<i64>>(&test.subset_all())?;
+    assert_eq!(numbers, [7, -2, 9]);
+    let train = open(&store, "/train")?;
+    let texts = train.retrieve_array_subset::<Vec<String>>(&train.subset_all())?;
+    assert_eq!(texts, names);
+    // As many labels as points, or none.
+    let few = ZarrOptions::default()
+        .overwriting()
+        .with_test_labels(Labels::Numbers(vec![7]));
+    let error = write(&few).expect_err("a label for three points");
+    assert!(error.to_string().contains("1 labels for 3 test points"), "{error}");
     Ok(())
 }
 

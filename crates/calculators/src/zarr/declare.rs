@@ -17,16 +17,16 @@ use zarrs::{
 };
 
 use super::{
-    FORMAT, OWN, Place, ZarrOptions,
+    FORMAT, Labels, OWN, Place, ZarrOptions,
+    labels::coordinate,
     location::Source,
     reports::{self, ReportArrays},
 };
+use crate::Error;
 
 pub(super) type Stored = Array<dyn ReadableWritableListableStorageTraits>;
 pub(super) type Codecs<'a> = &'a [Arc<dyn BytesToBytesCodecTraits>];
 
-/// Row numbers in one chunk of a coordinate: 8 MiB.
-const COORDINATE_CHUNK: usize = 1 << 20;
 /// The group of factors that are kept while influences are computed.
 pub(super) const SCRATCH: &str = "scratch";
 
@@ -125,11 +125,38 @@ impl Declaration {
         attributes
     }
 
+    /// Refuses labels that are not as many as the points that they are of.
+    pub(super) fn check_labels(&self, options: &ZarrOptions) -> Result<(), Error> {
+        for (name, length) in self.sides_with_coordinates() {
+            let labels = options.labels(name).map_or(length, Labels::len);
+            if labels != length {
+                return Err(Error::Option {
+                    name: "labels",
+                    requirement: "as many as there are points",
+                    got: format!("{labels} labels for {length} {name} points"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn sides_with_coordinates(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        // Self-influences have points on the first axis of their grid as well.
+        let names = self.kind.coordinates().iter().copied();
+        names.zip(self.grid.shape())
+    }
+
     /// Declares all arrays, and writes the coordinates; what is there already comes out the same.
-    pub(super) fn arrays(&self, place: &Place, codecs: Codecs<'_>) -> Result<Arrays, Source> {
+    pub(super) fn arrays(
+        &self,
+        place: &Place,
+        options: &ZarrOptions,
+        codecs: Codecs<'_>,
+    ) -> Result<Arrays, Source> {
         let values = self.values(place, codecs)?;
-        let lengths = self.kind.coordinates().iter().zip(self.grid.shape());
-        let coordinates = lengths.map(|(name, length)| coordinate(place, name, length, codecs));
+        let coordinates = self
+            .sides_with_coordinates()
+            .map(|(name, length)| coordinate(place, name, length, options.labels(name), codecs));
         let reports = self
             .solves
             .then(|| ReportArrays::declare(place, &self.grid, self.kind, codecs));
@@ -250,30 +277,5 @@ pub(super) fn array(
         .build(place.storage.clone(), &place.array(name))?;
     array.set_metadata_options(metadata_options());
     array.store_metadata()?;
-    Ok(array)
-}
-
-/// Writes the numbers of the rows or columns.
-fn coordinate(
-    place: &Place,
-    name: &str,
-    length: usize,
-    codecs: Codecs<'_>,
-) -> Result<Stored, Source> {
-    let chunk = length.clamp(1, COORDINATE_CHUNK);
-    let shape = (&[length as u64][..], &[chunk as u64][..]);
-    let kind = (data_type::int64(), (-1_i64).into());
-    let array = array(place, name, shape, kind, &[name], Map::new(), codecs)?;
-    for (index, first) in (0..length).step_by(chunk).enumerate() {
-        let number = |offset: usize| {
-            if first + offset < length {
-                i64::try_from(first + offset)
-            } else {
-                Ok(-1)
-            }
-        };
-        let numbers: Result<Vec<i64>, _> = (0..chunk).map(number).collect();
-        array.store_chunk_opt(&[index as u64], numbers?, &codec_options())?;
-    }
     Ok(array)
 }

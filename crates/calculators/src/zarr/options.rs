@@ -6,7 +6,7 @@ use zarrs::array::{
     codec::{Crc32cCodec, GzipCodec, ZstdCodec},
 };
 
-use super::OWN;
+use super::{Labels, OWN};
 use crate::{Error, Result};
 
 /// How to write Zarr; the chunks are those of the grid.
@@ -24,6 +24,8 @@ pub struct ZarrOptions {
     remarks: BTreeSet<String>,
     compression: Compression,
     existing: Existing,
+    test_labels: Option<Labels>,
+    train_labels: Option<Labels>,
 }
 
 /// What becomes of an output that is in the place already.
@@ -76,6 +78,24 @@ impl ZarrOptions {
         self
     }
 
+    /// Calls the test points so, in the coordinate `test`; otherwise they are counted from 0.
+    #[must_use]
+    pub fn with_test_labels(self, labels: Labels) -> Self {
+        Self {
+            test_labels: Some(labels),
+            ..self
+        }
+    }
+
+    /// Calls the training points so, in the coordinate `train`; otherwise they are counted from 0.
+    #[must_use]
+    pub fn with_train_labels(self, labels: Labels) -> Self {
+        Self {
+            train_labels: Some(labels),
+            ..self
+        }
+    }
+
     /// Compresses chunks in this way.
     #[must_use]
     pub fn with_compression(self, compression: Compression) -> Self {
@@ -109,6 +129,15 @@ impl ZarrOptions {
     /// The attributes of the caller.
     pub fn attributes(&self) -> &Map<String, Value> {
         &self.attributes
+    }
+
+    /// What the points along a dimension are called, if that is said.
+    pub(super) fn labels(&self, dimension: &str) -> Option<&Labels> {
+        match dimension {
+            "test" => self.test_labels.as_ref(),
+            "train" => self.train_labels.as_ref(),
+            _ => None,
+        }
     }
 
     /// The names of attributes by which runs may differ.

@@ -39,6 +39,7 @@ impl Output {
         beside: &dyn Sink,
     ) -> Result<Self> {
         let codecs = options.codecs()?;
+        declaration.check_labels(options)?;
         let Claim {
             place,
             earlier,
@@ -47,7 +48,9 @@ impl Output {
         let attributes = declaration.attributes(options);
         let failed = |source| Error::store(&place.name, "declare the output", source);
         clear(&place, earlier.as_ref(), &attributes, options)?;
-        let arrays = declaration.arrays(&place, &codecs).map_err(failed)?;
+        let arrays = declaration
+            .arrays(&place, options, &codecs)
+            .map_err(failed)?;
         if earlier.is_none() {
             store_group(&place, &attributes, None).map_err(failed)?;
         }
