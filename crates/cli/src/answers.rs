@@ -14,7 +14,7 @@ use influence_calculators::StoredInfluences;
 use serde_json::{Map, Value};
 use toml::Table;
 
-use crate::{config::Config, output::location, overrides, plan::Plan};
+use crate::{config::Config, output::location, overrides, plan::Plan, subject::Models};
 
 pub use inspect::run as inspect;
 pub use listing::Format;
@@ -69,13 +69,13 @@ impl Stored {
     }
 
     /// The model and the points that the output was made from, if it says so.
-    pub(crate) fn plan(&self, set: &[String]) -> Result<Option<Plan>> {
+    pub(crate) fn plan(&self, set: &[String], models: &dyn Models) -> Result<Option<Plan>> {
         let attributes = self.influences.attributes();
         if !attributes.contains_key(ORIGIN) {
             return Ok(None);
         }
         let plan = origin(attributes, set).and_then(|config| {
-            let plan = Plan::of_inputs(config)?;
+            let plan = Plan::of_inputs(config, models)?;
             check_digests(attributes, &plan.attributes()?)?;
             Ok(plan)
         });

@@ -76,8 +76,15 @@ pub enum Command {
     /// Write a configuration to begin with, from weights and data that are there
     ///
     /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size. Every choice has a
-    /// comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model.
+    /// comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model. Without weights, a small network is
+    /// proposed for `influence train`.
     Init(InitArguments),
+    /// Train the model of a configuration, and write its weights
+    ///
+    /// For models that were not trained elsewhere: layers say their sizes, as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how they are
+    /// trained. The weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
+    #[command(after_help = EXIT_CODES)]
+    Train(TrainArguments),
     /// Compute the influences that a configuration file describes
     ///
     /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy,
@@ -166,15 +173,21 @@ pub struct DemoArguments {
 /// Arguments of `influence init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
-    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk)
+    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk) [default: a small network is to be trained]
     #[arg(long, value_name = "FILE")]
-    pub weights: PathBuf,
+    pub weights: Option<PathBuf>,
     /// Inputs and targets of the training points
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required = true)]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all", requires = "test")]
     pub train: Vec<String>,
     /// Inputs and targets of the test points
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required = true)]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, requires = "train")]
     pub test: Vec<String>,
+    /// Inputs and targets of all points, to be split, in place of --train and --test
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, conflicts_with_all = ["train", "test"])]
+    pub all: Vec<String>,
+    /// The share of --all that becomes test points
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
+    pub split: f64,
     /// What the model has between its layers
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub activation: Activation,
@@ -210,6 +223,20 @@ impl Activation {
             Self::Gelu => "gelu",
         }
     }
+}
+
+/// Arguments of `influence train`.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArguments {
+    /// The configuration, TOML; relative paths in it are relative to it
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Override a key of the configuration, as `train.epochs=50`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Replace weights that are there
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Arguments of `influence run`.

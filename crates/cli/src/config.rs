@@ -1,9 +1,11 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
 mod array;
+mod data;
 mod layer;
 mod memory;
 mod method;
+mod train;
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +16,13 @@ use toml::Table;
 use crate::{output::is_url, overrides};
 
 pub use array::ArrayPath;
+pub use data::{ClassNames, Data, Files, GivenScale, Numbers, ScaleValue, Sides, Split};
 pub use layer::{Layer, Layers, Pair};
 pub use memory::Memory;
 pub use method::{
     Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
 };
+pub use train::{Optimiser, Training};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +43,9 @@ pub struct Config {
     pub data: Data,
     /// The method.
     pub method: Method,
+    /// How the model is trained, for `influence train`. Every key has a default.
+    #[serde(default)]
+    pub train: Training,
     /// How the work is cut and spread. Every key has a default.
     #[serde(default)]
     pub compute: Compute,
@@ -70,16 +77,16 @@ impl From<PrecisionName> for influence_core::Precision {
     }
 }
 
-/// A sequential model.
+/// A model.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Safetensors in PyTorch state-dict layout: `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`.
+    /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`, or a record of burn.
     pub weights: PathBuf,
-    /// The training loss.
-    pub loss: Loss,
-    /// The layers in order.
-    pub layers: Layers,
+    /// The training loss, of a sequential model.
+    pub loss: Option<Loss>,
+    /// The layers in order, of a sequential model.
+    pub layers: Option<Layers>,
 }
 
 /// A training loss.
@@ -90,26 +97,6 @@ pub enum Loss {
     CrossEntropy,
     /// Squared error, mean over the outputs.
     Mse,
-}
-
-/// Training and test data.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// The points whose influence is asked for.
-    pub train: Files,
-    /// The points on which it is asked.
-    pub test: Files,
-}
-
-/// The two arrays of a data set.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Files {
-    /// Inputs, samples along the first axis; any numeric dtype.
-    pub inputs: ArrayPath,
-    /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
-    pub targets: ArrayPath,
 }
 
 /// How the work is cut and spread.
@@ -193,12 +180,32 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type or out of its domain.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::load_completed(path, overrides, |_| ())
+    }
+
+    /// As [`load`](Self::load), of a file that need not have a method.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for_training(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::load_completed(path, overrides, |table| {
+            let none = || Table::from_iter([("name".to_owned(), "identity".into())]).into();
+            table.entry("method").or_insert_with(none);
+        })
+    }
+
+    fn load_completed(
+        path: &Path,
+        overrides: &[String],
+        complete: impl FnOnce(&mut Table),
+    ) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let mut table = text
             .parse::<Table>()
             .map_err(|error| syntax(&text, &error))
             .with_context(|| path.display().to_string())?;
         overrides::apply(&mut table, overrides)?;
+        complete(&mut table);
         let base = path.parent().unwrap_or(Path::new(""));
         let origin = origin(table.clone(), base);
         let config = Self::from_table(table).with_context(|| path.display().to_string())?;
@@ -231,24 +238,19 @@ impl Config {
             self.compute.threads != Some(0),
             "compute.threads must be at least 1, got 0; leave it out to use all cores"
         );
+        self.data.sides()?;
+        self.train.check()?;
         self.method.check()
     }
 
     /// With paths relative to a folder.
     #[must_use]
     pub fn resolved(mut self, base: &Path) -> Self {
-        let Data { train, test } = &mut self.data;
-        let files = [
-            &mut train.inputs.path,
-            &mut train.targets.path,
-            &mut test.inputs.path,
-            &mut test.targets.path,
-        ];
+        let files = self.data.files_mut().map(|array| &mut array.path);
         let checkpoints = self.method.checkpoints.iter_mut().flatten();
         let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
-            .into_iter()
             .chain([&mut self.model.weights])
             .chain(checkpoints)
             .chain(output)
@@ -267,18 +269,24 @@ fn origin(mut table: Table, base: &Path) -> Table {
         let compute = Table::from_iter([("mode".to_owned(), mode)]);
         table.insert("compute".into(), compute.into());
     }
-    let paths: [&[&str]; 5] = [
-        &["model", "weights"],
-        &["data", "train", "inputs"],
-        &["data", "train", "targets"],
-        &["data", "test", "inputs"],
-        &["data", "test", "targets"],
-    ];
-    for keys in paths {
-        let (first, within) = (table.get_mut(keys[0]), &keys[1..]);
-        let value = within.iter().fold(first, |value, key| value?.get_mut(key));
-        if let Some(value) = value {
-            make_absolute(value, base);
+    table.remove("train");
+    if let Some(weights) = table
+        .get_mut("model")
+        .and_then(|model| model.get_mut("weights"))
+    {
+        make_absolute(weights, base);
+    }
+    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
+        for (key, value) in data.iter_mut() {
+            match (key.as_str(), value) {
+                ("train" | "test" | "all", toml::Value::Table(files)) => {
+                    files
+                        .iter_mut()
+                        .for_each(|(_, file)| make_absolute(file, base));
+                }
+                ("classes", file) => make_absolute(file, base),
+                _ => {}
+            }
         }
     }
     let method = table.get_mut("method");

@@ -1,127 +1,271 @@
 //! Samples in files and folders, checked whole before the first use and read range by range.
 
 mod formats;
+mod identity;
+mod names;
 mod open;
+mod split;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
-use influence_backend_burn::{Batch, FieldDataset};
+use influence_backend_burn::{Batch, FieldDataset, FieldForm, FieldKind};
+use influence_calculators::Labels;
 use influence_core::{
-    Dataset, Error as CoreError, FieldSource, Precision, Result as CoreResult, Values,
+    Dataset, Error as CoreError, FieldSource, Precision, Result as CoreResult, Scale, Scaled,
+    Selected, Values,
 };
 
 use crate::{
-    config::{ArrayPath, Files, Loss},
+    config::{ArrayPath, Data, Files, ScaleValue, Sides},
+    train::Gather,
     weights::float_dtype,
 };
+use identity::Identity;
 
 /// How many numbers are in memory at a time while files are checked.
 const SCANNED_NUMBERS: usize = 1 << 20;
 
-/// A pair of arrays whose shapes fit each other; their numbers are not yet looked at.
-#[derive(Debug, Clone)]
+/// Inputs and targets that belong together; their numbers are not yet looked at.
+#[derive(Clone)]
 pub struct Source {
     files: Files,
-    data: FieldDataset,
+    inputs: Arc<dyn FieldSource>,
+    targets: Arc<dyn FieldSource>,
+    identity: Identity,
 }
 
-/// What a target is.
+/// What targets must be, beyond their form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+pub enum Target {
     /// A class number below this.
-    Class { classes: usize },
-    /// This many numbers.
-    Values { outputs: usize },
+    Class {
+        /// As many as the model has outputs.
+        classes: usize,
+    },
+    /// So many numbers.
+    Values {
+        /// As many as the model has outputs.
+        outputs: usize,
+    },
+    /// Whatever the task makes of it.
+    Any,
 }
 
-/// Samples whose every number was checked: inputs as rows `(n, inputs)` of floats, targets as the loss takes them.
+/// Samples in the form in which a task reads them, every number of them finite.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    source: Source,
-    target: Target,
+    data: FieldDataset,
+    files: Files,
+    identity: Identity,
+    forms: [FieldForm; 2],
     dtype: DType,
 }
 
+/// Opens both sides of a configuration: training and test points, split and scaled as it says.
+///
+/// # Errors
+/// As [`Source::open`]; when the two sides have samples of different shapes, or a selection or scale does not fit.
+pub fn open(data: &Data) -> Result<[Source; 2]> {
+    let [train, test] = match data.sides()? {
+        Sides::Apart { train, test } => [
+            Source::open(train).context("data.train")?,
+            Source::open(test).context("data.test")?,
+        ],
+        Sides::Together { all, split } => {
+            let all = Source::open(all).context("data.all")?;
+            let [train, test] = split::split(all.len(), split)?;
+            [all.select(&train)?, all.select(&test)?]
+        }
+    };
+    let shape = train.sample_shape();
+    ensure!(
+        test.sample_shape() == shape,
+        "data.test: samples have shape {:?} in {}, but {shape:?} in {}",
+        test.sample_shape(),
+        test.files.inputs,
+        train.files.inputs
+    );
+    let Some(scale) = &data.scale else {
+        return Ok([train, test]);
+    };
+    let scale = match scale {
+        ScaleValue::Standard => Scale::standard(&*train.inputs),
+        ScaleValue::MinMax => Scale::min_max(&*train.inputs),
+        ScaleValue::Given(given) => Scale::new(given.subtract.0.clone(), given.divide.0.clone()),
+    };
+    let scale = scale.context("data.scale")?;
+    let scaled = |side: Source| side.scaled(&scale).context("data.scale");
+    Ok([scaled(train)?, scaled(test)?])
+}
+
+/// What the classes of a configuration are called, if they have names.
+///
+/// # Errors
+/// When the file with the names cannot be read, or there are not as many names as classes.
+pub fn class_names(data: &Data, target: Target) -> Result<Option<Vec<String>>> {
+    let files = match data.sides()? {
+        Sides::Apart { train, .. } => train,
+        Sides::Together { all, .. } => all,
+    };
+    let names = match &data.classes {
+        Some(names) => Some(names::classes(names).context("data.classes")?),
+        None => formats::image_classes(&files.targets.path),
+    };
+    let (Target::Class { classes }, Some(names)) = (target, &names) else {
+        return Ok(names);
+    };
+    ensure!(
+        names.len() == classes || data.classes.is_none(),
+        "data.classes: expected {classes} names, as the model has outputs, got {}",
+        names.len()
+    );
+    Ok(Some(names.clone()).filter(|names| names.len() == classes))
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("files", &self.files)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Source {
-    /// Opens inputs and targets.
+    /// Opens inputs and targets, with their names and the rows that are used.
     ///
     /// # Errors
-    /// When one of them is missing or no numeric array, the two differ in length, or hold no sample.
+    /// When one of them is missing or no numeric array, they differ in length, there is no sample, or a row is asked for that is not there.
     pub fn open(files: &Files) -> Result<Self> {
-        let data = FieldDataset::new([open::array(&files.inputs)?, open::array(&files.targets)?])?;
+        let [inputs, targets] = [open::array(&files.inputs)?, open::array(&files.targets)?];
+        let data = FieldDataset::new([inputs.clone(), targets.clone()])?;
         ensure!(data.len() > 0, "{}: there are no samples", files.inputs);
         ensure!(
-            !data.shapes()[0][1..].contains(&0),
+            !inputs.shape()[1..].contains(&0),
             "{}: the samples hold no numbers",
             files.inputs
         );
-        Ok(Self {
+        let names = match &files.ids {
+            Some(ids) => Some(labels(ids, data.len()).context("ids")?),
+            None => formats::image_names(&files.inputs.path).map(Labels::Names),
+        };
+        let source = Self {
             files: files.clone(),
-            data,
-        })
+            inputs,
+            targets,
+            identity: Identity::new(names),
+        };
+        let Some(subset) = &files.subset else {
+            return Ok(source);
+        };
+        let rows = names::rows(subset).context("subset")?;
+        ensure!(!rows.is_empty(), "subset: {subset} lists no rows");
+        source
+            .select(&rows)
+            .with_context(|| format!("subset: {subset}"))
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.inputs.shape()[0]
+    }
+
+    /// Whether there are no samples; there always are.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The shape of one input; a sample of a single number has one axis.
     pub fn sample_shape(&self) -> Vec<usize> {
-        match &self.data.shapes()[0][1..] {
+        match &self.inputs.shape()[1..] {
             [] => vec![1],
             shape => shape.to_vec(),
         }
     }
 
-    /// Whether targets are stored as integers, as class numbers are.
-    ///
-    /// # Errors
-    /// When the first target cannot be read.
-    pub fn has_integer_targets(&self) -> Result<bool> {
-        let fields = self.data.batch(0..1)?.into_fields();
-        Ok(fields
-            .last()
-            .is_some_and(|targets| targets.dtype().is_int()))
+    /// The shape of one target; a single number has no axis.
+    pub fn target_shape(&self) -> Vec<usize> {
+        self.targets.shape()[1..].to_vec()
     }
 
-    /// Checks every number against a model with this many outputs.
+    /// Whether inputs, and targets, are stored as integers, as pixels and class numbers are.
     ///
     /// # Errors
-    /// When targets do not fit the loss or the outputs, or a number is not finite in the precision; the message names file and row.
-    pub fn check(self, loss: Loss, outputs: usize, precision: Precision) -> Result<Samples> {
-        let target = match loss {
-            Loss::CrossEntropy => Target::Class { classes: outputs },
-            Loss::Mse => Target::Values { outputs },
+    /// When the first sample cannot be read.
+    pub fn are_integers(&self) -> Result<[bool; 2]> {
+        let integers = |field: &dyn FieldSource| -> Result<bool> {
+            Ok(matches!(field.rows(0..1)?, Values::I64(_)))
         };
-        self.check_target_shape(target)?;
-        let samples = Samples {
-            source: self,
-            target,
+        Ok([integers(&*self.inputs)?, integers(&*self.targets)?])
+    }
+
+    fn select(&self, points: &[usize]) -> Result<Self> {
+        let chosen: Arc<[usize]> = points.into();
+        Ok(Self {
+            files: self.files.clone(),
+            inputs: Arc::new(Selected::new(self.inputs.clone(), chosen.clone())?),
+            targets: Arc::new(Selected::new(self.targets.clone(), chosen)?),
+            identity: self.identity.select(points),
+        })
+    }
+
+    fn scaled(self, scale: &Scale) -> Result<Self> {
+        let inputs = Arc::new(Scaled::new(self.inputs, scale.clone())?);
+        Ok(Self { inputs, ..self })
+    }
+
+    /// Gives the samples the form in which a task reads them.
+    ///
+    /// Inputs become rows where the task reads those, and images get an axis of one channel where it wants one; targets `(n)` become `(n, 1)`.
+    ///
+    /// # Errors
+    /// When the task reads anything else than inputs and targets, or the arrays have another kind or rank.
+    pub fn in_form(self, forms: &[FieldForm], precision: Precision) -> Result<Samples> {
+        let &[input, target] = forms else {
+            bail!(
+                "the task reads {} fields, a configuration has two: inputs and targets",
+                forms.len()
+            );
+        };
+        let fields = [
+            (&self.files.inputs, &self.inputs, input, "inputs"),
+            (&self.files.targets, &self.targets, target, "targets"),
+        ];
+        for ((path, array, form, what), integers) in fields.into_iter().zip(self.are_integers()?) {
+            let shape = array.shape();
+            let flattened = what == "targets" && shape.len() > form.rank;
+            ensure!(
+                form.kind != FieldKind::Bool && (integers || form.kind == FieldKind::Float),
+                "{path}: {what} must be integers of rank {}, samples included, got floating-point numbers of shape {shape:?}",
+                form.rank
+            );
+            ensure!(
+                shaped(shape, form).is_some() && !flattened,
+                "{path}: {what} must have rank {}, samples included, got shape {shape:?}",
+                form.rank
+            );
+        }
+        Ok(Samples {
+            data: FieldDataset::new([self.inputs, self.targets])?,
+            files: self.files,
+            identity: self.identity,
+            forms: [input, target],
             dtype: float_dtype(precision),
-        };
-        let row = samples.source.sample_shape().iter().product::<usize>() + outputs;
-        let step = (SCANNED_NUMBERS / row).max(1);
-        for start in (0..samples.len()).step_by(step) {
-            samples.check_rows(start..(start + step).min(samples.len()))?;
-        }
-        Ok(samples)
+        })
     }
+}
 
-    fn check_target_shape(&self, target: Target) -> Result<()> {
-        let (path, shapes) = (&self.files.targets, self.data.shapes());
-        match (target, &shapes[1][1..]) {
-            (Target::Class { .. } | Target::Values { outputs: 1 }, []) => Ok(()),
-            (Target::Class { .. }, _) => bail!(
-                "{path}: targets of cross-entropy have shape (n), got {:?}",
-                shapes[1]
-            ),
-            (Target::Values { outputs }, [columns]) if *columns == outputs => Ok(()),
-            (Target::Values { outputs }, _) => {
-                bail!(
-                    "{path}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}",
-                    shapes[1]
-                )
-            }
-        }
-    }
+/// All names in a file, as many as there are samples.
+fn labels(ids: &ArrayPath, expected: usize) -> Result<Labels> {
+    let labels = names::labels(ids)?;
+    ensure!(
+        labels.len() == expected,
+        "{ids}: expected {expected} names, as there are samples, got {}",
+        labels.len()
+    );
+    Ok(labels)
 }
 
 /// All classes of an array.
@@ -145,60 +289,97 @@ pub fn classes(path: &ArrayPath) -> Result<Vec<usize>> {
 }
 
 impl Samples {
-    /// Inputs and targets as they are stored.
-    fn raw(&self, range: Range<usize>) -> CoreResult<[TensorData; 2]> {
-        let fields = self.source.data.batch(range)?.into_fields();
-        fields
-            .try_into()
-            .map_err(|fields: Vec<_>| CoreError::Shape {
-                op: "read samples",
-                axis: "fields",
-                expected: 2,
-                got: fields.len(),
-            })
+    /// Checks every number: inputs and targets are finite in the precision, and targets are what the model needs.
+    ///
+    /// # Errors
+    /// The first row that does not fit, with its file.
+    pub fn check(&self, target: Target) -> Result<()> {
+        let shapes = self.data.shapes();
+        if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(1)[..]) {
+            ensure!(
+                *columns == outputs,
+                "{}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}",
+                self.files.targets,
+                shapes[1]
+            );
+        }
+        let row: usize = shapes.iter().flat_map(|shape| &shape[1..]).product();
+        let step = (SCANNED_NUMBERS / row.max(1)).max(1);
+        for start in (0..self.len()).step_by(step) {
+            self.check_rows(target, start..(start + step).min(self.len()))?;
+        }
+        Ok(())
     }
 
-    fn check_rows(&self, range: Range<usize>) -> Result<()> {
-        let [inputs, targets] = self.raw(range.clone())?;
-        let files = &self.source.files;
-        check_finite(&files.inputs, &inputs.convert_dtype(self.dtype), &range)?;
-        match self.target {
-            Target::Values { .. } => {
-                check_finite(&files.targets, &targets.convert_dtype(self.dtype), &range)
-            }
-            Target::Class { classes } => {
-                let path = &files.targets;
-                ensure!(
-                    targets.dtype().is_int(),
-                    "{path}: targets of cross-entropy are integers, got {:?}",
-                    targets.dtype()
-                );
-                let outside =
-                    |class: i64| usize::try_from(class).is_ok_and(|class| class < classes);
-                let Some((row, class)) = range
-                    .zip(targets.iter::<i64>())
-                    .find(|(_, class)| !outside(*class))
-                else {
-                    return Ok(());
-                };
-                bail!(
-                    "{path}: row {row} has class {class}, but the model has outputs for classes 0 to {}",
-                    classes - 1
-                )
-            }
+    /// What a point is called, where that is not just its number.
+    pub fn id(&self, point: usize) -> Option<String> {
+        self.identity.id(point)
+    }
+
+    /// What the points are called, where that is not just their numbers.
+    pub fn labels(&self) -> Option<Labels> {
+        self.identity.labels(self.len())
+    }
+
+    fn check_rows(&self, target: Target, range: Range<usize>) -> Result<()> {
+        let batch = self.batch(range.clone())?;
+        let [inputs, targets] = batch.fields() else {
+            bail!("a sample has inputs and targets");
+        };
+        self.check_finite(&self.files.inputs, inputs, &range)?;
+        let path = &self.files.targets;
+        let Target::Class { classes } = target else {
+            return self.check_finite(path, targets, &range);
+        };
+        let outside = |class: i64| !usize::try_from(class).is_ok_and(|class| class < classes);
+        let mut classes_of = range.zip(targets.iter::<i64>());
+        match classes_of.find(|(_, class)| outside(*class)) {
+            None => Ok(()),
+            Some((point, class)) => bail!(
+                "{path}: row {} has class {class}, but the model has outputs for classes 0 to {}",
+                self.identity.row(point),
+                classes - 1
+            ),
         }
+    }
+
+    fn check_finite(
+        &self,
+        path: &ArrayPath,
+        values: &TensorData,
+        range: &Range<usize>,
+    ) -> Result<()> {
+        let row_length = (values.num_elements() / range.len()).max(1);
+        match values.iter::<f64>().position(|value| !value.is_finite()) {
+            Some(index) => bail!(
+                "{path}: row {} holds a number that is not finite in {:?}",
+                self.identity.row(range.start + index / row_length),
+                values.dtype()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The shape in which the task reads a field, for as many samples as there are.
+    fn shape_of(&self, field: usize) -> Vec<usize> {
+        let shape = self.data.shapes()[field].to_vec();
+        shaped(&shape, self.forms[field]).unwrap_or(shape)
     }
 }
 
-fn check_finite(path: &ArrayPath, values: &TensorData, range: &Range<usize>) -> Result<()> {
-    let row_length = (values.num_elements() / range.len()).max(1);
-    match values.iter::<f64>().position(|value| !value.is_finite()) {
-        Some(index) => bail!(
-            "{path}: row {} holds a number that is not finite in {:?}",
-            range.start + index / row_length,
-            values.dtype()
-        ),
-        None => Ok(()),
+impl Gather for Samples {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<Batch> {
+        let chosen: Arc<[usize]> = points.into();
+        let select = |field: &Arc<dyn FieldSource>| -> Result<Arc<dyn FieldSource>> {
+            Ok(Arc::new(Selected::new(field.clone(), chosen.clone())?))
+        };
+        let fields = self.data.fields().iter().map(select);
+        let fields = FieldDataset::new(fields.collect::<Result<Vec<_>>>()?)?;
+        Ok(self.formed(fields.batch(0..points.len())?)?)
     }
 }
 
@@ -206,26 +387,49 @@ impl Dataset for Samples {
     type Batch = Batch;
 
     fn len(&self) -> usize {
-        self.source.data.len()
+        self.data.len()
     }
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
-        let rows = range.len();
-        let [inputs, targets] = self.raw(range)?;
-        let inputs = rows_of(inputs.convert_dtype(self.dtype), rows);
-        let targets = match self.target {
-            Target::Class { .. } => targets,
-            Target::Values { .. } => rows_of(targets.convert_dtype(self.dtype), rows),
-        };
-        Ok(Batch::new(vec![inputs, targets])?)
+        self.formed(self.data.batch(range)?)
     }
 }
 
-/// The same numbers as a matrix of so many rows.
-fn rows_of(data: TensorData, rows: usize) -> TensorData {
-    let columns = data.num_elements().checked_div(rows).unwrap_or(0);
-    let (bytes, _, dtype) = data.into_parts();
-    TensorData::from_bytes(bytes, [rows, columns], dtype)
+impl Samples {
+    /// A batch in the form in which the task reads it.
+    fn formed(&self, batch: Batch) -> CoreResult<Batch> {
+        let fields = batch.into_fields();
+        let formed = fields.into_iter().zip(self.forms).map(|(data, form)| {
+            let data = match form.kind {
+                FieldKind::Float => data.convert_dtype(self.dtype),
+                FieldKind::Int | FieldKind::Bool => data,
+            };
+            let shape = shaped(data.shape(), form).ok_or_else(|| CoreError::Shape {
+                op: "read samples",
+                axis: "axes",
+                expected: form.rank,
+                got: data.shape().len(),
+            })?;
+            let (bytes, _, dtype) = data.into_parts();
+            Ok(TensorData::from_bytes(bytes, shape, dtype))
+        });
+        Ok(Batch::new(formed.collect::<CoreResult<_>>()?)?)
+    }
+}
+
+/// The shape in which a task reads an array, samples first, if it can.
+fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
+    let (&samples, sample) = shape.split_first()?;
+    match (form.rank, sample) {
+        (rank, sample) if rank == sample.len() + 1 => Some(shape.to_vec()),
+        // Rows of floats: what lies behind the samples is one axis.
+        (2, sample) if form.kind == FieldKind::Float => {
+            Some(vec![samples, sample.iter().product()])
+        }
+        // Images without an axis for their one channel.
+        (4, &[height, width]) => Some(vec![samples, 1, height, width]),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

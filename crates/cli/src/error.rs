@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.
-const FAILURE: u8 = 2;
+pub const FAILURE: u8 = 2;
 /// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it, whichever signal it was.
 pub const INTERRUPTED: u8 = 130;
 

@@ -5,8 +5,7 @@ mod solver;
 use std::{io::Write, path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::Tensor;
-use influence_backend_burn::{Batch, Classification, Fit, Influence, Kronecker, Regression, Task};
+use influence_backend_burn::{Batch, Fit, Influence, Kronecker, Task};
 use influence_core::{
     ByBlock, Dataset, FactorForm, Footprint, InfluenceModel, Perturbation, Sweep, ThreadSafe,
     Trajectory,
@@ -15,11 +14,11 @@ use influence_core::{
 
 use crate::{
     args::FitArguments,
-    config::{Config, Loss, MethodName, Mode},
-    model::Sequential,
+    config::{Config, MethodName, Mode},
     plan::Plan,
     progress::{Progress, Stage},
     session::Session,
+    subject::{FitSource, Models, Subject},
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 
@@ -27,23 +26,6 @@ use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 const BATCH: usize = 256;
 /// The part of the memory that gradients kept for iterations may take.
 const SHARE_OF_FIT: usize = 4;
-
-/// Does something with the task of a configuration, whatever its type.
-macro_rules! with_task {
-    ($plan:expr, $task:ident => $work:expr) => {
-        match $plan.config.model.loss {
-            Loss::CrossEntropy => {
-                let $task =
-                    Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
-                $work
-            }
-            Loss::Mse => {
-                let $task = Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
-                $work
-            }
-        }
-    };
-}
 
 /// Something to be done with a model, whatever its type.
 pub trait Consumer {
@@ -78,10 +60,10 @@ pub fn consume<C: Consumer>(
         method.name.as_str()
     );
     if !plan.checkpoints.is_empty() {
-        let checkpoint = |(rate, module): &(f64, Sequential)| {
-            Ok((*rate, of_module(plan, module, Source::Fit, progress)?))
-        };
-        let checkpoints = plan.checkpoints.iter().map(checkpoint);
+        let checkpoints = plan.checkpoints.iter().map(|(rate, subject)| {
+            let influence = of_subject(plan, &**subject, FitSource::Fit, progress)?;
+            Ok((*rate, influence))
+        });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
         return match compute.mode {
             Mode::Up => consumer.consume(trajectory),
@@ -89,8 +71,8 @@ pub fn consume<C: Consumer>(
             Mode::ByBlock => bail!("compute.mode: tracin has no blocks; use up or perturbation"),
         };
     }
-    let source = fitted.map_or(Source::Fit, Source::Load);
-    let influence = of_module(plan, &plan.model, source, progress)?;
+    let source = fitted.map_or(FitSource::Fit, FitSource::Load);
+    let influence = of_subject(plan, &*plan.subject, source, progress)?;
     match (&method.sweep, compute.mode) {
         (Some(dampings), Mode::Up) => {
             let named = dampings
@@ -109,9 +91,14 @@ pub fn consume<C: Consumer>(
 ///
 /// # Errors
 /// As [`consume`]; when the method fits nothing, or the file cannot be written.
-pub fn run(arguments: &FitArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    arguments: &FitArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?)?;
+    let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?, models)?;
     let method = plan.config.method.name;
     ensure!(
         method.has_curvature(),
@@ -120,10 +107,10 @@ pub fn run(arguments: &FitArguments, session: &Session, out: &mut impl Write) ->
     );
     session.progress().stage(Stage::Fit);
     let path = &arguments.fitted;
-    of_module(
+    of_subject(
         &plan,
-        &plan.model,
-        Source::FitAndSave(path),
+        &*plan.subject,
+        FitSource::FitAndSave(path),
         session.progress(),
     )?;
     let seconds = started.elapsed().as_secs_f64();
@@ -140,29 +127,14 @@ pub fn run(arguments: &FitArguments, session: &Session, out: &mut impl Write) ->
     Ok(())
 }
 
-/// Where a fitted model comes from.
-#[derive(Debug, Clone, Copy)]
-enum Source<'a> {
-    Fit,
-    FitAndSave(&'a Path),
-    Load(&'a Path),
-}
-
-fn of_module(
+fn of_subject(
     plan: &Plan,
-    module: &Sequential,
-    source: Source<'_>,
+    subject: &dyn Subject,
+    source: FitSource<'_>,
     progress: &Progress,
 ) -> Result<Influence> {
     check_memory(plan)?;
-    let influence = with_task!(plan, task => {
-        let (fit, train) = (settings(plan, task)?, plan.train.clone());
-        match source {
-            Source::Fit => fit.fit(module, train).context("fitting the influence model"),
-            Source::FitAndSave(path) => fit.fit_and_save(module, train, path).context("fitting the influence model"),
-            Source::Load(path) => fit.load(module, train, path).context("--fitted"),
-        }
-    })?;
+    let influence = subject.influence(plan, source)?;
     for parameter in influence.source().untapped() {
         progress.warn(&format!(
             "the gradient of `{parameter}` is computed sample by sample, which is slow"
@@ -186,15 +158,13 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
         precision,
         ..
     } = &plan.config;
-    let one = with_task!(plan, task => {
-        let fit = settings(plan, task)?;
-        if method.name.has_curvature() {
-            fit.footprint(&plan.model, plan.train.clone())
-        } else {
-            let influence = fit.fit(&plan.model, plan.train.clone())?;
-            influence.footprint(&plan.train.batch(0..1)?, FactorForm::Solved)
-        }
-    })
+    let one = if method.name.has_curvature() {
+        plan.subject.footprint(plan)
+    } else {
+        let influence = plan.subject.influence(plan, FitSource::Fit)?;
+        let head = plan.train.batch(0..1)?;
+        Ok(influence.footprint(&head, FactorForm::Solved)?)
+    }
     .context("looking at the gradients of a few training points")?;
     let one = one.of_checkpoints(plan.checkpoints.len().max(1));
     Ok(match (compute.mode, &method.sweep) {
@@ -235,7 +205,11 @@ fn check_memory(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>> {
+/// A fit with the settings of a plan.
+///
+/// # Errors
+/// When a setting of the method is out of its domain.
+pub(crate) fn settings<T: Task>(plan: &Plan, fit: Fit<T>) -> Result<Fit<T>> {
     let Config {
         method,
         precision,
@@ -243,7 +217,7 @@ fn settings<T: Task<Module = Sequential>>(plan: &Plan, task: T) -> Result<Fit<T>
         seed,
         ..
     } = &plan.config;
-    let mut fit = Fit::new(task)
+    let mut fit = fit
         .with_curvature(method.curvature(*seed))
         .with_damping(method.damping())
         .with_blocks(method.blocks())

@@ -26,34 +26,85 @@ pub mod progress;
 pub mod run;
 pub mod schedule;
 pub mod session;
+pub mod subject;
 pub mod summary;
 pub mod sweep;
+pub mod train;
 pub mod verify;
 pub mod weights;
 
-use std::io::Write;
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
-use args::Command;
+use args::{Arguments, Command};
+use clap::Parser;
 use session::Session;
+use subject::Models;
+
+pub use subject::OwnModel;
+
+/// The whole command line for models of one's own: parses `args`, the name of the program first, does what they say, and tells how it ended.
+///
+/// [`OwnModel`] joins a task and a burn module; in the configuration `model` then has `weights` alone.
+///
+/// # Examples
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use burn::{module::Module, nn::{Linear, LinearConfig}, tensor::{Device, Tensor}};
+/// use influence_backend_burn::Classification;
+/// use influence_cli::{OwnModel, run_with};
+///
+/// #[derive(Module, Debug)]
+/// struct Softmax { layer: Linear }
+///
+/// fn main() -> ExitCode {
+///     let task = Classification::new(|model: &Softmax, x: Tensor<2>| model.layer.forward(x));
+///     let init = |device: &Device| Softmax { layer: LinearConfig::new(64, 10).init(device) };
+///     run_with(&OwnModel::new(task, init), std::env::args_os())
+/// }
+/// ```
+pub fn run_with(
+    models: &dyn Models,
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Where the terminal is gone there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::FAILURE));
+        }
+    };
+    let session = Session::new(&arguments.reporting);
+    let out = &mut std::io::stdout().lock();
+    let outcome = execute(&arguments.command, models, &session, out);
+    session.end(&outcome).exit_code()
+}
 
 /// Does what the command line says, within a session, and prints to `out`.
 ///
 /// # Errors
 /// Whatever the command reports.
-pub fn execute(command: &Command, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn execute(
+    command: &Command,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     match command {
-        Command::Init(arguments) => init::run(arguments, out)?,
+        Command::Init(arguments) => init::run(arguments, models, out)?,
+        Command::Train(arguments) => train::run(arguments, models, session, out)?,
         Command::Demo(arguments) => demo::run(arguments, session, out)?,
-        Command::Run(arguments) => run::run(arguments, session, out)?,
-        Command::Own(arguments) => run::run_self(arguments, session, out)?,
-        Command::Sweep(arguments) => sweep::run(arguments, session, out)?,
-        Command::Fit(arguments) => fit::run(arguments, session, out)?,
-        Command::Plan(arguments) => schedule::run(arguments, out)?,
-        Command::Verify(arguments) => verify::run(arguments, session, out)?,
+        Command::Run(arguments) => run::run(arguments, models, session, out)?,
+        Command::Own(arguments) => run::run_self(arguments, models, session, out)?,
+        Command::Sweep(arguments) => sweep::run(arguments, models, session, out)?,
+        Command::Fit(arguments) => fit::run(arguments, models, session, out)?,
+        Command::Plan(arguments) => schedule::run(arguments, models, out)?,
+        Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
         Command::Inspect(arguments) => answers::inspect(arguments, out)?,
-        Command::Top(arguments) => answers::top(arguments, out)?,
-        Command::Report(arguments) => answers::report(arguments, out)?,
-        Command::Mislabelled(arguments) => answers::mislabelled(arguments, out)?,
+        Command::Top(arguments) => answers::top(arguments, models, out)?,
+        Command::Report(arguments) => answers::report(arguments, models, out)?,
+        Command::Mislabelled(arguments) => answers::mislabelled(arguments, models, out)?,
     }
     Ok(out.flush()?)
 }

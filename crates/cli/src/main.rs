@@ -2,12 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use influence_cli::{args::Arguments, execute, session::Session};
+use influence_cli::{run_with, subject::SequentialModels};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let session = Session::new(&arguments.reporting);
-    let outcome = execute(&arguments.command, &session, &mut std::io::stdout().lock());
-    session.end(&outcome).exit_code()
+    run_with(&SequentialModels, std::env::args_os())
 }

@@ -3,6 +3,7 @@
 //! [`Architecture::plan`] checks every shape symbolically before a number is computed; [`Architecture::build`] makes the module.
 
 mod architecture;
+mod initial;
 mod layer;
 mod operation;
 mod shape;
@@ -13,6 +14,7 @@ use burn::{
 };
 
 pub use architecture::Architecture;
+pub use initial::initial_weights;
 use operation::{Operation, each};
 
 /// Layers one after another. Parameters are named as in the state dict: `fc.weight`, `fc.bias`.

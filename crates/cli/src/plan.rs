@@ -13,13 +13,12 @@ use influence_core::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{Blocks, Config, DampingValue, Files, Loss, Method},
-    data::{Samples, Source},
+    config::{ArrayPath, Blocks, Config, DampingValue, Files, Method},
+    data::{self, Samples, Target},
     digest,
-    model::{Architecture, Sequential},
     output::{is_url, location},
     run::zarr_options,
-    weights::Weights,
+    subject::{Models, Subject},
 };
 
 /// What becomes of an output that is already there.
@@ -43,10 +42,14 @@ pub struct Plan {
     pub existing: Existing,
     /// The device that computes.
     pub device: Device,
-    /// The model, with its weights.
-    pub model: Sequential,
+    /// The model, with its weights and its loss.
+    pub subject: Box<dyn Subject>,
     /// The checkpoints of its training, with their learning rates, if the method asks for them.
-    pub checkpoints: Vec<(f64, Sequential)>,
+    pub checkpoints: Vec<(f64, Box<dyn Subject>)>,
+    /// What targets are.
+    pub target: Target,
+    /// What classes are called, if they have names.
+    pub classes: Option<Vec<String>>,
     /// The number of parameters.
     pub dim: usize,
     /// The number of parameters in each block of the curvature.
@@ -64,9 +67,9 @@ impl Plan {
     ///
     /// # Errors
     /// The first thing that does not fit, with its key or file.
-    pub fn new(config: Config, existing: Existing) -> Result<Self> {
+    pub fn new(config: Config, existing: Existing, models: &dyn Models) -> Result<Self> {
         check_output(&config.output.path, existing).context("output.path")?;
-        let plan = Self::of_inputs(config)?;
+        let plan = Self::of_inputs(config, models)?;
         Ok(Self { existing, ..plan })
     }
 
@@ -74,57 +77,36 @@ impl Plan {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn of_inputs(config: Config) -> Result<Self> {
-        let precision = config.precision.into();
-        let device = open_device(&config.device, precision)?;
-        let weights = Weights::read(&config.model.weights, precision).context("model.weights")?;
-        let train = Source::open(&config.data.train).context("data.train")?;
-        let test = Source::open(&config.data.test).context("data.test")?;
-        let shape = train.sample_shape();
-        ensure!(
-            test.sample_shape() == shape,
-            "data.test: samples have shape {:?} in {}, but {shape:?} in {}",
-            test.sample_shape(),
-            config.data.test.inputs,
-            config.data.train.inputs
-        );
-        let architecture =
-            Architecture::plan(&config.model.layers.0, &weights, &shape).context("model.layers")?;
-        let blocks = check_blocks(&config.method, &architecture.layout())?;
-        let outputs = architecture.outputs();
-        let classes_missing = config.model.loss == Loss::CrossEntropy && outputs < 2;
-        ensure!(
-            !classes_missing,
-            "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
-        );
-        let train = train
-            .check(config.model.loss, outputs, precision)
-            .context("data.train")?;
-        let test = test
-            .check(config.model.loss, outputs, precision)
-            .context("data.test")?;
-        let model = architecture.build(&weights, &device)?;
-        let mut checkpoints = Vec::new();
-        for checkpoint in config.method.checkpoints.iter().flatten() {
-            let weights = Weights::read(&checkpoint.weights, precision)
-                .and_then(|weights| {
-                    Architecture::plan(&config.model.layers.0, &weights, &shape)?;
-                    architecture.build(&weights, &device)
-                })
-                .context("method.checkpoints")?;
-            checkpoints.push((checkpoint.learning_rate, weights));
-        }
-        Ok(Self {
-            config,
-            existing: Existing::Refuse,
+    pub fn of_inputs(config: Config, models: &dyn Models) -> Result<Self> {
+        let Ground {
             device,
-            dim: architecture.layout().dim(),
-            blocks,
+            subject,
+            shape,
+            target,
+            train,
+            test,
+        } = Ground::new(&config, |shape, device| {
+            models.open(&config, &config.model.weights, shape, device)
+        })?;
+        let checkpoints = config.method.checkpoints.iter().flatten();
+        let checkpoints = checkpoints.map(|checkpoint| {
+            let subject = models.open(&config, &checkpoint.weights, &shape, &device);
+            let subject = subject.context("method.checkpoints")?;
+            Ok((checkpoint.learning_rate, subject))
+        });
+        Ok(Self {
+            existing: Existing::Refuse,
+            blocks: check_blocks(&config.method, subject.layout())?,
+            checkpoints: checkpoints.collect::<Result<_>>()?,
+            classes: data::class_names(&config.data, target)?,
+            device,
+            dim: subject.layout().dim(),
             sample_shape: shape,
-            model,
-            checkpoints,
+            subject,
+            target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
+            config,
         })
     }
 
@@ -155,22 +137,29 @@ impl Plan {
         put("precision", json!(precision));
         put("device", json!(device));
         put("seed", json!(seed));
-        let digests = |files: &Files| -> Result<Value> {
-            Ok(
-                json!({ "inputs": digest::of_path(&files.inputs.path)?, "targets": digest::of_path(&files.targets.path)? }),
-            )
-        };
+        if let Some(split) = data.split {
+            put("split", json!(split));
+        }
+        if let Some(scale) = &data.scale {
+            put("scale", json!(scale));
+        }
         let checkpoints = method.checkpoints.iter().flatten();
-        let checkpoints = checkpoints.map(|checkpoint| digest::of_file(&checkpoint.weights));
-        put(
-            "digests",
-            json!({
-                "weights": digest::of_file(&model.weights)?,
-                "checkpoints": checkpoints.collect::<Result<Vec<_>>>()?,
-                "train": digests(&data.train)?,
-                "test": digests(&data.test)?
-            }),
-        );
+        let checkpoints =
+            checkpoints.map(|checkpoint| Ok(json!(digest::of_file(&checkpoint.weights)?)));
+        let mut of_files = Map::new();
+        of_files.insert("weights".into(), json!(digest::of_file(&model.weights)?));
+        of_files.insert("checkpoints".into(), checkpoints.collect::<Result<_>>()?);
+        let sets = [
+            ("train", &data.train),
+            ("test", &data.test),
+            ("all", &data.all),
+        ];
+        for (name, files) in sets {
+            if let Some(files) = files {
+                of_files.insert(name.into(), digests(files)?.into());
+            }
+        }
+        put("digests", of_files.into());
         Ok(attributes)
     }
 
@@ -185,6 +174,52 @@ impl Plan {
     /// The shape of the output.
     pub fn shape(&self) -> [usize; 2] {
         [self.test.len(), self.train.len()]
+    }
+}
+
+/// A model and the points on both sides, which fit each other.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) device: Device,
+    pub(crate) subject: Box<dyn Subject>,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) target: Target,
+    pub(crate) train: Samples,
+    pub(crate) test: Samples,
+}
+
+impl Ground {
+    /// With a model that is not trained.
+    pub(crate) fn untrained(config: &Config, models: &dyn Models) -> Result<Self> {
+        Self::new(config, |shape, device| {
+            models.initial(config, shape, device)
+        })
+    }
+
+    /// With a model made for inputs of a shape on a device.
+    fn new(
+        config: &Config,
+        model: impl FnOnce(&[usize], &Device) -> Result<Box<dyn Subject>>,
+    ) -> Result<Self> {
+        let precision = config.precision.into();
+        let device = open_device(&config.device, precision)?;
+        let [train, test] = data::open(&config.data)?;
+        let shape = train.sample_shape();
+        let subject = model(&shape, &device)?;
+        let forms = subject.forms();
+        let train = train.in_form(&forms, precision).context("data.train")?;
+        let test = test.in_form(&forms, precision).context("data.test")?;
+        let target = subject.target(&train.batch(0..1)?)?;
+        train.check(target).context("data.train")?;
+        test.check(target).context("data.test")?;
+        Ok(Self {
+            device,
+            subject,
+            shape,
+            target,
+            train,
+            test,
+        })
     }
 }
 
@@ -210,6 +245,29 @@ pub fn check_output(path: &Path, existing: Existing) -> Result<()> {
         }
         outcome => Ok(outcome?),
     }
+}
+
+/// The digests of the files of a data set.
+fn digests(files: &Files) -> Result<Map<String, Value>> {
+    let Files {
+        inputs,
+        targets,
+        ids,
+        subset,
+    } = files;
+    let named = [
+        ("inputs", Some(inputs)),
+        ("targets", Some(targets)),
+        ("ids", ids.as_ref()),
+        ("subset", subset.as_ref()),
+    ];
+    let given = named
+        .into_iter()
+        .filter_map(|(name, array)| Some((name, array?)));
+    let digest = |(name, array): (&str, &ArrayPath)| {
+        Ok((name.to_owned(), json!(digest::of_path(&array.path)?)))
+    };
+    given.map(digest).collect()
 }
 
 fn open_device(name: &str, precision: Precision) -> Result<Device> {

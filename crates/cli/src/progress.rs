@@ -51,7 +51,7 @@ pub enum Style {
 pub enum Stage {
     /// Reading and checking what was asked for.
     Check,
-    /// Training the model of the demonstration.
+    /// Training a model.
     Train,
     /// Fitting the influence model.
     Fit,
@@ -137,6 +137,16 @@ impl Progress {
             seconds: seconds(now),
         };
         state.face.show(&event, now);
+    }
+
+    /// An epoch of a training has ended.
+    pub fn epoch(&self, epoch: usize, epochs: usize, loss: f64) {
+        tracing::info!(epoch, loss, "epoch ends");
+        self.show(&Event::Epoch {
+            epoch,
+            epochs,
+            loss,
+        });
     }
 
     /// Says what should be known.

@@ -20,6 +20,7 @@ use crate::{
     plan::{Existing, Plan},
     progress::Stage,
     session::Session,
+    subject::Models,
     summary::{self, Summary},
 };
 
@@ -36,26 +37,37 @@ pub(crate) enum What {
 ///
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
-pub fn run(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
-    compute(What::Influences, arguments, session, out)
+pub fn run(
+    arguments: &RunArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    compute(What::Influences, arguments, models, session, out)
 }
 
 /// `influence self`: as [`run`], of every training point on itself.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_self(arguments: &RunArguments, session: &Session, out: &mut impl Write) -> Result<()> {
-    compute(What::SelfInfluences, arguments, session, out)
+pub fn run_self(
+    arguments: &RunArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    compute(What::SelfInfluences, arguments, models, session, out)
 }
 
 fn compute(
     what: What,
     arguments: &RunArguments,
+    models: &dyn Models,
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
     let started = Instant::now();
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
+    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
     let run = Run {
@@ -102,8 +114,14 @@ impl Consumer for Run<'_> {
             ..
         } = self.plan;
         let calculator = calculator(self.plan, model)?;
-        let options =
+        let mut options =
             zarr_options(self.attributes, *existing).with_remark(ORIGIN, self.plan.origin()?);
+        if let Some(labels) = train.inner().labels() {
+            options = options.with_train_labels(labels);
+        }
+        if let Some(labels) = test.inner().labels() {
+            options = options.with_test_labels(labels);
+        }
         let (compute, path) = (&config.compute, &config.output.path);
         if self.what == What::Influences {
             let influences = bounded(calculator.influences(test, train), compute)?;

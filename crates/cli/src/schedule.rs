@@ -14,14 +14,15 @@ use crate::{
     memory,
     plan::Plan,
     run::config,
+    subject::Models,
 };
 
 /// Prints what a run of the configuration would do; looks at a few training points and computes nothing else.
 ///
 /// # Errors
 /// Whatever a run would find wrong with the configuration, the files, or the memory.
-pub fn run(arguments: &RunArguments, out: &mut impl Write) -> Result<()> {
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice())?;
+pub fn run(arguments: &RunArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
+    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
     let (mut footprint, numbers) = footprint(&plan)?;
     footprint.scoring.per_pair += (numbers - 1) * Schedule::DELIVERING;
     print(

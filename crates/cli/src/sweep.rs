@@ -4,13 +4,18 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use crate::{args::SweepArguments, run, session::Session};
+use crate::{args::SweepArguments, run, session::Session, subject::Models};
 
 /// Runs the configuration with the dampings in place of its own.
 ///
 /// # Errors
 /// As [`run`](run::run).
-pub fn run(arguments: &SweepArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    arguments: &SweepArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
     let SweepArguments {
         run: arguments,
         damping,
@@ -23,5 +28,5 @@ pub fn run(arguments: &SweepArguments, session: &Session, out: &mut impl Write) 
     let sweep = format!("method.sweep=[{}]", shown.collect::<Vec<_>>().join(", "));
     let mut arguments = arguments.clone();
     arguments.set.push(sweep);
-    run::run(&arguments, session, out)
+    run::run(&arguments, models, session, out)
 }

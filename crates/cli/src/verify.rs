@@ -20,13 +20,19 @@ use crate::{
     progress::Stage,
     run::calculator,
     session::Session,
+    subject::Models,
 };
 
 /// Checks an output, and prints what was found.
 ///
 /// # Errors
 /// When chunks are missing, damaged, or not what they are when they are computed again; when files have changed since.
-pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    arguments: &VerifyArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
     let location = location(&arguments.output)?;
     let found = verify(location.clone())?;
     let Verification {
@@ -65,7 +71,7 @@ pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write)
         }
     }
     if arguments.sample > 0 && sound > 0 {
-        recompute(arguments, session, &location, out)?;
+        recompute(arguments, models, session, &location, out)?;
     }
     ensure!(
         found.is_sound(),
@@ -76,6 +82,7 @@ pub fn run(arguments: &VerifyArguments, session: &Session, out: &mut impl Write)
 
 fn recompute(
     arguments: &VerifyArguments,
+    models: &dyn Models,
     session: &Session,
     location: &Location,
     out: &mut impl Write,
@@ -87,7 +94,7 @@ fn recompute(
             "computed again  nothing, as self-influences are checked by their checksums alone"
         )?);
     }
-    let plan = Plan::of_inputs(origin(&stored, &arguments.set)?)?;
+    let plan = Plan::of_inputs(origin(&stored, &arguments.set)?, models)?;
     check_digests(&stored, &plan.attributes()?)?;
     session.progress().stage(Stage::Fit);
     let again = Again {

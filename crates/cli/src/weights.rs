@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, TensorData};
 use influence_core::Precision;
 
+pub(crate) use file::Layout;
+
 /// Named tensors in one precision, every number of them finite.
 #[derive(Debug, Clone)]
 pub struct Weights {
@@ -31,9 +33,24 @@ impl Weights {
     /// # Errors
     /// When the file cannot be read, a tensor is not floating-point, or a number is not finite in the precision.
     pub fn read(path: &Path, precision: Precision) -> Result<Self> {
+        Ok(match Self::as_stored(path, precision)? {
+            (Layout::Pytorch, weights) => weights,
+            (Layout::Burn, Self { source, tensors }) => Self {
+                source,
+                tensors: tensors.into_iter().map(file::of_burn).collect(),
+            },
+        })
+    }
+
+    /// Reads a file as [`read`](Self::read), and says how its tensors are laid out.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn as_stored(path: &Path, precision: Precision) -> Result<(Layout, Self)> {
         let source = path.display().to_string();
+        let (layout, stored) = file::read(path).with_context(|| source.clone())?;
         let mut tensors = BTreeMap::new();
-        for (name, data) in file::read(path).with_context(|| source.clone())? {
+        for (name, data) in stored {
             let data = data.convert_dtype(float_dtype(precision));
             if let Some(index) = data.iter::<f64>().position(|value| !value.is_finite()) {
                 bail!(
@@ -42,7 +59,17 @@ impl Weights {
             }
             tensors.insert(name, data);
         }
-        Ok(Self { source, tensors })
+        Ok((layout, Self { source, tensors }))
+    }
+
+    /// All tensors by name.
+    pub(crate) fn into_tensors(self) -> BTreeMap<String, TensorData> {
+        self.tensors
+    }
+
+    /// Adds a tensor.
+    pub(crate) fn insert(&mut self, name: String, tensor: TensorData) {
+        self.tensors.insert(name, tensor);
     }
 
     /// Where the weights come from.

@@ -18,7 +18,8 @@ use super::{
     problem, whole,
 };
 use crate::{
-    Calculator, Error, FactorSource, Labels, Location, Parallel, Sequential, StoredFactors, ZarrOptions,
+    Calculator, Error, FactorSource, Labels, Location, Parallel, Sequential, StoredFactors,
+    ZarrOptions,
     zarr::{Compression, DurableStore},
 };
 
@@ -114,7 +115,10 @@ fn points_are_called_as_the_labels_say() -> Outcome {
         .overwriting()
         .with_test_labels(Labels::Numbers(vec![7]));
     let error = write(&few).expect_err("a label for three points");
-    assert!(error.to_string().contains("1 labels for 3 test points"), "{error}");
+    assert!(
+        error.to_string().contains("1 labels for 3 test points"),
+        "{error}"
+    );
     Ok(())
 }
 

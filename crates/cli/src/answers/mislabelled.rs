@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     args::MislabelledArguments,
-    config::{ArrayPath, Loss},
-    data::classes,
+    config::ArrayPath,
+    data::{Target, classes},
     plan::Plan,
+    subject::Models,
     summary::{signed, table},
 };
 
@@ -25,10 +26,14 @@ const INSPECTED: [usize; 4] = [1, 5, 10, 20];
 ///
 /// # Errors
 /// When the output is not complete, or the true labels do not fit its training points.
-pub fn run(arguments: &MislabelledArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    arguments: &MislabelledArguments,
+    models: &dyn Models,
+    out: &mut impl Write,
+) -> Result<()> {
     let stored = Stored::open(&arguments.output)?;
     let suspicion = Suspicion::read(&stored)?;
-    let plan = stored.plan(&arguments.set)?;
+    let plan = stored.plan(&arguments.set, models)?;
     let labels = plan.as_ref().map(labels).transpose()?;
     let truth = arguments
         .truth
@@ -39,7 +44,7 @@ pub fn run(arguments: &MislabelledArguments, out: &mut impl Write) -> Result<()>
     let order = suspicion.order();
     let is_wrong = |point: usize| -> Option<bool> {
         let (labels, truth) = (labels.as_ref()?, truth.as_ref()?);
-        Some(labels.target(point) != json!(truth[point]))
+        Some(labels.class(point) != Some(truth[point]))
     };
     ensure!(
         truth.is_none() || labels.is_some(),
@@ -136,10 +141,10 @@ impl Suspicion {
 
 fn labels(plan: &Plan) -> Result<Points<'_>> {
     ensure!(
-        plan.config.model.loss == Loss::CrossEntropy,
-        "the model has no labels that could be wrong: its loss is mse"
+        matches!(plan.target, Target::Class { .. }),
+        "the model has no labels that could be wrong: its targets are no classes"
     );
-    Points::read(&plan.train)
+    Points::read(&plan.train, plan)
 }
 
 /// The true labels.

@@ -1,11 +1,16 @@
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::TensorData;
+use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
 use influence_core::Dataset;
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::{data::Samples, plan::Plan};
+use crate::{
+    data::{Samples, Target},
+    plan::Plan,
+    subject::largest,
+};
 
 /// Points of which everything is read at a time.
 const BATCH: usize = 1024;
@@ -15,6 +20,7 @@ const BATCH: usize = 1024;
 pub(super) struct Points<'a> {
     samples: &'a Prefetch<Samples>,
     targets: Targets,
+    names: Option<&'a [String]>,
 }
 
 /// What the model was to say of each point.
@@ -25,13 +31,13 @@ pub(super) enum Targets {
 }
 
 impl<'a> Points<'a> {
-    /// Reads the targets of all points.
-    pub(super) fn read(samples: &'a Prefetch<Samples>) -> Result<Self> {
+    /// Reads the targets of all points on one side of a plan.
+    pub(super) fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
         let mut classes = Vec::new();
         let mut values = Vec::new();
         for start in (0..samples.len()).step_by(BATCH) {
             let [_, targets] = fields(samples, start..(start + BATCH).min(samples.len()))?;
-            if targets.dtype().is_int() {
+            if matches!(plan.target, Target::Class { .. }) {
                 let numbers = targets.iter::<i64>().map(usize::try_from);
                 classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
             } else {
@@ -44,7 +50,11 @@ impl<'a> Points<'a> {
             let columns = values.len() / samples.len();
             Targets::Values(Array2::from_shape_vec((samples.len(), columns), values)?)
         };
-        Ok(Self { samples, targets })
+        Ok(Self {
+            samples,
+            targets,
+            names: plan.classes.as_deref(),
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -57,66 +67,64 @@ impl<'a> Points<'a> {
         Ok(inputs.iter::<f64>().collect())
     }
 
+    /// The number of the class of a point, if points have classes.
+    pub(super) fn class(&self, point: usize) -> Option<usize> {
+        match &self.targets {
+            Targets::Classes(classes) => Some(classes[point]),
+            Targets::Values(_) => None,
+        }
+    }
+
     /// What the model was to say of a point.
     pub(super) fn target(&self, point: usize) -> Value {
         match &self.targets {
-            Targets::Classes(classes) => json!(classes[point]),
+            Targets::Classes(classes) => named(classes[point], self.names),
             Targets::Values(values) => numbers(values.row(point).iter().copied()),
         }
     }
 
     /// What the model says of the points.
-    pub(super) fn predictions(&self, plan: &Plan) -> Result<Predictions> {
-        let mut outputs = Vec::new();
+    pub(super) fn predictions(&self, plan: &'a Plan) -> Result<Predictions<'a>> {
+        let (mut losses, mut outputs, mut loss) = (Vec::new(), Vec::new(), None);
         for start in (0..self.len()).step_by(BATCH) {
-            let [inputs, _] = fields(self.samples, start..(start + BATCH).min(self.len()))?;
-            let inputs: Tensor<2> = Tensor::from_data(inputs, &plan.device);
-            outputs.extend(plan.model.forward(inputs).into_data().iter::<f64>());
+            let batch = self.samples.batch(start..(start + BATCH).min(self.len()))?;
+            losses.extend(plan.subject.losses(&batch)?);
+            if let Some((values, kind)) = plan.subject.outputs(&batch)? {
+                outputs.extend(values.rows().into_iter().map(|row| row.to_vec()));
+                loss = Some(kind);
+            }
         }
-        let columns = outputs.len() / self.len();
-        let outputs = Array2::from_shape_vec((self.len(), columns), outputs)?;
-        let losses = outputs.rows().into_iter().enumerate();
-        let losses = losses.map(|(point, outputs)| match &self.targets {
-            Targets::Classes(classes) => {
-                let largest = outputs.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-                let sum = outputs.fold(0.0, |sum, &output| sum + (output - largest).exp());
-                largest + sum.ln() - outputs[classes[point]]
-            }
-            Targets::Values(values) => {
-                let errors = &outputs - &values.row(point);
-                errors.pow2().mean().unwrap_or(0.0)
-            }
-        });
         Ok(Predictions {
-            losses: losses.collect(),
-            classes: matches!(self.targets, Targets::Classes(_)),
+            losses,
             outputs,
+            loss,
+            names: self.names,
         })
     }
 }
 
 /// What a model says of points.
 #[derive(Debug)]
-pub(super) struct Predictions {
-    outputs: Array2<f64>,
-    classes: bool,
+pub(super) struct Predictions<'a> {
+    /// The outputs of each point, if the task declares them.
+    outputs: Vec<Vec<f64>>,
+    loss: Option<OutputLoss>,
+    names: Option<&'a [String]>,
     /// The training loss of each point.
     pub(super) losses: Vec<f64>,
 }
 
-impl Predictions {
+impl Predictions<'_> {
     /// The class with the largest output, or the outputs.
     pub(super) fn of(&self, point: usize) -> Value {
-        let outputs = self.outputs.index_axis(Axis(0), point);
-        if !self.classes {
+        let Some(outputs) = self.outputs.get(point) else {
+            return Value::Null;
+        };
+        if self.loss != Some(OutputLoss::CrossEntropy) {
             return numbers(outputs.iter().copied());
         }
-        let first = outputs.iter().enumerate().reduce(
-            |best, other| {
-                if other.1 > best.1 { other } else { best }
-            },
-        );
-        json!(first.map(|(class, _)| class))
+        let class = largest(outputs.iter().copied());
+        class.map_or(Value::Null, |class| named(class, self.names))
     }
 
     /// The points in the order of their loss, the largest first.
@@ -141,6 +149,14 @@ pub(super) fn shown(value: &Value) -> String {
         },
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+/// A class by its name, or by its number where it has none.
+fn named(class: usize, names: Option<&[String]>) -> Value {
+    match names.and_then(|names| names.get(class)) {
+        Some(name) => json!(name),
+        None => json!(class),
     }
 }
 

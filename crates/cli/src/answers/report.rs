@@ -27,7 +27,7 @@ use super::{
     points::{Points, select},
     top::{About, Opinion, opinions},
 };
-use crate::{args::ReportArguments, output::location};
+use crate::{args::ReportArguments, output::location, subject::Models};
 use charts::Bins;
 use page::Page;
 use picture::Picture;
@@ -46,12 +46,12 @@ const ACCURACY: f64 = 1e-3;
 ///
 /// # Errors
 /// When the output is no plain matrix, is not complete, the data it was made from have changed, or another file is in the way.
-pub fn run(arguments: &ReportArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
     let path = destination(arguments)?;
     let stored = Stored::open_plain(&arguments.output)?;
     stored.check_complete()?;
-    let plan = stored.plan(&arguments.set)?;
+    let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
     let shown = match &about {
         Some(about) => about.predictions.by_loss(),

@@ -17,6 +17,7 @@ use crate::{
     args::TopArguments,
     output::location,
     plan::Plan,
+    subject::Models,
     summary::{signed, table},
 };
 
@@ -24,9 +25,9 @@ use crate::{
 ///
 /// # Errors
 /// When the output is no plain matrix, is not complete, or the data it was made from have changed.
-pub fn run(arguments: &TopArguments, out: &mut impl Write) -> Result<()> {
+pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
     let stored = Stored::open_plain(&arguments.output)?;
-    let plan = stored.plan(&arguments.set)?;
+    let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
     let all = match &about {
         Some(about) => about.predictions.by_loss(),
@@ -45,16 +46,16 @@ pub fn run(arguments: &TopArguments, out: &mut impl Write) -> Result<()> {
 pub(super) struct About<'a> {
     pub(super) train: Points<'a>,
     pub(super) test: Points<'a>,
-    pub(super) predictions: Predictions,
+    pub(super) predictions: Predictions<'a>,
 }
 
 impl<'a> About<'a> {
     /// Reads the targets, and computes what the model says of the test points.
     pub(super) fn read(plan: &'a Plan) -> Result<Self> {
-        let test = Points::read(&plan.test)?;
+        let test = Points::read(&plan.test, plan)?;
         Ok(Self {
             predictions: test.predictions(plan)?,
-            train: Points::read(&plan.train)?,
+            train: Points::read(&plan.train, plan)?,
             test,
         })
     }

@@ -58,7 +58,8 @@ impl<'de> Deserialize<'de> for Pair {
     }
 }
 
-/// A layer. Layers with a `name` have weights; their sizes are those of the weights. Shapes are per sample.
+/// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be said only for `influence train`. Shapes are
+/// per sample.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
@@ -73,11 +74,21 @@ pub enum Layer {
     Linear {
         /// The name of the weights.
         name: String,
+        /// The size of the last axis behind it.
+        outputs: Option<usize>,
+        /// Whether it has a bias.
+        bias: Option<bool>,
     },
     /// A convolution of `(channels, height, width)`.
     Conv2d {
         /// The name of the weights.
         name: String,
+        /// The channels behind it.
+        outputs: Option<usize>,
+        /// The size of a window.
+        kernel_size: Option<Pair>,
+        /// Whether it has a bias.
+        bias: Option<bool>,
         /// Steps between windows. Default 1.
         #[serde(default = "one")]
         stride: Pair,
@@ -158,9 +169,9 @@ impl Layer {
     /// The name of the weights, if it has any.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Linear { name } | Self::Conv2d { name, .. } | Self::LayerNorm { name, .. } => {
-                Some(name)
-            }
+            Self::Linear { name, .. }
+            | Self::Conv2d { name, .. }
+            | Self::LayerNorm { name, .. } => Some(name),
             _ => None,
         }
     }

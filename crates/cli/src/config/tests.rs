@@ -41,10 +41,15 @@ fn read(set: &[&str]) -> Result<Config> {
 #[test]
 fn the_contract_is_read() {
     let config = read(&[]).expect("the contract is valid");
-    assert_eq!(config.model.layers.0.len(), 5);
+    let layers = config.model.layers.expect("layers are given").0;
+    assert_eq!(layers.len(), 5);
     assert_eq!(
-        config.model.layers.0[4],
-        Layer::Linear { name: "fc".into() }
+        layers[4],
+        Layer::Linear {
+            name: "fc".into(),
+            outputs: None,
+            bias: None
+        }
     );
     assert_eq!(
         config.method.damping,
@@ -89,7 +94,8 @@ fn every_layer_is_read() {
         {kind="sigmoid"},{kind="gelu"},{kind="relu"},{kind="max_pool2d",kernel_size=2},{kind="avg_pool2d",kernel_size=[2,2],stride=1},
         {kind="flatten"},{kind="layer_norm",name="n",eps=1e-6},{kind="dropout",p=0.5},{kind="dropout"},{kind="linear",name="fc"}]"#;
     let config = read(&[&layers.replace('\n', " ")]).expect("valid layers");
-    let kinds: Vec<_> = config.model.layers.0.iter().map(Layer::kind).collect();
+    let layers = config.model.layers.expect("layers are given").0;
+    let kinds: Vec<_> = layers.iter().map(Layer::kind).collect();
     assert_eq!(
         kinds.join(" "),
         "reshape conv2d tanh sigmoid gelu relu max_pool2d avg_pool2d flatten layer_norm dropout dropout linear"
@@ -294,7 +300,7 @@ fn paths_are_relative_to_the_file() {
         directory.path().join("model.safetensors")
     );
     assert_eq!(
-        config.data.test.targets.path,
+        config.data.test.expect("given").targets.path,
         directory.path().join("y_test.npy")
     );
     assert_eq!(config.output.path, Path::new("/elsewhere/x.zarr"));

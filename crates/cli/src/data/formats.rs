@@ -8,8 +8,10 @@ mod npz;
 mod parquet;
 mod spool;
 
-pub(super) use csv::open as csv;
+pub(super) use csv::{open as csv, texts as csv_texts};
 pub(super) use idx::open as idx;
-pub(super) use images::{is_images, open as images};
+pub(super) use images::{
+    class_names as image_classes, is_images, names as image_names, open as images,
+};
 pub(super) use npz::open as npz;
 pub(super) use parquet::open as parquet;

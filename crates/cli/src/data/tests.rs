@@ -34,6 +34,8 @@ impl Folder {
         Files {
             inputs: self.array("x.npy"),
             targets: self.array("y.npy"),
+            ids: None,
+            subset: None,
         }
     }
 
@@ -41,8 +43,7 @@ impl Folder {
         &self,
         inputs: (&[X], &[u64]),
         targets: (&[Y], &[u64]),
-        loss: Loss,
-        outputs: usize,
+        target: Target,
     ) -> Result<Samples>
     where
         X: Serialize + AutoSerialize + Copy,
@@ -51,8 +52,20 @@ impl Folder {
         let files = self.files();
         write(&files.inputs.path, inputs.0, inputs.1);
         write(&files.targets.path, targets.0, targets.1);
-        Source::open(&files)?.check(loss, outputs, Precision::F32)
+        let samples = Source::open(&files)?.in_form(&forms(target), Precision::F32)?;
+        samples.check(target)?;
+        Ok(samples)
     }
+}
+
+/// What sequential models read.
+fn forms(target: Target) -> [FieldForm; 2] {
+    let form = |kind, rank| FieldForm { kind, rank };
+    let targets = match target {
+        Target::Class { .. } => form(FieldKind::Int, 1),
+        _ => form(FieldKind::Float, 2),
+    };
+    [form(FieldKind::Float, 2), targets]
 }
 
 #[test]
@@ -61,17 +74,19 @@ fn samples_become_rows_and_targets_what_the_loss_takes() -> Result<()> {
     let samples = folder.check(
         (&[1_u8, 2, 3, 4], &[2, 1, 2]),
         (&[0_u8, 1], &[2]),
-        Loss::CrossEntropy,
-        2,
+        Target::Class { classes: 2 },
     )?;
-    assert_eq!(samples.source.sample_shape(), [1, 2]);
     let batch = samples.batch(1..2)?;
     assert_eq!(
         batch.fields()[0],
         TensorData::new(vec![3.0_f32, 4.0], [1, 2])
     );
     assert_eq!(batch.fields()[1], TensorData::new(vec![1_i64], [1]));
-    let samples = folder.check((&[1.0_f64, 2.0], &[2]), (&[5_i16, -6], &[2]), Loss::Mse, 1)?;
+    let samples = folder.check(
+        (&[1.0_f64, 2.0], &[2]),
+        (&[5_i16, -6], &[2]),
+        Target::Values { outputs: 1 },
+    )?;
     assert_eq!(
         samples.batch(0..2)?.fields()[1],
         TensorData::new(vec![5.0_f32, -6.0], [2, 1])
@@ -85,39 +100,50 @@ fn misfits_name_file_and_row() {
     let x: (&[f32], &[u64]) = (&[1.0, 2.0, 3.0], &[3, 1]);
     let cases = [
         (
-            folder.check(x, (&[0_i64, 1, 2], &[3]), Loss::CrossEntropy, 2),
+            folder.check(x, (&[0_i64, 1, 2], &[3]), Target::Class { classes: 2 }),
             "y.npy: row 2 has class 2",
         ),
         (
-            folder.check(x, (&[0_i64, -1, 2], &[3]), Loss::CrossEntropy, 3),
+            folder.check(x, (&[0_i64, -1, 2], &[3]), Target::Class { classes: 3 }),
             "y.npy: row 1 has class -1",
         ),
         (
-            folder.check(x, (&[0.0_f32, 1.0, 2.0], &[3]), Loss::CrossEntropy, 3),
-            "y.npy: targets of cross-entropy are integers, got F32",
+            folder.check(
+                x,
+                (&[0.0_f32, 1.0, 2.0], &[3]),
+                Target::Class { classes: 3 },
+            ),
+            "y.npy: targets must be integers of rank 1, samples included, got floating-point numbers",
         ),
         (
-            folder.check(x, (&[0_i64, 1, 2], &[3, 1]), Loss::CrossEntropy, 3),
-            "y.npy: targets of cross-entropy have shape (n)",
+            folder.check(x, (&[0_i64, 1, 2], &[3, 1]), Target::Class { classes: 3 }),
+            "y.npy: targets must have rank 1, samples included, got shape [3, 1]",
         ),
         (
-            folder.check(x, (&[0.0_f32, 1.0], &[2]), Loss::Mse, 1),
+            folder.check(x, (&[0.0_f32, 1.0], &[2]), Target::Values { outputs: 1 }),
             "y.npy",
         ),
         (
-            folder.check(x, (&[0.0_f32, 1.0, 2.0], &[3]), Loss::Mse, 2),
+            folder.check(
+                x,
+                (&[0.0_f32, 1.0, 2.0], &[3]),
+                Target::Values { outputs: 2 },
+            ),
             "y.npy: targets of mse have shape (n, 2)",
         ),
         (
-            folder.check(x, (&[0.0_f32, f32::NAN, 2.0], &[3]), Loss::Mse, 1),
+            folder.check(
+                x,
+                (&[0.0_f32, f32::NAN, 2.0], &[3]),
+                Target::Values { outputs: 1 },
+            ),
             "y.npy: row 1",
         ),
         (
             folder.check(
                 (&[1.0, f32::INFINITY, 3.0], &[3, 1]),
                 (&[0_i64; 3], &[3]),
-                Loss::CrossEntropy,
-                1,
+                Target::Class { classes: 1 },
             ),
             "x.npy: row 1",
         ),
@@ -125,17 +151,16 @@ fn misfits_name_file_and_row() {
             folder.check(
                 (&[1.0, 1e300, 3.0], &[3, 1]),
                 (&[0_i64; 3], &[3]),
-                Loss::CrossEntropy,
-                1,
+                Target::Class { classes: 1 },
             ),
             "x.npy: row 1",
         ),
         (
-            folder.check::<f32, i64>((&[], &[0, 1]), (&[], &[0]), Loss::CrossEntropy, 1),
+            folder.check::<f32, i64>((&[], &[0, 1]), (&[], &[0]), Target::Class { classes: 1 }),
             "x.npy: there are no samples",
         ),
         (
-            folder.check::<f32, i64>((&[], &[1, 0]), (&[0], &[1]), Loss::CrossEntropy, 1),
+            folder.check::<f32, i64>((&[], &[1, 0]), (&[0], &[1]), Target::Class { classes: 1 }),
             "x.npy: the samples hold no numbers",
         ),
     ];
@@ -143,4 +168,94 @@ fn misfits_name_file_and_row() {
         let message = format!("{:#}", outcome.map(|_| ()).expect_err(part));
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
+}
+
+#[test]
+fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
+    let folder = Folder::new();
+    let files = folder.files();
+    write(&files.inputs.path, &[1_u8, 2, 3, 4, 5, 6, 7, 8], &[2, 2, 2]);
+    write(&files.targets.path, &[0_i64, 1], &[2]);
+    let form = |kind, rank| FieldForm { kind, rank };
+    let target = form(FieldKind::Int, 1);
+    let shape = |input| -> Result<(Vec<usize>, DType)> {
+        let samples = Source::open(&files)?.in_form(&[input, target], Precision::F64)?;
+        let batch = samples.batch(0..2)?;
+        let inputs = &batch.fields()[0];
+        Ok((inputs.shape().to_vec(), inputs.dtype()))
+    };
+    let float = |rank| shape(form(FieldKind::Float, rank));
+    assert_eq!(float(2)?, (vec![2, 4], DType::F64));
+    assert_eq!(float(3)?, (vec![2, 2, 2], DType::F64));
+    assert_eq!(float(4)?, (vec![2, 1, 2, 2], DType::F64));
+    assert_eq!(shape(form(FieldKind::Int, 3))?, (vec![2, 2, 2], DType::I64));
+    assert!(float(5).is_err() && shape(form(FieldKind::Int, 2)).is_err());
+    Ok(())
+}
+
+#[test]
+fn rows_are_chosen_with_their_names() -> Result<()> {
+    let folder = Folder::new();
+    write(
+        &folder.files().inputs.path,
+        &[0.0_f32, 10.0, 20.0, 30.0],
+        &[4, 1],
+    );
+    write(&folder.files().targets.path, &[0_i64, 1, 0, 7], &[4]);
+    let text = |name: &str, text: &str| {
+        std::fs::write(folder.array(name).path, text).expect("written");
+        Some(folder.array(name))
+    };
+    let open = |ids, subset| {
+        Source::open(&Files {
+            ids,
+            subset,
+            ..folder.files()
+        })
+    };
+    let target = Target::Class { classes: 2 };
+    let samples = |source: Source| source.in_form(&forms(target), Precision::F32);
+    let some = samples(open(None, text("rows.txt", "2\n0\n"))?)?;
+    assert_eq!(some.len(), 2);
+    assert_eq!(
+        some.batch(0..2)?.fields()[0],
+        TensorData::from([[20.0_f32], [0.0]])
+    );
+    assert_eq!(some.id(0), Some("2".to_owned()));
+    assert_eq!(
+        some.gather(&[1, 0])?.fields()[0],
+        TensorData::from([[0.0_f32], [20.0]])
+    );
+    some.check(target)?;
+    // Messages name the row of the file.
+    let bad = samples(open(None, text("bad.txt", "0\n3\n"))?)?;
+    let error = format!("{:#}", bad.check(target).expect_err("class 7"));
+    assert!(error.contains("row 3 has class 7"), "{error}");
+    let ids = text("ids.txt", "a\nb\nc\nd");
+    let named = samples(open(ids, text("rows.txt", "2\n0\n"))?)?;
+    assert_eq!(
+        named.labels(),
+        Some(Labels::Names(vec!["c".into(), "a".into()]))
+    );
+    let mut table = text("t.csv", "id,x\n7,0.5\n9,1\n8,2\n5,3\n");
+    if let Some(column) = &mut table {
+        column.part = Some("id".into());
+    }
+    let numbered = samples(open(table, None)?)?;
+    assert_eq!(numbered.labels(), Some(Labels::Numbers(vec![7, 9, 8, 5])));
+    for (ids, subset, expected) in [
+        (text("few.txt", "a\nb"), None, "expected 4 names"),
+        (None, text("far.txt", "4"), "far.txt"),
+        (
+            None,
+            text("words.txt", "1\nx"),
+            "line 2: expected a row, got `x`",
+        ),
+        (None, text("none.txt", ""), "lists no rows"),
+        (None, text("negative.txt", "-1"), "got -1"),
+    ] {
+        let error = format!("{:#}", open(ids, subset).expect_err(expected));
+        assert!(error.contains(expected), "{error}");
+    }
+    Ok(())
 }

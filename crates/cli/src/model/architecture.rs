@@ -193,7 +193,7 @@ impl Source<'_> {
     }
 }
 
-fn label(index: usize, layer: &config::Layer) -> String {
+pub(super) fn label(index: usize, layer: &config::Layer) -> String {
     let name = layer
         .name()
         .map_or_else(String::new, |name| format!(" `{name}`"));

@@ -93,15 +93,26 @@ pub(super) fn check(
             let (window, output) = pool(input, *kernel_size, *stride, *padding)?;
             fixed(Fixed::AvgPool2d(window), output)
         }
-        L::Linear { name } => linear(name, weights, input)?,
+        L::Linear {
+            name,
+            outputs,
+            bias,
+        } => {
+            check_said(weights, name, *outputs, None, *bias)?;
+            linear(name, weights, input)?
+        }
         L::LayerNorm { name, eps } => normalisation(name, *eps, weights, input)?,
         L::Conv2d {
             name,
+            outputs,
+            kernel_size,
+            bias,
             stride,
             padding,
             dilation,
             groups,
         } => {
+            check_said(weights, name, *outputs, *kernel_size, *bias)?;
             let window = Window {
                 size: [0, 0],
                 stride: stride.0,
@@ -110,6 +121,39 @@ pub(super) fn check(
             convolution(name, window, dilation.0, *groups, weights, input)?
         }
     })
+}
+
+/// What a layer says of its own size, where it says anything, against its weights.
+fn check_said(
+    weights: &Weights,
+    name: &str,
+    outputs: Option<usize>,
+    kernel_size: Option<config::Pair>,
+    bias: Option<bool>,
+) -> Result<()> {
+    let weight = weights.tensor(&format!("{name}.weight"))?.shape().to_vec();
+    if let (Some(outputs), Some(&got)) = (outputs, weight.first()) {
+        ensure!(
+            outputs == got,
+            "outputs = {outputs}, but its weights have {got}"
+        );
+    }
+    if let (Some(size), [_, _, got @ ..]) = (kernel_size, &weight[..]) {
+        ensure!(
+            size.0 == got,
+            "kernel_size = {}, but its weights have {}",
+            shown(&size.0),
+            shown(got)
+        );
+    }
+    let has_bias = weights.shape(&format!("{name}.bias")).is_some();
+    ensure!(
+        bias.is_none_or(|bias| bias == has_bias),
+        "bias = {}, but its weights have {}",
+        !has_bias,
+        if has_bias { "one" } else { "none" }
+    );
+    Ok(())
 }
 
 fn linear(name: &str, weights: &Weights, input: &[usize]) -> Result<(Option<Kind>, Vec<usize>)> {

@@ -1,6 +1,6 @@
 //! How layers change the shape of a sample.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::operation::Window;
 
@@ -37,11 +37,15 @@ pub(super) fn reshape(input: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
     Ok(shape.to_vec())
 }
 
+/// The size of the last axis of a sample.
+pub(super) fn last(input: &[usize]) -> Result<usize> {
+    let last = input.last().copied();
+    last.context("the samples have no axis")
+}
+
 /// Checks that the last axis of a sample has the size that the weights take.
 pub(super) fn last_axis(input: &[usize], size: usize) -> Result<()> {
-    let Some(&last) = input.last() else {
-        bail!("the samples have no axis")
-    };
+    let last = last(input)?;
     ensure!(
         last == size,
         "its weights take {size} features, but the samples reach it in shape {}, whose last axis is {last}",

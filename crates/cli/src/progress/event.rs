@@ -21,11 +21,20 @@ use serde::Serialize;
 pub enum Event<'a> {
     /// A phase begins; `factors` and `scores` may come several times, in turn.
     Phase {
-        /// `check` (reading and checking what was asked for), `train` (the demonstration only), `fit`, `gradients`, `factors`,
+        /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`, `factors`,
         /// `scores`, `findings` (the demonstration only).
         phase: &'a str,
         /// When.
         seconds: f64,
+    },
+    /// An epoch of a training has ended.
+    Epoch {
+        /// Which one, counted from 1.
+        epoch: usize,
+        /// How many there are.
+        epochs: usize,
+        /// The mean training loss.
+        loss: f64,
     },
     /// The computation was laid out.
     Planned {

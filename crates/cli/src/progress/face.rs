@@ -76,6 +76,14 @@ impl Face for Bar {
                 self.0.set_position(*done as u64);
                 self.0.set_message(outlook(*rate, *eta_seconds));
             }
+            Event::Epoch {
+                epoch,
+                epochs,
+                loss,
+            } => {
+                let text = format!("train: epoch {epoch} of {epochs}, loss {loss:.4}");
+                self.0.set_prefix(text);
+            }
             Event::Finished { .. } | Event::Interrupted { .. } | Event::Failed { .. } => {
                 self.0.finish_and_clear();
             }

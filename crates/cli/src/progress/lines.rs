@@ -49,6 +49,13 @@ impl Lines {
                 let outlook = outlook(*rate, *eta_seconds);
                 format!("{phase}: {done} of {total} chunks{outlook}")
             }
+            Event::Epoch {
+                epoch,
+                epochs,
+                loss,
+            } if now >= self.last + INTERVAL => {
+                format!("epoch {epoch} of {epochs}, loss {loss:.4}")
+            }
             // A command that computes no chunks has said what it found.
             Event::Finished { done: 0, .. } => return None,
             Event::Finished { done, .. } => format!("done; chunks written: {done}"),

@@ -14,19 +14,31 @@ pub(super) type Named = (String, TensorData);
 /// Under what keys training scripts save a state dict beside other things.
 const STATE_DICTS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// Reads all tensors of a file, sorted by name; its format is told by how it begins.
+/// What PyTorch's batch norm counts beside its weights.
+const COUNTER: &str = "num_batches_tracked";
+
+/// How tensors are named and laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As PyTorch has them.
+    Pytorch,
+    /// As burn has them.
+    Burn,
+}
+
+/// Reads all tensors of a file, sorted by name, and says how they are laid out; its format is told by how it begins.
 ///
 /// # Errors
 /// When the file cannot be read, is of no known format, or holds tensors that are not floating-point.
-pub(super) fn read(path: &Path) -> Result<Vec<Named>> {
-    let mut tensors = match Format::of(path)? {
-        Format::Safetensors => safetensors(path),
-        Format::Pytorch => pytorch(path),
-        Format::Burnpack => burnpack(path),
-    }?;
+pub(super) fn read(path: &Path) -> Result<(Layout, Vec<Named>)> {
+    let (layout, mut tensors) = match Format::of(path)? {
+        Format::Safetensors => (Layout::Pytorch, safetensors(path)?),
+        Format::Pytorch => (Layout::Pytorch, pytorch(path)?),
+        Format::Burnpack => (Layout::Burn, burnpack(path)?),
+    };
     // Sorted, so that the first mistake is the same one every time.
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(tensors)
+    Ok((layout, tensors))
 }
 
 enum Format {
@@ -55,7 +67,8 @@ fn safetensors(path: &Path) -> Result<Vec<Named>> {
     let bytes = std::fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes)
         .context("neither a safetensors file, nor one of PyTorch, nor a burnpack")?;
-    let tensors = file.iter().map(|(name, view)| {
+    let tensors = file.iter().filter(|(name, _)| !name.ends_with(COUNTER));
+    let tensors = tensors.map(|(name, view)| {
         let dtype = match view.dtype() {
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
@@ -87,6 +100,7 @@ fn pytorch(path: &Path) -> Result<Vec<Named>> {
         });
         tensors = named.collect();
     }
+    tensors.retain(|name, _| !name.ends_with(COUNTER));
     ensure!(!tensors.is_empty(), "the PyTorch file holds no tensors");
     let tensors = tensors.into_iter().map(|(name, tensor)| {
         let dtype = match tensor.dtype() {
@@ -103,7 +117,7 @@ fn pytorch(path: &Path) -> Result<Vec<Named>> {
     tensors.collect()
 }
 
-/// A record that burn wrote: its matrices are `(in, out)` and its normalisations have other names, here both are as in PyTorch.
+/// A record that burn wrote.
 fn burnpack(path: &Path) -> Result<Vec<Named>> {
     let reader = burn_pack::Reader::from_file_exact(path).context("reading a burnpack")?;
     let tensors = reader.into_tensors().context("reading a burnpack")?;
@@ -113,19 +127,24 @@ fn burnpack(path: &Path) -> Result<Vec<Named>> {
             return Err(not_floating_point(&name, dtype));
         }
         let data = TensorData::from_bytes_vec(bytes.to_vec(), shape.to_vec(), dtype);
-        let layer = |last: &str| name.strip_suffix(last).map(ToOwned::to_owned);
-        Ok(if let Some(layer) = layer(".gamma") {
-            (format!("{layer}.weight"), data)
-        } else if let Some(layer) = layer(".beta") {
-            (format!("{layer}.bias"), data)
-        } else if let ([rows, columns], Some(_)) = (&shape[..], layer(".weight")) {
-            let turned = transposed(&data, *rows, *columns);
-            (name, turned)
-        } else {
-            (name, data)
-        })
+        Ok((name, data))
     });
     tensors.collect()
+}
+
+/// A tensor of a sequential model as PyTorch has it: burn's matrices are `(in, out)`, and its normalisations have other names.
+pub(super) fn of_burn((name, data): Named) -> Named {
+    let layer = |last: &str| name.strip_suffix(last).map(ToOwned::to_owned);
+    if let Some(layer) = layer(".gamma") {
+        (format!("{layer}.weight"), data)
+    } else if let Some(layer) = layer(".beta") {
+        (format!("{layer}.bias"), data)
+    } else if let ([rows, columns], Some(_)) = (&data.shape()[..], layer(".weight")) {
+        let turned = transposed(&data, *rows, *columns);
+        (name, turned)
+    } else {
+        (name, data)
+    }
 }
 
 fn transposed(data: &TensorData, rows: usize, columns: usize) -> TensorData {

@@ -240,14 +240,12 @@ mod tests {
 
     struct Numbers(Vec<usize>, Values);
 
-    impl Numbers {
-        fn new<T>(shape: &[usize], numbers: Vec<T>) -> Arc<dyn FieldSource>
-        where
-            Values: From<ArrayD<T>>,
-        {
-            let values = Values::new(numbers, shape).expect("they fit");
-            Arc::new(Self(shape.to_vec(), values))
-        }
+    fn array<T>(shape: &[usize], numbers: Vec<T>) -> Arc<dyn FieldSource>
+    where
+        Values: From<ArrayD<T>>,
+    {
+        let values = Values::new(numbers, shape).expect("they fit");
+        Arc::new(Numbers(shape.to_vec(), values))
     }
 
     impl FieldSource for Numbers {
@@ -282,7 +280,7 @@ mod tests {
     #[test]
     fn features_get_mean_0_and_deviation_1_of_their_own() -> Result<()> {
         // A large offset would cancel in sums of plain squares.
-        let source = Numbers::new(&[2, 3], vec![1e9, 5.0, 7.0, 1e9 + 2.0, 9.0, 7.0]);
+        let source = array(&[2, 3], vec![1e9, 5.0, 7.0, 1e9 + 2.0, 9.0, 7.0]);
         let scale = Scale::standard(&*source)?;
         assert_eq!(scaled(&source, scale), [-1.0, -1.0, 0.0, 1.0, 1.0, 0.0]);
         Ok(())
@@ -290,10 +288,10 @@ mod tests {
 
     #[test]
     fn images_are_scaled_by_channel_and_without_channels_as_a_whole() -> Result<()> {
-        let channels = Numbers::new(&[1, 2, 1, 2], vec![0_i64, 4, 10, 20]);
+        let channels = array(&[1, 2, 1, 2], vec![0_i64, 4, 10, 20]);
         let scale = Scale::min_max(&*channels)?;
         assert_eq!(scaled(&channels, scale), [0.0, 1.0, 0.0, 1.0]);
-        let whole = Numbers::new(&[1, 2, 2], vec![0_i64, 5, 10, 20]);
+        let whole = array(&[1, 2, 2], vec![0_i64, 5, 10, 20]);
         let scale = Scale::min_max(&*whole)?;
         assert_eq!(scaled(&whole, scale), [0.0, 0.25, 0.5, 1.0]);
         Ok(())
@@ -301,10 +299,10 @@ mod tests {
 
     #[test]
     fn numbers_that_are_given_are_used() -> Result<()> {
-        let source = Numbers::new(&[2, 2], vec![255_i64, 51, 0, 102]);
+        let source = array(&[2, 2], vec![255_i64, 51, 0, 102]);
         let scale = Scale::new(vec![0.0], vec![255.0, 51.0])?;
         assert_eq!(scaled(&source, scale), [1.0, 1.0, 0.0, 2.0]);
-        let narrow = Numbers::new(&[2], vec![1.0_f32, 2.0]);
+        let narrow = array(&[2], vec![1.0_f32, 2.0]);
         assert_eq!(
             scaled(&narrow, Scale::new(vec![1.0], vec![2.0])?),
             [0.0, 0.5]
@@ -316,7 +314,7 @@ mod tests {
     fn scales_that_do_not_fit_are_refused() {
         assert!(Scale::new(vec![f64::NAN], vec![1.0]).is_err());
         assert!(Scale::new(vec![0.0], vec![1.0, 0.0]).is_err());
-        let source = Numbers::new(&[1, 2], vec![1.0, 2.0]);
+        let source = array(&[1, 2], vec![1.0, 2.0]);
         let three = Scale::new(vec![0.0; 3], vec![1.0]).expect("by itself valid");
         assert!(Scaled::new(source, three).is_err());
     }

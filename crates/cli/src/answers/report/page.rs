@@ -122,13 +122,14 @@ impl Page<'_> {
 
     fn train_point(&self, point: usize, score: &str) -> Markup {
         let label = self.about.map(|about| about.train.target(point));
-        let truth = self.truth.map(|truth| Value::from(truth[point]));
-        let wrong = truth.as_ref().filter(|truth| label.as_ref() != Some(truth));
+        let class = self.about.and_then(|about| about.train.class(point));
+        let truth = self.truth.map(|truth| truth[point]);
+        let wrong = truth.filter(|&truth| class != Some(truth));
         html! {
             div.point {
                 (figure(&self.pictures.train, point))
                 @if let Some(label) = &label { b { (shown(label)) } }
-                @if let Some(truth) = wrong { span.wrong { " (truly " (shown(truth)) ")" } }
+                @if let Some(truth) = wrong { span.wrong { " (truly " (truth) ")" } }
                 span.score { (score) }
                 span.number { "#" (point) }
             }
@@ -153,7 +154,7 @@ impl Page<'_> {
                 [what, "points"],
             )?;
             let found = self.truth.zip(self.about).map(|(truth, about)| {
-                let wrong = |point: &&usize| about.train.target(**point) != truth[**point];
+                let wrong = |point: &&usize| about.train.class(**point) != Some(truth[**point]);
                 suspects.iter().filter(wrong).count()
             });
             sections.push(html! {

@@ -42,10 +42,12 @@ impl Size {
             );
             return Ok(asked);
         }
-        Ok(match model.layers.0.first() {
-            Some(Layer::Reshape { shape }) => Self::of_shape(shape),
-            _ => Self::of_shape(sample),
-        })
+        Ok(
+            match model.layers.as_ref().and_then(|layers| layers.0.first()) {
+                Some(Layer::Reshape { shape }) => Self::of_shape(shape),
+                _ => Self::of_shape(sample),
+            },
+        )
     }
 
     fn of_shape(shape: &[usize]) -> Option<Self> {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use csv::ReaderBuilder;
@@ -17,24 +17,71 @@ pub(in crate::data) fn open(path: &Path, choice: Option<&str>) -> Result<NpyFiel
     table(path, choice, &shown).with_context(|| shown.clone())
 }
 
-fn table(path: &Path, choice: Option<&str>, shown: &str) -> Result<NpyField> {
-    let mut lines = ReaderBuilder::new().has_headers(false).from_path(path)?;
-    let mut record = csv::StringRecord::new();
-    ensure!(lines.read_record(&mut record)?, "the file is empty");
-    let headed = record.iter().any(|field| Cell::parse(field).is_none());
-    let names: Vec<String> = if headed {
-        record.iter().map(|name| name.trim().to_owned()).collect()
-    } else {
-        (0..record.len()).map(|column| column.to_string()).collect()
+/// The texts of one column, by its name unless it is the only one.
+///
+/// # Errors
+/// When the file cannot be read, or the column is not there.
+pub(in crate::data) fn texts(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
+    let shown = path.display().to_string();
+    let read = || {
+        let mut lines = Lines::open(path)?;
+        let columns = choose(column, &lines.names)?;
+        ensure!(
+            columns.len() == 1,
+            "name one column, as FILE.csv#{}; there are {}",
+            lines.names[0],
+            lines.names.join(", ")
+        );
+        let mut texts = Vec::new();
+        while let Some(record) = lines.next()? {
+            let text = record.get(columns[0]).unwrap_or_default();
+            texts.push(text.trim().to_owned());
+        }
+        Ok(texts)
     };
+    read().with_context(|| shown.clone())
+}
+
+/// The lines of a table behind its heading.
+struct Lines {
+    reader: csv::Reader<File>,
+    names: Vec<String>,
+    record: csv::StringRecord,
+    /// Whether the record is the first line, and one of numbers.
+    first: bool,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self> {
+        let mut reader = ReaderBuilder::new().has_headers(false).from_path(path)?;
+        let mut record = csv::StringRecord::new();
+        ensure!(reader.read_record(&mut record)?, "the file is empty");
+        let headed = record.iter().any(|field| Cell::parse(field).is_none());
+        let names = if headed {
+            record.iter().map(|name| name.trim().to_owned()).collect()
+        } else {
+            (0..record.len()).map(|column| column.to_string()).collect()
+        };
+        Ok(Self {
+            reader,
+            names,
+            record,
+            first: !headed,
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<&csv::StringRecord>> {
+        let more = std::mem::take(&mut self.first) || self.reader.read_record(&mut self.record)?;
+        Ok(more.then_some(&self.record))
+    }
+}
+
+fn table(path: &Path, choice: Option<&str>, shown: &str) -> Result<NpyField> {
+    let mut lines = Lines::open(path)?;
+    let names = lines.names.clone();
     let columns = choose(choice, &names)?;
     let (mut table, mut row) = (Table::new()?, Vec::with_capacity(columns.len()));
-    let mut more = if headed {
-        lines.read_record(&mut record)?
-    } else {
-        true
-    };
-    while more {
+    while let Some(record) = lines.next()? {
         row.clear();
         for &column in &columns {
             let field = record.get(column).unwrap_or_default();
@@ -47,7 +94,6 @@ fn table(path: &Path, choice: Option<&str>, shown: &str) -> Result<NpyField> {
             })?);
         }
         table.push(&row)?;
-        more = lines.read_record(&mut record)?;
     }
     let single = choice.is_some_and(|choice| !choice.starts_with('-'));
     table.finish(single, named(shown, choice))

@@ -37,6 +37,27 @@ pub(in crate::data) fn is_images(folder: &Path) -> bool {
     classes(folder).is_ok()
 }
 
+/// What classes are called: their folders.
+pub(in crate::data) fn class_names(folder: &Path) -> Option<Vec<String>> {
+    let classes = classes(folder).ok()?;
+    let folders = classes
+        .iter()
+        .map(|images| images.first()?.parent()?.file_name());
+    folders
+        .map(|name| Some(name?.to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// What images are called: their files, with the folder of their class.
+pub(in crate::data) fn names(folder: &Path) -> Option<Vec<String>> {
+    let classes = classes(folder).ok()?;
+    let files = classes.iter().flatten();
+    let within = files.map(|file| file.strip_prefix(folder).ok());
+    within
+        .map(|name| Some(name?.to_string_lossy().into_owned()))
+        .collect()
+}
+
 /// The images of each class.
 fn classes(folder: &Path) -> Result<Vec<Vec<PathBuf>>> {
     let mut classes = Vec::new();

@@ -1,0 +1,302 @@
+use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use toml::Value;
+
+use super::ArrayPath;
+
+/// Training and test data: either two pairs of arrays, or one that is split.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The points whose influence is asked for.
+    pub train: Option<Files>,
+    /// The points on which it is asked.
+    pub test: Option<Files>,
+    /// All points, in place of `train` and `test`.
+    pub all: Option<Files>,
+    /// How `all` is split.
+    pub split: Option<Split>,
+    /// How inputs are scaled. Default: they are taken as they are.
+    pub scale: Option<ScaleValue>,
+    /// What classes are called. Default: their numbers, or the folders of images.
+    pub classes: Option<ClassNames>,
+}
+
+/// The arrays of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Inputs, samples along the first axis; any numeric dtype.
+    pub inputs: ArrayPath,
+    /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
+    pub targets: ArrayPath,
+    /// What the samples are called: integers, a text file with a line for each, or a column. Default: their row, or the names of image files.
+    pub ids: Option<ArrayPath>,
+    /// The rows that are used, counted from 0: an array of integers, or a text file with a line for each. Default: all.
+    pub subset: Option<ArrayPath>,
+}
+
+/// How points are split at random.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// The share of test points, between 0 and 1.
+    pub test: f64,
+    /// What the split is drawn from. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// How inputs are scaled.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScaleValue {
+    /// To mean 0 and deviation 1 over the training points, by feature or channel.
+    Standard,
+    /// To 0 to 1 over the training points, by feature or channel.
+    MinMax,
+    /// By given numbers.
+    #[serde(untagged)]
+    Given(GivenScale),
+}
+
+/// `(x − subtract) / divide`, each one number or one for each feature or channel.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenScale {
+    /// What is subtracted. Default 0.
+    #[serde(default = "zero")]
+    pub subtract: Numbers,
+    /// What is divided by. Default 1.
+    #[serde(default = "one")]
+    pub divide: Numbers,
+}
+
+/// A number or several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Numbers(pub Vec<f64>);
+
+/// Where the names of classes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClassNames {
+    /// Here, in the order of their numbers.
+    Listed(Vec<String>),
+    /// In a text file, a line for each.
+    File(ArrayPath),
+}
+
+fn zero() -> Numbers {
+    Numbers(vec![0.0])
+}
+
+fn one() -> Numbers {
+    Numbers(vec![1.0])
+}
+
+impl<'de> Deserialize<'de> for ScaleValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(name) if name == "standard" => Ok(Self::Standard),
+            Value::String(name) if name == "min-max" => Ok(Self::MinMax),
+            Value::Table(table) => {
+                let given = table.try_into();
+                given.map(Self::Given).map_err(D::Error::custom)
+            }
+            other => Err(D::Error::custom(format!(
+                "expected \"standard\", \"min-max\" or {{ subtract = 0.5, divide = 255 }}, got {other}"
+            ))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let number = |value: &Value| {
+            let whole = value.as_integer().map(|number| number as f64);
+            value.as_float().or(whole)
+        };
+        let numbers = match &value {
+            Value::Array(values) if !values.is_empty() => values.iter().map(number).collect(),
+            single => number(single).map(|number| vec![number]),
+        };
+        numbers.map(Self).ok_or_else(|| {
+            D::Error::custom(format!("expected a number or a list of them, got {value}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ClassNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let names = match &value {
+            Value::String(path) => return Ok(Self::File(ArrayPath::from(path.clone()))),
+            Value::Array(names) => names
+                .iter()
+                .map(|name| name.as_str().map(ToOwned::to_owned))
+                .collect(),
+            _ => None,
+        };
+        names.map(Self::Listed).ok_or_else(|| {
+            D::Error::custom(format!(
+                "expected a list of names, or a text file with a line for each, got {value}"
+            ))
+        })
+    }
+}
+
+/// Where the two sides come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Sides<'a> {
+    /// From files of their own.
+    Apart {
+        /// The training points.
+        train: &'a Files,
+        /// The test points.
+        test: &'a Files,
+    },
+    /// From the same files.
+    Together {
+        /// All points.
+        all: &'a Files,
+        /// How they are split.
+        split: Split,
+    },
+}
+
+impl Data {
+    /// Where the two sides come from.
+    ///
+    /// # Errors
+    /// When neither or both of the two ways are taken, or one of them in part.
+    pub fn sides(&self) -> Result<Sides<'_>> {
+        match (&self.train, &self.test, &self.all, self.split) {
+            (Some(train), Some(test), None, None) => Ok(Sides::Apart { train, test }),
+            (None, None, Some(all), Some(split)) => {
+                ensure!(
+                    split.test > 0.0 && split.test < 1.0,
+                    "data.split.test: expected a share between 0 and 1, got {}",
+                    split.test
+                );
+                Ok(Sides::Together { all, split })
+            }
+            (None, None, Some(_), None) => {
+                bail!("data.split is missing: say how data.all is split, as {{ test = 0.2 }}")
+            }
+            (_, _, None, Some(_)) => bail!("data.split splits data.all, which is missing"),
+            (_, _, Some(_), _) => {
+                bail!("data.all stands in place of data.train and data.test: leave it or them out")
+            }
+            (None, _, None, None) => bail!("data.train is missing"),
+            (_, None, None, None) => bail!("data.test is missing"),
+        }
+    }
+
+    /// The sets of files that are given, with their keys.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut ArrayPath> {
+        let Self {
+            train,
+            test,
+            all,
+            classes,
+            ..
+        } = self;
+        let sets = [train, test, all].into_iter().flatten();
+        let classes = match classes {
+            Some(ClassNames::File(path)) => Some(path),
+            _ => None,
+        };
+        sets.flat_map(|files| {
+            let Files {
+                inputs,
+                targets,
+                ids,
+                subset,
+            } = files;
+            [Some(inputs), Some(targets), ids.as_mut(), subset.as_mut()]
+        })
+        .flatten()
+        .chain(classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: &str = "{ inputs = \"x.npy\", targets = \"y.npy\" }";
+
+    fn read(text: &str) -> Result<Data> {
+        let text = text.replace("FILES", FILES);
+        let data: Data = toml::from_str(&text)?;
+        data.sides()?;
+        Ok(data)
+    }
+
+    #[test]
+    fn one_way_is_taken_and_taken_whole() {
+        assert!(read("train = FILES\ntest = FILES").is_ok());
+        assert!(read("all = FILES\nsplit = { test = 0.2, seed = 3 }").is_ok());
+        for (text, expected) in [
+            ("", "data.train is missing"),
+            ("train = FILES", "data.test is missing"),
+            ("all = FILES", "data.split is missing"),
+            ("split = { test = 0.2 }", "data.all, which is missing"),
+            (
+                "train = FILES\ntest = FILES\nall = FILES",
+                "leave it or them out",
+            ),
+            (
+                "all = FILES\nsplit = { test = 1.0 }",
+                "between 0 and 1, got 1",
+            ),
+        ] {
+            let error = format!("{:#}", read(text).expect_err(text));
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn scales_are_names_or_numbers() {
+        let scale = |text: &str| {
+            read(&format!("train = FILES\ntest = FILES\nscale = {text}")).map(|data| data.scale)
+        };
+        assert_eq!(
+            scale("\"standard\"").expect("valid"),
+            Some(ScaleValue::Standard)
+        );
+        assert_eq!(
+            scale("\"min-max\"").expect("valid"),
+            Some(ScaleValue::MinMax)
+        );
+        let given = GivenScale {
+            subtract: Numbers(vec![0.5, 1.0]),
+            divide: Numbers(vec![255.0]),
+        };
+        assert_eq!(
+            scale("{ subtract = [0.5, 1], divide = 255 }").expect("valid"),
+            Some(ScaleValue::Given(given))
+        );
+        for text in [
+            "\"robust\"",
+            "{ times = 2 }",
+            "{ divide = [] }",
+            "{ divide = \"2\" }",
+            "3",
+        ] {
+            assert!(scale(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn classes_are_listed_or_in_a_file() {
+        let classes = |text: &str| {
+            read(&format!("train = FILES\ntest = FILES\nclasses = {text}")).map(|data| data.classes)
+        };
+        let listed = ClassNames::Listed(vec!["cat".into(), "dog".into()]);
+        assert_eq!(classes("[\"cat\", \"dog\"]").expect("valid"), Some(listed));
+        let file = ClassNames::File(ArrayPath::from("c.txt".to_owned()));
+        assert_eq!(classes("\"c.txt\"").expect("valid"), Some(file));
+        assert!(classes("[1, 2]").is_err());
+    }
+}

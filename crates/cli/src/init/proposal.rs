@@ -1,0 +1,156 @@
+use std::fmt::Write as _;
+
+use toml::Value;
+
+/// Up to so many parameters the direct method is proposed: a dense matrix of them is factored in seconds.
+const DIRECT: usize = 3000;
+
+/// What a configuration is to say.
+pub(super) struct Proposal {
+    pub(super) weights: String,
+    /// The layers, unless the program brings them.
+    pub(super) layers: Option<Vec<String>>,
+    pub(super) data: Data,
+    pub(super) classes: bool,
+    pub(super) parameters: usize,
+    /// Whether there are no weights yet.
+    pub(super) untrained: bool,
+    /// Whether inputs are stored as integers, as pixels are.
+    pub(super) integers: bool,
+}
+
+/// Inputs and targets, as they are written.
+pub(super) enum Data {
+    Apart {
+        train: [String; 2],
+        test: [String; 2],
+    },
+    Together {
+        all: [String; 2],
+        test: f64,
+    },
+}
+
+impl Proposal {
+    /// The configuration, with a comment on every choice.
+    pub(super) fn text(&self) -> String {
+        [
+            self.head(),
+            self.model(),
+            self.data(),
+            self.train(),
+            self.method(),
+            TAIL.to_owned(),
+        ]
+        .concat()
+    }
+
+    fn head(&self) -> String {
+        let first = if self.untrained {
+            "`influence train` trains the model, `influence run` computes it"
+        } else {
+            "`influence run` computes it; `influence plan` says what that takes"
+        };
+        format!(
+            "# Which training points made this model say this?  {first}.\n\
+             seed = 0                        # of whatever is drawn\n\
+             device = \"cpu\"                  # or ndarray, wgpu, cuda:0: those compiled in\n\
+             precision = \"f32\"               # or \"f64\"\n"
+        )
+    }
+
+    fn model(&self) -> String {
+        let mut text = format!("\n[model]\nweights = {}\n", quoted(&self.weights));
+        let Some(layers) = &self.layers else {
+            return text;
+        };
+        let (loss, targets) = if self.classes {
+            ("cross-entropy", "targets are class numbers")
+        } else {
+            ("mse", "targets are numbers")
+        };
+        let source = if self.untrained {
+            "# A small network to begin with; the last layer has an output for each class or number."
+        } else {
+            "# From the names and shapes of the weights. They do not tell activations, pooling or padding: compare with your model."
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "loss = \"{loss}\"          # as the model is trained: {targets}\n{source}\nlayers = ["
+        );
+        for layer in layers {
+            let _ = writeln!(text, "    {layer},");
+        }
+        text + "]\n"
+    }
+
+    fn data(&self) -> String {
+        let pair = |[inputs, targets]: &[String; 2]| {
+            format!(
+                "{{ inputs = {}, targets = {} }}",
+                quoted(inputs),
+                quoted(targets)
+            )
+        };
+        let sides = match &self.data {
+            Data::Apart { train, test } => {
+                format!("train = {}\ntest = {}\n", pair(train), pair(test))
+            }
+            Data::Together { all, test } => format!(
+                "all = {}\nsplit = {{ test = {test:?}, seed = 0 }}    # this share is drawn as test points\n",
+                pair(all)
+            ),
+        };
+        let scale = match (self.integers, self.untrained) {
+            (true, true) => {
+                "scale = \"min-max\"               # to 0 to 1; or \"standard\", or { divide = 255 }\n"
+            }
+            (true, false) => {
+                "# scale = { divide = 255 }      # as the model was trained; or \"standard\", \"min-max\"\n"
+            }
+            (false, _) => {
+                "# scale = \"standard\"            # where the model was trained on scaled inputs\n"
+            }
+        };
+        format!("\n[data]\n{sides}{scale}")
+    }
+
+    fn train(&self) -> String {
+        if !self.untrained {
+            return String::new();
+        }
+        "\n[train]\n\
+         optimiser = \"adam\"              # or \"sgd\" with momentum = 0.9\n\
+         learning_rate = 0.001\n\
+         epochs = 20\n\
+         batch = 64\n\
+         weight_decay = 0.0001\n"
+            .into()
+    }
+
+    fn method(&self) -> String {
+        let method = if self.parameters <= DIRECT {
+            "name = \"direct\"                 # exact; others for larger models: cg, arnoldi, ekfac, kfac, ...\n\
+             curvature = \"gauss-newton\"      # or hessian, fisher, empirical-fisher\n"
+        } else {
+            "name = \"ekfac\"                  # for large models; exact but slower: cg with curvature = \"gauss-newton\"\n"
+        };
+        format!("\n[method]\n{method}")
+    }
+}
+
+const TAIL: &str = "\
+damping = { relative = 0.1 }    # times the mean eigenvalue of the curvature; smaller: sharper, larger: more robust
+
+[compute]
+strategy = \"parallel\"           # or \"sequential\"
+# memory = \"1GiB\"               # bound on resident memory, however many points
+
+[output]
+path = \"influences.zarr\"        # array `influences` of shape (test, train)
+";
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

@@ -1,0 +1,83 @@
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{Device, Tensor};
+use influence_backend_burn::{Classification, Regression};
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+
+use super::{Bound, Models, Subject};
+use crate::{
+    config::{Config, Layers, Loss, Model},
+    data::Target,
+    model::{Architecture, Sequential, initial_weights},
+    weights::Weights,
+};
+
+/// Sequential models, whose layers the configuration lists.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SequentialModels;
+
+impl Models for SequentialModels {
+    fn are_listed(&self) -> bool {
+        true
+    }
+
+    fn open(
+        &self,
+        config: &Config,
+        weights: &Path,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn Subject>> {
+        let (loss, layers) = described(&config.model)?;
+        let weights = Weights::read(weights, config.precision.into()).context("model.weights")?;
+        bound(loss, layers, &weights, sample, device)
+    }
+
+    fn initial(
+        &self,
+        config: &Config,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn Subject>> {
+        let (loss, layers) = described(&config.model)?;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
+        let weights = initial_weights(&layers.0, sample, &mut random).context("model.layers")?;
+        bound(loss, layers, &weights, sample, device)
+    }
+}
+
+/// What a sequential model needs said.
+fn described(model: &Model) -> Result<(Loss, &Layers)> {
+    let loss = model.loss.context("model: missing field `loss`")?;
+    let layers = model.layers.as_ref();
+    Ok((loss, layers.context("model: missing field `layers`")?))
+}
+
+fn bound(
+    loss: Loss,
+    layers: &Layers,
+    weights: &Weights,
+    sample: &[usize],
+    device: &Device,
+) -> Result<Box<dyn Subject>> {
+    let architecture = Architecture::plan(&layers.0, weights, sample).context("model.layers")?;
+    let outputs = architecture.outputs();
+    let module = architecture.build(weights, device)?;
+    Ok(match loss {
+        Loss::CrossEntropy => {
+            ensure!(
+                outputs > 1,
+                "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
+            );
+            let task = Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+            let target = Target::Class { classes: outputs };
+            Box::new(Bound::new(Arc::new(task), module, device, Some(target)))
+        }
+        Loss::Mse => {
+            let task = Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+            let target = Target::Values { outputs };
+            Box::new(Bound::new(Arc::new(task), module, device, Some(target)))
+        }
+    })
+}

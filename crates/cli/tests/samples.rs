@@ -1,0 +1,237 @@
+//! Splits, subsets, scales, names and folders of images, against plain arrays that say the same.
+
+#[path = "support/files.rs"]
+mod files;
+#[path = "support/npy.rs"]
+mod npy;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use files::files;
+use zarrs::{array::Array, filesystem::FilesystemStore};
+
+const PIXELS: usize = 64;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The first so many digits: pixels of 0 to 16, and classes.
+fn digits(count: usize) -> (Vec<u8>, Vec<u8>) {
+    let read = |name: &str| -> Vec<u8> {
+        let file = fs::read(root().join("data/digits").join(name)).expect("the data ship");
+        let array = npyz::NpyFile::new(&file[..]).expect("a numpy array");
+        array.into_vec().expect("bytes")
+    };
+    let (images, labels) = (read("images.npy"), read("labels.npy"));
+    (images[..count * PIXELS].to_vec(), labels[..count].to_vec())
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A configuration of the trained network of the golden case, with data to be said.
+    fn new(data: &str) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        let weights = root().join("tests/golden/cli/mlp/model.safetensors");
+        let config = format!(
+            r#"
+[model]
+weights = "{}"
+loss = "cross-entropy"
+layers = [{{ kind = "flatten" }}, {{ kind = "linear", name = "fc1" }}, {{ kind = "tanh" }}, {{ kind = "linear", name = "fc2" }}]
+[data]
+{data}
+[method]
+curvature = "gauss-newton"
+damping = 0.1
+[compute]
+train_chunk = 16
+test_chunk = 8
+"#,
+            weights.display()
+        );
+        fs::write(folder.path("config.toml"), config).expect("written");
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn images(&self, name: &str, pixels: &[u8]) {
+        let count = (pixels.len() / PIXELS) as u64;
+        npy::write(&self.path(name), pixels, &[count, 8, 8]);
+    }
+
+    fn labels(&self, name: &str, labels: &[u8]) {
+        npy::write(&self.path(name), labels, &[labels.len() as u64]);
+    }
+
+    fn influence(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        let outcome = command.current_dir(self.0.path()).args(arguments).output();
+        let outcome = outcome.expect("the binary runs");
+        let complaint = String::from_utf8_lossy(&outcome.stderr);
+        assert!(outcome.status.success(), "{arguments:?}: {complaint}");
+        String::from_utf8_lossy(&outcome.stdout).into_owned()
+    }
+
+    /// The bytes of all chunks of influences.
+    fn run(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.influence(&["run", "config.toml", "--overwrite"]);
+        files(&self.path("influences.zarr/influences/c"))
+    }
+
+    fn coordinate(&self, name: &str) -> Vec<String> {
+        let store = FilesystemStore::new(self.path("influences.zarr")).expect("a store");
+        let array = Array::open(Arc::new(store), &format!("/{name}")).expect("it is there");
+        let all = array.subset_all();
+        match array.retrieve_array_subset::<Vec<i64>>(&all) {
+            Ok(numbers) => numbers.iter().map(ToString::to_string).collect(),
+            Err(_) => array.retrieve_array_subset(&all).expect("texts"),
+        }
+    }
+}
+
+/// Some rows of the digits.
+fn rows(pixels: &[u8], labels: &[u8], rows: &[usize]) -> (Vec<u8>, Vec<u8>) {
+    let image = |&row: &usize| pixels[row * PIXELS..(row + 1) * PIXELS].to_vec();
+    (
+        rows.iter().flat_map(image).collect(),
+        rows.iter().map(|&row| labels[row]).collect(),
+    )
+}
+
+/// Training and test points in files of their own.
+const APART: &str = r#"
+train = { inputs = "x_train.npy", targets = "y_train.npy" }
+test = { inputs = "x_test.npy", targets = "y_test.npy" }
+"#;
+
+#[test]
+fn a_split_gives_the_influences_of_the_points_that_its_coordinates_name() {
+    let (pixels, labels) = digits(60);
+    let split = Folder::new(
+        "all = { inputs = \"x.npy\", targets = \"y.npy\" }\nsplit = { test = 0.25, seed = 3 }",
+    );
+    split.images("x.npy", &pixels);
+    split.labels("y.npy", &labels);
+    let together = split.run();
+    let sides = ["train", "test"].map(|side| {
+        let rows = split.coordinate(side).into_iter();
+        let rows = rows.map(|row| row.parse::<usize>().expect("a row"));
+        (side, rows.collect::<Vec<_>>())
+    });
+    assert_eq!((sides[0].1.len(), sides[1].1.len()), (45, 15));
+    let apart = Folder::new(APART);
+    for (side, chosen) in &sides {
+        let (pixels, labels) = rows(&pixels, &labels, chosen);
+        apart.images(&format!("x_{side}.npy"), &pixels);
+        apart.labels(&format!("y_{side}.npy"), &labels);
+    }
+    assert_eq!(apart.run(), together);
+    // Another seed is another result, and is not taken for the same.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+    command.current_dir(split.0.path());
+    let other = [
+        "run",
+        "config.toml",
+        "--resume",
+        "--set",
+        "data.split.seed=4",
+    ];
+    let outcome = command.args(other).output().expect("it runs");
+    let complaint = String::from_utf8_lossy(&outcome.stderr);
+    assert_eq!(outcome.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("split"), "{complaint}");
+}
+
+#[test]
+fn subsets_and_scales_are_those_of_arrays_that_are_cut_and_scaled() {
+    let (pixels, labels) = digits(40);
+    let chosen: Vec<usize> = (0..30).rev().step_by(2).collect();
+    let data = r#"
+train = { inputs = "x.npy", targets = "y.npy", subset = "rows.txt" }
+test = { inputs = "x_test.npy", targets = "y_test.npy" }
+scale = { subtract = 8, divide = 16 }
+"#;
+    let said = Folder::new(data);
+    let done = Folder::new(APART);
+    said.images("x.npy", &pixels);
+    said.labels("y.npy", &labels);
+    let lines: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+    fs::write(said.path("rows.txt"), lines.join("\n")).expect("written");
+    let (test_pixels, test_labels) = rows(&pixels, &labels, &(30..40).collect::<Vec<_>>());
+    said.images("x_test.npy", &test_pixels);
+    said.labels("y_test.npy", &test_labels);
+
+    let (train_pixels, train_labels) = rows(&pixels, &labels, &chosen);
+    for (side, pixels, labels) in [
+        ("train", train_pixels, train_labels),
+        ("test", test_pixels, test_labels),
+    ] {
+        let count = labels.len() as u64;
+        let scaled: Vec<f32> = pixels
+            .iter()
+            .map(|&pixel| (f32::from(pixel) - 8.0) / 16.0)
+            .collect();
+        npy::write(
+            &done.path(&format!("x_{side}.npy")),
+            &scaled,
+            &[count, 8, 8],
+        );
+        done.labels(&format!("y_{side}.npy"), &labels);
+    }
+    assert_eq!(said.run(), done.run());
+    assert_eq!(said.coordinate("train"), lines);
+    // Unscaled the numbers are others: the comparison sees the scale.
+    said.influence(&[
+        "run",
+        "config.toml",
+        "--overwrite",
+        "--set",
+        "data.scale={ divide = 1 }",
+    ]);
+    assert_ne!(
+        files(&said.path("influences.zarr/influences/c")),
+        done.run()
+    );
+}
+
+#[test]
+fn a_folder_of_images_is_an_array_with_names() {
+    let (pixels, labels) = digits(40);
+    let images = Folder::new(
+        "train = { inputs = \"train/\", targets = \"train/#class\" }\n\
+         test = { inputs = \"test/\", targets = \"test/#class\" }",
+    );
+    let arrays = Folder::new(APART);
+    let named = |digit: u8| format!("digit-{digit}");
+    for (side, range) in [("train", 0..30), ("test", 20..40)] {
+        let mut chosen: Vec<usize> = range.collect();
+        chosen.sort_by_key(|&row| (labels[row], row));
+        for &row in &chosen {
+            let folder = images.path(side).join(named(labels[row]));
+            fs::create_dir_all(&folder).expect("made");
+            let image = pixels[row * PIXELS..(row + 1) * PIXELS].to_vec();
+            let image = image::GrayImage::from_raw(8, 8, image).expect("64 pixels");
+            image
+                .save(folder.join(format!("{row:02}.png")))
+                .expect("saved");
+        }
+        let (pixels, labels) = rows(&pixels, &labels, &chosen);
+        arrays.images(&format!("x_{side}.npy"), &pixels);
+        arrays.labels(&format!("y_{side}.npy"), &labels);
+    }
+    assert_eq!(images.run(), arrays.run());
+    let names = images.coordinate("train");
+    assert_eq!(names.len(), 30);
+    assert_eq!(names[0], "digit-0/00.png");
+}
