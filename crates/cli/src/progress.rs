@@ -5,6 +5,7 @@ mod face;
 mod lines;
 mod notable;
 mod pace;
+mod phases;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -26,6 +27,7 @@ use event::seconds;
 use face::{Bar, Face, Json, Silent};
 use lines::Lines;
 use notable::Notable;
+use phases::Phases;
 
 pub use event::Event;
 pub use pace::Pace;
@@ -88,6 +90,7 @@ pub struct Progress {
 struct State {
     face: Box<dyn Face>,
     pace: Option<Pace>,
+    phases: Phases,
     notable: Notable,
 }
 
@@ -111,6 +114,7 @@ impl Progress {
         let state = State {
             face,
             pace: None,
+            phases: Phases::default(),
             notable: Notable::default(),
         };
         Self {
@@ -129,6 +133,7 @@ impl Progress {
     pub fn stage(&self, stage: Stage) {
         tracing::info!(phase = stage.as_str(), "phase begins");
         let (now, mut state) = (self.started.elapsed(), self.state());
+        state.phases.begin(stage.as_str(), now);
         if let Some(pace) = &mut state.pace {
             pace.phase(now);
         }
@@ -147,6 +152,13 @@ impl Progress {
             epochs,
             loss,
         });
+    }
+
+    /// The seconds spent in each phase so far, the present one included, in the order in which they first began.
+    pub fn phases(&self) -> Vec<(&'static str, f64)> {
+        let phases = self.state().phases.until(self.started.elapsed());
+        let phases = phases.into_iter();
+        phases.map(|(name, time)| (name, seconds(time))).collect()
     }
 
     /// Says what should be known.
