@@ -3,6 +3,7 @@
 mod inspect;
 mod listing;
 mod mislabelled;
+mod names;
 mod points;
 mod report;
 mod top;

@@ -317,6 +317,20 @@ pub struct InspectArguments {
     pub json: bool,
 }
 
+/// Where an answer goes, and in what form.
+#[derive(Debug, Clone, Args)]
+pub struct ListingArguments {
+    /// In what form [default: as the ending of the file says, else table]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// Write to a file, .csv, .json or .parquet, instead of stdout
+    #[arg(long = "output", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "file")]
+    pub overwrite: bool,
+}
+
 /// Arguments of `influence top`.
 #[derive(Debug, Clone, Args)]
 pub struct TopArguments {
@@ -332,9 +346,9 @@ pub struct TopArguments {
     /// How many training points are shown on either side
     #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
     pub count: usize,
-    /// In what form
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub format: Format,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -352,9 +366,9 @@ pub struct MislabelledArguments {
     /// The true labels of the training points, where they are known: says how good the ranking is
     #[arg(long, value_name = "ARRAY")]
     pub truth: Option<String>,
-    /// In what form
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub format: Format,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

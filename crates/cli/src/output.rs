@@ -1,7 +1,8 @@
-//! The place of an output: a folder, or a URL.
+//! The place of an output: a folder, or a URL; and files, written whole.
 
-use std::path::Path;
+use std::{ffi::OsString, fs, path::Path};
 
+use anyhow::Context;
 use influence_calculators::{Location, Result};
 
 /// Whether a setting that may be a path or a URL is a URL.
@@ -18,4 +19,11 @@ pub fn location(path: &Path) -> Result<Location> {
         Some(text) => Location::parse(text),
         None => Ok(path.into()),
     }
+}
+
+/// Writes a file beside its place first, so that one that was there stays whole until the new one is.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside: OsString = [path.as_os_str(), ".tmp".as_ref()].into_iter().collect();
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    written.with_context(|| path.display().to_string())
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     Format, Stored,
-    listing::Listing,
+    listing::{Destination, Kind, Listing},
+    names::{name, target},
     points::{Points, shown},
 };
 use crate::{
@@ -31,6 +32,7 @@ pub fn run(
     models: &dyn Models,
     out: &mut impl Write,
 ) -> Result<()> {
+    let destination = Destination::of(&arguments.listing)?;
     let stored = Stored::open(&arguments.output)?;
     let suspicion = Suspicion::read(&stored)?;
     let plan = stored.plan(&arguments.set, models)?;
@@ -41,51 +43,92 @@ pub fn run(
         .map(|path| truth(path, suspicion.scores.len()))
         .transpose()
         .context("--truth")?;
-    let order = suspicion.order();
-    let is_wrong = |point: usize| -> Option<bool> {
-        let (labels, truth) = (labels.as_ref()?, truth.as_ref()?);
-        Some(labels.class(point) != Some(truth[point]))
-    };
     ensure!(
         truth.is_none() || labels.is_some(),
         "--truth: {} does not say what labels it was made from",
         stored.shown()
     );
-    let records = order.iter().take(arguments.show).enumerate();
-    let records = records.map(|(rank, &point)| {
-        [
-            json!(rank + 1),
-            json!(point),
-            labels
-                .as_ref()
-                .map_or(Value::Null, |labels| labels.target(point)),
-            truth
-                .as_ref()
-                .map_or(Value::Null, |truth| json!(truth[point])),
-            json!(suspicion.scores[point]),
-        ]
-    });
-    let columns = ["rank", "train", "label", "truth", suspicion.score];
-    match arguments.format {
-        Format::Json => Listing::new(columns, records).write_json(out),
-        Format::Csv => Listing::new(columns, records).write_csv(out),
-        Format::Table => {
-            let rows = records.map(|[rank, point, label, truth, score]| {
-                let score = score.as_f64().unwrap_or(f64::NAN);
+    let ranking = Ranking {
+        order: suspicion.order(),
+        suspicion,
+        labels,
+        truth,
+    };
+    destination.write(out, |out| match destination.format {
+        Format::Table => ranking.print(arguments.show, out),
+        format => ranking.listing(arguments.show).write(format, out),
+    })
+}
+
+/// The training points, the most suspicious first, with what is known of them.
+struct Ranking<'a> {
+    order: Vec<usize>,
+    suspicion: Suspicion,
+    labels: Option<Points<'a>>,
+    truth: Option<Vec<usize>>,
+}
+
+impl Ranking<'_> {
+    fn columns(&self) -> [&'static str; 5] {
+        ["rank", "train", "label", "truth", self.suspicion.score]
+    }
+
+    /// Rank, number, label, true label and score of the first points.
+    fn records(&self, show: usize) -> impl Iterator<Item = (usize, usize, Value, Value, f64)> {
+        let points = self.order.iter().take(show).enumerate();
+        points.map(|(rank, &point)| {
+            (
+                rank + 1,
+                point,
+                target(self.labels.as_ref(), point),
+                self.true_label(point),
+                self.suspicion.scores[point],
+            )
+        })
+    }
+
+    fn true_label(&self, point: usize) -> Value {
+        let truth = self.truth.as_ref();
+        truth.map_or(Value::Null, |truth| json!(truth[point]))
+    }
+
+    fn print(&self, show: usize, out: &mut dyn Write) -> Result<()> {
+        let rows = self
+            .records(show)
+            .map(|(rank, point, label, truth, score)| {
                 [
-                    shown(&rank),
-                    shown(&point),
+                    rank.to_string(),
+                    name(self.labels.as_ref(), point),
                     shown(&label),
                     shown(&truth),
                     signed(score),
                 ]
             });
-            writeln!(out, "{}", table(columns, 0, rows))?;
-            if truth.is_some() {
-                precision(&order, &|point| is_wrong(point) == Some(true), out)?;
-            }
-            Ok(())
-        }
+        writeln!(out, "{}", table(self.columns(), 0, rows))?;
+        let (Some(labels), Some(truth)) = (&self.labels, &self.truth) else {
+            return Ok(());
+        };
+        let is_wrong = |point| labels.class(point) != Some(truth[point]);
+        precision(&self.order, &is_wrong, out)
+    }
+
+    fn listing(&self, show: usize) -> Listing<5> {
+        let [rank, train, label, truth, score] = self.columns();
+        let whole = |column| (column, Kind::Integer);
+        let columns = [
+            whole(rank),
+            whole(train),
+            whole(label),
+            whole(truth),
+            (score, Kind::Number),
+        ];
+        let records = self.records(show);
+        Listing::new(
+            columns,
+            records.map(|(rank, point, label, truth, score)| {
+                [json!(rank), json!(point), label, truth, json!(score)]
+            }),
+        )
     }
 }
 
@@ -160,11 +203,7 @@ pub(super) fn truth(path: &str, expected: usize) -> Result<Vec<usize>> {
 }
 
 /// How many of the first points are mislabelled, against how many there are.
-fn precision(
-    order: &[usize],
-    is_wrong: &dyn Fn(usize) -> bool,
-    out: &mut impl Write,
-) -> Result<()> {
+fn precision(order: &[usize], is_wrong: &dyn Fn(usize) -> bool, out: &mut dyn Write) -> Result<()> {
     let wrong = order.iter().filter(|&&point| is_wrong(point)).count();
     writeln!(
         out,

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Format, Stored,
-    listing::Listing,
+    listing::{Column, Kind, Listing, Target},
+    names::{name, target},
     points::{Points, Predictions, select, shown},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
 /// # Errors
 /// When the output is no plain matrix, is not complete, or the data it was made from have changed.
 pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
+    let destination = Destination::of(&arguments.listing)?;
     let stored = Stored::open_plain(&arguments.output)?;
     let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
@@ -35,11 +37,10 @@ pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) 
     };
     let points = select(&arguments.points, all, arguments.show)?;
     let opinions = opinions(&stored, &points, arguments.count)?;
-    match arguments.format {
+    destination.write(out, |out| match destination.format {
         Format::Table => print(&opinions, about.as_ref(), out),
-        Format::Json => listing(&opinions, about.as_ref()).write_json(out),
-        Format::Csv => listing(&opinions, about.as_ref()).write_csv(out),
-    }
+        format => listing(&opinions, about.as_ref()).write(format, out),
+    })
 }
 
 /// What is known of the points of an output.
@@ -108,33 +109,26 @@ pub(super) fn opinions(stored: &Stored, points: &[usize], count: usize) -> Resul
     points.iter().map(opinion).collect()
 }
 
-fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut impl Write) -> Result<()> {
+fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -> Result<()> {
+    let [train, test] = sides(about);
     let ranked = |ranking: &Ranking| {
-        let entry = |(&point, value): (&usize, &f64)| match about {
-            Some(about) => format!(
-                "{point}:{} {}",
-                shown(&about.train.target(point)),
-                signed(*value)
-            ),
-            None => format!("{point} {}", signed(*value)),
+        let entry = |(&point, value): (&usize, &f64)| {
+            let called = name(train, point);
+            match target(train, point) {
+                Value::Null => format!("{called} {}", signed(*value)),
+                target => format!("{called}:{} {}", shown(&target), signed(*value)),
+            }
         };
         let entries = ranking.indices.iter().zip(&ranking.values).map(entry);
         entries.collect::<Vec<_>>().join("\n")
     };
     let rows = opinions.iter().map(|opinion| {
-        let [target, predicted] = about.map_or(["-".into(), "-".into()], |about| {
-            [
-                shown(&about.test.target(opinion.test)),
-                shown(&about.predictions.of(opinion.test)),
-            ]
-        });
-        let (helpful, harmful) = (ranked(&opinion.helpful), ranked(&opinion.harmful));
         [
-            opinion.test.to_string(),
-            target,
-            predicted,
-            helpful,
-            harmful,
+            name(test, opinion.test),
+            shown(&target(test, opinion.test)),
+            shown(&predicted(about, opinion.test)),
+            ranked(&opinion.helpful),
+            ranked(&opinion.harmful),
         ]
     });
     let headings = ["test point", "target", "predicted", "helpful", "harmful"];
@@ -151,17 +145,32 @@ fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut impl Write) 
     Ok(())
 }
 
+/// What is known of the training and of the test points.
+fn sides<'a>(about: Option<&'a About<'a>>) -> [Option<&'a Points<'a>>; 2] {
+    [
+        about.map(|about| &about.train),
+        about.map(|about| &about.test),
+    ]
+}
+
+/// What the model says of a test point, null where nothing is known of the points.
+fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
+    about.map_or(Value::Null, |about| about.predictions.of(point))
+}
+
+const COLUMNS: [Column; 8] = [
+    ("test", Kind::Integer),
+    ("target", Kind::Integer),
+    ("predicted", Kind::Integer),
+    ("side", Kind::Text),
+    ("rank", Kind::Integer),
+    ("train", Kind::Integer),
+    ("train_target", Kind::Integer),
+    ("influence", Kind::Number),
+];
+
 fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<8> {
-    let columns = [
-        "test",
-        "target",
-        "predicted",
-        "side",
-        "rank",
-        "train",
-        "train_target",
-        "influence",
-    ];
+    let [train_points, test_points] = sides(about);
     let records = opinions.iter().flat_map(|opinion| {
         let sides = [("helpful", &opinion.helpful), ("harmful", &opinion.harmful)];
         sides.into_iter().flat_map(move |(side, ranking)| {
@@ -170,16 +179,16 @@ fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<8> {
                 let test = opinion.test;
                 [
                     json!(test),
-                    about.map_or(Value::Null, |about| about.test.target(test)),
-                    about.map_or(Value::Null, |about| about.predictions.of(test)),
+                    target(test_points, test),
+                    predicted(about, test),
                     json!(side),
                     json!(rank + 1),
                     json!(train),
-                    about.map_or(Value::Null, |about| about.train.target(train)),
+                    target(train_points, train),
                     json!(influence),
                 ]
             })
         })
     });
-    Listing::new(columns, records)
+    Listing::new(COLUMNS, records)
 }

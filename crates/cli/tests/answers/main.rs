@@ -1,5 +1,6 @@
 //! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`, `inspect`, `report`.
 
+mod listings;
 #[path = "../support/npy.rs"]
 mod npy;
 mod page;
