@@ -127,7 +127,7 @@ pub enum Command {
     /// Write a page that shows all this, with pictures where inputs are images
     ///
     /// One HTML file that needs no network: test points with the training points that helped and harmed, the most suspicious labels, how the
-    /// influences are distributed, how well the systems were solved, and how it was all made.
+    /// influences are distributed, through which layers they go, how well the systems were solved, what the run took, and how it was all made.
     Report(ReportArguments),
 }
 
@@ -386,9 +386,21 @@ pub struct ReportArguments {
     /// The output of `influence self` of the same points, to be shown too
     #[arg(long = "self", value_name = "OUTPUT")]
     pub own: Option<PathBuf>,
+    /// The output of the same run with compute.mode = by-block, to show what share each layer has
+    #[arg(long, value_name = "OUTPUT")]
+    pub by_layer: Option<PathBuf>,
     /// The true labels of the training points, where they are known
     #[arg(long, value_name = "ARRAY")]
     pub truth: Option<String>,
+    /// Write every chart of the page into this folder too, as SVG
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
+    /// Write charts as PNG beside the SVG
+    #[arg(long, requires = "plots")]
+    pub png: bool,
+    /// Replace charts that are there
+    #[arg(long, requires = "plots")]
+    pub overwrite: bool,
     /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
     #[arg(long, value_name = "SIZE")]
     pub image: Option<Size>,

@@ -23,6 +23,7 @@ pub mod output;
 pub mod overrides;
 pub mod plan;
 pub mod progress;
+mod record;
 pub mod run;
 pub mod schedule;
 pub mod session;

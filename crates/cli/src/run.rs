@@ -19,6 +19,7 @@ use crate::{
     memory,
     plan::{Existing, Plan},
     progress::Stage,
+    record::Record,
     session::Session,
     subject::Models,
     summary::{self, Summary},
@@ -78,6 +79,7 @@ fn compute(
     };
     let fitted = arguments.fitted.as_deref();
     let solved = fit::consume(&plan, fitted, session.progress(), run)?;
+    Record::keep(&plan, session.progress());
     let [k, n] = plan.shape();
     let summary = Summary {
         what: match what {
@@ -147,6 +149,15 @@ pub(crate) fn config(arguments: &RunArguments) -> Result<Config> {
     compute.memory = arguments.memory.or(compute.memory);
     compute.threads = arguments.threads.map(NonZero::get).or(compute.threads);
     Ok(config)
+}
+
+/// How many threads compute.
+pub(crate) fn threads(compute: &Compute) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    match compute.strategy {
+        Strategy::Sequential => 1,
+        Strategy::Parallel => compute.threads.unwrap_or_else(cores),
+    }
 }
 
 /// The calculator of a plan.

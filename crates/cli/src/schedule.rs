@@ -9,11 +9,11 @@ use influence_core::{ChunkGrid, Footprint};
 
 use crate::{
     args::RunArguments,
-    config::{Memory, Strategy},
+    config::Memory,
     fit::{fit_bytes, footprint},
     memory,
     plan::Plan,
-    run::config,
+    run::{config, threads},
     subject::Models,
 };
 
@@ -39,13 +39,9 @@ fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     let compute = &plan.config.compute;
     let memory = compute.memory.map_or(Schedule::MEMORY, Memory::bytes);
     let taken = compute.memory.map_or(0, |_| memory::taken());
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let resources = Resources {
         memory: memory.saturating_sub(taken),
-        threads: match compute.strategy {
-            Strategy::Sequential => 1,
-            Strategy::Parallel => compute.threads.unwrap_or_else(cores),
-        },
+        threads: threads(compute),
         factors_kept: true,
     };
     let given = [compute.test_chunk, compute.train_chunk];

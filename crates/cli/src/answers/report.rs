@@ -1,11 +1,14 @@
 //! `influence report`: one page that shows what was found, and opens without a network.
 
 mod charts;
+mod layers;
 mod page;
 mod picture;
+mod pictures;
+mod plots;
+mod solved;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -13,24 +16,24 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use influence_calculators::ZarrField;
-use influence_core::{
-    FieldSource, Values,
-    aggregate::{Histogram, Quantiles},
-};
+use influence_core::aggregate::{Histogram, Quantiles};
 use serde_json::Value;
 
 use super::{
     Stored,
     inspect::facts,
     mislabelled::{Suspicion, truth},
-    points::{Points, select},
-    top::{About, Opinion, opinions},
+    points::select,
+    top::{About, opinions},
 };
-use crate::{args::ReportArguments, output::location, subject::Models};
-use charts::Bins;
+use crate::{
+    args::ReportArguments, output::write_whole, plan::Plan, record::Record, subject::Models,
+};
+use charts::{Bins, Chart, edges};
+use layers::Layers;
 use page::Page;
-use picture::Picture;
+use pictures::Pictures;
+use solved::Solved;
 
 pub use picture::Size;
 
@@ -42,68 +45,105 @@ const BINS: usize = 60;
 const RANGE: [f64; 2] = [0.005, 0.995];
 const ACCURACY: f64 = 1e-3;
 
-/// Writes a page about an output.
+/// Writes a page about an output, and its charts as files where they are asked for.
 ///
 /// # Errors
 /// When the output is no plain matrix, is not complete, the data it was made from have changed, or another file is in the way.
 pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
     let path = destination(arguments)?;
+    plots::check(arguments)?;
     let stored = Stored::open_plain(&arguments.output)?;
     stored.check_complete()?;
     let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
-    let shown = match &about {
-        Some(about) => about.predictions.by_loss(),
-        None => (0..stored.influences.grid().shape()[0]).collect(),
-    };
+    let known = about.as_ref().zip(plan.as_ref());
+    let page = page(arguments, &stored, known)?;
+    write_whole(&path, page.render(started)?.as_bytes())?;
+    writeln!(out, "wrote {}: open it in a browser", path.display())?;
+    if let Some(folder) = &arguments.plots {
+        plots::write(folder, &page.charts, arguments.png)?;
+        writeln!(
+            out,
+            "wrote {} charts to {}",
+            page.charts.len(),
+            folder.display()
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads and computes all that a page tells, with what is known of the points and the model.
+fn page<'a>(
+    arguments: &ReportArguments,
+    stored: &Stored,
+    known: Option<(&'a About<'a>, &Plan)>,
+) -> Result<Page<'a>> {
+    let [k, n] = stored.influences.grid().shape();
+    let about = known.map(|(about, _)| about);
+    let shown = about.map_or_else(|| (0..k).collect(), |about| about.predictions.by_loss());
     let shown = select(&arguments.points, shown, arguments.show)?;
-    let opinions = opinions(&stored, &shown, arguments.count)?;
-    let own = arguments
-        .own
-        .as_deref()
-        .map(own_influences)
-        .transpose()
-        .context("--self")?;
-    let suspicions: Vec<Suspicion> = [Some(Suspicion::read(&stored)?), own]
-        .into_iter()
-        .flatten()
-        .collect();
-    let truth = arguments
-        .truth
-        .as_ref()
-        .map(|path| truth(path, stored.influences.grid().shape()[1]))
-        .transpose()
-        .context("--truth")?;
-    let suspects = suspicions.iter().map(|suspicion| {
-        let mut order = suspicion.order();
-        order.truncate(arguments.suspects);
-        order
-    });
-    let suspects: Vec<Vec<usize>> = suspects.collect();
-    let pictures = match (&about, plan.as_ref()) {
-        (Some(about), Some(plan)) => {
+    let opinions = opinions(stored, &shown, arguments.count)?;
+    let suspicions = suspicions(arguments, stored)?;
+    let first = |suspicion: &Suspicion| {
+        let order = suspicion.order().into_iter();
+        order.take(arguments.suspects).collect()
+    };
+    let suspects: Vec<Vec<usize>> = suspicions.iter().map(first).collect();
+    let truth = arguments.truth.as_ref().map(|path| truth(path, n));
+    let pictures = match known {
+        Some((about, plan)) => {
             let size = Size::of(arguments.image, &plan.config.model, &plan.sample_shape)?;
             Pictures::draw(about, size, &opinions, &suspects)?
         }
-        _ => Pictures::default(),
+        None => Pictures::default(),
     };
-    let page = Page {
+    let layers = arguments.by_layer.as_ref();
+    let layers = layers.map(|path| Layers::read(path, stored)).transpose();
+    let bins = distribution(stored)?;
+    let mut page = Page {
         name: stored.shown(),
-        facts: facts(&stored)?,
-        distribution: distribution(&stored)?,
-        residuals: residuals(&stored)?,
-        about: about.as_ref(),
-        opinions: &opinions,
-        suspicions: &suspicions,
-        suspects: &suspects,
-        truth: truth.as_deref(),
+        model: known.map(|(_, plan)| model(stored, plan)),
+        facts: facts(stored)?,
+        outside: [bins.below, bins.above],
+        charts: Vec::new(),
+        about,
+        opinions,
+        suspicions,
+        suspects,
+        truth: truth.transpose().context("--truth")?,
+        layers: layers.context("--by-layer")?,
+        solved: Solved::read(stored)?,
+        record: Record::of(&stored.path),
         pictures,
     };
-    let text = page.render(started)?;
-    write(&path, &text)?;
-    writeln!(out, "wrote {}: open it in a browser", path.display())?;
-    Ok(())
+    page.charts = charts(bins, &page);
+    Ok(page)
+}
+
+/// Every chart of a page.
+fn charts(bins: Bins, page: &Page<'_>) -> Vec<Chart> {
+    let mut charts: Vec<Chart> = page.suspicions.iter().map(plots::scores).collect();
+    charts.push(plots::distribution(bins));
+    charts.extend(page.layers.as_ref().map(plots::layers));
+    charts.extend(page.solved.iter().flat_map(plots::solver));
+    charts.extend(page.record.as_ref().map(plots::timings));
+    charts
+}
+
+/// What the model is, in a few words.
+fn model(stored: &Stored, plan: &Plan) -> String {
+    let config = &stored.influences.attributes()[super::ORIGIN];
+    let weights = config["model"]["weights"].as_str().unwrap_or_default();
+    let file = Path::new(weights).file_name().unwrap_or_default();
+    format!("{}, {} parameters", file.display(), plan.dim)
+}
+
+/// By the mean influence on the test points, and by self-influence where it is there.
+fn suspicions(arguments: &ReportArguments, stored: &Stored) -> Result<Vec<Suspicion>> {
+    let own = arguments.own.as_deref().map(own_influences).transpose();
+    let all = [Some(Suspicion::read(stored)?), own.context("--self")?];
+    Ok(all.into_iter().flatten().collect())
 }
 
 fn own_influences(path: &Path) -> Result<Suspicion> {
@@ -135,13 +175,6 @@ fn destination(arguments: &ReportArguments) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Beside its place first, so that a page that was there stays whole.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let beside = path.with_extension("html.tmp");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    written.with_context(|| path.display().to_string())
-}
-
 /// How the influences are distributed, but for the tails.
 fn distribution(stored: &Stored) -> Result<Bins> {
     let quantiles = stored
@@ -152,78 +185,14 @@ fn distribution(stored: &Stored) -> Result<Bins> {
     let margin = ((hi - lo) * 1e-3)
         .max(hi.abs().max(lo.abs()) * 1e-6)
         .max(f64::MIN_POSITIVE);
-    let histogram = Histogram::uniform(lo - margin, hi + margin, BINS)?;
-    let edges = histogram.edges().to_vec();
-    let counts = stored.influences.compute(histogram)?;
+    let edges = edges(lo - margin, hi + margin, BINS);
+    let counts = stored.influences.compute(Histogram::new(&edges)?)?;
     Ok(Bins {
         edges,
         counts: counts.bins.row(0).to_vec(),
         below: counts.below[0],
         above: counts.above[0],
     })
-}
-
-/// The relative residual with which each test row was solved, if rows were solved.
-fn residuals(stored: &Stored) -> Result<Option<Vec<f64>>> {
-    if stored.influences.attributes()["influence"]["factors"] != "solved" {
-        return Ok(None);
-    }
-    let field = ZarrField::open(location(&stored.path)?, "solver_residual")?;
-    match field.rows(0..field.shape()[0])? {
-        Values::F64(values) => Ok(Some(values.into_iter().collect())),
-        _ => Ok(None),
-    }
-}
-
-/// The points that are shown, drawn where they are images.
-#[derive(Debug, Default)]
-struct Pictures {
-    train: BTreeMap<usize, Picture>,
-    test: BTreeMap<usize, Picture>,
-}
-
-impl Pictures {
-    /// Draws every point that is shown, all in one scale of brightness.
-    fn draw(
-        about: &About<'_>,
-        size: Option<Size>,
-        opinions: &[Opinion],
-        suspects: &[Vec<usize>],
-    ) -> Result<Self> {
-        let ranked = opinions
-            .iter()
-            .flat_map(|opinion| [&opinion.helpful, &opinion.harmful]);
-        let ranked = ranked.flat_map(|ranking| &ranking.indices);
-        let train = inputs(&about.train, ranked.chain(suspects.iter().flatten()))?;
-        let test = inputs(&about.test, opinions.iter().map(|opinion| &opinion.test))?;
-        let numbers = train.values().chain(test.values()).flatten();
-        let range = numbers.fold([f64::INFINITY, f64::NEG_INFINITY], |[lo, hi], &value| {
-            [lo.min(value), hi.max(value)]
-        });
-        let drawn = |inputs: BTreeMap<usize, Vec<f64>>| -> Result<BTreeMap<usize, Picture>> {
-            let drawn = inputs
-                .into_iter()
-                .map(|(point, input)| Ok((point, Picture::new(&input, size, range)?)));
-            drawn.collect()
-        };
-        Ok(Self {
-            train: drawn(train)?,
-            test: drawn(test)?,
-        })
-    }
-}
-
-fn inputs<'a>(
-    points: &Points<'_>,
-    wanted: impl Iterator<Item = &'a usize>,
-) -> Result<BTreeMap<usize, Vec<f64>>> {
-    let mut inputs = BTreeMap::new();
-    for &point in wanted {
-        if let Entry::Vacant(entry) = inputs.entry(point) {
-            entry.insert(points.input(point)?);
-        }
-    }
-    Ok(inputs)
 }
 
 /// The text of a fact.

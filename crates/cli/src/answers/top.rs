@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Format, Stored,
-    listing::{Column, Kind, Listing, Target},
+    listing::{Column, Destination, Kind, Listing},
     names::{name, target},
     points::{Points, Predictions, select, shown},
 };

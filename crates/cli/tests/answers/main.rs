@@ -1,9 +1,13 @@
 //! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`, `inspect`, `report`.
 
+mod browser;
+mod layers;
 mod listings;
 #[path = "../support/npy.rs"]
 mod npy;
 mod page;
+mod plots;
+mod record;
 mod weights;
 
 use std::{

@@ -1,140 +1,131 @@
-use std::ops::Range;
+//! The charts of a page, as SVG within it, and as files of their own.
+
+mod bars;
+mod dots;
+mod font;
+mod histogram;
 
 use anyhow::Result;
-use plotters::{coord::Shift, prelude::*};
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use plotters::{
+    coord::Shift,
+    prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend},
+    style::{RGBColor, WHITE},
+};
 
-use crate::summary::signed;
+pub(super) use bars::Bars;
+pub(super) use dots::Dots;
+pub(super) use histogram::{Bins, Histogram, edges};
 
-const SIZE: (u32, u32) = (720, 240);
-const FONT: (&str, u32) = ("sans-serif", 12);
+/// How wide a chart is: its text is to be read on a telephone too.
+const WIDTH: u32 = 600;
+/// Pixels of a PNG for one of SVG.
+const FINE: u32 = 2;
 const HARMFUL: RGBColor = RGBColor(192, 57, 43);
 const HELPFUL: RGBColor = RGBColor(31, 119, 180);
 
-/// How many numbers lie between which edges.
-#[derive(Debug)]
-pub(super) struct Bins {
-    pub(super) edges: Vec<f64>,
-    pub(super) counts: Vec<u64>,
-    pub(super) below: u64,
-    pub(super) above: u64,
+/// Something that can be drawn at any scale.
+pub(super) trait Drawing {
+    /// The height in pixels.
+    fn height(&self) -> u32 {
+        230
+    }
+
+    /// Draws with text and lines so many times their size.
+    fn draw<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
+    where
+        B: DrawingBackend,
+        B::ErrorType: 'static;
 }
 
-impl Bins {
-    /// Of numbers in memory, from the least to the greatest.
-    pub(super) fn of(values: &[f64], bins: usize) -> Self {
-        let (lo, hi) = ends(values);
-        let width = if hi > lo {
-            (hi - lo) / bins as f64
-        } else {
-            1.0
-        };
-        let mut counts = vec![0; bins];
-        for value in values {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a bin; what rounds beyond is put into the last"
-            )]
-            let bin = ((value - lo) / width) as usize;
-            counts[bin.min(bins - 1)] += 1;
+/// What a chart shows.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Histogram(Histogram),
+    Dots(Dots),
+    Bars(Bars),
+}
+
+/// A chart with a name.
+#[derive(Debug)]
+pub(super) struct Chart {
+    /// As the file is called, without its ending.
+    pub(super) name: &'static str,
+    /// What is said to who cannot see it.
+    pub(super) alt: String,
+    pub(super) kind: Kind,
+}
+
+impl Chart {
+    fn height(&self) -> u32 {
+        match &self.kind {
+            Kind::Histogram(histogram) => histogram.height(),
+            Kind::Dots(dots) => dots.height(),
+            Kind::Bars(bars) => bars.height(),
         }
-        Self {
-            edges: (0..=bins).map(|bin| lo + width * bin as f64).collect(),
-            counts,
-            below: 0,
-            above: 0,
+    }
+
+    fn draw<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
+    where
+        B: DrawingBackend,
+        B::ErrorType: 'static,
+    {
+        match &self.kind {
+            Kind::Histogram(histogram) => histogram.draw(area, scale),
+            Kind::Dots(dots) => dots.draw(area, scale),
+            Kind::Bars(bars) => bars.draw(area, scale),
         }
+    }
+
+    /// The text of an SVG element, transparent for a page.
+    pub(super) fn svg(&self) -> Result<String> {
+        self.svg_on(None)
+    }
+
+    /// The text of an SVG file, on white.
+    pub(super) fn svg_file(&self) -> Result<String> {
+        self.svg_on(Some(WHITE))
+    }
+
+    fn svg_on(&self, paper: Option<RGBColor>) -> Result<String> {
+        font::register()?;
+        let mut text = String::new();
+        {
+            let size = (WIDTH, self.height());
+            let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+            if let Some(paper) = paper {
+                area.fill(&paper)?;
+            }
+            self.draw(&area, 1)?;
+            area.present()?;
+        }
+        Ok(text)
+    }
+
+    /// The bytes of a PNG file, on white.
+    pub(super) fn png(&self) -> Result<Vec<u8>> {
+        font::register()?;
+        let (width, height) = (WIDTH * FINE, self.height() * FINE);
+        let mut pixels = vec![u8::MAX; 3 * width as usize * height as usize];
+        {
+            let size = (width, height);
+            let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+            self.draw(&area, FINE)?;
+            area.present()?;
+        }
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png).write_image(&pixels, width, height, ExtendedColorType::Rgb8)?;
+        Ok(png)
     }
 }
 
-/// Bars, those of negative numbers in another colour; with what is counted, across and up.
-pub(super) fn histogram(bins: &Bins, [across, up]: [&str; 2]) -> Result<String> {
-    let (first, last) = (bins.edges[0], bins.edges[bins.edges.len() - 1]);
-    let most = bins.counts.iter().max().copied().unwrap_or(0).max(1);
-    drawn(|area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(first..last, 0..most + most / 20 + 1)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_desc(across)
-            .y_desc(up)
-            .label_style(FONT)
-            .x_label_formatter(&|value| signed(*value))
-            .draw()?;
-        let bars = bins
-            .edges
-            .windows(2)
-            .zip(&bins.counts)
-            .map(|(edge, count)| {
-                let colour = if edge[0] + edge[1] < 0.0 {
-                    HARMFUL
-                } else {
-                    HELPFUL
-                };
-                Rectangle::new([(edge[0], 0), (edge[1], *count)], colour.filled())
-            });
-        chart.draw_series(bars)?;
-        Ok(())
-    })
-}
-
-/// A dot for each number, on a logarithmic scale; numbers that are zero or less are drawn at the foot.
-pub(super) fn dots(values: &[f64], what: &str) -> Result<String> {
-    let positive: Vec<f64> = values
-        .iter()
-        .copied()
-        .filter(|&value| value > 0.0)
-        .collect();
-    let (lo, hi) = ends(&positive);
-    let (lo, hi) = if positive.is_empty() {
-        (1e-16, 1.0)
-    } else {
-        (lo / 2.0, hi * 2.0)
-    };
-    drawn(|area| {
-        let range: Range<usize> = 0..values.len().max(2);
-        let mut chart = ChartBuilder::on(area)
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(range, (lo..hi).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc("test point")
-            .y_desc(what)
-            .label_style(FONT)
-            .y_label_formatter(&|value| format!("{value:.0e}"))
-            .draw()?;
-        let dots = values
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan());
-        let dots =
-            dots.map(|(index, &value)| Circle::new((index, value.max(lo)), 2, HELPFUL.filled()));
-        chart.draw_series(dots)?;
-        Ok(())
-    })
-}
-
+/// The least and the greatest of some numbers.
 fn ends(values: &[f64]) -> (f64, f64) {
+    let nothing = (f64::INFINITY, f64::NEG_INFINITY);
     values
         .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &value| {
-            (lo.min(value), hi.max(value))
-        })
+        .fold(nothing, |(lo, hi), &value| (lo.min(value), hi.max(value)))
 }
 
-/// The text of an SVG element.
-fn drawn(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<()>) -> Result<String> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        draw(&area)?;
-        area.present()?;
-    }
-    Ok(text)
-}
+#[cfg(test)]
+mod tests;
