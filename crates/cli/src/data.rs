@@ -316,6 +316,16 @@ impl Samples {
         self.identity.id(point)
     }
 
+    /// Whether they are some of the rows of their files.
+    pub fn is_selected(&self) -> bool {
+        self.identity.is_selected()
+    }
+
+    /// The row of a point in its files.
+    pub fn row(&self, point: usize) -> usize {
+        self.identity.row(point)
+    }
+
     /// What the points are called, where that is not just their numbers.
     pub fn labels(&self) -> Option<Labels> {
         self.identity.labels(self.len())

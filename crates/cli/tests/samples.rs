@@ -14,6 +14,7 @@ use std::{
 };
 
 use files::files;
+use serde_json::Value;
 use zarrs::{array::Array, filesystem::FilesystemStore};
 
 const PIXELS: usize = 64;
@@ -234,4 +235,60 @@ fn a_folder_of_images_is_an_array_with_names() {
     let names = images.coordinate("train");
     assert_eq!(names.len(), 30);
     assert_eq!(names[0], "digit-0/00.png");
+    let top = images.influence(&[
+        "top",
+        "influences.zarr",
+        "--format",
+        "json",
+        "--points",
+        "0",
+    ]);
+    let top: Value = serde_json::from_str(&top).expect("JSON");
+    assert_eq!(top[0]["target"], "digit-0");
+    assert_eq!(top[0]["test_id"], images.coordinate("test")[0].as_str());
+    let train = top[0]["train"]
+        .as_u64()
+        .and_then(|train| usize::try_from(train).ok());
+    let train = train.expect("a number");
+    assert_eq!(top[0]["train_id"], names[train].as_str());
+    assert!(names[train].starts_with(top[0]["train_target"].as_str().expect("a name")));
+}
+
+#[test]
+fn names_of_classes_and_points_are_told() {
+    let (pixels, labels) = digits(30);
+    let data = r#"
+train = { inputs = "x.npy", targets = "y.npy", ids = "ids.csv#name" }
+test = { inputs = "x.npy", targets = "y.npy", subset = "few.txt", ids = "ids.csv#name" }
+classes = "classes.txt"
+"#;
+    let folder = Folder::new(data);
+    folder.images("x.npy", &pixels);
+    folder.labels("y.npy", &labels);
+    let names: Vec<String> = (0..30).map(|row| format!("scan-{row}")).collect();
+    let table: String = names.iter().map(|name| format!("{name},1\n")).collect();
+    fs::write(folder.path("ids.csv"), format!("name,weight\n{table}")).expect("written");
+    fs::write(folder.path("few.txt"), "7\n11\n").expect("written");
+    let classes: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
+    fs::write(folder.path("classes.txt"), classes.join("\n")).expect("written");
+    folder.run();
+    assert_eq!(folder.coordinate("test"), ["scan-7", "scan-11"]);
+    assert_eq!(folder.coordinate("train"), names);
+    let csv = folder.influence(&["mislabelled", "influences.zarr", "--format", "csv"]);
+    let record = csv.lines().nth(1).expect("a record");
+    assert!(
+        record.contains("scan-") && record.contains("class "),
+        "{csv}"
+    );
+    let table = folder.influence(&["top", "influences.zarr"]);
+    assert!(
+        table.contains("scan-7") && table.contains("class "),
+        "{table}"
+    );
+    folder.influence(&["report", "influences.zarr"]);
+    let page = fs::read_to_string(folder.path("influences.html")).expect("written");
+    assert!(
+        page.contains("scan-11") && page.contains("class "),
+        "names are on the page"
+    );
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Format, Stored,
     listing::{Destination, Kind, Listing},
-    names::{name, target},
+    names::{class, id, name, target},
     points::{Points, shown},
 };
 use crate::{
@@ -40,7 +40,7 @@ pub fn run(
     let truth = arguments
         .truth
         .as_ref()
-        .map(|path| truth(path, suspicion.scores.len()))
+        .map(|path| truth(path, suspicion.scores.len(), plan.as_ref()))
         .transpose()
         .context("--truth")?;
     ensure!(
@@ -69,10 +69,6 @@ struct Ranking<'a> {
 }
 
 impl Ranking<'_> {
-    fn columns(&self) -> [&'static str; 5] {
-        ["rank", "train", "label", "truth", self.suspicion.score]
-    }
-
     /// Rank, number, label, true label and score of the first points.
     fn records(&self, show: usize) -> impl Iterator<Item = (usize, usize, Value, Value, f64)> {
         let points = self.order.iter().take(show).enumerate();
@@ -89,7 +85,9 @@ impl Ranking<'_> {
 
     fn true_label(&self, point: usize) -> Value {
         let truth = self.truth.as_ref();
-        truth.map_or(Value::Null, |truth| json!(truth[point]))
+        truth.map_or(Value::Null, |truth| {
+            class(self.labels.as_ref(), truth[point])
+        })
     }
 
     fn print(&self, show: usize, out: &mut dyn Write) -> Result<()> {
@@ -104,7 +102,8 @@ impl Ranking<'_> {
                     signed(score),
                 ]
             });
-        writeln!(out, "{}", table(self.columns(), 0, rows))?;
+        let headings = ["rank", "train", "label", "truth", self.suspicion.score];
+        writeln!(out, "{}", table(headings, 0, rows))?;
         let (Some(labels), Some(truth)) = (&self.labels, &self.truth) else {
             return Ok(());
         };
@@ -112,21 +111,28 @@ impl Ranking<'_> {
         precision(&self.order, &is_wrong, out)
     }
 
-    fn listing(&self, show: usize) -> Listing<5> {
-        let [rank, train, label, truth, score] = self.columns();
-        let whole = |column| (column, Kind::Integer);
+    fn listing(&self, show: usize) -> Listing<6> {
         let columns = [
-            whole(rank),
-            whole(train),
-            whole(label),
-            whole(truth),
-            (score, Kind::Number),
+            ("rank", Kind::Integer),
+            ("train", Kind::Integer),
+            ("train_id", Kind::Integer),
+            ("label", Kind::Integer),
+            ("truth", Kind::Integer),
+            (self.suspicion.score, Kind::Number),
         ];
+        let labels = self.labels.as_ref();
         let records = self.records(show);
         Listing::new(
             columns,
             records.map(|(rank, point, label, truth, score)| {
-                [json!(rank), json!(point), label, truth, json!(score)]
+                [
+                    json!(rank),
+                    json!(point),
+                    id(labels, point),
+                    label,
+                    truth,
+                    json!(score),
+                ]
             }),
         )
     }
@@ -190,16 +196,26 @@ fn labels(plan: &Plan) -> Result<Points<'_>> {
     Points::read(&plan.train, plan)
 }
 
-/// The true labels.
-pub(super) fn truth(path: &str, expected: usize) -> Result<Vec<usize>> {
+/// The true labels of the training points; where these are some of the rows of their files, an array of all rows is taken too.
+pub(super) fn truth(path: &str, expected: usize, plan: Option<&Plan>) -> Result<Vec<usize>> {
     let path = ArrayPath::from(path.to_owned());
     let truth = classes(&path)?;
-    ensure!(
-        truth.len() == expected,
-        "{path}: expected {expected} labels, as there are training points, got {}",
-        truth.len()
-    );
-    Ok(truth)
+    if truth.len() == expected {
+        return Ok(truth);
+    }
+    let rows = plan
+        .map(|plan| plan.train.inner())
+        .filter(|train| train.is_selected());
+    let selected = rows.and_then(|train| {
+        let labels = (0..expected).map(|point| truth.get(train.row(point)).copied());
+        labels.collect()
+    });
+    selected.with_context(|| {
+        format!(
+            "{path}: expected {expected} labels, as there are training points, got {}",
+            truth.len()
+        )
+    })
 }
 
 /// How many of the first points are mislabelled, against how many there are.

@@ -4,17 +4,20 @@ use serde_json::Value;
 
 use super::points::Points;
 
-impl Points<'_> {
-    /// How a point is called.
-    #[expect(clippy::unused_self, reason = "names are to come with the data")]
-    pub(super) fn id(&self, point: usize) -> String {
-        point.to_string()
-    }
+/// How a point is called, its number where it has no name.
+pub(super) fn name(points: Option<&Points<'_>>, point: usize) -> String {
+    let id = points.and_then(|points| points.id(point));
+    id.unwrap_or_else(|| point.to_string())
 }
 
-/// How a point is called, its number where nothing is known of the points.
-pub(super) fn name(points: Option<&Points<'_>>, point: usize) -> String {
-    points.map_or_else(|| point.to_string(), |points| points.id(point))
+/// The id of a point, null where it has none but its number.
+pub(super) fn id(points: Option<&Points<'_>>, point: usize) -> Value {
+    points.and_then(|points| points.id(point)).into()
+}
+
+/// The name of a class, its number where it has none.
+pub(super) fn class(points: Option<&Points<'_>>, class: usize) -> Value {
+    points.map_or_else(|| class.into(), |points| points.named(class))
 }
 
 /// What the model was to say of a point, null where nothing is known of the points.

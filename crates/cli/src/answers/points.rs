@@ -67,6 +67,16 @@ impl<'a> Points<'a> {
         Ok(inputs.iter::<f64>().collect())
     }
 
+    /// The id of a point, if it has one other than its number.
+    pub(super) fn id(&self, point: usize) -> Option<String> {
+        self.samples.inner().id(point)
+    }
+
+    /// A class by its name, or by its number where it has none.
+    pub(super) fn named(&self, class: usize) -> Value {
+        named(class, self.names)
+    }
+
     /// The number of the class of a point, if points have classes.
     pub(super) fn class(&self, point: usize) -> Option<usize> {
         match &self.targets {

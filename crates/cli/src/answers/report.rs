@@ -90,7 +90,8 @@ fn page<'a>(
         order.take(arguments.suspects).collect()
     };
     let suspects: Vec<Vec<usize>> = suspicions.iter().map(first).collect();
-    let truth = arguments.truth.as_ref().map(|path| truth(path, n));
+    let plan = known.map(|(_, plan)| plan);
+    let truth = arguments.truth.as_ref().map(|path| truth(path, n, plan));
     let pictures = match known {
         Some((about, plan)) => {
             let size = Size::of(arguments.image, &plan.config.model, &plan.sample_shape)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Format, Stored,
     listing::{Column, Destination, Kind, Listing},
-    names::{name, target},
+    names::{id, name, target},
     points::{Points, Predictions, select, shown},
 };
 use crate::{
@@ -158,18 +158,20 @@ fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
     about.map_or(Value::Null, |about| about.predictions.of(point))
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 10] = [
     ("test", Kind::Integer),
+    ("test_id", Kind::Integer),
     ("target", Kind::Integer),
     ("predicted", Kind::Integer),
     ("side", Kind::Text),
     ("rank", Kind::Integer),
     ("train", Kind::Integer),
+    ("train_id", Kind::Integer),
     ("train_target", Kind::Integer),
     ("influence", Kind::Number),
 ];
 
-fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<8> {
+fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<10> {
     let [train_points, test_points] = sides(about);
     let records = opinions.iter().flat_map(|opinion| {
         let sides = [("helpful", &opinion.helpful), ("harmful", &opinion.harmful)];
@@ -179,11 +181,13 @@ fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<8> {
                 let test = opinion.test;
                 [
                     json!(test),
+                    id(test_points, test),
                     target(test_points, test),
                     predicted(about, test),
                     json!(side),
                     json!(rank + 1),
                     json!(train),
+                    id(train_points, train),
                     target(train_points, train),
                     json!(influence),
                 ]

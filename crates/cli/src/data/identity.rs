@@ -28,6 +28,11 @@ impl Identity {
         }
     }
 
+    /// Whether there are some of the rows only.
+    pub(super) fn is_selected(&self) -> bool {
+        self.rows.is_some()
+    }
+
     /// The row of a point in its files.
     pub(super) fn row(&self, point: usize) -> usize {
         self.rows.as_ref().map_or(point, |rows| rows[point])

@@ -78,7 +78,7 @@ fn a_file_is_replaced_only_when_that_is_said() {
     let read = || fs::read_to_string(folder.path("a.csv")).expect("there");
     assert_eq!(read(), "mine");
     folder.done(&[&top[..], &["--overwrite"]].concat());
-    assert!(read().starts_with("test,target,"));
+    assert!(read().starts_with("test,test_id,target,"));
     assert!(!folder.path("a.csv.tmp").exists());
     fs::create_dir(folder.path("folder.csv")).expect("made");
     for (arguments, part) in [

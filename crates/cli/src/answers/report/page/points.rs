@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use influence_core::aggregate::Ranking;
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::{
     super::{picture::Picture, plots::percent},
@@ -12,7 +11,7 @@ use super::{
 use crate::{
     answers::{
         mislabelled::Suspicion,
-        names::{name, target},
+        names::{class, name, target},
         points::{Points, shown},
         top::Opinion,
     },
@@ -97,13 +96,15 @@ impl Page<'_> {
 
     fn train_point(&self, point: usize, score: &str) -> Markup {
         let label = self.about.map(|_| target(self.train(), point));
-        let truth = self.truth.as_ref().map(|truth| Value::from(truth[point]));
-        let wrong = truth.as_ref().filter(|truth| label.as_ref() != Some(truth));
+        let own = self.train().and_then(|train| train.class(point));
+        let truth = self.truth.as_ref().map(|truth| truth[point]);
+        let wrong = truth.filter(|&truth| own != Some(truth));
+        let wrong = wrong.map(|truth| class(self.train(), truth));
         let called = name(self.train(), point);
         html! {
             (picture(&self.pictures.train, point, &format!("training point {called}")))
             @if let Some(label) = &label { b { (shown(label)) } }
-            @if let Some(truth) = wrong { span.wrong { " (truly " (shown(truth)) ")" } }
+            @if let Some(truth) = &wrong { span.wrong { " (truly " (shown(truth)) ")" } }
             span.score { (score) }
             span.number { "#" (called) }
         }
@@ -150,7 +151,7 @@ impl Page<'_> {
     /// How many of some training points are mislabelled, where the truth is known.
     fn mislabelled(&self, points: &[usize]) -> Option<usize> {
         let (truth, train) = (self.truth.as_ref()?, self.train()?);
-        let is_wrong = |point: &&usize| target(Some(train), **point) != truth[**point];
+        let is_wrong = |point: &&usize| train.class(**point) != Some(truth[**point]);
         Some(points.iter().filter(is_wrong).count())
     }
 }
