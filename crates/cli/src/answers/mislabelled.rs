@@ -186,6 +186,13 @@ impl Suspicion {
         });
         order
     }
+
+    /// The first so many in that order.
+    pub(super) fn first(&self, count: usize) -> Vec<usize> {
+        let mut order = self.order();
+        order.truncate(count);
+        order
+    }
 }
 
 fn labels(plan: &Plan) -> Result<Points<'_>> {

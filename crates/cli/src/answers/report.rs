@@ -85,11 +85,10 @@ fn page<'a>(
     let shown = select(&arguments.points, shown, arguments.show)?;
     let opinions = opinions(stored, &shown, arguments.count)?;
     let suspicions = suspicions(arguments, stored)?;
-    let first = |suspicion: &Suspicion| {
-        let order = suspicion.order().into_iter();
-        order.take(arguments.suspects).collect()
-    };
-    let suspects: Vec<Vec<usize>> = suspicions.iter().map(first).collect();
+    let suspects = suspicions.iter();
+    let suspects: Vec<Vec<usize>> = suspects
+        .map(|suspicion| suspicion.first(arguments.suspects))
+        .collect();
     let plan = known.map(|(_, plan)| plan);
     let truth = arguments.truth.as_ref().map(|path| truth(path, n, plan));
     let pictures = match known {

@@ -176,7 +176,9 @@ fn the_first_training_points_are_those_of_the_array() {
         }
     }
     let lines = folder.done(&["top", "influences.zarr", "--points", "3", "--format", "csv"]);
-    assert!(lines.starts_with("test,test_id,target,predicted,side,rank,train,train_id,train_target,influence\n3,"));
+    assert!(lines.starts_with(
+        "test,test_id,target,predicted,side,rank,train,train_id,train_target,influence\n3,"
+    ));
     assert_eq!(lines.lines().count(), 1 + 2 * 5);
     // Without points, those with the largest loss come first: of four of the five the model is wrong.
     let table = folder.done(&["top", "influences.zarr"]);
