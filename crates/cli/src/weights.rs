@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_any_length_is_one_of_safetensors() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for length in 1..80 {
+            let (name, bytes) = ("w".repeat(length), 1.5_f32.to_le_bytes());
+            let view = TensorView::new(Dtype::F32, vec![1], &bytes).expect("bytes fit the shape");
+            let written = serialize([(&name, view)], None).expect("serialised");
+            std::fs::write(file.path(), &written).expect("written");
+            let weights = Weights::read(file.path(), Precision::F32);
+            let weights = weights.unwrap_or_else(|error| panic!("{:?}: {error:#}", &written[..8]));
+            assert_eq!(weights.shape(&name), Some(&[1][..]));
+        }
+    }
+
+    #[test]
     fn what_is_no_finite_float_is_refused_by_name() {
         let cases = [
             (Dtype::I64, 1_i64.to_le_bytes(), Precision::F32, "dtype I64"),

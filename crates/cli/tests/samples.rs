@@ -266,8 +266,8 @@ classes = "classes.txt"
     folder.images("x.npy", &pixels);
     folder.labels("y.npy", &labels);
     let names: Vec<String> = (0..30).map(|row| format!("scan-{row}")).collect();
-    let table: String = names.iter().map(|name| format!("{name},1\n")).collect();
-    fs::write(folder.path("ids.csv"), format!("name,weight\n{table}")).expect("written");
+    let table = [&["name".to_owned()], &names[..]].concat();
+    fs::write(folder.path("ids.csv"), table.join(",1\n") + ",1").expect("written");
     fs::write(folder.path("few.txt"), "7\n11\n").expect("written");
     let classes: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
     fs::write(folder.path("classes.txt"), classes.join("\n")).expect("written");

@@ -49,9 +49,18 @@ enum Format {
 
 impl Format {
     fn of(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
         let mut start = Vec::new();
-        File::open(path)?.take(8).read_to_end(&mut start)?;
+        file.take(9).read_to_end(&mut start)?;
         ensure!(!start.is_empty(), "the file is empty");
+        // The length of the header comes first, whose first byte may be that of a pickle.
+        if let [header @ .., b'{'] = &start[..]
+            && let Ok(header) = header.try_into()
+            && u64::from_le_bytes(header) < len
+        {
+            return Ok(Self::Safetensors);
+        }
         let legacy_pickle = start[0] == 0x80 && start.get(1).is_some_and(|&version| version <= 5);
         Ok(if start.starts_with(b"PK\x03\x04") || legacy_pickle {
             Self::Pytorch
