@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{BufReader, Seek, SeekFrom},
+    io::{BufReader, Read, Seek, SeekFrom},
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,6 +14,13 @@ use super::{
     file::{FileArray, Layout, Number},
 };
 use crate::{Error, Result};
+
+/// What a numpy file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// The header of an array of numbers is much shorter, whatever its shape.
+const MAX_HEADER: u64 = 1 << 20;
+/// The brackets of such a header are two deep.
+const MAX_DEPTH: usize = 16;
 
 /// The array in a numpy file `.npy`, samples along the first axis.
 ///
@@ -54,6 +61,8 @@ impl NpyField {
             source,
         };
         file.rewind().map_err(io)?;
+        check_npy_header(&file).map_err(refuse)?;
+        file.rewind().map_err(io)?;
         let npy = NpyFile::new(BufReader::new(file))
             .map_err(|error| refuse(format!("not a numpy array: {error}")))?;
         let mut layout = layout(&npy).map_err(refuse)?;
@@ -85,6 +94,53 @@ impl FieldSource for NpyField {
     fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
         self.0.rows(range)
     }
+}
+
+/// Checks what a numpy file begins with before its header is parsed: the parser makes room for as many bytes as a header is said to have, and
+/// follows its brackets however deep they go. Whether it is a header at all is left to the parser.
+///
+/// # Errors
+/// What is wrong, when the header is too long or too deep, or the file cannot be read.
+pub fn check_npy_header(file: impl Read) -> std::result::Result<(), String> {
+    let mut start = Vec::new();
+    let mut file = file.take(MAX_HEADER);
+    let read = file.by_ref().take(12).read_to_end(&mut start);
+    read.map_err(|error| format!("not a numpy array: {error}"))?;
+    if !start.starts_with(MAGIC) {
+        return Ok(());
+    }
+    let (length, text): (u64, &[u8]) = match start.as_slice() {
+        [_, _, _, _, _, _, 1, _, a, b, text @ ..] => (u16::from_le_bytes([*a, *b]).into(), text),
+        [_, _, _, _, _, _, _, _, a, b, c, d] => {
+            (u32::from_le_bytes([*a, *b, *c, *d]).into(), &[][..])
+        }
+        _ => return Ok(()),
+    };
+    let most = MAX_HEADER - start.len() as u64;
+    if length > most {
+        return Err(format!(
+            "not a numpy array: expected a header of at most {most} bytes, got {length}"
+        ));
+    }
+    let mut text = text.to_vec();
+    let read = file
+        .take(length.saturating_sub(text.len() as u64))
+        .read_to_end(&mut text);
+    read.map_err(|error| format!("not a numpy array: {error}"))?;
+    let mut depth = 0_usize;
+    for byte in text {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!(
+                "not a numpy array: the brackets of its header are more than {MAX_DEPTH} deep"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the header says, without the place where the numbers start.
@@ -191,6 +247,25 @@ mod tests {
             .write_all(&contents)
             .expect("written");
         path
+    }
+
+    #[test]
+    fn headers_are_bounded_before_they_are_parsed() {
+        let with = |version: u8, length: &[u8], text: &[u8]| {
+            let start = [b"\x93NUMPY", &[version, 0][..]].concat();
+            check_npy_header(&[&start, length, text].concat()[..])
+        };
+        assert_eq!(with(1, &[4, 0], b"{()}"), Ok(()));
+        assert_eq!(with(2, &[4, 0, 0, 0], b"{()}"), Ok(()));
+        assert_eq!(with(9, &[], b""), Ok(()), "the parser says what it is");
+        let long = with(2, &[255; 4], b"{").expect_err("4 GiB");
+        assert!(long.contains("got 4294967295"), "{long}");
+        for version in [1, 2] {
+            let length = [100, 0, 0, 0];
+            let length = &length[..2 * usize::from(version)];
+            let deep = with(version, length, &[b'['; 100]).expect_err("deep");
+            assert!(deep.contains("16 deep"), "{deep}");
+        }
     }
 
     #[test]

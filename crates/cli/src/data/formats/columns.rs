@@ -7,6 +7,13 @@ use super::spool::Spool;
 
 /// Which columns of a table are meant: `a`, `a,b`, or `-a,b` for all but these; all without a choice.
 pub(super) fn choose(choice: Option<&str>, names: &[String]) -> Result<Vec<usize>> {
+    let twice = names
+        .iter()
+        .enumerate()
+        .find(|(column, name)| names[..*column].contains(name));
+    if let Some((_, name)) = twice {
+        bail!("two columns are called `{name}`");
+    }
     let Some(choice) = choice else {
         return Ok((0..names.len()).collect());
     };
@@ -142,6 +149,11 @@ mod tests {
                 expected,
                 "{choice:?}"
             );
+        }
+        let twice = ["a", "b", "a"].map(str::to_owned);
+        for choice in [None, Some("b")] {
+            let error = choose(choice, &twice).expect_err("ambiguous");
+            assert_eq!(error.to_string(), "two columns are called `a`");
         }
         for choice in ["d", "a,d", "-d", "", "-a,b,c"] {
             assert!(choose(Some(choice), &names).is_err(), "{choice}");

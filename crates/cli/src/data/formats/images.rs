@@ -32,9 +32,11 @@ pub(in crate::data) fn open(folder: &Path, part: Option<&str>) -> Result<NpyFiel
     }
 }
 
-/// Whether a folder has folders of images.
+/// Whether a folder has a folder with an image, be the others as they may.
 pub(in crate::data) fn is_images(folder: &Path) -> bool {
-    classes(folder).is_ok()
+    let has_image =
+        |below: &PathBuf| sorted(below).is_ok_and(|files| files.iter().any(|file| is_image(file)));
+    sorted(folder).is_ok_and(|below| below.iter().any(has_image))
 }
 
 /// What classes are called: their folders.

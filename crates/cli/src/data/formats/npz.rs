@@ -4,8 +4,8 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::NpyField;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use influence_backend_burn::{NpyField, check_npy_header};
 use npyz::{DType, NpyFile};
 use zip::ZipArchive;
 
@@ -46,6 +46,7 @@ fn archive_bytes(name: &str, mut entry: impl Read) -> Result<Vec<u8>> {
 
 /// How many bytes an array has, with its header.
 fn declared(start: &[u8], name: &str) -> Result<u64> {
+    check_npy_header(start).map_err(|problem| anyhow!("{name}: {problem}"))?;
     let total = start.len();
     let mut rest = start;
     let npy = NpyFile::new(&mut rest).with_context(|| format!("{name}: not a numpy array"))?;
