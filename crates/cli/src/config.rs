@@ -5,11 +5,13 @@ mod data;
 mod layer;
 mod memory;
 mod method;
+mod mistake;
+mod place;
 mod train;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -22,6 +24,7 @@ pub use memory::Memory;
 pub use method::{
     Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
 };
+pub use place::{Place, Places};
 pub use train::{Optimiser, Training};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
@@ -55,6 +58,9 @@ pub struct Config {
     /// What the result is made from, as it was read, with absolute paths: all but `compute` and `output`.
     #[serde(skip)]
     pub origin: Table,
+    /// Where each key is, for messages.
+    #[serde(skip)]
+    pub places: Places,
 }
 
 /// A precision by name.
@@ -199,18 +205,29 @@ impl Config {
         overrides: &[String],
         complete: impl FnOnce(&mut Table),
     ) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let mut table = text
-            .parse::<Table>()
-            .map_err(|error| syntax(&text, &error))
-            .with_context(|| path.display().to_string())?;
+        let shown = || path.display().to_string();
+        let bytes = std::fs::read(path).with_context(shown)?;
+        let text = String::from_utf8(bytes).map_err(|error| not_text(path, &error))?;
+        let places = Places::new(path, &text, overrides);
+        let mut table = text.parse::<Table>().map_err(|error| {
+            let place = places.of_bytes(&error.span().unwrap_or_default());
+            anyhow!(mistake::explain(&error)).context(place)
+        })?;
         overrides::apply(&mut table, overrides)?;
         complete(&mut table);
         let base = path.parent().unwrap_or(Path::new(""));
         let origin = origin(table.clone(), base);
-        let config = Self::from_table(table).with_context(|| path.display().to_string())?;
+        let config = Self::from_table(table).map_err(|error| {
+            let error = places.located(error);
+            if error.is::<Place>() {
+                error
+            } else {
+                error.context(shown())
+            }
+        })?;
         Ok(Self {
             origin,
+            places,
             ..config.resolved(base)
         })
     }
@@ -220,7 +237,9 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_table(table: Table) -> Result<Self> {
-        let config: Self = table.try_into().map_err(|error| one_line(&error))?;
+        let config: Self = table
+            .try_into()
+            .map_err(|error| anyhow!(mistake::explain(&error)))?;
         config.check()?;
         Ok(config)
     }
@@ -307,19 +326,11 @@ fn make_absolute(value: &mut toml::Value, base: &Path) {
     }
 }
 
-/// A syntax error with its place.
-fn syntax(text: &str, error: &toml::de::Error) -> Error {
-    let before = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    anyhow!("line {line}: {}", error.message())
-}
-
-/// The message of a table that does not fit, with the key it is about.
-fn one_line(error: &toml::de::Error) -> Error {
-    anyhow!("{}", error.to_string().trim().replace('\n', " "))
+/// A file that is no text, with the line where that shows.
+fn not_text(path: &Path, error: &std::string::FromUtf8Error) -> anyhow::Error {
+    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = valid.split(|&byte| byte == b'\n').count();
+    anyhow!("{}:{line}: expected UTF-8 text", path.display())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How the command ends.
 //!
 //! Exit codes: 0 done, also when the reader of stdout went away; 2 bad usage or input, or a failure while computing; 130 interrupted
-//! by a signal.
+//! by a signal. No command has others: `doctor` ends with 0 whatever it finds.
 
 use std::{
     io::{self, Write},
@@ -9,6 +9,12 @@ use std::{
     process::ExitCode,
 };
 
+use crate::config::Place;
+
+/// The most letters of a message; what is longer repeats a file rather than saying what is wrong with it.
+const LONGEST: usize = 1000;
+/// The letters that are kept of the end of a longer message, where the innermost cause is.
+const KEPT_AT_END: usize = 300;
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.
 pub const FAILURE: u8 = 2;
 /// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it, whichever signal it was.
@@ -36,8 +42,13 @@ pub enum Ending {
     Done,
     /// A signal ended it; the message says what is written.
     Interrupted(String),
-    /// It failed; the message has the error with its causes.
-    Failed(String),
+    /// It failed.
+    Failed {
+        /// The error with its causes, one line.
+        message: String,
+        /// The line of the configuration that it is about with a mark below it, several lines.
+        excerpt: Option<String>,
+    },
 }
 
 impl Ending {
@@ -47,7 +58,12 @@ impl Ending {
     pub fn of(outcome: &anyhow::Result<()>) -> Self {
         match outcome {
             Err(error) if error.is::<Interrupted>() => Self::Interrupted(message(error)),
-            Err(error) if !is_broken_pipe(error) => Self::Failed(message(error)),
+            Err(error) if !is_broken_pipe(error) => Self::Failed {
+                message: message(error),
+                excerpt: error
+                    .downcast_ref::<Place>()
+                    .and_then(|place| place.excerpt().map(str::to_owned)),
+            },
             _ => Self::Done,
         }
     }
@@ -57,7 +73,7 @@ impl Ending {
         match self {
             Self::Done => ExitCode::SUCCESS,
             Self::Interrupted(_) => ExitCode::from(INTERRUPTED),
-            Self::Failed(_) => ExitCode::from(FAILURE),
+            Self::Failed { .. } => ExitCode::from(FAILURE),
         }
     }
 }
@@ -80,14 +96,45 @@ fn message(error: &anyhow::Error) -> String {
         }
         text.push_str(&cause);
     }
-    text
+    plain(&text)
+}
+
+/// One line of bounded length that moves no cursor, whatever the files hold that it repeats.
+fn plain(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let length = text.chars().count();
+    let kept = |letter: char| -> String {
+        match letter {
+            letter if letter.is_control() => letter.escape_default().collect(),
+            letter => letter.into(),
+        }
+    };
+    if length <= LONGEST {
+        return text.chars().map(kept).collect();
+    }
+    let start = text.chars().take(LONGEST - KEPT_AT_END).map(kept);
+    let end = text.chars().skip(length - KEPT_AT_END).map(kept);
+    format!(
+        "{} [...] {}",
+        start.collect::<String>(),
+        end.collect::<String>()
+    )
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    // The writers of JSON and CSV keep the error of the stream without naming it as their source.
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+            return error.io_error_kind();
+        }
+        if let Some(csv::ErrorKind::Io(error)) = cause.downcast_ref().map(csv::Error::kind) {
+            return Some(error.kind());
+        }
+        cause.downcast_ref::<io::Error>().map(io::Error::kind)
+    };
     error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        .any(|cause| kind(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
 #[cfg(test)]
@@ -102,6 +149,32 @@ mod tests {
         let error = anyhow::Error::from(core).context("data.train");
         assert_eq!(message(&error), "data.train: row 3 is missing");
         assert_eq!(message(&anyhow!("inner").context("outer")), "outer: inner");
+    }
+
+    #[test]
+    fn messages_are_one_plain_line_of_bounded_length() {
+        let error = anyhow!("a \u{1b}[31mred\u{7} word\n\tand a line").context("x.csv");
+        assert_eq!(
+            message(&error),
+            "x.csv: a \\u{1b}[31mred\\u{7} word and a line"
+        );
+        let long = format!("begin {} end", "ä".repeat(100_000));
+        let shown = message(&anyhow!(long));
+        assert!(shown.starts_with("begin ä") && shown.ends_with("ä end"));
+        assert!(shown.chars().count() < LONGEST + 10);
+    }
+
+    #[test]
+    fn a_place_brings_its_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, "seed = 0\nsed = 1").expect("written");
+        let outcome = crate::config::Config::load(&path, &[]).map(drop);
+        let Ending::Failed { message, excerpt } = Ending::of(&outcome) else {
+            panic!("it fails");
+        };
+        assert!(message.contains("c.toml:2: sed: unknown key"), "{message}");
+        assert_eq!(excerpt.as_deref(), Some("  |\n2 | sed = 1\n  | ^^^"));
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl Plan {
     /// # Errors
     /// The first thing that does not fit, with its key or file.
     pub fn new(config: Config, existing: Existing, models: &dyn Models) -> Result<Self> {
-        check_output(&config.output.path, existing).context("output.path")?;
+        check_output(&config.output.path, existing)
+            .context("output.path")
+            .map_err(|error| config.places.located(error))?;
         let plan = Self::of_inputs(config, models)?;
         Ok(Self { existing, ..plan })
     }
@@ -78,6 +80,11 @@ impl Plan {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of_inputs(config: Config, models: &dyn Models) -> Result<Self> {
+        let places = config.places.clone();
+        Self::checked(config, models).map_err(|error| places.located(error))
+    }
+
+    fn checked(config: Config, models: &dyn Models) -> Result<Self> {
         let Ground {
             device,
             subject,

@@ -24,7 +24,7 @@ use influence_core::{
 
 use crate::error::Ending;
 use event::seconds;
-use face::{Bar, Face, Json, Silent};
+use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;
 use notable::Notable;
 use phases::Phases;
@@ -44,8 +44,11 @@ pub enum Style {
     Lines,
     /// An object of JSON on each line, messages included.
     Json,
-    /// Nothing.
+    /// Nothing but warnings and errors.
     None,
+    /// Nothing but errors; asked for by an option of its own.
+    #[value(skip)]
+    Quiet,
 }
 
 /// What a command is at.
@@ -98,9 +101,9 @@ impl Progress {
     /// Shows progress in this way from now on.
     pub fn new(style: Style) -> Self {
         let bar = match style {
-            Style::Bar => true,
-            Style::Auto => stderr().is_terminal(),
-            Style::Lines | Style::Json | Style::None => false,
+            Style::Bar => may_draw() || !stderr().is_terminal(),
+            Style::Auto => may_draw() && stderr().is_terminal(),
+            Style::Lines | Style::Json | Style::None | Style::Quiet => false,
         };
         let (bar, face): (_, Box<dyn Face>) = match style {
             _ if bar => {
@@ -109,6 +112,7 @@ impl Progress {
             }
             Style::Json => (ProgressBar::hidden(), Box::new(Json)),
             Style::None => (ProgressBar::hidden(), Box::new(Silent)),
+            Style::Quiet => (ProgressBar::hidden(), Box::new(Quiet)),
             _ => (ProgressBar::hidden(), Box::new(Lines::default())),
         };
         let state = State {
@@ -199,7 +203,11 @@ impl Progress {
                 total,
                 seconds,
             },
-            Ending::Failed(error) => Event::Failed { error, seconds },
+            Ending::Failed { message, excerpt } => Event::Failed {
+                error: message,
+                excerpt: excerpt.as_deref(),
+                seconds,
+            },
         });
     }
 
@@ -259,6 +267,12 @@ impl Observer for Progress {
         let event = progressed(chunk, pace, now);
         state.face.show(&event, now);
     }
+}
+
+/// Whether a terminal may be drawn on: a bar moves the cursor by the codes that colours are made of.
+fn may_draw() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_none_or(|kind| kind != "dumb")
 }
 
 fn progressed(chunk: &Chunk, pace: &Pace, now: Duration) -> Event<'static> {

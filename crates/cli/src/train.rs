@@ -41,14 +41,17 @@ pub fn run(
     let started = Instant::now();
     let config = Config::load_for_training(&arguments.config, &arguments.set)?;
     let weights = config.model.weights.clone();
-    check_place(&weights, arguments.overwrite).context("model.weights")?;
+    let located = |error| config.places.located(error);
+    check_place(&weights, arguments.overwrite)
+        .context("model.weights")
+        .map_err(located)?;
     let Ground {
         mut subject,
         target,
         train,
         test,
         ..
-    } = Ground::untrained(&config, models)?;
+    } = Ground::untrained(&config, models).map_err(located)?;
     session.progress().stage(Stage::Train);
     let settings = &config.train;
     let mut last = 0.0;

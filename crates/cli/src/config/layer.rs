@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::{Table, Value};
 
+use super::mistake;
+
 /// The layers in order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Vec<Table>")]
@@ -14,11 +16,8 @@ impl TryFrom<Vec<Table>> for Layers {
     fn try_from(tables: Vec<Table>) -> Result<Self, String> {
         let parse = |(index, table): (usize, Table)| {
             table.try_into().map_err(|error: toml::de::Error| {
-                format!(
-                    "layer {} (counted from 1): {}",
-                    index + 1,
-                    error.to_string().trim().replace('\n', " ")
-                )
+                let mistake = mistake::explain(&error);
+                format!("layer {} (counted from 1): {mistake}", index + 1)
             })
         };
         tables

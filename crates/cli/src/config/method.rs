@@ -251,11 +251,12 @@ impl Method {
 
     /// Checks domains, and that keys of one method are not given to another.
     pub(super) fn check(&self) -> Result<()> {
-        let sweep = self.sweep.iter().flatten();
-        self.damping
-            .iter()
-            .chain(sweep)
-            .try_for_each(DampingValue::check)?;
+        if let Some(damping) = &self.damping {
+            damping.check("method.damping")?;
+        }
+        for (index, damping) in self.sweep.iter().flatten().enumerate() {
+            damping.check(&format!("method.sweep[{index}]"))?;
+        }
         self.check_keys()?;
         self.check_domains()
     }

@@ -101,8 +101,11 @@ pub enum Event<'a> {
     },
     /// The command failed.
     Failed {
-        /// Why, with the causes.
+        /// Why, with the causes, one line.
         error: &'a str,
+        /// The line that it is about, for people: JSON names its place alone.
+        #[serde(skip)]
+        excerpt: Option<&'a str>,
         /// When.
         seconds: f64,
     },
@@ -121,7 +124,10 @@ impl Event<'_> {
             Self::Interrupting { message } | Self::Interrupted { message, .. } => {
                 Some((*message).to_owned())
             }
-            Self::Failed { error, .. } => Some(format!("error: {error}")),
+            Self::Failed { error, excerpt, .. } => {
+                let excerpt = excerpt.map_or_else(String::new, |lines| format!("\n{lines}"));
+                Some(format!("error: {error}{excerpt}"))
+            }
             _ => None,
         }
     }
@@ -215,6 +221,7 @@ mod tests {
             (
                 Event::Failed {
                     error: message,
+                    excerpt: Some("3 | line"),
                     seconds: 1.5,
                 },
                 json!({ "event": "failed", "error": message, "seconds": 1.5 }),

@@ -28,6 +28,18 @@ impl Face for Silent {
     }
 }
 
+/// Says only how a command ended, if not well, and that it is about to end.
+#[derive(Debug)]
+pub(super) struct Quiet;
+
+impl Face for Quiet {
+    fn show(&mut self, event: &Event<'_>, now: Duration) {
+        if !matches!(event, Event::Warning { .. }) {
+            Silent.show(event, now);
+        }
+    }
+}
+
 /// An object on each line.
 #[derive(Debug)]
 pub(super) struct Json;

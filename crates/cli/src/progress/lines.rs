@@ -134,9 +134,10 @@ mod tests {
         assert_eq!(line.as_deref(), Some(expected));
         let failed = Event::Failed {
             error: "why",
+            excerpt: Some("3 | where"),
             seconds: 1.0,
         };
         let line = lines.line(&failed, Duration::ZERO);
-        assert_eq!(line.as_deref(), Some("error: why"));
+        assert_eq!(line.as_deref(), Some("error: why\n3 | where"));
     }
 }

@@ -49,9 +49,9 @@ impl Models for SequentialModels {
 
 /// What a sequential model needs said.
 fn described(model: &Model) -> Result<(Loss, &Layers)> {
-    let loss = model.loss.context("model: missing field `loss`")?;
+    let loss = model.loss.context("model: missing key `loss`")?;
     let layers = model.layers.as_ref();
-    Ok((loss, layers.context("model: missing field `layers`")?))
+    Ok((loss, layers.context("model: missing key `layers`")?))
 }
 
 fn bound(

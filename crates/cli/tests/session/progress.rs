@@ -71,7 +71,10 @@ fn a_failure_is_the_last_event() {
     let end = event(said.lines().last().expect("a line"));
     assert_eq!(end["event"], "failed");
     let error = end["error"].as_str().expect("text");
-    assert!(error.contains("unknown field `sead`"), "{error}");
+    assert!(
+        error.contains("sead: unknown key; did you mean `seed`?"),
+        "{error}"
+    );
     assert_eq!(output.status.code(), Some(2));
 }
 

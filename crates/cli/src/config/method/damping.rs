@@ -68,12 +68,12 @@ impl DampingValue {
     }
 
     /// Checks that no number is negative or not finite.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, key: &str) -> Result<()> {
         let named: Vec<(String, Lambda)> = match self {
-            Self::Uniform(value) => vec![("method.damping".into(), *value)],
+            Self::Uniform(value) => vec![(key.to_owned(), *value)],
             Self::PerBlock(values) => values
                 .iter()
-                .map(|(block, value)| (format!("method.damping.{block}"), *value))
+                .map(|(block, value)| (format!("{key}.{block}"), *value))
                 .collect(),
         };
         for (key, value) in named {

@@ -53,7 +53,7 @@ impl Method {
         }
         ensure!(
             !self.name.has_curvature() || self.damping.is_some() || self.sweep.is_some(),
-            "method: missing field `damping`, the λ that {name} adds to the curvature"
+            "method: missing key `damping`, the λ that {name} adds to the curvature"
         );
         self.check_combinations()
     }

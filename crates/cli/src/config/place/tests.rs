@@ -1,0 +1,291 @@
+use anyhow::anyhow;
+
+use super::*;
+use crate::config::Config;
+
+const TEXT: &str = r#"seed = 0
+[model]
+weights = "model.safetensors"
+loss = "mse"
+layers = [
+    { kind = "linear", name = "fc1" },
+    { kind = "relu" },
+    { kind = "linear", name = "fc2" },
+]
+[data]
+train = { inputs = "x.npy", targets = "y.npy" }
+[data.test]
+inputs = "xt.npy"
+targets = "yt.npy"
+[method]
+name = "cg"
+damping = 0.1
+[compute]
+threads = 2
+"#;
+
+/// What is said of the text with one piece of it replaced, and the excerpt.
+fn mistake(piece: &str, by: &str, set: &[&str]) -> (String, Option<String>) {
+    assert_eq!(TEXT.matches(piece).count(), 1, "{piece}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.toml");
+    std::fs::write(&path, TEXT.replace(piece, by)).expect("written");
+    let set: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let error = Config::load(&path, &set).expect_err(by);
+    let message = format!("{error:#}").replace(&format!("{}/", folder.path().display()), "");
+    let place = error.downcast_ref::<Place>();
+    (
+        message,
+        place.and_then(|place| place.excerpt()).map(str::to_owned),
+    )
+}
+
+/// A piece of the text, what comes in its place, how the message begins, and what the mark is below.
+const MISTAKES: &[(&str, &str, &str, Option<&str>)] = &[
+    // Syntax.
+    ("seed = 0", "seed = = 0", "c.toml:1: ", Some("=")),
+    (
+        "name = \"cg\"",
+        "name = \"cg",
+        "c.toml:16: invalid basic string",
+        None,
+    ),
+    (
+        "damping = 0.1",
+        "damping = 0.1\ndamping = 1",
+        "c.toml:18: duplicate key",
+        Some("damping"),
+    ),
+    // Unknown keys.
+    (
+        "seed = 0",
+        "sead = 0",
+        "c.toml:1: sead: unknown key; did you mean `seed`?",
+        Some("sead"),
+    ),
+    (
+        "damping =",
+        "dampng =",
+        "c.toml:17: method.dampng: unknown key; did you mean `damping`? (known: name, curvature, ",
+        Some("dampng"),
+    ),
+    (
+        "targets = \"yt.npy\"",
+        "labels = \"yt.npy\"",
+        "c.toml:14: data.test.labels: unknown key; ",
+        Some("labels"),
+    ),
+    (
+        "[compute]",
+        "[computes]",
+        "c.toml:18: computes: unknown key; did you mean `compute`?",
+        Some("computes"),
+    ),
+    (
+        "name = \"fc2\" }",
+        "nam = \"fc2\" }",
+        "c.toml:8: model.layers: layer 3 (counted from 1): nam: unknown key; did you mean `name`?",
+        Some("nam"),
+    ),
+    // Unknown values.
+    (
+        "\"mse\"",
+        "\"msa\"",
+        "c.toml:4: model.loss: unknown value `msa`; did you mean `mse`?",
+        Some("\"msa\""),
+    ),
+    (
+        "\"relu\"",
+        "\"rely\"",
+        "c.toml:7: model.layers: layer 2 (counted from 1): kind: unknown value `rely`; did you mean `relu`?",
+        Some("{ kind = \"rely\" }"),
+    ),
+    // Types.
+    (
+        "seed = 0",
+        "seed = \"zero\"",
+        "c.toml:1: seed: expected a whole number, 0 or more, got string \"zero\"",
+        Some("\"zero\""),
+    ),
+    (
+        "threads = 2",
+        "threads = [2]",
+        "c.toml:19: compute.threads: expected a whole number, 0 or more, got ",
+        Some("[2]"),
+    ),
+    (
+        "damping = 0.1",
+        "damping = \"much\"",
+        "c.toml:17: method.damping: expected a number, ",
+        Some("\"much\""),
+    ),
+    // What is missing.
+    (
+        "weights = \"model.safetensors\"\n",
+        "",
+        "c.toml:2: model: missing key `weights`",
+        Some("model"),
+    ),
+    (
+        "damping = 0.1\n",
+        "",
+        "c.toml:15: method: missing key `damping`",
+        Some("method"),
+    ),
+    (
+        ", targets = \"y.npy\"",
+        "",
+        "c.toml:11: data.train: missing key `targets`",
+        Some("train"),
+    ),
+    (
+        "[method]\nname = \"cg\"\ndamping = 0.1\n",
+        "",
+        "c.toml: missing key `method`",
+        None,
+    ),
+    // Domains.
+    (
+        "damping = 0.1",
+        "damping = -1",
+        "c.toml:17: method.damping must be finite and not negative, got -1",
+        Some("-1"),
+    ),
+    (
+        "damping = 0.1",
+        "damping = { fc1 = 1, fc2 = -1 }",
+        "c.toml:17: method.damping.fc2 must be finite",
+        Some("-1"),
+    ),
+    (
+        "threads = 2",
+        "threads = 0",
+        "c.toml:19: compute.threads must be at least 1",
+        Some("0"),
+    ),
+    (
+        "damping = 0.1",
+        "damping = 0.1\nscale = 1.0",
+        "c.toml:18: method.scale is a setting of the method lissa, not of cg",
+        Some("1.0"),
+    ),
+    (
+        "damping = 0.1",
+        "sweep = [0.1, -2]",
+        "c.toml:17: method.sweep[1] must be finite",
+        Some("-2"),
+    ),
+];
+
+#[test]
+fn mistakes_are_placed() {
+    for &(piece, by, message, marked) in MISTAKES {
+        let (got, excerpt) = mistake(piece, by, &[]);
+        assert!(got.starts_with(message), "`{got}` is not `{message}`");
+        assert!(!got.contains('\n'), "{got}");
+        if let Some(marked) = marked {
+            let excerpt = excerpt.expect(by);
+            assert_eq!(under_mark(&excerpt), marked, "{excerpt}");
+        }
+    }
+}
+
+/// What the mark of an excerpt is below.
+fn under_mark(excerpt: &str) -> String {
+    let lines: Vec<&str> = excerpt.lines().collect();
+    let start = lines[2].find('^').expect("a mark");
+    let length = lines[2].matches('^').count();
+    lines[1].chars().skip(start).take(length).collect()
+}
+
+#[test]
+fn overrides_are_their_own_place() {
+    for (set, message) in [
+        (
+            "method.dampng=1",
+            "--set method.dampng=1: method.dampng: unknown key; did you mean `damping`?",
+        ),
+        (
+            "method.damping={ fc1 = -1 }",
+            "--set method.damping={ fc1 = -1 }: method.damping.fc1 must be",
+        ),
+        (
+            "model.layers=[{kind=\"lineal\"}]",
+            "--set model.layers=[{kind=\"lineal\"}]: model.layers: layer 1 (counted from 1): kind: unknown value `lineal`",
+        ),
+        ("seed", "--set seed: expected KEY=VALUE"),
+    ] {
+        let (got, excerpt) = mistake("seed = 0", "seed = 1", &[set]);
+        assert!(got.starts_with(message), "`{got}` is not `{message}`");
+        assert_eq!(excerpt, None);
+    }
+}
+
+/// Errors that come after the configuration was read.
+#[test]
+fn errors_of_files_are_placed_where_the_file_is_named() {
+    let set = [
+        "data.test.targets = other.npy",
+        "data.train.targets=t.csv#y",
+    ]
+    .map(str::to_owned);
+    let places = Places::new(Path::new("c.toml"), TEXT, &set);
+    for (error, place) in [
+        (anyhow!("no such file").context("model.weights"), "c.toml:3"),
+        (
+            anyhow!("/w/y.npy: row 3").context("data.train"),
+            "c.toml:11",
+        ),
+        (
+            anyhow!("/w/xt.npy: row 3").context("data.test"),
+            "c.toml:13",
+        ),
+        (anyhow!("shape (3)").context("data.test"), "c.toml:12"),
+        (
+            anyhow!("/w/t.csv: two columns").context("data.train"),
+            "--set data.train.targets=t.csv#y",
+        ),
+        (
+            anyhow!("other.npy: row 3").context("data.test"),
+            "--set data.test.targets = other.npy",
+        ),
+        (
+            anyhow!("layer 2 (relu): why").context("model.layers"),
+            "c.toml:7",
+        ),
+        (
+            anyhow!("two are named `fc`").context("model.layers"),
+            "c.toml:5",
+        ),
+        (anyhow!("method.blocks: why"), "c.toml:15"),
+    ] {
+        let text = format!("{error:#}");
+        let error = places.located(error);
+        assert_eq!(format!("{error:#}"), format!("{place}: {text}"));
+        // Once is enough.
+        assert_eq!(
+            format!("{:#}", places.located(error)),
+            format!("{place}: {text}")
+        );
+    }
+    let text = TEXT
+        .replace("x.npy", "t.csv#-y")
+        .replace("y.npy", "t.csv#y");
+    let places = Places::new(Path::new("c.toml"), &text, &[]);
+    for (message, marked) in [
+        ("t.csv#y: row 3", "\"t.csv#y\""),
+        ("t.csv: no column", "train"),
+    ] {
+        let error = places.located(anyhow!(message).context("data.train"));
+        let place = error.downcast_ref::<Place>().and_then(Place::excerpt);
+        assert_eq!(under_mark(place.expect("a line")), marked);
+    }
+    for other in [
+        "--fitted: why",
+        "output.path: exists",
+        "seed of doubt",
+        "row 3",
+    ] {
+        assert!(!places.located(anyhow!(other)).is::<Place>(), "{other}");
+    }
+}
