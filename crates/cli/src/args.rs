@@ -1,8 +1,11 @@
 //! The command line.
 
+pub(crate) mod help;
+
 use std::{num::NonZero, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::{
     answers::{Format, Size},
@@ -12,16 +15,18 @@ use crate::{
     progress::Style,
 };
 
-/// What a script has to know.
-const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
-    signal. A first Ctrl-C, SIGTERM or SIGHUP lets the chunks that are begun be written, a second one stops at once.";
-
 /// Which training points made this model say this?
 ///
 /// `influence` computes, for every test point and every training point, how much the training point helped (positive) or
 /// harmed (negative) the model on the test point, and writes the matrix as a Zarr array of shape (test, train).
 #[derive(Debug, Parser)]
-#[command(name = "influence", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(
+    name = "influence",
+    version,
+    max_term_width = 100,
+    help_template = help::template(&Command::augment_subcommands(clap::Command::new("influence"))),
+    after_long_help = help::EXIT_CODES
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -41,18 +46,42 @@ pub struct Reporting {
     /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `planned` (chunks, finished,
     /// rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done, total, rate, `eta_seconds`),
     /// `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
-    /// total, seconds) or `failed` (error, seconds).
+    /// total, seconds) or `failed` (error, seconds). Where the environment variable `NO_COLOR` is set there are lines in place of a bar.
     #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, help_heading = TELLING)]
     pub progress: Style,
     /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` goes before it
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = TELLING)]
     pub verbose: u8,
+    /// Say nothing but errors and what was asked for
+    ///
+    /// No progress, no warnings, and no summary of what `run`, `self`, `sweep`, `fit`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others
+    /// that are asked for an answer give it.
+    #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
+    pub quiet: bool,
     /// How log lines are written [default: json where progress is json, else text]
     #[arg(long, value_name = "FORMAT", value_enum, global = true, help_heading = TELLING)]
     log_format: Option<log::Format>,
 }
 
 impl Reporting {
+    /// How progress is shown.
+    pub fn style(&self) -> Style {
+        if self.quiet {
+            Style::Quiet
+        } else {
+            self.progress
+        }
+    }
+
+    /// How much is logged.
+    pub fn level(&self) -> log::Level {
+        if self.quiet {
+            log::Level::Quiet
+        } else {
+            log::Level::Verbose(self.verbose)
+        }
+    }
+
     /// How log lines are written.
     pub fn log_format(&self) -> log::Format {
         let like_progress = match self.progress {
@@ -66,69 +95,97 @@ impl Reporting {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what influences are good for, on handwritten digits that ship with the program
+    /// Show what influences are good for, on digits that ship with it
     ///
-    /// Flips 10 % of the training labels, trains a small network, computes all influences of the training points on the
-    /// test points, and shows which training points helped and harmed a few predictions, and how many of the flipped labels
-    /// are found by looking at the most suspicious 10 % of the training points.
-    #[command(after_help = EXIT_CODES)]
+    /// Flips 10 % of the training labels, trains a small network, computes all influences of the training points on the test points, and shows
+    /// which training points helped and harmed a few predictions, and how many of the flipped labels are found by looking at the most suspicious 10
+    /// % of the training points.
+    #[command(after_help = help::short("demo"), after_long_help = help::long("demo"))]
     Demo(DemoArguments),
-    /// Write a configuration to begin with, from weights and data that are there
+    /// Write a configuration, from weights and data that are there
     ///
     /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size. Every choice has a
     /// comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model. Without weights, a small network is
     /// proposed for `influence train`.
+    #[command(override_usage = help::INIT, after_help = help::short("init"), after_long_help = help::long("init"))]
     Init(InitArguments),
     /// Train the model of a configuration, and write its weights
     ///
-    /// For models that were not trained elsewhere: layers say their sizes, as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how they are
-    /// trained. The weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
-    #[command(after_help = EXIT_CODES)]
+    /// For models that were not trained elsewhere: layers say their sizes, as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how
+    /// they are trained. The weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
+    #[command(after_help = help::short("train"), after_long_help = help::long("train"))]
     Train(TrainArguments),
-    /// Compute the influences that a configuration file describes
+    /// Compute the influences that a configuration describes
     ///
-    /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data as .npy,
-    /// .safetensors or Zarr, the method, and the output. Everything is checked before anything is computed or written.
-    #[command(after_help = EXIT_CODES)]
+    /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data, the method, and the output. Everything
+    /// is checked before anything is computed or written; what is wrong is named with its line in the file.
+    #[command(after_help = help::short("run"), after_long_help = help::long("run"))]
     Run(RunArguments),
     /// Compute the influence of every training point on itself
     ///
-    /// Writes the array `self_influences` of shape (train). Large values are unusual points, mislabelled ones among them. The test
-    /// points of the configuration are not used.
-    #[command(name = "self", after_help = EXIT_CODES)]
+    /// Writes the array `self_influences` of shape (train). Large values are unusual points, mislabelled ones among them. The test points of the
+    /// configuration are not used.
+    #[command(name = "self", after_help = help::short("self"), after_long_help = help::long("self"))]
     Own(RunArguments),
-    /// Compute the influences under several dampings from one fit
+    /// Compute the influences under several dampings, from one fit
     ///
     /// Writes the array `influences` of shape (test, train, damping).
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::short("sweep"), after_long_help = help::long("sweep"))]
     Sweep(SweepArguments),
-    /// Fit the method of a configuration and keep what is expensive of it in a file, for `run --fitted`
-    #[command(after_help = EXIT_CODES)]
+    /// Fit a method and keep what is expensive of it, for `--fitted`
+    ///
+    /// What is kept does not depend on the damping. It is tied to the method, the model and the data that it was made from: `run`, `self` and
+    /// `sweep` refuse it for others.
+    #[command(after_help = help::short("fit"), after_long_help = help::long("fit"))]
     Fit(FitArguments),
-    /// Print what `run` would do: chunks, passes over the data, operations, memory, scratch space, and the size of the output
+    /// Print what `run` would do, and compute nothing
     ///
-    /// Checks everything that `run` checks, looks at the gradients of a few training points, and computes and writes nothing.
+    /// Chunks, passes over the data, operations, memory, scratch space, and the size of the output. Checks everything that `run` checks, looks at
+    /// the gradients of a few training points, and computes and writes nothing.
+    #[command(mut_arg("dry_run", |option| option.hide(true)), after_help = help::short("plan"), after_long_help = help::long("plan"))]
     Plan(RunArguments),
-    /// Check every chunk of an output against its checksum, and a random sample of chunks against computing them again
+    /// Check an output: its checksums, and a sample computed again
     ///
-    /// The output says what it was made from: the files must still be there, unchanged.
+    /// Every chunk is compared with its checksum, and a random sample of chunks with computing them again. The output says what it was made from:
+    /// the files must still be there, unchanged.
+    #[command(after_help = help::short("verify"), after_long_help = help::long("verify"))]
     Verify(VerifyArguments),
-    /// Say what an output is, how it was made, and what its numbers are like
+    /// Say what an output is, how it was made, what its numbers are
+    ///
+    /// Reads the output alone: neither model nor data need be there.
+    #[command(after_help = help::short("inspect"), after_long_help = help::long("inspect"))]
     Inspect(InspectArguments),
-    /// Show which training points helped and which harmed the model on chosen test points
+    /// Show which training points helped and harmed on test points
     ///
     /// Reads the output of `influence run`, and from the files that it was made from what the points are.
+    #[command(after_help = help::short("top"), after_long_help = help::long("top"))]
     Top(TopArguments),
-    /// Rank the training points by how much their labels deserve to be looked at
+    /// Rank training points by how suspicious their labels are
     ///
-    /// Of an output of `influence run`, by their mean influence on the test points, the most harmful first; of an output of
-    /// `influence self`, by their influence on themselves, the largest first.
+    /// Of an output of `influence run`, by their mean influence on the test points, the most harmful first; of an output of `influence self`, by
+    /// their influence on themselves, the largest first.
+    #[command(after_help = help::short("mislabelled"), after_long_help = help::long("mislabelled"))]
     Mislabelled(MislabelledArguments),
-    /// Write a page that shows all this, with pictures where inputs are images
+    /// Write a page that shows all this, with pictures
     ///
     /// One HTML file that needs no network: test points with the training points that helped and harmed, the most suspicious labels, how the
     /// influences are distributed, through which layers they go, how well the systems were solved, what the run took, and how it was all made.
+    #[command(after_help = help::short("report"), after_long_help = help::long("report"))]
     Report(ReportArguments),
+    /// Say what this program and this machine can do
+    ///
+    /// Version, devices and how fast each multiplies matrices, precisions, cores, memory, and the folder for temporary files; what is missing is
+    /// told with what follows from it. The exit code is 0 whatever is found.
+    #[command(after_help = help::short("doctor"), after_long_help = help::long("doctor"))]
+    Doctor(DoctorArguments),
+    /// Print what a shell needs to complete this command line
+    ///
+    /// The script goes to stdout; where it belongs is up to the shell.
+    #[command(after_help = help::short("completions"), after_long_help = help::long("completions"))]
+    Completions(CompletionsArguments),
+    /// Write manual pages: influence.1 and one for each command
+    #[command(after_help = help::short("man"), after_long_help = help::long("man"))]
+    Man(ManArguments),
 }
 
 /// What becomes of an output that is already there; without any of these the command is refused.
@@ -259,6 +316,9 @@ pub struct RunArguments {
     /// How many threads compute; instead of compute.threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZero<usize>>,
+    /// Check everything and say what would be done, but compute and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// What becomes of an output that is already there
     #[command(flatten)]
     pub existing: ExistingArguments,
@@ -271,7 +331,7 @@ pub struct SweepArguments {
     #[command(flatten)]
     pub run: RunArguments,
     /// The dampings, in place of method.damping, as `0.1,0.01,0.001`
-    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true, value_parser = damping)]
     pub damping: Vec<f64>,
     /// Take them as multiples of the mean eigenvalue of each block
     #[arg(long)]
@@ -290,6 +350,22 @@ pub struct FitArguments {
     /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Check everything and say what would be done, but compute and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A damping: finite and not negative.
+fn damping(text: &str) -> Result<f64, String> {
+    let value: f64 = text
+        .trim()
+        .parse()
+        .map_err(|_| "expected a number".to_owned())?;
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err("a damping is finite and not negative".to_owned())
+    }
 }
 
 /// Arguments of `influence verify`.
@@ -421,14 +497,29 @@ pub struct ReportArguments {
     pub set: Vec<String>,
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
-    }
+/// Arguments of `influence doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArguments {
+    /// Print an object of JSON
+    #[arg(long)]
+    pub json: bool,
 }
+
+/// Arguments of `influence completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// Arguments of `influence man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArguments {
+    /// Where to write the pages; it is made if it is not there, and pages that are there are replaced
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+}
+
+#[cfg(test)]
+mod tests;

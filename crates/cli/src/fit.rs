@@ -2,7 +2,7 @@
 
 mod solver;
 
-use std::{io::Write, path::Path, time::Instant};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Fit, Influence, Kronecker, Task};
@@ -17,8 +17,10 @@ use crate::{
     config::{Config, MethodName, Mode},
     plan::Plan,
     progress::{Progress, Stage},
+    run::REHEARSED,
     session::Session,
     subject::{FitSource, Models, Subject},
+    summary::timings,
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 
@@ -46,6 +48,16 @@ pub trait Consumer {
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
 pub fn consume<C: Consumer>(
+    plan: &Plan,
+    fitted: Option<&Path>,
+    progress: &Progress,
+    consumer: C,
+) -> Result<C::Output> {
+    let outcome = fitted_and_consumed(plan, fitted, progress, consumer);
+    outcome.map_err(|error| plan.config.places.located(error))
+}
+
+fn fitted_and_consumed<C: Consumer>(
     plan: &Plan,
     fitted: Option<&Path>,
     progress: &Progress,
@@ -97,7 +109,6 @@ pub fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let started = Instant::now();
     let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?, models)?;
     let method = plan.config.method.name;
     ensure!(
@@ -105,15 +116,27 @@ pub fn run(
         "method.name: {} fits nothing that could be kept",
         method.as_str()
     );
-    session.progress().stage(Stage::Fit);
     let path = &arguments.fitted;
+    check_folder(path).context("--fitted")?;
+    if arguments.dry_run {
+        footprint(&plan)?;
+        writeln!(
+            out,
+            "to fit          {}, {} parameters",
+            method.as_str(),
+            plan.dim
+        )?;
+        writeln!(out, "to be kept in   {}", path.display())?;
+        return Ok(writeln!(out, "{REHEARSED}")?);
+    }
+    session.progress().stage(Stage::Fit);
     of_subject(
         &plan,
         &*plan.subject,
         FitSource::FitAndSave(path),
         session.progress(),
     )?;
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(
             out,
@@ -121,9 +144,22 @@ pub fn run(
             method.as_str(),
             plan.dim
         )?;
-        writeln!(out, "seconds         {seconds:.2}")?;
+        writeln!(out, "seconds         {seconds}")?;
         writeln!(out, "kept in         {}", path.display())
     })?;
+    Ok(())
+}
+
+/// Refuses, before it is fitted, a place that nothing can be kept in.
+fn check_folder(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    ensure!(
+        folder.is_dir(),
+        "the folder {} does not exist",
+        folder.display()
+    );
+    ensure!(!path.is_dir(), "{} is a folder", path.display());
     Ok(())
 }
 
@@ -151,7 +187,7 @@ fn of_subject(
 /// # Errors
 /// As [`consume`].
 pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
-    check_memory(plan)?;
+    check_memory(plan).map_err(|error| plan.config.places.located(error))?;
     let Config {
         method,
         compute,

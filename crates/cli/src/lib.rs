@@ -12,11 +12,13 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod digest;
+pub mod doctor;
 pub mod error;
 pub mod fit;
 pub mod init;
 pub mod interrupt;
 pub mod log;
+pub mod manual;
 pub mod memory;
 pub mod model;
 pub mod output;
@@ -93,19 +95,34 @@ pub fn execute(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     match command {
-        Command::Init(arguments) => init::run(arguments, models, out)?,
-        Command::Train(arguments) => train::run(arguments, models, session, out)?,
+        Command::Init(arguments) => init::run(arguments, models, &mut session.summary(out))?,
+        Command::Train(arguments) => {
+            train::run(arguments, models, session, &mut session.summary(out))?;
+        }
         Command::Demo(arguments) => demo::run(arguments, session, out)?,
-        Command::Run(arguments) => run::run(arguments, models, session, out)?,
-        Command::Own(arguments) => run::run_self(arguments, models, session, out)?,
-        Command::Sweep(arguments) => sweep::run(arguments, models, session, out)?,
-        Command::Fit(arguments) => fit::run(arguments, models, session, out)?,
+        Command::Run(arguments) => {
+            run::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Own(arguments) => {
+            run::run_self(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Sweep(arguments) => {
+            sweep::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Fit(arguments) => {
+            fit::run(arguments, models, session, &mut session.summary(out))?;
+        }
         Command::Plan(arguments) => schedule::run(arguments, models, out)?,
         Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
         Command::Inspect(arguments) => answers::inspect(arguments, out)?,
         Command::Top(arguments) => answers::top(arguments, models, out)?,
-        Command::Report(arguments) => answers::report(arguments, models, out)?,
+        Command::Report(arguments) => {
+            answers::report(arguments, models, &mut session.summary(out))?;
+        }
         Command::Mislabelled(arguments) => answers::mislabelled(arguments, models, out)?,
+        Command::Doctor(arguments) => doctor::run(arguments, out)?,
+        Command::Completions(arguments) => manual::completions(arguments, out)?,
+        Command::Man(arguments) => manual::pages(arguments, &mut session.summary(out))?,
     }
     Ok(out.flush()?)
 }

@@ -17,14 +17,23 @@ pub enum Format {
     Json,
 }
 
-/// Logs what the crates of this project have to say at this verbosity, and the warnings of all others; the environment variable
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Errors.
+    Quiet,
+    /// Warnings, and of this project so many steps more: what is done, each step, everything.
+    Verbose(u8),
+}
+
+/// Logs what the crates of this project have to say at this level, and the warnings of all others; the environment variable
 /// `RUST_LOG` says otherwise where it is set. The bar of the progress is suspended while a line is written.
 ///
 /// Does nothing where logs are collected already.
-pub fn install(verbosity: u8, format: Format, progress: &Progress) {
+pub fn install(level: Level, format: Format, progress: &Progress) {
     let bar = progress.bar().clone();
     let wanted = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
-    let filter = filter(verbosity, wanted.as_deref(), |message| {
+    let filter = filter(level, wanted.as_deref(), |message| {
         progress.warn(message);
     });
     let log = fmt()
@@ -37,12 +46,15 @@ pub fn install(verbosity: u8, format: Format, progress: &Progress) {
     };
 }
 
-fn filter(verbosity: u8, wanted: Option<&str>, warn: impl FnOnce(&str)) -> EnvFilter {
+fn filter(level: Level, wanted: Option<&str>, warn: impl FnOnce(&str)) -> EnvFilter {
     match wanted.map(EnvFilter::try_new) {
         Some(Ok(filter)) => return filter,
         Some(Err(error)) => warn(&format!("RUST_LOG is ignored: {error}")),
         None => {}
     }
+    let Level::Verbose(verbosity) = level else {
+        return EnvFilter::new("error");
+    };
     let level = ["warn", "info", "debug"].get(usize::from(verbosity));
     let level = level.copied().unwrap_or("trace");
     // A target is matched by its beginning: that of all crates of this project.
@@ -65,7 +77,7 @@ impl Write for Line {
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use super::{Level, filter};
 
     #[test]
     fn more_verbose_is_more_of_this_project_only() {
@@ -76,19 +88,23 @@ mod tests {
             (3, "trace"),
             (9, "trace"),
         ] {
-            let filter = filter(verbosity, None, |_| ()).to_string();
+            let filter = filter(Level::Verbose(verbosity), None, |_| ()).to_string();
             assert!(filter.contains(&format!("influence={level}")), "{filter}");
             assert!(filter.contains("warn"), "{filter}");
         }
+        let quiet = filter(Level::Quiet, None, |_| ());
+        assert_eq!(quiet.to_string(), "error");
     }
 
     #[test]
     fn the_environment_goes_before_it() {
         let silent = |message: &str| panic!("{message}");
-        let wanted = filter(2, Some("zarrs=debug"), silent);
+        let wanted = filter(Level::Verbose(2), Some("zarrs=debug"), silent);
         assert_eq!(wanted.to_string(), "zarrs=debug");
         let mut warning = String::new();
-        let fallen_back = filter(2, Some("=["), |message| message.clone_into(&mut warning));
+        let fallen_back = filter(Level::Verbose(2), Some("=["), |message| {
+            message.clone_into(&mut warning);
+        });
         assert!(fallen_back.to_string().contains("influence=debug"));
         assert!(warning.starts_with("RUST_LOG is ignored: "), "{warning}");
     }

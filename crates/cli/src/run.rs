@@ -1,6 +1,6 @@
 //! `influence run`: parse, plan, run.
 
-use std::{io::Write, num::NonZero, time::Instant};
+use std::{io::Write, num::NonZero};
 
 use anyhow::Result;
 use influence_backend_burn::Batch;
@@ -20,6 +20,7 @@ use crate::{
     plan::{Existing, Plan},
     progress::Stage,
     record::Record,
+    schedule,
     session::Session,
     subject::Models,
     summary::{self, Summary},
@@ -33,6 +34,21 @@ pub(crate) enum What {
     /// Of every training point on itself.
     SelfInfluences,
 }
+
+impl What {
+    /// In words, with the points of a plan.
+    fn of(self, plan: &Plan) -> String {
+        let [k, n] = plan.shape();
+        match self {
+            Self::Influences => format!("influences of {n} training points on {k} test points"),
+            Self::SelfInfluences => format!("self-influences of {n} training points"),
+        }
+    }
+}
+
+/// What a dry run ends with.
+pub(crate) const REHEARSED: &str =
+    "dry run         all is checked; nothing was computed or written";
 
 /// `influence run`: computes what a configuration describes, and prints a summary.
 ///
@@ -67,8 +83,10 @@ fn compute(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let started = Instant::now();
     let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
+    if arguments.dry_run {
+        return rehearse(what, &plan, arguments, session, out);
+    }
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
     let run = Run {
@@ -80,17 +98,51 @@ fn compute(
     let fitted = arguments.fitted.as_deref();
     let solved = fit::consume(&plan, fitted, session.progress(), run)?;
     Record::keep(&plan, session.progress());
-    let [k, n] = plan.shape();
     let summary = Summary {
-        what: match what {
-            What::Influences => format!("influences of {n} training points on {k} test points"),
-            What::SelfInfluences => format!("self-influences of {n} training points"),
-        },
+        what: what.of(&plan),
         plan: &plan,
         solved: &solved,
-        seconds: started.elapsed().as_secs_f64(),
+        phases: &session.progress().phases(),
     };
     session.print(|| summary::print(&summary, out))
+}
+
+/// Checks what is left to check, a fit that is to be taken up too, and says what would be done.
+fn rehearse(
+    what: What,
+    plan: &Plan,
+    arguments: &RunArguments,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    if let Some(fitted) = &arguments.fitted {
+        session.progress().stage(Stage::Fit);
+        fit::consume(plan, Some(fitted), session.progress(), Nothing)?;
+    }
+    match what {
+        What::Influences => schedule::print(plan, out)?,
+        What::SelfInfluences => {
+            fit::footprint(plan)?;
+            writeln!(out, "{}, {} parameters", what.of(plan), plan.dim)?;
+            writeln!(out, "method          {}", plan.config.method.name.as_str())?;
+            writeln!(out, "output          {}", plan.config.output.path.display())?;
+        }
+    }
+    Ok(writeln!(out, "{REHEARSED}")?)
+}
+
+/// Takes a model and does nothing with it.
+struct Nothing;
+
+impl Consumer for Nothing {
+    type Output = ();
+
+    fn consume<M>(self, _model: M) -> Result<()>
+    where
+        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
+    {
+        Ok(())
+    }
 }
 
 /// Computes influences and writes them.

@@ -22,16 +22,18 @@ use crate::{
 /// # Errors
 /// Whatever a run would find wrong with the configuration, the files, or the memory.
 pub fn run(arguments: &RunArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
-    let (mut footprint, numbers) = footprint(&plan)?;
-    footprint.scoring.per_pair += (numbers - 1) * Schedule::DELIVERING;
     print(
-        &plan,
-        numbers,
-        &footprint,
-        &schedule(&plan, &footprint)?,
+        &Plan::new(config(arguments)?, arguments.existing.choice(), models)?,
         out,
     )
+}
+
+/// Prints what a run of a plan would do.
+pub(crate) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
+    let (mut footprint, numbers) = footprint(plan)?;
+    footprint.scoring.per_pair += (numbers - 1) * Schedule::DELIVERING;
+    let schedule = schedule(plan, &footprint).map_err(|error| plan.config.places.located(error))?;
+    lines(plan, numbers, &footprint, &schedule, out)
 }
 
 /// How the calculators will go about it.
@@ -53,7 +55,7 @@ fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     })
 }
 
-fn print(
+fn lines(
     plan: &Plan,
     numbers: usize,
     footprint: &Footprint,

@@ -1,6 +1,10 @@
 //! What surrounds a command: progress, signals and how it ends.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Result;
 use influence_calculators::{Error, LazyInfluences, LazySelfInfluences, SolveSummary, ZarrOptions};
@@ -20,14 +24,15 @@ use crate::{
 pub struct Session {
     progress: Arc<Progress>,
     interrupt: Interrupt,
+    quiet: bool,
 }
 
 impl Session {
     /// A session of the whole process: logs go to stderr, and signals are listened to.
     pub fn new(reporting: &Reporting) -> Self {
         interrupt::keep_hangup_ignored();
-        let progress = Arc::new(Progress::new(reporting.progress));
-        log::install(reporting.verbose, reporting.log_format(), &progress);
+        let progress = Arc::new(Progress::new(reporting.style()));
+        log::install(reporting.level(), reporting.log_format(), &progress);
         progress.stage(Stage::Check);
         let interrupt = Interrupt::new(Arc::clone(&progress));
         if let Err(error) = interrupt.listen() {
@@ -38,6 +43,7 @@ impl Session {
         Self {
             progress,
             interrupt,
+            quiet: reporting.quiet,
         }
     }
 
@@ -49,6 +55,15 @@ impl Session {
     /// Prints something to stdout, which may be the terminal that the bar is on.
     pub fn print<T>(&self, print: impl FnOnce() -> T) -> T {
         self.progress.bar().suspend(print)
+    }
+
+    /// Where a command says what it did, which is not what it was asked for: nowhere if nothing but that is wanted.
+    pub fn summary<'a>(&self, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
+        if self.quiet {
+            Box::new(io::sink())
+        } else {
+            Box::new(out)
+        }
     }
 
     /// Computes influences and writes them, until a signal comes.

@@ -20,8 +20,8 @@ pub struct Summary<'a> {
     pub plan: &'a Plan,
     /// How the solver fared.
     pub solved: &'a SolveSummary,
-    /// From start to end.
-    pub seconds: f64,
+    /// The phases with the seconds that each took.
+    pub phases: &'a [(&'static str, f64)],
 }
 
 /// Prints a summary, a line for each number.
@@ -49,7 +49,7 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         "worst residual  {:.1e}",
         summary.solved.worst_residual()
     )?;
-    writeln!(out, "seconds         {:.2}", summary.seconds)?;
+    writeln!(out, "seconds         {}", timings(summary.phases))?;
     if let Some(bytes) = memory::peak() {
         writeln!(out, "peak memory     {} MiB", bytes >> 20)?;
     }
@@ -59,6 +59,16 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         summary.plan.config.output.path.display()
     )?;
     Ok(())
+}
+
+/// The seconds of all phases together, and of each.
+pub fn timings(phases: &[(&'static str, f64)]) -> String {
+    let total: f64 = phases.iter().map(|(_, seconds)| seconds).sum();
+    let each: Vec<String> = phases
+        .iter()
+        .map(|(phase, seconds)| format!("{phase} {seconds:.2}"))
+        .collect();
+    format!("{total:.2}: {}", each.join(", "))
 }
 
 /// A table with a heading for each column; all but the first `left` columns are numbers, aligned on the right.
@@ -134,6 +144,12 @@ impl Phases {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timings_are_summed_and_told_apart() {
+        let text = timings(&[("check", 0.125), ("fit", 1.5), ("scores", 2.0)]);
+        assert_eq!(text, "3.62: check 0.12, fit 1.50, scores 2.00");
+    }
 
     #[test]
     fn numbers_stand_on_the_right() {

@@ -5,7 +5,6 @@ mod descent;
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +18,7 @@ use crate::{
     progress::Stage,
     session::Session,
     subject::{Models, Subject, largest},
+    summary::timings,
 };
 
 pub use descent::{Epoch, Gather, descend};
@@ -38,7 +38,6 @@ pub fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let started = Instant::now();
     let config = Config::load_for_training(&arguments.config, &arguments.set)?;
     let weights = config.model.weights.clone();
     let located = |error| config.places.located(error);
@@ -67,6 +66,7 @@ pub fn run(
     let found = [("training", &train), ("test", &test)]
         .map(|(side, points)| Ok((side, points.len(), Quality::of(&*subject, points, target)?)));
     let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+    let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(
             out,
@@ -77,11 +77,7 @@ pub fn run(
         for (side, points, quality) in &found {
             writeln!(out, "{:15} {quality}", format!("{points} {side}"))?;
         }
-        writeln!(
-            out,
-            "seconds         {:.2}",
-            started.elapsed().as_secs_f64()
-        )?;
+        writeln!(out, "seconds         {seconds}")?;
         writeln!(out, "weights         {}", weights.display())
     })?;
     Ok(())

@@ -1,0 +1,321 @@
+//! What `--help` says beside the options: commands by task, examples, exit codes.
+
+use std::fmt::Write;
+
+use clap::{Command, builder::Styles};
+
+/// What a script has to know.
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
+    signal. A first Ctrl-C, SIGTERM or SIGHUP lets the chunks that are begun be written, a second one stops at once.";
+
+/// The usage of `init`, which would not fit into a line.
+pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] --train <INPUTS> <TARGETS>\n                      \
+    --test <INPUTS> <TARGETS> [CONFIG.toml]\n       \
+    influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS> [CONFIG.toml]";
+
+/// From weights to an answer.
+const PATH: [&str; 3] = [
+    "influence init --weights model.pt --train x.npy y.npy --test xt.npy yt.npy",
+    "influence run influence.toml",
+    "influence report influences.zarr",
+];
+
+/// The commands by task.
+const TASKS: [(&str, &[&str]); 4] = [
+    ("Look", &["demo", "init", "plan"]),
+    ("Compute", &["train", "run", "self", "sweep", "fit"]),
+    (
+        "Answer",
+        &["report", "top", "mislabelled", "inspect", "verify"],
+    ),
+    ("Machine", &["doctor", "completions", "man", "help"]),
+];
+
+/// The columns that a terminal has at least.
+const WIDTH: usize = 80;
+/// The column that descriptions of commands begin in.
+const INDENT: usize = 15;
+
+/// An example: what for, and the command line.
+type Example = (&'static str, &'static str);
+
+/// What each command may look like.
+const EXAMPLES: [(&str, &[Example]); 16] = [
+    (
+        "demo",
+        &[
+            ("see what there is to see", "influence demo"),
+            (
+                "another split, and another place for the output",
+                "influence demo --seed 3 --output digits.zarr",
+            ),
+        ],
+    ),
+    (
+        "init",
+        &[
+            ("a perceptron that PyTorch saved, and numpy arrays", PATH[0]),
+            (
+                "columns of a table, another activation, another name",
+                "influence init --weights model.safetensors --activation tanh \
+                 --train t.csv#-y t.csv#y --test v.csv#-y v.csv#y table.toml",
+            ),
+            (
+                "no weights yet: a small network is to be trained on four fifths of the points",
+                "influence init --all photos/ photos/#class --split 0.2",
+            ),
+        ],
+    ),
+    (
+        "train",
+        &[
+            (
+                "train what the file describes, and write its weights",
+                "influence train influence.toml",
+            ),
+            (
+                "longer, in place of weights that are there",
+                "influence train influence.toml --set train.epochs=100 --overwrite",
+            ),
+        ],
+    ),
+    (
+        "run",
+        &[
+            ("compute what the file describes", PATH[1]),
+            (
+                "the same with another damping and a bound on memory",
+                "influence run influence.toml --set method.damping=0.01 --memory 1GiB",
+            ),
+            (
+                "check everything, compute nothing",
+                "influence run influence.toml --dry-run",
+            ),
+            (
+                "go on where an earlier run was stopped",
+                "influence run influence.toml --resume",
+            ),
+        ],
+    ),
+    (
+        "self",
+        &[(
+            "find unusual training points without a test set",
+            "influence self influence.toml --set output.path=self.zarr",
+        )],
+    ),
+    (
+        "sweep",
+        &[(
+            "three dampings, as multiples of the mean eigenvalue",
+            "influence sweep influence.toml --damping 1,0.1,0.01 --relative",
+        )],
+    ),
+    (
+        "fit",
+        &[
+            (
+                "fit once",
+                "influence fit influence.toml --fitted fit.safetensors",
+            ),
+            (
+                "and score later, under any damping",
+                "influence run influence.toml --fitted fit.safetensors",
+            ),
+        ],
+    ),
+    (
+        "plan",
+        &[
+            (
+                "how long, how much memory, how large an output",
+                "influence plan influence.toml",
+            ),
+            (
+                "and with less memory",
+                "influence plan influence.toml --memory 256MiB",
+            ),
+        ],
+    ),
+    (
+        "verify",
+        &[
+            (
+                "compare checksums, and compute 4 chunks again",
+                "influence verify influences.zarr",
+            ),
+            (
+                "checksums alone: neither model nor data need be there",
+                "influence verify influences.zarr --sample 0",
+            ),
+        ],
+    ),
+    (
+        "inspect",
+        &[
+            ("for people", "influence inspect influences.zarr"),
+            ("for programs", "influence inspect influences.zarr --json"),
+        ],
+    ),
+    (
+        "top",
+        &[
+            (
+                "the test points with the largest loss",
+                "influence top influences.zarr",
+            ),
+            (
+                "test points 0 and 17, three training points on either side",
+                "influence top influences.zarr --points 0,17 -k 3",
+            ),
+            (
+                "for a spreadsheet",
+                "influence top influences.zarr --format csv > top.csv",
+            ),
+        ],
+    ),
+    (
+        "mislabelled",
+        &[
+            (
+                "by mean influence on the test points",
+                "influence mislabelled influences.zarr",
+            ),
+            (
+                "by influence on themselves, and how good the ranking is",
+                "influence mislabelled self.zarr --truth labels.npy --show 50",
+            ),
+        ],
+    ),
+    (
+        "report",
+        &[
+            ("writes influences.html", PATH[2]),
+            (
+                "flat inputs as pictures, and self-influences too",
+                "influence report influences.zarr --image 8x8 --self self.zarr",
+            ),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("before a first run on a machine", "influence doctor"),
+            ("to be sent with a bug report", "influence doctor --json"),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("bash", "influence completions bash >> ~/.bash_completion"),
+            ("zsh", "influence completions zsh > ~/.zfunc/_influence"),
+            (
+                "fish",
+                "influence completions fish > ~/.config/fish/completions/influence.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[(
+            "for one user; then `man influence-run`",
+            "influence man ~/.local/share/man/man1",
+        )],
+    ),
+];
+
+/// The examples of a command.
+pub(crate) fn examples(command: &str) -> &'static [Example] {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+/// What follows the options of a command.
+pub(super) fn short(command: &str) -> String {
+    let mut text = heading("Examples");
+    for (what, line) in examples(command) {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  # {what}\n  {}", folded(line));
+    }
+    text
+}
+
+/// The same with all there is to know.
+pub(super) fn long(command: &str) -> String {
+    format!("{}\n\n{EXIT_CODES}", short(command))
+}
+
+/// A command line that is too long for a terminal, on several lines as a shell takes them.
+fn folded(line: &str) -> String {
+    let mut text = String::new();
+    let mut column = 2;
+    for word in line.split(' ') {
+        let (space, long) = (!text.is_empty(), column + word.len() + 3 > WIDTH);
+        if long && word.starts_with('-') {
+            text.push_str(" \\\n    ");
+            column = 4;
+        } else if space {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text
+}
+
+/// The help of the program: commands are listed by task.
+pub(super) fn template(commands: &Command) -> String {
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n\n");
+    text.push_str(&heading("From a PyTorch state dict to a report"));
+    for line in PATH {
+        let _ = write!(text, "\n  {line}");
+    }
+    let listed = |name: &str| TASKS.iter().any(|(_, names)| names.contains(&name));
+    let others = commands.get_subcommands().map(Command::get_name);
+    let others: Vec<&str> = others.filter(|name| !listed(name)).collect();
+    let others = (!others.is_empty()).then_some(("Others", &others[..]));
+    for (task, names) in TASKS.into_iter().chain(others) {
+        let _ = write!(text, "\n\n{}", heading(task));
+        for name in names {
+            if let Some(about) = about(commands, name) {
+                text.push_str(&entry(name, &about));
+            }
+        }
+    }
+    text.push_str("\n\n");
+    text.push_str(&heading("Options"));
+    text.push_str("\n{options}{after-help}");
+    text
+}
+
+fn about(commands: &Command, name: &str) -> Option<String> {
+    if name == "help" {
+        return Some("Print this, or the help of a command: `influence help run`".into());
+    }
+    let about = commands.find_subcommand(name)?.get_about()?;
+    Some(about.to_string())
+}
+
+fn entry(name: &str, about: &str) -> String {
+    let literal = Styles::styled();
+    let literal = literal.get_literal();
+    let padding = " ".repeat(INDENT.saturating_sub(name.len() + 2));
+    let mut text = format!("\n  {literal}{name}{literal:#}{padding}");
+    let mut column = INDENT;
+    for word in about.split(' ') {
+        if column + word.len() > WIDTH {
+            let _ = write!(text, "\n{:INDENT$}", "");
+            column = INDENT;
+        }
+        let _ = write!(text, "{word} ");
+        column += word.len() + 1;
+    }
+    text.trim_end().to_owned()
+}
+
+fn heading(text: &str) -> String {
+    let styles = Styles::styled();
+    let style = styles.get_header();
+    format!("{style}{text}:{style:#}")
+}

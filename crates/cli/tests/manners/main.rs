@@ -1,0 +1,13 @@
+//! How the command line behaves towards people, shells and scripts.
+
+mod doctor;
+#[path = "../support/folder.rs"]
+mod folder;
+mod manual;
+#[path = "../support/npy.rs"]
+mod npy;
+mod pipe;
+mod program;
+mod quiet;
+mod rehearsal;
+mod terminal;
