@@ -1,0 +1,283 @@
+//! Weights that are damaged, malicious, or not those of the model.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use safetensors::{Dtype, serialize, tensor::TensorView};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+use crate::{
+    folder::Folder,
+    table::{Case, case, check, nothing, set},
+};
+
+const PLACE: &str = "config.toml:3: model.weights";
+
+/// The weights are these bytes.
+fn file(name: &'static str, bytes: Vec<u8>, parts: &[&'static str]) -> Case {
+    let spoil = move |folder: &Folder| folder.write("model.safetensors", &bytes);
+    let parts = [&[PLACE, "model.safetensors"], parts].concat();
+    case(name, spoil, &[], &parts)
+}
+
+/// The weights have these tensors.
+fn tensors(
+    name: &'static str,
+    shapes: &'static [(&'static str, &'static [usize])],
+    parts: &[&'static str],
+) -> Case {
+    let spoil = move |folder: &Folder| folder.weights(shapes, 0.5);
+    let parts = [&["config.toml:"], parts].concat();
+    case(name, spoil, &[], &parts)
+}
+
+#[test]
+fn models_that_do_not_fit_are_named() {
+    check(&[
+        tensors(
+            "a layer without weights",
+            &[("fc1.weight", &[3, 4])],
+            &["layer 3", "fc2.weight"],
+        ),
+        tensors(
+            "layers that do not fit each other",
+            &[("fc1.weight", &[3, 4]), ("fc2.weight", &[2, 5])],
+            &["layer 3", "5 features", "(3)"],
+        ),
+        tensors(
+            "a first layer that does not fit the data",
+            &[("fc1.weight", &[3, 7]), ("fc2.weight", &[2, 3])],
+            &["layer 1", "7 features", "(4)"],
+        ),
+        tensors(
+            "a matrix of three axes",
+            &[("fc1.weight", &[3, 4, 1]), ("fc2.weight", &[2, 3])],
+            &["layer 1", "fc1.weight", "(3, 4, 1)"],
+        ),
+        tensors(
+            "a bias of another length",
+            &[
+                ("fc1.weight", &[3, 4]),
+                ("fc1.bias", &[4]),
+                ("fc2.weight", &[2, 3]),
+            ],
+            &["layer 1", "fc1.bias"],
+        ),
+        tensors(
+            "weights that are left over",
+            &[
+                ("fc1.weight", &[3, 4]),
+                ("fc2.weight", &[2, 3]),
+                ("fc3.weight", &[1]),
+            ],
+            &["no layer uses", "fc3.weight"],
+        ),
+        tensors(
+            "a loss of classes on one output",
+            &[("fc1.weight", &[3, 4]), ("fc2.weight", &[1, 3])],
+            &["config.toml:4: model.loss", "at least 2 outputs"],
+        ),
+        tensors(
+            "a layer without numbers",
+            &[("fc1.weight", &[0, 4]), ("fc2.weight", &[2, 0])],
+            &["fc1"],
+        ),
+        set(
+            "a convolution with the weights of a linear layer",
+            "model.layers=[{kind='conv2d',name='fc1'}]",
+            &["layer 1", "fc1.weight", "(out, in, height, width)"],
+        ),
+        set("no layers at all", "model.layers=[]", &["model.layers"]),
+        set(
+            "two layers of one name",
+            "model.layers=[{kind='linear',name='fc1'},{kind='linear',name='fc1'}]",
+            &["model.layers", "fc1"],
+        ),
+        set(
+            "a reshape to another number of numbers",
+            "model.layers=[{kind='reshape',shape=[5]},{kind='linear',name='fc1'}]",
+            &["layer 1", "5"],
+        ),
+        set(
+            "a reshape that overflows",
+            "model.layers=[{kind='reshape',shape=[4294967296,4294967296,4294967296]}]",
+            &["layer 1"],
+        ),
+        case(
+            "no checkpoint",
+            nothing,
+            &[
+                "--set",
+                "method={ name = 'tracin', checkpoints = [{ weights = 'epoch1.pt', learning_rate = 0.1 }] }",
+            ],
+            &["method.checkpoints", "epoch1.pt"],
+        ),
+    ]);
+}
+
+fn safetensors(dtype: Dtype, value: &[u8]) -> Vec<u8> {
+    let bytes = value.repeat(12);
+    let view = TensorView::new(dtype, vec![3, 4], &bytes).expect("bytes fit the shape");
+    serialize([("fc1.weight", view)], None).expect("serialised")
+}
+
+#[test]
+fn damaged_weights_are_named() {
+    check(&[
+        case(
+            "no weights file",
+            |folder| folder.remove("model.safetensors"),
+            &[],
+            &[PLACE, "model.safetensors", "No such file"],
+        ),
+        case(
+            "a folder in place of weights",
+            |folder| folder.replace_by_folder("model.safetensors"),
+            &[],
+            &[PLACE, "model.safetensors", "directory"],
+        ),
+        file("empty weights", Vec::new(), &["empty"]),
+        file(
+            "weights of text",
+            b"junk".into(),
+            &["neither a safetensors file"],
+        ),
+        case(
+            "weights cut short",
+            |folder| folder.cut("model.safetensors", -1),
+            &[],
+            &[PLACE, "model.safetensors"],
+        ),
+        file(
+            "weights with a header of 2^63 bytes",
+            [&(u64::MAX / 2).to_le_bytes()[..], b"{}"].concat(),
+            &["neither a safetensors file"],
+        ),
+        file(
+            "weights that are integers",
+            safetensors(Dtype::I64, &[1; 8]),
+            &["`fc1.weight`", "I64"],
+        ),
+        file(
+            "a weight that is no number",
+            safetensors(Dtype::F32, &f32::NAN.to_le_bytes()),
+            &["`fc1.weight`", "not finite"],
+        ),
+        file(
+            "a weight too large for the precision",
+            safetensors(Dtype::F64, &1e300_f64.to_le_bytes()),
+            &["`fc1.weight`", "not finite in F32"],
+        ),
+        file(
+            "a burnpack cut short",
+            burn_pack::MAGIC_NUMBER.to_le_bytes().repeat(2),
+            &["burnpack"],
+        ),
+    ]);
+}
+
+/// Calls `os.system` when it is unpickled as Python would.
+fn malicious() -> Vec<u8> {
+    let command = b"touch executed";
+    let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
+    pickle.extend(u32::try_from(command.len()).expect("short").to_le_bytes());
+    pickle.extend(command);
+    pickle.extend(b"\x85R.");
+    pickle
+}
+
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in members {
+        let options = SimpleFileOptions::default();
+        archive.start_file(*name, options).expect("a member");
+        archive.write_all(bytes).expect("written");
+    }
+    archive.finish().expect("finished").into_inner()
+}
+
+/// The weights are a file of PyTorch of these bytes.
+fn torch(name: &'static str, bytes: Vec<u8>, parts: &[&'static str]) -> Case {
+    let spoil = move |folder: &Folder| folder.write("model.pt", &bytes);
+    let parts = [&["model.weights", "model.pt"], parts].concat();
+    case(name, spoil, &["--set", "model.weights=model.pt"], &parts)
+}
+
+fn golden(file: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/cli/mlp");
+    fs::read(folder.join(file)).expect("readable")
+}
+
+#[test]
+fn damaged_files_of_pytorch_are_named_and_run_nothing() {
+    let sound = golden("model.pt");
+    let legacy = golden("legacy.pt");
+    let flipped = |at: usize| {
+        let mut bytes = golden("model.pt");
+        bytes[at] ^= 0xff;
+        bytes
+    };
+    check(&[
+        torch(
+            "a .pt that is no archive",
+            b"some text".into(),
+            &["neither a safetensors file"],
+        ),
+        torch("a .pt cut short", sound[..sound.len() / 2].into(), &[]),
+        torch(
+            "a .pt with its directory damaged",
+            flipped(sound.len() - 22),
+            &[],
+        ),
+        torch("a .pt with its pickle damaged", flipped(120), &[]),
+        torch(
+            "a .pt without a pickle",
+            archive(&[("archive/version", b"3")]),
+            &[],
+        ),
+        torch(
+            "a .pt whose pickle runs a program",
+            archive(&[
+                ("archive/data.pkl", &malicious()),
+                ("archive/version", b"3"),
+            ]),
+            &[],
+        ),
+        torch("an old .pt whose pickle runs a program", malicious(), &[]),
+        torch(
+            "an old .pt cut short",
+            legacy[..legacy.len() / 2].into(),
+            &[],
+        ),
+        torch(
+            "an old .pt of nothing but marks",
+            [&[0x80, 2][..], &b"(".repeat(100_000)].concat(),
+            &[],
+        ),
+        torch(
+            "a .pt with a deep pickle",
+            archive(&[(
+                "archive/data.pkl",
+                &[
+                    &[0x80, 2][..],
+                    &b"]".repeat(200_000),
+                    &b"a".repeat(199_999),
+                    b".",
+                ]
+                .concat(),
+            )]),
+            &[],
+        ),
+        torch(
+            "a .pt of no tensors",
+            archive(&[
+                ("archive/data.pkl", b"\x80\x02}."),
+                ("archive/version", b"3"),
+            ]),
+            &[],
+        ),
+    ]);
+}
