@@ -11,7 +11,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, o
 /// The usage of `init`, which would not fit into a line.
 pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] --train <INPUTS> <TARGETS>\n                      \
     --test <INPUTS> <TARGETS> [CONFIG.toml]\n       \
-    influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS> [CONFIG.toml]";
+    influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS>\n                      \
+    [CONFIG.toml]";
 
 /// From weights to an answer.
 const PATH: [&str; 3] = [
