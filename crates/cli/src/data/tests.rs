@@ -2,7 +2,13 @@ use std::path::Path;
 
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
 
+use burn::tensor::{DType, TensorData};
+use influence_backend_burn::{FieldForm, FieldKind};
+use influence_calculators::Labels;
+use influence_core::{Dataset, Precision};
+
 use super::*;
+use crate::{config::Files, train::Gather};
 
 fn write<T: Serialize + AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[u64]) {
     let file = std::fs::File::create(path).expect("created");
@@ -113,11 +119,11 @@ fn misfits_name_file_and_row() {
                 (&[0.0_f32, 1.0, 2.0], &[3]),
                 Target::Class { classes: 3 },
             ),
-            "y.npy: targets must be integers of rank 1, samples included, got floating-point numbers",
+            "y.npy: targets must be integers of shape (n), got floating-point numbers",
         ),
         (
             folder.check(x, (&[0_i64, 1, 2], &[3, 1]), Target::Class { classes: 3 }),
-            "y.npy: targets must have rank 1, samples included, got shape [3, 1]",
+            "y.npy: targets must have shape (n), got [3, 1]",
         ),
         (
             folder.check(x, (&[0.0_f32, 1.0], &[2]), Target::Values { outputs: 1 }),

@@ -1,0 +1,136 @@
+//! Arguments of the commands that read outputs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::answers::{Format, Size};
+
+/// Arguments of `influence verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// How many chunks are computed again; none needs neither model nor data
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub sample: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Print an object of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where an answer goes, and in what form.
+#[derive(Debug, Clone, Args)]
+pub struct ListingArguments {
+    /// In what form [default: as the ending of the file says, else table]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// Write to a file, .csv, .json or .parquet, instead of stdout
+    #[arg(long = "output", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "file")]
+    pub overwrite: bool,
+}
+
+/// Arguments of `influence top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// The test points, counted from 0, as `0,17,4` [default: those with the largest loss]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    pub points: Vec<usize>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence mislabelled`.
+#[derive(Debug, Clone, Args)]
+pub struct MislabelledArguments {
+    /// The output of `influence run` or `influence self`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// How many training points are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub show: usize,
+    /// The true labels of the training points, where they are known: says how good the ranking is
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Arguments of `influence report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Where to write the page [default: beside the output, with the ending .html]
+    #[arg(long, value_name = "PATH")]
+    pub html: Option<PathBuf>,
+    /// The output of `influence self` of the same points, to be shown too
+    #[arg(long = "self", value_name = "OUTPUT")]
+    pub own: Option<PathBuf>,
+    /// The output of the same run with compute.mode = by-block, to show what share each layer has
+    #[arg(long, value_name = "OUTPUT")]
+    pub by_layer: Option<PathBuf>,
+    /// The true labels of the training points, where they are known
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// Write every chart of the page into this folder too, as SVG
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
+    /// Write charts as PNG beside the SVG
+    #[arg(long, requires = "plots")]
+    pub png: bool,
+    /// Replace charts that are there
+    #[arg(long, requires = "plots")]
+    pub overwrite: bool,
+    /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
+    #[arg(long, value_name = "SIZE")]
+    pub image: Option<Size>,
+    /// The test points, counted from 0, as `0,17,4` [default: those with the largest loss]
+    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    pub points: Vec<usize>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// How many suspicious training points are shown
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub suspects: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}

@@ -1,0 +1,180 @@
+use std::{ops::Range, sync::Arc};
+
+use anyhow::{Result, bail, ensure};
+use burn::tensor::{DType, TensorData};
+use influence_backend_burn::{Batch, FieldDataset, FieldForm, FieldKind};
+use influence_calculators::Labels;
+use influence_core::{Dataset, Error as CoreError, FieldSource, Result as CoreResult, Selected};
+
+use super::{Target, identity::Identity};
+use crate::{
+    config::{ArrayPath, Files},
+    train::Gather,
+};
+
+/// How many numbers are in memory at a time while files are checked.
+const SCANNED_NUMBERS: usize = 1 << 20;
+
+/// Samples in the form in which a task reads them, every number of them finite.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    pub(super) data: FieldDataset,
+    pub(super) files: Files,
+    pub(super) identity: Identity,
+    pub(super) forms: [FieldForm; 2],
+    pub(super) dtype: DType,
+}
+
+impl Samples {
+    /// Checks every number: inputs and targets are finite in the precision, and targets are what the model needs.
+    ///
+    /// # Errors
+    /// The first row that does not fit, with its file.
+    pub fn check(&self, target: Target) -> Result<()> {
+        let shapes = self.data.shapes();
+        if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(1)[..]) {
+            ensure!(
+                *columns == outputs,
+                "{}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}",
+                self.files.targets,
+                shapes[1]
+            );
+        }
+        let row: usize = shapes.iter().flat_map(|shape| &shape[1..]).product();
+        let step = (SCANNED_NUMBERS / row.max(1)).max(1);
+        for start in (0..self.len()).step_by(step) {
+            self.check_rows(target, start..(start + step).min(self.len()))?;
+        }
+        Ok(())
+    }
+
+    /// What a point is called, where that is not just its number.
+    pub fn id(&self, point: usize) -> Option<String> {
+        self.identity.id(point)
+    }
+
+    /// Whether they are some of the rows of their files.
+    pub fn is_selected(&self) -> bool {
+        self.identity.is_selected()
+    }
+
+    /// The row of a point in its files.
+    pub fn row(&self, point: usize) -> usize {
+        self.identity.row(point)
+    }
+
+    /// What the points are called, where that is not just their numbers.
+    pub fn labels(&self) -> Option<Labels> {
+        self.identity.labels(self.len())
+    }
+
+    fn check_rows(&self, target: Target, range: Range<usize>) -> Result<()> {
+        let batch = self.batch(range.clone())?;
+        let [inputs, targets] = batch.fields() else {
+            bail!("a sample has inputs and targets");
+        };
+        self.check_finite(&self.files.inputs, inputs, &range)?;
+        let path = &self.files.targets;
+        let Target::Class { classes } = target else {
+            return self.check_finite(path, targets, &range);
+        };
+        let outside = |class: i64| !usize::try_from(class).is_ok_and(|class| class < classes);
+        let mut classes_of = range.zip(targets.iter::<i64>());
+        match classes_of.find(|(_, class)| outside(*class)) {
+            None => Ok(()),
+            Some((point, class)) => bail!(
+                "{path}: row {} has class {class}, but the model has outputs for classes 0 to {}",
+                self.identity.row(point),
+                classes - 1
+            ),
+        }
+    }
+
+    fn check_finite(
+        &self,
+        path: &ArrayPath,
+        values: &TensorData,
+        range: &Range<usize>,
+    ) -> Result<()> {
+        let row_length = (values.num_elements() / range.len()).max(1);
+        match values.iter::<f64>().position(|value| !value.is_finite()) {
+            Some(index) => bail!(
+                "{path}: row {} holds a number that is not finite in {:?}",
+                self.identity.row(range.start + index / row_length),
+                values.dtype()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The shape in which the task reads a field, for as many samples as there are.
+    fn shape_of(&self, field: usize) -> Vec<usize> {
+        let shape = self.data.shapes()[field].to_vec();
+        shaped(&shape, self.forms[field]).unwrap_or(shape)
+    }
+}
+
+impl Gather for Samples {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<Batch> {
+        let chosen: Arc<[usize]> = points.into();
+        let select = |field: &Arc<dyn FieldSource>| -> Result<Arc<dyn FieldSource>> {
+            Ok(Arc::new(Selected::new(field.clone(), chosen.clone())?))
+        };
+        let fields = self.data.fields().iter().map(select);
+        let fields = FieldDataset::new(fields.collect::<Result<Vec<_>>>()?)?;
+        Ok(self.formed(fields.batch(0..points.len())?)?)
+    }
+}
+
+impl Dataset for Samples {
+    type Batch = Batch;
+
+    fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
+        self.formed(self.data.batch(range)?)
+    }
+}
+
+impl Samples {
+    /// A batch in the form in which the task reads it.
+    fn formed(&self, batch: Batch) -> CoreResult<Batch> {
+        let fields = batch.into_fields();
+        let formed = fields.into_iter().zip(self.forms).map(|(data, form)| {
+            let data = match form.kind {
+                FieldKind::Float => data.convert_dtype(self.dtype),
+                FieldKind::Int | FieldKind::Bool => data,
+            };
+            let shape = shaped(data.shape(), form).ok_or_else(|| CoreError::Shape {
+                op: "read samples",
+                axis: "axes",
+                expected: form.rank,
+                got: data.shape().len(),
+            })?;
+            let (bytes, _, dtype) = data.into_parts();
+            Ok(TensorData::from_bytes(bytes, shape, dtype))
+        });
+        Ok(Batch::new(formed.collect::<CoreResult<_>>()?)?)
+    }
+}
+
+/// The shape in which a task reads an array, samples first, if it can.
+pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
+    let (&samples, sample) = shape.split_first()?;
+    match (form.rank, sample) {
+        (rank, sample) if rank == sample.len() + 1 => Some(shape.to_vec()),
+        // Rows of floats: what lies behind the samples is one axis.
+        (2, sample) if form.kind == FieldKind::Float => {
+            Some(vec![samples, sample.iter().product()])
+        }
+        // Images without an axis for their one channel.
+        (4, &[height, width]) => Some(vec![samples, 1, height, width]),
+        _ => None,
+    }
+}
