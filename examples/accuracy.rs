@@ -7,7 +7,10 @@
 //! cargo run --release --example accuracy
 //! ```
 
-use std::{error::Error, fs::File, io::BufReader, path::Path, sync::Arc};
+#[path = "support/digits.rs"]
+mod digits;
+
+use std::{path::Path, sync::Arc};
 
 use burn::{
     module::{Module, Param},
@@ -21,7 +24,7 @@ use influence::{
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use digits::{Digits, Outcome};
 
 /// A linear layer with its weight as `(out, in)`.
 #[derive(Module, Debug)]
@@ -53,12 +56,12 @@ impl Dense {
 
 /// Softmax regression, or a network with a hidden layer.
 #[derive(Module, Debug)]
-struct Digits {
+struct Network {
     hidden: Option<Dense>,
     last: Dense,
 }
 
-impl Digits {
+impl Network {
     fn read(case: &str, layers: &[&str]) -> Outcome<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli");
         let bytes = std::fs::read(folder.join(case).join("model.safetensors"))?;
@@ -79,35 +82,13 @@ impl Digits {
     }
 }
 
-/// Digits from the files that ship with the project, pixels between 0 and 1.
-fn digits(rows: std::ops::Range<usize>) -> Outcome<ArrayDataset> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits");
-    let read = |name: &str| -> Outcome<Vec<u8>> {
-        let file = BufReader::new(File::open(folder.join(name))?);
-        Ok(npyz::NpyFile::new(file)?.into_vec()?)
-    };
-    let (images, labels) = (read("images.npy")?, read("labels.npy")?);
-    let pixels: Vec<f32> = images[rows.start * 64..rows.end * 64]
-        .iter()
-        .map(|&pixel| f32::from(pixel) / 16.0)
-        .collect();
-    let labels: Vec<i64> = labels[rows.clone()]
-        .iter()
-        .map(|&label| label.into())
-        .collect();
-    Ok(ArrayDataset::new(vec![
-        TensorData::new(pixels, [rows.len(), 64]),
-        TensorData::new(labels, [rows.len()]),
-    ])?)
-}
-
-fn task() -> impl Task<Module = Digits> {
-    Classification::new(|model: &Digits, x: Tensor<2>| model.forward(x))
+fn task() -> impl Task<Module = Network> {
+    Classification::new(|model: &Network, x: Tensor<2>| model.forward(x))
 }
 
 /// A model with its data.
 struct Problem {
-    model: Digits,
+    model: Network,
     train: Arc<ArrayDataset>,
     test: ArrayDataset,
 }
@@ -215,10 +196,11 @@ fn lissa() -> Outcome<Vec<Row>> {
 
 fn main() -> Outcome<()> {
     println!("| model | curvature | method | λ = top/10 | λ = top/100 |\n|---|---|---|---|---|");
-    let (train, test) = (Arc::new(digits(0..1437)?), digits(1437..1467)?);
+    let train = Arc::new(Digits::read(0..1437)?.dataset()?);
+    let test = Digits::read(1437..1467)?.dataset()?;
     for (name, layers) in [("softmax", &["fc"][..]), ("mlp", &["fc1", "fc2"])] {
         let problem = Problem {
-            model: Digits::read(name, layers)?,
+            model: Network::read(name, layers)?,
             train: train.clone(),
             test: test.clone(),
         };
