@@ -35,6 +35,26 @@ pub use foundation::{
     },
 };
 
+/// The README and the guide in `docs/`, whose examples are compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident $path:literal)*) => {
+            $(
+                #[doc = include_str!($path)]
+                struct $name;
+            )*
+        };
+    }
+
+    chapters! {
+        Readme "../README.md"
+        GettingStarted "../docs/src/getting-started.md"
+        Concepts "../docs/src/concepts.md"
+        Methods "../docs/src/methods.md"
+        Numbers "../docs/src/numbers.md"
+        DataAndModels "../docs/src/data-and-models.md"
+        ScalingUp "../docs/src/scaling-up.md"
+        HowTo "../docs/src/how-to.md"
+    }
+}
