@@ -1,6 +1,7 @@
 //! The guide and the README hold: configurations are read, command lines are parsed, keys are named, and the Python runs on a real output.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -126,53 +127,46 @@ fn every_key_is_explained() {
         .into_iter()
         .find(|(name, _)| name == "configuration.md")
         .expect("the reference");
-    let mut missing = Vec::new();
-    let (mut folders, mut fields) = (vec![root().join("crates/cli/src/config")], 0);
-    let mut files = vec![root().join("crates/cli/src/config.rs")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("the sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.file_stem().is_some_and(|stem| stem != "tests") {
-                files.push(path);
-            }
-        }
+    let separators = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '_');
+    let explained: BTreeSet<&str> = reference.split(separators).collect();
+    let keys: BTreeSet<String> = sources().iter().flat_map(|source| keys(source)).collect();
+    assert!(keys.len() > 40, "{keys:?}");
+    let missing = keys
+        .into_iter()
+        .filter(|key| !explained.contains(key.as_str()));
+    check(
+        "keys that the reference lacks",
+        &missing.collect::<Vec<_>>(),
+    );
+}
+
+/// The sources of the configuration.
+fn sources() -> Vec<String> {
+    let within = root().join("crates/cli/src/config");
+    let mut paths = vec![within.with_extension("rs")];
+    for folder in [within.clone(), within.join("method")] {
+        let files = fs::read_dir(folder).expect("the sources");
+        paths.extend(files.map(|entry| entry.expect("an entry").path()));
     }
-    for file in files {
-        let source = fs::read_to_string(&file).expect("text");
-        for structure in source.split("deny_unknown_fields").skip(1) {
-            let body = structure.split("\n}").next().unwrap_or_default();
-            for line in body.lines() {
-                let key = line
-                    .trim()
-                    .trim_start_matches("pub ")
-                    .split(": ")
-                    .next()
-                    .unwrap_or_default();
-                let is_field = line
-                    .trim()
-                    .starts_with(|letter: char| letter.is_ascii_lowercase())
-                    && line.contains(": ")
-                    && key
-                        .chars()
-                        .all(|letter| letter.is_ascii_lowercase() || letter == '_');
-                if is_field && key != "origin" {
-                    fields += 1;
-                    if !reference.contains(&format!("`{key}`"))
-                        && !reference.contains(&format!("`[{key}]`"))
-                        && !reference.contains(&format!("….{key}`"))
-                        && !reference.contains(&format!("{{ {key}"))
-                        && !reference.contains(&format!(", {key}"))
-                    {
-                        missing.push(format!("{}: {key}", file.display()));
-                    }
-                }
-            }
-        }
-    }
-    assert!(fields > 40, "{fields} keys");
-    check("keys that the reference lacks", &missing);
+    let sources = paths.iter().filter(|path| path.is_file());
+    sources
+        .map(|path| fs::read_to_string(path).expect("text"))
+        .collect()
+}
+
+/// The fields of what is read strictly, layers among it.
+fn keys(source: &str) -> Vec<String> {
+    let structures = source.split("deny_unknown_fields").skip(1);
+    let bodies = structures.map(|rest| rest.split("\n}").next().unwrap_or_default());
+    let field = |line: &str| -> Option<String> {
+        let (name, _) = line.trim().trim_start_matches("pub ").split_once(": ")?;
+        let is_name = name
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        // What a configuration came from is no key of it.
+        (is_name && name != "origin").then(|| name.to_owned())
+    };
+    bodies.flat_map(str::lines).filter_map(field).collect()
 }
 
 /// Says something past the test harness, which keeps the output of passing tests to itself.
