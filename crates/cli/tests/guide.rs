@@ -154,7 +154,7 @@ fn sources() -> Vec<String> {
         .collect()
 }
 
-/// The fields of what is read strictly, layers among it.
+/// The fields of what is read strictly, layers among it, but for those that no file can give.
 fn keys(source: &str) -> Vec<String> {
     let structures = source.split("deny_unknown_fields").skip(1);
     let bodies = structures.map(|rest| rest.split("\n}").next().unwrap_or_default());
@@ -163,10 +163,16 @@ fn keys(source: &str) -> Vec<String> {
         let is_name = name
             .chars()
             .all(|letter| letter.is_ascii_lowercase() || letter == '_');
-        // What a configuration came from is no key of it.
-        (is_name && name != "origin").then(|| name.to_owned())
+        is_name.then(|| name.to_owned())
     };
-    bodies.flat_map(str::lines).filter_map(field).collect()
+    let of_body = |body: &str| -> Vec<String> {
+        let lines: Vec<&str> = body.lines().collect();
+        let pairs = lines
+            .windows(2)
+            .filter(|pair| !pair[0].contains("#[serde(skip)]"));
+        pairs.filter_map(|pair| field(pair[1])).collect()
+    };
+    bodies.flat_map(of_body).collect()
 }
 
 /// Says something past the test harness, which keeps the output of passing tests to itself.
