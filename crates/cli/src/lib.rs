@@ -12,6 +12,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod digest;
+pub mod disk;
 pub mod doctor;
 pub mod error;
 pub mod fit;

@@ -8,6 +8,7 @@ mod npy;
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -232,6 +233,10 @@ fn a_folder_of_images_is_an_array_with_names() {
         arrays.labels(&format!("y_{side}.npy"), &labels);
     }
     assert_eq!(images.run(), arrays.run());
+    // A configuration is proposed from the folder alone.
+    images.influence(&["init", "--all", "train/", "train/#class", "proposed.toml"]);
+    let said = images.influence(&["train", "proposed.toml"]);
+    assert!(said.contains("24 training"), "{said}");
     let names = images.coordinate("train");
     assert_eq!(names.len(), 30);
     assert_eq!(names[0], "digit-0/00.png");
@@ -291,4 +296,48 @@ classes = "classes.txt"
         page.contains("scan-11") && page.contains("class "),
         "names are on the page"
     );
+}
+
+/// Selects a column by the name of its training point; ends with code 3 where xarray is not installed.
+const SELECT: &str = r#"
+import sys
+try:
+    import numpy, xarray, zarr
+except ModuleNotFoundError as error:
+    print(f"skipped: {error.name} is missing")
+    sys.exit(3)
+data = xarray.open_zarr("influences.zarr", chunks=None)
+column = data.influences.sel(train="scan-2")
+assert numpy.array_equal(column.values, data.influences.values[:, 2]), column
+assert list(data.train.values) == ["scan-0", "scan-1", "scan-2", "scan-3"], data.train
+"#;
+
+#[test]
+fn python_selects_points_by_name() {
+    let (pixels, labels) = digits(4);
+    let folder = Folder::new(
+        "train = { inputs = \"x.npy\", targets = \"y.npy\", ids = \"ids.txt\" }\n\
+         test = { inputs = \"x.npy\", targets = \"y.npy\" }",
+    );
+    folder.images("x.npy", &pixels);
+    folder.labels("y.npy", &labels);
+    fs::write(folder.path("ids.txt"), "scan-0\nscan-1\nscan-2\nscan-3").expect("written");
+    folder.run();
+    let python = std::env::var("INFLUENCE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = Command::new(&python);
+    let outcome = command
+        .current_dir(folder.0.path())
+        .args(["-c", SELECT])
+        .output();
+    let said = match &outcome {
+        Err(error) => format!("skipped: {python} cannot be run ({error})"),
+        Ok(outcome) => {
+            let complaint = String::from_utf8_lossy(&outcome.stderr);
+            let code = outcome.status.code();
+            assert!(matches!(code, Some(0 | 3)), "{complaint}");
+            String::from_utf8_lossy(&outcome.stdout).into_owned()
+        }
+    };
+    // Past the test harness, which keeps the output of passing tests to itself.
+    std::io::stderr().write_all(said.as_bytes()).expect("open");
 }

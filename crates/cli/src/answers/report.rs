@@ -61,6 +61,12 @@ pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Writ
     let page = page(arguments, &stored, known)?;
     write_whole(&path, page.render(started)?.as_bytes())?;
     writeln!(out, "wrote {}: open it in a browser", path.display())?;
+    if let (Some(plan), None) = (&plan, arguments.image)
+        && Size::of(None, &plan.config.model, &plan.sample_shape)?.is_none()
+        && let Some(size) = Size::guess(&plan.sample_shape)
+    {
+        writeln!(out, "if inputs are images, --image {size} draws them")?;
+    }
     if let Some(folder) = &arguments.plots {
         plots::write(folder, &page.charts, arguments.png)?;
         writeln!(

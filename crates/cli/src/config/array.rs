@@ -40,11 +40,13 @@ impl From<String> for ArrayPath {
 
 impl Display for ArrayPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        match &self.part {
-            Some(part) => write!(f, "#{part}"),
-            None => Ok(()),
-        }
+        let path = self.path.display().to_string();
+        let Some(part) = &self.part else {
+            return f.write_str(&path);
+        };
+        // A folder may have lost the slash by which it is known to have parts.
+        let known = WITH_PARTS.iter().any(|ending| path.ends_with(ending));
+        write!(f, "{path}{}#{part}", if known { "" } else { "/" })
     }
 }
 
@@ -73,5 +75,14 @@ mod tests {
             );
             assert_eq!(array.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_folder_with_a_part_is_written_as_it_is_read() {
+        let array = ArrayPath {
+            path: "photos".into(),
+            part: Some("class".into()),
+        };
+        assert_eq!(array.to_string(), "photos/#class");
     }
 }

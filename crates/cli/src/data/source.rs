@@ -138,7 +138,11 @@ impl Source {
             // (n, _, _) for rank 3.
             let expected = format!("(n{})", ", _".repeat(form.rank - 1));
             ensure!(
-                form.kind != FieldKind::Bool && (integers || form.kind == FieldKind::Float),
+                form.kind != FieldKind::Bool,
+                "the task reads truth values as its {what}; arrays hold numbers, so read integers"
+            );
+            ensure!(
+                integers || form.kind == FieldKind::Float,
                 "{path}: {what} must be integers of shape {expected}, got floating-point numbers of shape {shape:?}"
             );
             ensure!(

@@ -1,9 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use crate::memory;
+use crate::{disk, memory};
 
 /// Below this there is no room to unpack data of a usual size.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -101,7 +101,7 @@ impl Temporary {
         let folder = std::env::temp_dir();
         Self {
             writable: tempfile::tempfile_in(&folder).is_ok(),
-            free_bytes: free(&folder),
+            free_bytes: disk::free(&folder),
             folder,
         }
     }
@@ -123,17 +123,6 @@ impl Temporary {
         };
         format!("{folder}, {free}{advice} .npz, .csv, .parquet, IDX and images")
     }
-}
-
-#[cfg(target_os = "linux")]
-fn free(folder: &Path) -> Option<u64> {
-    let found = nix::sys::statvfs::statvfs(folder).ok()?;
-    found.blocks_available().checked_mul(found.fragment_size())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn free(_folder: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]

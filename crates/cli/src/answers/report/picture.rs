@@ -6,6 +6,8 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use crate::config::{Layer, Model};
 
+/// The side of the smallest image that is guessed at.
+const SMALLEST: usize = 8;
 /// Numbers of an input shown where it is no image.
 const SHOWN: usize = 6;
 
@@ -48,6 +50,20 @@ impl Size {
                 _ => Self::of_shape(sample),
             },
         )
+    }
+
+    /// The sides that flat inputs would have if they were square images, where there are any.
+    pub(super) fn guess(sample: &[usize]) -> Option<String> {
+        let &[numbers] = sample else { return None };
+        let square = |pixels: usize| {
+            let side = pixels.isqrt();
+            (side * side == pixels && side >= SMALLEST).then_some(side)
+        };
+        match (square(numbers), square(numbers / 3)) {
+            (Some(side), _) => Some(format!("{side}x{side}")),
+            (None, Some(side)) if numbers.is_multiple_of(3) => Some(format!("3x{side}x{side}")),
+            _ => None,
+        }
     }
 
     fn of_shape(shape: &[usize]) -> Option<Self> {
@@ -128,6 +144,20 @@ mod tests {
         assert_eq!(image.dimensions(), (2, 1));
         assert_eq!(image.into_raw(), [0, 128, 0, 255, 0, 64]);
         Ok(())
+    }
+
+    #[test]
+    fn squares_are_guessed_at() {
+        for (sample, guess) in [
+            (&[64][..], Some("8x8")),
+            (&[784], Some("28x28")),
+            (&[3072], Some("3x32x32")),
+            (&[49], None),
+            (&[100, 100], None),
+            (&[65], None),
+        ] {
+            assert_eq!(Size::guess(sample).as_deref(), guess, "{sample:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use influence_backend_burn::{NpyField, check_npy_header};
 use npyz::{DType, NpyFile};
 use zip::ZipArchive;
 
+use crate::disk;
+
 /// Opens an array in an archive of numpy, by its name unless it is the only one.
 ///
 /// # Errors
@@ -23,6 +25,14 @@ pub(in crate::data) fn open(path: &Path, array: Option<&str>) -> Result<NpyField
     let entry = archive.by_name(&member).with_context(|| name.clone())?;
     // What an archive says of its sizes may be false: the array says how long it is, and no more than that is unpacked.
     let declared = declared(&archive_bytes(&name, entry)?, &name)?;
+    let folder = std::env::temp_dir();
+    if let Some(free) = disk::free(&folder) {
+        ensure!(
+            declared <= free,
+            "{name}: expected at most the {free} bytes that {} has room for, the array says that it has {declared}; set TMPDIR to a folder with more",
+            folder.display()
+        );
+    }
     let entry = archive.by_name(&member).with_context(|| name.clone())?;
     let mut unpacked = BufWriter::new(tempfile::tempfile().context("making a temporary file")?);
     let copied = io::copy(&mut entry.take(declared.saturating_add(1)), &mut unpacked)
