@@ -43,9 +43,9 @@ const TELLING: &str = "Progress and logs";
 pub struct Reporting {
     /// How progress is shown, on stderr
     ///
-    /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `planned` (chunks, finished,
-    /// rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done, total, rate, `eta_seconds`),
-    /// `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
+    /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `epoch` (epoch, epochs, loss),
+    /// `planned` (chunks, finished, rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done,
+    /// total, rate, `eta_seconds`), `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
     /// total, seconds) or `failed` (error, seconds). Where the environment variable `NO_COLOR` is set there are lines in place of a bar.
     #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, help_heading = TELLING)]
     pub progress: Style,
@@ -54,7 +54,7 @@ pub struct Reporting {
     pub verbose: u8,
     /// Say nothing but errors and what was asked for
     ///
-    /// No progress, no warnings, and no summary of what `run`, `self`, `sweep`, `fit`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others
+    /// No progress, no warnings, and no summary of what `run`, `self`, `sweep`, `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others
     /// that are asked for an answer give it.
     #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
     pub quiet: bool,

@@ -150,8 +150,8 @@ pub fn run(
     Ok(())
 }
 
-/// Refuses, before it is fitted, a place that nothing can be kept in.
-fn check_folder(path: &Path) -> Result<()> {
+/// Refuses, before anything is computed, a place that no file can be kept in.
+pub(crate) fn check_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     ensure!(

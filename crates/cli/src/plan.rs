@@ -214,11 +214,12 @@ impl Ground {
         let shape = train.sample_shape();
         let subject = model(&shape, &device)?;
         let forms = subject.forms();
-        let train = train.in_form(&forms, precision).context("data.train")?;
-        let test = test.in_form(&forms, precision).context("data.test")?;
+        let [train_key, test_key] = config.data.keys();
+        let train = train.in_form(&forms, precision).context(train_key)?;
+        let test = test.in_form(&forms, precision).context(test_key)?;
         let target = subject.target(&train.batch(0..1)?)?;
-        train.check(target).context("data.train")?;
-        test.check(target).context("data.test")?;
+        train.check(target).context(train_key)?;
+        test.check(target).context(test_key)?;
         Ok(Self {
             device,
             subject,

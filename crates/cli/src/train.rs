@@ -14,6 +14,7 @@ use crate::{
     args::TrainArguments,
     config::Config,
     data::{Samples, Target},
+    fit::check_folder,
     plan::Ground,
     progress::Stage,
     session::Session,
@@ -94,7 +95,7 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
         overwrite || !weights.exists(),
         "{shown} exists; replace it by --overwrite, or choose another path"
     );
-    Ok(())
+    check_folder(weights)
 }
 
 /// `net.safetensors` after five epochs: `net.epoch5.safetensors`.

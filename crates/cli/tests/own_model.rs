@@ -80,24 +80,29 @@ fn a_module_of_ones_own_has_the_whole_command_line() {
 
     let small = "--set=method={ name = \"direct\", curvature = \"gauss-newton\", damping = 0.05 }";
     let few = "--set=data.split.test=0.02";
-    run(&example, folder.path(), &["run", "own.toml", small, few]);
     let sequential = config.replace("[data]", &format!("{SEQUENTIAL}[data]"));
     let sequential = sequential.replace("own_model.zarr", "sequential.zarr");
     fs::write(folder.path().join("sequential.toml"), sequential).expect("written");
     let binary = Path::new(env!("CARGO_BIN_EXE_influence"));
-    run(
-        binary,
-        folder.path(),
-        &["run", "sequential.toml", small, few],
-    );
-    let [own, sequential] =
-        ["own_model.zarr", "sequential.zarr"].map(|path| influences(&folder.path().join(path)));
-    assert_eq!(own.shape(), [36, 1761]);
-    assert!(
-        difference(&own, &sequential) < 1e-4,
-        "{}",
-        difference(&own, &sequential)
-    );
+    for (precision, bound) in [("f64", 1e-9), ("f32", 1e-4)] {
+        let set = format!("--set=precision={precision}");
+        let settings = [small, few, &set, "--overwrite"];
+        run(
+            &example,
+            folder.path(),
+            &[&["run", "own.toml"], &settings[..]].concat(),
+        );
+        run(
+            binary,
+            folder.path(),
+            &[&["run", "sequential.toml"], &settings[..]].concat(),
+        );
+        let [own, sequential] =
+            ["own_model.zarr", "sequential.zarr"].map(|path| influences(&folder.path().join(path)));
+        assert_eq!(own.shape(), [36, 1761]);
+        let error = difference(&own, &sequential);
+        assert!(error < bound, "{precision}: {error}");
+    }
 
     let top = run(
         &example,
@@ -113,6 +118,38 @@ fn a_module_of_ones_own_has_the_whole_command_line() {
     );
     run(&example, folder.path(), &["report", "own_model.zarr"]);
     assert!(folder.path().join("own_model.html").is_file());
+}
+
+#[test]
+fn a_configuration_is_proposed_without_layers() {
+    let Some(example) = example() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let [images, labels] = ["images", "labels"].map(|name| {
+        let path = root().join(format!("data/digits/{name}.npy"));
+        path.display().to_string()
+    });
+    let init = [
+        "init",
+        "--all",
+        &images,
+        &labels,
+        "mine.toml",
+        "--overwrite",
+    ];
+    run(&example, folder.path(), &init);
+    let text = fs::read_to_string(folder.path().join("mine.toml")).expect("written");
+    assert!(
+        !text.contains("layers =") && !text.contains("loss ="),
+        "{text}"
+    );
+    run(
+        &example,
+        folder.path(),
+        &["train", "mine.toml", "--set", "train.epochs=1"],
+    );
+    let weights = ["--weights", "model.safetensors"];
+    let said = run(&example, folder.path(), &[&init[..], &weights].concat());
+    assert!(said.contains("the model has 666 parameters"), "{said}");
 }
 
 #[test]

@@ -192,7 +192,15 @@ impl Data {
         }
     }
 
-    /// The sets of files that are given, with their keys.
+    /// The keys under which the files of the training and of the test points are.
+    pub fn keys(&self) -> [&'static str; 2] {
+        match self.all {
+            Some(_) => ["data.all"; 2],
+            None => ["data.train", "data.test"],
+        }
+    }
+
+    /// All files that are given.
     pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut ArrayPath> {
         let Self {
             train,

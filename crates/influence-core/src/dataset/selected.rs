@@ -9,9 +9,12 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 use super::{FieldSource, Values};
 use crate::{Error, Result};
 
+/// Up to so many times the rows that are wanted are read to have them at once.
+const SPREAD: usize = 8;
+
 /// Some rows of an array, in any order, each as often as it is listed.
 ///
-/// Rows that follow each other are read at once, so a sorted selection is the quickest.
+/// Rows that lie near each other are read at once, with those in between, so that a source that is stored in chunks decodes them once.
 ///
 /// # Examples
 /// ```
@@ -86,12 +89,34 @@ impl FieldSource for Selected {
     fn rows(&self, range: Range<usize>) -> Result<Values> {
         Error::check_range(&range, self.rows.len())?;
         let wanted = &self.rows[range];
-        if wanted.is_empty() {
+        let mut sorted = wanted.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
             return self.source.rows(0..0);
+        };
+        if last - first < SPREAD * sorted.len() {
+            let near = self.source.rows(first..last + 1)?;
+            return Ok(picked(near, wanted.iter().map(|row| row - first)));
         }
-        let runs = wanted.chunk_by(|&row, &next| row.checked_add(1) == Some(next));
+        let runs = sorted.chunk_by(|&row, &next| row + 1 == next);
         let parts = runs.map(|run| self.source.rows(run[0]..run[0] + run.len()));
-        joined(parts.collect::<Result<_>>()?)
+        let far = joined(parts.collect::<Result<_>>()?)?;
+        let place = |row: &usize| sorted.partition_point(|other| other < row);
+        Ok(picked(far, wanted.iter().map(place)))
+    }
+}
+
+/// Some rows of an array, or itself where these are all in order.
+fn picked(values: Values, rows: impl Iterator<Item = usize>) -> Values {
+    let rows: Vec<usize> = rows.collect();
+    if rows.iter().copied().eq(0..values.shape()[0]) {
+        return values;
+    }
+    match values {
+        Values::F32(array) => Values::F32(array.select(Axis(0), &rows)),
+        Values::F64(array) => Values::F64(array.select(Axis(0), &rows)),
+        Values::I64(array) => Values::I64(array.select(Axis(0), &rows)),
     }
 }
 
@@ -126,8 +151,10 @@ fn below<T: Clone>(parts: &[ArrayViewD<'_, T>]) -> Result<ArrayD<T>> {
 mod tests {
     use super::*;
 
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     /// Row `i` is `[10 i, 10 i + 1]`; counts how often it is read.
-    struct Tens(std::sync::atomic::AtomicUsize);
+    struct Tens(AtomicUsize);
 
     impl FieldSource for Tens {
         fn name(&self) -> &'static str {
@@ -135,34 +162,51 @@ mod tests {
         }
 
         fn shape(&self) -> &[usize] {
-            &[6, 2]
+            &[100, 2]
         }
 
         fn rows(&self, range: Range<usize>) -> Result<Values> {
-            Error::check_range(&range, 6)?;
-            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let shape = [range.len(), 2];
-            let values = range.flat_map(|row| [10.0 * row as f32, 10.0 * row as f32 + 1.0]);
-            Values::new(values.collect(), &shape)
+            Error::check_range(&range, 100)?;
+            self.0.fetch_add(1, Relaxed);
+            Values::new(range.clone().flat_map(row).collect(), &[range.len(), 2])
         }
+    }
+
+    fn row(row: usize) -> [f32; 2] {
+        [10.0 * row as f32, 10.0 * row as f32 + 1.0]
     }
 
     #[test]
     fn rows_come_in_the_order_in_which_they_are_listed() -> Result<()> {
-        let tens = Arc::new(Tens(0.into()));
-        let some = Selected::new(tens.clone(), vec![3, 4, 5, 0, 0].into())?;
-        assert_eq!(some.shape(), [5, 2]);
-        let expected = vec![40.0_f32, 41.0, 50.0, 51.0, 0.0, 1.0, 0.0, 1.0];
-        assert_eq!(some.rows(1..5)?, Values::new(expected, &[4, 2])?);
-        assert_eq!(tens.0.load(std::sync::atomic::Ordering::Relaxed), 3);
-        assert_eq!(some.rows(2..2)?.shape(), [0, 2]);
+        for (rows, reads) in [
+            (vec![3, 4, 5, 6], 1),
+            (vec![5, 3, 4, 3], 1),
+            // Near each other: read with what lies between.
+            (vec![10, 12, 19], 1),
+            // Far from each other: read run by run.
+            (vec![0, 1, 98, 99], 2),
+            (vec![99, 0, 50, 99, 1], 3),
+        ] {
+            let tens = Arc::new(Tens(AtomicUsize::new(0)));
+            let some = Selected::new(tens.clone(), rows.clone().into())?;
+            assert_eq!(some.shape(), [rows.len(), 2]);
+            let expected: Vec<f32> = rows.iter().flat_map(|&listed| row(listed)).collect();
+            let expected = Values::new(expected, &[rows.len(), 2])?;
+            assert_eq!(some.rows(0..rows.len())?, expected, "{rows:?}");
+            assert_eq!(tens.0.load(Relaxed), reads, "{rows:?}");
+            assert_eq!(
+                some.rows(1..2)?,
+                Values::new(row(rows[1]).to_vec(), &[1, 2])?
+            );
+            assert_eq!(some.rows(2..2)?.shape(), [0, 2]);
+        }
         Ok(())
     }
 
     #[test]
     fn rows_that_are_not_there_are_refused() {
-        let tens: Arc<dyn FieldSource> = Arc::new(Tens(0.into()));
-        assert!(Selected::new(tens.clone(), vec![0, 6].into()).is_err());
+        let tens: Arc<dyn FieldSource> = Arc::new(Tens(AtomicUsize::new(0)));
+        assert!(Selected::new(tens.clone(), vec![0, 100].into()).is_err());
         assert!(Selected::new(tens.clone(), vec![usize::MAX].into()).is_err());
         let some = Selected::new(tens, vec![0].into()).expect("there");
         assert!(some.rows(0..2).is_err());
