@@ -11,6 +11,7 @@ mod folder;
 mod npy;
 mod output;
 mod packed;
+mod points;
 mod spoil;
 mod table;
 mod tables;
