@@ -240,14 +240,16 @@ fn a_folder_of_images_is_an_array_with_names() {
     let names = images.coordinate("train");
     assert_eq!(names.len(), 30);
     assert_eq!(names[0], "digit-0/00.png");
-    let top = images.influence(&[
+    let asked = &images.coordinate("test")[0];
+    let top = [
         "top",
         "influences.zarr",
         "--format",
         "json",
         "--points",
-        "0",
-    ]);
+        asked,
+    ];
+    let top = images.influence(&top);
     let top: Value = serde_json::from_str(&top).expect("JSON");
     assert_eq!(top[0]["target"], "digit-0");
     assert_eq!(top[0]["test_id"], images.coordinate("test")[0].as_str());
@@ -289,6 +291,24 @@ classes = "classes.txt"
     assert!(
         table.contains("scan-7") && table.contains("class "),
         "{table}"
+    );
+    // Points are asked for as they are told.
+    let asked = ["top", "influences.zarr", "--points"];
+    let csv = folder.influence(&[&asked[..], &["scan-11", "--format", "csv"]].concat());
+    assert!(
+        csv.lines()
+            .nth(1)
+            .is_some_and(|line| line.starts_with("1,scan-11,")),
+        "{csv}"
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+    let command = command.current_dir(folder.0.path()).args(asked).arg("11");
+    let refused = command.output().expect("the binary runs");
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        complaint.contains("no test point is called `11`; they have ids, as `scan-7`"),
+        "{complaint}"
     );
     folder.influence(&["report", "influences.zarr"]);
     let page = fs::read_to_string(folder.path("influences.html")).expect("written");

@@ -1,4 +1,4 @@
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
@@ -187,18 +187,29 @@ fn fields(samples: &Prefetch<Samples>, range: std::ops::Range<usize>) -> Result<
         .context("a sample has inputs and targets")
 }
 
-/// The points asked for: those named, or the first so many of a proposal.
-pub(super) fn select(named: &[usize], proposed: Vec<usize>, count: usize) -> Result<Vec<usize>> {
+/// The test points asked for, by their ids, or by their numbers where they have none; or else the first so many of a proposal.
+pub(super) fn select(
+    named: &[String],
+    test: Option<&Points<'_>>,
+    proposed: Vec<usize>,
+    count: usize,
+) -> Result<Vec<usize>> {
     let len = proposed.len();
-    if let Some(point) = named.iter().find(|&&point| point >= len) {
-        ensure!(
-            *point < len,
-            "--points: there is no test point {point}, there are {len}, counted from 0"
-        );
+    if named.is_empty() {
+        return Ok(proposed.into_iter().take(count).collect());
     }
-    Ok(if named.is_empty() {
-        proposed.into_iter().take(count).collect()
-    } else {
-        named.to_vec()
-    })
+    let example = test.and_then(|test| test.id(0));
+    let find = |name: &String| {
+        if let (Some(test), Some(example)) = (test, &example) {
+            let called = |&point: &usize| test.id(point).as_ref() == Some(name);
+            return (0..len).find(called).with_context(|| {
+                format!("--points: no test point is called `{name}`; they have ids, as `{example}`")
+            });
+        }
+        let number = name.parse().ok().filter(|&number: &usize| number < len);
+        number.with_context(|| {
+            format!("--points: there is no test point {name}, there are {len}, counted from 0")
+        })
+    };
+    named.iter().map(find).collect()
 }

@@ -88,7 +88,8 @@ fn page<'a>(
     let [k, n] = stored.influences.grid().shape();
     let about = known.map(|(about, _)| about);
     let shown = about.map_or_else(|| (0..k).collect(), |about| about.predictions.by_loss());
-    let shown = select(&arguments.points, shown, arguments.show)?;
+    let test = about.map(|about| &about.test);
+    let shown = select(&arguments.points, test, shown, arguments.show)?;
     let opinions = opinions(stored, &shown, arguments.count)?;
     let suspicions = suspicions(arguments, stored)?;
     let suspects = suspicions.iter();

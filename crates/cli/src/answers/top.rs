@@ -35,7 +35,12 @@ pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) 
         Some(about) => about.predictions.by_loss(),
         None => (0..stored.influences.grid().shape()[0]).collect(),
     };
-    let points = select(&arguments.points, all, arguments.show)?;
+    let points = select(
+        &arguments.points,
+        sides(about.as_ref())[1],
+        all,
+        arguments.show,
+    )?;
     let opinions = opinions(&stored, &points, arguments.count)?;
     destination.write(out, |out| match destination.format {
         Format::Table => print(&opinions, about.as_ref(), out),

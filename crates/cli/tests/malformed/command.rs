@@ -69,9 +69,9 @@ fn options_are_named() {
             &["xml", "json"],
         ),
         of_usage(
-            "a point that is no number",
-            &["top", "i.zarr", "--points", "one"],
-            &["--points", "one"],
+            "a count that is no number",
+            &["top", "i.zarr", "--show", "one"],
+            &["--show", "one"],
         ),
         of_usage(
             "a size that is none",
