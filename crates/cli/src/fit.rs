@@ -15,6 +15,7 @@ use influence_core::{
 use crate::{
     args::FitArguments,
     config::{Config, MethodName, Mode},
+    output::check_file,
     plan::Plan,
     progress::{Progress, Stage},
     run::REHEARSED,
@@ -117,7 +118,7 @@ pub fn run(
         method.as_str()
     );
     let path = &arguments.fitted;
-    check_folder(path).context("--fitted")?;
+    check_file(path).context("--fitted")?;
     if arguments.dry_run {
         footprint(&plan)?;
         writeln!(
@@ -147,19 +148,6 @@ pub fn run(
         writeln!(out, "seconds         {seconds}")?;
         writeln!(out, "kept in         {}", path.display())
     })?;
-    Ok(())
-}
-
-/// Refuses, before anything is computed, a place that no file can be kept in.
-pub(crate) fn check_folder(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    ensure!(
-        folder.is_dir(),
-        "the folder {} does not exist",
-        folder.display()
-    );
-    ensure!(!path.is_dir(), "{} is a folder", path.display());
     Ok(())
 }
 

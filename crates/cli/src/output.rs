@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use influence_calculators::{Location, Result};
 
 /// Whether a setting that may be a path or a URL is a URL.
@@ -19,6 +19,25 @@ pub fn location(path: &Path) -> Result<Location> {
         Some(text) => Location::parse(text),
         None => Ok(path.into()),
     }
+}
+
+/// Refuses a place in a folder that does not exist.
+pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    ensure!(
+        folder.is_dir(),
+        "the folder {} does not exist",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// Refuses, before anything is computed, a place that no file can be kept in.
+pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
+    check_folder(path)?;
+    ensure!(!path.is_dir(), "{} is a folder", path.display());
+    Ok(())
 }
 
 /// Writes a file beside its place first, so that one that was there stays whole until the new one is.

@@ -16,7 +16,7 @@ use crate::{
     config::{ArrayPath, Blocks, Config, DampingValue, Files, Method},
     data::{self, Samples, Target},
     digest,
-    output::{is_url, location},
+    output::{check_folder, is_url, location},
     run::zarr_options,
     subject::{Models, Subject},
 };
@@ -236,15 +236,9 @@ impl Ground {
 /// # Errors
 /// When the place is taken or cannot be written to, or the folder that is to hold it does not exist.
 pub fn check_output(path: &Path, existing: Existing) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    ensure!(
-        is_url(path) || folder.is_dir(),
-        "the folder {} does not exist",
-        folder.display()
-    );
+    if !is_url(path) {
+        check_folder(path)?;
+    }
     match location(path)?.check(&zarr_options(Map::new(), existing)) {
         Err(Error::Exists { path }) => {
             bail!(

@@ -14,7 +14,7 @@ use crate::{
     args::TrainArguments,
     config::Config,
     data::{Samples, Target},
-    fit::check_folder,
+    output::check_file,
     plan::Ground,
     progress::Stage,
     session::Session,
@@ -95,7 +95,7 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
         overwrite || !weights.exists(),
         "{shown} exists; replace it by --overwrite, or choose another path"
     );
-    check_folder(weights)
+    check_file(weights)
 }
 
 /// `net.safetensors` after five epochs: `net.epoch5.safetensors`.
