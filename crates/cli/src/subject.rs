@@ -4,6 +4,7 @@ mod own;
 mod sequential;
 
 use std::{
+    cell::OnceCell,
     fmt::{self, Debug},
     path::Path,
     sync::Arc,
@@ -18,11 +19,12 @@ use influence_backend_burn::{
 use influence_core::{Footprint, block::ParameterLayout};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
-use safetensors::tensor::{Dtype, View, serialize_to_file};
+use safetensors::tensor::{Dtype, View, serialize};
 
 use crate::{
     config::{Config, Training},
     data::Target,
+    output::write_whole,
     plan::Plan,
     train::{Epoch, Gather, descend},
 };
@@ -144,7 +146,8 @@ struct Bound<T: Task> {
     module: T::Module,
     layout: ParameterLayout,
     device: Device,
-    evaluator: Evaluator<Arc<T>>,
+    /// Made when it is asked for: a run of influences evaluates nothing.
+    evaluator: OnceCell<Evaluator<Arc<T>>>,
     target: Option<Target>,
 }
 
@@ -161,12 +164,17 @@ impl<T: Task> Bound<T> {
     fn new(task: Arc<T>, module: T::Module, device: &Device, target: Option<Target>) -> Self {
         Self {
             layout: parameters(&module),
-            evaluator: Evaluator::new(task.clone(), &module, device),
             device: device.clone(),
             task,
             module,
+            evaluator: OnceCell::new(),
             target,
         }
+    }
+
+    fn evaluator(&self) -> &Evaluator<Arc<T>> {
+        let make = || Evaluator::new(self.task.clone(), &self.module, &self.device);
+        self.evaluator.get_or_init(make)
     }
 }
 
@@ -214,11 +222,11 @@ impl<T: Task> Subject for Bound<T> {
     }
 
     fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
-        Ok(self.evaluator.losses(batch)?)
+        Ok(self.evaluator().losses(batch)?)
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>> {
-        Ok(self.evaluator.outputs(batch)?)
+        Ok(self.evaluator().outputs(batch)?)
     }
 
     fn train(
@@ -234,7 +242,7 @@ impl<T: Task> Subject for Bound<T> {
             after(epoch.number, epoch.loss, &|path| save(epoch.module, path))
         };
         self.module = descend(begun, &self.device, settings, points, &mut random, after)?;
-        self.evaluator = Evaluator::new(self.task.clone(), &self.module, &self.device);
+        self.evaluator = OnceCell::new();
         Ok(())
     }
 
@@ -254,9 +262,7 @@ fn save<M: Module>(module: &M, path: &Path) -> Result<()> {
         Ok((name, Stored(data)))
     });
     let tensors: Vec<(String, Stored)> = tensors.collect::<Result<_>>().with_context(shown)?;
-    let beside = path.with_extension("safetensors.tmp");
-    serialize_to_file(tensors, None, &beside).with_context(shown)?;
-    std::fs::rename(&beside, path).with_context(shown)
+    write_whole(path, &serialize(tensors, None).with_context(shown)?)
 }
 
 /// A tensor on its way into a file.

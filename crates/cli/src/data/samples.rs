@@ -40,7 +40,8 @@ impl Samples {
                 shapes[1]
             );
         }
-        let row: usize = shapes.iter().flat_map(|shape| &shape[1..]).product();
+        let numbers = |shape: &&[usize]| shape[1..].iter().product::<usize>();
+        let row: usize = shapes.iter().map(numbers).sum();
         let step = (SCANNED_NUMBERS / row.max(1)).max(1);
         for start in (0..self.len()).step_by(step) {
             self.check_rows(target, start..(start + step).min(self.len()))?;
@@ -107,6 +108,26 @@ impl Samples {
         }
     }
 
+    /// A batch in the form in which the task reads it.
+    fn formed(&self, batch: Batch) -> CoreResult<Batch> {
+        let fields = batch.into_fields();
+        let formed = fields.into_iter().zip(self.forms).map(|(data, form)| {
+            let data = match form.kind {
+                FieldKind::Float => data.convert_dtype(self.dtype),
+                FieldKind::Int | FieldKind::Bool => data,
+            };
+            let shape = shaped(data.shape(), form).ok_or_else(|| CoreError::Shape {
+                op: "read samples",
+                axis: "axes",
+                expected: form.rank,
+                got: data.shape().len(),
+            })?;
+            let (bytes, _, dtype) = data.into_parts();
+            Ok(TensorData::from_bytes(bytes, shape, dtype))
+        });
+        Ok(Batch::new(formed.collect::<CoreResult<_>>()?)?)
+    }
+
     /// The shape in which the task reads a field, for as many samples as there are.
     fn shape_of(&self, field: usize) -> Vec<usize> {
         let shape = self.data.shapes()[field].to_vec();
@@ -139,28 +160,6 @@ impl Dataset for Samples {
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
         self.formed(self.data.batch(range)?)
-    }
-}
-
-impl Samples {
-    /// A batch in the form in which the task reads it.
-    fn formed(&self, batch: Batch) -> CoreResult<Batch> {
-        let fields = batch.into_fields();
-        let formed = fields.into_iter().zip(self.forms).map(|(data, form)| {
-            let data = match form.kind {
-                FieldKind::Float => data.convert_dtype(self.dtype),
-                FieldKind::Int | FieldKind::Bool => data,
-            };
-            let shape = shaped(data.shape(), form).ok_or_else(|| CoreError::Shape {
-                op: "read samples",
-                axis: "axes",
-                expected: form.rank,
-                got: data.shape().len(),
-            })?;
-            let (bytes, _, dtype) = data.into_parts();
-            Ok(TensorData::from_bytes(bytes, shape, dtype))
-        });
-        Ok(Batch::new(formed.collect::<CoreResult<_>>()?)?)
     }
 }
 

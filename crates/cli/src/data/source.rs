@@ -129,12 +129,13 @@ impl Source {
             );
         };
         let fields = [
-            (&self.files.inputs, &self.inputs, input, "inputs"),
-            (&self.files.targets, &self.targets, target, "targets"),
+            (&self.files.inputs, &self.inputs, input, "inputs", true),
+            (&self.files.targets, &self.targets, target, "targets", false),
         ];
-        for ((path, array, form, what), integers) in fields.into_iter().zip(self.are_integers()?) {
+        for ((path, array, form, what, may_be_flattened), integers) in
+            fields.into_iter().zip(self.are_integers()?)
+        {
             let shape = array.shape();
-            let flattened = what == "targets" && shape.len() > form.rank;
             // (n, _, _) for rank 3.
             let expected = format!("(n{})", ", _".repeat(form.rank - 1));
             ensure!(
@@ -146,7 +147,7 @@ impl Source {
                 "{path}: {what} must be integers of shape {expected}, got floating-point numbers of shape {shape:?}"
             );
             ensure!(
-                shaped(shape, form).is_some() && !flattened,
+                shaped(shape, form).is_some() && (may_be_flattened || shape.len() <= form.rank),
                 "{path}: {what} must have shape {expected}, got {shape:?}"
             );
         }
