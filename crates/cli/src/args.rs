@@ -8,7 +8,12 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{config::Memory, log, plan::Existing, progress::Style};
+use crate::{
+    config::{Decimal, Delimiter, Memory, TableForm},
+    log,
+    plan::Existing,
+    progress::Style,
+};
 
 pub use answers::{
     InspectArguments, ListingArguments, MislabelledArguments, ReportArguments, TopArguments,
@@ -245,6 +250,15 @@ pub struct InitArguments {
     /// The share of --all that becomes test points
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
     pub split: f64,
+    /// Whether the first line of tables of text, as .csv, has the names of their columns [default: as the lines tell]
+    #[arg(long, value_name = "BOOL")]
+    pub header: Option<bool>,
+    /// What stands between their columns: `,`, `;`, `|` or tab [default: as the lines tell]
+    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Delimiter::try_from(text.to_owned()))]
+    pub delimiter: Option<Delimiter>,
+    /// What stands before the decimals of their numbers: `.` or `,` [default: .]
+    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Decimal::try_from(text.to_owned()))]
+    pub decimal: Option<Decimal>,
     /// What the model has between its layers
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub activation: Activation,
@@ -254,6 +268,17 @@ pub struct InitArguments {
     /// Replace the configuration if it is there
     #[arg(long)]
     pub overwrite: bool,
+}
+
+impl InitArguments {
+    /// How tables of text are written, as far as that is said.
+    pub fn form(&self) -> TableForm {
+        TableForm {
+            header: self.header,
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+        }
+    }
 }
 
 /// An activation between layers.

@@ -17,7 +17,7 @@ use toml::Table;
 
 use crate::{output::is_url, overrides};
 
-pub use array::ArrayPath;
+pub use array::{ArrayPath, Decimal, Delimiter, TableForm};
 pub use data::{ClassNames, Data, Files, GivenScale, Numbers, ScaleValue, Sides, Split};
 pub use layer::{Layer, Layers, Pair};
 pub use memory::Memory;
@@ -237,9 +237,10 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_table(table: Table) -> Result<Self> {
-        let config: Self = table
+        let mut config: Self = table
             .try_into()
             .map_err(|error| anyhow!(mistake::explain(&error)))?;
+        config.data.spread_form();
         config.check()?;
         Ok(config)
     }
@@ -319,7 +320,11 @@ fn origin(mut table: Table, base: &Path) -> Table {
 }
 
 fn make_absolute(value: &mut toml::Value, base: &Path) {
-    if let toml::Value::String(path) = value
+    let path = match value {
+        toml::Value::Table(array) => array.get_mut("file"),
+        path => Some(path),
+    };
+    if let Some(toml::Value::String(path)) = path
         && let Ok(absolute) = std::path::absolute(base.join(&*path))
     {
         *path = absolute.to_string_lossy().into_owned();

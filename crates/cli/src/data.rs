@@ -1,18 +1,27 @@
 //! Samples in files and folders, checked whole before the first use and read range by range.
 
 mod formats;
+mod hints;
 mod identity;
+mod labels;
 mod names;
 mod open;
 mod samples;
 mod source;
 mod split;
+mod targets;
+mod text;
+
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_core::{FieldSource, Scale, Values};
 
+use targets::{Targets, targets};
+
 use crate::config::{ArrayPath, Data, ScaleValue, Sides};
 
+pub(crate) use labels::ClassOrder;
 pub use samples::Samples;
 pub use source::Source;
 
@@ -35,16 +44,32 @@ pub enum Target {
 
 /// Opens both sides of a configuration: training and test points, split and scaled as it says.
 ///
+/// Classes that have names have the numbers of `data.classes` on both sides, without it those of the training points.
+///
 /// # Errors
-/// As [`Source::open`]; when the two sides have samples of different shapes, or a selection or scale does not fit.
+/// When a file cannot be used; when the two sides have samples of different shapes, a class on one side is unknown, or a selection or scale
+/// does not fit.
 pub fn open(data: &Data) -> Result<[Source; 2]> {
+    let listed = data.classes.as_ref().map(names::classes);
+    let listed = listed.transpose().context("data.classes")?;
+    let order = listed
+        .as_deref()
+        .map_or(ClassOrder::Own, |classes| ClassOrder::Listed {
+            key: "data.classes",
+            classes,
+        });
     let [train, test] = match data.sides()? {
-        Sides::Apart { train, test } => [
-            Source::open(train).context("data.train")?,
-            Source::open(test).context("data.test")?,
-        ],
+        Sides::Apart { train, test } => {
+            let train = Source::open(train, order).context("data.train")?;
+            let order = match order {
+                ClassOrder::Own => ClassOrder::of_training(train.classes()),
+                listed => listed,
+            };
+            let test = Source::open(test, order).context("data.test")?;
+            [train, test]
+        }
         Sides::Together { all, split } => {
-            let all = Source::open(all).context("data.all")?;
+            let all = Source::open(all, order).context("data.all")?;
             let [train, test] = split::split(all.len(), split)?;
             [all.select(&train)?, all.select(&test)?]
         }
@@ -70,48 +95,50 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
     Ok([scaled(train)?, scaled(test)?])
 }
 
-/// What the classes of a configuration are called, if they have names.
+/// What the classes of a configuration are called, if they have names: those of `data.classes`, or of the training points.
 ///
 /// # Errors
 /// When the file with the names cannot be read, or there are not as many names as classes.
-pub fn class_names(data: &Data, target: Target) -> Result<Option<Vec<String>>> {
-    let files = match data.sides()? {
-        Sides::Apart { train, .. } => train,
-        Sides::Together { all, .. } => all,
+pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Option<Vec<String>>> {
+    let Some(names) = &data.classes else {
+        return Ok(train.classes().map(<[String]>::to_vec));
     };
-    let names = match &data.classes {
-        Some(names) => Some(names::classes(names).context("data.classes")?),
-        None => formats::image_classes(&files.targets.path),
-    };
-    let (Target::Class { classes }, Some(names)) = (target, &names) else {
-        return Ok(names);
-    };
-    ensure!(
-        names.len() == classes || data.classes.is_none(),
-        "data.classes: expected {classes} names, as the model has outputs, got {}",
-        names.len()
-    );
-    Ok(Some(names.clone()).filter(|names| names.len() == classes))
+    let names = names::classes(names).context("data.classes")?;
+    if let Target::Class { classes } = target {
+        ensure!(
+            names.len() == classes,
+            "data.classes: expected {classes} names, as the model has outputs, got {}",
+            names.len()
+        );
+    }
+    Ok(Some(names))
 }
 
-/// All classes of an array.
+/// All classes of an array, or of names that have numbers in an order.
 ///
 /// # Errors
-/// When there is no such array, it has more axes than one, or holds anything but class numbers.
-pub fn classes(path: &ArrayPath) -> Result<Vec<usize>> {
-    let array = open::array(path)?;
+/// When there is no such array, it has more axes than one, holds anything but class numbers, or a name has no number.
+pub(crate) fn classes(path: &ArrayPath, order: ClassOrder<'_>) -> Result<Vec<usize>> {
+    let array: Arc<dyn FieldSource> = match targets(path)? {
+        Targets::Numbers(array) => array.field,
+        Targets::Names { labels, .. } => Arc::new(labels.numbered(order)?.1),
+    };
     ensure!(
-        array.shape().len() == 1,
+        matches!(array.shape(), [_] | [_, 1]),
         "{path}: expected class numbers of shape (n), got {:?}",
         array.shape()
     );
     let Values::I64(values) = array.rows(0..array.shape()[0])? else {
         bail!("{path}: class numbers are integers");
     };
-    let class = |(row, value): (usize, i64)| {
-        usize::try_from(value).with_context(|| format!("{path}: row {row} has class {value}"))
+    let values: Vec<i64> = values.into_iter().collect();
+    let class = |(row, &value): (usize, &i64)| {
+        usize::try_from(value).with_context(|| {
+            let hint = hints::of_classes(&values, values.len());
+            format!("{path}: row {row} (counted from 0) has class {value}{hint}")
+        })
     };
-    values.into_iter().enumerate().map(class).collect()
+    values.iter().enumerate().map(class).collect()
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<()> {
     let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?, models)?;
+    session.remark(&plan.remarks);
     let method = plan.config.method.name;
     ensure!(
         method.has_curvature(),

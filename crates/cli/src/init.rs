@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_core::Precision;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::{
     args::InitArguments,
-    config::{ArrayPath, Config, Files},
-    data::{Source, classes},
+    config::{ArrayPath, Config, Files, TableForm},
+    data::{ClassOrder, Source, classes},
     plan::Plan,
     subject::Models,
     weights::Weights,
@@ -38,11 +38,16 @@ pub fn run(arguments: &InitArguments, models: &dyn Models, out: &mut impl Write)
         !path.exists() || arguments.overwrite,
         "{shown} exists; choose another path, or replace it by --overwrite"
     );
-    let text = proposal(arguments, models)?.text();
+    let mut found = Vec::new();
+    let text = proposal(arguments, models, &mut found)?.text();
     let trained = arguments.weights.is_some();
     let checked = trained.then(|| check(&text, path, models));
     fs::write(path, &text).with_context(|| shown.to_string())?;
     writeln!(out, "wrote {shown}")?;
+    found.dedup();
+    for line in found {
+        writeln!(out, "{line}")?;
+    }
     match checked {
         None => writeln!(
             out,
@@ -66,22 +71,30 @@ pub fn run(arguments: &InitArguments, models: &dyn Models, out: &mut impl Write)
 }
 
 /// What the files say, and what is chosen where they say nothing.
-fn proposal(arguments: &InitArguments, models: &dyn Models) -> Result<Proposal> {
+fn proposal(
+    arguments: &InitArguments,
+    models: &dyn Models,
+    found: &mut Vec<String>,
+) -> Result<Proposal> {
     let base = std::path::absolute(&arguments.config)?;
     let base = base.parent().unwrap_or(Path::new("/"));
+    let form = arguments.form();
     let written = |pair: &Pair| {
         [&pair.files.inputs, &pair.files.targets].map(|file| relative_array(file, base))
     };
     let (first, data) = if arguments.all.is_empty() {
-        let train = Pair::open(&arguments.train).context("--train")?;
-        let test = Pair::open(&arguments.test).context("--test")?;
+        let train = Pair::open(&arguments.train, form, ClassOrder::Own).context("--train")?;
+        let order = ClassOrder::of_training(train.names.as_deref());
+        let test = Pair::open(&arguments.test, form, order).context("--test")?;
+        found.extend(train.found.iter().chain(&test.found).cloned());
         let data = Data::Apart {
             train: written(&train),
             test: written(&test),
         };
         (train, data)
     } else {
-        let all = Pair::open(&arguments.all).context("--all")?;
+        let all = Pair::open(&arguments.all, form, ClassOrder::Own).context("--all")?;
+        found.extend(all.found.iter().cloned());
         let data = Data::Together {
             all: written(&all),
             test: arguments.split,
@@ -97,6 +110,7 @@ fn proposal(arguments: &InitArguments, models: &dyn Models) -> Result<Proposal> 
                 .then(|| to_train(&first.shape, outputs, arguments.activation)),
             data,
             classes: first.classes,
+            names: first.names,
             parameters: parameters_to_train(&first.shape, outputs),
             untrained: true,
             integers: first.integers,
@@ -115,6 +129,7 @@ fn proposal(arguments: &InitArguments, models: &dyn Models) -> Result<Proposal> 
         layers,
         data,
         classes: first.classes,
+        names: first.names,
         parameters,
         untrained: false,
         integers: first.integers,
@@ -128,31 +143,41 @@ struct Pair {
     target_shape: Vec<usize>,
     classes: bool,
     integers: bool,
+    /// The names of the classes in the order of their numbers.
+    names: Option<Vec<String>>,
+    /// What was found, in sentences.
+    found: Vec<String>,
 }
 
 impl Pair {
-    fn open(paths: &[String]) -> Result<Self> {
+    /// Classes that have names get their numbers from `order`.
+    fn open(paths: &[String], form: TableForm, order: ClassOrder<'_>) -> Result<Self> {
         let [inputs, targets] = paths else {
             bail!(
                 "expected two arrays, inputs and targets, got {}",
                 paths.len()
             );
         };
-        let [inputs, targets] = [inputs, targets].map(|path| ArrayPath::from(path.clone()));
+        let [inputs, targets] = [inputs, targets].map(|path| ArrayPath {
+            form,
+            ..ArrayPath::from(path.clone())
+        });
         let files = Files {
             inputs,
             targets,
             ids: None,
             subset: None,
         };
-        let source = Source::open(&files)?;
+        let source = Source::open(&files, order)?;
         let [integers, classes] = source.are_integers()?;
         Ok(Self {
             shape: source.sample_shape(),
             target_shape: source.target_shape(),
             classes,
             integers,
-            files,
+            names: source.classes().map(<[String]>::to_vec),
+            found: source.found(),
+            files: source.files().clone(),
         })
     }
 
@@ -161,7 +186,10 @@ impl Pair {
         if !self.classes {
             return Ok(self.target_shape.iter().product());
         }
-        let classes = classes(&self.files.targets)?;
+        if let Some(names) = &self.names {
+            return Ok(names.len());
+        }
+        let classes = classes(&self.files.targets, ClassOrder::Own)?;
         Ok(classes.into_iter().max().unwrap_or(0) + 1)
     }
 }
@@ -183,10 +211,28 @@ fn relative(path: &Path, base: &Path) -> String {
     seen.display().to_string()
 }
 
+/// An array as a configuration writes it.
 fn relative_array(array: &ArrayPath, base: &Path) -> String {
     let path = ArrayPath {
         path: relative(&array.path, base).into(),
-        part: array.part.clone(),
+        ..array.clone()
     };
-    path.to_string()
+    let file = Value::from(path.to_string());
+    let TableForm {
+        header,
+        delimiter,
+        decimal,
+    } = array.form;
+    let said: String = [
+        header.map(|header| format!(", header = {header}")),
+        delimiter.map(|it| format!(", delimiter = {}", Value::from(it.to_string()))),
+        decimal.map(|it| format!(", decimal = {}", Value::from(it.to_string()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match said.as_str() {
+        "" => file.to_string(),
+        said => format!("{{ file = {file}{said} }}"),
+    }
 }

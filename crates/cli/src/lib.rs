@@ -113,7 +113,7 @@ pub fn execute(
         Command::Fit(arguments) => {
             fit::run(arguments, models, session, &mut session.summary(out))?;
         }
-        Command::Plan(arguments) => schedule::run(arguments, models, out)?,
+        Command::Plan(arguments) => schedule::run(arguments, models, session, out)?,
         Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
         Command::Inspect(arguments) => answers::inspect(arguments, out)?,
         Command::Top(arguments) => answers::top(arguments, models, out)?,

@@ -60,6 +60,8 @@ pub struct Plan {
     pub train: Arc<Prefetch<Samples>>,
     /// The test points, read ahead.
     pub test: Arc<Prefetch<Samples>>,
+    /// What whoever computes with it should know of the files, in sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Plan {
@@ -92,6 +94,7 @@ impl Plan {
             target,
             train,
             test,
+            remarks,
         } = Ground::new(&config, |shape, device| {
             models.open(&config, &config.model.weights, shape, device)
         })?;
@@ -105,7 +108,7 @@ impl Plan {
             existing: Existing::Refuse,
             blocks: check_blocks(&config.method, subject.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
-            classes: data::class_names(&config.data, target)?,
+            classes: data::class_names(&config.data, target, &train)?,
             device,
             dim: subject.layout().dim(),
             sample_shape: shape,
@@ -113,6 +116,7 @@ impl Plan {
             target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
+            remarks,
             config,
         })
     }
@@ -193,6 +197,7 @@ pub(crate) struct Ground {
     pub(crate) target: Target,
     pub(crate) train: Samples,
     pub(crate) test: Samples,
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Ground {
@@ -211,6 +216,8 @@ impl Ground {
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
         let [train, test] = data::open(&config.data)?;
+        let mut remarks = [train.remarks(), test.remarks()].concat();
+        remarks.dedup();
         let shape = train.sample_shape();
         let subject = model(&shape, &device)?;
         let forms = subject.forms();
@@ -227,6 +234,7 @@ impl Ground {
             target,
             train,
             test,
+            remarks,
         })
     }
 }

@@ -84,6 +84,7 @@ fn compute(
     out: &mut impl Write,
 ) -> Result<()> {
     let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
+    session.remark(&plan.remarks);
     if arguments.dry_run {
         return rehearse(what, &plan, arguments, session, out);
     }

@@ -14,6 +14,7 @@ use crate::{
     memory,
     plan::Plan,
     run::{config, threads},
+    session::Session,
     subject::Models,
 };
 
@@ -21,11 +22,15 @@ use crate::{
 ///
 /// # Errors
 /// Whatever a run would find wrong with the configuration, the files, or the memory.
-pub fn run(arguments: &RunArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
-    print(
-        &Plan::new(config(arguments)?, arguments.existing.choice(), models)?,
-        out,
-    )
+pub fn run(
+    arguments: &RunArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
+    session.remark(&plan.remarks);
+    print(&plan, out)
 }
 
 /// Prints what a run of a plan would do.

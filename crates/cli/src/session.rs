@@ -52,6 +52,13 @@ impl Session {
         &self.progress
     }
 
+    /// Warns of what was found in the files.
+    pub fn remark(&self, remarks: &[String]) {
+        for remark in remarks {
+            self.progress.warn(remark);
+        }
+    }
+
     /// Prints something to stdout, which may be the terminal that the bar is on.
     pub fn print<T>(&self, print: impl FnOnce() -> T) -> T {
         self.progress.bar().suspend(print)

@@ -50,8 +50,10 @@ pub fn run(
         target,
         train,
         test,
+        remarks,
         ..
     } = Ground::untrained(&config, models).map_err(located)?;
+    session.remark(&remarks);
     session.progress().stage(Stage::Train);
     let settings = &config.train;
     let mut last = 0.0;

@@ -233,3 +233,284 @@ fn the_same_data_in_any_format_give_the_same_bytes() {
     let columns = place("csv", "#").map(|setting| setting.replace("#x", "#-y"));
     assert_eq!(run(folder.path(), &columns), expected);
 }
+
+/// How a table of text is written.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    name: &'a str,
+    separator: &'a str,
+    decimal: &'a str,
+    /// The name of the class column and of pixel 0, 1 and so on.
+    heading: Option<fn(Option<usize>) -> String>,
+    index: bool,
+    /// A class as it is written.
+    class: fn(i64) -> String,
+}
+
+const PLAIN: Written<'_> = Written {
+    name: "csv",
+    separator: ",",
+    decimal: ".",
+    heading: Some(|pixel| pixel.map_or("y".into(), |pixel| format!("p{pixel}"))),
+    index: false,
+    class: |class| class.to_string(),
+};
+
+impl Written<'_> {
+    /// The class of each point, then its pixels.
+    fn text(self, x: &ArrayD<f32>, y: &ArrayD<i64>) -> String {
+        let columns = std::iter::once(None).chain((0..x.shape()[1]).map(Some));
+        let index = |row: String| self.index.then_some(row);
+        let heading = self.heading.map(|name| {
+            let names = index(String::new()).into_iter().chain(columns.map(name));
+            names.collect::<Vec<_>>()
+        });
+        let points = x
+            .rows()
+            .into_iter()
+            .zip(y)
+            .enumerate()
+            .map(|(row, (pixels, class))| {
+                let number = |pixel: &f32| pixel.to_string().replace('.', self.decimal);
+                let fields = index((row + 5).to_string()).into_iter();
+                let fields = fields.chain([(self.class)(*class)]);
+                fields.chain(pixels.iter().map(number)).collect()
+            });
+        let lines = heading.into_iter().chain(points);
+        lines
+            .map(|fields| fields.join(self.separator) + "\n")
+            .collect()
+    }
+}
+
+#[test]
+fn tables_of_text_give_the_same_bytes_however_they_are_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = run(folder.path(), &[]);
+    let none = [].as_slice();
+    let header = ["data.header=false"].as_slice();
+    let comma = ["data.decimal=,"].as_slice();
+    for (written, inputs, targets, settings) in [
+        (
+            Written {
+                name: "CSV",
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            none,
+        ),
+        (
+            Written {
+                name: "tsv",
+                separator: "\t",
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            none,
+        ),
+        (
+            Written {
+                name: "csv",
+                separator: ";",
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            none,
+        ),
+        (
+            Written {
+                name: "csv",
+                separator: ";",
+                decimal: ",",
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            comma,
+        ),
+        (
+            Written {
+                name: "csv",
+                index: true,
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            none,
+        ),
+        (
+            Written {
+                name: "csv",
+                heading: None,
+                ..PLAIN
+            },
+            "-0",
+            "0",
+            none,
+        ),
+        (
+            Written {
+                name: "csv",
+                heading: None,
+                ..PLAIN
+            },
+            "-0",
+            "0",
+            header,
+        ),
+        // As pandas writes an array.
+        (
+            Written {
+                heading: Some(|pixel| pixel.map_or(0, |pixel| pixel + 1).to_string()),
+                ..PLAIN
+            },
+            "-0",
+            "0",
+            none,
+        ),
+        // Labels that are text.
+        (
+            Written {
+                class: |class| format!("digit {class}"),
+                ..PLAIN
+            },
+            "-y",
+            "y",
+            none,
+        ),
+        (
+            Written {
+                class: |class| format!("digit {class}"),
+                heading: None,
+                ..PLAIN
+            },
+            "-0",
+            "0",
+            none,
+        ),
+    ] {
+        let settings: Vec<String> = settings.iter().map(|&it| it.to_owned()).collect();
+        let places = ["train", "test"].map(|side| {
+            let (x, y) = arrays(side);
+            let file = folder.path().join(format!("{side}.{}", written.name));
+            std::fs::write(&file, written.text(&x, &y)).expect("written");
+            let file = file.display();
+            [
+                format!("data.{side}.inputs={file}#{inputs}"),
+                format!("data.{side}.targets={file}#{targets}"),
+            ]
+        });
+        let settings = [places.concat(), settings].concat();
+        assert_eq!(run(folder.path(), &settings), expected, "{settings:?}");
+    }
+}
+
+/// Inputs and targets in files of their own, as pandas writes arrays: the heading of the one column, `0`, is told from a point by the inputs.
+#[test]
+fn headings_of_numbers_are_no_points() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let expected = run(folder.path(), &[]);
+    for (heading, packed) in [(true, false), (false, false), (true, true)] {
+        let mut settings = Vec::new();
+        for side in ["train", "test"] {
+            let (x, y) = arrays(side);
+            let columns: Vec<String> = (0..x.shape()[1]).map(|pixel| pixel.to_string()).collect();
+            let mut inputs = if heading {
+                columns.join(",") + "\n"
+            } else {
+                String::new()
+            };
+            for pixels in x.rows() {
+                let pixels: Vec<String> = pixels.iter().map(ToString::to_string).collect();
+                inputs += &(pixels.join(",") + "\n");
+            }
+            let mut targets = if heading {
+                "0\n".to_owned()
+            } else {
+                String::new()
+            };
+            targets.extend(y.iter().map(|class| format!("{class}\n")));
+            for (key, text) in [("inputs", inputs), ("targets", targets)] {
+                let ending = if packed { "csv.gz" } else { "csv" };
+                let file = folder.path().join(format!("{side}.{key}.{ending}"));
+                let mut bytes = text.into_bytes();
+                if packed {
+                    let mut packing = GzEncoder::new(Vec::new(), Compression::fast());
+                    packing.write_all(&bytes).expect("packed");
+                    bytes = packing.finish().expect("packed");
+                }
+                std::fs::write(&file, bytes).expect("written");
+                settings.push(format!("data.{side}.{key}={}", file.display()));
+            }
+        }
+        assert_eq!(run(folder.path(), &settings), expected, "{settings:?}");
+    }
+}
+
+/// Test points lack the first class, and one of the sides is a text file.
+#[test]
+fn labels_that_are_text_have_the_numbers_of_the_training_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, y) = arrays("test");
+    let keep: Vec<String> = (0..y.len())
+        .filter(|&row| y[row] > 0)
+        .map(|row| row.to_string())
+        .collect();
+    assert!(keep.len() < y.len() && keep.len() > 1);
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let subset = format!("data.test.subset={}", file("rows.txt", keep.join("\n")));
+    let expected = run(folder.path(), std::slice::from_ref(&subset));
+    let names = |side: &str| -> Vec<String> {
+        let (_, y) = arrays(side);
+        y.iter().map(|class| format!("digit {class}")).collect()
+    };
+    let (train, test) = (names("train"), names("test"));
+    let test: Vec<String> = keep
+        .iter()
+        .map(|row| test[row.parse::<usize>().expect("a row")].clone())
+        .collect();
+    let inputs = {
+        let (x, y) = arrays("test");
+        let text = Written {
+            class: |_| "0".into(),
+            ..PLAIN
+        }
+        .text(&x, &y);
+        let mut lines = text.lines();
+        let heading = lines.next().expect("a heading").to_owned();
+        let lines: Vec<&str> = lines.collect();
+        let kept = keep
+            .iter()
+            .map(|row| lines[row.parse::<usize>().expect("a row")].to_owned());
+        std::iter::once(heading)
+            .chain(kept)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let settings = [
+        format!(
+            "data.train.targets={}",
+            file("train.csv", format!("class\n{}\n", train.join("\n")))
+        ),
+        format!("data.test.inputs={}#-y", file("test.csv", inputs)),
+        format!(
+            "data.test.targets={}",
+            file("test.txt", format!("\u{feff}{}\n\n", test.join("\n")))
+        ),
+    ];
+    assert_eq!(run(folder.path(), &settings), expected);
+    let output = Command::new(env!("CARGO_BIN_EXE_influence"))
+        .args(["top", "--format", "csv", "-k", "1", "--points", "0"])
+        .arg(folder.path().join("influences.zarr"))
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&test[0]), "{said}");
+}

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     args::MislabelledArguments,
     config::ArrayPath,
-    data::{Target, classes},
+    data::{ClassOrder, Target, classes},
     plan::Plan,
     subject::Models,
     summary::{signed, table},
@@ -206,7 +206,8 @@ fn labels(plan: &Plan) -> Result<Points<'_>> {
 /// The true labels of the training points; where these are some of the rows of their files, an array of all rows is taken too.
 pub(super) fn truth(path: &str, expected: usize, plan: Option<&Plan>) -> Result<Vec<usize>> {
     let path = ArrayPath::from(path.to_owned());
-    let truth = classes(&path)?;
+    let names = plan.and_then(|plan| plan.classes.as_deref());
+    let truth = classes(&path, ClassOrder::of_training(names))?;
     if truth.len() == expected {
         return Ok(truth);
     }

@@ -51,8 +51,10 @@ pub struct TopArguments {
     /// The output of `influence run`: a directory, or a URL
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
-    /// The test points by their ids, or where they have none counted from 0, as `0,17,4` [default: those with the largest loss]
-    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    ///
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    #[arg(long, value_name = "POINTS")]
     pub points: Vec<String>,
     /// How many test points are shown where none are named
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -118,8 +120,10 @@ pub struct ReportArguments {
     /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
     #[arg(long, value_name = "SIZE")]
     pub image: Option<Size>,
-    /// The test points by their ids, or where they have none counted from 0, as `0,17,4` [default: those with the largest loss]
-    #[arg(long, value_name = "POINTS", value_delimiter = ',')]
+    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    ///
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    #[arg(long, value_name = "POINTS")]
     pub points: Vec<String>,
     /// How many test points are shown where none are named
     #[arg(long, value_name = "N", default_value_t = 8)]

@@ -2,7 +2,7 @@ use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
-use super::ArrayPath;
+use super::{ArrayPath, Decimal, Delimiter, TableForm};
 
 /// Training and test data: either two pairs of arrays, or one that is split.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,8 +18,14 @@ pub struct Data {
     pub split: Option<Split>,
     /// How inputs are scaled. Default: they are taken as they are.
     pub scale: Option<ScaleValue>,
-    /// What classes are called. Default: their numbers, or the folders of images.
+    /// What classes are called, in the order of their numbers. Default: their numbers, the folders of images, or labels that are text.
     pub classes: Option<ClassNames>,
+    /// Whether the first line of a `.csv` names its columns. Default: found out from the lines, and refused where they do not tell.
+    pub header: Option<bool>,
+    /// What stands between the columns of a `.csv`. Default: `,`, `;`, tab or `|`, found out from the lines.
+    pub delimiter: Option<Delimiter>,
+    /// What stands before the decimals of the numbers of a `.csv`, `.` or `,`. Default `.`.
+    pub decimal: Option<Decimal>,
 }
 
 /// The arrays of a data set.
@@ -197,6 +203,18 @@ impl Data {
         match self.all {
             Some(_) => ["data.all"; 2],
             None => ["data.train", "data.test"],
+        }
+    }
+
+    /// Tells each array how tables are written, where it does not say so itself.
+    pub(super) fn spread_form(&mut self) {
+        let form = TableForm {
+            header: self.header,
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+        };
+        for array in self.files_mut() {
+            array.form = array.form.or(form);
         }
     }
 

@@ -8,10 +8,10 @@ mod npz;
 mod parquet;
 mod spool;
 
-pub(super) use csv::{open as csv, texts as csv_texts};
+pub(super) use columns::{Columns, NotANumber, Texts};
+pub(super) use csv::{Unclear, open as csv, texts as csv_texts};
 pub(super) use idx::open as idx;
-pub(super) use images::{
-    class_names as image_classes, is_images, names as image_names, open as images,
-};
+pub(super) use images::{is_images, labels as image_labels, names as image_names, open as images};
 pub(super) use npz::open as npz;
-pub(super) use parquet::open as parquet;
+pub(super) use parquet::{open as parquet, texts as parquet_texts};
+pub(super) use spool::integers;

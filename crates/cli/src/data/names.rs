@@ -1,37 +1,67 @@
 //! Names and row numbers, from text or from arrays.
 
-use std::{fs, path::Path};
+use std::collections::HashMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use influence_calculators::Labels;
 use influence_core::Values;
 
-use super::{formats, open};
+use super::{
+    formats::Texts,
+    open::{self, Opened},
+    text,
+};
 use crate::config::{ArrayPath, ClassNames};
 
-/// What the rows of a data set are called: the lines of a text file, a column of a table, or an array of integers.
-pub(super) fn labels(at: &ArrayPath) -> Result<Labels> {
-    if ends_in(&at.path, "txt") {
-        return Ok(Labels::Names(lines(&at.path)?));
+/// What the rows of a data set are called: the lines of a text file, a column of a table, or an array of integers; and what is to be known of how
+/// they were read.
+///
+/// # Errors
+/// When they cannot be read, or two rows have the same name.
+pub(super) fn labels(at: &ArrayPath) -> Result<(Labels, Vec<String>)> {
+    let (labels, remarks) = match open::texts(at)? {
+        Some(Texts { texts, remarks, .. }) => (of_texts(texts), remarks),
+        None => {
+            let (numbers, remarks) = integers(at)?;
+            (Labels::Numbers(numbers), remarks)
+        }
+    };
+    let names: Vec<String> = (0..labels.len()).map(|row| labels.get(row)).collect();
+    if let Some([first, second]) = twice(&names) {
+        bail!(
+            "{at}: rows {first} and {second} (counted from 0) are both called `{}`; names tell points from each other, so give each its own, or leave them out",
+            names[first]
+        );
     }
-    if ends_in(&at.path, "csv") {
-        let texts = formats::csv_texts(&at.path, at.part.as_deref())?;
-        let numbers: Option<Vec<i64>> = texts.iter().map(|text| text.parse().ok()).collect();
-        return Ok(numbers.map_or(Labels::Names(texts), Labels::Numbers));
-    }
-    integers(at).map(Labels::Numbers)
+    Ok((labels, remarks))
 }
 
-/// Rows counted from 0: the lines of a text file, or an array of integers.
-pub(super) fn rows(at: &ArrayPath) -> Result<Vec<usize>> {
-    let numbers = if ends_in(&at.path, "txt") {
+/// The places of a name that comes twice, if one does.
+pub(super) fn twice(names: &[String]) -> Option<[usize; 2]> {
+    let mut seen = HashMap::with_capacity(names.len());
+    let mut placed = names.iter().enumerate();
+    placed.find_map(|(place, name)| Some([seen.insert(name, place)?, place]))
+}
+
+/// Numbers where all are written as numbers are, else names.
+fn of_texts(texts: Vec<String>) -> Labels {
+    let number = |text: &String| {
+        let number: i64 = text.parse().ok()?;
+        (number.to_string() == *text).then_some(number)
+    };
+    let numbers: Option<Vec<i64>> = texts.iter().map(number).collect();
+    numbers.map_or(Labels::Names(texts), Labels::Numbers)
+}
+
+/// Rows counted from 0: the lines of a text file, or an array of integers; and what is to be known of how they were read.
+pub(super) fn rows(at: &ArrayPath) -> Result<(Vec<usize>, Vec<String>)> {
+    let (numbers, remarks) = if open::is_text(at) {
         let number = |(line, text): (usize, String)| {
-            text.trim()
-                .parse()
+            text.parse()
                 .with_context(|| format!("{at}: line {}: expected a row, got `{text}`", line + 1))
         };
-        let lines = lines(&at.path)?.into_iter().enumerate();
-        lines.map(number).collect::<Result<Vec<i64>>>()?
+        let lines = text::lines(&at.path)?.into_iter().enumerate();
+        (lines.map(number).collect::<Result<Vec<i64>>>()?, Vec::new())
     } else {
         integers(at)?
     };
@@ -39,38 +69,29 @@ pub(super) fn rows(at: &ArrayPath) -> Result<Vec<usize>> {
         usize::try_from(number)
             .with_context(|| format!("{at}: expected rows counted from 0, got {number}"))
     };
-    numbers.into_iter().map(row).collect()
+    let rows: Result<Vec<usize>> = numbers.into_iter().map(row).collect();
+    Ok((rows?, remarks))
 }
 
 /// The names of classes in the order of their numbers.
 pub(super) fn classes(names: &ClassNames) -> Result<Vec<String>> {
     match names {
         ClassNames::Listed(names) => Ok(names.clone()),
-        ClassNames::File(at) => lines(&at.path),
+        ClassNames::File(at) => text::lines(&at.path),
     }
 }
 
-fn integers(at: &ArrayPath) -> Result<Vec<i64>> {
-    let array = open::array(at)?;
-    let shape = array.shape().to_vec();
+fn integers(at: &ArrayPath) -> Result<(Vec<i64>, Vec<String>)> {
+    let Opened { field, remarks, .. } = open::array(at)?;
+    let shape = field.shape().to_vec();
     ensure!(
         shape.len() == 1,
         "{at}: expected integers of shape (n), got {shape:?}"
     );
-    match array.rows(0..shape[0])? {
-        Values::I64(values) => Ok(values.into_iter().collect()),
+    match field.rows(0..shape[0])? {
+        Values::I64(values) => Ok((values.into_iter().collect(), remarks)),
         Values::F32(_) | Values::F64(_) => {
-            anyhow::bail!("{at}: expected integers, got floating-point numbers")
+            bail!("{at}: expected integers, got floating-point numbers")
         }
     }
-}
-
-/// The lines of a text file, without what surrounds them.
-fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
-}
-
-fn ends_in(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|found| found == ending)
 }

@@ -6,7 +6,7 @@ use influence_backend_burn::{Batch, FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
 use influence_core::{Dataset, Error as CoreError, FieldSource, Result as CoreResult, Selected};
 
-use super::{Target, identity::Identity};
+use super::{Target, hints::of_classes, identity::Identity, labels::shown};
 use crate::{
     config::{ArrayPath, Files},
     train::Gather,
@@ -21,6 +21,8 @@ pub struct Samples {
     pub(super) data: FieldDataset,
     pub(super) files: Files,
     pub(super) identity: Identity,
+    pub(super) classes: Option<Arc<[String]>>,
+    pub(super) columns: Option<Arc<[String]>>,
     pub(super) forms: [FieldForm; 2],
     pub(super) dtype: DType,
 }
@@ -31,6 +33,7 @@ impl Samples {
     /// # Errors
     /// The first row that does not fit, with its file.
     pub fn check(&self, target: Target) -> Result<()> {
+        self.check_classes(target)?;
         let shapes = self.data.shapes();
         if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(1)[..]) {
             ensure!(
@@ -47,6 +50,11 @@ impl Samples {
             self.check_rows(target, start..(start + step).min(self.len()))?;
         }
         Ok(())
+    }
+
+    /// The names of the classes in the order of their numbers, where targets are names.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref()
     }
 
     /// What a point is called, where that is not just its number.
@@ -69,6 +77,31 @@ impl Samples {
         self.identity.labels(self.len())
     }
 
+    /// What the columns of the inputs are called, where those are a table.
+    pub fn columns(&self) -> Option<&[String]> {
+        self.columns.as_deref()
+    }
+
+    /// Numbers that come from names are right where every output of the model has a name.
+    fn check_classes(&self, target: Target) -> Result<()> {
+        let (Some(names), path) = (&self.classes, &self.files.targets) else {
+            return Ok(());
+        };
+        match target {
+            Target::Class { classes } if classes != names.len() => bail!(
+                "{path}: the model has {classes} outputs, expected one for each of the {} classes: {}; if they are some of the model's classes, \
+                 list the names of all {classes} in data.classes, in the order of the outputs",
+                names.len(),
+                shown(names)
+            ),
+            Target::Values { .. } => bail!(
+                "{path}: targets of mse are numbers, got names of classes: {}",
+                shown(names)
+            ),
+            Target::Class { .. } | Target::Any => Ok(()),
+        }
+    }
+
     fn check_rows(&self, target: Target, range: Range<usize>) -> Result<()> {
         let batch = self.batch(range.clone())?;
         let [inputs, targets] = batch.fields() else {
@@ -84,11 +117,17 @@ impl Samples {
         match classes_of.find(|(_, class)| outside(*class)) {
             None => Ok(()),
             Some((point, class)) => bail!(
-                "{path}: row {} has class {class}, but the model has outputs for classes 0 to {}",
+                "{path}: row {} (counted from 0) has class {class}, but the model has outputs for classes 0 to {}{}",
                 self.identity.row(point),
-                classes - 1
+                classes - 1,
+                of_classes(&self.all_classes()?, classes)
             ),
         }
+    }
+
+    fn all_classes(&self) -> Result<Vec<i64>> {
+        let batch = self.batch(0..self.len())?;
+        Ok(batch.fields()[1].iter::<i64>().collect())
     }
 
     fn check_finite(
@@ -100,11 +139,24 @@ impl Samples {
         let row_length = (values.num_elements() / range.len()).max(1);
         match values.iter::<f64>().position(|value| !value.is_finite()) {
             Some(index) => bail!(
-                "{path}: row {} holds a number that is not finite in {:?}",
+                "{path}: row {} (counted from 0){} holds a number that is not finite in {:?}",
                 self.identity.row(range.start + index / row_length),
+                self.column(path, index % row_length, row_length),
                 values.dtype()
             ),
             None => Ok(()),
+        }
+    }
+
+    /// A number of a row in words, if there are others: by the name of its column, or by its place.
+    fn column(&self, path: &ArrayPath, place: usize, of: usize) -> String {
+        let names = self
+            .columns()
+            .filter(|names| *path == self.files.inputs && names.len() == of);
+        match names {
+            Some(names) => format!(", column `{}`,", names[place]),
+            None if of > 1 => format!(", number {place} (counted from 0)"),
+            None => String::new(),
         }
     }
 
@@ -172,8 +224,15 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
         (2, sample) if form.kind == FieldKind::Float => {
             Some(vec![samples, sample.iter().product()])
         }
+        // A column of class numbers.
+        (1, &[1]) if is_column(shape, form) => Some(vec![samples]),
         // Images without an axis for their one channel.
         (4, &[height, width]) => Some(vec![samples, 1, height, width]),
         _ => None,
     }
+}
+
+/// Whether an array is a single column of integers, where the task reads one for each sample.
+pub(super) fn is_column(shape: &[usize], form: FieldForm) -> bool {
+    form.kind == FieldKind::Int && form.rank == 1 && matches!(shape, [_, 1])
 }

@@ -3,12 +3,22 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use influence_backend_burn::{FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
 use influence_core::{Dataset, FieldSource, Precision, Scale, Scaled, Selected, Values};
 
-use super::{Samples, formats, identity::Identity, names, open, samples::shaped};
+use super::{
+    Samples,
+    formats::{self, Unclear},
+    hints::hint,
+    identity::Identity,
+    labels::{ClassOrder, shown},
+    names,
+    open::{self, Opened},
+    samples::{is_column, shaped},
+    targets::{self, Targets},
+};
 use crate::{
     config::{ArrayPath, Files},
     weights::float_dtype,
@@ -21,6 +31,9 @@ pub struct Source {
     pub(super) inputs: Arc<dyn FieldSource>,
     targets: Arc<dyn FieldSource>,
     identity: Identity,
+    classes: Option<Arc<[String]>>,
+    columns: Option<Arc<[String]>>,
+    remarks: Vec<String>,
 }
 
 impl Debug for Source {
@@ -33,13 +46,45 @@ impl Debug for Source {
 }
 
 impl Source {
-    /// Opens inputs and targets, with their names and the rows that are used.
+    /// Opens inputs and targets, with their names and the rows that are used; classes that have names get their numbers from `order`.
     ///
     /// # Errors
-    /// When one of them is missing or no numeric array, they differ in length, there is no sample, or a row is asked for that is not there.
-    pub fn open(files: &Files) -> Result<Self> {
-        let [inputs, targets] = [open::array(&files.inputs)?, open::array(&files.targets)?];
-        let data = FieldDataset::new([inputs.clone(), targets.clone()])?;
+    /// When one of them is missing or no numeric array, they differ in length, there is no sample, a class has no number, two points have one name,
+    /// or a row is asked for that is not there.
+    pub(crate) fn open(files: &Files, order: ClassOrder<'_>) -> Result<Self> {
+        let mut remarks = Vec::new();
+        let (inputs, targets) = pair(files, &mut remarks)?;
+        let mut files = files.clone();
+        remark(&mut remarks, &files.inputs, inputs.remarks);
+        files.inputs.form = inputs.form;
+        let (classes, targets, form, more) = match targets {
+            Targets::Numbers(opened) => (None, opened.field, opened.form, opened.remarks),
+            Targets::Names {
+                labels,
+                form,
+                remarks,
+            } => {
+                let mut remarks = remarks;
+                let own = matches!(order, ClassOrder::Own);
+                let (classes, targets) = labels.numbered(order)?;
+                if own {
+                    remarks.push(format!(
+                        "classes are numbered in the order of their names: {}; where the outputs of the model have another order, list them as data.classes",
+                        shown(&classes)
+                    ));
+                }
+                let targets: Arc<dyn FieldSource> = Arc::new(targets);
+                (Some(classes), targets, form, remarks)
+            }
+        };
+        remark(&mut remarks, &files.targets, more);
+        files.targets.form = form;
+        let (inputs, columns) = (inputs.field, inputs.columns);
+        let data = FieldDataset::new([inputs.clone(), targets.clone()]).map_err(|error| {
+            // What was chosen may be why they do not fit.
+            let chosen = remarks.iter().cloned();
+            chosen.fold(Error::from(error), Error::context)
+        })?;
         ensure!(data.len() > 0, "{}: there are no samples", files.inputs);
         ensure!(
             !inputs.shape()[1..].contains(&0),
@@ -47,23 +92,48 @@ impl Source {
             files.inputs
         );
         let names = match &files.ids {
-            Some(ids) => Some(labels(ids, data.len()).context("ids")?),
+            Some(ids) => Some(labels(ids, data.len(), &mut remarks).context("ids")?),
             None => formats::image_names(&files.inputs.path).map(Labels::Names),
         };
         let source = Self {
-            files: files.clone(),
+            identity: Identity::new(names),
             inputs,
             targets,
-            identity: Identity::new(names),
+            classes,
+            columns: columns.map(Into::into),
+            remarks,
+            files,
         };
-        let Some(subset) = &files.subset else {
+        let Some(subset) = &source.files.subset else {
             return Ok(source);
         };
-        let rows = names::rows(subset).context("subset")?;
+        let (rows, more) = names::rows(subset).context("subset")?;
         ensure!(!rows.is_empty(), "subset: {subset} lists no rows");
-        source
+        let mut selected = source
             .select(&rows)
-            .with_context(|| format!("subset: {subset}"))
+            .with_context(|| format!("subset: {subset}"))?;
+        remark(&mut selected.remarks, subset, more);
+        Ok(selected)
+    }
+
+    /// The files, with what was chosen about how they are written.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The names of the classes in the order of their numbers, where targets are names.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
+    /// What was chosen about the files that nobody said, or is not used of them, and should be known, in sentences.
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.clone()
+    }
+
+    /// What was found in the files, in sentences.
+    pub fn found(&self) -> Vec<String> {
+        self.remarks()
     }
 
     /// The number of samples.
@@ -103,10 +173,10 @@ impl Source {
     pub(super) fn select(&self, points: &[usize]) -> Result<Self> {
         let chosen: Arc<[usize]> = points.into();
         Ok(Self {
-            files: self.files.clone(),
             inputs: Arc::new(Selected::new(self.inputs.clone(), chosen.clone())?),
             targets: Arc::new(Selected::new(self.targets.clone(), chosen)?),
             identity: self.identity.select(points),
+            ..self.clone()
         })
     }
 
@@ -142,32 +212,81 @@ impl Source {
                 form.kind != FieldKind::Bool,
                 "the task reads truth values as its {what}; arrays hold numbers, so read integers"
             );
+            let fits = shaped(shape, form).is_some_and(|formed| {
+                may_be_flattened || formed.len() >= shape.len() || is_column(shape, form)
+            });
             ensure!(
                 integers || form.kind == FieldKind::Float,
-                "{path}: {what} must be integers of shape {expected}, got floating-point numbers of shape {shape:?}"
+                "{path}: {what} must be integers of shape {expected}, got floating-point numbers of shape {shape:?}{}",
+                hint(&**array, form)?
             );
             ensure!(
-                shaped(shape, form).is_some() && (may_be_flattened || shape.len() <= form.rank),
-                "{path}: {what} must have shape {expected}, got {shape:?}"
+                fits,
+                "{path}: {what} must have shape {expected}, got {shape:?}{}",
+                hint(&**array, form)?
             );
         }
         Ok(Samples {
             data: FieldDataset::new([self.inputs, self.targets])?,
             files: self.files,
             identity: self.identity,
+            classes: self.classes,
+            columns: self.columns,
             forms: [input, target],
             dtype: float_dtype(precision),
         })
     }
 }
 
+/// Opens inputs and targets; where one of them does not tell whether its first line is a point, the number of the others does.
+fn pair(files: &Files, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
+    let inputs = |at: &ArrayPath| -> Result<(Opened, usize)> {
+        let opened = open::array(at)?;
+        let rows = opened.field.shape()[0];
+        Ok((opened, rows))
+    };
+    let targets = |at: &ArrayPath| -> Result<(Targets, usize)> {
+        let targets = targets::targets(at)?;
+        let rows = targets.len();
+        Ok((targets, rows))
+    };
+    match inputs(&files.inputs) {
+        Ok((opened, rows)) => {
+            let targets = open::beside(&files.targets, rows, remarks, targets)?;
+            Ok((opened, targets))
+        }
+        Err(error) if error.is::<Unclear>() => {
+            let (targets, rows) = targets(&files.targets)?;
+            let opened = open::beside(&files.inputs, rows, remarks, inputs)?;
+            Ok((opened, targets))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds what should be known of a file, each once.
+fn remark(remarks: &mut Vec<String>, at: &ArrayPath, more: Vec<String>) {
+    for remark in more {
+        let remark = format!("{}: {remark}", at.path.display());
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
+    }
+}
+
 /// All names in a file, as many as there are samples.
-fn labels(ids: &ArrayPath, expected: usize) -> Result<Labels> {
-    let labels = names::labels(ids)?;
+fn labels(ids: &ArrayPath, expected: usize, remarks: &mut Vec<String>) -> Result<Labels> {
+    let open = |at: &ArrayPath| -> Result<((Labels, Vec<String>), usize)> {
+        let (labels, remarks) = names::labels(at)?;
+        let rows = labels.len();
+        Ok(((labels, remarks), rows))
+    };
+    let (labels, more) = open::beside(ids, expected, remarks, open)?;
     ensure!(
         labels.len() == expected,
         "{ids}: expected {expected} names, as there are samples, got {}",
         labels.len()
     );
+    remark(remarks, ids, more);
     Ok(labels)
 }

@@ -32,7 +32,7 @@ impl Folder {
     fn array(&self, name: &str) -> ArrayPath {
         ArrayPath {
             path: self.0.path().join(name),
-            part: None,
+            ..ArrayPath::default()
         }
     }
 
@@ -58,7 +58,8 @@ impl Folder {
         let files = self.files();
         write(&files.inputs.path, inputs.0, inputs.1);
         write(&files.targets.path, targets.0, targets.1);
-        let samples = Source::open(&files)?.in_form(&forms(target), Precision::F32)?;
+        let samples =
+            Source::open(&files, ClassOrder::Own)?.in_form(&forms(target), Precision::F32)?;
         samples.check(target)?;
         Ok(samples)
     }
@@ -185,7 +186,8 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
     let form = |kind, rank| FieldForm { kind, rank };
     let target = form(FieldKind::Int, 1);
     let shape = |input| -> Result<(Vec<usize>, DType)> {
-        let samples = Source::open(&files)?.in_form(&[input, target], Precision::F64)?;
+        let samples =
+            Source::open(&files, ClassOrder::Own)?.in_form(&[input, target], Precision::F64)?;
         let batch = samples.batch(0..2)?;
         let inputs = &batch.fields()[0];
         Ok((inputs.shape().to_vec(), inputs.dtype()))
@@ -213,11 +215,12 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
         Some(folder.array(name))
     };
     let open = |ids, subset| {
-        Source::open(&Files {
+        let files = Files {
             ids,
             subset,
             ..folder.files()
-        })
+        };
+        Source::open(&files, ClassOrder::Own)
     };
     let target = Target::Class { classes: 2 };
     let samples = |source: Source| source.in_form(&forms(target), Precision::F32);

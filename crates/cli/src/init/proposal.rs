@@ -12,6 +12,8 @@ pub(super) struct Proposal {
     pub(super) layers: Option<Vec<String>>,
     pub(super) data: Data,
     pub(super) classes: bool,
+    /// The names of the classes in the order of their numbers, where targets are names.
+    pub(super) names: Option<Vec<String>>,
     pub(super) parameters: usize,
     /// Whether there are no weights yet.
     pub(super) untrained: bool,
@@ -19,7 +21,7 @@ pub(super) struct Proposal {
     pub(super) integers: bool,
 }
 
-/// Inputs and targets, as they are written.
+/// Inputs and targets, as TOML has them.
 pub(super) enum Data {
     Apart {
         train: [String; 2],
@@ -87,11 +89,7 @@ impl Proposal {
 
     fn data(&self) -> String {
         let pair = |[inputs, targets]: &[String; 2]| {
-            format!(
-                "{{ inputs = {}, targets = {} }}",
-                quoted(inputs),
-                quoted(targets)
-            )
+            format!("{{ inputs = {inputs}, targets = {targets} }}")
         };
         let sides = match &self.data {
             Data::Apart { train, test } => {
@@ -113,7 +111,24 @@ impl Proposal {
                 "# scale = \"standard\"            # where the model was trained on scaled inputs\n"
             }
         };
-        format!("\n[data]\n{sides}{scale}")
+        format!("\n[data]\n{sides}{}{scale}", self.names())
+    }
+
+    /// The order of classes that have names, which the outputs of the model must have too.
+    fn names(&self) -> String {
+        let Some(names) = &self.names else {
+            return String::new();
+        };
+        let order = if self.untrained {
+            "the model's outputs get this order"
+        } else {
+            "compare: this must be the order of the model's outputs"
+        };
+        let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+        format!(
+            "# class 0, 1, ...; {order}\nclasses = [{}]\n",
+            names.join(", ")
+        )
     }
 
     fn train(&self) -> String {

@@ -206,7 +206,7 @@ fn files_of_idx_are_named() {
             "gzip of something else",
             Z,
             gzip(b"some text"),
-            &["no IDX file"],
+            &["no IDX file", ".csv.gz"],
         ),
         inputs(
             "gzip that unpacks to more than it says",

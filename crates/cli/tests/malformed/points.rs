@@ -76,6 +76,13 @@ fn selections_and_names_are_named() {
             &["ids.txt", "expected 6 names", "got 2"],
         ),
         text(
+            "two points of one name",
+            "ids.txt",
+            "a\nb\nc\nb\ne\nf",
+            ids,
+            &["ids.txt", "rows 1 and 3 (counted from 0)", "`b`"],
+        ),
+        text(
             "ids in a column that is not there",
             "t.csv",
             "id\n1\n",

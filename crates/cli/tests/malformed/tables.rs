@@ -12,7 +12,7 @@ use parquet::{
 
 use crate::{
     folder::Folder,
-    table::{Case, case, check},
+    table::{Case, case, check, set},
 };
 
 /// The inputs of training are in `x.csv`.
@@ -48,19 +48,19 @@ fn tables_of_text_are_named() {
             "a .csv with a word among numbers",
             "",
             b"a,b,c,d\n1,2,3,4\n1,2,three,4\n".into(),
-            &["row 1, column `c`", "`three`"],
+            &["row 1 (counted from 0; line 3), column `c`", "`three`"],
         ),
         csv(
             "a .csv with nothing in a field",
             "",
             b"a,b\n1,2\n1,\n".into(),
-            &["row 1, column `b`", "``"],
+            &["row 1 (counted from 0; line 3), column `b`", "``"],
         ),
         csv(
             "a .csv with an infinite number",
             "",
             b"1,2,3,inf\n".repeat(6),
-            &["row 0", "not finite"],
+            &["row 0 (counted from 0), column `3`", "not finite"],
         ),
         csv(
             "a .csv without the column",
@@ -90,7 +90,7 @@ fn tables_of_text_are_named() {
             "a ragged .csv",
             "",
             b"a,b\n1,2\n1\n".into(),
-            &["line: 3", "2 fields"],
+            &["line 3 has 1 fields, the first line has 2"],
         ),
         csv(
             "a .csv that is no UTF-8",
@@ -103,13 +103,13 @@ fn tables_of_text_are_named() {
             "a .csv with a field of a megabyte",
             "",
             ["a,b\n1,", &"x".repeat(1 << 20)].concat().into(),
-            &["row 0, column `b`"],
+            &["row 0 (counted from 0; line 2), column `b`"],
         ),
         csv(
             "a .csv with escape codes",
             "",
             b"a,b\n1,\x1b[31mred\n".into(),
-            &["row 0, column `b`"],
+            &["row 0 (counted from 0; line 2), column `b`"],
         ),
         csv(
             "a .csv with an open quote",
@@ -119,7 +119,7 @@ fn tables_of_text_are_named() {
         ),
         case(
             "a .csv of another width",
-            |folder| folder.write("x.csv", b"1,2\n".repeat(6)),
+            |folder| folder.write("x.csv", b"0.5,2\n".repeat(6)),
             &["--set", "data.train.inputs=x.csv"],
             &["data.test", "[4]", "x.csv", "[2]"],
         ),
@@ -128,6 +128,177 @@ fn tables_of_text_are_named() {
             |folder| folder.replace_by_folder("x.csv"),
             &["--set", "data.train.inputs=x.csv"],
             &["data.train", "x.csv", "folder"],
+        ),
+    ]);
+}
+
+#[test]
+fn tables_that_do_not_say_how_they_are_written_are_named() {
+    check(&[
+        csv(
+            "a .csv that counts its columns and comes again",
+            "",
+            b"1,2,3,4\n".repeat(6),
+            &[
+                "`1,2,3,4`, may be a heading or a point",
+                "data.header = true or false",
+            ],
+        ),
+        csv(
+            "a .csv below years",
+            "",
+            [&b"2019,2020,2021,2022\n"[..], &b"0.5,1,0.5,1\n".repeat(6)].concat(),
+            &["may be a heading or a point", "rise or fall in order"],
+        ),
+        csv(
+            "a .csv with a decimal comma",
+            "",
+            b"a;b\n0,5;1\n".into(),
+            &["numbers as `0,5`", "data.decimal"],
+        ),
+        csv(
+            "a .csv with two delimiters",
+            "",
+            b"a,b;c\nx,y;z\n".into(),
+            &["`,` or `;`", "data.delimiter"],
+        ),
+        csv(
+            "a .csv in Latin-1",
+            "",
+            b"a,b\n1,K\xe4fer\n".into(),
+            &["line 2 is no UTF-8", "save the file as UTF-8"],
+        ),
+        csv(
+            "a .csv in UTF-16",
+            "",
+            b"\xff\xfea\0,\0b\0\n\0".into(),
+            &["UTF-16", "save the file as UTF-8"],
+        ),
+        case(
+            "a part of a file of an ending that has none",
+            |folder| folder.write("x.data", "1,2\n"),
+            &["--set", "data.train.inputs=x.data#0,1"],
+            &["x.data is there", ".csv"],
+        ),
+        case(
+            "a part of a file that is not there",
+            |_| (),
+            &["--set", "data.train.inputs=x.data#0,1"],
+            &["x.data#0,1 does not exist"],
+        ),
+        set(
+            "a delimiter of two letters",
+            "data.delimiter=ab",
+            &["data.delimiter", "one character", "ab"],
+        ),
+        set(
+            "a decimal letter",
+            "data.decimal=d",
+            &["data.decimal", "\"d\""],
+        ),
+        set(
+            "a header in words",
+            "data.header=\"yes\"",
+            &["data.header", "true or false"],
+        ),
+        set(
+            "an array with a key that is not known",
+            "data.train.inputs={ file = \"x.csv\", heading = true }",
+            &["data.train.inputs", "heading"],
+        ),
+    ]);
+}
+
+/// A run of which the training labels are this text, in a column of `x.csv` or in lines.
+fn labels(
+    name: &'static str,
+    train: &'static str,
+    test: &'static str,
+    more: &[&'static str],
+    parts: &[&'static str],
+) -> Case {
+    let spoil = move |folder: &Folder| {
+        folder.write("y_train.csv", train);
+        folder.write("y_test.txt", test);
+    };
+    let settings = [
+        "--set",
+        "data.train.targets=y_train.csv#y",
+        "--set",
+        "data.test.targets=y_test.txt",
+    ];
+    case(name, spoil, &[&settings[..], more].concat(), parts)
+}
+
+#[test]
+fn labels_that_are_text_are_named() {
+    const TRAIN: &str = "y\ncat\ndog\ncat\ndog\ncat\ndog\n";
+    check(&[
+        labels(
+            "a test class that training has not",
+            TRAIN,
+            "dog\nbee\n",
+            &[],
+            &[
+                "data.test",
+                "y_test.txt",
+                "row 1 has the class `bee`",
+                "data.train: cat, dog",
+            ],
+        ),
+        labels(
+            "more classes by name than outputs",
+            "y\ncat\ndog\ncat\ndog\ncat\nbee\n",
+            "dog\ncat\n",
+            &[],
+            &[
+                "data.train",
+                "the model has 2 outputs",
+                "3 classes: bee, cat, dog",
+            ],
+        ),
+        labels(
+            "fewer classes by name than outputs",
+            "y\ncat\ncat\ncat\ncat\ncat\ncat\n",
+            "cat\ncat\n",
+            &[],
+            &[
+                "data.train",
+                "the model has 2 outputs",
+                "1 classes: cat",
+                "data.classes",
+            ],
+        ),
+        labels(
+            "a class that data.classes has not",
+            TRAIN,
+            "dog\ncat\n",
+            &["--set", "data.classes=[\"cat\", \"wolf\"]"],
+            &["data.train", "class `dog`", "data.classes: cat, wolf"],
+        ),
+        labels(
+            "labels of numbers and text",
+            "y\ncat\n1\ncat\n1\ncat\n0\n",
+            "dog\ncat\n",
+            &[],
+            &[
+                "labels are all numbers or all names",
+                "row 1 (counted from 0) has `1`",
+            ],
+        ),
+        labels(
+            "a label that is missing",
+            "x,y\n1,cat\n2,\n3,cat\n4,dog\n5,dog\n6,cat\n",
+            "dog\ncat\n",
+            &[],
+            &["row 1 (counted from 0) has ``"],
+        ),
+        labels(
+            "text where the loss needs numbers",
+            TRAIN,
+            "dog\ncat\n",
+            &["--set", "model.loss=mse"],
+            &["data.train", "targets of mse are numbers", "cat, dog"],
         ),
     ]);
 }

@@ -11,7 +11,7 @@ use influence_backend_burn::NpyField;
 use super::spool::Spool;
 
 /// How a gzip file begins.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// More axes than this are no data set.
 const MOST_AXES: usize = 8;
 
@@ -39,7 +39,9 @@ fn unpack(mut file: impl Read, shown: &str) -> Result<NpyField> {
     let mut magic = [0; 4];
     file.read_exact(&mut magic).with_context(failed)?;
     let [0, 0, number, axes] = magic else {
-        bail!("{shown} is no IDX file: it does not begin with two zero bytes");
+        bail!(
+            "{shown} is no IDX file: it does not begin with two zero bytes; of other files that gzip packs, tables are read, and end in .csv.gz or .tsv.gz"
+        );
     };
     let (kind, size) = match number {
         0x08 => ("|u1", 1),

@@ -9,6 +9,7 @@ use image::{ColorType, DynamicImage, ImageReader};
 use influence_backend_burn::NpyField;
 
 use super::spool::Spool;
+use crate::data::labels::NamedLabels;
 
 /// What a file that is taken for an image ends in.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -39,15 +40,19 @@ pub(in crate::data) fn is_images(folder: &Path) -> bool {
     sorted(folder).is_ok_and(|below| below.iter().any(has_image))
 }
 
-/// What classes are called: their folders.
-pub(in crate::data) fn class_names(folder: &Path) -> Option<Vec<String>> {
-    let classes = classes(folder).ok()?;
-    let folders = classes
-        .iter()
-        .map(|images| images.first()?.parent()?.file_name());
-    folders
-        .map(|name| Some(name?.to_string_lossy().into_owned()))
-        .collect()
+/// The class of each image by name, where those are asked for.
+pub(in crate::data) fn labels(folder: &Path, part: Option<&str>) -> Result<Option<NamedLabels>> {
+    if part != Some(CLASS) {
+        return Ok(None);
+    }
+    let shown = folder.display().to_string();
+    let images = classes(folder).with_context(|| shown.clone())?;
+    let names = images.iter().flatten().map(|image| {
+        let class = image.parent().and_then(Path::file_name);
+        class.unwrap_or_default().to_string_lossy().into_owned()
+    });
+    let file = format!("{shown}#{CLASS}");
+    Ok(Some(NamedLabels::new(file, names)))
 }
 
 /// What images are called: their files, with the folder of their class.

@@ -47,6 +47,15 @@ impl Spool {
     }
 }
 
+/// Integers as an array `(n)`.
+pub(in crate::data) fn integers(values: &[i64], name: String) -> Result<NpyField> {
+    let mut spool = Spool::new()?;
+    for value in values {
+        spool.write_all(&value.to_le_bytes())?;
+    }
+    spool.finish("<i8", &[values.len()], name)
+}
+
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write(bytes)

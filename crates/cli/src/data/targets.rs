@@ -1,0 +1,99 @@
+//! Targets: numbers, or classes by name.
+
+use anyhow::{Result, bail};
+
+use super::{
+    formats::{self, NotANumber, Texts},
+    labels::NamedLabels,
+    open::{self, Opened},
+};
+use crate::config::{ArrayPath, TableForm};
+
+/// Targets, before classes that have names have numbers.
+pub(super) enum Targets {
+    /// Numbers, of classes or others.
+    Numbers(Opened),
+    /// Classes by their names.
+    Names {
+        /// The name of each point.
+        labels: NamedLabels,
+        /// How the table is written, as far as that was said or chosen.
+        form: TableForm,
+        /// What was chosen that nobody said, and should be known, in sentences.
+        remarks: Vec<String>,
+    },
+}
+
+impl Targets {
+    /// How many points there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(opened) => opened.field.shape()[0],
+            Self::Names { labels, .. } => labels.len(),
+        }
+    }
+}
+
+/// Opens targets by what is there: names of classes where folders of images, text files or columns of text have them, else an array.
+///
+/// # Errors
+/// As [`open::array`]; when names are mixed with numbers, or one is missing.
+pub(super) fn targets(at: &ArrayPath) -> Result<Targets> {
+    if formats::is_images(&at.path)
+        && let Some(labels) = formats::image_labels(&at.path, at.part.as_deref())?
+    {
+        return Ok(Targets::Names {
+            labels,
+            form: TableForm::default(),
+            remarks: Vec::new(),
+        });
+    }
+    if open::is_text(at) {
+        let Some(texts) = open::texts(at)? else {
+            bail!("{at}: expected a line for each point");
+        };
+        return of_lines(texts, at);
+    }
+    let error = match open::array(at) {
+        Ok(opened) => return Ok(Targets::Numbers(opened)),
+        Err(error) if error.is::<NotANumber>() => error,
+        Err(error) => return Err(error),
+    };
+    // Several columns are no labels.
+    match open::texts(at) {
+        Ok(Some(texts)) => by_name(texts, at),
+        _ => Err(error),
+    }
+}
+
+/// The lines of a text file: class numbers, or names.
+fn of_lines(texts: Texts, at: &ArrayPath) -> Result<Targets> {
+    let numbers: Option<Vec<i64>> = texts.texts.iter().map(|text| text.parse().ok()).collect();
+    match numbers {
+        Some(numbers) => Ok(Targets::Numbers(Opened::plain(formats::integers(
+            &numbers,
+            at.to_string(),
+        )?))),
+        None => by_name(texts, at),
+    }
+}
+
+fn by_name(texts: Texts, at: &ArrayPath) -> Result<Targets> {
+    let Texts {
+        texts,
+        form,
+        remarks,
+    } = texts;
+    let no_name = |text: &String| text.is_empty() || text.parse::<f64>().is_ok();
+    if let Some(row) = texts.iter().position(no_name) {
+        bail!(
+            "{at}: labels are all numbers or all names, row {row} (counted from 0) has `{}` among names",
+            texts[row]
+        );
+    }
+    Ok(Targets::Names {
+        labels: NamedLabels::new(at.to_string(), texts),
+        form,
+        remarks,
+    })
+}
