@@ -14,6 +14,7 @@ use influence_core::{
 
 use crate::{
     args::FitArguments,
+    assessment::Assessment,
     config::{Config, MethodName, Mode},
     output::check_file,
     plan::Plan,
@@ -120,6 +121,8 @@ pub fn run(
     );
     let path = &arguments.fitted;
     check_file(path).context("--fitted")?;
+    let assessment = Assessment::of_plan(&plan)?;
+    assessment.tell(session.progress());
     if arguments.dry_run {
         footprint(&plan)?;
         writeln!(
@@ -129,6 +132,7 @@ pub fn run(
             plan.dim
         )?;
         writeln!(out, "to be kept in   {}", path.display())?;
+        assessment.print(out)?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
     session.progress().stage(Stage::Fit);
@@ -146,10 +150,10 @@ pub fn run(
             method.as_str(),
             plan.dim
         )?;
+        assessment.print(out)?;
         writeln!(out, "seconds         {seconds}")?;
-        writeln!(out, "kept in         {}", path.display())
-    })?;
-    Ok(())
+        Ok(writeln!(out, "kept in         {}", path.display())?)
+    })
 }
 
 fn of_subject(

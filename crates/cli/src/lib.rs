@@ -8,6 +8,7 @@
 
 pub mod answers;
 pub mod args;
+pub mod assessment;
 pub mod config;
 pub mod data;
 pub mod demo;

@@ -22,7 +22,7 @@ use influence_core::{
     solver::{Report, Status},
 };
 
-use crate::error::Ending;
+use crate::{assessment::Quality, error::Ending};
 use event::seconds;
 use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;
@@ -155,6 +155,19 @@ impl Progress {
             epoch,
             epochs,
             loss,
+        });
+    }
+
+    /// A model was evaluated on the points of one side.
+    pub fn assessed(&self, side: &str, quality: &Quality) {
+        self.show(&Event::Assessed {
+            side,
+            points: quality.points,
+            sample: quality.sample,
+            loss: quality.loss,
+            accuracy: quality.score.accuracy(),
+            chance: quality.score.chance(),
+            r2: quality.score.r2(),
         });
     }
 

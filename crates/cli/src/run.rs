@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     answers::ORIGIN,
     args::RunArguments,
+    assessment::Assessment,
     config::{Compute, Config, Strategy},
     fit::{self, Consumer},
     memory,
@@ -42,6 +43,14 @@ impl What {
         match self {
             Self::Influences => format!("influences of {n} training points on {k} test points"),
             Self::SelfInfluences => format!("self-influences of {n} training points"),
+        }
+    }
+
+    /// How good the model is on the points that are asked about.
+    fn assess(self, plan: &Plan) -> Result<Assessment> {
+        match self {
+            Self::Influences => Assessment::of_plan(plan),
+            Self::SelfInfluences => Assessment::of_training(plan),
         }
     }
 }
@@ -85,8 +94,10 @@ fn compute(
 ) -> Result<()> {
     let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
     session.remark(&plan.remarks);
+    let assessment = what.assess(&plan)?;
+    assessment.tell(session.progress());
     if arguments.dry_run {
-        return rehearse(what, &plan, arguments, session, out);
+        return rehearse(what, (&plan, &assessment), arguments, session, out);
     }
     let attributes = plan.attributes()?;
     session.progress().stage(Stage::Fit);
@@ -102,6 +113,7 @@ fn compute(
     let summary = Summary {
         what: what.of(&plan),
         plan: &plan,
+        assessment: &assessment,
         solved: &solved,
         phases: &session.progress().phases(),
     };
@@ -111,7 +123,7 @@ fn compute(
 /// Checks what is left to check, a fit that is to be taken up too, and says what would be done.
 fn rehearse(
     what: What,
-    plan: &Plan,
+    (plan, assessment): (&Plan, &Assessment),
     arguments: &RunArguments,
     session: &Session,
     out: &mut impl Write,
@@ -129,6 +141,7 @@ fn rehearse(
             writeln!(out, "output          {}", plan.config.output.path.display())?;
         }
     }
+    assessment.print(out)?;
     Ok(writeln!(out, "{REHEARSED}")?)
 }
 

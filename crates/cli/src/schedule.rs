@@ -9,6 +9,7 @@ use influence_core::{ChunkGrid, Footprint};
 
 use crate::{
     args::RunArguments,
+    assessment::Assessment,
     config::Memory,
     fit::{fit_bytes, footprint},
     memory,
@@ -30,7 +31,10 @@ pub fn run(
 ) -> Result<()> {
     let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
     session.remark(&plan.remarks);
-    print(&plan, out)
+    let assessment = Assessment::of_plan(&plan)?;
+    assessment.tell(session.progress());
+    print(&plan, out)?;
+    assessment.print(out)
 }
 
 /// Prints what a run of a plan would do.

@@ -9,7 +9,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::SolveSummary;
 
-use crate::{memory, plan::Plan};
+use crate::{assessment::Assessment, memory, plan::Plan};
 
 /// What a run has to say for itself.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Summary<'a> {
     pub what: String,
     /// What was run.
     pub plan: &'a Plan,
+    /// How good the model is.
+    pub assessment: &'a Assessment,
     /// How the solver fared.
     pub solved: &'a SolveSummary,
     /// The phases with the seconds that each took.
@@ -37,6 +39,7 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         .map(|(status, rows)| format!("{rows} {status}"))
         .collect();
     writeln!(out, "{}, {} parameters", summary.what, summary.plan.dim)?;
+    summary.assessment.print(out)?;
     let curvature = method
         .curvature_name()
         .map_or_else(String::new, |curvature| {

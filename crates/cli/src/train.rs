@@ -7,25 +7,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
-use influence_core::Dataset;
-
 use crate::{
     args::TrainArguments,
+    assessment::{Assessment, Origin, Side},
     config::Config,
-    data::{Samples, Target},
     output::check_file,
     plan::Ground,
     progress::Stage,
     session::Session,
-    subject::{Models, Subject, largest},
+    subject::Models,
     summary::timings,
 };
+use anyhow::{Context, Result, ensure};
 
 pub use descent::{Epoch, Gather, descend};
 
-/// Points of which the loss is taken at a time.
-const BATCH: usize = 1024;
 /// How the files of weights end.
 const ENDING: &str = "safetensors";
 
@@ -47,7 +43,6 @@ pub fn run(
         .map_err(located)?;
     let Ground {
         mut subject,
-        target,
         train,
         test,
         remarks,
@@ -66,9 +61,9 @@ pub fn run(
         }
     })?;
     subject.save(&weights)?;
-    let found = [("training", &train), ("test", &test)]
-        .map(|(side, points)| Ok((side, points.len(), Quality::of(&*subject, points, target)?)));
-    let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+    let sides = [(Side::Training, &train), (Side::Test, &test)];
+    let assessment = Assessment::of((&*subject, Origin::Trained), &config, &sides)?;
+    assessment.tell(session.progress());
     let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(
@@ -77,13 +72,10 @@ pub fn run(
             subject.layout().dim(),
             settings.epochs
         )?;
-        for (side, points, quality) in &found {
-            writeln!(out, "{:15} {quality}", format!("{points} {side}"))?;
-        }
+        assessment.print(out)?;
         writeln!(out, "seconds         {seconds}")?;
-        writeln!(out, "weights         {}", weights.display())
-    })?;
-    Ok(())
+        Ok(writeln!(out, "weights         {}", weights.display())?)
+    })
 }
 
 /// Refuses a place for weights that is taken, or whose name does not say what they are.
@@ -103,49 +95,4 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
 /// `net.safetensors` after five epochs: `net.epoch5.safetensors`.
 fn checkpoint(weights: &Path, epoch: usize) -> PathBuf {
     weights.with_extension(format!("epoch{epoch}.{ENDING}"))
-}
-
-/// How good a model is on some points.
-#[derive(Debug)]
-struct Quality {
-    loss: f64,
-    accuracy: Option<f64>,
-}
-
-impl Quality {
-    fn of(subject: &dyn Subject, points: &Samples, target: Target) -> Result<Self> {
-        let (mut loss, mut right) = (0.0, 0_usize);
-        for start in (0..points.len()).step_by(BATCH) {
-            let batch = points.batch(start..(start + BATCH).min(points.len()))?;
-            loss += subject.losses(&batch)?.iter().sum::<f64>();
-            let (Some((outputs, _)), [_, targets]) = (subject.outputs(&batch)?, batch.fields())
-            else {
-                continue;
-            };
-            let says = outputs
-                .rows()
-                .into_iter()
-                .map(|row| largest(row.iter().copied()));
-            let classes = targets.iter::<i64>().map(usize::try_from);
-            let agree = says
-                .zip(classes)
-                .filter(|(says, class)| says.is_some() && *says == class.ok());
-            right += agree.count();
-        }
-        let share = |count: usize| count as f64 / points.len() as f64;
-        Ok(Self {
-            loss: loss / points.len() as f64,
-            accuracy: matches!(target, Target::Class { .. }).then(|| share(right)),
-        })
-    }
-}
-
-impl std::fmt::Display for Quality {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "loss {:.4}", self.loss)?;
-        match self.accuracy {
-            Some(accuracy) => write!(f, ", accuracy {:.1} %", 100.0 * accuracy),
-            None => Ok(()),
-        }
-    }
 }

@@ -1,0 +1,169 @@
+//! How good a model is on a sample of its points, told before anything is computed: one that was read or put together wrongly is no better than chance.
+
+mod inputs;
+mod quality;
+mod score;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+use crate::{config::Config, data::Samples, plan::Plan, progress::Progress, subject::Subject};
+use inputs::unscaled;
+use quality::measured;
+use score::Fault;
+
+pub use quality::Quality;
+pub use score::Score;
+
+/// Compare what.
+const COMPARE: &str = "compare the layers with your model (their order, activations, pooling), the targets with their points, and data.scale with the training";
+/// What to change in a training.
+const RETRAIN: &str =
+    "try more train.epochs, another train.learning_rate, or data.scale = \"standard\"";
+/// What else may be wrong with test points alone.
+const TEST_ALONE: &str = "do their targets belong to them, are classes numbered alike, and are inputs scaled as on the training side?";
+
+/// On which side points are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Those whose influence is asked for.
+    Training,
+    /// Those on which it is asked.
+    Test,
+}
+
+impl Side {
+    /// The name, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From a file.
+    Read,
+    /// It was trained by this command.
+    Trained,
+}
+
+/// How good a model is on its points, and what looks wrong.
+#[derive(Debug)]
+pub struct Assessment {
+    sides: Vec<(Side, Quality)>,
+    warnings: Vec<String>,
+}
+
+impl Assessment {
+    /// Evaluates a model on a sample of each side, the training points first.
+    ///
+    /// # Errors
+    /// When points cannot be read, or the model cannot be evaluated.
+    pub fn of(
+        (subject, origin): (&dyn Subject, Origin),
+        config: &Config,
+        sides: &[(Side, &Samples)],
+    ) -> Result<Self> {
+        let mut found = Self {
+            sides: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut scale = None;
+        for &(side, samples) in sides {
+            let (quality, extent) = measured(subject, samples, None)
+                .with_context(|| format!("evaluating the model on {} points", side.as_str()))?;
+            if side == Side::Training {
+                scale = unscaled(subject, config, samples, &quality, &extent)?;
+            }
+            found.sides.push((side, quality));
+        }
+        found.warnings = found.faults(origin).into_iter().chain(scale).collect();
+        Ok(found)
+    }
+
+    /// Evaluates the model of a plan on both sides.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_plan(plan: &Plan) -> Result<Self> {
+        let sides = [
+            (Side::Training, plan.train.inner()),
+            (Side::Test, plan.test.inner()),
+        ];
+        Self::of((&*plan.subject, Origin::Read), &plan.config, &sides)
+    }
+
+    /// Evaluates the model of a plan on the training points.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_training(plan: &Plan) -> Result<Self> {
+        let sides = [(Side::Training, plan.train.inner())];
+        Self::of((&*plan.subject, Origin::Read), &plan.config, &sides)
+    }
+
+    /// Says it to programs, and what looks wrong to everyone.
+    pub fn tell(&self, progress: &Progress) {
+        for (side, quality) in &self.sides {
+            progress.assessed(side.as_str(), quality);
+        }
+        for warning in &self.warnings {
+            progress.warn(warning);
+        }
+    }
+
+    /// Prints a line for each side.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn print(&self, out: &mut (impl Write + ?Sized)) -> Result<()> {
+        for (side, quality) in &self.sides {
+            let points = format!("{} {}", quality.points, side.as_str());
+            writeln!(out, "{points:15} {quality}")?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong on the first side on which something is.
+    fn faults(&self, origin: Origin) -> Vec<String> {
+        let mut faults = self.sides.iter().filter_map(|(side, quality)| {
+            let fault = quality.fault()?;
+            Some((*side, quality, fault))
+        });
+        let found = faults.next().map(|(side, quality, fault)| {
+            let advice = match (side, origin) {
+                (Side::Test, _) => TEST_ALONE,
+                (Side::Training, Origin::Read) => COMPARE,
+                (Side::Training, Origin::Trained) => RETRAIN,
+            };
+            sentence(side.as_str(), quality, fault, advice)
+        });
+        found.into_iter().collect()
+    }
+}
+
+fn sentence(side: &str, quality: &Quality, fault: Fault, advice: &str) -> String {
+    let score = &quality.score;
+    match (fault, score) {
+        (Fault::NotFinite(count), _) => format!(
+            "the loss is not finite on {count} of {} {side} points: {advice}",
+            quality.sample
+        ),
+        (Fault::Chance, Score::Classes(classes)) => format!(
+            "on {side} points the model is no better than chance: accuracy {:.1} %, and {:.1} % of them are of the most frequent class: {advice}",
+            100.0 * classes.accuracy,
+            100.0 * classes.chance
+        ),
+        (Fault::Chance, _) => {
+            format!("on {side} points the model is no better than a constant: {score}: {advice}")
+        }
+        (Fault::Loss { constant, own }, _) => format!(
+            "on {side} points the loss of the model ({own:.4}) is larger than that of a constant prediction ({constant:.4}), {score}: {advice}"
+        ),
+    }
+}
