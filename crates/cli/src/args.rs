@@ -49,7 +49,7 @@ pub struct Reporting {
     /// How progress is shown, on stderr
     ///
     /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `epoch` (epoch, epochs, loss),
-    /// `planned` (chunks, finished, rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done,
+    /// `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, finished, rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done,
     /// total, rate, `eta_seconds`), `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
     /// total, seconds) or `failed` (error, seconds). Where the environment variable `NO_COLOR` is set there are lines in place of a bar.
     #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, help_heading = TELLING)]
@@ -109,9 +109,9 @@ pub enum Command {
     Demo(DemoArguments),
     /// Write a configuration, from weights and data that are there
     ///
-    /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size. Every choice has a
-    /// comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model. Without weights, a small network is
-    /// proposed for `influence train`.
+    /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size and cost. Every choice has
+    /// a comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model. How good the proposed model is on the
+    /// points is printed: at chance it is another one. Without weights, a small network is proposed for `influence train`.
     #[command(override_usage = help::INIT, after_help = help::short("init"), after_long_help = help::long("init"))]
     Init(InitArguments),
     /// Train the model of a configuration, and write its weights
@@ -145,9 +145,15 @@ pub enum Command {
     Fit(FitArguments),
     /// Print what `run` would do, and compute nothing
     ///
-    /// Chunks, passes over the data, operations, memory, scratch space, and the size of the output. Checks everything that `run` checks, looks at
-    /// the gradients of a few training points, and computes and writes nothing.
-    #[command(mut_arg("dry_run", |option| option.hide(true)), after_help = help::short("plan"), after_long_help = help::long("plan"))]
+    /// Chunks, passes over the data, operations, memory, scratch space, the size of the output, and how good the model is. Checks everything that
+    /// `run` checks, looks at the gradients of a few training points, and computes and writes nothing else.
+    #[command(
+        mut_arg("dry_run", |option| option.hide(true)),
+        mut_arg("overwrite", |option| option.help("Plan a run that replaces the output; it stays as it is")),
+        mut_arg("resume", |option| option.help("Plan a run that goes on with the output; it stays as it is")),
+        after_help = help::short("plan"),
+        after_long_help = help::long("plan")
+    )]
     Plan(RunArguments),
     /// Check an output: its checksums, and a sample computed again
     ///
@@ -262,6 +268,9 @@ pub struct InitArguments {
     /// What the model has between its layers
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub activation: Activation,
+    /// The weight decay with which the model was trained, or is to be: the damping that is exact for a model of one layer
+    #[arg(long, value_name = "RHO", value_parser = weight_decay)]
+    pub weight_decay: Option<f64>,
     /// Where to write the configuration
     #[arg(value_name = "CONFIG.toml", default_value = "influence.toml")]
     pub config: PathBuf,
@@ -380,16 +389,21 @@ pub struct FitArguments {
     pub dry_run: bool,
 }
 
-/// A damping: finite and not negative.
+/// A damping.
 fn damping(text: &str) -> Result<f64, String> {
-    let value: f64 = text
-        .trim()
-        .parse()
-        .map_err(|_| "expected a number".to_owned())?;
-    if value.is_finite() && value >= 0.0 {
-        Ok(value)
-    } else {
-        Err("a damping is finite and not negative".to_owned())
+    not_negative(text).map_err(|error| format!("a damping is {error}"))
+}
+
+/// A weight decay.
+fn weight_decay(text: &str) -> Result<f64, String> {
+    not_negative(text).map_err(|error| format!("a weight decay is {error}"))
+}
+
+fn not_negative(text: &str) -> Result<f64, &'static str> {
+    match text.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        Ok(_) => Err("finite and not negative"),
+        Err(_) => Err("a number"),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::config::{ArrayPath, Data, ScaleValue, Sides};
 pub(crate) use labels::ClassOrder;
 pub use samples::Samples;
 pub use source::Source;
+pub(crate) use split::test_points;
 
 /// What targets must be, beyond their form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -84,7 +84,7 @@ pub fn complain(line: &str) {
 }
 
 /// The error and its causes, from the outside inwards; a cause that the text before it already ends with is not repeated.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let cause = cause.to_string();

@@ -1,7 +1,9 @@
 //! `influence init`: a configuration to begin with, from the weights and the data that are there.
 
 mod layers;
+mod method;
 mod proposal;
+mod targets;
 
 use std::{
     fs,
@@ -15,15 +17,24 @@ use toml::{Table, Value};
 
 use crate::{
     args::InitArguments,
+    assessment::Assessment,
     config::{ArrayPath, Config, Files, TableForm},
-    data::{ClassOrder, Source, classes},
+    data::{ClassOrder, Source, test_points},
+    error::message,
     plan::Plan,
+    session::Session,
     subject::Models,
     weights::Weights,
 };
-use layers::{of_weights, parameters_to_train, to_train};
-use proposal::{Data, Proposal};
+use layers::{
+    is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train, to_train,
+};
+use method::Problem;
+use proposal::{Data, Proposal, WEIGHT_DECAY};
+use targets::Targets;
 
+/// What a configuration begins with that does not run as it is.
+const HAND: &str = "it needs your hand before it runs";
 /// Where weights that are to be trained will be.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -31,7 +42,12 @@ const WEIGHTS: &str = "model.safetensors";
 ///
 /// # Errors
 /// When the files cannot be read, the weights are of no kind of layer that is known, or the configuration is there already.
-pub fn run(arguments: &InitArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
+pub fn run(
+    arguments: &InitArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
     let path = &arguments.config;
     let shown = path.display();
     ensure!(
@@ -39,10 +55,15 @@ pub fn run(arguments: &InitArguments, models: &dyn Models, out: &mut impl Write)
         "{shown} exists; choose another path, or replace it by --overwrite"
     );
     let mut found = Vec::new();
-    let text = proposal(arguments, models, &mut found)?.text();
+    let proposal = proposal(arguments, models, &mut found)?;
+    let mut text = proposal.text();
     let trained = arguments.weights.is_some();
     let checked = trained.then(|| check(&text, path, models));
+    if let Some(Err(error)) = &checked {
+        text = format!("# {HAND}: {}\n{text}", message(error));
+    }
     fs::write(path, &text).with_context(|| shown.to_string())?;
+    session.remark(&proposal.targets.warnings);
     writeln!(out, "wrote {shown}")?;
     found.dedup();
     for line in found {
@@ -54,18 +75,24 @@ pub fn run(arguments: &InitArguments, models: &dyn Models, out: &mut impl Write)
             "next: look at the layers in it, then `influence train {shown}` and `influence run {shown}`"
         )?,
         Some(Ok(plan)) => {
+            let assessment = Assessment::of_plan(&plan)?;
+            assessment.tell(session.progress());
             let [k, n] = plan.shape();
             writeln!(
                 out,
                 "the model has {} parameters; {n} training points, {k} test points",
                 plan.dim
             )?;
+            assessment.print(out)?;
             writeln!(
                 out,
                 "next: look at the layers in it, then `influence run {shown}`"
             )?;
         }
-        Some(Err(error)) => writeln!(out, "it needs your hand before it runs: {error:#}")?,
+        Some(Err(error)) => {
+            let needed = format!("{shown}: {HAND}: {}", message(&error));
+            session.progress().warn(&needed);
+        }
     }
     Ok(())
 }
@@ -78,42 +105,33 @@ fn proposal(
 ) -> Result<Proposal> {
     let base = std::path::absolute(&arguments.config)?;
     let base = base.parent().unwrap_or(Path::new("/"));
-    let form = arguments.form();
-    let written = |pair: &Pair| {
-        [&pair.files.inputs, &pair.files.targets].map(|file| relative_array(file, base))
-    };
-    let (first, data) = if arguments.all.is_empty() {
-        let train = Pair::open(&arguments.train, form, ClassOrder::Own).context("--train")?;
-        let order = ClassOrder::of_training(train.names.as_deref());
-        let test = Pair::open(&arguments.test, form, order).context("--test")?;
-        found.extend(train.found.iter().chain(&test.found).cloned());
-        let data = Data::Apart {
-            train: written(&train),
-            test: written(&test),
-        };
-        (train, data)
-    } else {
-        let all = Pair::open(&arguments.all, form, ClassOrder::Own).context("--all")?;
-        found.extend(all.found.iter().cloned());
-        let data = Data::Together {
-            all: written(&all),
-            test: arguments.split,
-        };
-        (all, data)
+    let sides = Sides::open(arguments)?;
+    found.extend(sides.found());
+    let (first, data) = (&sides.train, sides.data(arguments, base));
+    let [train, test] = sides.points(arguments);
+    let problem = |parameters, multiplications, layers: Option<&[String]>, weight_decay| Problem {
+        parameters,
+        multiplications,
+        train,
+        test,
+        convex: layers.is_some_and(is_one_linear_layer),
+        weight_decay,
     };
     let Some(weights) = &arguments.weights else {
-        let outputs = first.outputs()?;
+        let targets = Targets::of(first, sides.test.as_ref(), None, true)?;
+        let parameters = parameters_to_train(&first.shape, targets.outputs);
+        let layers = to_train(&first.shape, targets.outputs, arguments.activation);
+        let layers = models.are_listed().then_some(layers);
+        let decay = Some(arguments.weight_decay.unwrap_or(WEIGHT_DECAY));
         return Ok(Proposal {
             weights: WEIGHTS.into(),
-            layers: models
-                .are_listed()
-                .then(|| to_train(&first.shape, outputs, arguments.activation)),
+            problem: problem(parameters, parameters, layers.as_deref(), decay),
+            layers,
             data,
-            classes: first.classes,
-            names: first.names,
-            parameters: parameters_to_train(&first.shape, outputs),
+            names: first.names.clone(),
+            targets,
             untrained: true,
-            integers: first.integers,
+            integers: first.integers[0],
         });
     };
     let read = Weights::read(weights, Precision::F32).context("--weights")?;
@@ -124,29 +142,97 @@ fn proposal(
     } else {
         None
     };
+    let targets = match &layers {
+        Some(layers) => Targets::of(first, sides.test.as_ref(), outputs(layers, &read), false)?,
+        // The task of the program says what they are.
+        None => Targets::default(),
+    };
+    let work = multiplications(&read, &first.shape);
     Ok(Proposal {
         weights: relative(weights, base),
+        problem: problem(parameters, work, layers.as_deref(), arguments.weight_decay),
         layers,
         data,
-        classes: first.classes,
-        names: first.names,
-        parameters,
+        names: first.names.clone(),
+        targets,
         untrained: false,
-        integers: first.integers,
+        integers: first.integers[0],
     })
+}
+
+/// The points that are given: of both sides, or all together.
+struct Sides {
+    train: Pair,
+    test: Option<Pair>,
+}
+
+impl Sides {
+    fn open(arguments: &InitArguments) -> Result<Self> {
+        let form = arguments.form();
+        if !arguments.all.is_empty() {
+            let train = Pair::open(&arguments.all, form, ClassOrder::Own).context("--all")?;
+            return Ok(Self { train, test: None });
+        }
+        let train = Pair::open(&arguments.train, form, ClassOrder::Own).context("--train")?;
+        let order = ClassOrder::of_training(train.names.as_deref());
+        let test = Pair::open(&arguments.test, form, order).context("--test")?;
+        Ok(Self {
+            train,
+            test: Some(test),
+        })
+    }
+
+    /// What was found on either side, in sentences.
+    fn found(&self) -> Vec<String> {
+        let sides = [Some(&self.train), self.test.as_ref()];
+        sides
+            .into_iter()
+            .flatten()
+            .flat_map(|pair| pair.source.found())
+            .collect()
+    }
+
+    /// As they are written.
+    fn data(&self, arguments: &InitArguments, base: &Path) -> Data {
+        let written = |pair: &Pair| {
+            [&pair.files.inputs, &pair.files.targets].map(|file| relative_array(file, base))
+        };
+        match &self.test {
+            Some(test) => Data::Apart {
+                train: written(&self.train),
+                test: written(test),
+            },
+            None => Data::Together {
+                all: written(&self.train),
+                test: arguments.split,
+            },
+        }
+    }
+
+    /// How many there are on either side.
+    fn points(&self, arguments: &InitArguments) -> [usize; 2] {
+        let all = self.train.points;
+        match &self.test {
+            Some(test) => [all, test.points],
+            None => {
+                let tests = test_points(all, arguments.split).min(all);
+                [all - tests, tests]
+            }
+        }
+    }
 }
 
 /// The inputs and targets of one side.
 struct Pair {
+    source: Source,
     files: Files,
+    points: usize,
     shape: Vec<usize>,
     target_shape: Vec<usize>,
-    classes: bool,
-    integers: bool,
+    /// Whether inputs, and targets, are stored as integers.
+    integers: [bool; 2],
     /// The names of the classes in the order of their numbers.
     names: Option<Vec<String>>,
-    /// What was found, in sentences.
-    found: Vec<String>,
 }
 
 impl Pair {
@@ -169,28 +255,22 @@ impl Pair {
             subset: None,
         };
         let source = Source::open(&files, order)?;
-        let [integers, classes] = source.are_integers()?;
         Ok(Self {
+            points: source.len(),
             shape: source.sample_shape(),
             target_shape: source.target_shape(),
-            classes,
-            integers,
+            integers: source.are_integers()?,
             names: source.classes().map(<[String]>::to_vec),
-            found: source.found(),
             files: source.files().clone(),
+            source,
         })
     }
 
-    /// As many outputs as there are classes, or numbers in a target.
-    fn outputs(&self) -> Result<usize> {
-        if !self.classes {
-            return Ok(self.target_shape.iter().product());
-        }
-        if let Some(names) = &self.names {
-            return Ok(names.len());
-        }
-        let classes = classes(&self.files.targets, ClassOrder::Own)?;
-        Ok(classes.into_iter().max().unwrap_or(0) + 1)
+    /// A class by its name, or by its number where it has none.
+    fn named(&self, class: i64) -> String {
+        let place = usize::try_from(class).ok();
+        let name = place.and_then(|place| self.names.as_ref()?.get(place).cloned());
+        name.unwrap_or_else(|| class.to_string())
     }
 }
 

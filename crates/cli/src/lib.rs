@@ -97,7 +97,9 @@ pub fn execute(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     match command {
-        Command::Init(arguments) => init::run(arguments, models, &mut session.summary(out))?,
+        Command::Init(arguments) => {
+            init::run(arguments, models, session, &mut session.summary(out))?;
+        }
         Command::Train(arguments) => {
             train::run(arguments, models, session, &mut session.summary(out))?;
         }

@@ -170,6 +170,17 @@ impl Source {
         Ok([integers(&*self.inputs)?, integers(&*self.targets)?])
     }
 
+    /// All targets as integers, the numbers of classes among them.
+    ///
+    /// # Errors
+    /// When they are not stored as integers, or cannot be read.
+    pub(crate) fn integer_targets(&self) -> Result<Vec<i64>> {
+        match self.targets.rows(0..self.len())? {
+            Values::I64(values) => Ok(values.into_iter().collect()),
+            _ => bail!("{}: class numbers are integers", self.files.targets),
+        }
+    }
+
     pub(super) fn select(&self, points: &[usize]) -> Result<Self> {
         let chosen: Arc<[usize]> = points.into();
         Ok(Self {

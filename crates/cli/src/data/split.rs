@@ -7,12 +7,7 @@ use crate::config::Split;
 pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
     let mut order: Vec<usize> = (0..len).collect();
     order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(split.seed));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a count is a count"
-    )]
-    let tests = (len as f64 * split.test).round() as usize;
+    let tests = test_points(len, split.test);
     ensure!(
         tests > 0 && tests < len,
         "data.split.test: a share of {} of {len} points leaves a side without points",
@@ -24,6 +19,16 @@ pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
         points.sort_unstable();
         points
     }))
+}
+
+/// How many test points a share of so many is.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+pub(crate) fn test_points(len: usize, share: f64) -> usize {
+    (len as f64 * share).round() as usize
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::{args::Activation, weights::Weights};
 
@@ -77,6 +77,40 @@ pub(super) fn of_weights(
         }
     }
     Ok(layers)
+}
+
+/// The layers of a proposal that have weights: their kinds and names.
+fn with_weights(layers: &[String]) -> Vec<(String, String)> {
+    let read = |layer: &String| -> Option<(String, String)> {
+        let table: Table = format!("layer = {layer}").parse().ok()?;
+        let text = |key: &str| Some(table["layer"].get(key)?.as_str()?.to_owned());
+        Some((text("kind")?, text("name")?))
+    };
+    layers.iter().filter_map(read).collect()
+}
+
+/// Whether all weights are those of one linear layer, so that the loss is convex in them.
+pub(super) fn is_one_linear_layer(layers: &[String]) -> bool {
+    matches!(&with_weights(layers)[..], [(kind, _)] if kind == "linear")
+}
+
+/// The outputs of the last layer, if it is linear.
+pub(super) fn outputs(layers: &[String], weights: &Weights) -> Option<usize> {
+    let (kind, name) = with_weights(layers).pop()?;
+    let shape = weights.shape(&format!("{name}.weight"))?;
+    (kind == "linear").then(|| shape[0])
+}
+
+/// How often weights are multiplied with for one sample: those of convolutions at every pixel, as if none were pooled away.
+pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
+    let pixels: usize = sample.iter().rev().take(2).product();
+    let each = |shape: &[usize]| {
+        let size: usize = shape.iter().product();
+        let uses = if shape.len() == 4 { pixels } else { 1 };
+        size.saturating_mul(uses)
+    };
+    let shapes = weights.names().filter_map(|name| weights.shape(name));
+    shapes.map(each).fold(0, usize::saturating_add)
 }
 
 /// A piece of a name: numbers are ordered as numbers.

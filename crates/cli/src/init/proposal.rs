@@ -2,8 +2,13 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-/// Up to so many parameters the direct method is proposed: a dense matrix of them is factored in seconds.
-const DIRECT: usize = 3000;
+use super::{
+    method::{Problem, line},
+    targets::Targets,
+};
+
+/// The weight decay of a model that is to be trained, where none is asked for.
+pub(super) const WEIGHT_DECAY: f64 = 1e-4;
 
 /// What a configuration is to say.
 pub(super) struct Proposal {
@@ -11,10 +16,10 @@ pub(super) struct Proposal {
     /// The layers, unless the program brings them.
     pub(super) layers: Option<Vec<String>>,
     pub(super) data: Data,
-    pub(super) classes: bool,
+    pub(super) targets: Targets,
     /// The names of the classes in the order of their numbers, where targets are names.
     pub(super) names: Option<Vec<String>>,
-    pub(super) parameters: usize,
+    pub(super) problem: Problem,
     /// Whether there are no weights yet.
     pub(super) untrained: bool,
     /// Whether inputs are stored as integers, as pixels are.
@@ -41,7 +46,7 @@ impl Proposal {
             self.model(),
             self.data(),
             self.train(),
-            self.method(),
+            self.problem.section(),
             TAIL.to_owned(),
         ]
         .concat()
@@ -66,21 +71,22 @@ impl Proposal {
         let Some(layers) = &self.layers else {
             return text;
         };
-        let (loss, targets) = if self.classes {
-            ("cross-entropy", "targets are class numbers")
+        let loss = if self.targets.classes {
+            "cross-entropy"
         } else {
-            ("mse", "targets are numbers")
+            "mse"
         };
+        let loss = line(
+            &format!("loss = \"{loss}\""),
+            &format!("as the model is trained; {}", self.targets.comment),
+        );
         let source = if self.untrained {
             "# A small network to begin with; the last layer has an output for each class or number."
         } else {
             "# From the names and shapes of the weights. They do not tell activations, pooling or padding: compare with your model."
         };
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "loss = \"{loss}\"          # as the model is trained: {targets}\n{source}\nlayers = ["
-        );
+        let _ = writeln!(text, "{loss}{source}\nlayers = [");
         for layer in layers {
             let _ = writeln!(text, "    {layer},");
         }
@@ -135,28 +141,20 @@ impl Proposal {
         if !self.untrained {
             return String::new();
         }
-        "\n[train]\n\
-         optimiser = \"adam\"              # or \"sgd\" with momentum = 0.9\n\
-         learning_rate = 0.001\n\
-         epochs = 20\n\
-         batch = 64\n\
-         weight_decay = 0.0001\n"
-            .into()
-    }
-
-    fn method(&self) -> String {
-        let method = if self.parameters <= DIRECT {
-            "name = \"direct\"                 # exact; others for larger models: cg, arnoldi, ekfac, kfac, ...\n\
-             curvature = \"gauss-newton\"      # or hessian, fisher, empirical-fisher\n"
-        } else {
-            "name = \"ekfac\"                  # for large models; exact but slower: cg with curvature = \"gauss-newton\"\n"
-        };
-        format!("\n[method]\n{method}")
+        let decay = self.problem.weight_decay.unwrap_or(WEIGHT_DECAY);
+        format!(
+            "\n[train]\n\
+             optimiser = \"adam\"              # or \"sgd\" with momentum = 0.9\n\
+             learning_rate = 0.001\n\
+             epochs = 20\n\
+             batch = 64\n\
+             weight_decay = {decay:?}\n"
+        )
     }
 }
 
 const TAIL: &str = "\
-damping = { relative = 0.1 }    # times the mean eigenvalue of the curvature; smaller: sharper, larger: more robust
+# `influence sweep` compares dampings: a smaller one is sharper, a larger one more robust.
 
 [compute]
 strategy = \"parallel\"           # or \"sequential\"
