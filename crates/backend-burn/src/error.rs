@@ -64,7 +64,7 @@ pub enum Error {
 
     /// The curvature needs something that the task does not declare.
     #[error(
-        "the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs"
+        "the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs, or use curvature = \"hessian\" (indefinite away from a minimum: it takes a larger damping) or \"empirical-fisher\""
     )]
     NoOutputs {
         /// The curvature that was asked for.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts,
+    length_from_square,
 };
 use ndarray::{Array2, ArrayView2};
 
@@ -211,8 +212,7 @@ impl Rows for Stack {
 
     fn norms(&self) -> CoreResult<Vec<f64>> {
         let squares = host(&self.vectors.squared_norms())?;
-        let norm = |square: f64| square.max(0.0).sqrt();
-        Ok(squares.into_iter().map(norm).collect())
+        Ok(squares.into_iter().map(length_from_square).collect())
     }
 
     fn scaled(&self, factors: &[f64]) -> CoreResult<Self> {

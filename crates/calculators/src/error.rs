@@ -254,6 +254,18 @@ pub enum Error {
         found: String,
     },
 
+    /// Numbers of an output are not finite: they overflowed when they were computed, and were accepted. Compute them in 64 bits.
+    #[error(
+        "{path}: numbers of rows {} are not finite; compute them again in 64 bits (precision = \"f64\"), or with inputs on a common scale (data.scale = \"standard\")",
+        listed(rows)
+    )]
+    NotFinite {
+        /// The store and the group in it.
+        path: String,
+        /// The rows of the first chunk that has such numbers: test points, of self-influences training points.
+        rows: Vec<usize>,
+    },
+
     /// Chunks of stored factors are missing. The run that wrote them did not finish.
     #[error("{path} has no factors for test rows {rows:?}; finish the run that writes them")]
     Missing {

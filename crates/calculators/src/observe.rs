@@ -81,7 +81,7 @@ impl SolveSummary {
 }
 
 /// The names of statuses; their positions are their numbers.
-pub(crate) const STATUSES: [&str; 8] = [
+pub(crate) const STATUSES: [&str; 11] = [
     "converged",
     "indefinite",
     "iteration_limit",
@@ -90,6 +90,9 @@ pub(crate) const STATUSES: [&str; 8] = [
     "approximate",
     "diverged",
     OTHER,
+    "rounded",
+    "stagnated",
+    "not_finite",
 ];
 const OTHER: &str = "other";
 
@@ -103,6 +106,12 @@ pub(crate) fn code(status: Status) -> u8 {
         Status::Breakdown => 4,
         Status::Approximate => 5,
         Status::Diverged => 6,
+        Status::Rounded => 8,
+        Status::Stagnated => 9,
+        Status::NotFinite => NOT_FINITE,
         _ => 7,
     }
 }
+
+/// The number of the status of rows whose numbers are not finite.
+pub(crate) const NOT_FINITE: u8 = 10;

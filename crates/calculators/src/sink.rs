@@ -22,6 +22,11 @@ pub(crate) trait Sink: Sync {
         Ok(())
     }
 
+    /// Takes note of test rows of which numbers turned out not to be finite, after they had been solved.
+    fn spoilt(&self, _rows: &[usize]) -> Result<()> {
+        Ok(())
+    }
+
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
@@ -106,6 +111,11 @@ impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
     fn solved(&self, rows: &Range<usize>, reports: &[Report]) -> Result<()> {
         self.0.solved(rows, reports)?;
         self.1.solved(rows, reports)
+    }
+
+    fn spoilt(&self, rows: &[usize]) -> Result<()> {
+        self.0.spoilt(rows)?;
+        self.1.spoilt(rows)
     }
 
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {

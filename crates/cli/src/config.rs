@@ -216,8 +216,11 @@ impl Config {
         overrides::apply(&mut table, overrides)?;
         complete(&mut table);
         let base = path.parent().unwrap_or(Path::new(""));
-        let origin = origin(table.clone(), base);
-        let config = Self::from_table(table).map_err(|error| {
+        let read = method::with_weight_decay(table).and_then(|table| {
+            let origin = origin(table.clone(), base);
+            Ok((origin, Self::from_table(table)?))
+        });
+        let (origin, config) = read.map_err(|error| {
             let error = places.located(error);
             if error.is::<Place>() {
                 error
@@ -237,7 +240,7 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_table(table: Table) -> Result<Self> {
-        let mut config: Self = table
+        let mut config: Self = method::with_weight_decay(table)?
             .try_into()
             .map_err(|error| anyhow!(mistake::explain(&error)))?;
         config.data.spread_form();

@@ -87,12 +87,9 @@ fn fitted_and_consumed<C: Consumer>(
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
     let influence = of_subject(plan, &*plan.subject, source, progress)?;
-    match (&method.sweep, compute.mode) {
+    match (method.dampings(), compute.mode) {
         (Some(dampings), Mode::Up) => {
-            let named = dampings
-                .iter()
-                .map(|damping| (damping.to_string(), damping.structure()));
-            consumer.consume(Sweep::new(&influence, named).context("method.sweep")?)
+            consumer.consume(Sweep::new(&influence, dampings).context("method.sweep")?)
         }
         (Some(_), _) => bail!("compute.mode: a sweep over dampings computes influences; use up"),
         (None, Mode::Up) => consumer.consume(influence),
@@ -169,10 +166,28 @@ fn of_subject(
             "the gradient of `{parameter}` is computed sample by sample, which is slow"
         ));
     }
+    warn_of_estimates(&influence, progress);
     Ok(match plan.config.method.name {
         MethodName::Cosine => influence.with_unit_gradients(),
         _ => influence,
     })
+}
+
+/// Warns of dampings that are relative to a mean eigenvalue known to a per cent at best.
+fn warn_of_estimates(influence: &Influence, progress: &Progress) {
+    const NOTABLE: f64 = 0.01;
+    for (block, mean) in influence.mean_eigenvalues() {
+        let Some(mean) = mean else { continue };
+        if mean.standard_error > NOTABLE * mean.value.abs() {
+            progress.warn(&format!(
+                "the damping of block `{}` is relative to a mean eigenvalue estimated from random probes, {:.2e} with a standard error of {:.1e}; a number in \
+                 place of {{ relative = … }} is exact",
+                block.name(),
+                mean.value,
+                mean.standard_error
+            ));
+        }
+    }
 }
 
 /// What the model will take per sample, and of how many numbers its scores are made; nothing is fitted.

@@ -13,7 +13,7 @@ use influence_core::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{ArrayPath, Blocks, Config, DampingValue, Files, Method},
+    config::{ArrayPath, Blocks, Config, Files, Method},
     data::{self, Samples, Target},
     digest,
     output::{check_folder, is_url, location},
@@ -140,7 +140,13 @@ impl Plan {
         put("version", json!(env!("CARGO_PKG_VERSION")));
         put("method", json!(method.name));
         put("curvature", json!(method.curvature_name()));
-        put("damping", json!(method.damping));
+        put(
+            "damping",
+            match &method.sweep {
+                Some(dampings) => json!(dampings),
+                None => json!(method.damping),
+            },
+        );
         put("blocks", json!(method.blocks));
         put("solver", json!(solver_settings(method)?));
         put("mode", json!(self.config.compute.mode));
@@ -315,9 +321,13 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>>
     };
     let blocks = method.blocks().resolve(layout).context(key)?;
     let all: Vec<&Block> = blocks.iter().collect();
-    let sweep = method.sweep.iter().flatten().map(DampingValue::structure);
-    for damping in sweep.chain([method.damping()]) {
-        damping.resolve(&all).context("method.damping")?;
+    let key = match method.damping_by_parameter {
+        Some(_) => "method.damping_by_parameter",
+        None => "method.damping",
+    };
+    let sweep = method.dampings().unwrap_or_default().into_iter();
+    for damping in sweep.map(|(_, damping)| damping).chain([method.damping()]) {
+        damping.resolve(&all).context(key)?;
     }
     Ok(blocks.iter().map(Block::dim).collect())
 }

@@ -40,6 +40,7 @@ pub fn run(
         missing,
         damaged,
         without_reports,
+        not_finite,
         complete,
     } = &found;
     let sound = chunks - missing.len() - damaged.len();
@@ -70,12 +71,23 @@ pub fn run(
             writeln!(out, "first {what}   row {row}, column {column} of chunks")?;
         }
     }
+    if let Some(row) = not_finite.first() {
+        let rows = not_finite.len();
+        writeln!(
+            out,
+            "not finite      numbers of {rows} rows, of row {row} for one"
+        )?;
+    }
     if arguments.sample > 0 && sound > 0 {
         recompute(arguments, models, session, &location, out)?;
     }
     ensure!(
         found.is_sound(),
         "{location} is not sound; resume the run that wrote it"
+    );
+    ensure!(
+        not_finite.is_empty(),
+        "{location} holds numbers that are not finite; compute it again in 64 bits (precision = \"f64\"), or with inputs on a common scale (data.scale = \"standard\")"
     );
     Ok(())
 }

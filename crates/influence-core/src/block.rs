@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
-pub use damping::{Damping, Strength};
+pub use damping::{BlockDamping, Damping, Strength};
 
 /// A trainable tensor of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,9 @@ impl ParameterLayout {
 pub struct Block {
     name: String,
     parameters: Vec<usize>,
+    names: Vec<String>,
     columns: Vec<Range<usize>>,
+    own_columns: Vec<Range<usize>>,
 }
 
 impl Block {
@@ -75,11 +77,28 @@ impl Block {
                 _ => columns.push(range),
             }
         }
+        let names = parameters
+            .iter()
+            .map(|&index| layout.parameters[index].name.clone());
+        let mut end = 0;
+        let own_columns = parameters.iter().map(|&index| {
+            let start = end;
+            end += layout.columns(index).len();
+            start..end
+        });
         Self {
             name,
+            names: names.collect(),
+            own_columns: own_columns.collect(),
             parameters,
             columns,
         }
+    }
+
+    /// Its parameters in order, each by name and with its columns in vectors of the block.
+    pub fn members(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let names = self.names.iter().map(String::as_str);
+        names.zip(self.own_columns.iter().cloned())
     }
 
     /// The name of the block.

@@ -34,5 +34,5 @@ pub use model::{
     BlockInfluence, ByBlock, FactorForm, Footprint, GradientSource, InfluenceModel, Perturbation,
     ScoreAxis, ScoringFootprint, Sweep, Trajectory,
 };
-pub use rows::{Rows, check_indices, check_parts};
+pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -12,7 +12,7 @@ use faer::{
     },
     perm::Perm,
 };
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView1};
 
 use crate::{Error, Result};
 
@@ -217,6 +217,25 @@ impl BunchKaufman {
             Par::Seq,
             MemStack::new(&mut MemBuffer::new(scratch)),
         );
+    }
+}
+
+/// The Euclidean norm, free of overflow and underflow on the way.
+pub(crate) fn norm(vector: &ArrayView1<'_, f64>) -> f64 {
+    let scale = vector
+        .iter()
+        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
+    if vector.iter().any(|value| value.is_nan()) {
+        f64::NAN
+    } else if scale > 0.0 && scale.is_finite() {
+        scale
+            * vector
+                .iter()
+                .map(|value| (value / scale).powi(2))
+                .sum::<f64>()
+                .sqrt()
+    } else {
+        scale
     }
 }
 

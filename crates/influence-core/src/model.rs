@@ -4,6 +4,7 @@ mod axes;
 mod block_influence;
 mod by_block;
 mod delegate;
+mod finite;
 mod footprint;
 mod perturbation;
 mod sweep;

@@ -94,7 +94,7 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     fn norms(&self) -> Result<Vec<f64>> {
         let square = |row| {
             let alone = self.select(&[row])?;
-            Ok(alone.gram(&alone)?[[0, 0]].max(0.0).sqrt())
+            Ok(length_from_square(alone.gram(&alone)?[[0, 0]]))
         };
         (0..self.len()).map(square).collect()
     }
@@ -189,6 +189,11 @@ impl Rows for Array2<f64> {
     fn like(&self, values: ArrayView2<'_, f64>) -> Result<Self> {
         Ok(values.to_owned())
     }
+}
+
+/// The length of a vector from its inner product with itself, which rounding may leave below zero; what is not a number stays none.
+pub fn length_from_square(square: f64) -> f64 {
+    if square < 0.0 { 0.0 } else { square.sqrt() }
 }
 
 /// Checks that every index names one of `len` rows.

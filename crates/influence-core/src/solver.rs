@@ -19,9 +19,13 @@ use std::{
     sync::Arc,
 };
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::Array2;
 
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use crate::{
+    Error, Result, Rows,
+    linalg::norm,
+    operator::{Estimate, LinearOperator, Shift},
+};
 
 pub use arnoldi::Arnoldi;
 pub use conjugate_gradient::ConjugateGradient;
@@ -119,11 +123,25 @@ pub trait Prepared<R: Rows>: Debug + Send + Sync {
     /// [`Error::Setting`] for a damping out of the domain of the method, otherwise as [`Solver::prepare`].
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>>;
 
+    /// The inverse of the operator plus a diagonal that has a λ for each of several groups of columns.
+    ///
+    /// # Errors
+    /// As [`inverse`](Self::inverse); [`Error::Unsupported`] for methods that rest on the same λ everywhere, if it is not.
+    fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
+        match shift.uniform() {
+            Some(damping) => self.inverse(damping),
+            None => Err(Error::Unsupported {
+                what: "a damping of its own for some parameters",
+                by: "this method; direct, cg and lissa have it",
+            }),
+        }
+    }
+
     /// The mean eigenvalue of the operator, `trace / dim`: what a relative damping is relative to.
     ///
     /// # Errors
     /// Whatever the operator reports.
-    fn mean_eigenvalue(&self) -> Result<f64>;
+    fn mean_eigenvalue(&self) -> Result<Estimate>;
 
     /// What was expensive to find out, for [`Solver::restore`]; empty where nothing was.
     ///
@@ -231,14 +249,20 @@ pub enum Status {
         /// How many eigenvalues are negative.
         negative: usize,
     },
+    /// Solved as exactly as the precision of the rows allows, though not to the tolerance that was asked for: the residual is what rounding leaves.
+    Rounded,
     /// Not solved: the iterations ran out.
     IterationLimit,
     /// Not solved: the operator curves downwards along a search direction.
     NegativeCurvature,
-    /// Not solved: no direction was left to search, or the matrix is singular.
+    /// Not solved: along some direction the matrix is zero to rounding.
     Breakdown,
+    /// Not solved: the residual no longer falls, and beginning again from where it is does not help.
+    Stagnated,
     /// Not solved: the iteration grew without bound.
     Diverged,
+    /// Not solved: numbers of the factor, or of the influences that come of it, are not finite.
+    NotFinite,
 }
 
 impl Status {
@@ -246,7 +270,7 @@ impl Status {
     pub fn is_solved(self) -> bool {
         matches!(
             self,
-            Self::Converged | Self::Approximate | Self::Indefinite { .. }
+            Self::Converged | Self::Approximate | Self::Rounded | Self::Indefinite { .. }
         )
     }
 }
@@ -261,15 +285,21 @@ impl Display for Status {
             ),
             Self::Indefinite { negative } => write!(
                 f,
-                "solved an indefinite system with {negative} negative eigenvalues; raise the damping above the most negative one, or use the Gauss-Newton curvature"
+                "solved an indefinite system with {negative} negative eigenvalues; raise the damping above the size of the most negative one \
+                 (those of the Hessian may have any size, those of other curvatures only that of rounding)"
+            ),
+            Self::Rounded => write!(
+                f,
+                "solved as exactly as the precision allows, not to rtol; loosen rtol, or use 64-bit precision"
             ),
             Self::IterationLimit => write!(
                 f,
-                "iteration limit reached; raise max_iterations (or depth and repeats), loosen rtol, raise the damping, or use a preconditioner"
+                "iteration limit reached; allow more (max_iterations, with lissa depth and repeats), loosen rtol, raise the damping, or use cg with a preconditioner"
             ),
             Self::NegativeCurvature => write!(
                 f,
-                "negative curvature met, the damped curvature is not positive definite; raise the damping, use the Gauss-Newton curvature, or the direct solver"
+                "negative curvature met, the damped curvature is indefinite; raise the damping, or use the direct solver \
+                 (eigenvalues of the Hessian may be negative by any size, those of other curvatures only by rounding)"
             ),
             Self::Diverged => write!(
                 f,
@@ -277,7 +307,15 @@ impl Display for Status {
             ),
             Self::Breakdown => write!(
                 f,
-                "breakdown, the damped curvature is numerically singular; raise the damping or use 64-bit precision"
+                "breakdown, the damped curvature is zero to rounding along some direction; raise the damping, or use 64-bit precision"
+            ),
+            Self::Stagnated => write!(
+                f,
+                "stagnated, the residual falls no further in this precision; loosen rtol, raise the damping, or use 64-bit precision"
+            ),
+            Self::NotFinite => write!(
+                f,
+                "not finite, numbers overflowed; compute in 64 bits (precision = \"f64\"), or bring the inputs to a common scale (data.scale = \"standard\")"
             ),
         }
     }
@@ -285,11 +323,11 @@ impl Display for Status {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "relative residual {:.1e} after {} iterations: {}",
-            self.residual, self.iterations, self.status
-        )
+        write!(f, "relative residual {:.1e}", self.residual)?;
+        if self.iterations > 0 {
+            write!(f, " after {} iterations", self.iterations)?;
+        }
+        write!(f, ": {}", self.status)
     }
 }
 
@@ -330,24 +368,5 @@ fn checked_host<R: Rows>(op: &'static str, dim: usize, rhs: &R) -> Result<Array2
             what: format!("right-hand side {row}"),
         }),
         None => Ok(host),
-    }
-}
-
-/// The Euclidean norm, free of overflow and underflow on the way.
-fn norm(vector: &ArrayView1<'_, f64>) -> f64 {
-    let scale = vector
-        .iter()
-        .fold(0.0_f64, |scale, value| scale.max(value.abs()));
-    if vector.iter().any(|value| value.is_nan()) {
-        f64::NAN
-    } else if scale > 0.0 && scale.is_finite() {
-        scale
-            * vector
-                .iter()
-                .map(|value| (value / scale).powi(2))
-                .sum::<f64>()
-                .sqrt()
-    } else {
-        scale
     }
 }

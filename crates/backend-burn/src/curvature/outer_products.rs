@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use influence_core::{
-    Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
+    Error as CoreError, Result as CoreResult, Rows,
+    block::Block,
+    operator::{Estimate, LinearOperator},
 };
 use ndarray::{Array2, ArrayView2};
 
@@ -152,14 +154,14 @@ impl LinearOperator for OuterProducts {
         Ok(dense / self.samples())
     }
 
-    fn trace(&self) -> CoreResult<f64> {
+    fn trace(&self) -> CoreResult<Estimate> {
         let mut sum = 0.0;
         for part in 0..self.parts() {
             for vectors in self.restricted(part)? {
                 sum += host(&vectors.squared_norms())?.into_iter().sum::<f64>();
             }
         }
-        Ok(sum / self.samples())
+        Ok((sum / self.samples()).into())
     }
 
     /// Samples have one vector each with the empirical Fisher only.

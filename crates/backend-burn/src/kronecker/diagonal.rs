@@ -3,6 +3,7 @@
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows,
     block::Block,
+    operator::Estimate,
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
 use ndarray::{Array1, Axis};
@@ -48,8 +49,8 @@ impl Prepared<Stack> for Diagonal {
         Ok(Box::new(DiagonalInverse { inverse }))
     }
 
-    fn mean_eigenvalue(&self) -> CoreResult<f64> {
-        Ok(self.values.mean().unwrap_or(0.0))
+    fn mean_eigenvalue(&self) -> CoreResult<Estimate> {
+        Ok(self.values.mean().unwrap_or(0.0).into())
     }
 
     fn state(&self) -> CoreResult<State> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows,
+    operator::Estimate,
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
 use ndarray::{Array3, ArrayD};
@@ -134,8 +135,8 @@ impl Prepared<Stack> for Factored {
         }))
     }
 
-    fn mean_eigenvalue(&self) -> CoreResult<f64> {
-        Ok(self.values.mean().unwrap_or(0.0))
+    fn mean_eigenvalue(&self) -> CoreResult<Estimate> {
+        Ok(self.values.mean().unwrap_or(0.0).into())
     }
 
     fn state(&self) -> CoreResult<State> {

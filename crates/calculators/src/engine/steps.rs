@@ -2,10 +2,10 @@
 
 use std::{borrow::Borrow, ops::Range};
 
-use influence_core::{Dataset, Error as CoreError, InfluenceModel, ScoreAxis};
+use influence_core::{Dataset, Error as CoreError, InfluenceModel, Precision};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 
-use super::{Sides, TestSide, Watch, core_step, guarded};
+use super::{Sides, TestSide, Traits, Watch, core_step, guarded};
 use crate::{FactorSource, Plan, Result, Step, sink::Sink};
 
 /// What steps have to do with besides the model, which each thread may have its own of.
@@ -14,8 +14,7 @@ pub(crate) struct Steps<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) watch: &'a Watch<'a>,
     pub(crate) sink: &'a dyn Sink,
-    /// The axes of scores beyond those of test and train points.
-    pub(crate) axes: &'a [ScoreAxis],
+    pub(crate) traits: &'a Traits,
 }
 
 impl Steps<'_> {
@@ -131,6 +130,25 @@ impl Steps<'_> {
         self.deliver(index, values.view())
     }
 
+    /// Takes note of rows of a chunk with numbers that are not finite, or will not be where they are stored: sums of finite numbers may overflow.
+    fn check_finite(&self, index: [usize; 2], values: &ArrayViewD<'_, f64>) -> Result<()> {
+        let rows = self.plan.grid().rows(index[0]);
+        let spoilt = rows.clone().zip(values.outer_iter());
+        let largest = match self.traits.precision {
+            Precision::F32 => f64::from(f32::MAX),
+            Precision::F64 => f64::MAX,
+        };
+        // Written so that what is not a number counts.
+        let within = |value: &f64| value.abs() <= largest;
+        let spoilt = spoilt.filter(|(_, row)| !row.iter().all(within));
+        let spoilt: Vec<usize> = spoilt.map(|(row, _)| row).collect();
+        if spoilt.is_empty() {
+            return Ok(());
+        }
+        self.watch.spoilt(&rows, &spoilt)?;
+        self.sink.spoilt(&spoilt)
+    }
+
     /// The scores of a chunk on the host.
     fn scores<M: InfluenceModel>(
         &self,
@@ -170,7 +188,7 @@ impl Steps<'_> {
 
     /// Checks that scores have the axes that the model said they have, after those of points.
     fn check_shape(&self, points: &[usize], got: &[usize]) -> influence_core::Result<()> {
-        let axes = self.axes.iter().map(|axis| axis.len);
+        let axes = self.traits.axes.iter().map(|axis| axis.len);
         let expected: Vec<usize> = points.iter().copied().chain(axes).collect();
         CoreError::check_size("scores", "axes", expected.len(), got.len())?;
         for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
@@ -196,6 +214,7 @@ impl Steps<'_> {
             chunk: chunk.clone(),
         };
         guarded(step, || {
+            self.check_finite(index, &values)?;
             self.sink.deliver(&chunk, values)?;
             tracing::debug!(row = index[0], column = index[1], "chunk delivered");
             if let Some(observer) = self.watch.observer {

@@ -1,9 +1,9 @@
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range, sync::Mutex};
 
-use influence_core::solver::Report;
+use influence_core::solver::{Report, Status};
 
 use super::guarded;
-use crate::{Cancellation, Error, Observer, Phase, Plan, Result, Step};
+use crate::{Cancellation, Error, Observer, Phase, Plan, Result, Step, sink::lock};
 
 /// What is made of the reports.
 #[derive(Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Watch<'a> {
     pub(crate) observer: Option<&'a dyn Observer>,
     pub(crate) accepts_unsolved: bool,
     pub(crate) cancellation: Cancellation,
+    /// Rows known not to be finite, so that each is reported once.
+    spoilt: Mutex<BTreeSet<usize>>,
 }
 
 impl Watch<'_> {
@@ -46,6 +48,8 @@ impl Watch<'_> {
                 .zip(reports)
                 .filter(|(_, report)| !report.status.is_solved())
         };
+        let not_finite = unsolved().filter(|(_, report)| report.status == Status::NotFinite);
+        lock(&self.spoilt).extend(not_finite.map(|(row, _)| row));
         match unsolved().max_by(|(_, a), (_, b)| a.residual.total_cmp(&b.residual)) {
             Some((_, &worst)) if !self.accepts_unsolved => Err(Error::Unsolved {
                 rows: unsolved().map(|(row, _)| row).collect(),
@@ -54,5 +58,29 @@ impl Watch<'_> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Passes on that numbers of some of these rows, which had been solved, are not finite, and refuses them unless unsolved rows are accepted.
+    pub(super) fn spoilt(&self, chunk: &Range<usize>, rows: &[usize]) -> Result<()> {
+        let report = Report {
+            iterations: 0,
+            residual: 0.0,
+            status: Status::NotFinite,
+        };
+        for &row in rows {
+            if lock(&self.spoilt).insert(row)
+                && let Some(observer) = self.observer
+            {
+                observer.solved(&(row..row + 1), &[report]);
+            }
+        }
+        if self.accepts_unsolved {
+            return Ok(());
+        }
+        Err(Error::Unsolved {
+            rows: rows.to_vec(),
+            chunk: chunk.clone(),
+            worst: report,
+        })
     }
 }

@@ -73,10 +73,10 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     /// [`Error::Unsolved`](crate::Error::Unsolved) unless unsolved rows are accepted, otherwise
     /// [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked) with the place.
     pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
-        let (plan, _) = self.prepare(None)?;
+        let (plan, traits) = self.prepare(None)?;
         let sink = Aggregate::new(aggregator, plan.grid())?;
         self.common.watch.planned(&plan, 0)?;
-        self.execute(&plan, &sink)?;
+        self.execute(&plan, &sink, &traits)?;
         sink.finish()
     }
 
@@ -85,7 +85,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
     /// # Errors
     /// As [`compute`](Self::compute).
     pub fn to_array(self) -> Result<Array2<f64>> {
-        let (plan, _) = self.prepare(None)?;
+        let (plan, traits) = self.prepare(None)?;
         let whole = Mutex::new(Array2::zeros(plan.grid().shape()));
         let sink = Plain(|chunk: &Chunk, values: ArrayView2<'_, f64>| {
             let place = s![chunk.rows.clone(), chunk.columns.clone()];
@@ -93,7 +93,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
             Ok(())
         });
         self.common.watch.planned(&plan, 0)?;
-        self.execute(&plan, &sink)?;
+        self.execute(&plan, &sink, &traits)?;
         Ok(whole
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner))
@@ -119,7 +119,7 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         };
         let output = Output::open(claim, declaration, options, &())?;
         self.common.watch.planned(&plan, output.finished())?;
-        self.execute(&plan, &output)?;
+        self.execute(&plan, &output, &traits)?;
         output.finish()
     }
 
@@ -145,14 +145,14 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
         Ok((self.common.check(plan)?, traits))
     }
 
-    fn execute(&self, plan: &Plan, sink: &dyn Sink) -> Result<()> {
+    fn execute(&self, plan: &Plan, sink: &dyn Sink, traits: &Traits) -> Result<()> {
         let job = Job {
             calculator: self.calculator,
             steps: Steps {
                 plan,
                 watch: &self.common.watch,
                 sink,
-                axes: &[],
+                traits,
             },
         };
         job.all_factors(self.test)

@@ -1,6 +1,5 @@
 use influence_core::{
-    ChunkGrid, Dataset, Error as CoreError, FactorForm, InfluenceModel, ScoreAxis,
-    aggregate::Aggregator,
+    ChunkGrid, Dataset, Error as CoreError, FactorForm, InfluenceModel, aggregate::Aggregator,
 };
 
 use super::{Common, check_chunk, watched};
@@ -118,7 +117,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         let (plan, traits) = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, plan.grid())?;
         self.common.watch.planned(&plan, 0)?;
-        self.execute(&plan, &sink, &traits.axes, None)?;
+        self.execute(&plan, &sink, &traits, None)?;
         sink.finish()
     }
 
@@ -161,7 +160,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         self.common.watch.planned(&plan, output.finished())?;
         let scratch = self.scratch(&plan, &traits, &output)?;
         let sink = Tee(&output, &aggregate);
-        self.execute(&plan, &sink, &traits.axes, scratch.as_ref())?;
+        self.execute(&plan, &sink, &traits, scratch.as_ref())?;
         drop(scratch);
         Ok((output.finish()?, aggregate.finish()?))
     }
@@ -177,7 +176,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         let stored = sample.matrix().grid();
         let (plan, traits) = self.prepare(Some(stored.chunk_shape()), false)?;
         check_grid(&location, stored, plan.grid())?;
-        self.execute(&plan, &sample, &traits.axes, None)?;
+        self.execute(&plan, &sample, &traits, None)?;
         Ok(sample.into_comparison())
     }
 
@@ -219,7 +218,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         &self,
         plan: &Plan,
         sink: &dyn Sink,
-        axes: &[ScoreAxis],
+        traits: &Traits,
         scratch: Option<&Scratch>,
     ) -> Result<()> {
         let job = Job {
@@ -228,7 +227,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
                 plan,
                 watch: &self.common.watch,
                 sink,
-                axes,
+                traits,
             },
         };
         job.influences(&Sides {

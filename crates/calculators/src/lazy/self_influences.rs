@@ -100,7 +100,7 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
                 plan,
                 watch: &self.common.watch,
                 sink,
-                axes: &traits.axes,
+                traits,
             },
         };
         job.self_influences(self.train)

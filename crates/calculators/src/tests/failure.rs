@@ -62,7 +62,7 @@ fn unsolved_rows_are_named_as_in_the_data_set() -> Outcome {
         );
         let message = error.to_string();
         assert!(
-            message.contains("4, 5") && message.contains("raise max_iterations"),
+            message.contains("4, 5") && message.contains("max_iterations"),
             "{message}"
         );
     }

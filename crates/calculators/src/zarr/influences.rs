@@ -4,9 +4,9 @@ use influence_core::{ChunkGrid, aggregate::Aggregator};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde_json::{Map, Value};
 
-use super::{Kind, Location, OWN, Place, matrix::Matrix, stored::open};
+use super::{Kind, Location, OWN, Place, matrix::Matrix, stored::open, verify::rows_not_finite};
 use crate::{
-    Result,
+    Error, Result,
     sink::{Aggregate, Sink},
 };
 
@@ -95,7 +95,7 @@ impl StoredInfluences {
     ///
     /// # Errors
     /// [`Error::Missing`](crate::Error::Missing) when the run did not write all chunks,
-    /// [`Error::Store`](crate::Error::Store) when one cannot be read or fails its checksum, and whatever the aggregator reports.
+    /// [`Error::NotFinite`] when a number is not finite, of which nothing can be made, [`Error::Store`](crate::Error::Store) when one cannot be read or fails its checksum, and whatever the aggregator reports.
     pub fn compute<A: Aggregator>(&self, aggregator: A) -> Result<A::Output> {
         let sink = Aggregate::new(aggregator, self.grid())?;
         let [down, across] = self.grid().counts();
@@ -103,7 +103,15 @@ impl StoredInfluences {
             .into_par_iter()
             .try_for_each(|position| {
                 let chunk = self.grid().chunk([position / across, position % across]);
-                sink.deliver(&chunk, self.matrix.whole(chunk.index)?.view())
+                let values = self.matrix.whole(chunk.index)?;
+                let rows = rows_not_finite(&self.matrix, chunk.index, &values);
+                if rows.is_empty() {
+                    return sink.deliver(&chunk, values.view());
+                }
+                Err(Error::NotFinite {
+                    path: self.place.name.clone(),
+                    rows,
+                })
             })?;
         sink.finish()
     }

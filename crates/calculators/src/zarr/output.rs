@@ -171,6 +171,15 @@ impl Sink for Output {
         }
     }
 
+    fn spoilt(&self, rows: &[usize]) -> Result<()> {
+        match &self.arrays.reports {
+            None => Ok(()),
+            Some(arrays) => arrays
+                .mark_spoilt(rows)
+                .map_err(|source| Error::store(&self.place.name, "write reports", source)),
+        }
+    }
+
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         match self.declaration.kind {
             Kind::SelfInfluences => self.write(chunk, &values.index_axis(Axis(1), 0)),

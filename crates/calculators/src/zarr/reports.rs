@@ -1,5 +1,7 @@
 //! How test rows were solved, kept beside what was made of them: a run that is resumed knows of the rows before it.
 
+use std::sync::Mutex;
+
 use influence_core::{ChunkGrid, solver::Report};
 use serde_json::{Map, Value, json};
 use zarrs::array::{Array, ArrayCreateError, ZARR_NAN_F64, data_type};
@@ -11,7 +13,8 @@ use super::{
 };
 use crate::{
     SolveSummary,
-    observe::{STATUSES, code},
+    observe::{NOT_FINITE, STATUSES, code},
+    sink::lock,
 };
 
 pub(super) const STATUS: &str = "solver_status";
@@ -28,6 +31,8 @@ pub(super) struct ReportArrays {
     residual: Stored,
     iterations: Stored,
     chunk: usize,
+    /// Held while statuses are written, which may depend on those that are there.
+    writing: Mutex<()>,
 }
 
 impl ReportArrays {
@@ -63,6 +68,7 @@ impl ReportArrays {
             )?,
             iterations: declare(ITERATIONS, (data_type::int64(), NO_COUNT.into()), none)?,
             chunk,
+            writing: Mutex::default(),
         })
     }
 
@@ -81,6 +87,7 @@ impl ReportArrays {
             residual,
             iterations,
             chunk,
+            writing: Mutex::default(),
         }))
     }
 
@@ -88,7 +95,7 @@ impl ReportArrays {
         [&self.status, &self.residual, &self.iterations]
     }
 
-    /// Writes the reports on a row of chunks.
+    /// Writes the reports on a row of chunks; rows known not to be finite stay so, as numbers made of them may be there already.
     pub(super) fn write(&self, row: usize, reports: &[Report]) -> Result<(), Source> {
         let (at, options) = ([row as u64], codec_options());
         let statuses = reports.iter().map(|report| code(report.status));
@@ -99,9 +106,34 @@ impl ReportArrays {
             .collect::<Result<Vec<_>, _>>()?;
         // The last chunk is filled up like all others.
         let [status, residual, iterations] = self.all();
-        status.store_chunk_opt(&at, self.padded(statuses, NO_STATUS), &options)?;
+        let _writing = lock(&self.writing);
+        let earlier = status
+            .retrieve_chunk_if_exists_opt::<Vec<u8>>(&at, &options)
+            .unwrap_or_default();
+        let mut statuses = self.padded(statuses, NO_STATUS);
+        for (now, earlier) in statuses.iter_mut().zip(earlier.unwrap_or_default()) {
+            if earlier == NOT_FINITE {
+                *now = NOT_FINITE;
+            }
+        }
+        status.store_chunk_opt(&at, statuses, &options)?;
         residual.store_chunk_opt(&at, self.padded(residuals, f64::NAN), &options)?;
         iterations.store_chunk_opt(&at, self.padded(counts, NO_COUNT), &options)?;
+        Ok(())
+    }
+
+    /// Gives rows that have been reported the status of those that are not finite.
+    pub(super) fn mark_spoilt(&self, rows: &[usize]) -> Result<(), Source> {
+        let options = codec_options();
+        let _writing = lock(&self.writing);
+        for &row in rows {
+            let at = [(row / self.chunk) as u64];
+            let mut statuses: Vec<u8> = self.status.retrieve_chunk_opt(&at, &options)?;
+            if let Some(status) = statuses.get_mut(row % self.chunk) {
+                *status = NOT_FINITE;
+            }
+            self.status.store_chunk_opt(&at, statuses, &options)?;
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::{
 };
 
 use influence_core::{Chunk, ChunkGrid};
-use ndarray::ArrayViewD;
+use ndarray::{ArrayD, ArrayViewD};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{
@@ -30,12 +30,15 @@ pub struct Verification {
     pub damaged: Vec<[usize; 2]>,
     /// Rows of chunks of which the reports on how they were solved are missing or damaged.
     pub without_reports: Vec<usize>,
+    /// Rows, test points of influences and of factors, with numbers that are not finite; the run was told to accept them, or is an old one.
+    pub not_finite: Vec<usize>,
     /// Whether the run that wrote it came to its end.
     pub complete: bool,
 }
 
 impl Verification {
-    /// Whether everything is there, undamaged. If not, the run that wrote it can be resumed.
+    /// Whether everything is there, undamaged. If not, the run that wrote it can be resumed. Numbers that are not finite are no damage: they are what
+    /// the run computed.
     pub fn is_sound(&self) -> bool {
         let faultless = self.missing.is_empty() && self.damaged.is_empty();
         self.complete && faultless && self.without_reports.is_empty()
@@ -50,12 +53,16 @@ pub fn verify(location: impl Into<Location>) -> Result<Verification> {
     let place = location.into().open()?;
     let (_, attributes, matrix) = open(&place, &Kind::ALL, "an output of this library")?;
     let [down, across] = matrix.grid().counts();
+    let not_finite = Mutex::new(BTreeSet::new());
     let faults: Vec<([usize; 2], bool)> = (0..down * across)
         .into_par_iter()
         .filter_map(|position| {
             let index = [position / across, position % across];
             match matrix.chunk(index) {
-                Ok(Chunked::There(_)) => None,
+                Ok(Chunked::There(values)) => {
+                    lock(&not_finite).extend(rows_not_finite(&matrix, index, &values));
+                    None
+                }
                 Ok(Chunked::Missing) => Some(Ok((index, false))),
                 Ok(Chunked::Damaged(_)) => Some(Ok((index, true))),
                 Err(error) => Some(Err(error)),
@@ -74,8 +81,20 @@ pub fn verify(location: impl Into<Location>) -> Result<Verification> {
         missing: of(false),
         damaged: of(true),
         without_reports: (0..down).filter(lacks).collect(),
+        not_finite: lock(&not_finite).iter().copied().collect(),
         complete: attributes[OWN]["complete"] == true,
     })
+}
+
+/// The rows of a chunk with numbers that are not finite.
+pub(super) fn rows_not_finite(
+    matrix: &Matrix,
+    index: [usize; 2],
+    values: &ArrayD<f64>,
+) -> Vec<usize> {
+    let rows = matrix.grid().rows(index[0]).zip(values.outer_iter());
+    let spoilt = rows.filter(|(_, row)| row.iter().any(|value| !value.is_finite()));
+    spoilt.map(|(row, _)| row).collect()
 }
 
 /// How chunks that were computed again compare with those stored.

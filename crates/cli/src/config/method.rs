@@ -2,6 +2,7 @@
 
 mod damping;
 mod keys;
+mod weight_decay;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
 pub use damping::{DampingValue, Lambda};
+pub(super) use weight_decay::with_weight_decay;
 
 /// How the factors are computed.
 ///
@@ -22,19 +24,22 @@ pub struct Method {
     /// `direct` (default), `cg`, `lissa`, `arnoldi`, `nystroem`, `inverse-harmonic-mean`, `kfac`, `ekfac`, `identity`, `cosine` or `tracin`.
     #[serde(default)]
     pub name: MethodName,
-    /// `hessian`, `gauss-newton`, `fisher` or `empirical-fisher`. Default `hessian`, with `kfac` and `ekfac` `gauss-newton`, with
-    /// `inverse-harmonic-mean` `empirical-fisher`; `identity`, `cosine` and `tracin` have none.
+    /// `gauss-newton` (default), `hessian`, `fisher` or `empirical-fisher`; `inverse-harmonic-mean` has `empirical-fisher` alone, `identity`,
+    /// `cosine` and `tracin` have none.
     pub curvature: Option<CurvatureName>,
     /// With the curvature `fisher`: labels drawn for each sample. Default 1.
     pub draws: Option<usize>,
-    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }` times the mean eigenvalue of each block, or a table of
-    /// either by block. No default: it depends on the model.
+    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }` times the mean eigenvalue of each block,
+    /// `"weight-decay"`, which is `train.weight_decay`, or a table of numbers and multiples by block. No default: it depends on the model.
     pub damping: Option<DampingValue>,
+    /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name with `*` for any characters, as
+    /// `{ "*.bias" = 0.0 }` where weight decay leaves out biases. All others have `damping`, or the λ of a sweep.
+    pub damping_by_parameter: Option<BTreeMap<String, Lambda>>,
     /// Several λ, which go before `damping`, each as `damping` has it: the influences under each of them, from one fit.
     pub sweep: Option<Vec<DampingValue>>,
     /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a table of lists of parameters by block.
     pub blocks: Option<Blocks>,
-    /// With `cg` and `lissa`: the relative residual at which a row is solved.
+    /// With `cg` and `lissa`: the relative residual at which a row is solved. Default with `cg` 1e-4, in 64-bit floats 1e-6, with `lissa` 0.01.
     pub rtol: Option<f64>,
     /// With `cg`: the most iterations.
     pub max_iterations: Option<usize>,
@@ -174,9 +179,9 @@ impl MethodName {
 #[serde(rename_all = "kebab-case")]
 pub enum CurvatureName {
     /// The exact second derivative of the training loss.
-    #[default]
     Hessian,
     /// The exact Gauss-Newton matrix.
+    #[default]
     GaussNewton,
     /// The Fisher matrix of the model, with labels drawn from its own predictions.
     Fisher,
@@ -212,9 +217,8 @@ impl Method {
     /// The name of the curvature, if the method has one.
     pub fn curvature_name(&self) -> Option<CurvatureName> {
         let default = match self.name {
-            MethodName::Kfac | MethodName::Ekfac => CurvatureName::GaussNewton,
             MethodName::InverseHarmonicMean => CurvatureName::EmpiricalFisher,
-            _ => CurvatureName::Hessian,
+            _ => CurvatureName::default(),
         };
         let name = self.curvature.unwrap_or(default);
         self.name.has_curvature().then_some(name)
@@ -237,7 +241,26 @@ impl Method {
     pub fn damping(&self) -> Damping {
         let first = self.sweep.as_ref().and_then(|dampings| dampings.first());
         let damping = first.or(self.damping.as_ref());
-        damping.map_or(Damping::from(0.0), DampingValue::structure)
+        damping.map_or(Damping::from(0.0), |damping| self.damped(damping))
+    }
+
+    /// The dampings of the sweep as the core takes them, if there is one, each with how it is written.
+    pub fn dampings(&self) -> Option<Vec<(String, Damping)>> {
+        let dampings = self.sweep.as_ref()?.iter();
+        let named = dampings.map(|damping| (damping.to_string(), self.damped(damping)));
+        Some(named.collect())
+    }
+
+    /// A damping with the exceptions of single parameters.
+    fn damped(&self, damping: &DampingValue) -> Damping {
+        match &self.damping_by_parameter {
+            None => damping.structure(),
+            Some(parameters) => {
+                let own = parameters.iter();
+                let own = own.map(|(name, lambda)| (name.clone(), (*lambda).into()));
+                damping.structure().excepting(own)
+            }
+        }
     }
 
     /// The blocks of the curvature.
@@ -256,6 +279,9 @@ impl Method {
         }
         for (index, damping) in self.sweep.iter().flatten().enumerate() {
             damping.check(&format!("method.sweep[{index}]"))?;
+        }
+        for (name, lambda) in self.damping_by_parameter.iter().flatten() {
+            lambda.check(&format!("method.damping_by_parameter.{name}"))?;
         }
         self.check_keys()?;
         self.check_domains()

@@ -74,7 +74,7 @@ fn defaults_fill_what_may_be_left_out() {
     );
     assert_eq!(
         (config.method.name, config.method.curvature_name()),
-        (MethodName::Direct, Some(CurvatureName::Hessian))
+        (MethodName::Direct, Some(CurvatureName::GaussNewton))
     );
     assert_eq!(
         (

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Block;
-use crate::{Error, Result};
+use crate::{Error, Result, operator::Shift};
 
 /// The damping λ, one for all blocks or one for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,21 @@ pub enum Damping {
     Uniform(Strength),
     /// By name of block; every block must be named.
     PerBlock(BTreeMap<String, Strength>),
+    /// As another damping has it, but for some parameters, which have one of their own and stay in their block.
+    Excepting {
+        /// That of all other parameters.
+        rest: Box<Damping>,
+        /// By name of parameter, in which `*` stands for any characters: `*.bias`. Each must name at least one.
+        parameters: BTreeMap<String, Strength>,
+    },
+}
+
+/// The damping of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockDamping {
+    rest: Strength,
+    /// For each parameter its own, if it has one.
+    own: Vec<Option<Strength>>,
 }
 
 /// How strong the damping of a block is.
@@ -29,12 +44,54 @@ impl Damping {
         Self::Uniform(Strength::Relative(fraction))
     }
 
-    /// The strength for each block, in order.
+    /// This damping, with other strengths for parameters of these names, in which `*` stands for any characters.
+    ///
+    /// Weight decay that leaves out biases is `Damping::from(decay).excepting([("*.bias".into(), 0.0.into())])`.
+    #[must_use]
+    pub fn excepting(self, parameters: impl IntoIterator<Item = (String, Strength)>) -> Self {
+        Self::Excepting {
+            rest: Box::new(self),
+            parameters: parameters.into_iter().collect(),
+        }
+    }
+
+    /// The damping of each block, in order.
     ///
     /// # Errors
-    /// [`Error::UnknownName`] when a named block does not exist or a block is not named.
-    pub fn resolve(&self, blocks: &[&Block]) -> Result<Vec<Strength>> {
+    /// [`Error::UnknownName`] when a named block or parameter does not exist or a block is not named, [`Error::Setting`] when a parameter is named
+    /// twice.
+    pub fn resolve(&self, blocks: &[&Block]) -> Result<Vec<BlockDamping>> {
         match self {
+            Self::Excepting { rest, parameters } => {
+                check_names(parameters, blocks)?;
+                let excepting = |(damping, block): (BlockDamping, &&Block)| {
+                    let own = block.members().zip(damping.own);
+                    let own =
+                        own.map(|((name, _), inner)| Ok(strength_of(name, parameters)?.or(inner)));
+                    let own = own.collect::<Result<_>>()?;
+                    Ok(BlockDamping { own, ..damping })
+                };
+                rest.resolve(blocks)?
+                    .into_iter()
+                    .zip(blocks)
+                    .map(excepting)
+                    .collect()
+            }
+            _ => {
+                let of_block = |(rest, block): (Strength, &&Block)| BlockDamping {
+                    rest,
+                    own: vec![None; block.parameters().len()],
+                };
+                let strengths = self.strengths(blocks)?.into_iter();
+                Ok(strengths.zip(blocks).map(of_block).collect())
+            }
+        }
+    }
+
+    /// The strength of each block, exceptions left out.
+    fn strengths(&self, blocks: &[&Block]) -> Result<Vec<Strength>> {
+        match self {
+            Self::Excepting { rest, .. } => rest.strengths(blocks),
             Self::Uniform(strength) => Ok(vec![*strength; blocks.len()]),
             Self::PerBlock(by_name) => {
                 let names: Vec<String> =
@@ -59,6 +116,73 @@ impl Damping {
                 names.iter().map(of_block).collect()
             }
         }
+    }
+}
+
+/// Refuses names that no parameter has.
+fn check_names(parameters: &BTreeMap<String, Strength>, blocks: &[&Block]) -> Result<()> {
+    let known = || blocks.iter().flat_map(|block| block.members());
+    let unknown = |pattern: &&String| !known().any(|(name, _)| matches(pattern, name));
+    match parameters.keys().find(unknown) {
+        None => Ok(()),
+        Some(pattern) => Err(Error::UnknownName {
+            kind: "parameter in damping",
+            name: pattern.clone(),
+            known: known().map(|(name, _)| name.to_owned()).collect(),
+        }),
+    }
+}
+
+/// The strength that a parameter is given: that of its very name, else that of the one pattern that it matches.
+fn strength_of(name: &str, parameters: &BTreeMap<String, Strength>) -> Result<Option<Strength>> {
+    if let Some(strength) = parameters.get(name) {
+        return Ok(Some(*strength));
+    }
+    let mut matching = parameters
+        .iter()
+        .filter(|(pattern, _)| matches(pattern, name));
+    match (matching.next(), matching.next()) {
+        (Some((first, _)), Some((second, _))) => Err(Error::Setting {
+            name: "damping by parameter",
+            requirement: "one for each parameter",
+            got: format!("`{first}` and `{second}`, which both name `{name}`"),
+        }),
+        (found, _) => Ok(found.map(|(_, strength)| *strength)),
+    }
+}
+
+/// Whether a name is the pattern, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {
+            let mut starts = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+            starts.any(|at| matches(rest, &tail[at..]))
+        }),
+    }
+}
+
+impl BlockDamping {
+    /// λ of the block, or of its parameters, given how to find the mean eigenvalue of the block, which is asked for once at most.
+    ///
+    /// # Errors
+    /// As [`Strength::value`]; [`Error::Setting`] for a λ that is negative or not finite, if not all are the same.
+    pub fn shift(
+        &self,
+        block: &Block,
+        mean_eigenvalue: impl FnOnce() -> Result<f64>,
+    ) -> Result<Shift> {
+        let mut strengths = self.own.iter().flatten().chain([&self.rest]);
+        let is_relative = strengths.any(|strength| matches!(strength, Strength::Relative(_)));
+        let mean = is_relative.then(mean_eigenvalue).transpose()?;
+        let value = |strength: Strength| strength.value(|| Ok(mean.unwrap_or_default()));
+        if self.own.iter().all(Option::is_none) {
+            return Ok(value(self.rest)?.into());
+        }
+        let members = block.members().zip(&self.own);
+        let ranges =
+            members.map(|((_, columns), own)| Ok((columns, value(own.unwrap_or(self.rest))?)));
+        Shift::by_columns(ranges.collect::<Result<_>>()?)
     }
 }
 

@@ -121,21 +121,28 @@ fn blocks_that_do_not_tile_are_refused_by_name() {
 #[test]
 fn damping_by_block_must_name_every_block_and_no_other() -> Result<()> {
     let blocks = BlockStructure::Custom(interleaved()).resolve(&layout())?;
+    let all: Vec<&Block> = blocks.iter().collect();
+    let lambdas = |damping: &Damping| -> Result<Vec<Option<f64>>> {
+        let of_block = |(damping, block): (BlockDamping, &&Block)| {
+            Ok(damping.shift(block, || Ok(f64::NAN))?.uniform())
+        };
+        damping
+            .resolve(&all)?
+            .into_iter()
+            .zip(&all)
+            .map(of_block)
+            .collect()
+    };
     let per_block = |names: &[&str]| {
         let by_name = names
             .iter()
             .enumerate()
             .map(|(index, name)| ((*name).to_owned(), Strength::Absolute(index as f64)))
             .collect();
-        Damping::PerBlock(by_name).resolve(&blocks.iter().collect::<Vec<_>>())
+        lambdas(&Damping::PerBlock(by_name))
     };
-    let all: Vec<&Block> = blocks.iter().collect();
-    let absolute = Strength::Absolute;
-    assert_eq!(
-        Damping::from(0.5).resolve(&all)?,
-        [absolute(0.5), absolute(0.5)]
-    );
-    assert_eq!(per_block(&["rest", "odd"])?, [absolute(1.0), absolute(0.0)]);
+    assert_eq!(lambdas(&Damping::from(0.5))?, [Some(0.5), Some(0.5)]);
+    assert_eq!(per_block(&["rest", "odd"])?, [Some(1.0), Some(0.0)]);
     assert!(matches!(per_block(&["rest"]), Err(Error::UnknownName { name, .. }) if name == "odd"));
     assert!(
         matches!(per_block(&["rest", "odd", "even"]), Err(Error::UnknownName { name, .. }) if name == "even")

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD, ArrayView2, Axis};
 
-use super::{FactorForm, Footprint, GradientSource, InfluenceModel};
+use super::{FactorForm, Footprint, GradientSource, InfluenceModel, finite};
 use crate::{
     Error, Precision, Result, Rows,
-    block::{Block, Damping},
+    block::{Block, BlockDamping, Damping},
+    operator::{Estimate, Shift},
     solver::{Inverse, Prepared, Report, Solution, Status},
 };
 
@@ -25,8 +26,17 @@ pub struct BlockInfluence<G: GradientSource> {
 struct FittedBlock<R: Rows> {
     block: Block,
     prepared: Arc<dyn Prepared<R>>,
-    damping: f64,
+    shift: Shift,
+    /// Of the curvature, where the damping is relative to it.
+    mean: Option<Estimate>,
     inverse: Box<dyn Inverse<R>>,
+}
+
+/// A block with what its solver found out about its curvature, of which the mean eigenvalue may be known.
+struct Undamped<R: Rows> {
+    block: Block,
+    prepared: Arc<dyn Prepared<R>>,
+    mean: Option<Estimate>,
 }
 
 /// Blocks, each with what its solver found out.
@@ -56,9 +66,11 @@ impl<G: GradientSource> BlockInfluence<G> {
                 .iter()
                 .try_for_each(|range| Error::check_range(range, source.dim()))?;
         }
-        let blocks = blocks
-            .into_iter()
-            .map(|(block, prepared)| (block, Arc::from(prepared)));
+        let blocks = blocks.into_iter().map(|(block, prepared)| Undamped {
+            block,
+            prepared: Arc::from(prepared),
+            mean: None,
+        });
         Ok(Self {
             source,
             blocks: damped(blocks.collect(), damping)?,
@@ -94,7 +106,11 @@ impl<G: GradientSource> BlockInfluence<G> {
         G: Clone,
     {
         let prepared = self.blocks.iter();
-        let prepared = prepared.map(|fitted| (fitted.block.clone(), Arc::clone(&fitted.prepared)));
+        let prepared = prepared.map(|fitted| Undamped {
+            block: fitted.block.clone(),
+            prepared: Arc::clone(&fitted.prepared),
+            mean: fitted.mean,
+        });
         Ok(Self {
             source: self.source.clone(),
             blocks: damped(prepared.collect(), damping)?,
@@ -120,8 +136,15 @@ impl<G: GradientSource> BlockInfluence<G> {
     }
 
     /// λ of each block, in order.
-    pub fn dampings(&self) -> impl Iterator<Item = f64> {
-        self.blocks.iter().map(|fitted| fitted.damping)
+    pub fn dampings(&self) -> impl Iterator<Item = &Shift> {
+        self.blocks.iter().map(|fitted| &fitted.shift)
+    }
+
+    /// The mean eigenvalue of the curvature of each block, where its damping is relative to it.
+    pub fn mean_eigenvalues(&self) -> impl Iterator<Item = (&Block, Option<Estimate>)> {
+        self.blocks
+            .iter()
+            .map(|fitted| (&fitted.block, fitted.mean))
     }
 
     /// Solves `(H + λI) x = b` for given rows `(k, dim)`, block by block.
@@ -139,11 +162,15 @@ impl<G: GradientSource> BlockInfluence<G> {
         start: Option<&G::Rows>,
     ) -> Result<Solution<G::Rows>> {
         Error::check_size("factors", "vector length", self.source.dim(), rhs.dim())?;
+        let spoilt = finite::spoilt(rhs)?;
+        let rhs = &finite::cleared(rhs, &spoilt)?;
+        let start = start.map(|start| finite::cleared(start, &finite::spoilt(start)?));
+        let start = start.transpose()?;
         let mut parts = Vec::with_capacity(self.blocks.len());
         let mut reports: Option<Vec<Report>> = None;
         for FittedBlock { block, inverse, .. } in &self.blocks {
             let rhs = rhs.columns(block.columns())?;
-            let solution = match start {
+            let solution = match &start {
                 None => inverse.solve(&rhs)?,
                 Some(start) => inverse.solve_from(&rhs, &start.columns(block.columns())?)?,
             };
@@ -153,20 +180,31 @@ impl<G: GradientSource> BlockInfluence<G> {
                 Some(so_far) => worse_of(so_far, solution.reports),
             });
         }
-        Ok(Solution {
-            rows: G::Rows::assemble(self.source.dim(), &parts)?,
-            reports: reports.unwrap_or_default(),
-        })
+        let rows = G::Rows::assemble(self.source.dim(), &parts)?;
+        let mut reports = reports.unwrap_or_default();
+        for row in spoilt.into_iter().chain(finite::spoilt(&rows)?) {
+            reports[row].status = Status::NotFinite;
+        }
+        Ok(Solution { rows, reports })
     }
 
     /// The right-hand sides of a batch of `k` test points, `(k, dim)`.
     pub(super) fn right_hand_sides(&self, batch: &G::Batch) -> Result<G::Rows> {
         let rows = self.source.measurement_rows(batch)?;
         if self.unit_gradients {
-            rows.scaled(&inverses(&rows.norms()?))
+            rows.scaled(&inverses(&finite::lengths(rows.norms()?, || {
+                Ok(rows.clone())
+            })?))
         } else {
             Ok(rows)
         }
+    }
+
+    /// One over the length of each gradient, zero where there is none.
+    fn inverse_lengths(&self, gradients: &G::Gradients) -> Result<Vec<f64>> {
+        let norms = self.source.norms(gradients)?;
+        let lengths = finite::lengths(norms, || self.source.to_rows(gradients))?;
+        Ok(inverses(&lengths))
     }
 
     /// From the derivative of `⟨factor, g⟩` to that of `⟨factor, g / ‖g‖⟩`: the part along the change of the norm is taken off.
@@ -177,7 +215,7 @@ impl<G: GradientSource> BlockInfluence<G> {
         batch: &G::Batch,
     ) -> Result<()> {
         let gradients = self.source.gradients(batch)?;
-        let scales = inverses(&self.source.norms(&gradients)?);
+        let scales = self.inverse_lengths(&gradients)?;
         let unit = self.source.to_rows(&gradients)?.scaled(&scales)?;
         let cosines = factors.gram(&unit)?;
         for (j, &scale) in scales.iter().enumerate() {
@@ -194,28 +232,37 @@ impl<G: GradientSource> BlockInfluence<G> {
     }
 }
 
-fn damped<R: Rows>(
-    blocks: Vec<(Block, Arc<dyn Prepared<R>>)>,
-    damping: &Damping,
-) -> Result<Vec<FittedBlock<R>>> {
-    let names: Vec<&Block> = blocks.iter().map(|(block, _)| block).collect();
-    let strengths = damping.resolve(&names)?;
-    let of_block = |((block, prepared), strength): ((_, Arc<dyn Prepared<R>>), _)| {
-        let strength: crate::block::Strength = strength;
-        let damping = strength.value(|| prepared.mean_eigenvalue())?;
-        Ok(FittedBlock {
+fn damped<R: Rows>(blocks: Vec<Undamped<R>>, damping: &Damping) -> Result<Vec<FittedBlock<R>>> {
+    let names: Vec<&Block> = blocks.iter().map(|undamped| &undamped.block).collect();
+    let dampings = damping.resolve(&names)?;
+    let of_block = |(undamped, damping): (Undamped<R>, BlockDamping)| {
+        let Undamped {
             block,
-            inverse: prepared.inverse(damping)?,
             prepared,
-            damping,
+            mut mean,
+        } = undamped;
+        let shift = damping.shift(&block, || {
+            let found = mean.map_or_else(|| prepared.mean_eigenvalue(), Ok)?;
+            Ok(mean.insert(found).value)
+        })?;
+        Ok(FittedBlock {
+            mean,
+            block,
+            inverse: prepared.inverse_shifted(&shift)?,
+            prepared,
+            shift,
         })
     };
-    blocks.into_iter().zip(strengths).map(of_block).collect()
+    blocks.into_iter().zip(dampings).map(of_block).collect()
 }
 
-/// One over each norm, zero where there is none.
+/// One over each norm, zero where there is none; not a number where the norm is none or infinite, so that what is made of it shows it.
 fn inverses(norms: &[f64]) -> Vec<f64> {
-    let inverse = |&norm: &f64| if norm > 0.0 { 1.0 / norm } else { 0.0 };
+    let inverse = |&norm: &f64| match norm {
+        0.0 => 0.0,
+        _ if norm.is_finite() => 1.0 / norm,
+        _ => f64::NAN,
+    };
     norms.iter().map(inverse).collect()
 }
 
@@ -273,8 +320,8 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
         let gradients = self.source.gradients(batch)?;
         if self.unit_gradients {
-            let norms = self.source.norms(&gradients)?;
-            self.source.scaled(gradients, &inverses(&norms))
+            let scales = self.inverse_lengths(&gradients)?;
+            self.source.scaled(gradients, &scales)
         } else {
             Ok(gradients)
         }

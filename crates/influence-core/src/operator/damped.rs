@@ -1,37 +1,32 @@
 use ndarray::{Array2, ArrayView2};
 
-use super::LinearOperator;
-use crate::{Error, Result, Rows};
+use super::{Estimate, LinearOperator, Shift};
+use crate::Result;
 
-/// `Op + λI`: the only place in the workspace that adds damping.
+/// `Op + λI`, or `Op + diag(λ)` with a λ for each parameter: the only place in the workspace that adds damping.
 ///
 /// λ is added to the **mean** curvature.
 #[derive(Debug, Clone)]
 pub struct Damped<Op> {
     op: Op,
-    damping: f64,
+    shift: Shift,
 }
 
 impl<Op: LinearOperator> Damped<Op> {
-    /// Adds `damping` to the diagonal of `op`.
+    /// Adds λ, a number or a [`Shift`], to the diagonal of `op`.
     ///
     /// # Errors
-    /// [`Error::Setting`] when `damping` is negative or not finite.
-    pub fn new(op: Op, damping: f64) -> Result<Self> {
-        if damping.is_finite() && damping >= 0.0 {
-            Ok(Self { op, damping })
-        } else {
-            Err(Error::Setting {
-                name: "damping",
-                requirement: "finite and not negative",
-                got: damping.to_string(),
-            })
-        }
+    /// [`Error::Setting`](crate::Error::Setting) when a λ is negative or not finite, [`Error::Shape`](crate::Error::Shape) when a shift is one of
+    /// other columns.
+    pub fn new(op: Op, shift: impl Into<Shift>) -> Result<Self> {
+        let shift = shift.into();
+        shift.check(op.dim())?;
+        Ok(Self { op, shift })
     }
 
-    /// The damping λ.
-    pub fn damping(&self) -> f64 {
-        self.damping
+    /// What is added to the diagonal.
+    pub fn shift(&self) -> &Shift {
+        &self.shift
     }
 }
 
@@ -43,7 +38,7 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
     }
 
     fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows> {
-        self.op.apply(rows)?.add_scaled(self.damping, rows)
+        self.shift.add_product(&self.op.apply(rows)?, 1.0, rows)
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows> {
@@ -52,12 +47,17 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
 
     fn to_dense(&self) -> Result<Array2<f64>> {
         let mut dense = self.op.to_dense()?;
-        dense.diag_mut().mapv_inplace(|value| value + self.damping);
+        let mut diagonal = dense.diag_mut();
+        diagonal += &self.shift.values(self.op.dim());
         Ok(dense)
     }
 
-    fn trace(&self) -> Result<f64> {
-        Ok(self.op.trace()? + self.damping * self.dim() as f64)
+    fn trace(&self) -> Result<Estimate> {
+        let trace = self.op.trace()?;
+        Ok(Estimate {
+            value: trace.value + self.shift.values(self.dim()).sum(),
+            ..trace
+        })
     }
 
     fn parts(&self) -> usize {
@@ -66,16 +66,16 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
 
     /// λ is shared out evenly among the parts.
     fn apply_part(&self, part: usize, rows: &Self::Rows) -> Result<Self::Rows> {
-        self.op
-            .apply_part(part, rows)?
-            .add_scaled(self.damping / self.parts() as f64, rows)
+        let share = 1.0 / self.parts() as f64;
+        let product = self.op.apply_part(part, rows)?;
+        self.shift.add_product(&product, share, rows)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{operator::Matrix, testing};
+    use crate::{Error, operator::Matrix, testing};
 
     #[test]
     fn damping_moves_the_product_by_lambda() -> Result<()> {
@@ -86,7 +86,7 @@ mod tests {
             testing::operator(&op, 1e-13);
             let moved = op.apply(&rows)? - rows.dot(&matrix);
             testing::assert_close("damping", &moved, &(&rows * damping), 1e-13);
-            assert!((op.damping() - damping).abs() <= 0.0);
+            assert_eq!(*op.shift(), Shift::from(damping));
         }
         Ok(())
     }
@@ -131,6 +131,21 @@ mod tests {
     }
 
     #[test]
+    fn every_parameter_may_have_a_lambda_of_its_own() -> Result<()> {
+        let matrix = testing::symmetric(&[3.0, 1.0, -0.5, 0.2, 0.0], 1);
+        let shift = Shift::by_columns(vec![(0..2, 0.7), (2..3, 0.0), (3..5, 0.1)])?;
+        let op = Damped::new(Matrix::new(matrix.clone())?, shift)?;
+        testing::operator(&op, 1e-13);
+        let diagonal = ndarray::array![0.7, 0.7, 0.0, 0.1, 0.1];
+        let expected = &matrix + &Array2::from_diag(&diagonal);
+        testing::assert_close("dense", &op.to_dense()?, &expected, 1e-15);
+        assert!((op.trace()?.value - expected.diag().sum()).abs() < 1e-14);
+        let parts = Damped::new(Thirds(Matrix::new(matrix)?), op.shift().clone())?;
+        testing::operator(&parts, 1e-13);
+        Ok(())
+    }
+
+    #[test]
     fn damping_that_is_negative_or_not_finite_is_refused() -> Result<()> {
         for damping in [-1e-9, f64::NAN, f64::INFINITY] {
             let op = Matrix::new(testing::symmetric(&[1.0, 2.0], 1))?;
@@ -138,7 +153,12 @@ mod tests {
                 Damped::new(op, damping),
                 Err(Error::Setting { .. })
             ));
+            let by_columns = Shift::by_columns(vec![(0..1, 0.1), (1..2, damping)]);
+            assert!(matches!(by_columns, Err(Error::Setting { .. })));
         }
+        let other = Shift::by_columns(vec![(0..1, 0.1), (1..3, 0.2)])?;
+        let op = Matrix::new(testing::symmetric(&[1.0, 2.0], 1))?;
+        assert!(matches!(Damped::new(op, other), Err(Error::Shape { .. })));
         Ok(())
     }
 }

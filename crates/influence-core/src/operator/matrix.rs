@@ -1,6 +1,6 @@
 use ndarray::{Array2, ArrayView2};
 
-use super::LinearOperator;
+use super::{Estimate, LinearOperator};
 use crate::{Error, Result};
 
 /// A symmetric matrix on the host: the reference operator, and the one that solvers are tested with.
@@ -61,8 +61,8 @@ impl LinearOperator for Matrix {
         Ok(self.values.clone())
     }
 
-    fn trace(&self) -> Result<f64> {
-        Ok(self.values.diag().sum())
+    fn trace(&self) -> Result<Estimate> {
+        Ok(self.values.diag().sum().into())
     }
 }
 

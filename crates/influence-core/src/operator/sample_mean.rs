@@ -2,7 +2,7 @@ use std::{ops::Range, sync::Arc};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::LinearOperator;
+use super::{Estimate, LinearOperator};
 use crate::{Error, Result};
 
 /// The mean of `w v vᵀ` over samples on the host, in batches: the empirical Fisher where the vectors are gradients.
@@ -88,8 +88,9 @@ impl LinearOperator for SampleMean {
         Ok(self.vectors.t().dot(&weighted) / self.vectors.nrows() as f64)
     }
 
-    fn trace(&self) -> Result<f64> {
-        Ok(self.squared_norms().dot(&self.weights) / self.vectors.nrows() as f64)
+    fn trace(&self) -> Result<Estimate> {
+        let sum = self.squared_norms().dot(&self.weights);
+        Ok((sum / self.vectors.nrows() as f64).into())
     }
 
     fn harmonic(
@@ -123,7 +124,7 @@ mod tests {
     fn it_conforms_and_its_trace_is_exact() -> Result<()> {
         let mean = SampleMean::new(testing::random((7, 4), 1), 3)?;
         testing::operator(&mean, 1e-14);
-        assert!((mean.trace()? - mean.to_dense()?.diag().sum()).abs() < 1e-14);
+        assert!((mean.trace()?.value - mean.to_dense()?.diag().sum()).abs() < 1e-14);
         Ok(())
     }
 

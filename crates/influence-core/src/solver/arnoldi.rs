@@ -27,8 +27,9 @@ use crate::{
 /// residual `‖A v − θ v‖` is at most the tolerance times the largest `|θ|`.
 ///
 /// Rows report [`Status::Approximate`](super::Status::Approximate) with an upper estimate of their residual, made of the smallest eigenvalue kept and of the
-/// residuals of the pairs, also of those that did not converge. Eigenvalues below `−λ` are inverted as they are and reported as
-/// [`Status::Indefinite`](super::Status::Indefinite).
+/// residuals of the pairs, also of those that did not converge. Where an eigenvalue is below `−λ`, of the rest of the
+/// space nothing is known that would make a solution: rows are [`Status::NegativeCurvature`](super::Status::NegativeCurvature), not solved, or
+/// [`Status::Indefinite`](super::Status::Indefinite) where the eigenvectors are all there are.
 ///
 /// # References
 /// Schioppa, Zablotskaia, Vilar and Sokolov, *Scaling up influence functions*, 2022; Wu and Simon, *Thick-restart Lanczos method for large symmetric

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result, Rows,
-    operator::{Damped, LinearOperator},
+    operator::{Damped, Estimate, LinearOperator, Shift},
 };
 use block::Block;
 
@@ -26,13 +26,15 @@ use block::Block;
 /// recurrence only says when to look. It is then left alone, while its residual goes on lending
 /// directions to the other rows. Rows still active when the operator is found
 /// to curve downwards keep what they have and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature).
-/// Where the precision of the rows does not allow `rtol`, the residual is replaced by the true one until that helps no more, and the row
-/// reports [`Status::Breakdown`](super::Status::Breakdown).
+/// Where the residual no longer falls, all rows begin again from the true one. A row that this does not help either is
+/// [`Status::Rounded`](super::Status::Rounded), which is solved, if its residual is what rounding leaves and no more than the tolerance that is the
+/// default in its precision; else [`Status::Stagnated`](super::Status::Stagnated), or [`Status::Breakdown`](super::Status::Breakdown) where
+/// a direction was met along which the operator is zero to rounding.
 ///
 /// # References
 /// O'Leary, *The block conjugate gradient algorithm and related methods*, 1980; Ji and Li, *A breakdown-free block conjugate
-/// gradient method*, 2017, algorithm 2. We differ in that directions are dropped by eigenvalue, finished rows move no more,
-/// and the residual is replaced by the true one now and then (van der Vorst and Ye, 2000).
+/// gradient method*, 2017, algorithm 2; Dubrulle, *Retooling the method of block conjugate gradients*, 2001. We differ in that directions are dropped by
+/// eigenvalue, finished rows move no more, and the residual is replaced by the true one now and then (van der Vorst and Ye, 2000).
 ///
 /// # Examples
 /// ```
@@ -48,9 +50,16 @@ use block::Block;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ConjugateGradient<R: Rows> {
-    rtol: f64,
+    rtol: Option<f64>,
     max_iterations: Option<usize>,
     preconditioner: Option<Arc<dyn Solver<R>>>,
+}
+
+/// The tolerance where none is given: far above what rounding leaves of a residual in a precision of this relative error.
+fn default_rtol(precision: f64) -> f64 {
+    /// Between the precision of 32-bit and of 64-bit floats.
+    const SINGLE: f64 = 1e-12;
+    if precision > SINGLE { 1e-4 } else { 1e-6 }
 }
 
 /// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for ever.
@@ -60,7 +69,7 @@ const DEFAULT_ITERATION_CAP: usize = 1000;
 impl<R: Rows> Default for ConjugateGradient<R> {
     fn default() -> Self {
         Self {
-            rtol: 1e-6,
+            rtol: None,
             max_iterations: None,
             preconditioner: None,
         }
@@ -68,18 +77,26 @@ impl<R: Rows> Default for ConjugateGradient<R> {
 }
 
 impl<R: Rows> ConjugateGradient<R> {
-    /// A relative tolerance of `1e-6`, at most `10 · dim` iterations but no more than 1000, no preconditioner.
+    /// A relative tolerance of `1e-6` for rows in 64-bit and `1e-4` for rows in 32-bit floats, at most `10 · dim` iterations but no more than 1000,
+    /// no preconditioner.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The largest relative residual `‖b − A x‖ / ‖b‖` at which a row counts as solved.
     ///
+    /// A residual is not an error: the relative error of a row is at most the residual times the condition number, which is `(μ + λ) / λ`
+    /// with `μ` the largest eigenvalue of the curvature and λ the damping. The error of an influence is at most the residual times
+    /// `‖g_test‖ ‖g_train‖ / λ`.
+    ///
     /// # Errors
     /// [`Error::Setting`] outside the open interval from 0 to 1.
     pub fn with_rtol(self, rtol: f64) -> Result<Self> {
         check_fraction("rtol", rtol)?;
-        Ok(Self { rtol, ..self })
+        Ok(Self {
+            rtol: Some(rtol),
+            ..self
+        })
     }
 
     /// The number of iterations at which to give up.
@@ -149,7 +166,7 @@ impl<R: Rows> ConjugateGradient<R> {
 struct PreparedConjugateGradient<R: Rows> {
     op: Arc<dyn LinearOperator<Rows = R>>,
     preconditioner: Option<Box<dyn Prepared<R>>>,
-    rtol: f64,
+    rtol: Option<f64>,
     max_iterations: usize,
 }
 
@@ -159,18 +176,26 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        self.inverse_shifted(&damping.into())
+    }
+
+    fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         let preconditioner = self.preconditioner.as_ref();
-        let preconditioner = preconditioner.map(|prepared| prepared.inverse(damping));
+        // A preconditioner need only be near: one that rests on the same λ everywhere gets the mean.
+        let preconditioner = preconditioner.map(|prepared| match prepared.inverse_shifted(shift) {
+            Err(Error::Unsupported { .. }) => prepared.inverse(shift.mean(self.op.dim())),
+            outcome => outcome,
+        });
         Ok(Box::new(ConjugateGradientInverse {
-            op: Damped::new(Arc::clone(&self.op), damping)?,
+            op: Damped::new(Arc::clone(&self.op), shift.clone())?,
             preconditioner: preconditioner.transpose()?,
             rtol: self.rtol,
             max_iterations: self.max_iterations,
         }))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.op.trace()? / self.op.dim() as f64)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.op.trace()?.over(self.op.dim() as f64))
     }
 
     fn state(&self) -> Result<State> {
@@ -183,7 +208,7 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
 struct ConjugateGradientInverse<R: Rows> {
     op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
     preconditioner: Option<Box<dyn Inverse<R>>>,
-    rtol: f64,
+    rtol: Option<f64>,
     max_iterations: usize,
 }
 

@@ -1,12 +1,12 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, Zip, s};
 
 use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
 use crate::{
     Error, Result, Rows,
-    linalg::Factors,
-    operator::{Damped, LinearOperator, Matrix},
+    linalg::{Eigen, Factors, eigen},
+    operator::{Damped, Estimate, LinearOperator, Matrix, Shift},
 };
 
 /// Builds the dense matrix and factors it on the host, in `f64`.
@@ -14,6 +14,8 @@ use crate::{
 /// Memory grows with `dim²`, time with `dim³`, so it is for small blocks; for those nothing is more exact. Cholesky's
 /// factorisation comes first; when the matrix is not positive definite, that of Bunch and Kaufman takes its place
 /// and every row that is solved reports [`Status::Indefinite`]. One step of iterative refinement follows each solution.
+/// Where the matrix is singular to rounding, a row that has no part along such directions is solved without them, through the eigenvectors: gradients
+/// of a softmax have none along a shift of all outputs, along which biases without damping have no curvature.
 /// The residuals are those of the `f64` solution, before it is rounded to the precision of the rows; a row whose residual
 /// is above `1e-6` is a [`Status::Breakdown`].
 ///
@@ -90,13 +92,21 @@ impl<R: Rows> Prepared<R> for Dense {
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
-        let matrix = Damped::new(Arc::clone(&self.matrix), damping)?;
-        let factors = Factors::new(&matrix.to_dense()?)?;
-        Ok(Box::new(DirectInverse { matrix, factors }))
+        self.inverse_shifted(&damping.into())
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.matrix.trace()? / self.matrix.dim() as f64)
+    fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
+        let matrix = Damped::new(Arc::clone(&self.matrix), shift.clone())?;
+        let factors = Factors::new(&matrix.to_dense()?)?;
+        Ok(Box::new(DirectInverse {
+            matrix,
+            factors,
+            eigen: OnceLock::new(),
+        }))
+    }
+
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.matrix.trace()?.over(self.matrix.dim() as f64))
     }
 
     fn state(&self) -> Result<State> {
@@ -108,6 +118,8 @@ impl<R: Rows> Prepared<R> for Dense {
 struct DirectInverse {
     matrix: Damped<Arc<Matrix>>,
     factors: Factors,
+    /// Of the matrix, if a row was met that the factors do not solve.
+    eigen: OnceLock<Eigen>,
 }
 
 impl<R: Rows> Inverse<R> for DirectInverse {
@@ -121,10 +133,21 @@ impl<R: Rows> Inverse<R> for DirectInverse {
 
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         let host = checked_host("direct solver", self.matrix.dim(), rhs)?;
-        let solution = self.refined(&host)?;
+        let mut solution = self.refined(&host)?;
         let residual = self.residual(&host, &solution)?;
         let rows = host.outer_iter().zip(residual.outer_iter());
-        let reports = rows.map(|(b, r)| self.report(norm(&b), norm(&r))).collect();
+        let mut reports: Vec<Report> = rows
+            .map(|(b, r)| report(norm(&b), norm(&r), self.factors.negative()))
+            .collect();
+        for (row, found) in reports.iter_mut().enumerate() {
+            if found.status == Status::Breakdown {
+                let rhs = host.slice(s![row..=row, ..]).to_owned();
+                if let Some((solved, better)) = self.within_range(&rhs)? {
+                    solution.row_mut(row).assign(&solved.row(0));
+                    *found = better;
+                }
+            }
+        }
         Ok(Solution {
             rows: rhs.like(solution.view())?,
             reports,
@@ -165,17 +188,50 @@ impl DirectInverse {
         Ok(rhs - self.matrix.apply(solution)?)
     }
 
-    fn report(&self, scale: f64, residual: f64) -> Report {
-        let residual = if scale > 0.0 { residual / scale } else { 0.0 };
-        let status = match self.factors.negative() {
-            _ if residual > LARGEST_RESIDUAL => Status::Breakdown,
-            Some(negative) => Status::Indefinite { negative },
-            None => Status::Converged,
+    /// The solution of one row, `(1, dim)`, along the eigenvectors whose eigenvalues are not zero to rounding, if that solves it.
+    fn within_range(&self, rhs: &Array2<f64>) -> Result<Option<(Array2<f64>, Report)>> {
+        let found = match self.eigen.get() {
+            Some(found) => found,
+            None => {
+                let found = eigen(&self.matrix.to_dense()?)?;
+                self.eigen.get_or_init(|| found)
+            }
         };
-        Report {
-            iterations: 0,
-            residual,
-            status,
-        }
+        let Eigen { values, vectors } = found;
+        let largest = values
+            .iter()
+            .fold(0.0_f64, |most, value| most.max(value.abs()));
+        let rounding = f64::EPSILON * values.len() as f64 * largest;
+        let inverse = values.mapv(|value| {
+            if value.abs() > rounding {
+                1.0 / value
+            } else {
+                0.0
+            }
+        });
+        let solution = (rhs.dot(vectors) * &inverse).dot(&vectors.t());
+        let residual = self.residual(rhs, &solution)?;
+        let negative = values.iter().filter(|&&value| value < -rounding).count();
+        let report = report(
+            norm(&rhs.row(0)),
+            norm(&residual.row(0)),
+            (negative > 0).then_some(negative),
+        );
+        Ok(report.status.is_solved().then_some((solution, report)))
+    }
+}
+
+/// The report on a row of this length with a residual of that, of a matrix with so many negative eigenvalues.
+fn report(scale: f64, residual: f64, negative: Option<usize>) -> Report {
+    let residual = if scale > 0.0 { residual / scale } else { 0.0 };
+    let status = match negative {
+        _ if residual.is_nan() || residual > LARGEST_RESIDUAL => Status::Breakdown,
+        Some(negative) => Status::Indefinite { negative },
+        None => Status::Converged,
+    };
+    Report {
+        iterations: 0,
+        residual,
+        status,
     }
 }

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use super::{Inverse, Prepared, Report, Solution, Solver, Status};
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use crate::{
+    Error, Result, Rows,
+    operator::{Estimate, LinearOperator},
+};
 
 /// The mean of the damped inverses of single samples in place of the inverse of their mean: `DataInf`.
 ///
@@ -65,8 +68,8 @@ impl<R: Rows> Prepared<R> for Samples<R> {
         Ok(Box::new(HarmonicMean { weighted, damping }))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.op.trace()? / self.op.dim() as f64)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.op.trace()?.over(self.op.dim() as f64))
     }
 }
 

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use super::{Inverse, Prepared, Report, Solution, Solver, Status};
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use crate::{
+    Error, Result, Rows,
+    operator::{Estimate, LinearOperator},
+};
 
 /// Takes the curvature as the identity: factors are gradients, influences their inner products.
 ///
@@ -48,8 +51,8 @@ impl<R: Rows> Prepared<R> for IdentityInverse {
         Ok(Box::new(*self))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(1.0)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(1.0.into())
     }
 }
 

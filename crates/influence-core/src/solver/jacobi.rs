@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result, Rows,
-    operator::{Damped, LinearOperator},
+    operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
 
@@ -122,14 +122,18 @@ impl<R: Rows> Prepared<R> for Diagonal<R> {
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
+        self.inverse_shifted(&damping.into())
+    }
+
+    fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         Ok(Box::new(JacobiInverse {
-            op: Damped::new(Arc::clone(&self.op), damping)?,
-            diagonal: &self.diagonal + damping,
+            op: Damped::new(Arc::clone(&self.op), shift.clone())?,
+            diagonal: &self.diagonal + &shift.values(self.diagonal.len()),
         }))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.diagonal.sum() / self.diagonal.len() as f64)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.op.trace()?.over(self.op.dim() as f64))
     }
 
     fn state(&self) -> Result<State> {

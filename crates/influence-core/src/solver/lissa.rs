@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result, Rows,
-    operator::{Damped, LinearOperator},
+    operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
 
@@ -184,16 +184,20 @@ impl<R: Rows> Prepared<R> for PreparedLissa<R> {
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
-        let estimate = (SAFETY * self.top + damping).max(f64::MIN_POSITIVE);
+        self.inverse_shifted(&damping.into())
+    }
+
+    fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
+        let estimate = (SAFETY * self.top + shift.largest()).max(f64::MIN_POSITIVE);
         Ok(Box::new(LissaInverse {
-            op: Damped::new(Arc::clone(&self.op), damping)?,
+            op: Damped::new(Arc::clone(&self.op), shift.clone())?,
             scale: self.settings.scale.unwrap_or(estimate),
             settings: self.settings.clone(),
         }))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.op.trace()? / self.op.dim() as f64)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.op.trace()?.over(self.op.dim() as f64))
     }
 
     fn state(&self) -> Result<State> {

@@ -8,7 +8,10 @@ use super::{
     Inverse, Prepared, Report, Solution, State, Status,
     subspace::{norms, without},
 };
-use crate::{Error, Result, Rows, operator::LinearOperator};
+use crate::{
+    Error, Result, Rows,
+    operator::{Estimate, LinearOperator},
+};
 
 /// `V diag(values) Vᵀ`, and zero curvature along the rest.
 #[derive(Debug, Clone)]
@@ -92,8 +95,8 @@ impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
         }))
     }
 
-    fn mean_eigenvalue(&self) -> Result<f64> {
-        Ok(self.op.trace()? / self.dim() as f64)
+    fn mean_eigenvalue(&self) -> Result<Estimate> {
+        Ok(self.op.trace()?.over(self.dim() as f64))
     }
 
     fn state(&self) -> Result<State> {
@@ -245,8 +248,10 @@ impl<R: Rows> LowRankInverse<R> {
         let residual = if length > 0.0 { residual / length } else { 0.0 };
         let status = if lost > f64::EPSILON.sqrt() * length {
             Status::Breakdown
-        } else if negative > 0 {
+        } else if negative > 0 && self.whole {
             Status::Indefinite { negative }
+        } else if negative > 0 {
+            Status::NegativeCurvature
         } else if self.whole {
             Status::Converged
         } else {

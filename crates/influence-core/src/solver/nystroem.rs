@@ -23,7 +23,8 @@ use crate::{
 ///
 /// Few applications of the operator, each to `rank + oversampling` vectors at once: one for the sketch and one for each power iteration, which
 /// sharpen it. Where the sketch finds negative curvature, the operator is shifted until it finds none, and the shift is taken off the eigenvalues
-/// again; negative ones come out as what they are, and rows report [`Status::Indefinite`](super::Status::Indefinite) where they exceed the damping.
+/// again; negative ones come out as what they are. Where they exceed the damping, rows are not solved and report
+/// [`Status::NegativeCurvature`](super::Status::NegativeCurvature), or [`Status::Indefinite`](super::Status::Indefinite) where the rank is the dimension.
 ///
 /// It is also a preconditioner for [`ConjugateGradient`](super::ConjugateGradient).
 ///

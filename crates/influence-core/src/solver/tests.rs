@@ -1,5 +1,6 @@
 //! The table: solver × spectrum × number of right-hand sides, values against Gaussian elimination.
 
+mod breakdown;
 mod budget;
 mod states;
 

@@ -38,10 +38,14 @@ impl Lambda {
         Some(Self::Relative { relative })
     }
 
-    fn value(self) -> f64 {
-        match self {
-            Self::Absolute(value) | Self::Relative { relative: value } => value,
-        }
+    /// Checks that the number is neither negative nor not finite.
+    pub(super) fn check(self, key: &str) -> Result<()> {
+        let (Self::Absolute(value) | Self::Relative { relative: value }) = self;
+        ensure!(
+            value.is_finite() && value >= 0.0,
+            "{key} must be finite and not negative, got {value}"
+        );
+        Ok(())
     }
 }
 
@@ -76,14 +80,7 @@ impl DampingValue {
                 .map(|(block, value)| (format!("{key}.{block}"), *value))
                 .collect(),
         };
-        for (key, value) in named {
-            let value = value.value();
-            ensure!(
-                value.is_finite() && value >= 0.0,
-                "{key} must be finite and not negative, got {value}"
-            );
-        }
-        Ok(())
+        named.iter().try_for_each(|(key, value)| value.check(key))
     }
 }
 
@@ -112,6 +109,17 @@ impl fmt::Display for DampingValue {
     }
 }
 
+impl<'de> Deserialize<'de> for Lambda {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::read(&value).ok_or_else(|| {
+            D::Error::custom(format!(
+                "expected a number or {{ relative = 0.1 }}, got {value}"
+            ))
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for DampingValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
@@ -126,7 +134,7 @@ impl<'de> Deserialize<'de> for DampingValue {
         });
         by_block.map(Self::PerBlock).ok_or_else(|| {
             D::Error::custom(format!(
-                "expected a number, {{ relative = 0.1 }}, or a table of these by block as {{ fc = 0.1 }}, got {value}"
+                "expected a number, {{ relative = 0.1 }}, \"weight-decay\", or a table of numbers by block as {{ fc = 0.1 }}, got {value}"
             ))
         })
     }

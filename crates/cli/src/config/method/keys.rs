@@ -4,13 +4,18 @@ use anyhow::{Result, ensure};
 
 use super::{CurvatureName, Method, MethodName, PreconditionerName};
 
-use MethodName::{Arnoldi, Cg, Ekfac, InverseHarmonicMean, Kfac, Lissa, Nystroem, Tracin};
+use MethodName::{Arnoldi, Cg, Direct, Ekfac, InverseHarmonicMean, Kfac, Lissa, Nystroem, Tracin};
 
 impl Method {
     /// Refuses keys of other methods, and misses those of its own that have no default.
     pub(super) fn check_keys(&self) -> Result<()> {
         let name = self.name.as_str();
-        let keys: [(&str, bool, &[MethodName]); 13] = [
+        let keys: [(&str, bool, &[MethodName]); 14] = [
+            (
+                "damping_by_parameter",
+                self.damping_by_parameter.is_some(),
+                &[Direct, Cg, Lissa],
+            ),
             ("rtol", self.rtol.is_some(), &[Cg, Lissa]),
             ("max_iterations", self.max_iterations.is_some(), &[Cg]),
             ("preconditioner", self.preconditioner.is_some(), &[Cg]),

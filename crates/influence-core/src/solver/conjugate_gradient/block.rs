@@ -1,9 +1,42 @@
 //! The state of a block of right-hand sides that are solved together.
+//!
+//! # The iteration
+//! `k` right-hand sides are the rows of `B`, `(k, dim)`; `A` is symmetric and positive definite, `M` the preconditioner. With `X` and
+//! `R = B − X A` of the shape of `B`, and `p ≤ k` directions that are the rows of `P`, `(p, dim)`, an iteration is
+//!
+//! ```text
+//! Γ = P A Pᵀ                     (p, p)
+//! α = R Pᵀ Γ⁻¹                   (k, p)
+//! X ← X + α P,    R ← R − α P A
+//! β = (R M) (P A)ᵀ Γ⁻¹           (k, p)
+//! P ← orthonormal(R M − β P)
+//! ```
+//!
+//! `α` makes the error of every row as small as it can be along `P` in the norm of `A`, `β` makes the new directions conjugate to the old ones, so
+//! that what has been reached is kept. This is the block method of O'Leary (1980). One application of `A` to `p` vectors, a pass over the data,
+//! serves all rows, and each row searches a space that grows by `p` dimensions at a time: with many rows there are far fewer passes than
+//! with one row at a time.
+//!
+//! # Where a block breaks down, and the matrix does not
+//! The rows of a block become dependent: two right-hand sides are nearly equal, there are more rows than dimensions, or one row is nearly solved.
+//! In the method as published `R Rᵀ` is then singular and the iteration breaks down, for every matrix. Dubrulle (2001) keeps the directions
+//! orthonormal instead; Ji and Li (2017, algorithm 2) drop those that depend on the others. This is done here, by the
+//! eigenvalues of the Gram matrix of the directions: `p` shrinks, `α` and `β` become rectangular, nothing else changes.
+//! The columns of `Γ` along which `A` is flat to rounding are dropped in the same way.
+//!
+//! # Rounding
+//! `R` is carried along and drifts away from `B − X A`, and the directions lose their conjugacy. Where a row counts as solved, and now and then, the
+//! true residual is computed, and takes the place of `R` where the two differ (van der Vorst and Ye, 2000). Where this does not help, or no direction
+//! is left, the block **restarts** from the true residuals of all rows, as if they were new right-hand sides, which is a step of iterative refinement.
+//! Only a row that a restart did not bring nearer is given up.
+//!
+//! The true residual itself is computed with rounding, of about `ε ‖A‖ ‖x‖`. A row that has come down to it solves exactly a system whose matrix
+//! differs from `A` by rounding (Rigal and Gaches, 1967); no method does better in this precision, whatever tolerance was asked for.
 
 use ndarray::{Array2, Axis};
 
 use super::{
-    ConjugateGradientInverse,
+    ConjugateGradientInverse, default_rtol,
     directions::{Curvature, curvature},
 };
 use crate::{
@@ -15,20 +48,23 @@ use crate::{
     },
 };
 
-/// Every so many iterations the true residuals are looked at, lest the recurrence drift away unnoticed.
+/// Every so many iterations the true residuals are looked at, so that a drift of the recurrence is noticed.
 const CHECK_PERIOD: usize = 50;
 /// A recurrence this far from the truth, relative to it, is replaced: doing so always would spoil conjugacy for nothing.
 const TOLERATED_DRIFT: f64 = 0.1;
-/// How many true residuals in a row may fail to fall, while the recurrence says so, before the precision counts as exhausted.
+/// How many true residuals in a row may fail to fall, while the recurrence says so, before the row counts as stalled.
 const PATIENCE: usize = 2;
+/// A residual has fallen when it is below this part of what it was.
+const PROGRESS: f64 = 0.5;
 
 /// The rows that are not zero, in units of their norms: a residual norm is then a relative one, and squares of small gradients do
 /// not underflow.
 ///
-/// A row that has finished keeps its solution, but its residual goes on lending directions to the others. Without it
+/// A row that has finished keeps its solution, but its residual goes on lending directions to the others until the next restart. Without it
 /// the new directions would not be conjugate to the old ones, and the rows that remain would need many times the iterations.
 pub(super) struct Block<'a, R: Rows> {
     settings: &'a ConjugateGradientInverse<R>,
+    rtol: f64,
     rhs: R,
     solution: R,
     residual: R,
@@ -36,11 +72,30 @@ pub(super) struct Block<'a, R: Rows> {
     directions: Option<R>,
     active: Vec<usize>,
     reports: Vec<Report>,
-    /// The least true residual of each row so far, and how often in a row it failed to fall.
-    checks: Vec<(f64, usize)>,
+    standings: Vec<Standing>,
     precision: f64,
     iterations: usize,
     largest_curvature: f64,
+    /// Whether a direction was met along which the operator is flat to rounding.
+    flat: bool,
+}
+
+/// The true residuals of a row so far.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// The least one since the last restart.
+    least: f64,
+    /// How often in a row it failed to fall.
+    stalls: usize,
+    /// That of the last restart.
+    restarted: f64,
+}
+
+/// What a look at the true residual says of a row.
+enum Verdict {
+    Ends(Status),
+    Stalls,
+    GoesOn,
 }
 
 impl<'a, R: Rows> Block<'a, R> {
@@ -53,32 +108,36 @@ impl<'a, R: Rows> Block<'a, R> {
         let k = rhs.len();
         let warm = start.is_some();
         let zeros = || rhs.like(Array2::zeros((k, rhs.dim())).view());
+        let precision = precision(&rhs)?;
+        let begun = Report {
+            iterations: 0,
+            residual: 1.0,
+            status: Status::IterationLimit,
+        };
+        let standing = Standing {
+            least: f64::INFINITY,
+            stalls: 0,
+            restarted: f64::INFINITY,
+        };
         let mut block = Self {
             settings,
-            precision: precision(&rhs)?,
+            rtol: settings.rtol.unwrap_or(default_rtol(precision)),
             solution: start.map_or_else(zeros, Ok)?,
             residual: rhs.clone(),
             rhs,
             directions: None,
             active: (0..k).collect(),
-            reports: vec![
-                Report {
-                    iterations: 0,
-                    residual: 1.0,
-                    status: Status::IterationLimit
-                };
-                k
-            ],
-            checks: vec![(f64::INFINITY, 0); k],
+            reports: vec![begun; k],
+            standings: vec![standing; k],
+            precision,
             iterations: 0,
             largest_curvature: 0.0,
+            flat: false,
         };
         if warm {
             block.check(&(0..k).collect::<Vec<_>>())?;
         }
-        if !block.active.is_empty() {
-            block.directions = orthonormal(&block.preconditioned()?, block.precision)?;
-        }
+        block.search()?;
         Ok(block)
     }
 
@@ -91,21 +150,25 @@ impl<'a, R: Rows> Block<'a, R> {
             return self.conclude(Status::IterationLimit);
         }
         let Some(directions) = self.directions.take() else {
-            return self.conclude(Status::Breakdown);
+            return self.restart();
         };
         let images = self.settings.op.apply(&directions)?;
         self.iterations += 1;
         for &row in &self.active {
             self.reports[row].iterations += 1;
         }
-        match curvature(
-            &directions.gram(&images)?,
-            &mut self.largest_curvature,
-            self.precision,
-        )? {
+        let along = directions.gram(&images)?;
+        match curvature(&along, &mut self.largest_curvature, self.precision)? {
             Curvature::Negative => self.conclude(Status::NegativeCurvature),
-            Curvature::Flat => self.conclude(Status::Breakdown),
-            Curvature::Positive(inverse) => self.advance(&directions, &images, &inverse),
+            Curvature::NotFinite => self.restart(),
+            Curvature::Flat => {
+                self.flat = true;
+                self.restart()
+            }
+            Curvature::Positive { inverse, flat } => {
+                self.flat |= flat;
+                self.advance(&directions, &images, &inverse)
+            }
         }
     }
 
@@ -119,7 +182,7 @@ impl<'a, R: Rows> Block<'a, R> {
             .add_scaled(-1.0, &images.combine(steps.view())?)?;
         let claimed = norms(&residual)?;
         if steps.iter().chain(&claimed).any(|value| !value.is_finite()) {
-            return self.conclude(Status::Breakdown);
+            return self.restart();
         }
         self.residual = residual;
         self.solution = self
@@ -130,8 +193,10 @@ impl<'a, R: Rows> Block<'a, R> {
             .active
             .iter()
             .copied()
-            .filter(|&row| due || claimed[row] <= self.settings.rtol);
-        self.check(&suspects.collect::<Vec<_>>())?;
+            .filter(|&row| due || claimed[row] <= self.rtol);
+        if self.check(&suspects.collect::<Vec<_>>())? {
+            return self.restart();
+        }
         if self.active.is_empty() {
             return Ok(false);
         }
@@ -151,6 +216,14 @@ impl<'a, R: Rows> Block<'a, R> {
         taken
     }
 
+    /// Directions from the residuals alone, conjugate to none before.
+    fn search(&mut self) -> Result<()> {
+        if !self.active.is_empty() {
+            self.directions = orthonormal(&self.preconditioned()?, self.precision)?;
+        }
+        Ok(())
+    }
+
     fn preconditioned(&self) -> Result<R> {
         match &self.settings.preconditioner {
             None => Ok(self.residual.clone()),
@@ -168,43 +241,91 @@ impl<'a, R: Rows> Block<'a, R> {
     }
 
     /// Holds the recurrence of these active rows against their true residuals: rows that are done or can get no better finish, and a
-    /// recurrence that has drifted is replaced by the truth.
-    fn check(&mut self, rows: &[usize]) -> Result<()> {
+    /// recurrence that has drifted is replaced by the truth. Whether the block should restart.
+    fn check(&mut self, rows: &[usize]) -> Result<bool> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let truth = self.true_residual(rows)?;
         let drifts = norms(&truth.add_scaled(-1.0, &self.residual.select(rows)?)?)?;
+        let limits = self.rounding(rows)?;
         let mut kept = Array2::eye(self.rhs.len());
         let mut replaced = Array2::zeros((self.rhs.len(), rows.len()));
+        let mut stalled = false;
         for (index, (residual, drift)) in norms(&truth)?.into_iter().zip(drifts).enumerate() {
             let row = rows[index];
             if drift > TOLERATED_DRIFT * residual {
                 kept[[row, row]] = 0.0;
                 replaced[[row, index]] = 1.0;
             }
-            if let Some(status) = self.ending(row, residual, drift) {
-                self.finish(row, residual, status);
+            match self.verdict(row, residual, drift, limits[index]) {
+                Verdict::Ends(status) => self.finish(row, residual, status),
+                Verdict::Stalls => stalled = true,
+                Verdict::GoesOn => {}
             }
         }
         self.residual = self
             .residual
             .combine(kept.view())?
             .add_scaled(1.0, &truth.combine(replaced.view())?)?;
-        Ok(())
+        Ok(stalled)
     }
 
-    /// How a row ends given its true residual, if it does.
-    fn ending(&mut self, row: usize, residual: f64, drift: f64) -> Option<Status> {
-        let (least, stalls) = self.checks[row];
-        let stalled = drift > 0.5 * residual && residual > 0.5 * least;
-        let stalls = if stalled { stalls + 1 } else { 0 };
-        self.checks[row] = (least.min(residual), stalls);
-        if residual <= self.settings.rtol {
-            Some(Status::Converged)
+    /// How a row stands given its true residual, and the rounding of that.
+    fn verdict(&mut self, row: usize, residual: f64, drift: f64, rounding: f64) -> Verdict {
+        let standing = &mut self.standings[row];
+        let stalled = drift > 0.5 * residual && residual > PROGRESS * standing.least;
+        standing.stalls = if stalled { standing.stalls + 1 } else { 0 };
+        standing.least = standing.least.min(residual);
+        let exhausted = standing.stalls >= PATIENCE;
+        if residual <= self.rtol {
+            Verdict::Ends(Status::Converged)
+        } else if exhausted && residual <= rounding {
+            Verdict::Ends(Status::Rounded)
+        } else if exhausted {
+            Verdict::Stalls
         } else {
-            (stalls == PATIENCE).then_some(Status::Breakdown)
+            Verdict::GoesOn
         }
+    }
+
+    /// What the rounding of the true residuals of these rows comes to, but no more than the tolerance that is the default in this precision: beyond
+    /// it a row is no solution, however exact it may be.
+    fn rounding(&self, rows: &[usize]) -> Result<Vec<f64>> {
+        let lengths = norms(&self.solution.select(rows)?)?.into_iter();
+        let of_length = |length| self.precision * (1.0 + self.largest_curvature * length);
+        let limit = default_rtol(self.precision);
+        Ok(lengths.map(|length| limit.min(of_length(length))).collect())
+    }
+
+    /// Begins again from the true residuals; rows that have not come nearer since the last time end.
+    fn restart(&mut self) -> Result<bool> {
+        let rows = self.active.clone();
+        let truth = self.true_residual(&rows)?;
+        let limits = self.rounding(&rows)?;
+        let mut place = Array2::zeros((self.rhs.len(), rows.len()));
+        for (index, residual) in norms(&truth)?.into_iter().enumerate() {
+            let row = rows[index];
+            if residual <= self.rtol {
+                self.finish(row, residual, Status::Converged);
+            } else if residual < PROGRESS * self.standings[row].restarted {
+                place[[row, index]] = 1.0;
+                self.standings[row] = Standing {
+                    least: residual,
+                    stalls: 0,
+                    restarted: residual,
+                };
+            } else if residual <= limits[index] {
+                self.finish(row, residual, Status::Rounded);
+            } else if self.flat {
+                self.finish(row, residual, Status::Breakdown);
+            } else {
+                self.finish(row, residual, Status::Stagnated);
+            }
+        }
+        self.residual = truth.combine(place.view())?;
+        self.search()?;
+        Ok(!self.active.is_empty())
     }
 
     fn finish(&mut self, row: usize, residual: f64, status: Status) {
@@ -221,7 +342,7 @@ impl<'a, R: Rows> Block<'a, R> {
         let rows = self.active.clone();
         let truth = norms(&self.true_residual(&rows)?)?;
         for (row, residual) in rows.into_iter().zip(truth) {
-            let status = if residual <= self.settings.rtol {
+            let status = if residual <= self.rtol {
                 Status::Converged
             } else {
                 status
@@ -240,6 +361,7 @@ impl<'a, R: Rows> Block<'a, R> {
                 if spoilt(report) {
                     row.fill(0.0);
                     report.residual = 1.0;
+                    report.status = Status::NotFinite;
                 }
             }
             self.solution = self.solution.like(host.view())?;

@@ -1,20 +1,30 @@
 //! What the operator does along the directions of an iteration, on the host in `f64`.
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use crate::{
     Result,
     linalg::{Eigen, eigen},
 };
 
-/// What the operator does along the directions: the matrix `P A Pᵀ` judged by its smallest eigenvalue.
+/// Products of the operator carry several roundings: only what is this many times below rounding is surely negative.
+const NOISE: f64 = 16.0;
+
+/// What the operator does along the directions: the matrix `P A Pᵀ` judged by its eigenvalues.
 pub(super) enum Curvature {
-    /// It curves upwards everywhere; the inverse of the matrix.
-    Positive(Array2<f64>),
+    /// It curves upwards somewhere and downwards nowhere.
+    Positive {
+        /// The inverse of the matrix on the span of the eigenvectors along which it curves upwards, zero along the others.
+        inverse: Array2<f64>,
+        /// Whether there are others, flat to rounding.
+        flat: bool,
+    },
     /// It curves downwards somewhere.
     Negative,
-    /// It is flat to rounding somewhere, or not finite.
+    /// It is flat to rounding everywhere.
     Flat,
+    /// It is not finite.
+    NotFinite,
 }
 
 /// Judges `P A Pᵀ`, and raises `scale`, the largest curvature met so far, against which rounding is measured.
@@ -24,7 +34,7 @@ pub(super) fn curvature(
     precision: f64,
 ) -> Result<Curvature> {
     if matrix.iter().any(|value| !value.is_finite()) {
-        return Ok(Curvature::Flat);
+        return Ok(Curvature::NotFinite);
     }
     let symmetric = (matrix + &matrix.t()) * 0.5;
     let Eigen { values, vectors } = eigen(&symmetric)?;
@@ -34,11 +44,16 @@ pub(super) fn curvature(
     );
     *scale = scale.max(largest.abs()).max(smallest.abs());
     let rounding = precision * *scale;
-    Ok(if smallest < -rounding {
-        Curvature::Negative
-    } else if smallest <= rounding {
-        Curvature::Flat
-    } else {
-        Curvature::Positive((&vectors / &values).dot(&vectors.t()))
+    if smallest < -NOISE * rounding {
+        return Ok(Curvature::Negative);
+    }
+    let flat = values.iter().filter(|&&value| value <= rounding).count();
+    if flat == values.len() {
+        return Ok(Curvature::Flat);
+    }
+    let (values, vectors) = (values.slice(s![flat..]), vectors.slice(s![.., flat..]));
+    Ok(Curvature::Positive {
+        inverse: (&vectors / &values).dot(&vectors.t()),
+        flat: flat > 0,
     })
 }
