@@ -172,3 +172,56 @@ impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
         (**self).apply_part(part, rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    /// `u uᵀ`, of which nothing is known but products.
+    #[derive(Debug)]
+    struct Outer(Array1<f64>);
+
+    impl LinearOperator for Outer {
+        type Rows = Array2<f64>;
+
+        fn dim(&self) -> usize {
+            self.0.len()
+        }
+
+        fn apply(&self, rows: &Array2<f64>) -> Result<Array2<f64>> {
+            Error::check_size("product", "vector length", self.dim(), rows.ncols())?;
+            let along = rows.dot(&self.0).insert_axis(Axis(1));
+            Ok(along * &self.0)
+        }
+
+        fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+            Ok(values.to_owned())
+        }
+
+        fn to_dense(&self) -> Result<Array2<f64>> {
+            self.apply(&Array2::eye(self.dim()))
+        }
+    }
+
+    #[test]
+    fn a_trace_is_exact_up_to_some_thousand_parameters_and_known_to_its_error_beyond() -> Result<()>
+    {
+        for (dim, exact) in [(3, true), (2048, true), (2049, false)] {
+            let vector = Array1::from_shape_fn(dim, |j| (j as f64 * 0.7).sin());
+            let truth = vector.dot(&vector);
+            let trace = Outer(vector).trace()?;
+            let error = (trace.value - truth).abs();
+            if exact {
+                assert!(
+                    trace.standard_error <= 0.0 && error < 1e-12 * truth,
+                    "{dim}"
+                );
+            } else {
+                assert!(trace.standard_error > 0.01 * truth, "{trace:?}");
+                assert!(error < 4.0 * trace.standard_error, "{trace:?}, {truth}");
+            }
+        }
+        Ok(())
+    }
+}

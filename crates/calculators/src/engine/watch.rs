@@ -68,9 +68,8 @@ impl Watch<'_> {
             status: Status::NotFinite,
         };
         for &row in rows {
-            if lock(&self.spoilt).insert(row)
-                && let Some(observer) = self.observer
-            {
+            let is_new = lock(&self.spoilt).insert(row);
+            if let Some(observer) = self.observer.filter(|_| is_new) {
                 observer.solved(&(row..row + 1), &[report]);
             }
         }

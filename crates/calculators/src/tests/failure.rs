@@ -3,6 +3,7 @@ use std::num::NonZero;
 use influence_core::{
     Chunk, ChunkGrid,
     aggregate::{Aggregator, Concatenate},
+    solver::Status,
     testing::Samples,
 };
 use ndarray::ArrayViewD;
@@ -12,7 +13,9 @@ use super::{
     model::{Fault, Watched},
     problem, whole,
 };
-use crate::{Calculator, Error, Observer, Parallel, Sequential, Step};
+use crate::{
+    Calculator, Error, Observer, Parallel, Sequential, Step, StoredInfluences, ZarrOptions, zarr,
+};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -249,5 +252,46 @@ fn many_threads_may_share_a_parallel_calculator() -> Outcome {
         .map(|_| whole(&calculator, &problem, [2, 3]))
         .collect();
     assert!(all?.iter().all(|influences| *influences == expected));
+    Ok(())
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_unsolved_rows_whatever_the_model_says() -> Outcome {
+    let (problem, model) = faulty(&[(4, Fault::NotFinite)], &[])?;
+    for calculator in calculators(&model)? {
+        for error in [
+            whole(&calculator, &problem, [3, 3]).err(),
+            calculator.influence_factors(&problem.test).to_array().err(),
+            calculator
+                .self_influences(&problem.test)
+                .with_chunks(3)?
+                .compute()
+                .err(),
+        ] {
+            assert!(
+                matches!(&error, Some(Error::Unsolved { rows, worst, .. }) if *rows == [4] && worst.status == Status::NotFinite),
+                "{error:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn rows_that_are_not_finite_are_marked_in_an_output_that_accepts_them() -> Outcome {
+    let (problem, model) = faulty(&[(4, Fault::NotFinite)], &[])?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("out.zarr");
+    let calculator = Parallel::new(&model, NonZero::new(3))?;
+    let summary = calculator
+        .influences(&problem.test, &problem.train)
+        .with_chunks(3, 3)?
+        .accepting_unsolved()
+        .to_zarr(&path, &ZarrOptions::default())?;
+    assert_eq!(summary.rows_by_status()["not_finite"], 1);
+    assert_eq!(summary.rows_by_status()["converged"], 6);
+    assert_eq!(zarr::verify(&path)?.not_finite, [4]);
+    let refused = StoredInfluences::open(&path)?.compute(Concatenate::new());
+    assert!(matches!(&refused, Err(Error::NotFinite { rows, .. }) if *rows == [4]));
     Ok(())
 }

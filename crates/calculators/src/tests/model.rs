@@ -36,6 +36,8 @@ pub(super) enum Fault {
     SolveError,
     GradientError,
     GradientPanic,
+    /// A factor that is not finite and called solved all the same.
+    NotFinite,
 }
 
 impl Watched {
@@ -114,6 +116,14 @@ impl InfluenceModel for Watched {
                 .any(|(mark, fault)| *fault == Fault::Unsolved && target.total_cmp(mark).is_eq())
             {
                 (report.status, report.residual) = (Status::IterationLimit, 0.5);
+            }
+        }
+        for (row, target) in batch.targets.iter().enumerate() {
+            let spoils = |(mark, fault): &(f64, Fault)| {
+                *fault == Fault::NotFinite && target.total_cmp(mark).is_eq()
+            };
+            if self.faults.iter().any(spoils) {
+                solution.rows.row_mut(row).fill(f64::NAN);
             }
         }
         Ok(solution)
