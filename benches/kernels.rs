@@ -105,7 +105,7 @@ impl Fitted {
 }
 
 type Forward = fn(&Maps, Tensor<2>) -> Tensor<2>;
-type ClassificationOf = Classification<Maps, 2, Forward>;
+type ClassificationOf = Classification<Maps, Tensor<2>, Forward>;
 
 /// Scores of factors that are plain rows: contracted with the wide side of the gradients, then with the thin one.
 fn rows([l, r]: [usize; 2]) -> Outcome<Kernel> {

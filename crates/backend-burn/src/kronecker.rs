@@ -39,7 +39,7 @@ use rest::Rest;
 /// A linear map with inputs `a` (a 1 appended where there is a bias) and signals `δ` at its outputs has gradients `a ⊗ δ`, and its curvature
 /// `E[a aᵀ ⊗ δ δᵀ]` is taken as `A ⊗ S` with the means `A = E[a aᵀ]` and `S = E[δ δᵀ]` over training samples. Where the map is applied at several
 /// positions, in sequences and convolutions, these count as independent: `A` is the mean over positions too, `S` the sum (the *expand*
-/// setting of Eschenhagen et al.). The signals are those of the curvature chosen, which must be a Fisher matrix: the exact one
+/// setting of Eschenhagen et al., and what Grosse and Martens do for convolutions). The signals are those of the curvature chosen, which must be a Fisher matrix: the exact one
 /// ([`GaussNewton`](Curvature::GaussNewton)), the one with drawn labels, or the empirical one.
 ///
 /// Each group of a grouped convolution has factors of its own; the inputs of an embedding are kept as the frequencies they are.
@@ -51,7 +51,9 @@ use rest::Rest;
 /// curvature for modern neural network architectures*, 2023.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kronecker {
-    /// `A ⊗ S`: exact where inputs and signals are independent, as with one training sample, or in deep linear networks with squared error.
+    /// `A ⊗ S`: exact where inputs and signals are independent, as with one training sample, or in deep linear networks with squared error, and
+    /// each map is applied at one position. Where it is applied at several, as in convolutions and sequences, it is exact for neither of these: the
+    /// *reduce* setting, which sums over positions first, would be exact in deep linear networks that take the mean over positions, and is not implemented.
     Kfac,
     /// The eigenvectors of `A ⊗ S` with eigenvalues measured along them in a second pass over the data: of all matrices with these eigenvectors
     /// the nearest to the Fisher matrix. Where labels are drawn, the second pass draws others, since along the eigenvectors of a draw its own

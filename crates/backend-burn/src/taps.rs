@@ -10,12 +10,14 @@ use burn::backend::ir::{
     ModuleOperationIr, NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
+use crate::graph::Convolution;
+
 /// How one operation consumes parameters; each number is the index of a parameter.
 #[derive(Debug, Clone)]
 pub(crate) enum Tap {
     /// `x · W`, or `x · Wᵀ` where the parameter is stored transposed.
     Linear { weight: usize, transposed: bool },
-    /// A convolution over one or two axes.
+    /// A convolution over one or two axes, plain or transposed.
     Convolution {
         weight: Option<usize>,
         bias: Option<usize>,
@@ -249,14 +251,19 @@ impl Search {
 
     fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<Meaning> {
         let tap = match operation {
-            ModuleOperationIr::Conv1d(op) if self.one_row_per_sample(&op.x) => Tap::Convolution {
-                weight: self.plain(&op.weight)?,
-                bias: self.plain_option(op.bias.as_ref())?,
-            },
-            ModuleOperationIr::Conv2d(op) if self.one_row_per_sample(&op.x) => Tap::Convolution {
-                weight: self.plain(&op.weight)?,
-                bias: self.plain_option(op.bias.as_ref())?,
-            },
+            ModuleOperationIr::Conv1d(_)
+            | ModuleOperationIr::Conv2d(_)
+            | ModuleOperationIr::ConvTranspose1d(_)
+            | ModuleOperationIr::ConvTranspose2d(_) => {
+                let convolution = Convolution::of(operation).ok()?;
+                if !self.one_row_per_sample(convolution.input()) {
+                    return None;
+                }
+                Tap::Convolution {
+                    weight: self.plain(convolution.weight())?,
+                    bias: self.plain_option(convolution.bias())?,
+                }
+            }
             ModuleOperationIr::LayerNorm(op) if self.leads_with_samples(&op.input) => {
                 Tap::Normalisation {
                     scale: self.plain(&op.gamma)?,

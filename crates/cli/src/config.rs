@@ -7,6 +7,7 @@ mod memory;
 mod method;
 mod mistake;
 mod place;
+mod sizes;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -19,12 +20,13 @@ use crate::{output::is_url, overrides};
 
 pub use array::{ArrayPath, Decimal, Delimiter, TableForm};
 pub use data::{ClassNames, Data, Files, GivenScale, Numbers, ScaleValue, Sides, Split};
-pub use layer::{Layer, Layers, Pair};
+pub use layer::{Layer, Layers};
 pub use memory::Memory;
 pub use method::{
     Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
 };
 pub use place::{Place, Places};
+pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Training};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.

@@ -3,19 +3,21 @@
 //! [`Architecture::plan`] checks every shape symbolically before a number is computed; [`Architecture::build`] makes the module.
 
 mod architecture;
+mod build;
 mod initial;
 mod layer;
+mod norms;
 mod operation;
 mod shape;
 
 use burn::{
     module::{Devices, Module, ModuleMapper, ModuleVisitor},
-    tensor::{Device, Tensor},
+    tensor::{Device, Int, Tensor},
 };
 
 pub use architecture::Architecture;
 pub use initial::initial_weights;
-use operation::{Operation, each};
+use operation::{Operation, each, within};
 
 /// Layers one after another. Parameters are named as in the state dict: `fc.weight`, `fc.bias`.
 ///
@@ -36,10 +38,28 @@ struct Layer {
 impl Sequential {
     /// The outputs `(n, outputs)` of samples `(n, inputs)`.
     pub fn forward(&self, samples: Tensor<2>) -> Tensor<2> {
-        self.layers.iter().fold(samples, |samples, layer| {
-            layer.operation.forward(samples, &layer.input)
-        })
+        through(&self.layers, samples)
     }
+
+    /// The outputs of samples `(n, t)` of a model that begins with an embedding.
+    pub fn look_up(&self, samples: Tensor<2, Int>) -> Tensor<2> {
+        match self.layers.split_first() {
+            Some((
+                Layer {
+                    operation: Operation::Embedding(table),
+                    ..
+                },
+                rest,
+            )) => through(rest, table.forward(samples).flatten(1, 2)),
+            _ => self.forward(samples.float()),
+        }
+    }
+}
+
+fn through(layers: &[Layer], samples: Tensor<2>) -> Tensor<2> {
+    layers.iter().fold(samples, |samples, layer| {
+        layer.operation.forward(samples, &layer.input)
+    })
 }
 
 impl Layer {
@@ -56,11 +76,8 @@ impl Module for Sequential {
     fn collect_devices(&self, devices: Devices) -> Devices {
         self.layers
             .iter()
-            .fold(devices, |devices, layer| match &layer.operation {
-                Operation::Linear(module) => module.collect_devices(devices),
-                Operation::Conv2d(module) => module.collect_devices(devices),
-                Operation::LayerNorm(module) => module.collect_devices(devices),
-                Operation::Fixed(_) => devices,
+            .fold(devices, |devices, layer| {
+                within!(&layer.operation, module => module.collect_devices(devices), Operation::Fixed(_) => devices)
             })
     }
 
@@ -70,12 +87,7 @@ impl Module for Sequential {
         } in &self.layers
         {
             visitor.enter_module(name, "Sequential");
-            match operation {
-                Operation::Linear(module) => module.visit(visitor),
-                Operation::Conv2d(module) => module.visit(visitor),
-                Operation::LayerNorm(module) => module.visit(visitor),
-                Operation::Fixed(_) => {}
-            }
+            within!(operation, module => module.visit(visitor), Operation::Fixed(_) => {});
             visitor.exit_module(name, "Sequential");
         }
     }

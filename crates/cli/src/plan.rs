@@ -230,6 +230,10 @@ impl Ground {
         let [train_key, test_key] = config.data.keys();
         let train = train.in_form(&forms, precision).context(train_key)?;
         let test = test.in_form(&forms, precision).context(test_key)?;
+        if let Some(entries) = subject.needs().entries {
+            train.check_entries(entries).context(train_key)?;
+            test.check_entries(entries).context(test_key)?;
+        }
         let target = subject.target(&train.batch(0..1)?)?;
         train.check(target).context(train_key)?;
         test.check(target).context(test_key)?;

@@ -72,6 +72,9 @@ pub trait Subject: Debug {
     /// When the model cannot be evaluated.
     fn target(&self, batch: &Batch) -> Result<Target>;
 
+    /// What it needs of samples beyond their form.
+    fn needs(&self) -> Needs;
+
     /// Its trained parameters.
     fn layout(&self) -> &ParameterLayout;
 
@@ -118,6 +121,24 @@ pub trait Subject: Debug {
     fn save(&self, path: &Path) -> Result<()>;
 }
 
+/// What a model needs of samples beyond their form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Inputs are rows of a table of so many, if they are looked up.
+    pub entries: Option<usize>,
+    /// The fewest samples in a batch of a training.
+    pub batch: usize,
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self {
+            entries: None,
+            batch: 1,
+        }
+    }
+}
+
 /// What is done after an epoch: its number, counted from 1, the mean loss, and how to save the weights of then.
 pub type AfterEpoch<'a> = dyn FnMut(usize, f64, &dyn Fn(&Path) -> Result<()>) -> Result<()> + 'a;
 
@@ -149,6 +170,7 @@ struct Bound<T: Task> {
     /// Made when it is asked for: a run of influences evaluates nothing.
     evaluator: OnceCell<Evaluator<Arc<T>>>,
     target: Option<Target>,
+    needs: Needs,
 }
 
 impl<T: Task> Debug for Bound<T> {
@@ -169,7 +191,13 @@ impl<T: Task> Bound<T> {
             module,
             evaluator: OnceCell::new(),
             target,
+            needs: Needs::default(),
         }
+    }
+
+    /// With needs of its own.
+    fn needing(self, needs: Needs) -> Self {
+        Self { needs, ..self }
     }
 
     fn evaluator(&self) -> &Evaluator<Arc<T>> {
@@ -196,6 +224,10 @@ impl<T: Task> Subject for Bound<T> {
             },
             _ => Target::Any,
         })
+    }
+
+    fn needs(&self) -> Needs {
+        self.needs
     }
 
     fn layout(&self) -> &ParameterLayout {

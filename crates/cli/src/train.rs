@@ -49,6 +49,7 @@ pub fn run(
         ..
     } = Ground::untrained(&config, models).map_err(located)?;
     session.remark(&remarks);
+    check_batches(&config, train.len(), subject.needs().batch).map_err(located)?;
     session.progress().stage(Stage::Train);
     let settings = &config.train;
     let mut last = 0.0;
@@ -90,6 +91,19 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
         "{shown} exists; replace it by --overwrite, or choose another path"
     );
     check_file(weights)
+}
+
+/// Refuses batches of too few points, of which the last is the smallest.
+fn check_batches(config: &Config, points: usize, fewest: usize) -> Result<()> {
+    let batch = config.train.batch;
+    let smallest = [points % batch, batch.min(points)];
+    let smallest = smallest.into_iter().find(|&size| size > 0).unwrap_or(0);
+    ensure!(
+        smallest >= fewest,
+        "train.batch: {points} points in batches of {batch} leave one of {smallest}, over which batch_norm has no variance; \
+         choose another size"
+    );
+    Ok(())
 }
 
 /// `net.safetensors` after five epochs: `net.epoch5.safetensors`.

@@ -99,6 +99,34 @@ fn every_curvature_in_both_precisions_equals_the_dense_reference() {
     }
 }
 
+/// Cases of `make_layers.py`, from PyTorch's own layers.
+#[test]
+fn layers_of_every_kind_equal_the_dense_reference() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for case in ["norms", "tokens", "transposed"] {
+        for curvature in ["hessian", "gauss-newton"] {
+            let expected = reference(case, &curvature.replace('-', "_"));
+            for (precision, tolerance) in [("f64", 1e-10), ("f32", 1e-4)] {
+                let settings = [
+                    format!("method.curvature={curvature}"),
+                    format!("precision={precision}"),
+                ];
+                let (output, _) = run(
+                    case,
+                    folder.path(),
+                    &settings.each_ref().map(String::as_str),
+                );
+                let difference = difference(&influences(&output, precision), &expected);
+                println!("| {case} | {curvature} | {precision} | {difference:.1e} |");
+                assert!(
+                    difference < tolerance,
+                    "{case} {curvature} {precision}: {difference:e}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn blocks_and_conjugate_gradient_equal_the_dense_reference() {
     let folder = tempfile::tempdir().expect("a folder");

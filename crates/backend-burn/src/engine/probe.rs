@@ -13,6 +13,7 @@ use burn::{
 use crate::{
     Error, Result,
     gradient::{Form, Side},
+    graph::Unfolding,
     stack::scatter_rows,
     taps::{Step, View},
 };
@@ -31,11 +32,17 @@ pub(super) enum Reading<B: Backend> {
         transposed: bool,
         activations: FloatTensor<B>,
     },
-    /// Signals of a convolution; patches `(n, g, t, r)`.
+    /// Signals of a convolution; patches `(n, g, t, r)` of its input.
     Convolution {
         weight: usize,
         patches: FloatTensor<B>,
-        groups: usize,
+        unfolding: Unfolding,
+    },
+    /// Signals of a transposed convolution, whose patches go with what was at its positions `(n, g, t, l)`.
+    Transposed {
+        weight: usize,
+        activations: FloatTensor<B>,
+        unfolding: Unfolding,
     },
     /// Signals of `γ ∘ normalised`.
     Scale {
@@ -153,17 +160,24 @@ where
             Self::Convolution {
                 weight,
                 patches,
-                groups,
+                unfolding,
             } => {
-                let shape = patches.shape();
-                let (positions, entries) = (shape[2], shape[3]);
-                let right = lifted(patches, [samples, groups, positions, entries]);
-                let channels = signals.shape()[1] / groups;
-                let left = lifted(signals, [samples, groups, channels, positions]).swap_dims(2, 3);
                 let form = Form::Outer {
-                    left,
-                    right,
+                    left: of_four(unfolding.at_positions::<B>(signals)),
+                    right: of_four(patches),
                     activations: Side::Right,
+                };
+                (weight, form)
+            }
+            Self::Transposed {
+                weight,
+                activations,
+                unfolding,
+            } => {
+                let form = Form::Outer {
+                    left: of_four(activations),
+                    right: of_four(unfolding.patches::<B>(signals)),
+                    activations: Side::Left,
                 };
                 (weight, form)
             }
@@ -204,6 +218,14 @@ where
             ),
         })
     }
+}
+
+/// A primitive of rank four as a tensor.
+fn of_four<B: Backend>(primitive: FloatTensor<B>) -> Tensor<4>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    Tensor::from_primitive::<B>(primitive)
 }
 
 /// Sums over positions, `(n, t, c)` → `(n, c)`.

@@ -164,11 +164,19 @@ impl<B: Tanh> Pass<'_, B> {
             .transpose()?;
         let mut readings = Vec::with_capacity(2);
         if let Some(weight) = weight {
-            let patches = convolution.unfold::<B>(input.primitive().clone());
-            readings.push(Reading::Convolution {
-                weight,
-                patches,
-                groups: convolution.groups(),
+            let (unfolding, input) = (convolution.unfolding(), input.primitive().clone());
+            readings.push(if convolution.is_transposed() {
+                Reading::Transposed {
+                    weight,
+                    activations: unfolding.at_positions::<B>(input),
+                    unfolding,
+                }
+            } else {
+                Reading::Convolution {
+                    weight,
+                    patches: unfolding.patches::<B>(input),
+                    unfolding,
+                }
             });
         }
         if let Some(bias) = bias {

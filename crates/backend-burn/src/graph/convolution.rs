@@ -3,7 +3,10 @@
 use burn::{
     backend::{
         Backend, TensorMetadata,
-        ir::{Conv1dOpIr, Conv2dOpIr, ModuleOperationIr, TensorIr},
+        ir::{
+            Conv1dOpIr, Conv2dOpIr, ConvTranspose1dOpIr, ConvTranspose2dOpIr, ModuleOperationIr,
+            TensorIr,
+        },
         ops::PadMode,
         tensor::FloatTensor,
     },
@@ -13,10 +16,12 @@ use burn::{
 use super::unsupported;
 use crate::Result;
 
-/// A recorded convolution.
+/// A recorded convolution, plain or transposed.
 pub(crate) enum Convolution<'a> {
     OneAxis(&'a Conv1dOpIr),
     TwoAxes(&'a Conv2dOpIr),
+    TransposedOneAxis(&'a ConvTranspose1dOpIr),
+    TransposedTwoAxes(&'a ConvTranspose2dOpIr),
 }
 
 /// How the kernel moves along one axis.
@@ -33,6 +38,8 @@ macro_rules! field {
         match $self {
             Convolution::OneAxis($op) => $value,
             Convolution::TwoAxes($op) => $value,
+            Convolution::TransposedOneAxis($op) => $value,
+            Convolution::TransposedTwoAxes($op) => $value,
         }
     };
 }
@@ -42,6 +49,8 @@ impl<'a> Convolution<'a> {
         match operation {
             ModuleOperationIr::Conv1d(op) => Ok(Self::OneAxis(op)),
             ModuleOperationIr::Conv2d(op) => Ok(Self::TwoAxes(op)),
+            ModuleOperationIr::ConvTranspose1d(op) => Ok(Self::TransposedOneAxis(op)),
+            ModuleOperationIr::ConvTranspose2d(op) => Ok(Self::TransposedTwoAxes(op)),
             other => Err(unsupported(other)),
         }
     }
@@ -66,6 +75,14 @@ impl<'a> Convolution<'a> {
         field!(self, op => op.options.groups)
     }
 
+    /// Whether it puts a patch of the output in place of each position of the input, instead of the other way round.
+    pub(crate) fn is_transposed(&self) -> bool {
+        matches!(
+            self,
+            Self::TransposedOneAxis(_) | Self::TransposedTwoAxes(_)
+        )
+    }
+
     pub(crate) fn forward<B: Backend>(
         &self,
         x: FloatTensor<B>,
@@ -75,41 +92,67 @@ impl<'a> Convolution<'a> {
         match self {
             Self::OneAxis(op) => B::conv1d(x, weight, bias, op.options.clone().into()),
             Self::TwoAxes(op) => B::conv2d(x, weight, bias, op.options.clone().into()),
+            Self::TransposedOneAxis(op) => {
+                B::conv_transpose1d(x, weight, bias, op.options.clone().into())
+            }
+            Self::TransposedTwoAxes(op) => {
+                B::conv_transpose2d(x, weight, bias, op.options.clone().into())
+            }
         }
     }
 
-    fn motions(&self) -> Vec<Motion> {
-        let kernel = &self.weight().shape[2..];
-        let positions = &self.out().shape[2..];
-        let motion = |axis: usize,
-                      stride: &[usize],
-                      padding: &[(usize, usize)],
-                      dilation: &[usize]| Motion {
-            kernel: kernel[axis],
-            stride: stride[axis],
-            padding: padding[axis],
-            dilation: dilation[axis],
-            positions: positions[axis],
+    /// The patches under the kernel: of the input, or of the output of a transposed one.
+    pub(crate) fn unfolding(&self) -> Unfolding {
+        let at_positions = if self.is_transposed() {
+            self.input()
+        } else {
+            self.out()
         };
-        let axes = 0..kernel.len();
-        field!(self, op => {
-            let options = &op.options;
-            axes.map(|axis| motion(axis, &options.stride, &options.padding, &options.dilation)).collect()
-        })
+        let padding = self.padding();
+        let axes = self.weight().shape[2..].iter().enumerate();
+        let motions = axes.map(|(axis, &kernel)| Motion {
+            kernel,
+            stride: field!(self, op => op.options.stride[axis]),
+            padding: padding[axis],
+            dilation: field!(self, op => op.options.dilation[axis]),
+            positions: at_positions.shape[axis + 2],
+        });
+        Unfolding {
+            motions: motions.collect(),
+            groups: self.groups(),
+        }
     }
 
-    /// The patches of the input under the kernel, `(n, groups, positions, channels_in / groups · kernel)`: the convolution is
-    /// their product with the weight, whose rows are flattened in the same order.
-    pub(crate) fn unfold<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
-        let motions = self.motions();
+    fn padding(&self) -> Vec<(usize, usize)> {
+        let both = |padding: &[usize]| padding.iter().map(|&side| (side, side)).collect();
+        match self {
+            Self::OneAxis(op) => op.options.padding.to_vec(),
+            Self::TwoAxes(op) => op.options.padding.to_vec(),
+            Self::TransposedOneAxis(op) => both(&op.options.padding),
+            Self::TransposedTwoAxes(op) => both(&op.options.padding),
+        }
+    }
+}
+
+/// Where the patches under the kernel of a convolution lie.
+pub(crate) struct Unfolding {
+    motions: Vec<Motion>,
+    pub(crate) groups: usize,
+}
+
+impl Unfolding {
+    /// The patches, `(n, groups, positions, channels / groups · kernel)`: a convolution is their product with the weight, whose rows are
+    /// flattened in the same order.
+    pub(crate) fn patches<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
+        let motions = &self.motions;
         let mut padding = vec![(0, 0), (0, 0)];
         padding.extend(motions.iter().map(|motion| motion.padding));
         let x = B::float_pad(x, &padding, PadMode::Constant(0.0));
-        let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups());
-        let positions: usize = motions.iter().map(|motion| motion.positions).product();
+        let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups);
+        let positions = self.positions();
         let kernel: usize = motions.iter().map(|motion| motion.kernel).product();
         let shifted = (0..kernel).map(|entry| {
-            let patch = B::float_slice(x.clone(), &slices(&motions, entry, n, channels));
+            let patch = B::float_slice(x.clone(), &slices(motions, entry, n, channels));
             B::float_reshape(patch, Shape::new([n, channels, 1, positions]))
         });
         let patches = B::float_cat(shifted.collect(), 2);
@@ -118,6 +161,17 @@ impl<'a> Convolution<'a> {
             Shape::new([n, groups, channels / groups * kernel, positions]),
         );
         B::float_swap_dims(patches, 2, 3)
+    }
+
+    /// What lies at the positions of the kernel, `(n, channels, …)`, as `(n, groups, positions, channels / groups)`.
+    pub(crate) fn at_positions<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
+        let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups);
+        let shape = Shape::new([n, groups, channels / groups, self.positions()]);
+        B::float_swap_dims(B::float_reshape(x, shape), 2, 3)
+    }
+
+    fn positions(&self) -> usize {
+        self.motions.iter().map(|motion| motion.positions).product()
     }
 }
 

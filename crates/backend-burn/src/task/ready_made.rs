@@ -5,9 +5,9 @@ use burn::{
     tensor::{Int, Tensor, activation::log_softmax},
 };
 
-use super::{OutputLoss, Outputs, Task};
+use super::{Field, OutputLoss, Outputs, Task};
 
-/// Classification by cross-entropy: inputs of rank `D`, integer targets `(n)`, logits `(n, classes)`.
+/// Classification by cross-entropy: inputs `I`, a tensor of any kind and rank, integer targets `(n)`, logits `(n, classes)`.
 ///
 /// # Examples
 /// ```
@@ -23,20 +23,20 @@ use super::{OutputLoss, Outputs, Task};
 /// let loss = task.loss(&model, (Tensor::ones([2, 4], &device), Tensor::from_data([0, 2], &device)));
 /// assert_eq!(loss.dims(), [2]);
 /// ```
-pub struct Classification<M, const D: usize, F> {
+pub struct Classification<M, I, F> {
     forward: F,
-    module: PhantomData<fn(&M)>,
+    module: PhantomData<fn(&M, I)>,
 }
 
-/// Regression by squared error, **mean** over outputs: inputs of rank `D`, targets and predictions `(n, outputs)`.
-pub struct Regression<M, const D: usize, F> {
+/// Regression by squared error, **mean** over outputs: inputs `I`, a tensor of any kind and rank, targets and predictions `(n, outputs)`.
+pub struct Regression<M, I, F> {
     forward: F,
-    module: PhantomData<fn(&M)>,
+    module: PhantomData<fn(&M, I)>,
 }
 
 macro_rules! ready_made {
     ($task:ident) => {
-        impl<M, const D: usize, F: Fn(&M, Tensor<D>) -> Tensor<2>> $task<M, D, F> {
+        impl<M, I: Field, F: Fn(&M, I) -> Tensor<2>> $task<M, I, F> {
             /// The task of a module with this forward pass.
             pub fn new(forward: F) -> Self {
                 Self {
@@ -46,7 +46,7 @@ macro_rules! ready_made {
             }
         }
 
-        impl<M, const D: usize, F> fmt::Debug for $task<M, D, F> {
+        impl<M, I, F> fmt::Debug for $task<M, I, F> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($task)).finish_non_exhaustive()
             }
@@ -57,13 +57,14 @@ macro_rules! ready_made {
 ready_made!(Classification);
 ready_made!(Regression);
 
-impl<M, const D: usize, F> Task for Classification<M, D, F>
+impl<M, I, F> Task for Classification<M, I, F>
 where
     M: Module + 'static,
-    F: Fn(&M, Tensor<D>) -> Tensor<2> + Send + Sync + 'static,
+    I: Field + 'static,
+    F: Fn(&M, I) -> Tensor<2> + Send + Sync + 'static,
 {
     type Module = M;
-    type Inputs = (Tensor<D>, Tensor<1, Int>);
+    type Inputs = (I, Tensor<1, Int>);
 
     fn loss(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
         let log_probabilities = log_softmax((self.forward)(module, inputs), 1);
@@ -81,13 +82,14 @@ where
     }
 }
 
-impl<M, const D: usize, F> Task for Regression<M, D, F>
+impl<M, I, F> Task for Regression<M, I, F>
 where
     M: Module + 'static,
-    F: Fn(&M, Tensor<D>) -> Tensor<2> + Send + Sync + 'static,
+    I: Field + 'static,
+    F: Fn(&M, I) -> Tensor<2> + Send + Sync + 'static,
 {
     type Module = M;
-    type Inputs = (Tensor<D>, Tensor<2>);
+    type Inputs = (I, Tensor<2>);
 
     fn loss(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
         let residual = (self.forward)(module, inputs) - targets;

@@ -6,7 +6,10 @@ use burn::{
         BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
         LinearConfig, PaddingConfig1d, PaddingConfig2d,
         attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig},
-        conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig},
+        conv::{
+            Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose1d, ConvTranspose1dConfig,
+            ConvTranspose2d, ConvTranspose2dConfig,
+        },
         pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig},
     },
     tensor::{DType, Device, Int, Tensor, TensorData, activation},
@@ -303,5 +306,44 @@ impl Transformer {
                 .down
                 .forward(activation::gelu(self.up.forward(self.after.forward(x))));
         self.last.forward(x.mean_dim(1).squeeze_dim(1))
+    }
+}
+
+/// Transposed convolutions over two axes and one, with every option.
+#[derive(Module, Debug)]
+pub(super) struct Decoder {
+    planes: ConvTranspose2d,
+    lines: ConvTranspose1d,
+    last: Linear,
+}
+
+impl Decoder {
+    pub(super) fn new() -> Self {
+        let device = Device::flex();
+        let planes = ConvTranspose2dConfig::new([4, 6], [3, 2])
+            .with_stride([2, 1])
+            .with_padding([1, 0])
+            .with_padding_out([1, 0])
+            .with_dilation([1, 2])
+            .with_groups(2);
+        let lines = ConvTranspose1dConfig::new([6, 2], 3)
+            .with_stride(2)
+            .with_bias(false);
+        settled(
+            Self {
+                planes: planes.init(&device),
+                lines: lines.init(&device),
+                last: LinearConfig::new(2 * 73, 2).init(&device),
+            },
+            5.0,
+        )
+    }
+
+    /// `(n, 4, 3, 4)` to `(n, 2)`.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        // (n, 6, 6, 6), then (n, 2, 73).
+        let planes = activation::tanh(self.planes.forward(x)).flatten::<3>(2, 3);
+        let lines = activation::tanh(self.lines.forward(planes));
+        self.last.forward(lines.flatten(1, 2))
     }
 }

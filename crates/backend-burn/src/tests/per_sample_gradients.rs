@@ -7,7 +7,7 @@ use influence_core::Precision;
 
 use super::{
     difference, floats, labels,
-    models::{Cnn, Mlp, Signal, Transformer},
+    models::{Cnn, Decoder, Mlp, Signal, Transformer},
     source,
 };
 use crate::{
@@ -127,6 +127,17 @@ fn taps_of_convolutions_agree_with_batches_of_one() {
         &Signal::new(),
         fields,
         5,
+    );
+}
+
+#[test]
+fn taps_of_transposed_convolutions_agree_with_batches_of_one() {
+    let fields = |samples| vec![floats(&[samples, 4, 3, 4], 1.0), floats(&[samples, 2], 2.0)];
+    taps_agree(
+        || Regression::new(|m: &Decoder, x: Tensor<4>| m.forward(x)),
+        &Decoder::new(),
+        fields,
+        4,
     );
 }
 

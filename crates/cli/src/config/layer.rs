@@ -1,9 +1,9 @@
 //! The layers of a sequential model, as configured.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
-use toml::{Table, Value};
+use serde::Deserialize;
+use toml::Table;
 
-use super::mistake;
+use super::{Padding, Pair, Sizes, mistake};
 
 /// The layers in order.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,34 +29,6 @@ impl TryFrom<Vec<Table>> for Layers {
     }
 }
 
-/// Two sizes, down and across; a single number stands for both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pair(pub [usize; 2]);
-
-impl<'de> Deserialize<'de> for Pair {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let size = |value: &Value| {
-            value
-                .as_integer()
-                .and_then(|size| usize::try_from(size).ok())
-        };
-        let pair = match &value {
-            Value::Array(sizes) => match sizes.as_slice() {
-                [down, across] => size(down).zip(size(across)),
-                _ => None,
-            },
-            single => size(single).map(|size| (size, size)),
-        };
-        let (down, across) = pair.ok_or_else(|| {
-            D::Error::custom(format!(
-                "expected a size or two, as 2 or [2, 2], got {value}"
-            ))
-        })?;
-        Ok(Self([down, across]))
-    }
-}
-
 /// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be said only for `influence train`. Shapes are
 /// per sample.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -66,6 +38,11 @@ pub enum Layer {
     Reshape {
         /// The new shape.
         shape: Vec<usize>,
+    },
+    /// Gives each sample its axes in another order.
+    Permute {
+        /// Which axis comes where, counted from 0 without that of the samples.
+        dims: Vec<usize>,
     },
     /// Gives each sample a single axis.
     Flatten {},
@@ -91,18 +68,92 @@ pub enum Layer {
         /// Steps between windows. Default 1.
         #[serde(default = "one")]
         stride: Pair,
-        /// Zeros around the image. Default 0.
-        #[serde(default = "zero")]
-        padding: Pair,
+        /// Zeros around the image, `"same"` or `"valid"`. Default 0.
+        #[serde(default)]
+        padding: Padding<Pair>,
         /// Steps within a window. Default 1.
         #[serde(default = "one")]
         dilation: Pair,
         /// Groups of channels. Default 1.
-        #[serde(default = "one_group")]
+        #[serde(default = "single")]
         groups: usize,
+    },
+    /// A convolution of `(channels, length)`.
+    Conv1d {
+        /// The name of the weights.
+        name: String,
+        /// The channels behind it.
+        outputs: Option<usize>,
+        /// The size of a window.
+        kernel_size: Option<usize>,
+        /// Whether it has a bias.
+        bias: Option<bool>,
+        /// Steps between windows. Default 1.
+        #[serde(default = "single")]
+        stride: usize,
+        /// Zeros at each end, `"same"` or `"valid"`. Default 0.
+        #[serde(default)]
+        padding: Padding<usize>,
+        /// Steps within a window. Default 1.
+        #[serde(default = "single")]
+        dilation: usize,
+        /// Groups of channels. Default 1.
+        #[serde(default = "single")]
+        groups: usize,
+    },
+    /// A transposed convolution of `(channels, height, width)`.
+    ConvTranspose2d {
+        /// The name of the weights.
+        name: String,
+        /// The channels behind it.
+        outputs: Option<usize>,
+        /// The size of a window.
+        kernel_size: Option<Pair>,
+        /// Whether it has a bias.
+        bias: Option<bool>,
+        /// Steps between windows. Default 1.
+        #[serde(default = "one")]
+        stride: Pair,
+        /// What is cut off around the image. Default 0.
+        #[serde(default = "zero")]
+        padding: Pair,
+        /// What the image is longer by, below and on the right. Default 0.
+        #[serde(default = "zero")]
+        output_padding: Pair,
+        /// Steps within a window. Default 1.
+        #[serde(default = "one")]
+        dilation: Pair,
+        /// Groups of channels. Default 1.
+        #[serde(default = "single")]
+        groups: usize,
+    },
+    /// Rows of a table, looked up by the integers of the inputs: `(t)` becomes `(t, embedding_dim)`. The first layer that computes anything.
+    Embedding {
+        /// The name of the weights.
+        name: String,
+        /// The rows of the table.
+        num_embeddings: Option<usize>,
+        /// The numbers of a row.
+        embedding_dim: Option<usize>,
+        /// A row of zeros that has no gradient.
+        padding_idx: Option<usize>,
     },
     /// `max(x, 0)`.
     Relu {},
+    /// `x` above zero, `negative_slope · x` elsewhere.
+    LeakyRelu {
+        /// Default 0.01.
+        #[serde(default = "negative_slope")]
+        negative_slope: f64,
+    },
+    /// `x` above zero, `alpha · (exp(x) − 1)` elsewhere.
+    Elu {
+        /// Default 1.
+        #[serde(default = "alpha")]
+        alpha: f64,
+    },
+    /// `x / (1 + exp(-x))`.
+    Silu {},
     /// Hyperbolic tangent.
     Tanh {},
     /// `1 / (1 + exp(-x))`.
@@ -131,6 +182,49 @@ pub enum Layer {
         #[serde(default = "zero")]
         padding: Pair,
     },
+    /// The mean of each of so many windows as even as can be, whatever the size of `(channels, length)` or `(channels, height, width)`.
+    AdaptiveAvgPool {
+        /// The sizes behind it, of one or two axes.
+        output_size: Sizes,
+    },
+    /// Normalisation by the running statistics of each channel, the first axis, then scale and shift.
+    BatchNorm {
+        /// The name of the weights.
+        name: String,
+        /// Added to the variance. Default 1e-5.
+        #[serde(default = "epsilon")]
+        eps: f64,
+        /// How much of the running statistics a batch replaces in training. Default 0.1.
+        #[serde(default = "momentum")]
+        momentum: f64,
+        /// Whether it has scale and shift. Default true.
+        #[serde(default = "yes")]
+        affine: bool,
+        /// Whether it has running statistics. Default true; without them samples interact, which is refused.
+        #[serde(default = "yes")]
+        track_running_stats: bool,
+    },
+    /// Normalisation of each group of channels over all positions, then scale and shift by channel.
+    GroupNorm {
+        /// The name of the weights.
+        name: String,
+        /// Groups of channels.
+        num_groups: usize,
+        /// Added to the variance. Default 1e-5.
+        #[serde(default = "epsilon")]
+        eps: f64,
+        /// Whether it has scale and shift. Default true.
+        #[serde(default = "yes")]
+        affine: bool,
+    },
+    /// Division by the root of the mean square along the last axis, then scale.
+    RmsNorm {
+        /// The name of the weights.
+        name: String,
+        /// Added to the mean square. Default: the distance from 1 to the next number of 32 bits, 1.1920929e-7.
+        #[serde(default = "epsilon_of_f32")]
+        eps: f64,
+    },
     /// Normalisation along the last axis, then scale and shift.
     LayerNorm {
         /// The name of the weights.
@@ -151,15 +245,26 @@ impl Layer {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Reshape { .. } => "reshape",
+            Self::Permute { .. } => "permute",
             Self::Flatten {} => "flatten",
             Self::Linear { .. } => "linear",
             Self::Conv2d { .. } => "conv2d",
+            Self::Conv1d { .. } => "conv1d",
+            Self::ConvTranspose2d { .. } => "conv_transpose2d",
+            Self::Embedding { .. } => "embedding",
             Self::Relu {} => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Elu { .. } => "elu",
+            Self::Silu {} => "silu",
             Self::Tanh {} => "tanh",
             Self::Sigmoid {} => "sigmoid",
             Self::Gelu {} => "gelu",
             Self::MaxPool2d { .. } => "max_pool2d",
             Self::AvgPool2d { .. } => "avg_pool2d",
+            Self::AdaptiveAvgPool { .. } => "adaptive_avg_pool",
+            Self::BatchNorm { .. } => "batch_norm",
+            Self::GroupNorm { .. } => "group_norm",
+            Self::RmsNorm { .. } => "rms_norm",
             Self::LayerNorm { .. } => "layer_norm",
             Self::Dropout { .. } => "dropout",
         }
@@ -170,6 +275,12 @@ impl Layer {
         match self {
             Self::Linear { name, .. }
             | Self::Conv2d { name, .. }
+            | Self::Conv1d { name, .. }
+            | Self::ConvTranspose2d { name, .. }
+            | Self::Embedding { name, .. }
+            | Self::BatchNorm { name, .. }
+            | Self::GroupNorm { name, .. }
+            | Self::RmsNorm { name, .. }
             | Self::LayerNorm { name, .. } => Some(name),
             _ => None,
         }
@@ -184,8 +295,28 @@ fn zero() -> Pair {
     Pair([0, 0])
 }
 
-fn one_group() -> usize {
+fn single() -> usize {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn negative_slope() -> f64 {
+    0.01
+}
+
+fn alpha() -> f64 {
+    1.0
+}
+
+fn momentum() -> f64 {
+    0.1
+}
+
+fn epsilon_of_f32() -> f64 {
+    f32::EPSILON.into()
 }
 
 fn epsilon() -> f64 {

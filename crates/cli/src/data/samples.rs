@@ -57,6 +57,35 @@ impl Samples {
         self.classes.as_deref()
     }
 
+    /// Checks that inputs are rows of a table of so many entries.
+    ///
+    /// # Errors
+    /// The first row that holds another, with its file.
+    pub fn check_entries(&self, entries: usize) -> Result<()> {
+        let row = self.shape_of(0)[1..].iter().product::<usize>().max(1);
+        let step = (SCANNED_NUMBERS / row).max(1);
+        let outside = |index: i64| !usize::try_from(index).is_ok_and(|index| index < entries);
+        for start in (0..self.len()).step_by(step) {
+            let batch = self.batch(start..(start + step).min(self.len()))?;
+            let Some(inputs) = batch.fields().first() else {
+                bail!("a sample has inputs and targets");
+            };
+            let found = inputs
+                .iter::<i64>()
+                .enumerate()
+                .find(|(_, index)| outside(*index));
+            if let Some((place, index)) = found {
+                bail!(
+                    "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
+                    self.files.inputs,
+                    self.identity.row(start + place / row),
+                    entries - 1
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// What a point is called, where that is not just its number.
     pub fn id(&self, point: usize) -> Option<String> {
         self.identity.id(point)
@@ -220,10 +249,8 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
     let (&samples, sample) = shape.split_first()?;
     match (form.rank, sample) {
         (rank, sample) if rank == sample.len() + 1 => Some(shape.to_vec()),
-        // Rows of floats: what lies behind the samples is one axis.
-        (2, sample) if form.kind == FieldKind::Float => {
-            Some(vec![samples, sample.iter().product()])
-        }
+        // Rows of numbers: what lies behind the samples is one axis.
+        (2, sample) if form.kind != FieldKind::Bool => Some(vec![samples, sample.iter().product()]),
         // A column of class numbers.
         (1, &[1]) if is_column(shape, form) => Some(vec![samples]),
         // Images without an axis for their one channel.

@@ -1,18 +1,13 @@
 //! From configured layers and the shapes of weights to a checked plan of the model.
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::{
-    module::Param,
-    nn::{Linear, PaddingConfig2d, conv::Conv2d},
-    tensor::{Device, Tensor},
-};
+use burn::tensor::Device;
 use influence_core::block::ParameterLayout;
 
 use super::{
-    Layer, Sequential,
+    Layer, Sequential, build,
     layer::{self, Kind},
-    operation::{LayerNorm, Operation, Window},
-    shape::shown,
+    shape::{check_size, shown},
 };
 use crate::{config, weights::Weights};
 
@@ -44,6 +39,13 @@ impl Architecture {
         for (index, layer) in layers.iter().enumerate() {
             let (kind, output) =
                 layer::check(layer, weights, &shape).with_context(|| label(index, layer))?;
+            check_size(&output).with_context(|| label(index, layer))?;
+            let first = steps.is_empty();
+            ensure!(
+                first || !matches!(kind, Some(Kind::Embedding { .. })),
+                "{}: it takes the integers of the inputs, so nothing that computes may come before it",
+                label(index, layer)
+            );
             let name = layer
                 .name()
                 .map_or_else(|| index.to_string(), ToOwned::to_owned);
@@ -70,6 +72,23 @@ impl Architecture {
         self.outputs
     }
 
+    /// The rows of the table in which the integers of the inputs are looked up, if the model begins with one.
+    pub fn entries(&self) -> Option<usize> {
+        match &self.steps.first()?.kind {
+            Kind::Embedding { weight, .. } => Some(weight[0]),
+            _ => None,
+        }
+    }
+
+    /// The fewest samples that a batch of a training may have: batch norm of single numbers has no variance over one.
+    pub fn smallest_batch(&self) -> usize {
+        let of_single_numbers = |step: &Step| {
+            let positions: usize = step.input.iter().skip(1).product();
+            matches!(step.kind, Kind::BatchNorm { .. }) && positions == 1
+        };
+        1 + usize::from(self.steps.iter().any(of_single_numbers))
+    }
+
     /// The parameters in the order of the module that [`build`](Self::build) makes.
     pub fn layout(&self) -> ParameterLayout {
         ParameterLayout::new(
@@ -86,7 +105,7 @@ impl Architecture {
     /// When a tensor is not in the weights.
     pub fn build(&self, weights: &Weights, device: &Device) -> Result<Sequential> {
         let layers = self.steps.iter().map(|step| {
-            let operation = step.operation(weights, device)?;
+            let operation = build::operation(&step.kind, &step.name, weights, device)?;
             Ok(Layer {
                 name: step.name.clone(),
                 input: step.input.clone(),
@@ -100,10 +119,13 @@ impl Architecture {
 
     fn check_all_used(&self, weights: &Weights) -> Result<()> {
         let used: Vec<String> = self
-            .layout()
-            .parameters()
+            .steps
             .iter()
-            .map(|parameter| parameter.name.clone())
+            .flat_map(|step| {
+                step.kind
+                    .tensors()
+                    .map(|tensor| format!("{}.{tensor}", step.name))
+            })
             .collect();
         let unused: Vec<&str> = weights
             .names()
@@ -116,80 +138,6 @@ impl Architecture {
             unused.join(", ")
         );
         Ok(())
-    }
-}
-
-impl Step {
-    fn operation(&self, weights: &Weights, device: &Device) -> Result<Operation> {
-        let source = Source {
-            weights,
-            layer: &self.name,
-            device,
-        };
-        Ok(match &self.kind {
-            Kind::Linear { bias, .. } => {
-                let weight = Param::from_tensor(source.tensor::<2>("weight")?.transpose());
-                Operation::Linear(Linear {
-                    weight,
-                    bias: source.bias(*bias)?,
-                })
-            }
-            Kind::Conv2d {
-                bias,
-                window:
-                    Window {
-                        size,
-                        stride,
-                        padding: [down, across],
-                    },
-                dilation,
-                groups,
-                ..
-            } => Operation::Conv2d(Conv2d {
-                weight: Param::from_tensor(source.tensor("weight")?),
-                bias: source.bias(*bias)?,
-                stride: *stride,
-                kernel_size: *size,
-                dilation: *dilation,
-                groups: *groups,
-                padding: PaddingConfig2d::Explicit(*down, *across, *down, *across),
-            }),
-            Kind::LayerNorm { bias, epsilon, .. } => {
-                let weight = Param::from_tensor(source.tensor("weight")?);
-                Operation::LayerNorm(LayerNorm {
-                    weight,
-                    bias: source.bias(*bias)?,
-                    epsilon: *epsilon,
-                })
-            }
-            Kind::Fixed(fixed) => Operation::Fixed(*fixed),
-        })
-    }
-}
-
-/// The tensors of one layer, on their way to a device.
-struct Source<'a> {
-    weights: &'a Weights,
-    layer: &'a str,
-    device: &'a Device,
-}
-
-impl Source<'_> {
-    fn tensor<const D: usize>(&self, parameter: &str) -> Result<Tensor<D>> {
-        let data = self
-            .weights
-            .tensor(&format!("{}.{parameter}", self.layer))?
-            .clone();
-        let dtype = data.dtype();
-        Ok(Tensor::from_data(data, (self.device, dtype)))
-    }
-
-    fn bias(&self, present: bool) -> Result<Option<Param<Tensor<1>>>> {
-        if present {
-            Ok(Some(Param::from_tensor(self.tensor("bias")?)))
-        } else {
-            Ok(None)
-        }
     }
 }
 

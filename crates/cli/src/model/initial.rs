@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::TensorData;
 use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
 
 use super::{
     architecture::label,
     layer,
-    shape::{image, last},
+    shape::{image, last, line},
 };
 use crate::{config::Layer, weights::Weights};
 
-/// Weights of layers that say their sizes, for samples of this shape: numbers between plus and minus `1/√inputs`, as PyTorch begins, and
-/// normalisations that change nothing.
+/// Weights of layers that say their sizes, for samples of this shape: numbers between plus and minus `1/√inputs`, as PyTorch begins,
+/// normal ones in tables, and normalisations that change nothing.
 ///
 /// # Errors
 /// When a layer does not say its size, or does not fit the samples that reach it; the message names the layer.
@@ -42,14 +43,15 @@ fn draw(
     weights: &mut Weights,
     random: &mut impl Rng,
 ) -> Result<()> {
-    let (name, shape, bias) = match layer {
+    match layer {
         Layer::Linear {
             name,
             outputs,
             bias,
         } => {
             let outputs = outputs.context("say its size, as outputs = 10")?;
-            (name, vec![outputs, last(input)?], *bias)
+            let bias = (*bias != Some(false)).then_some(outputs);
+            map(name, &[outputs, last(input)?], bias, weights, random);
         }
         Layer::Conv2d {
             name,
@@ -59,27 +61,115 @@ fn draw(
             groups,
             ..
         } => {
-            let outputs = outputs.context("say its channels, as outputs = 16")?;
-            let window = kernel_size.context("say the size of its windows, as kernel_size = 3")?;
             let [channels, ..] = image(input)?;
-            let inputs = channels / (*groups).max(1);
-            let [height, width] = window.0;
-            (name, vec![outputs, inputs, height, width], *bias)
+            let sizes = (*outputs, kernel_size.map(|size| size.0.to_vec()));
+            let (outputs, window) = said(sizes)?;
+            let shape = [vec![outputs, channels / (*groups).max(1)], window].concat();
+            let bias = (*bias != Some(false)).then_some(outputs);
+            map(name, &shape, bias, weights, random);
         }
-        Layer::LayerNorm { name, .. } => {
-            let features = last(input)?;
-            let constant = |value: f32| TensorData::new(vec![value; features], [features]);
-            weights.insert(format!("{name}.weight"), constant(1.0));
-            weights.insert(format!("{name}.bias"), constant(0.0));
-            return Ok(());
+        Layer::Conv1d {
+            name,
+            outputs,
+            kernel_size,
+            bias,
+            groups,
+            ..
+        } => {
+            let [channels, _] = line(input)?;
+            let (outputs, window) = said((*outputs, kernel_size.map(|size| vec![size])))?;
+            let shape = [vec![outputs, channels / (*groups).max(1)], window].concat();
+            let bias = (*bias != Some(false)).then_some(outputs);
+            map(name, &shape, bias, weights, random);
         }
+        Layer::ConvTranspose2d {
+            name,
+            outputs,
+            kernel_size,
+            bias,
+            groups,
+            ..
+        } => {
+            let [channels, ..] = image(input)?;
+            let sizes = (*outputs, kernel_size.map(|size| size.0.to_vec()));
+            let (outputs, window) = said(sizes)?;
+            ensure!(
+                outputs.is_multiple_of((*groups).max(1)),
+                "{outputs} output channels do not divide into {groups} groups"
+            );
+            let shape = [vec![channels, outputs / (*groups).max(1)], window].concat();
+            let bias = (*bias != Some(false)).then_some(outputs);
+            map(name, &shape, bias, weights, random);
+        }
+        Layer::Embedding {
+            name,
+            num_embeddings,
+            embedding_dim,
+            padding_idx,
+        } => {
+            let rows = num_embeddings.context("say its rows, as num_embeddings = 1000")?;
+            let width = embedding_dim.context("say its numbers, as embedding_dim = 16")?;
+            let table = table([rows, width], *padding_idx, random);
+            weights.insert(format!("{name}.weight"), table);
+        }
+        other => constants(other, input, weights)?,
+    }
+    Ok(())
+}
+
+/// The sizes of a convolution, which must be said.
+fn said((outputs, window): (Option<usize>, Option<Vec<usize>>)) -> Result<(usize, Vec<usize>)> {
+    let outputs = outputs.context("say its channels, as outputs = 16")?;
+    let window = window.context("say the size of its windows, as kernel_size = 3")?;
+    Ok((outputs, window))
+}
+
+/// A weight of this shape, and a bias of so many numbers.
+fn map(
+    name: &str,
+    shape: &[usize],
+    bias: Option<usize>,
+    weights: &mut Weights,
+    random: &mut impl Rng,
+) {
+    let inputs: usize = shape[1..].iter().product();
+    weights.insert(format!("{name}.weight"), uniform(shape, inputs, random));
+    if let Some(outputs) = bias {
+        weights.insert(format!("{name}.bias"), uniform(&[outputs], inputs, random));
+    }
+}
+
+/// Normal numbers, but for the row of the padding, which is zero.
+fn table([rows, width]: [usize; 2], padding: Option<usize>, random: &mut impl Rng) -> TensorData {
+    let mut values: Vec<f32> = StandardNormal
+        .sample_iter(random)
+        .take(rows * width)
+        .collect();
+    let zero = padding.and_then(|row| values.chunks_mut(width.max(1)).nth(row));
+    zero.unwrap_or_default().fill(0.0);
+    TensorData::new(values, [rows, width])
+}
+
+/// Normalisations that change nothing.
+fn constants(layer: &Layer, input: &[usize], weights: &mut Weights) -> Result<()> {
+    let first = || input.first().copied().context("the samples have no axis");
+    let affine: &[_] = &[("weight", 1.0), ("bias", 0.0)];
+    let statistics: &[_] = &[("running_mean", 0.0), ("running_var", 1.0)];
+    let (name, size, tensors) = match layer {
+        Layer::LayerNorm { name, .. } => (name, last(input)?, affine.to_vec()),
+        Layer::RmsNorm { name, .. } => (name, last(input)?, affine[..1].to_vec()),
+        Layer::GroupNorm {
+            name, affine: true, ..
+        } => (name, first()?, affine.to_vec()),
+        Layer::BatchNorm {
+            name, affine: true, ..
+        } => (name, first()?, [affine, statistics].concat()),
+        Layer::BatchNorm { name, .. } => (name, first()?, statistics.to_vec()),
         _ => return Ok(()),
     };
-    let inputs: usize = shape[1..].iter().product();
-    let outputs = shape[0];
-    weights.insert(format!("{name}.weight"), uniform(&shape, inputs, random));
-    if bias != Some(false) {
-        weights.insert(format!("{name}.bias"), uniform(&[outputs], inputs, random));
+    for (tensor, value) in tensors {
+        let values = TensorData::new(vec![value; size], [size]);
+        weights.insert(format!("{name}.{tensor}"), values);
     }
     Ok(())
 }

@@ -1,13 +1,20 @@
 //! One layer against its weights and the shape that reaches it.
 
+mod convolution;
+mod normalisation;
+mod pooling;
+
 use anyhow::{Result, ensure};
 use influence_core::block::Parameter;
 
 use super::{
-    operation::{Fixed, Window},
-    shape::{image, last_axis, numbers, reshape, shown, slide},
+    operation::Fixed,
+    shape::{last_axis, numbers, permute, reshape, shown},
 };
 use crate::{config, weights::Weights};
+use convolution::Convolution;
+use normalisation::{batch_norm, group_norm, layer_norm, rms_norm};
+use pooling::{adaptive, pool};
 
 /// What a layer computes, in sizes that were checked.
 #[derive(Debug, Clone)]
@@ -16,67 +23,137 @@ pub(super) enum Kind {
         weight: Vec<usize>,
         bias: bool,
     },
-    Conv2d {
+    Embedding {
+        weight: Vec<usize>,
+        padding: Option<usize>,
+    },
+    /// Over one or two axes, as the weight has them.
+    Convolution {
         weight: Vec<usize>,
         bias: bool,
-        window: Window,
-        dilation: [usize; 2],
-        groups: usize,
+        motion: Motion,
+    },
+    /// Over two axes.
+    Transposed {
+        weight: Vec<usize>,
+        bias: bool,
+        motion: Motion,
+        output_padding: [usize; 2],
     },
     LayerNorm {
-        weight: Vec<usize>,
+        features: usize,
         bias: bool,
         epsilon: f64,
+    },
+    RmsNorm {
+        features: usize,
+        epsilon: f64,
+    },
+    BatchNorm {
+        channels: usize,
+        affine: bool,
+        epsilon: f64,
+        momentum: f64,
+    },
+    GroupNorm {
+        channels: usize,
+        affine: bool,
+        epsilon: f64,
+        groups: usize,
     },
     Fixed(Fixed),
 }
 
+/// How the windows of a convolution move, axis by axis.
+#[derive(Debug, Clone)]
+pub(super) struct Motion {
+    pub(super) stride: Vec<usize>,
+    pub(super) padding: Vec<(usize, usize)>,
+    pub(super) dilation: Vec<usize>,
+    pub(super) groups: usize,
+}
+
+/// What a layer computes, if anything, and the shape of a sample behind it.
+type Checked = (Option<Kind>, Vec<usize>);
+
 impl Kind {
-    /// Weight and bias in the order of the module, under the name of their layer.
-    pub(super) fn parameters(&self, name: &str) -> Vec<Parameter> {
+    /// The trained tensors in the order of the module, and their shapes there.
+    fn trained(&self) -> Vec<(&'static str, Vec<usize>)> {
         let (weight, outputs, bias) = match self {
             // burn keeps the weight of a linear layer as (in, out).
             Self::Linear { weight, bias } => (vec![weight[1], weight[0]], weight[0], *bias),
-            Self::Conv2d { weight, bias, .. } | Self::LayerNorm { weight, bias, .. } => {
-                (weight.clone(), weight[0], *bias)
+            Self::Embedding { weight, .. } => (weight.clone(), 0, false),
+            Self::Convolution { weight, bias, .. } => (weight.clone(), weight[0], *bias),
+            Self::Transposed {
+                weight,
+                bias,
+                motion,
+                ..
+            } => (weight.clone(), weight[1] * motion.groups, *bias),
+            Self::LayerNorm { features, bias, .. } => (vec![*features], *features, *bias),
+            Self::RmsNorm { features, .. } => (vec![*features], 0, false),
+            Self::BatchNorm {
+                channels, affine, ..
+            }
+            | Self::GroupNorm {
+                channels, affine, ..
+            } => {
+                let both = ["weight", "bias"].map(|tensor| (tensor, vec![*channels]));
+                return both.into_iter().filter(|_| *affine).collect();
             }
             Self::Fixed(_) => return Vec::new(),
         };
-        let mut parameters = vec![Parameter {
-            name: format!("{name}.weight"),
-            shape: weight,
-        }];
-        parameters.extend(bias.then(|| Parameter {
-            name: format!("{name}.bias"),
-            shape: vec![outputs],
-        }));
-        parameters
+        let mut tensors = vec![("weight", weight)];
+        tensors.extend(bias.then(|| ("bias", vec![outputs])));
+        tensors
+    }
+
+    /// The trained parameters in the order of the module, under the name of their layer.
+    pub(super) fn parameters(&self, name: &str) -> Vec<Parameter> {
+        let parameter = |(tensor, shape)| Parameter {
+            name: format!("{name}.{tensor}"),
+            shape,
+        };
+        self.trained().into_iter().map(parameter).collect()
+    }
+
+    /// The names of all tensors that the layer takes from its weights.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &'static str> {
+        let statistics: &[_] = match self {
+            Self::BatchNorm { .. } => &normalisation::STATISTICS,
+            _ => &[],
+        };
+        let trained = self.trained().into_iter().map(|(tensor, _)| tensor);
+        trained.chain(statistics.iter().copied())
     }
 }
 
 /// What a layer computes, if anything, and the shape of a sample behind it.
-pub(super) fn check(
-    layer: &config::Layer,
-    weights: &Weights,
-    input: &[usize],
-) -> Result<(Option<Kind>, Vec<usize>)> {
+pub(super) fn check(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Result<Checked> {
     use config::Layer as L;
-    let fixed = |fixed, output| (Some(Kind::Fixed(fixed)), output);
-    Ok(match layer {
-        L::Reshape { shape } => (None, reshape(input, shape)?),
-        L::Flatten {} => (None, vec![numbers(input)]),
+    let fixed = |fixed, output| Ok((Some(Kind::Fixed(fixed)), output));
+    let elementwise = |function| fixed(function, input.to_vec());
+    match layer {
+        L::Reshape { shape } => Ok((None, reshape(input, shape)?)),
+        L::Permute { dims } => fixed(Fixed::Permute(dims.clone()), permute(input, dims)?),
+        L::Flatten {} => Ok((None, vec![numbers(input)])),
         L::Dropout { p } => {
             ensure!(
                 p.is_none_or(|p| (0.0..=1.0).contains(&p)),
                 "p must be between 0 and 1, got {}",
                 p.unwrap_or_default()
             );
-            (None, input.to_vec())
+            Ok((None, input.to_vec()))
         }
-        L::Relu {} => fixed(Fixed::Relu, input.to_vec()),
-        L::Tanh {} => fixed(Fixed::Tanh, input.to_vec()),
-        L::Sigmoid {} => fixed(Fixed::Sigmoid, input.to_vec()),
-        L::Gelu {} => fixed(Fixed::Gelu, input.to_vec()),
+        L::Relu {} => elementwise(Fixed::Relu),
+        L::LeakyRelu { negative_slope } => {
+            elementwise(Fixed::LeakyRelu(finite("negative_slope", *negative_slope)?))
+        }
+        L::Elu { alpha } => elementwise(Fixed::Elu(finite("alpha", *alpha)?)),
+        L::Silu {} => elementwise(Fixed::Silu),
+        L::Tanh {} => elementwise(Fixed::Tanh),
+        L::Sigmoid {} => elementwise(Fixed::Sigmoid),
+        L::Gelu {} => elementwise(Fixed::Gelu),
         L::MaxPool2d {
             kernel_size,
             stride,
@@ -93,179 +170,154 @@ pub(super) fn check(
             let (window, output) = pool(input, *kernel_size, *stride, *padding)?;
             fixed(Fixed::AvgPool2d(window), output)
         }
+        L::AdaptiveAvgPool { output_size } => {
+            let (sizes, output) = adaptive(input, &output_size.0)?;
+            fixed(Fixed::AdaptiveAvgPool(sizes), output)
+        }
+        with_weights => with_tensors(with_weights, weights, input),
+    }
+}
+
+/// As [`check`], for layers with a name.
+fn with_tensors(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Result<Checked> {
+    use config::Layer as L;
+    match layer {
         L::Linear {
             name,
             outputs,
             bias,
         } => {
-            check_said(weights, name, *outputs, None, *bias)?;
-            linear(name, weights, input)?
-        }
-        L::LayerNorm { name, eps } => normalisation(name, *eps, weights, input)?,
-        L::Conv2d {
-            name,
-            outputs,
-            kernel_size,
-            bias,
-            stride,
-            padding,
-            dilation,
-            groups,
-        } => {
-            check_said(weights, name, *outputs, *kernel_size, *bias)?;
-            let window = Window {
-                size: [0, 0],
-                stride: stride.0,
-                padding: padding.0,
+            let said = Said {
+                outputs: *outputs,
+                kernel_size: None,
+                bias: *bias,
             };
-            convolution(name, window, dilation.0, *groups, weights, input)?
+            linear(name, said, weights, input)
         }
-    })
+        L::Embedding {
+            name,
+            num_embeddings,
+            embedding_dim,
+            padding_idx,
+        } => {
+            let (weight, output) = embedding(
+                name,
+                [*num_embeddings, *embedding_dim],
+                *padding_idx,
+                weights,
+                input,
+            )?;
+            let padding = *padding_idx;
+            Ok((Some(Kind::Embedding { weight, padding }), output))
+        }
+        L::LayerNorm { name, eps } => layer_norm(name, *eps, weights, input),
+        L::RmsNorm { name, eps } => rms_norm(name, *eps, weights, input),
+        L::BatchNorm {
+            name,
+            eps,
+            momentum,
+            affine,
+            track_running_stats,
+        } => {
+            let settings = (*eps, *momentum, *track_running_stats);
+            batch_norm(name, settings, *affine, weights, input)
+        }
+        L::GroupNorm {
+            name,
+            num_groups,
+            eps,
+            affine,
+        } => group_norm(name, (*eps, *num_groups), *affine, weights, input),
+        other => Convolution::of(other).map_or_else(
+            || Ok((None, input.to_vec())),
+            |convolution| convolution.check(weights, input),
+        ),
+    }
 }
 
-/// What a layer says of its own size, where it says anything, against its weights.
-fn check_said(
-    weights: &Weights,
-    name: &str,
+fn finite(key: &str, value: f64) -> Result<f64> {
+    ensure!(value.is_finite(), "{key} must be finite, got {value}");
+    Ok(value)
+}
+
+/// What a layer says of its own size, where it says anything.
+struct Said {
     outputs: Option<usize>,
-    kernel_size: Option<config::Pair>,
+    kernel_size: Option<Vec<usize>>,
     bias: Option<bool>,
-) -> Result<()> {
-    let weight = weights.tensor(&format!("{name}.weight"))?.shape().to_vec();
-    if let (Some(outputs), Some(&got)) = (outputs, weight.first()) {
+}
+
+impl Said {
+    /// Holds it against the weights.
+    fn check(&self, outputs: usize, kernel_size: &[usize], bias: bool) -> Result<()> {
+        said("outputs", self.outputs, outputs)?;
+        if let Some(size) = &self.kernel_size {
+            ensure!(
+                size == kernel_size,
+                "kernel_size = {}, but its weights have {}",
+                shown(size),
+                shown(kernel_size)
+            );
+        }
         ensure!(
-            outputs == got,
-            "outputs = {outputs}, but its weights have {got}"
+            self.bias.is_none_or(|said| said == bias),
+            "bias = {}, but its weights have {}",
+            !bias,
+            if bias { "one" } else { "none" }
         );
+        Ok(())
     }
-    if let (Some(size), [_, _, got @ ..]) = (kernel_size, &weight[..]) {
-        ensure!(
-            size.0 == got,
-            "kernel_size = {}, but its weights have {}",
-            shown(&size.0),
-            shown(got)
-        );
-    }
-    let has_bias = weights.shape(&format!("{name}.bias")).is_some();
+}
+
+fn said(key: &str, said: Option<usize>, got: usize) -> Result<()> {
     ensure!(
-        bias.is_none_or(|bias| bias == has_bias),
-        "bias = {}, but its weights have {}",
-        !has_bias,
-        if has_bias { "one" } else { "none" }
+        said.is_none_or(|said| said == got),
+        "{key} = {}, but its weights have {got}",
+        said.unwrap_or_default()
     );
     Ok(())
 }
 
-fn linear(name: &str, weights: &Weights, input: &[usize]) -> Result<(Option<Kind>, Vec<usize>)> {
-    let (weight, bias) = shapes(name, weights, 2, "(out, in)")?;
+fn linear(name: &str, said: Said, weights: &Weights, input: &[usize]) -> Result<Checked> {
+    let weight = shape_of(name, weights, 2, "(out, in)")?;
+    let bias = bias(name, weights, weight[0])?;
+    said.check(weight[0], &[], bias)?;
     last_axis(input, weight[1])?;
     let mut output = input.to_vec();
     output.splice(input.len() - 1.., [weight[0]]);
     Ok((Some(Kind::Linear { weight, bias }), output))
 }
 
-fn normalisation(
+fn embedding(
     name: &str,
-    epsilon: f64,
+    [entries, width]: [Option<usize>; 2],
+    padding: Option<usize>,
     weights: &Weights,
     input: &[usize],
-) -> Result<(Option<Kind>, Vec<usize>)> {
-    ensure!(
-        epsilon.is_finite() && epsilon > 0.0,
-        "eps must be positive and finite, got {epsilon}"
-    );
-    let (weight, bias) = shapes(
-        name,
-        weights,
-        1,
-        "(features), for normalisation along the last axis",
-    )?;
-    last_axis(input, weight[0])?;
-    Ok((
-        Some(Kind::LayerNorm {
-            weight,
-            bias,
-            epsilon,
-        }),
-        input.to_vec(),
-    ))
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let weight = shape_of(name, weights, 2, "(num_embeddings, embedding_dim)")?;
+    said("num_embeddings", entries, weight[0])?;
+    said("embedding_dim", width, weight[1])?;
+    if let Some(padding) = padding {
+        ensure!(
+            padding < weight[0],
+            "padding_idx = {padding}, but its weights have rows 0 to {}",
+            weight[0] - 1
+        );
+        let table = weights.tensor(&format!("{name}.weight"))?;
+        let mut row = table.iter::<f64>().skip(padding * weight[1]);
+        ensure!(
+            row.by_ref().take(weight[1]).all(|value| value == 0.0),
+            "padding_idx = {padding}, but row {padding} of `{name}.weight` is not zero; a padding of other numbers is not supported: \
+             leave padding_idx out, and the row has a gradient as others"
+        );
+    }
+    let output = input.iter().copied().chain([weight[1]]).collect();
+    Ok((weight, output))
 }
 
-fn convolution(
-    name: &str,
-    window: Window,
-    dilation: [usize; 2],
-    groups: usize,
-    weights: &Weights,
-    input: &[usize],
-) -> Result<(Option<Kind>, Vec<usize>)> {
-    let (weight, bias) = shapes(name, weights, 4, "(out, in, height, width)")?;
-    let [channels, height, width] = image(input)?;
-    ensure!(groups > 0, "groups must be at least 1, got 0");
-    ensure!(
-        weight[0].is_multiple_of(groups),
-        "{} output channels do not divide into {groups} groups",
-        weight[0]
-    );
-    let taken = weight[1].saturating_mul(groups);
-    ensure!(
-        taken == channels,
-        "its weights take {taken} channels, but the samples reach it in shape {}, with {channels}",
-        shown(input)
-    );
-    let size = [weight[2], weight[3]];
-    ensure!(
-        !dilation.contains(&0),
-        "dilation must be at least 1, got {}",
-        shown(&dilation)
-    );
-    let reach = [0, 1].map(|axis| {
-        size[axis]
-            .saturating_sub(1)
-            .saturating_mul(dilation[axis])
-            .saturating_add(1)
-    });
-    let window = Window { size, ..window };
-    let output = slide(weight[0], [height, width], reach, window)?;
-    Ok((
-        Some(Kind::Conv2d {
-            weight,
-            bias,
-            window,
-            dilation,
-            groups,
-        }),
-        output,
-    ))
-}
-
-fn pool(
-    input: &[usize],
-    size: config::Pair,
-    stride: Option<config::Pair>,
-    padding: config::Pair,
-) -> Result<(Window, Vec<usize>)> {
-    let [channels, height, width] = image(input)?;
-    let window = Window {
-        size: size.0,
-        stride: stride.unwrap_or(size).0,
-        padding: padding.0,
-    };
-    let too_wide = (0..2).any(|axis| window.padding[axis] > window.size[axis] / 2);
-    ensure!(
-        !too_wide,
-        "padding {} must be at most half of kernel_size {}",
-        shown(&window.padding),
-        shown(&window.size)
-    );
-    Ok((
-        window,
-        slide(channels, [height, width], window.size, window)?,
-    ))
-}
-
-/// The shape of the weight, and whether there is a bias, of as many numbers as the weight has outputs.
-fn shapes(name: &str, weights: &Weights, rank: usize, layout: &str) -> Result<(Vec<usize>, bool)> {
+/// The shape of a weight, of this rank.
+fn shape_of(name: &str, weights: &Weights, rank: usize, layout: &str) -> Result<Vec<usize>> {
     let tensor = format!("{name}.weight");
     let weight = weights.tensor(&tensor)?.shape().to_vec();
     ensure!(
@@ -278,15 +330,19 @@ fn shapes(name: &str, weights: &Weights, rank: usize, layout: &str) -> Result<(V
         "tensor `{tensor}` has shape {}, which is empty",
         shown(&weight)
     );
+    Ok(weight)
+}
+
+/// Whether there is a bias, of as many numbers as the layer has outputs.
+fn bias(name: &str, weights: &Weights, outputs: usize) -> Result<bool> {
     let tensor = format!("{name}.bias");
     let Some(bias) = weights.shape(&tensor) else {
-        return Ok((weight, false));
+        return Ok(false);
     };
     ensure!(
-        bias == [weight[0]],
-        "tensor `{tensor}` has shape {}, expected ({})",
-        shown(bias),
-        weight[0]
+        bias == [outputs],
+        "tensor `{tensor}` has shape {}, expected ({outputs})",
+        shown(bias)
     );
-    Ok((weight, true))
+    Ok(true)
 }

@@ -2,10 +2,10 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
-use influence_backend_burn::{Classification, Regression};
+use influence_backend_burn::{Classification, Field, Regression};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Bound, Models, Subject};
+use super::{Bound, Models, Needs, Subject};
 use crate::{
     config::{Config, Layers, Loss, Model},
     data::Target,
@@ -62,22 +62,40 @@ fn bound(
     device: &Device,
 ) -> Result<Box<dyn Subject>> {
     let architecture = Architecture::plan(&layers.0, weights, sample).context("model.layers")?;
-    let outputs = architecture.outputs();
     let module = architecture.build(weights, device)?;
+    Ok(if architecture.entries().is_some() {
+        with_loss(loss, &architecture, module, device, Sequential::look_up)?
+    } else {
+        with_loss(loss, &architecture, module, device, Sequential::forward)?
+    })
+}
+
+fn with_loss<I: Field + 'static>(
+    loss: Loss,
+    architecture: &Architecture,
+    module: Sequential,
+    device: &Device,
+    forward: fn(&Sequential, I) -> Tensor<2>,
+) -> Result<Box<dyn Subject>> {
+    let outputs = architecture.outputs();
+    let needs = Needs {
+        entries: architecture.entries(),
+        batch: architecture.smallest_batch(),
+    };
     Ok(match loss {
         Loss::CrossEntropy => {
             ensure!(
                 outputs > 1,
                 "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
             );
-            let task = Classification::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+            let task = Arc::new(Classification::new(forward));
             let target = Target::Class { classes: outputs };
-            Box::new(Bound::new(Arc::new(task), module, device, Some(target)))
+            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
         }
         Loss::Mse => {
-            let task = Regression::new(|model: &Sequential, x: Tensor<2>| model.forward(x));
+            let task = Arc::new(Regression::new(forward));
             let target = Target::Values { outputs };
-            Box::new(Bound::new(Arc::new(task), module, device, Some(target)))
+            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
         }
     })
 }

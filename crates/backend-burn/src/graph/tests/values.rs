@@ -74,6 +74,52 @@ fn sigmoids_have_their_derivatives_at_zero_and_far_out() {
     close("curvature of log_sigmoid", &product, &curvature, 1e-13);
 }
 
+/// `erf` by its series, summed until nothing is added.
+fn erf(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        let n = f64::from(n);
+        term *= -x * x / n;
+        sum += term / (2.0 * n + 1.0);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+#[test]
+fn the_error_function_and_gelu_have_both_derivatives_to_the_last_digits() {
+    let points = [-2.5, -1.0, -0.3, 0.0, 0.4, 1.7, 2.9];
+    let (a, b) = (wave(7, 99.0), wave(7, 98.0));
+    // Value, first and second derivative.
+    let of_erf = |x: f64| {
+        let slope = std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
+        [erf(x), slope, -2.0 * x * slope]
+    };
+    let of_gelu = |x: f64| {
+        let share = 0.5 * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
+        let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let second = density * (2.0 - x * x);
+        [x * share, share + x * density, second]
+    };
+    let functions: [(super::Function<1>, &dyn Fn(f64) -> [f64; 3]); 2] = [
+        (|[x]| x.erf(), &of_erf),
+        (|[x]| activation::gelu(x), &of_gelu),
+    ];
+    for (function, exact) in functions {
+        let recorded = record([7], function);
+        let (gradient, product): (Vec<f64>, Vec<f64>) = (0..7)
+            .map(|i| {
+                let [y, slope, second] = exact(points[i]);
+                let outer = a[i] + b[i] * y;
+                (outer * slope, b[i] * slope * slope + outer * second)
+            })
+            .unzip();
+        let inputs = [points.to_vec()];
+        close("gradient", &recorded.gradient(&inputs), &gradient, 1e-14);
+        let measured = recorded.hessian_product(&inputs, &[1.0; 7]);
+        close("second derivative", &measured, &product, 1e-14);
+    }
+}
+
 #[test]
 fn embeddings_sum_the_gradients_of_repeated_tokens() {
     let recorded = record([3 * 2], |[table]| {

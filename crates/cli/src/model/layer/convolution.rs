@@ -1,0 +1,229 @@
+//! Convolutions over one or two axes, and transposed ones.
+
+use anyhow::{Result, ensure};
+
+use super::{Checked, Kind, Motion, Said, bias, shape_of};
+use crate::{
+    config::{Layer, Padding, Pair},
+    model::shape::{image, line, shown, slide, spread},
+    weights::Weights,
+};
+
+/// A convolution as configured, whatever the number of its axes.
+pub(super) struct Convolution<'a> {
+    name: &'a str,
+    said: Said,
+    stride: Vec<usize>,
+    padding: Padding<Vec<usize>>,
+    dilation: Vec<usize>,
+    groups: usize,
+    /// Of a transposed one.
+    output_padding: Option<[usize; 2]>,
+}
+
+impl<'a> Convolution<'a> {
+    /// What a layer says of itself, if it is a convolution.
+    pub(super) fn of(layer: &'a Layer) -> Option<Self> {
+        let pair = |pair: Pair| pair.0.to_vec();
+        Some(match layer {
+            Layer::Conv1d {
+                name,
+                outputs,
+                kernel_size,
+                bias,
+                stride,
+                padding,
+                dilation,
+                groups,
+            } => Self {
+                name,
+                said: Said {
+                    outputs: *outputs,
+                    kernel_size: kernel_size.map(|size| vec![size]),
+                    bias: *bias,
+                },
+                stride: vec![*stride],
+                padding: padding.map(|size| vec![size]),
+                dilation: vec![*dilation],
+                groups: *groups,
+                output_padding: None,
+            },
+            Layer::Conv2d {
+                name,
+                outputs,
+                kernel_size,
+                bias,
+                stride,
+                padding,
+                dilation,
+                groups,
+            } => Self {
+                name,
+                said: Said {
+                    outputs: *outputs,
+                    kernel_size: kernel_size.map(pair),
+                    bias: *bias,
+                },
+                stride: pair(*stride),
+                padding: padding.map(pair),
+                dilation: pair(*dilation),
+                groups: *groups,
+                output_padding: None,
+            },
+            Layer::ConvTranspose2d {
+                name,
+                outputs,
+                kernel_size,
+                bias,
+                stride,
+                padding,
+                output_padding,
+                dilation,
+                groups,
+            } => Self {
+                name,
+                said: Said {
+                    outputs: *outputs,
+                    kernel_size: kernel_size.map(pair),
+                    bias: *bias,
+                },
+                stride: pair(*stride),
+                padding: Padding::Zeros(pair(*padding)),
+                dilation: pair(*dilation),
+                groups: *groups,
+                output_padding: Some(output_padding.0),
+            },
+            _ => return None,
+        })
+    }
+
+    /// Holds it against its weights and the shape that reaches it.
+    pub(super) fn check(self, weights: &Weights, input: &[usize]) -> Result<Checked> {
+        ensure!(self.groups > 0, "groups must be at least 1, got 0");
+        for (key, steps) in [("stride", &self.stride), ("dilation", &self.dilation)] {
+            ensure!(
+                !steps.contains(&0),
+                "{key} must be at least 1, got {}",
+                shown(steps)
+            );
+        }
+        match self.output_padding {
+            None => self.plain(weights, input),
+            Some(output_padding) => self.transposed(output_padding, weights, input),
+        }
+    }
+
+    fn plain(self, weights: &Weights, input: &[usize]) -> Result<Checked> {
+        let axes = self.stride.len();
+        let layout = ["(out, in, length)", "(out, in, height, width)"][axes - 1];
+        let weight = shape_of(self.name, weights, axes + 2, layout)?;
+        let bias = bias(self.name, weights, weight[0])?;
+        self.said.check(weight[0], &weight[2..], bias)?;
+        let (channels, sizes) = axes_of(input, axes)?;
+        divides("output", weight[0], self.groups)?;
+        takes(weight[1].saturating_mul(self.groups), channels, input)?;
+        let reach = self.reach(&weight[2..]);
+        let motion = self.motion(&reach)?;
+        let output = slide(weight[0], &sizes, &reach, &motion.stride, &motion.padding)?;
+        let kind = Kind::Convolution {
+            weight,
+            bias,
+            motion,
+        };
+        Ok((Some(kind), output))
+    }
+
+    fn transposed(
+        self,
+        output_padding: [usize; 2],
+        weights: &Weights,
+        input: &[usize],
+    ) -> Result<Checked> {
+        let weight = shape_of(self.name, weights, 4, "(in, out / groups, height, width)")?;
+        let outputs = weight[1].saturating_mul(self.groups);
+        let bias = bias(self.name, weights, outputs)?;
+        self.said.check(outputs, &weight[2..], bias)?;
+        let (channels, sizes) = axes_of(input, 2)?;
+        divides("input", weight[0], self.groups)?;
+        takes(weight[0], channels, input)?;
+        let small = |axis: usize| output_padding[axis] < self.stride[axis].max(self.dilation[axis]);
+        ensure!(
+            small(0) && small(1),
+            "output_padding {} must be smaller than stride {} or dilation {}",
+            shown(&output_padding),
+            shown(&self.stride),
+            shown(&self.dilation)
+        );
+        let reach = self.reach(&weight[2..]);
+        let motion = self.motion(&reach)?;
+        let output = spread(outputs, &sizes, &reach, &motion, output_padding)?;
+        let kind = Kind::Transposed {
+            weight,
+            bias,
+            motion,
+            output_padding,
+        };
+        Ok((Some(kind), output))
+    }
+
+    /// How many numbers a window spans along each axis.
+    fn reach(&self, kernel: &[usize]) -> Vec<usize> {
+        let axes = kernel.iter().zip(&self.dilation);
+        axes.map(|(size, dilation)| {
+            size.saturating_sub(1)
+                .saturating_mul(*dilation)
+                .saturating_add(1)
+        })
+        .collect()
+    }
+
+    fn motion(self, reach: &[usize]) -> Result<Motion> {
+        let padding = match &self.padding {
+            Padding::Valid => vec![(0, 0); reach.len()],
+            Padding::Zeros(zeros) => zeros.iter().map(|&zeros| (zeros, zeros)).collect(),
+            Padding::Same => {
+                ensure!(
+                    self.stride.iter().all(|&stride| stride == 1),
+                    "padding = \"same\" needs stride 1, as in PyTorch, got {}",
+                    shown(&self.stride)
+                );
+                // PyTorch puts the odd one at the end.
+                let around = |reach: &usize| ((reach - 1) / 2, reach / 2);
+                reach.iter().map(around).collect()
+            }
+        };
+        Ok(Motion {
+            stride: self.stride,
+            padding,
+            dilation: self.dilation,
+            groups: self.groups,
+        })
+    }
+}
+
+fn axes_of(input: &[usize], axes: usize) -> Result<(usize, Vec<usize>)> {
+    Ok(if axes == 1 {
+        let [channels, length] = line(input)?;
+        (channels, vec![length])
+    } else {
+        let [channels, height, width] = image(input)?;
+        (channels, vec![height, width])
+    })
+}
+
+fn divides(what: &str, channels: usize, groups: usize) -> Result<()> {
+    ensure!(
+        channels.is_multiple_of(groups),
+        "{channels} {what} channels do not divide into {groups} groups"
+    );
+    Ok(())
+}
+
+fn takes(taken: usize, channels: usize, input: &[usize]) -> Result<()> {
+    ensure!(
+        taken == channels,
+        "its weights take {taken} channels, but the samples reach it in shape {}, with {channels}",
+        shown(input)
+    );
+    Ok(())
+}
