@@ -242,3 +242,100 @@ fn checkpoints_are_those_that_tracin_takes() {
     let said = folder.influence(&["run", "config.toml", "--set", checkpoints]);
     assert!(said.contains("tracin"), "{said}");
 }
+
+#[test]
+fn batch_norm_counts_batches_towards_its_statistics_as_pytorch_does() {
+    let folder = Folder::new(LINE);
+    let layers = "model.layers=[{ kind = \"batch_norm\", name = \"norm\", momentum = 0.25 }, \
+        { kind = \"linear\", name = \"line\", outputs = 2 }]";
+    let set = ["--set", layers, "--set", "train.epochs=2"];
+    folder.influence(&[&["train", "config.toml"], &set[..]].concat());
+    let tensors = tensors(&folder.path("line.safetensors"));
+    let names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+    let norm = ["bias", "running_mean", "running_var", "weight"].map(|name| format!("norm.{name}"));
+    assert_eq!(
+        names,
+        [
+            &["line.bias", "line.weight"][..],
+            &norm.each_ref().map(String::as_str)
+        ]
+        .concat()
+    );
+    let x = Array2::from_shape_fn((POINTS, INPUTS), |(row, column)| {
+        ((row * INPUTS + column) as f64 * 0.7).sin()
+    });
+    // Every batch is the whole set, and the inputs of the first layer do not change.
+    let left = 0.75_f64.powi(2);
+    for column in 0..INPUTS {
+        let x = x.column(column);
+        let mean = x.mean().expect("points");
+        let variance = x.var(1.0);
+        let found =
+            [&tensors["norm.running_mean"], &tensors["norm.running_var"]].map(|of| of[column]);
+        let expected = [mean * (1.0 - left), left + variance * (1.0 - left)];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+    let damped = [
+        "run",
+        "config.toml",
+        "--set",
+        layers,
+        "--set",
+        "method.damping=1",
+    ];
+    folder.influence(&damped);
+    let single = [
+        &[
+            "train",
+            "config.toml",
+            "--overwrite",
+            "--set",
+            "train.batch=11",
+        ],
+        &set[..],
+    ];
+    let complaint = folder.refusal(&single.concat());
+    assert!(
+        complaint.contains("train.batch") && complaint.contains("leave one of 1"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn tokens_are_trained_on_and_wrong_ones_refused() {
+    let folder = Folder::new(LINE);
+    let layers = "model.layers=[{ kind = \"embedding\", name = \"emb\", num_embeddings = 5, embedding_dim = 4, padding_idx = 0 }, \
+        { kind = \"flatten\" }, { kind = \"linear\", name = \"line\", outputs = 2 }]";
+    let write = |tokens: &[i64]| {
+        let shape = [POINTS as u64, INPUTS as u64];
+        npy::write(&folder.path("x.npy"), tokens, &shape);
+    };
+    let set = ["--set", layers, "--set", "method.damping=1"];
+    let train = [&["train", "config.toml", "--overwrite"], &set[..]].concat();
+    let complaint = folder.refusal(&train);
+    assert!(
+        complaint.contains("x.npy: inputs must be integers"),
+        "{complaint}"
+    );
+    let mut tokens: Vec<i64> = (0..(POINTS * INPUTS) as i64)
+        .map(|token| token % 5)
+        .collect();
+    write(&tokens);
+    folder.influence(&train);
+    let trained = tensors(&folder.path("line.safetensors"));
+    let table = &trained["emb.weight"];
+    assert_eq!(table.len(), 5 * 4);
+    assert!(table[..4].iter().all(|&value| value == 0.0), "{table:?}");
+    assert!(table[4..].iter().all(|&value| value != 0.0), "{table:?}");
+    folder.influence(&[&["run", "config.toml"], &set[..]].concat());
+    for wrong in [5, -1] {
+        tokens[7] = wrong;
+        write(&tokens);
+        let complaint = folder.refusal(&train);
+        let expected =
+            format!("row 2 holds {wrong}, but the embedding that looks it up has rows 0 to 4");
+        assert!(complaint.contains(&expected), "{complaint}");
+    }
+}

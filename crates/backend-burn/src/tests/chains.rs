@@ -138,7 +138,7 @@ fn silu(x: Tensor<2>) -> Tensor<2> {
 
 #[test]
 fn hessians_are_those_by_differentiating_twice() {
-    let cases: [(&str, Forward, bool); 17] = [
+    let cases: [(&str, Forward, bool); 18] = [
         ("relu", |m, x| m.with(x, activation::relu), true),
         ("gelu", |m, x| m.with(x, activation::gelu), true),
         ("tanh", |m, x| m.with(x, Tensor::tanh), true),
@@ -151,6 +151,17 @@ fn hessians_are_those_by_differentiating_twice() {
         (
             "leaky relu",
             |m, x| m.with(x, |x| activation::leaky_relu(x, 0.1)),
+            true,
+        ),
+        (
+            "elu by masks",
+            |m, x| {
+                m.with(x, |x| {
+                    let below = x.clone().lower_equal_scalar(0);
+                    let negative = x.clone().mask_fill(below.clone().bool_not(), 0.0);
+                    x.mask_where(below, (negative.exp() - 1.0) * 0.7)
+                })
+            },
             true,
         ),
         (

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use burn::backend::ir::{
-    ActivationOperationIr, FloatOperationIr, MatmulOpIr, NumericOperationIr, OperationIr, TensorId,
-    TensorIr,
+    ActivationOperationIr, BaseOperationIr, BoolOperationIr, FloatOperationIr, MatmulOpIr,
+    NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
 use super::Graph;
@@ -188,7 +188,16 @@ fn is_elementwise(operation: &OperationIr) -> bool {
                 | N::Neg(_)
                 | N::Abs(_)
                 | N::Clamp(_)
+                | N::LowerElem(_)
+                | N::LowerEqualElem(_)
+                | N::GreaterElem(_)
+                | N::GreaterEqualElem(_)
         ),
+        OperationIr::BaseFloat(operation) => matches!(
+            operation,
+            BaseOperationIr::MaskWhere(_) | BaseOperationIr::MaskFill(_)
+        ),
+        OperationIr::Bool(operation) => matches!(operation, BoolOperationIr::Not(_)),
         OperationIr::Float(_, operation) => matches!(
             operation,
             F::Exp(_)

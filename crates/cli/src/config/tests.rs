@@ -103,6 +103,63 @@ fn every_layer_is_read() {
 }
 
 #[test]
+fn pytorchs_other_layers_are_read_with_their_defaults() {
+    let layers = r#"model.layers=[{kind="embedding",name="e"},{kind="permute",dims=[1,0]},{kind="conv1d",name="c",padding="same"},
+        {kind="batch_norm",name="b"},{kind="group_norm",name="g",num_groups=2},{kind="rms_norm",name="r"},{kind="leaky_relu"},
+        {kind="elu"},{kind="silu"},{kind="conv2d",name="d",padding="valid"},{kind="conv_transpose2d",name="t"},
+        {kind="adaptive_avg_pool",output_size=1}]"#;
+    let config = read(&[&layers.replace('\n', " ")]).expect("valid layers");
+    let layers = config.model.layers.expect("layers are given").0;
+    let kinds: Vec<_> = layers.iter().map(Layer::kind).collect();
+    assert_eq!(
+        kinds.join(" "),
+        "embedding permute conv1d batch_norm group_norm rms_norm leaky_relu elu silu conv2d conv_transpose2d adaptive_avg_pool"
+    );
+    assert!(matches!(
+        &layers[2],
+        Layer::Conv1d {
+            padding: Padding::Same,
+            stride: 1,
+            ..
+        }
+    ));
+    let norm = &layers[3];
+    assert!(matches!(
+        norm,
+        Layer::BatchNorm {
+            eps: 1e-5,
+            momentum: 0.1,
+            affine: true,
+            ..
+        }
+    ));
+    assert!(matches!(layers[5], Layer::RmsNorm { eps, .. } if eps == f64::from(f32::EPSILON)));
+    assert_eq!(
+        layers[6],
+        Layer::LeakyRelu {
+            negative_slope: 0.01
+        }
+    );
+    for (wrong, part) in [
+        (
+            r#"{kind="conv1d",name="c",padding="full"}"#,
+            "\"same\", \"valid\"",
+        ),
+        (r#"{kind="conv1d",name="c",padding=[1,2]}"#, "expected"),
+        (r#"{kind="group_norm",name="c"}"#, "num_groups"),
+        (r#"{kind="batch_norm",name="c",epsilon=1.0}"#, "epsilon"),
+        (
+            r#"{kind="adaptive_avg_pool",output_size="1"}"#,
+            "one for each axis",
+        ),
+    ] {
+        let message = read(&[&format!("model.layers=[{wrong}]")]).expect_err(wrong);
+        let message = format!("{message:#}");
+        assert!(message.contains(part), "{wrong}: {message}");
+    }
+}
+
+#[test]
 fn a_bound_on_memory_is_a_size_or_a_number_of_bytes() {
     for (set, bytes) in [
         ("compute.memory=1GiB", 1 << 30),

@@ -33,6 +33,15 @@ fn activations() {
         "hard_swish": |x| act::hard_swish(x),
         "mish": |x| act::mish(x),
         "elu": |x| act::elu(x, 0.7),
+        "elu by masks": |x| {
+            let below = x.clone().lower_equal_scalar(0);
+            let negative = x.clone().mask_fill(below.clone().bool_not(), 0.0);
+            x.mask_where(below, (negative.exp() - 1.0) * 0.7)
+        },
+        "leaky_relu by masks": |x| {
+            let below = x.clone().lower_equal_scalar(0);
+            x.clone().mask_where(below, x * 0.1)
+        },
         "celu": |x| act::celu(x, 0.7),
         "selu": |x| act::selu(x),
         "softplus": |x| act::softplus(x, 1.5),

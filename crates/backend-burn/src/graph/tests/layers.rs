@@ -270,6 +270,32 @@ fn normalisation() {
 }
 
 #[test]
+fn normalisation_made_of_arithmetic() {
+    check("rms_norm", [2 * 3 * 5, 5], |[x, scale]| {
+        let x: Tensor<3> = x.reshape([2, 3, 5]);
+        let root = ((x.clone() * x.clone()).mean_dim(2) + 1e-6).sqrt();
+        (x / root * scale.unsqueeze()).flatten(0, 2)
+    });
+    check("group_norm", [2 * 4 * 3, 4, 4], |[x, scale, shift]| {
+        let x: Tensor<3> = x.reshape([2, 2, 6]);
+        let centred = x.clone() - x.mean_dim(2);
+        let variance = (centred.clone() * centred.clone()).mean_dim(2);
+        let normalised = (centred / (variance + 1e-5).sqrt()).reshape([2, 4, 3]);
+        let (scale, shift) = (scale.reshape([1, 4, 1]), shift.reshape([1, 4, 1]));
+        (normalised * scale + shift).flatten(0, 2)
+    });
+    check(
+        "batch_norm of lines without scale",
+        [2 * 3 * 4, 3, 3],
+        |[x, mean, variance]| {
+            let (one, zero) = (mean.ones_like(), mean.zeros_like());
+            let variance = variance.square() + 0.5;
+            module::batch_norm(x.reshape([2, 3, 4]), one, zero, mean, variance, 1e-3).flatten(0, 2)
+        },
+    );
+}
+
+#[test]
 fn linear_maps_and_embeddings() {
     check("linear", [2 * 3 * 4, 4 * 5, 5], |[x, w, b]| {
         module::linear(x.reshape([2, 3, 4]), w.reshape([4, 5]), Some(b)).flatten(0, 2)
@@ -280,6 +306,12 @@ fn linear_maps_and_embeddings() {
     check("embedding", [5 * 3], |[table]| {
         let tokens = Tensor::<2, Int>::from_data([[0, 4, 1], [1, 1, 3]], &table.device());
         module::embedding(table.reshape([5, 3]), tokens).flatten(0, 2)
+    });
+    check("embedding with padding", [5 * 3], |[table]| {
+        let tokens = Tensor::<2, Int>::from_data([[0, 4, 1], [1, 1, 0]], &table.device());
+        let kept = tokens.clone().not_equal_scalar(1).float();
+        let kept = kept.cast(FloatDType::from(table.dtype())).unsqueeze_dim(2);
+        (module::embedding(table.reshape([5, 3]), tokens) * kept).flatten(0, 2)
     });
 }
 
