@@ -6,6 +6,7 @@ mod mislabelled;
 mod names;
 mod points;
 mod report;
+mod suspicion;
 mod top;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use inspect::run as inspect;
 pub use listing::Format;
 pub use mislabelled::run as mislabelled;
 pub use report::{Size, run as report};
+pub use suspicion::By;
 pub use top::run as top;
 
 /// The attribute that says what an output was made from.

@@ -102,9 +102,8 @@ impl Reporting {
 pub enum Command {
     /// Show what influences are good for, on digits that ship with it
     ///
-    /// Flips 10 % of the training labels, trains a small network, computes all influences of the training points on the test points, and shows
-    /// which training points helped and harmed a few predictions, and how many of the flipped labels are found by looking at the most suspicious 10
-    /// % of the training points.
+    /// Writes a folder with images, labels of which 10 % are flipped, and a configuration. Then it runs the commands of a first session in it, each
+    /// printed as it is typed: `train`, `fit`, `run`, `self`, `top`, `mislabelled`. Every other command works on what it leaves behind.
     #[command(after_help = help::short("demo"), after_long_help = help::long("demo"))]
     Demo(DemoArguments),
     /// Write a configuration, from weights and data that are there
@@ -173,8 +172,9 @@ pub enum Command {
     Top(TopArguments),
     /// Rank training points by how suspicious their labels are
     ///
-    /// Of an output of `influence run`, by their mean influence on the test points, the most harmful first; of an output of `influence self`, by
-    /// their influence on themselves, the largest first.
+    /// Shows the training loss, the influence on the point itself and the mean influence on the test points beside each other. The loss ranks best
+    /// where the model does not fit wrong labels; where it has memorised them, the mean influence (`influence run`) and self-influence
+    /// (`influence self`) do. Where targets are numbers, the points with the largest losses are outliers.
     #[command(after_help = help::short("mislabelled"), after_long_help = help::long("mislabelled"))]
     Mislabelled(MislabelledArguments),
     /// Write a page that shows all this, with pictures
@@ -224,12 +224,9 @@ impl ExistingArguments {
 /// Arguments of `influence demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    /// Where to write the Zarr store: a directory, or a URL (needs feature s3, gcs or azure)
-    #[arg(long, value_name = "PATH", default_value = "influences.zarr")]
+    /// The folder to write to; one that an earlier demonstration wrote is written again
+    #[arg(long, value_name = "FOLDER", default_value = "influence-demo")]
     pub output: PathBuf,
-    /// What becomes of an output that is already there
-    #[command(flatten)]
-    pub existing: ExistingArguments,
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZero<usize>>,

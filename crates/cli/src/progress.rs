@@ -62,8 +62,6 @@ pub enum Stage {
     Fit,
     /// Computing, in one of the phases of the library.
     Compute(Phase),
-    /// Looking for something in the influences.
-    Findings,
 }
 
 impl Stage {
@@ -74,7 +72,6 @@ impl Stage {
             Self::Train => "train",
             Self::Fit => "fit",
             Self::Compute(phase) => phase.as_str(),
-            Self::Findings => "findings",
         }
     }
 }
@@ -131,6 +128,15 @@ impl Progress {
     /// The bar, hidden where there is none; whoever writes to the terminal suspends it.
     pub fn bar(&self) -> &ProgressBar {
         &self.bar
+    }
+
+    /// Another command begins in the same process: its phases, chunks and rows are counted by
+    /// themselves.
+    pub fn begin_command(&self) {
+        let mut state = self.state();
+        state.phases = Phases::since(self.started.elapsed());
+        state.pace = None;
+        state.notable = Notable::default();
     }
 
     /// A stage begins.

@@ -1,9 +1,6 @@
 //! What is printed.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
@@ -107,43 +104,6 @@ pub fn signed(value: f64) -> String {
     format!("{value:+.decimals$}")
 }
 
-/// Times the phases of a longer command.
-#[derive(Debug, Default)]
-pub struct Phases {
-    ended: Vec<(&'static str, Duration)>,
-}
-
-impl Phases {
-    /// Does some work and notes how long it took.
-    ///
-    /// # Errors
-    /// Whatever the work reports.
-    pub fn time<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let started = Instant::now();
-        let outcome = work();
-        self.ended.push((name, started.elapsed()));
-        outcome
-    }
-
-    /// One line: every phase with its seconds, their sum, and the peak of resident memory where it is known.
-    pub fn line(&self) -> String {
-        let phases: Vec<String> = self
-            .ended
-            .iter()
-            .map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64()))
-            .collect();
-        let total: Duration = self.ended.iter().map(|(_, time)| *time).sum();
-        let memory = memory::peak().map_or_else(String::new, |bytes| {
-            format!("; peak memory {} MiB", bytes >> 20)
-        });
-        format!(
-            "seconds: {} = {:.1}{memory}",
-            phases.join(" + "),
-            total.as_secs_f64()
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,20 +139,5 @@ mod tests {
         ] {
             assert_eq!(signed(value), text);
         }
-    }
-
-    #[test]
-    fn phases_are_listed_in_order() -> Result<()> {
-        let mut phases = Phases::default();
-        phases.time("train", || Ok(()))?;
-        phases.time("fit", || Ok(()))?;
-        assert!(
-            phases
-                .line()
-                .starts_with("seconds: train 0.0 + fit 0.0 = 0.0"),
-            "{}",
-            phases.line()
-        );
-        Ok(())
     }
 }

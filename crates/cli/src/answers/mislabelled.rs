@@ -1,32 +1,31 @@
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use influence_core::aggregate::{Along, Mean};
-use ndarray::Array1;
 use serde_json::{Value, json};
 
 use super::{
     Format, Stored,
-    listing::{Destination, Kind, Listing},
+    listing::{Column, Destination, Kind, Listing},
     names::{class, id, name, target},
-    points::{Points, shown},
+    points::{Evaluated, Points, shown},
+    suspicion::{By, Suspicion, advised},
 };
 use crate::{
     args::MislabelledArguments,
     config::ArrayPath,
-    data::{ClassOrder, Target, classes},
+    data::{ClassOrder, classes},
     plan::Plan,
     subject::Models,
     summary::{signed, table},
 };
 
-/// The shares of the training points at which the precision of a ranking is told, in percent.
+/// The shares of the training points at which the precision of a ranking is given, in percent.
 const INSPECTED: [usize; 4] = [1, 5, 10, 20];
 
-/// `influence mislabelled`: the training points in the order in which their labels deserve to be looked at.
+/// `influence mislabelled`: the training points in the order in which they deserve to be looked at.
 ///
 /// # Errors
-/// When the output is not complete, or the true labels do not fit its training points.
+/// When an output is not complete, or the true labels do not fit its training points.
 pub fn run(
     arguments: &MislabelledArguments,
     models: &dyn Models,
@@ -34,173 +33,249 @@ pub fn run(
 ) -> Result<()> {
     let destination = Destination::of(&arguments.listing)?;
     let stored = Stored::open(&arguments.output)?;
-    let suspicion = Suspicion::read(&stored)?;
+    let read = Suspicion::read(&stored)?;
+    let count = read.scores.len();
+    let own = arguments.own.as_deref();
+    let own = own.map(|path| own_influences(path, count)).transpose();
     let plan = stored.plan(&arguments.set, models)?;
-    let labels = plan.as_ref().map(labels).transpose()?;
-    let truth = arguments
-        .truth
+    let about = plan
         .as_ref()
-        .map(|path| truth(path, suspicion.scores.len(), plan.as_ref()))
+        .map(|plan| Evaluated::read(&plan.train, plan))
+        .transpose()?;
+    let losses = about
+        .as_ref()
+        .map(|about| about.predictions.losses.as_slice());
+    let rankings: Vec<Suspicion> = losses
+        .map(Suspicion::of_losses)
+        .into_iter()
+        .chain(own.context("--self")?)
+        .chain([read])
+        .collect();
+    let truth = arguments.truth.as_ref();
+    let truth = truth
+        .map(|path| truth_of(path, about.as_ref(), count, plan.as_ref()))
         .transpose()
         .context("--truth")?;
-    ensure!(
-        truth.is_none() || labels.is_some(),
-        "--truth: {} does not say what labels it was made from",
-        stored.shown()
-    );
-    let ranking = Ranking {
-        order: suspicion.order(),
-        suspicion,
-        labels,
+    let known: Vec<By> = rankings.iter().map(|ranking| ranking.by).collect();
+    let (by, why) = match arguments.by {
+        Some(by) => (by, String::new()),
+        None => advised(&known, about.as_ref()),
+    };
+    let chosen = known.iter().position(|&known| known == by);
+    let chosen = chosen.with_context(|| missing(by, &stored))?;
+    let suspects = Suspects {
+        order: rankings[chosen].order(),
+        by,
+        why,
+        rankings,
+        about,
         truth,
     };
     destination.write(out, |out| match destination.format {
-        Format::Table => ranking.print(arguments.show, out),
-        format => ranking.listing(arguments.show).write(format, out),
+        Format::Table => suspects.print(arguments.show, out),
+        format => suspects.listing(arguments.show).write(format, out),
     })
 }
 
-/// The training points, the most suspicious first, with what is known of them.
-struct Ranking<'a> {
+/// What to do for a ranking that is not there.
+fn missing(by: By, stored: &Stored) -> String {
+    match by {
+        By::Loss => format!(
+            "--by loss: {} does not say what it was made from",
+            stored.shown()
+        ),
+        By::SelfInfluence => "--by self: name the output of `influence self` by --self".into(),
+        By::Mean => format!(
+            "--by mean: {} has self-influences alone; name the output of `influence run`",
+            stored.shown()
+        ),
+    }
+}
+
+/// The output of `influence self` of the same training points.
+pub(super) fn own_influences(path: &Path, expected: usize) -> Result<Suspicion> {
+    let stored = Stored::open(path)?;
+    ensure!(
+        stored.influences.array() == "self_influences",
+        "{}: expected an output of `influence self`, got one of `{}`",
+        stored.shown(),
+        stored.influences.array()
+    );
+    let own = Suspicion::read(&stored)?;
+    ensure!(
+        own.scores.len() == expected,
+        "{}: expected self-influences of the same {expected} training points, got {}",
+        stored.shown(),
+        own.scores.len()
+    );
+    Ok(own)
+}
+
+/// The training points in one order, with all that is known of them.
+struct Suspects<'a> {
     order: Vec<usize>,
-    suspicion: Suspicion,
-    labels: Option<Points<'a>>,
+    by: By,
+    why: String,
+    rankings: Vec<Suspicion>,
+    about: Option<Evaluated<'a>>,
     truth: Option<Vec<usize>>,
 }
 
-impl Ranking<'_> {
-    /// Rank, number, label, true label and score of the first points.
-    fn records(&self, show: usize) -> impl Iterator<Item = (usize, usize, Value, Value, f64)> {
-        let points = self.order.iter().take(show).enumerate();
-        points.map(|(rank, &point)| {
-            (
-                rank + 1,
-                point,
-                target(self.labels.as_ref(), point),
-                self.true_label(point),
-                self.suspicion.scores[point],
-            )
-        })
+impl Suspects<'_> {
+    fn train(&self) -> Option<&Points<'_>> {
+        self.about.as_ref().map(|about| &about.points)
+    }
+
+    fn score(&self, by: By, point: usize) -> Option<f64> {
+        let ranking = self.rankings.iter().find(|ranking| ranking.by == by)?;
+        Some(ranking.scores[point])
+    }
+
+    fn predicted(&self, point: usize) -> Value {
+        let about = self.about.as_ref();
+        about.map_or(Value::Null, |about| about.predictions.of(point))
     }
 
     fn true_label(&self, point: usize) -> Value {
         let truth = self.truth.as_ref();
-        truth.map_or(Value::Null, |truth| {
-            class(self.labels.as_ref(), truth[point])
-        })
+        truth.map_or(Value::Null, |truth| class(self.train(), truth[point]))
     }
 
     fn print(&self, show: usize, out: &mut dyn Write) -> Result<()> {
-        let rows = self
-            .records(show)
-            .map(|(rank, point, label, truth, score)| {
-                [
-                    rank.to_string(),
-                    name(self.labels.as_ref(), point),
-                    shown(&label),
-                    shown(&truth),
-                    signed(score),
-                ]
-            });
-        let headings = ["rank", "train", "label", "truth", self.suspicion.score];
-        writeln!(out, "{}", table(headings, 0, rows))?;
-        let (Some(labels), Some(truth)) = (&self.labels, &self.truth) else {
-            return Ok(());
+        let n = self.order.len() as f64;
+        let change = |by, point| {
+            let score = self.score(by, point);
+            score.map_or_else(|| "-".into(), |score| signed(score / n))
         };
-        let is_wrong = |point| labels.class(point) != Some(truth[point]);
-        precision(&self.order, &is_wrong, out)
+        let rows = self.order.iter().take(show).enumerate();
+        let rows = rows.map(|(rank, &point)| {
+            let loss = self.score(By::Loss, point);
+            [
+                (rank + 1).to_string(),
+                name(self.train(), point),
+                shown(&target(self.train(), point)),
+                shown(&self.predicted(point)),
+                shown(&self.true_label(point)),
+                loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}")),
+                change(By::SelfInfluence, point),
+                change(By::Mean, point),
+            ]
+        });
+        let headings = [
+            "rank", "train", "label", "predicted", "truth", "loss", "own loss*", "test loss*",
+        ];
+        writeln!(out, "{}", table(headings, 0, rows))?;
+        writeln!(
+            out,
+            "* change of the point's own loss (self-influence / n) and of the mean test loss (mean influence / n)\n  \
+             if the point is left out of the n = {n} training points"
+        )?;
+        writeln!(out, "ranked by {}{}", self.by.words(), self.reason())?;
+        match (self.train(), &self.truth) {
+            (Some(train), Some(truth)) => self.precision(train, truth, out),
+            _ => Ok(()),
+        }
     }
 
-    fn listing(&self, show: usize) -> Listing<6> {
-        let columns = [
+    /// Why this ranking, and what the others are.
+    fn reason(&self) -> String {
+        let others = self.rankings.iter().map(|ranking| ranking.by);
+        let others: Vec<&str> = others
+            .filter(|&by| by != self.by)
+            .map(|by| match by {
+                By::Loss => "--by loss",
+                By::SelfInfluence => "--by self",
+                By::Mean => "--by mean",
+            })
+            .collect();
+        let why = Some(&self.why).filter(|why| !why.is_empty());
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        if others.is_empty() {
+            return why;
+        }
+        format!("{why} (other rankings: {})", others.join(", "))
+    }
+
+    /// How many of the first points are mislabelled, in each ranking beside the others.
+    fn precision(&self, train: &Points<'_>, truth: &[usize], out: &mut dyn Write) -> Result<()> {
+        let is_wrong = |point: &&usize| train.class(**point) != Some(truth[**point]);
+        let count = |points: &[usize]| points.iter().filter(is_wrong).count();
+        let wrong = count(&self.order);
+        writeln!(
+            out,
+            "\n{wrong} of {} training points are mislabelled; found among the first, by",
+            self.order.len()
+        )?;
+        let orders: Vec<Vec<usize>> = self.rankings.iter().map(Suspicion::order).collect();
+        let found = |inspected: usize, by: By| {
+            let ranking = self.rankings.iter().position(|ranking| ranking.by == by);
+            ranking.map_or_else(
+                || "-".into(),
+                |ranking| {
+                    let found = count(&orders[ranking][..inspected]);
+                    let share = 100.0 * found as f64 / wrong.max(1) as f64;
+                    format!("{found} ({share:.0} %)")
+                },
+            )
+        };
+        let rows = INSPECTED.map(|percent| {
+            let inspected = (self.order.len() * percent).div_ceil(100);
+            let [loss, own, mean] =
+                [By::Loss, By::SelfInfluence, By::Mean].map(|by| found(inspected, by));
+            [format!("{percent} %"), inspected.to_string(), loss, own, mean]
+        });
+        let [loss, own, mean] = [By::Loss, By::SelfInfluence, By::Mean].map(By::words);
+        let headings = ["inspected", "points", loss, own, mean];
+        writeln!(out, "{}", table(headings, 0, rows))?;
+        Ok(())
+    }
+
+    fn listing(&self, show: usize) -> Listing<9> {
+        let [loss, own, mean] = [By::Loss, By::SelfInfluence, By::Mean];
+        let columns: [Column; 9] = [
             ("rank", Kind::Integer),
             ("train", Kind::Integer),
             ("train_id", Kind::Integer),
             ("label", Kind::Integer),
+            ("predicted", Kind::Integer),
             ("truth", Kind::Integer),
-            (self.suspicion.score, Kind::Number),
+            (loss.column(), Kind::Number),
+            (own.column(), Kind::Number),
+            (mean.column(), Kind::Number),
         ];
-        let labels = self.labels.as_ref();
-        let records = self.records(show);
+        let records = self.order.iter().take(show).enumerate();
         Listing::new(
             columns,
-            records.map(|(rank, point, label, truth, score)| {
+            records.map(|(rank, &point)| {
                 [
-                    json!(rank),
+                    json!(rank + 1),
                     json!(point),
-                    id(labels, point),
-                    label,
-                    truth,
-                    json!(score),
+                    id(self.train(), point),
+                    target(self.train(), point),
+                    self.predicted(point),
+                    self.true_label(point),
+                    json!(self.score(loss, point)),
+                    json!(self.score(own, point)),
+                    json!(self.score(mean, point)),
                 ]
             }),
         )
     }
 }
 
-/// How suspicious the label of each training point is.
-pub(super) struct Suspicion {
-    /// What the scores are.
-    pub(super) score: &'static str,
-    pub(super) scores: Array1<f64>,
-    largest_first: bool,
-}
-
-impl Suspicion {
-    /// Self-influence, where a large one is suspicious, or the mean influence on the test points, where a small one is.
-    pub(super) fn read(stored: &Stored) -> Result<Self> {
-        stored.check_complete()?;
-        let (own, shape) = (
-            stored.influences.array() == "self_influences",
-            stored.influences.shape(),
-        );
-        ensure!(
-            shape.len() == if own { 1 } else { 2 },
-            "{}: expected one number for each pair of points, got the shape {shape:?}",
-            stored.shown()
-        );
-        let along = if own { Along::Train } else { Along::Test };
-        let scores = stored.influences.compute(Mean::along(along))?;
-        Ok(Self {
-            score: if own {
-                "self_influence"
-            } else {
-                "mean_influence"
-            },
-            scores,
-            largest_first: own,
-        })
-    }
-
-    /// The training points, the most suspicious first.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.scores.len()).collect();
-        order.sort_by(|&a, &b| {
-            let (a_score, b_score) = (self.scores[a], self.scores[b]);
-            let by_score = if self.largest_first {
-                b_score.total_cmp(&a_score)
-            } else {
-                a_score.total_cmp(&b_score)
-            };
-            by_score.then(a.cmp(&b))
-        });
-        order
-    }
-
-    /// The first so many in that order.
-    pub(super) fn first(&self, count: usize) -> Vec<usize> {
-        let mut order = self.order();
-        order.truncate(count);
-        order
-    }
-}
-
-fn labels(plan: &Plan) -> Result<Points<'_>> {
+/// The true labels, for points that have labels.
+fn truth_of(
+    path: &str,
+    about: Option<&Evaluated<'_>>,
+    count: usize,
+    plan: Option<&Plan>,
+) -> Result<Vec<usize>> {
+    let about = about.context("the output does not say what labels it was made from")?;
     ensure!(
-        matches!(plan.target, Target::Class { .. }),
-        "the model has no labels that could be wrong: its targets are no classes"
+        count == 0 || about.points.class(0).is_some(),
+        "the targets are numbers: there are no labels that could be wrong; leave --truth out"
     );
-    Points::read(&plan.train, plan)
+    truth(path, count, plan)
 }
 
 /// The true labels of the training points; where these are some of the rows of their files, an array of all rows is taken too.
@@ -224,32 +299,4 @@ pub(super) fn truth(path: &str, expected: usize, plan: Option<&Plan>) -> Result<
             truth.len()
         )
     })
-}
-
-/// How many of the first points are mislabelled, against how many there are.
-fn precision(order: &[usize], is_wrong: &dyn Fn(usize) -> bool, out: &mut dyn Write) -> Result<()> {
-    let wrong = order.iter().filter(|&&point| is_wrong(point)).count();
-    writeln!(
-        out,
-        "\n{wrong} of {} training points are mislabelled",
-        order.len()
-    )?;
-    let rows = INSPECTED.map(|percent| {
-        let inspected = (order.len() * percent).div_ceil(100);
-        let found = order[..inspected]
-            .iter()
-            .filter(|&&point| is_wrong(point))
-            .count();
-        let share = |of: usize| format!("{:.0} %", 100.0 * found as f64 / of.max(1) as f64);
-        [
-            format!("{percent} %"),
-            inspected.to_string(),
-            found.to_string(),
-            share(inspected),
-            share(wrong),
-        ]
-    });
-    let headings = ["inspected", "points", "found", "precision", "recall"];
-    writeln!(out, "{}", table(headings, 0, rows))?;
-    Ok(())
 }

@@ -80,7 +80,7 @@ impl<'a> Points<'a> {
     /// The number of the class of a point, if points have classes.
     pub(super) fn class(&self, point: usize) -> Option<usize> {
         match &self.targets {
-            Targets::Classes(classes) => Some(classes[point]),
+            Targets::Classes(classes) => classes.get(point).copied(),
             Targets::Values(_) => None,
         }
     }
@@ -113,6 +113,32 @@ impl<'a> Points<'a> {
     }
 }
 
+/// Points with what the model says of them.
+#[derive(Debug)]
+pub(super) struct Evaluated<'a> {
+    pub(super) points: Points<'a>,
+    pub(super) predictions: Predictions<'a>,
+}
+
+impl<'a> Evaluated<'a> {
+    /// Reads the targets of the points on one side of a plan, and evaluates the model on them.
+    pub(super) fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
+        let points = Points::read(samples, plan)?;
+        Ok(Self {
+            predictions: points.predictions(plan)?,
+            points,
+        })
+    }
+
+    /// The share of points whose class the model predicts, if points have classes.
+    pub(super) fn accuracy(&self) -> Option<f64> {
+        self.points.class(0)?;
+        let right = |&point: &usize| self.predictions.of(point) == self.points.target(point);
+        let right = (0..self.points.len()).filter(right).count();
+        Some(right as f64 / self.points.len() as f64)
+    }
+}
+
 /// What a model says of points.
 #[derive(Debug)]
 pub(super) struct Predictions<'a> {
@@ -135,6 +161,14 @@ impl Predictions<'_> {
         }
         let class = largest(outputs.iter().copied());
         class.map_or(Value::Null, |class| named(class, self.names))
+    }
+
+    /// What losses are measured in.
+    pub(super) fn unit(&self) -> &'static str {
+        match self.loss {
+            Some(OutputLoss::CrossEntropy) => "nats",
+            _ => "units of the loss",
+        }
     }
 
     /// The points in the order of their loss, the largest first.

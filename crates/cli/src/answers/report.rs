@@ -22,8 +22,9 @@ use serde_json::Value;
 use super::{
     Stored,
     inspect::facts,
-    mislabelled::{Suspicion, truth},
+    mislabelled::{own_influences, truth},
     points::select,
+    suspicion::Suspicion,
     top::{About, opinions},
 };
 use crate::{
@@ -87,8 +88,8 @@ fn page<'a>(
 ) -> Result<Page<'a>> {
     let [k, n] = stored.influences.grid().shape();
     let about = known.map(|(about, _)| about);
-    let shown = about.map_or_else(|| (0..k).collect(), |about| about.predictions.by_loss());
-    let test = about.map(|about| &about.test);
+    let shown = about.map_or_else(|| (0..k).collect(), |about| about.test.predictions.by_loss());
+    let test = about.map(|about| &about.test.points);
     let shown = select(&arguments.points, test, shown, arguments.show)?;
     let opinions = opinions(stored, &shown, arguments.count)?;
     let suspicions = suspicions(arguments, stored)?;
@@ -148,20 +149,11 @@ fn model(stored: &Stored, plan: &Plan) -> String {
 
 /// By the mean influence on the test points, and by self-influence where it is there.
 fn suspicions(arguments: &ReportArguments, stored: &Stored) -> Result<Vec<Suspicion>> {
-    let own = arguments.own.as_deref().map(own_influences).transpose();
+    let own = arguments.own.as_deref();
+    let points = stored.influences.grid().shape()[1];
+    let own = own.map(|path| own_influences(path, points)).transpose();
     let all = [Some(Suspicion::read(stored)?), own.context("--self")?];
     Ok(all.into_iter().flatten().collect())
-}
-
-fn own_influences(path: &Path) -> Result<Suspicion> {
-    let stored = Stored::open(path)?;
-    ensure!(
-        stored.influences.array() == "self_influences",
-        "{}: expected an output of `influence self`, got one of `{}`",
-        stored.shown(),
-        stored.influences.array()
-    );
-    Suspicion::read(&stored)
 }
 
 /// Where the page goes: beside the output, unless something else is said.

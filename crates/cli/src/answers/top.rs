@@ -12,7 +12,7 @@ use super::{
     Format, Stored,
     listing::{Column, Destination, Kind, Listing},
     names::{id, name, target},
-    points::{Points, Predictions, select, shown},
+    points::{Evaluated, Points, select, shown},
 };
 use crate::{
     args::TopArguments,
@@ -32,7 +32,7 @@ pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) 
     let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
     let all = match &about {
-        Some(about) => about.predictions.by_loss(),
+        Some(about) => about.test.predictions.by_loss(),
         None => (0..stored.influences.grid().shape()[0]).collect(),
     };
     let points = select(
@@ -51,18 +51,15 @@ pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) 
 /// What is known of the points of an output.
 pub(super) struct About<'a> {
     pub(super) train: Points<'a>,
-    pub(super) test: Points<'a>,
-    pub(super) predictions: Predictions<'a>,
+    pub(super) test: Evaluated<'a>,
 }
 
 impl<'a> About<'a> {
     /// Reads the targets, and computes what the model says of the test points.
     pub(super) fn read(plan: &'a Plan) -> Result<Self> {
-        let test = Points::read(&plan.test, plan)?;
         Ok(Self {
-            predictions: test.predictions(plan)?,
             train: Points::read(&plan.train, plan)?,
-            test,
+            test: Evaluated::read(&plan.test, plan)?,
         })
     }
 }
@@ -71,10 +68,20 @@ impl<'a> About<'a> {
 #[derive(Debug)]
 pub(super) struct Opinion {
     pub(super) test: usize,
+    /// How many training points there are.
+    training: usize,
     /// With positive influence, the most helpful first.
     pub(super) helpful: Ranking,
     /// With negative influence, the most harmful first.
     pub(super) harmful: Ranking,
+}
+
+impl Opinion {
+    /// By how much the loss on the test point changes, to first order, if a training point with
+    /// this influence is left out of the mean loss.
+    pub(super) fn loss_change(&self, influence: f64) -> f64 {
+        influence / self.training as f64
+    }
 }
 
 /// Reads the rows of some test points, and ranks the training points in each.
@@ -107,6 +114,7 @@ pub(super) fn opinions(stored: &Stored, points: &[usize], count: usize) -> Resul
         };
         Ok(Opinion {
             test,
+            training: grid.shape()[1],
             helpful: ranked(Order::Largest, |value| value > 0.0)?,
             harmful: ranked(Order::Smallest, |value| value < 0.0)?,
         })
@@ -116,13 +124,15 @@ pub(super) fn opinions(stored: &Stored, points: &[usize], count: usize) -> Resul
 
 fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -> Result<()> {
     let [train, test] = sides(about);
-    let ranked = |ranking: &Ranking| {
-        let entry = |(&point, value): (&usize, &f64)| {
+    let ranked = |opinion: &Opinion, ranking: &Ranking| {
+        let entry = |(&point, &value): (&usize, &f64)| {
             let called = name(train, point);
-            match target(train, point) {
-                Value::Null => format!("{called} {}", signed(*value)),
-                target => format!("{called}:{} {}", shown(&target), signed(*value)),
-            }
+            let target = match target(train, point) {
+                Value::Null => String::new(),
+                target => format!(":{}", shown(&target)),
+            };
+            let change = signed(opinion.loss_change(value));
+            format!("{called}{target} {change} ({})", signed(value))
         };
         let entries = ranking.indices.iter().zip(&ranking.values).map(entry);
         entries.collect::<Vec<_>>().join("\n")
@@ -132,20 +142,19 @@ fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -
             name(test, opinion.test),
             shown(&target(test, opinion.test)),
             shown(&predicted(about, opinion.test)),
-            ranked(&opinion.helpful),
-            ranked(&opinion.harmful),
+            ranked(opinion, &opinion.helpful),
+            ranked(opinion, &opinion.harmful),
         ]
     });
     let headings = ["test point", "target", "predicted", "helpful", "harmful"];
     writeln!(out, "{}", table(headings, 5, rows))?;
-    let kind = if about.is_some() {
-        "training point:target influence"
-    } else {
-        "training point influence"
+    let (kind, unit) = match about {
+        Some(about) => ("training point:target", about.test.predictions.unit()),
+        None => ("training point", "units of the loss"),
     };
     writeln!(
         out,
-        "{kind}; leaving out a helpful point raises the loss on the test point by about influence / number of training points"
+        "{kind}, change of the loss on the test point if it is left out, in {unit} (influence)"
     )?;
     Ok(())
 }
@@ -154,16 +163,16 @@ fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -
 fn sides<'a>(about: Option<&'a About<'a>>) -> [Option<&'a Points<'a>>; 2] {
     [
         about.map(|about| &about.train),
-        about.map(|about| &about.test),
+        about.map(|about| &about.test.points),
     ]
 }
 
 /// What the model says of a test point, null where nothing is known of the points.
 fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
-    about.map_or(Value::Null, |about| about.predictions.of(point))
+    about.map_or(Value::Null, |about| about.test.predictions.of(point))
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     ("test", Kind::Integer),
     ("test_id", Kind::Integer),
     ("target", Kind::Integer),
@@ -174,9 +183,10 @@ const COLUMNS: [Column; 10] = [
     ("train_id", Kind::Integer),
     ("train_target", Kind::Integer),
     ("influence", Kind::Number),
+    ("loss_change", Kind::Number),
 ];
 
-fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<10> {
+fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<11> {
     let [train_points, test_points] = sides(about);
     let records = opinions.iter().flat_map(|opinion| {
         let sides = [("helpful", &opinion.helpful), ("harmful", &opinion.harmful)];
@@ -195,6 +205,7 @@ fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<10> {
                     id(train_points, train),
                     target(train_points, train),
                     json!(influence),
+                    json!(opinion.loss_change(influence)),
                 ]
             })
         })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::answers::{Format, Size};
+use crate::answers::{By, Format, Size};
 
 /// Arguments of `influence verify`.
 #[derive(Debug, Clone, Args)]
@@ -76,10 +76,16 @@ pub struct MislabelledArguments {
     /// The output of `influence run` or `influence self`: a directory, or a URL
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
+    /// The output of `influence self` of the same training points, to be shown beside
+    #[arg(long = "self", value_name = "OUTPUT")]
+    pub own: Option<PathBuf>,
+    /// What the points are ranked by [default: loss, or mean where the model has memorised its training labels]
+    #[arg(long, value_name = "RANKING", value_enum)]
+    pub by: Option<By>,
     /// How many training points are shown
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub show: usize,
-    /// The true labels of the training points, where they are known: says how good the ranking is
+    /// The true labels of the training points, where they are known: says how good each ranking is
     #[arg(long, value_name = "ARRAY")]
     pub truth: Option<String>,
     /// Where it goes, and in what form

@@ -47,8 +47,8 @@ const EXAMPLES: [(&str, &[Example]); 16] = [
         &[
             ("see what there is to see", "influence demo"),
             (
-                "another split, and another place for the output",
-                "influence demo --seed 3 --output digits.zarr",
+                "another split, and another folder",
+                "influence demo --seed 3 --output digits",
             ),
         ],
     ),

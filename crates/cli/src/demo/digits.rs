@@ -1,22 +1,21 @@
 //! The digits that ship with the program, split, with some labels flipped.
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::TensorData;
-use influence_backend_burn::ArrayDataset;
 use npyz::NpyFile;
 use rand::{Rng, RngExt, seq::SliceRandom};
 
 /// 8×8 pixels of 0 to 16.
-pub(super) const IMAGES: &[u8] = include_bytes!("../../../../data/digits/images.npy");
+const IMAGES: &[u8] = include_bytes!("../../../../data/digits/images.npy");
 /// The digit of each image.
-pub(super) const LABELS: &[u8] = include_bytes!("../../../../data/digits/labels.npy");
+const LABELS: &[u8] = include_bytes!("../../../../data/digits/labels.npy");
 
-pub(super) const PIXELS: usize = 64;
-pub(super) const CLASSES: usize = 10;
-const DARKEST: f32 = 16.0;
-/// One in so many images is a test image.
+/// The side of an image.
+pub(super) const SIDE: usize = 8;
+const PIXELS: usize = SIDE * SIDE;
+const CLASSES: u8 = 10;
+/// One image in this many is a test image.
 const TEST_SHARE: usize = 5;
-/// One in so many training labels is flipped.
+/// One training label in this many is flipped.
 const FLIPPED_SHARE: usize = 10;
 
 /// Training and test points.
@@ -26,12 +25,12 @@ pub(super) struct Split {
     pub(super) test: Points,
 }
 
-/// Images with the labels that the model is told, and the true ones.
+/// Images with the labels that the model is trained on, and the true ones.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    images: Vec<f32>,
-    pub(super) labels: Vec<usize>,
-    pub(super) truth: Vec<usize>,
+    pub(super) images: Vec<u8>,
+    pub(super) labels: Vec<u8>,
+    pub(super) truth: Vec<u8>,
 }
 
 impl Split {
@@ -55,17 +54,10 @@ impl Split {
 
 impl Points {
     fn select(images: &[u8], labels: &[u8], indices: &[usize]) -> Self {
-        let pixels = |&index: &usize| {
-            images[index * PIXELS..(index + 1) * PIXELS]
-                .iter()
-                .map(|&pixel| f32::from(pixel) / DARKEST)
-        };
-        let labels: Vec<usize> = indices
-            .iter()
-            .map(|&index| usize::from(labels[index]))
-            .collect();
+        let pixels = |&index: &usize| &images[index * PIXELS..(index + 1) * PIXELS];
+        let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
         Self {
-            images: indices.iter().flat_map(pixels).collect(),
+            images: indices.iter().flat_map(pixels).copied().collect(),
             truth: labels.clone(),
             labels,
         }
@@ -84,38 +76,9 @@ impl Points {
         self.labels.len()
     }
 
-    pub(super) fn is_flipped(&self, point: usize) -> bool {
-        self.labels[point] != self.truth[point]
-    }
-
     pub(super) fn flipped_count(&self) -> usize {
-        (0..self.len())
-            .filter(|&point| self.is_flipped(point))
-            .count()
-    }
-
-    /// Some of the points, as the task takes them: images `(n, 64)` and labels `(n)`.
-    pub(super) fn tensors(&self, points: &[usize]) -> (TensorData, TensorData) {
-        let image = |&point: &usize| {
-            self.images[point * PIXELS..(point + 1) * PIXELS]
-                .iter()
-                .copied()
-        };
-        let images: Vec<f32> = points.iter().flat_map(image).collect();
-        // A class fits any integer.
-        let labels: Vec<i64> = points
-            .iter()
-            .map(|&point| i64::try_from(self.labels[point]).unwrap_or_default())
-            .collect();
-        (
-            TensorData::new(images, [points.len(), PIXELS]),
-            TensorData::new(labels, [points.len()]),
-        )
-    }
-
-    pub(super) fn dataset(&self) -> Result<ArrayDataset> {
-        let (images, labels) = self.tensors(&(0..self.len()).collect::<Vec<_>>());
-        Ok(ArrayDataset::new(vec![images, labels])?)
+        let labels = self.labels.iter().zip(&self.truth);
+        labels.filter(|(label, truth)| label != truth).count()
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Event<'a> {
     /// A phase begins; `factors` and `scores` may come several times, in turn.
     Phase {
         /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`, `factors`,
-        /// `scores`, `findings` (the demonstration only).
+        /// `scores`.
         phase: &'a str,
         /// When.
         seconds: f64,

@@ -1,18 +1,28 @@
 use std::time::Duration;
 
-/// How long a command was at what, by the name of the phase. It has no clock: times are since the start of the command.
+/// How long a command was at what, by the name of the phase. It has no clock: times are since the start of the process.
 #[derive(Debug, Default)]
 pub(super) struct Phases {
+    /// When the command began.
+    origin: Duration,
     ended: Vec<(&'static str, Duration)>,
     current: Option<(&'static str, Duration)>,
 }
 
 impl Phases {
+    /// No phase yet, of a command that begins now.
+    pub(super) fn since(now: Duration) -> Self {
+        Self {
+            origin: now,
+            ..Self::default()
+        }
+    }
+
     /// A phase begins, and the one before it ends; what lies before the first belongs to it.
     pub(super) fn begin(&mut self, name: &'static str, now: Duration) {
         let begun = match self.current {
             Some(_) => now,
-            None => Duration::ZERO,
+            None => self.origin,
         };
         self.ended = self.until(now);
         self.current = Some((name, begun));

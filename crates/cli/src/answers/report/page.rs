@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{MARK, charts::Chart, layers::Layers, pictures::Pictures, solved::Solved};
 use crate::{
     answers::{
-        mislabelled::Suspicion,
+        suspicion::Suspicion,
         top::{About, Opinion},
     },
     record::Record,

@@ -8,7 +8,7 @@ use super::{
     solved::Solved,
 };
 use crate::{
-    answers::{listing::check_free, mislabelled::Suspicion},
+    answers::{listing::check_free, suspicion::{By, Suspicion}},
     args::ReportArguments,
     output::write_whole,
     record::Record,
@@ -44,8 +44,8 @@ pub(super) fn distribution(bins: Bins) -> Chart {
 
 /// The chart of a score of the training points.
 pub(super) fn scores(suspicion: &Suspicion) -> Chart {
-    let (name, what) = match suspicion.score {
-        "self_influence" => ("self-influence", "self-influence of a training point"),
+    let (name, what) = match suspicion.by {
+        By::SelfInfluence => ("self-influence", "self-influence of a training point"),
         _ => (
             "mean-influence",
             "mean influence of a training point on the test points",

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     answers::{
-        mislabelled::Suspicion,
+        suspicion::{By, Suspicion},
         names::{class, name, target},
         points::{Points, shown},
         top::Opinion,
@@ -24,7 +24,7 @@ impl Page<'_> {
     }
 
     fn test(&self) -> Option<&Points<'_>> {
-        self.about.map(|about| &about.test)
+        self.about.map(|about| &about.test.points)
     }
 
     /// Test points, with who helped and who harmed the model on them.
@@ -61,9 +61,9 @@ impl Page<'_> {
                     p {
                         "target " b { (shown(&target(self.test(), opinion.test))) }
                         br;
-                        "predicted " b { (shown(&about.predictions.of(opinion.test))) }
+                        "predicted " b { (shown(&about.test.predictions.of(opinion.test))) }
                         br;
-                        "loss " (format!("{:.3}", about.predictions.losses[opinion.test]))
+                        "loss " (format!("{:.3}", about.test.predictions.losses[opinion.test]))
                     }
                 }
                 @if let Some((layer, share)) = foremost {
@@ -114,8 +114,8 @@ impl Page<'_> {
     pub(super) fn suspects(&self) -> Result<Vec<Section>> {
         let suspicions = self.suspicions.iter().zip(&self.suspects);
         let section = |(suspicion, suspects): (&Suspicion, &Vec<usize>)| {
-            let (id, short, title, caption) = match suspicion.score {
-                "self_influence" => (
+            let (id, short, title, caption) = match suspicion.by {
+                By::SelfInfluence => (
                     "self-influence",
                     "Self-influence",
                     "Training points with the largest influence on themselves",

@@ -1,0 +1,150 @@
+//! Which training points deserve to be looked at first: three rankings, and when each is the good one.
+//!
+//! | ranking | looked at first | good when |
+//! |---|---|---|
+//! | loss | the largest training loss | the model does not fit wrong labels: they keep a large loss |
+//! | self-influence | the largest `⟨(H+λI)⁻¹g, g⟩` | always near the loss; better where labels were memorised |
+//! | mean influence | the most harmful on the test points | the model has memorised wrong labels, whose loss is then small |
+//!
+//! A regularised network keeps a large loss where a label is wrong, and no influence ranks better
+//! than that loss. A network that has learned every label gives wrong ones a small loss, too; their
+//! harm to clean test points remains. Hence the default: the loss, unless the model has learned
+//! nearly all of its training labels.
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use influence_core::aggregate::{Along, Mean};
+use ndarray::Array1;
+
+use super::{Stored, points::Evaluated};
+
+/// From this share of its own training labels on, a model is taken to have memorised them.
+const MEMORISED: f64 = 0.99;
+
+/// What training points are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// The training loss, the largest first
+    Loss,
+    /// The influence on themselves, the largest first
+    #[value(name = "self")]
+    SelfInfluence,
+    /// The mean influence on the test points, the most harmful first
+    Mean,
+}
+
+impl By {
+    /// The column of listings.
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::SelfInfluence => "self_influence",
+            Self::Mean => "mean_influence",
+        }
+    }
+
+    /// In words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::SelfInfluence => "self-influence",
+            Self::Mean => "mean influence",
+        }
+    }
+}
+
+/// A score of each training point, by which it is more or less suspicious.
+#[derive(Debug)]
+pub(super) struct Suspicion {
+    pub(super) by: By,
+    pub(super) scores: Array1<f64>,
+}
+
+impl Suspicion {
+    /// What an output tells: self-influences, or mean influences on the test points.
+    pub(super) fn read(stored: &Stored) -> Result<Self> {
+        stored.check_complete()?;
+        let (own, shape) = (
+            stored.influences.array() == "self_influences",
+            stored.influences.shape(),
+        );
+        ensure!(
+            shape.len() == if own { 1 } else { 2 },
+            "{}: expected one number for each pair of points, got the shape {shape:?}",
+            stored.shown()
+        );
+        let (by, along) = if own {
+            (By::SelfInfluence, Along::Train)
+        } else {
+            (By::Mean, Along::Test)
+        };
+        let scores = stored.influences.compute(Mean::along(along))?;
+        Ok(Self { by, scores })
+    }
+
+    /// The training losses.
+    pub(super) fn of_losses(losses: &[f64]) -> Self {
+        Self {
+            by: By::Loss,
+            scores: Array1::from(losses.to_vec()),
+        }
+    }
+
+    /// The training points, the most suspicious first; ties in the order of their numbers.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.scores.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_score = self.scores[a].total_cmp(&self.scores[b]);
+            let by_score = match self.by {
+                By::Mean => by_score,
+                By::Loss | By::SelfInfluence => by_score.reverse(),
+            };
+            by_score.then(a.cmp(&b))
+        });
+        order
+    }
+
+    /// The first points in that order.
+    pub(super) fn first(&self, count: usize) -> Vec<usize> {
+        let mut order = self.order();
+        order.truncate(count);
+        order
+    }
+}
+
+/// The ranking to begin with, and why.
+pub(super) fn advised(known: &[By], about: Option<&Evaluated<'_>>) -> (By, String) {
+    let influence = if known.contains(&By::Mean) {
+        By::Mean
+    } else {
+        By::SelfInfluence
+    };
+    let Some(about) = about.filter(|_| known.contains(&By::Loss)) else {
+        let why = "the output does not say what it was made from, so losses are not known";
+        return (influence, why.into());
+    };
+    match about.accuracy() {
+        None => (
+            By::Loss,
+            "targets are numbers: the largest losses are outliers".into(),
+        ),
+        Some(share) if share < MEMORISED => (
+            By::Loss,
+            format!(
+                "the model gets {} of its training labels right, so wrong ones keep a large loss",
+                percent(share)
+            ),
+        ),
+        Some(share) => (
+            influence,
+            format!(
+                "the model has learned {} of its training labels, wrong ones among them, so their losses say little",
+                percent(share)
+            ),
+        ),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
