@@ -100,7 +100,9 @@ pub fn run(arguments: &DemoArguments, session: &Session, out: &mut impl Write) -
 fn step(command: &[OsString], session: &Session, out: &mut impl Write) -> Result<()> {
     let shown: Vec<String> = command.iter().map(|argument| quoted(argument)).collect();
     session.print(|| writeln!(out, "\n$ influence {}", shown.join(" ")))?;
-    let line = [OsString::from("influence")].into_iter().chain(command.iter().cloned());
+    let line = [OsString::from("influence")]
+        .into_iter()
+        .chain(command.iter().cloned());
     let arguments = Arguments::try_parse_from(line)?;
     session.progress().begin_command();
     execute(&arguments.command, &SequentialModels, session, out)

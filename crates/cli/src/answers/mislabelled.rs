@@ -162,7 +162,14 @@ impl Suspects<'_> {
             ]
         });
         let headings = [
-            "rank", "train", "label", "predicted", "truth", "loss", "own loss*", "test loss*",
+            "rank",
+            "train",
+            "label",
+            "predicted",
+            "truth",
+            "loss",
+            "own loss*",
+            "test loss*",
         ];
         writeln!(out, "{}", table(headings, 0, rows))?;
         writeln!(
@@ -222,7 +229,13 @@ impl Suspects<'_> {
             let inspected = (self.order.len() * percent).div_ceil(100);
             let [loss, own, mean] =
                 [By::Loss, By::SelfInfluence, By::Mean].map(|by| found(inspected, by));
-            [format!("{percent} %"), inspected.to_string(), loss, own, mean]
+            [
+                format!("{percent} %"),
+                inspected.to_string(),
+                loss,
+                own,
+                mean,
+            ]
         });
         let [loss, own, mean] = [By::Loss, By::SelfInfluence, By::Mean].map(By::words);
         let headings = ["inspected", "points", loss, own, mean];

@@ -23,7 +23,7 @@ use super::{
     Stored,
     inspect::facts,
     mislabelled::{own_influences, truth},
-    points::select,
+    points::{Evaluated, select},
     suspicion::Suspicion,
     top::{About, opinions},
 };
@@ -88,16 +88,19 @@ fn page<'a>(
 ) -> Result<Page<'a>> {
     let [k, n] = stored.influences.grid().shape();
     let about = known.map(|(about, _)| about);
-    let shown = about.map_or_else(|| (0..k).collect(), |about| about.test.predictions.by_loss());
+    let shown = about.map_or_else(
+        || (0..k).collect(),
+        |about| about.test.predictions.by_loss(),
+    );
     let test = about.map(|about| &about.test.points);
     let shown = select(&arguments.points, test, shown, arguments.show)?;
     let opinions = opinions(stored, &shown, arguments.count)?;
-    let suspicions = suspicions(arguments, stored)?;
+    let plan = known.map(|(_, plan)| plan);
+    let suspicions = suspicions(arguments, stored, plan)?;
     let suspects = suspicions.iter();
     let suspects: Vec<Vec<usize>> = suspects
         .map(|suspicion| suspicion.first(arguments.suspects))
         .collect();
-    let plan = known.map(|(_, plan)| plan);
     let truth = arguments.truth.as_ref().map(|path| truth(path, n, plan));
     let pictures = match known {
         Some((about, plan)) => {
@@ -147,12 +150,23 @@ fn model(stored: &Stored, plan: &Plan) -> String {
     format!("{}, {} parameters", file.display(), plan.dim)
 }
 
-/// By the mean influence on the test points, and by self-influence where it is there.
-fn suspicions(arguments: &ReportArguments, stored: &Stored) -> Result<Vec<Suspicion>> {
-    let own = arguments.own.as_deref();
+/// Every ranking that is known: by loss, by the mean influence on the test points, by self-influence.
+fn suspicions(
+    arguments: &ReportArguments,
+    stored: &Stored,
+    plan: Option<&Plan>,
+) -> Result<Vec<Suspicion>> {
+    let train = plan.map(|plan| Evaluated::read(&plan.train, plan));
+    let losses = train.transpose()?;
+    let losses = losses.map(|train| Suspicion::of_losses(&train.predictions.losses));
     let points = stored.influences.grid().shape()[1];
+    let own = arguments.own.as_deref();
     let own = own.map(|path| own_influences(path, points)).transpose();
-    let all = [Some(Suspicion::read(stored)?), own.context("--self")?];
+    let all = [
+        losses,
+        own.context("--self")?,
+        Some(Suspicion::read(stored)?),
+    ];
     Ok(all.into_iter().flatten().collect())
 }
 

@@ -39,9 +39,8 @@ impl Folder {
             return Ok(folder);
         }
         let taken = path.exists() && {
-            let mut entries = fs::read_dir(path).with_context(|| {
-                format!("--output: {shown} is no folder; choose another path")
-            })?;
+            let mut entries = fs::read_dir(path)
+                .with_context(|| format!("--output: {shown} is no folder; choose another path"))?;
             entries.next().is_some()
         };
         ensure!(

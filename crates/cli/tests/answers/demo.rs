@@ -7,7 +7,10 @@ fn influence(folder: &std::path::Path, arguments: &str) -> (bool, String) {
     let command = command.current_dir(folder).args(arguments.split(' '));
     let output = command.output().expect("the binary runs");
     let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
 
 #[test]
@@ -19,17 +22,26 @@ fn every_command_works_on_what_the_demonstration_leaves_behind() {
         said
     };
     let said = done("demo");
-    assert!(said.contains("143 of 1438 training points are mislabelled"), "{said}");
+    assert!(
+        said.contains("143 of 1438 training points are mislabelled"),
+        "{said}"
+    );
     let next = said
         .lines()
         .rev()
         .find_map(|line| line.strip_prefix("$ influence "))
         .expect("the next command");
-    assert!(next.starts_with("report influence-demo/influences.zarr"), "{next}");
+    assert!(
+        next.starts_with("report influence-demo/influences.zarr"),
+        "{next}"
+    );
     done(next);
     let page = fs::read_to_string(folder.path().join("influence-demo/influences.html"));
     let page = page.expect("the page");
-    assert!(page.contains("data:image/png;base64,"), "the digits are drawn");
+    assert!(
+        page.contains("data:image/png;base64,"),
+        "the digits are drawn"
+    );
     let said = done("verify influence-demo/influences.zarr --sample 1");
     assert!(!said.contains("differ"), "{said}");
     assert!(done("top influence-demo/influences.zarr --points 3").contains("nats"));

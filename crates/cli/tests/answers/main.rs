@@ -174,7 +174,10 @@ fn the_first_training_points_are_those_of_the_array() {
                 let difference = number(&entry["influence"]) - row[order[rank]];
                 assert!(difference.abs() < 1e-12, "{entry}");
                 let change = row[order[rank]] / influences.ncols() as f64;
-                assert!((number(&entry["loss_change"]) - change).abs() < 1e-15, "{entry}");
+                assert!(
+                    (number(&entry["loss_change"]) - change).abs() < 1e-15,
+                    "{entry}"
+                );
             }
         }
     }
@@ -197,7 +200,8 @@ fn suspicious_labels_are_ranked_and_counted() {
     let mean = folder.influences().mean_axis(Axis(0)).expect("rows");
     let own = stored(&folder.path("self.zarr"), "self_influences");
     let all = |by: &str| {
-        let arguments = "mislabelled influences.zarr --self self.zarr --show 120 --format json --by";
+        let arguments =
+            "mislabelled influences.zarr --self self.zarr --show 120 --format json --by";
         let arguments: Vec<&str> = arguments.split(' ').chain([by]).collect();
         let listed = folder.done(&arguments);
         serde_json::from_str::<Vec<Value>>(&listed).expect("a list")
@@ -238,9 +242,19 @@ fn suspicious_labels_are_ranked_and_counted() {
     );
     let first = table.lines().find(|line| line.starts_with("|       1 %"));
     let first = first.expect("a row");
-    assert!(first.ends_with("|              - |       2 (67 %) |"), "{first}");
+    assert!(
+        first.ends_with("|              - |       2 (67 %) |"),
+        "{first}"
+    );
 
-    let listed = folder.done(&["mislabelled", "self.zarr", "--by", "self", "--format", "json"]);
+    let listed = folder.done(&[
+        "mislabelled",
+        "self.zarr",
+        "--by",
+        "self",
+        "--format",
+        "json",
+    ]);
     let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
     let largest = own.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     assert_eq!(listed.len(), 20);

@@ -7,13 +7,14 @@ use image::RgbImage;
 use super::{Folder, browser::Browser, npy};
 
 /// The sections of a page that has them all, and how much of what belongs into each.
-const SECTIONS: [(&str, &[Content]); 8] = [
+const SECTIONS: [(&str, &[Content]); 9] = [
     ("points", &[Content::Pictures(20_000), Content::Text]),
-    ("mean-influence", &[Content::Pictures(8000), Content::Bars]),
+    ("loss", &[Content::Pictures(8000), Content::Bars]),
     ("self-influence", &[Content::Pictures(8000), Content::Bars]),
+    ("mean-influence", &[Content::Pictures(8000), Content::Bars]),
     ("distribution", &[Content::Bars]),
     ("layers", &[Content::Bars, Content::Text]),
-    ("solver", &[Content::Dots(150), Content::Text]),
+    ("solver", &[Content::Text]),
     ("timings", &[Content::Bars, Content::Text]),
     ("settings", &[Content::Text]),
 ];
@@ -24,8 +25,6 @@ enum Content {
     Pictures(usize),
     /// Areas in the colours of charts.
     Bars,
-    /// So many pixels in the colour of charts.
-    Dots(usize),
     /// Dark pixels on light ones.
     Text,
 }
@@ -70,12 +69,12 @@ fn a_page_has_all_its_parts_and_needs_nothing_else() {
             "{section}"
         );
     }
-    // Three test points, four training points on either side of each, ten suspects by two scores.
+    // Three test points, four training points on either side of each, ten suspects by three scores.
     assert_eq!(
         page.matches("<img src=\"data:image/png;base64,").count(),
-        3 + 3 * 8 + 20
+        3 + 3 * 8 + 30
     );
-    // Scores by two, all influences, layers, residuals, timings: each with words for who cannot see it.
+    // Three scores, all influences, layers, timings: each with words for who cannot see it.
     assert_eq!(page.matches("<svg").count(), 6);
     assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), 6);
     assert!(!page.contains("alt=\"\"") && !page.contains("aria-label=\"\""));
@@ -239,7 +238,6 @@ fn check(section: &str, part: &RgbImage, content: &Content) {
     let (found, expected) = match content {
         Content::Pictures(pixels) => (count(&|colour| colour == [0, 0, 0]), *pixels),
         Content::Bars => (count(&charted), 2000),
-        Content::Dots(pixels) => (count(&charted), *pixels),
         Content::Text => (count(&|colour| colour.iter().all(|&level| level < 80)), 300),
     };
     assert!(

@@ -36,10 +36,11 @@ fn every_chart_becomes_a_file() {
         "plots",
     ];
     let said = folder.done(&[&report[..], &["--png"]].concat());
-    assert!(said.ends_with("wrote 6 charts to plots\n"), "{said}");
+    assert!(said.ends_with("wrote 7 charts to plots\n"), "{said}");
     let words = [
         ("distribution", ["influence", "pairs"]),
         ("iterations", ["test point", "iterations"]),
+        ("loss", ["loss of a training point", "points"]),
         (
             "mean-influence",
             ["mean influence of a training point", "points"],

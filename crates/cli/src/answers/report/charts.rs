@@ -4,6 +4,7 @@ mod bars;
 mod dots;
 mod font;
 mod histogram;
+mod ticks;
 
 use anyhow::Result;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
@@ -19,6 +20,8 @@ pub(super) use histogram::{Bins, Histogram, edges};
 
 /// How wide a chart is: its text is to be read on a telephone too.
 const WIDTH: u32 = 600;
+/// What the title of a file takes.
+const TITLE: u32 = 24;
 /// Pixels of a PNG for one of SVG.
 const FINE: u32 = 2;
 const HARMFUL: RGBColor = RGBColor(192, 57, 43);
@@ -51,7 +54,8 @@ pub(super) enum Kind {
 pub(super) struct Chart {
     /// As the file is called, without its ending.
     pub(super) name: &'static str,
-    /// What is said to who cannot see it.
+    /// What is said to those who cannot see it: what it shows, and after a colon its numbers if
+    /// they are few.
     pub(super) alt: String,
     pub(super) kind: Kind,
 }
@@ -77,26 +81,35 @@ impl Chart {
         }
     }
 
-    /// The text of an SVG element, transparent for a page.
+    /// What a file has above the chart; a page has words of its own.
+    fn title(&self) -> &str {
+        self.alt
+            .split_once(':')
+            .map_or(&self.alt, |(title, _)| title)
+    }
+
+    /// The text of an SVG element, transparent and without a title, for a page.
     pub(super) fn svg(&self) -> Result<String> {
-        self.svg_on(None)
-    }
-
-    /// The text of an SVG file, on white.
-    pub(super) fn svg_file(&self) -> Result<String> {
-        self.svg_on(Some(WHITE))
-    }
-
-    fn svg_on(&self, paper: Option<RGBColor>) -> Result<String> {
         font::register()?;
         let mut text = String::new();
         {
             let size = (WIDTH, self.height());
             let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-            if let Some(paper) = paper {
-                area.fill(&paper)?;
-            }
             self.draw(&area, 1)?;
+            area.present()?;
+        }
+        Ok(text)
+    }
+
+    /// The text of an SVG file, on white.
+    pub(super) fn svg_file(&self) -> Result<String> {
+        font::register()?;
+        let mut text = String::new();
+        {
+            let size = (WIDTH, self.height() + TITLE);
+            let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+            area.fill(&WHITE)?;
+            self.draw(&area.titled(self.title(), font::font(1))?, 1)?;
             area.present()?;
         }
         Ok(text)
@@ -105,12 +118,12 @@ impl Chart {
     /// The bytes of a PNG file, on white.
     pub(super) fn png(&self) -> Result<Vec<u8>> {
         font::register()?;
-        let (width, height) = (WIDTH * FINE, self.height() * FINE);
+        let (width, height) = (WIDTH * FINE, (self.height() + TITLE) * FINE);
         let mut pixels = vec![u8::MAX; 3 * width as usize * height as usize];
         {
             let size = (width, height);
             let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-            self.draw(&area, FINE)?;
+            self.draw(&area.titled(self.title(), font::font(FINE))?, FINE)?;
             area.present()?;
         }
         let mut png = Vec::new();

@@ -85,9 +85,9 @@ impl Page<'_> {
             header {
                 h1 { "Which training points made this model say this?" }
                 p.lead {
-                    "Influences in " code { (self.name) } ". " strong.helpful { "Positive is helpful" }
-                    ": leaving the training point out would raise the loss on the test point by about its influence divided by the number of training points. "
-                    strong.harmful { "Negative is harmful" } "."
+                    "Influences in " code { (self.name) } ". Numbers are changes of the loss on the test point if the training point is left out, in "
+                    (self.unit()) ": " strong.helpful { "positive is helpful" } ", " strong.harmful { "negative is harmful" }
+                    ". In grey below, the raw influence, larger by the number of training points."
                 }
                 (self.summary())
                 nav aria-label="Sections" {
@@ -95,6 +95,12 @@ impl Page<'_> {
                 }
             }
         }
+    }
+
+    /// What losses are measured in.
+    fn unit(&self) -> &'static str {
+        let about = self.about.map(|about| about.test.predictions.unit());
+        about.unwrap_or("units of the loss")
     }
 
     fn sections(&self) -> Result<Vec<Section>> {

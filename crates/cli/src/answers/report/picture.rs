@@ -83,7 +83,7 @@ pub(super) enum Picture {
     /// A PNG as a `data:` address.
     Image(String),
     /// The first of its numbers.
-    Numbers(String),
+    Numbers(Vec<String>),
 }
 
 impl Picture {
@@ -98,7 +98,7 @@ impl Picture {
             if input.len() > SHOWN {
                 numbers.push("…".into());
             }
-            return Ok(Self::Numbers(numbers.join(", ")));
+            return Ok(Self::Numbers(numbers));
         };
         let [lo, hi] = range;
         let scale = if hi > lo { 255.0 / (hi - lo) } else { 0.0 };

@@ -28,7 +28,10 @@ impl Pictures {
             .flat_map(|opinion| [&opinion.helpful, &opinion.harmful]);
         let ranked = ranked.flat_map(|ranking| &ranking.indices);
         let train = inputs(&about.train, ranked.chain(suspects.iter().flatten()))?;
-        let test = inputs(&about.test.points, opinions.iter().map(|opinion| &opinion.test))?;
+        let test = inputs(
+            &about.test.points,
+            opinions.iter().map(|opinion| &opinion.test),
+        )?;
         let numbers = train.values().chain(test.values()).flatten();
         let range = numbers.fold([f64::INFINITY, f64::NEG_INFINITY], |[lo, hi], &value| {
             [lo.min(value), hi.max(value)]

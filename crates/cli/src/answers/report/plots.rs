@@ -8,7 +8,10 @@ use super::{
     solved::Solved,
 };
 use crate::{
-    answers::{listing::check_free, suspicion::{By, Suspicion}},
+    answers::{
+        listing::check_free,
+        suspicion::{By, Suspicion},
+    },
     args::ReportArguments,
     output::write_whole,
     record::Record,
@@ -16,8 +19,9 @@ use crate::{
 };
 
 /// The names that charts may have.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "distribution",
+    "loss",
     "mean-influence",
     "self-influence",
     "layers",
@@ -45,8 +49,9 @@ pub(super) fn distribution(bins: Bins) -> Chart {
 /// The chart of a score of the training points.
 pub(super) fn scores(suspicion: &Suspicion) -> Chart {
     let (name, what) = match suspicion.by {
+        By::Loss => ("loss", "loss of a training point"),
         By::SelfInfluence => ("self-influence", "self-influence of a training point"),
-        _ => (
+        By::Mean => (
             "mean-influence",
             "mean influence of a training point on the test points",
         ),
@@ -73,12 +78,15 @@ pub(super) fn solver(solved: &Solved) -> Vec<Chart> {
             logarithmic,
         }),
     };
-    let mut charts = vec![dots(
-        "residuals",
-        &solved.residuals,
-        "relative residual",
-        true,
-    )];
+    let mut charts = Vec::new();
+    if !solved.is_exact() {
+        charts.push(dots(
+            "residuals",
+            &solved.residuals,
+            "relative residual",
+            true,
+        ));
+    }
     if solved.is_iterative() {
         charts.push(dots("iterations", &solved.iterations, "iterations", false));
     }

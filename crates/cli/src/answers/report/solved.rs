@@ -30,6 +30,16 @@ impl Solved {
         }))
     }
 
+    /// Whether all rows are solved but for rounding, of which a chart tells nothing.
+    pub(super) fn is_exact(&self) -> bool {
+        !self.is_iterative() && self.rows.iter().all(|(status, _)| status == "converged")
+    }
+
+    /// The largest residual of all rows.
+    pub(super) fn worst(&self) -> f64 {
+        self.residuals.iter().copied().fold(0.0, f64::max)
+    }
+
     /// Whether the method takes steps of which there is a number to show.
     pub(super) fn is_iterative(&self) -> bool {
         self.iterations.iter().any(|&iterations| iterations > 1.0)

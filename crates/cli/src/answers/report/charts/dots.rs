@@ -9,7 +9,11 @@ use plotters::{
     style::Color,
 };
 
-use super::{Drawing, HELPFUL, ends, font::font};
+use super::{
+    Drawing, HELPFUL, ends,
+    font::font,
+    ticks::{TICKS, grouped},
+};
 
 /// A dot for each test point.
 #[derive(Debug)]
@@ -30,7 +34,9 @@ impl Drawing for Dots {
         if !self.logarithmic {
             let (_, hi) = ends(&self.values);
             let top = if hi > 0.0 { hi * 1.1 } else { 1.0 };
-            return self.draw_on(area, scale, 0.0..top, 0.0, &|value| format!("{value:.0}"));
+            return self.draw_on(area, scale, 0.0..top, 0.0, &|value| {
+                grouped(&format!("{value:.0}"))
+            });
         }
         let Range { start, end } = decades(&self.values);
         let axis = (start..end).log_scale();
@@ -46,7 +52,8 @@ fn decades(values: &[f64]) -> Range<f64> {
         return 1e-16..1.0;
     }
     let (first, last) = (lo.log10().floor(), hi.log10().ceil());
-    10_f64.powf(first)..10_f64.powf(last.max(first + 1.0))
+    // Two decades at least, so that there are ticks to read.
+    10_f64.powf(first)..10_f64.powf(last.max(first + 2.0))
 }
 
 impl Dots {
@@ -73,11 +80,12 @@ impl Dots {
         chart
             .configure_mesh()
             .max_light_lines(1)
-            .x_labels(7)
+            .x_labels(TICKS)
             .y_labels(6)
             .x_desc("test point, by row")
             .y_desc(self.what)
             .label_style(font(scale))
+            .x_label_formatter(&|row| grouped(&row.to_string()))
             .y_label_formatter(label)
             .draw()?;
         let dots = self.values.iter().enumerate();

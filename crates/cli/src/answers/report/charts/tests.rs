@@ -3,7 +3,7 @@ use super::*;
 fn examples() -> Vec<Chart> {
     let chart = |name, kind| Chart {
         name,
-        alt: String::new(),
+        alt: format!("A chart: {name}"),
         kind,
     };
     let dots = |what, logarithmic| {
@@ -42,7 +42,7 @@ fn examples() -> Vec<Chart> {
 fn files_of_either_kind_show_the_same() -> Result<()> {
     for chart in examples() {
         let image = image::load_from_memory(&chart.png()?)?.to_rgb8();
-        let size = (FINE * WIDTH, FINE * chart.height());
+        let size = (FINE * WIDTH, FINE * (chart.height() + TITLE));
         assert_eq!(image.dimensions(), size, "{}", chart.name);
         let count = |wanted: RGBColor| {
             let pixels = image.pixels();
@@ -52,7 +52,12 @@ fn files_of_either_kind_show_the_same() -> Result<()> {
         };
         assert!(count(HELPFUL) > 50, "{}: {}", chart.name, count(HELPFUL));
         assert!(count(WHITE) > image.pixels().len() / 4, "{}", chart.name);
-        // Text lies below the axis, where nothing else is drawn.
+        // The title lies above, text of the axis below: nothing else is drawn there.
+        let head = image
+            .enumerate_pixels()
+            .filter(|(_, y, _)| *y < FINE * TITLE);
+        let dark = head.filter(|(.., pixel)| pixel.0.iter().all(|&level| level < 110));
+        assert!(dark.count() > 100, "{}: title", chart.name);
         let foot = image
             .enumerate_pixels()
             .filter(|(_, y, _)| *y > size.1 - FINE * 30);
@@ -75,6 +80,7 @@ fn svg_has_the_names_of_the_axes() -> Result<()> {
         for word in words {
             assert!(within.contains(word) && file.contains(word), "{word}");
         }
+        assert!(file.contains("A chart") && !within.contains("A chart"));
         // A page has paper of its own.
         assert!(file.contains("#FFFFFF") && !within.contains("#FFFFFF"));
     }

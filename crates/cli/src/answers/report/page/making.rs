@@ -1,6 +1,7 @@
 use anyhow::Result;
 use bytesize::ByteSize;
 use maud::html;
+use serde_json::Value;
 
 use super::{
     super::{solved::Solved, text},
@@ -13,10 +14,13 @@ impl Page<'_> {
     pub(super) fn solver(&self) -> Result<Option<Section>> {
         let section = |solved: &Solved| -> Result<Section> {
             let residuals = html! {
-                "The residual of each test row, relative to its right-hand side. Direct methods and factors are exact but for rounding."
+                "The residual of each test row, relative to its right-hand side."
             };
             let iterations = html! { "How many steps each test row took." };
             let body = html! {
+                @if solved.is_exact() {
+                    p { "Exactly, but for rounding: the largest relative residual is " (format!("{:.1e}", solved.worst())) "." }
+                }
                 (self.chart("residuals", &residuals)?)
                 (self.chart("iterations", &iterations)?)
                 div.scroll {
@@ -55,13 +59,22 @@ impl Page<'_> {
 
     /// What the output says of itself.
     pub(super) fn settings(&self) -> Section {
-        let facts = self.facts.iter();
-        let facts = facts.map(|(name, value)| (name.as_str(), text(value)));
+        let facts = self.facts.iter().filter(|(name, _)| name != "digests");
+        let facts = facts.map(|(name, value)| (name.as_str(), fact(value)));
+        let body = html! {
+            (pairs(facts))
+            @if let Some(digests) = self.fact("digests") {
+                details {
+                    summary { "Digests of the files that it was made from" }
+                    (pairs(digest_rows("", digests).iter().map(|(file, digest)| (file.as_str(), digest.clone()))))
+                }
+            }
+        };
         Section {
             id: "settings",
             short: "Settings",
             title: "How it was made",
-            body: pairs(facts),
+            body,
         }
     }
 }
@@ -79,4 +92,41 @@ fn taken(record: &Record) -> Vec<(&'static str, String)> {
     ];
     rows.extend(memory.map(|memory| ("peak memory", memory)));
     rows
+}
+
+/// A fact as it is read: numbers to four digits.
+fn fact(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() => {
+            let magnitude = number.abs();
+            if number == 0.0 || (1e-3..1e6).contains(&magnitude) {
+                let text = format!("{number:.4}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            } else {
+                format!("{number:.3e}")
+            }
+        }
+        _ => text(value),
+    }
+}
+
+/// The digest of each file, by the dotted key that names the file.
+fn digest_rows(key: &str, digests: &Value) -> Vec<(String, String)> {
+    let inner = |name: &str| match key {
+        "" => name.to_owned(),
+        key => format!("{key}.{name}"),
+    };
+    match digests {
+        Value::Object(entries) => {
+            let rows = entries.iter();
+            rows.flat_map(|(name, value)| digest_rows(&inner(name), value))
+                .collect()
+        }
+        Value::Array(values) => {
+            let rows = values.iter().enumerate();
+            rows.flat_map(|(index, value)| digest_rows(&inner(&index.to_string()), value))
+                .collect()
+        }
+        value => vec![(key.to_owned(), text(value))],
+    }
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use influence_core::aggregate::Ranking;
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::{
     super::{picture::Picture, plots::percent},
@@ -10,10 +11,10 @@ use super::{
 };
 use crate::{
     answers::{
-        suspicion::{By, Suspicion},
         names::{class, name, target},
         points::{Points, shown},
-        top::Opinion,
+        suspicion::{By, Suspicion},
+        top::{About, Opinion},
     },
     summary::signed,
 };
@@ -36,8 +37,8 @@ impl Page<'_> {
             @for opinion in &self.opinions {
                 article {
                     (self.test_point(opinion))
-                    (self.ranked("helpful", &opinion.helpful))
-                    (self.ranked("harmful", &opinion.harmful))
+                    (self.ranked("helpful", opinion, &opinion.helpful))
+                    (self.ranked("harmful", opinion, &opinion.harmful))
                 }
             }
         };
@@ -59,9 +60,9 @@ impl Page<'_> {
                 h3 { (called) }
                 @if let Some(about) = self.about {
                     p {
-                        "target " b { (shown(&target(self.test(), opinion.test))) }
+                        "target " (value(&target(self.test(), opinion.test)))
                         br;
-                        "predicted " b { (shown(&about.test.predictions.of(opinion.test))) }
+                        "predicted " (self.prediction(about, opinion.test))
                         br;
                         "loss " (format!("{:.3}", about.test.predictions.losses[opinion.test]))
                     }
@@ -73,79 +74,102 @@ impl Page<'_> {
         }
     }
 
-    fn ranked(&self, side: &str, ranking: &Ranking) -> Markup {
+    /// What the model says, marked where it is another class than the target.
+    fn prediction(&self, about: &About<'_>, point: usize) -> Markup {
+        let (says, is) = (about.test.predictions.of(point), target(self.test(), point));
+        let wrong = about.test.points.class(point).is_some() && says != is;
+        html! { (value(&says)) @if wrong { " " span.wrong { "wrong" } } }
+    }
+
+    fn ranked(&self, side: &str, opinion: &Opinion, ranking: &Ranking) -> Markup {
         let points = ranking.indices.iter().zip(&ranking.values);
+        let points = points.map(|(&point, &influence)| {
+            let change = signed(opinion.loss_change(influence));
+            (point, change, Some(signed(influence)))
+        });
         html! {
             div class={ "side " (side) } {
                 h4 { "most " (side) }
                 @if ranking.indices.is_empty() {
                     p.note { "none" }
                 } @else {
-                    (self.gallery(points.map(|(&point, &value)| (point, value))))
+                    (self.gallery("gallery", points))
                 }
             }
         }
     }
 
-    /// Training points with a number of each.
-    fn gallery(&self, points: impl Iterator<Item = (usize, f64)>) -> Markup {
+    /// Training points, each with a score and, where the score was made from one, a raw influence.
+    fn gallery(
+        &self,
+        class: &str,
+        points: impl Iterator<Item = (usize, String, Option<String>)>,
+    ) -> Markup {
         html! {
-            ul.gallery { @for (point, value) in points { li { (self.train_point(point, &signed(value))) } } }
+            ul class=(class) {
+                @for (point, score, raw) in points { li { (self.train_point(point, &score, raw.as_deref())) } }
+            }
         }
     }
 
-    fn train_point(&self, point: usize, score: &str) -> Markup {
+    fn train_point(&self, point: usize, score: &str, raw: Option<&str>) -> Markup {
         let label = self.about.map(|_| target(self.train(), point));
         let own = self.train().and_then(|train| train.class(point));
         let truth = self.truth.as_ref().map(|truth| truth[point]);
         let wrong = truth.filter(|&truth| own != Some(truth));
         let wrong = wrong.map(|truth| class(self.train(), truth));
         let called = name(self.train(), point);
+        let numbered = called.bytes().all(|letter| letter.is_ascii_digit());
         html! {
             (picture(&self.pictures.train, point, &format!("training point {called}")))
-            @if let Some(label) = &label { b { (shown(label)) } }
+            @if let Some(label) = &label { (value(label)) }
             @if let Some(truth) = &wrong { span.wrong { " (truly " (shown(truth)) ")" } }
             span.score { (score) }
-            span.number { "#" (called) }
+            @if let Some(raw) = raw { span.raw { (raw) } }
+            span.number title=(called) { @if numbered { "#" } (called) }
         }
     }
 
-    /// Training points whose labels deserve to be looked at, by one score or two.
+    /// Training points that deserve to be looked at, by each of the rankings that are known.
     pub(super) fn suspects(&self) -> Result<Vec<Section>> {
         let suspicions = self.suspicions.iter().zip(&self.suspects);
-        let section = |(suspicion, suspects): (&Suspicion, &Vec<usize>)| {
-            let (id, short, title, caption) = match suspicion.by {
-                By::SelfInfluence => (
-                    "self-influence",
-                    "Self-influence",
-                    "Training points with the largest influence on themselves",
-                    "How all training points influence themselves.",
-                ),
-                _ => (
-                    "mean-influence",
-                    "Mean influence",
-                    "Training points that harm the most on average",
-                    "How all training points influence the test points, on average.",
-                ),
-            };
-            let body = html! {
-                p.note {
-                    "Labels that deserve to be looked at, the most suspicious first."
-                    @if let Some(wrong) = self.mislabelled(suspects) {
-                        " " (wrong) " of these " (suspects.len()) " are mislabelled."
-                    }
+        suspicions
+            .map(|(suspicion, suspects)| self.suspects_by(suspicion, suspects))
+            .collect()
+    }
+
+    fn suspects_by(&self, suspicion: &Suspicion, suspects: &[usize]) -> Result<Section> {
+        let Words {
+            id,
+            short,
+            title,
+            note,
+            caption,
+        } = words(suspicion.by);
+        let n = suspicion.scores.len() as f64;
+        let scored = suspects.iter().map(|&point| {
+            let score = suspicion.scores[point];
+            match suspicion.by {
+                By::Loss => (point, format!("{score:.3}"), None),
+                By::SelfInfluence | By::Mean => (point, signed(score / n), Some(signed(score))),
+            }
+        });
+        let body = html! {
+            p.note {
+                (note)
+                @if let Some(wrong) = self.mislabelled(suspects) {
+                    " " (wrong) " of these " (suspects.len()) " are mislabelled."
                 }
-                (self.gallery(suspects.iter().map(|&point| (point, suspicion.scores[point]))))
-                (self.chart(id, &html! { (caption) })?)
-            };
-            Ok(Section {
-                id,
-                short,
-                title,
-                body,
-            })
+            }
+            (self.gallery("gallery many", scored))
+            (self.chart(id, &html! { (caption) })?)
         };
-        suspicions.map(section).collect()
+        Ok(Section {
+            id,
+            short,
+            title,
+            body,
+        })
     }
 
     /// How many of some training points are mislabelled, where the truth is known.
@@ -156,12 +180,64 @@ impl Page<'_> {
     }
 }
 
+/// What is said of a ranking.
+struct Words {
+    id: &'static str,
+    short: &'static str,
+    title: &'static str,
+    note: &'static str,
+    caption: &'static str,
+}
+
+fn words(by: By) -> Words {
+    match by {
+        By::Loss => Words {
+            id: "loss",
+            short: "Loss",
+            title: "Training points with the largest loss",
+            note: "What the model does not fit: wrong labels and outliers, the largest loss first. \
+                The ranking to beat, unless the model has learned wrong labels by heart.",
+            caption: "The loss of all training points.",
+        },
+        By::SelfInfluence => Words {
+            id: "self-influence",
+            short: "Self-influence",
+            title: "Training points with the largest influence on themselves",
+            note: "By how much a point's own loss rises if it is left out, the largest first, with \
+                the raw self-influence below.",
+            caption: "How all training points influence themselves (raw).",
+        },
+        By::Mean => Words {
+            id: "mean-influence",
+            short: "Mean influence",
+            title: "Training points that harm the most on average",
+            note: "How the mean loss on the test points changes if a point is left out, the most \
+                harmful first, with the raw mean influence below.",
+            caption: "How all training points influence the test points, on average (raw).",
+        },
+    }
+}
+
 fn picture(pictures: &BTreeMap<usize, Picture>, point: usize, called: &str) -> Markup {
     html! {
         @match pictures.get(&point) {
             Some(Picture::Image(address)) => img src=(address) alt=(called);
-            Some(Picture::Numbers(numbers)) => code.numbers { (numbers) }
+            Some(Picture::Numbers(numbers)) => code.numbers {
+                @for (index, number) in numbers.iter().enumerate() { @if index > 0 { ", " } span { (number) } }
+            }
             None => {}
+        }
+    }
+}
+
+/// A class or a number in bold, several numbers in small print that breaks between them alone.
+fn value(value: &Value) -> Markup {
+    html! {
+        @match value {
+            Value::Array(values) => span.values {
+                @for (index, value) in values.iter().enumerate() { @if index > 0 { ", " } span { (shown(value)) } }
+            }
+            value => b { (shown(value)) }
         }
     }
 }
