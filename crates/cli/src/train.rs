@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::{Context, Result, ensure};
+use influence_core::Dataset;
+
 use crate::{
     args::TrainArguments,
     assessment::{Assessment, Origin, Side},
@@ -18,7 +21,6 @@ use crate::{
     subject::Models,
     summary::timings,
 };
-use anyhow::{Context, Result, ensure};
 
 pub use descent::{Epoch, Gather, descend};
 
