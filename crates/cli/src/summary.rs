@@ -49,6 +49,13 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         "worst residual  {:.1e}",
         summary.solved.worst_residual()
     )?;
+    if let Some(lambda) = method.lambda_of_iterations() {
+        let bound = summary.solved.worst_residual() / lambda;
+        writeln!(
+            out,
+            "error, at most  {bound:.1e} times the lengths of both gradients, for an influence"
+        )?;
+    }
     writeln!(out, "seconds         {}", timings(summary.phases))?;
     if let Some(bytes) = memory::peak() {
         writeln!(out, "peak memory     {} MiB", bytes >> 20)?;

@@ -251,6 +251,18 @@ impl Method {
         Some(named.collect())
     }
 
+    /// λ of a method that iterates to a residual, where it is one known number and the curvature is not negative: it bounds the error that the
+    /// residual stands for.
+    pub fn lambda_of_iterations(&self) -> Option<f64> {
+        let iterates = matches!(self.name, MethodName::Cg | MethodName::Lissa);
+        let is_plain = self.sweep.is_none() && self.damping_by_parameter.is_none();
+        let is_definite = self.curvature_name() != Some(CurvatureName::Hessian);
+        let Some(DampingValue::Uniform(Lambda::Absolute(lambda))) = self.damping else {
+            return None;
+        };
+        (iterates && is_plain && is_definite && lambda > 0.0).then_some(lambda)
+    }
+
     /// A damping with the exceptions of single parameters.
     fn damped(&self, damping: &DampingValue) -> Damping {
         match &self.damping_by_parameter {

@@ -61,31 +61,26 @@ impl Damping {
     /// [`Error::UnknownName`] when a named block or parameter does not exist or a block is not named, [`Error::Setting`] when a parameter is named
     /// twice.
     pub fn resolve(&self, blocks: &[&Block]) -> Result<Vec<BlockDamping>> {
-        match self {
-            Self::Excepting { rest, parameters } => {
-                check_names(parameters, blocks)?;
-                let excepting = |(damping, block): (BlockDamping, &&Block)| {
-                    let own = block.members().zip(damping.own);
-                    let own =
-                        own.map(|((name, _), inner)| Ok(strength_of(name, parameters)?.or(inner)));
-                    let own = own.collect::<Result<_>>()?;
-                    Ok(BlockDamping { own, ..damping })
-                };
-                rest.resolve(blocks)?
-                    .into_iter()
-                    .zip(blocks)
-                    .map(excepting)
-                    .collect()
-            }
-            _ => {
-                let of_block = |(rest, block): (Strength, &&Block)| BlockDamping {
-                    rest,
-                    own: vec![None; block.parameters().len()],
-                };
-                let strengths = self.strengths(blocks)?.into_iter();
-                Ok(strengths.zip(blocks).map(of_block).collect())
-            }
-        }
+        let Self::Excepting { rest, parameters } = self else {
+            let of_block = |(rest, block): (Strength, &&Block)| BlockDamping {
+                rest,
+                own: vec![None; block.parameters().len()],
+            };
+            let strengths = self.strengths(blocks)?.into_iter();
+            return Ok(strengths.zip(blocks).map(of_block).collect());
+        };
+        check_names(parameters, blocks)?;
+        let excepting = |(damping, block): (BlockDamping, &&Block)| {
+            let own = block.members().zip(damping.own);
+            let own = own.map(|((name, _), inner)| Ok(strength_of(name, parameters)?.or(inner)));
+            let own = own.collect::<Result<_>>()?;
+            Ok(BlockDamping { own, ..damping })
+        };
+        rest.resolve(blocks)?
+            .into_iter()
+            .zip(blocks)
+            .map(excepting)
+            .collect()
     }
 
     /// The strength of each block, exceptions left out.

@@ -190,14 +190,12 @@ impl DirectInverse {
 
     /// The solution of one row, `(1, dim)`, along the eigenvectors whose eigenvalues are not zero to rounding, if that solves it.
     fn within_range(&self, rhs: &Array2<f64>) -> Result<Option<(Array2<f64>, Report)>> {
-        let found = match self.eigen.get() {
-            Some(found) => found,
-            None => {
-                let found = eigen(&self.matrix.to_dense()?)?;
-                self.eigen.get_or_init(|| found)
-            }
+        let Eigen { values, vectors } = if let Some(found) = self.eigen.get() {
+            found
+        } else {
+            let found = eigen(&self.matrix.to_dense()?)?;
+            self.eigen.get_or_init(|| found)
         };
-        let Eigen { values, vectors } = found;
         let largest = values
             .iter()
             .fold(0.0_f64, |most, value| most.max(value.abs()));

@@ -125,7 +125,7 @@ fn methods_that_rest_on_one_lambda_refuse_several_by_name() -> Result<()> {
 }
 
 #[test]
-fn names_that_fit_no_parameter_or_the_same_are_refused() -> Result<()> {
+fn names_that_fit_no_parameter_or_the_same_are_refused() {
     let refused = |parameters: Vec<(String, Strength)>| {
         let damping = Damping::from(DAMPING).excepting(parameters);
         fitted(&Direct, &damping).map_err(|error| error.to_string())
@@ -136,5 +136,4 @@ fn names_that_fit_no_parameter_or_the_same_are_refused() -> Result<()> {
     assert!(twice.is_err_and(|said| said.contains("`a.bias`")));
     let negative = refused(vec![own("a.bias", -1.0)]);
     assert!(negative.is_err_and(|said| said.contains("not negative")));
-    Ok(())
 }
