@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::TensorData;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{
     architecture::label,
-    layer,
-    shape::{image, last, line},
+    layer::{self, Convolution},
+    shape::last,
 };
 use crate::{config::Layer, weights::Weights};
 
@@ -43,6 +43,12 @@ fn draw(
     weights: &mut Weights,
     random: &mut impl Rng,
 ) -> Result<()> {
+    if let Some(convolution) = Convolution::of(layer) {
+        let (shape, outputs) = convolution.sizes(input)?;
+        let bias = convolution.may_have_bias().then_some(outputs);
+        map(convolution.name, &shape, bias, weights, random);
+        return Ok(());
+    }
     match layer {
         Layer::Linear {
             name,
@@ -52,54 +58,6 @@ fn draw(
             let outputs = outputs.context("say its size, as outputs = 10")?;
             let bias = (*bias != Some(false)).then_some(outputs);
             map(name, &[outputs, last(input)?], bias, weights, random);
-        }
-        Layer::Conv2d {
-            name,
-            outputs,
-            kernel_size,
-            bias,
-            groups,
-            ..
-        } => {
-            let [channels, ..] = image(input)?;
-            let sizes = (*outputs, kernel_size.map(|size| size.0.to_vec()));
-            let (outputs, window) = said(sizes)?;
-            let shape = [vec![outputs, channels / (*groups).max(1)], window].concat();
-            let bias = (*bias != Some(false)).then_some(outputs);
-            map(name, &shape, bias, weights, random);
-        }
-        Layer::Conv1d {
-            name,
-            outputs,
-            kernel_size,
-            bias,
-            groups,
-            ..
-        } => {
-            let [channels, _] = line(input)?;
-            let (outputs, window) = said((*outputs, kernel_size.map(|size| vec![size])))?;
-            let shape = [vec![outputs, channels / (*groups).max(1)], window].concat();
-            let bias = (*bias != Some(false)).then_some(outputs);
-            map(name, &shape, bias, weights, random);
-        }
-        Layer::ConvTranspose2d {
-            name,
-            outputs,
-            kernel_size,
-            bias,
-            groups,
-            ..
-        } => {
-            let [channels, ..] = image(input)?;
-            let sizes = (*outputs, kernel_size.map(|size| size.0.to_vec()));
-            let (outputs, window) = said(sizes)?;
-            ensure!(
-                outputs.is_multiple_of((*groups).max(1)),
-                "{outputs} output channels do not divide into {groups} groups"
-            );
-            let shape = [vec![channels, outputs / (*groups).max(1)], window].concat();
-            let bias = (*bias != Some(false)).then_some(outputs);
-            map(name, &shape, bias, weights, random);
         }
         Layer::Embedding {
             name,
@@ -115,13 +73,6 @@ fn draw(
         other => constants(other, input, weights)?,
     }
     Ok(())
-}
-
-/// The sizes of a convolution, which must be said.
-fn said((outputs, window): (Option<usize>, Option<Vec<usize>>)) -> Result<(usize, Vec<usize>)> {
-    let outputs = outputs.context("say its channels, as outputs = 16")?;
-    let window = window.context("say the size of its windows, as kernel_size = 3")?;
-    Ok((outputs, window))
 }
 
 /// A weight of this shape, and a bias of so many numbers.

@@ -1,132 +1,26 @@
 //! One layer against its weights and the shape that reaches it.
 
 mod convolution;
+mod embedding;
+mod kind;
 mod normalisation;
 mod pooling;
 
 use anyhow::{Result, ensure};
-use influence_core::block::Parameter;
 
 use super::{
     operation::Fixed,
     shape::{last_axis, numbers, permute, reshape, shown},
 };
 use crate::{config, weights::Weights};
-use convolution::Convolution;
+pub(super) use convolution::Convolution;
+use embedding::embedding;
+pub(super) use kind::{Kind, Motion};
 use normalisation::{batch_norm, group_norm, layer_norm, rms_norm};
 use pooling::{adaptive, pool};
 
-/// What a layer computes, in sizes that were checked.
-#[derive(Debug, Clone)]
-pub(super) enum Kind {
-    Linear {
-        weight: Vec<usize>,
-        bias: bool,
-    },
-    Embedding {
-        weight: Vec<usize>,
-        padding: Option<usize>,
-    },
-    /// Over one or two axes, as the weight has them.
-    Convolution {
-        weight: Vec<usize>,
-        bias: bool,
-        motion: Motion,
-    },
-    /// Over two axes.
-    Transposed {
-        weight: Vec<usize>,
-        bias: bool,
-        motion: Motion,
-        output_padding: [usize; 2],
-    },
-    LayerNorm {
-        features: usize,
-        bias: bool,
-        epsilon: f64,
-    },
-    RmsNorm {
-        features: usize,
-        epsilon: f64,
-    },
-    BatchNorm {
-        channels: usize,
-        affine: bool,
-        epsilon: f64,
-        momentum: f64,
-    },
-    GroupNorm {
-        channels: usize,
-        affine: bool,
-        epsilon: f64,
-        groups: usize,
-    },
-    Fixed(Fixed),
-}
-
-/// How the windows of a convolution move, axis by axis.
-#[derive(Debug, Clone)]
-pub(super) struct Motion {
-    pub(super) stride: Vec<usize>,
-    pub(super) padding: Vec<(usize, usize)>,
-    pub(super) dilation: Vec<usize>,
-    pub(super) groups: usize,
-}
-
 /// What a layer computes, if anything, and the shape of a sample behind it.
 type Checked = (Option<Kind>, Vec<usize>);
-
-impl Kind {
-    /// The trained tensors in the order of the module, and their shapes there.
-    fn trained(&self) -> Vec<(&'static str, Vec<usize>)> {
-        let (weight, outputs, bias) = match self {
-            // burn keeps the weight of a linear layer as (in, out).
-            Self::Linear { weight, bias } => (vec![weight[1], weight[0]], weight[0], *bias),
-            Self::Embedding { weight, .. } => (weight.clone(), 0, false),
-            Self::Convolution { weight, bias, .. } => (weight.clone(), weight[0], *bias),
-            Self::Transposed {
-                weight,
-                bias,
-                motion,
-                ..
-            } => (weight.clone(), weight[1] * motion.groups, *bias),
-            Self::LayerNorm { features, bias, .. } => (vec![*features], *features, *bias),
-            Self::RmsNorm { features, .. } => (vec![*features], 0, false),
-            Self::BatchNorm {
-                channels, affine, ..
-            }
-            | Self::GroupNorm {
-                channels, affine, ..
-            } => {
-                let both = ["weight", "bias"].map(|tensor| (tensor, vec![*channels]));
-                return both.into_iter().filter(|_| *affine).collect();
-            }
-            Self::Fixed(_) => return Vec::new(),
-        };
-        let mut tensors = vec![("weight", weight)];
-        tensors.extend(bias.then(|| ("bias", vec![outputs])));
-        tensors
-    }
-
-    /// The trained parameters in the order of the module, under the name of their layer.
-    pub(super) fn parameters(&self, name: &str) -> Vec<Parameter> {
-        let parameter = |(tensor, shape)| Parameter {
-            name: format!("{name}.{tensor}"),
-            shape,
-        };
-        self.trained().into_iter().map(parameter).collect()
-    }
-
-    /// The names of all tensors that the layer takes from its weights.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = &'static str> {
-        let statistics: &[_] = match self {
-            Self::BatchNorm { .. } => &normalisation::STATISTICS,
-            _ => &[],
-        };
-        let trained = self.trained().into_iter().map(|(tensor, _)| tensor);
-        trained.chain(statistics.iter().copied())
-    }
-}
 
 /// What a layer computes, if anything, and the shape of a sample behind it.
 pub(super) fn check(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Result<Checked> {
@@ -286,34 +180,6 @@ fn linear(name: &str, said: Said, weights: &Weights, input: &[usize]) -> Result<
     let mut output = input.to_vec();
     output.splice(input.len() - 1.., [weight[0]]);
     Ok((Some(Kind::Linear { weight, bias }), output))
-}
-
-fn embedding(
-    name: &str,
-    [entries, width]: [Option<usize>; 2],
-    padding: Option<usize>,
-    weights: &Weights,
-    input: &[usize],
-) -> Result<(Vec<usize>, Vec<usize>)> {
-    let weight = shape_of(name, weights, 2, "(num_embeddings, embedding_dim)")?;
-    said("num_embeddings", entries, weight[0])?;
-    said("embedding_dim", width, weight[1])?;
-    if let Some(padding) = padding {
-        ensure!(
-            padding < weight[0],
-            "padding_idx = {padding}, but its weights have rows 0 to {}",
-            weight[0] - 1
-        );
-        let table = weights.tensor(&format!("{name}.weight"))?;
-        let mut row = table.iter::<f64>().skip(padding * weight[1]);
-        ensure!(
-            row.by_ref().take(weight[1]).all(|value| value == 0.0),
-            "padding_idx = {padding}, but row {padding} of `{name}.weight` is not zero; a padding of other numbers is not supported: \
-             leave padding_idx out, and the row has a gradient as others"
-        );
-    }
-    let output = input.iter().copied().chain([weight[1]]).collect();
-    Ok((weight, output))
 }
 
 /// The shape of a weight, of this rank.

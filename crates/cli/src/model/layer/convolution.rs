@@ -1,6 +1,6 @@
 //! Convolutions over one or two axes, and transposed ones.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Checked, Kind, Motion, Said, bias, shape_of};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// A convolution as configured, whatever the number of its axes.
-pub(super) struct Convolution<'a> {
-    name: &'a str,
+pub(in crate::model) struct Convolution<'a> {
+    pub(in crate::model) name: &'a str,
     said: Said,
     stride: Vec<usize>,
     padding: Padding<Vec<usize>>,
@@ -23,7 +23,7 @@ pub(super) struct Convolution<'a> {
 
 impl<'a> Convolution<'a> {
     /// What a layer says of itself, if it is a convolution.
-    pub(super) fn of(layer: &'a Layer) -> Option<Self> {
+    pub(in crate::model) fn of(layer: &'a Layer) -> Option<Self> {
         let pair = |pair: Pair| pair.0.to_vec();
         Some(match layer {
             Layer::Conv1d {
@@ -95,6 +95,28 @@ impl<'a> Convolution<'a> {
             },
             _ => return None,
         })
+    }
+
+    /// The shape of a weight that is to be drawn, and the number of outputs.
+    pub(in crate::model) fn sizes(&self, input: &[usize]) -> Result<(Vec<usize>, usize)> {
+        let outputs = self.said.outputs;
+        let outputs = outputs.context("say its channels, as outputs = 16")?;
+        let window = self.said.kernel_size.as_deref();
+        let window = window.context("say the size of its windows, as kernel_size = 3")?;
+        let (channels, _) = axes_of(input, self.stride.len())?;
+        let groups = self.groups.max(1);
+        let sides = if self.output_padding.is_some() {
+            divides("output", outputs, groups)?;
+            [channels, outputs / groups]
+        } else {
+            [outputs, channels / groups]
+        };
+        Ok(([&sides[..], window].concat(), outputs))
+    }
+
+    /// Whether it has a bias, as far as it says.
+    pub(in crate::model) fn may_have_bias(&self) -> bool {
+        self.said.bias != Some(false)
     }
 
     /// Holds it against its weights and the shape that reaches it.
