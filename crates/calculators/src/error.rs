@@ -266,6 +266,28 @@ pub enum Error {
         rows: Vec<usize>,
     },
 
+    /// There is nothing at a place that is to be read.
+    #[error("{path} does not exist, expected {expected}")]
+    Absent {
+        /// The store and the group or array in it.
+        path: String,
+        /// What should be there.
+        expected: &'static str,
+    },
+
+    /// A sample has a number that stands for a missing one. Leave the sample out, or write a number that is meant.
+    #[error(
+        "{array}: row {row} holds {number}, which stands for a missing number (_FillValue or missing_value); leave the row out, or fill in a number"
+    )]
+    Masked {
+        /// The array.
+        array: String,
+        /// The row, counted from 0.
+        row: usize,
+        /// The number that is stored.
+        number: f64,
+    },
+
     /// Chunks of stored factors are missing. The run that wrote them did not finish.
     #[error("{path} has no factors for test rows {rows:?}; finish the run that writes them")]
     Missing {

@@ -5,6 +5,7 @@ mod durable;
 mod failing;
 mod failure;
 mod field;
+mod formats;
 mod job;
 mod location;
 mod locking;

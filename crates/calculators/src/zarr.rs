@@ -41,6 +41,7 @@
 #[cfg(feature = "object-store")]
 mod block_on;
 mod claim;
+mod codecs;
 mod declare;
 mod durable;
 mod field;
@@ -49,6 +50,7 @@ mod labels;
 mod location;
 mod lock;
 mod matrix;
+mod meaning;
 mod options;
 mod output;
 mod parse;

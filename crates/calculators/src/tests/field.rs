@@ -173,7 +173,10 @@ fn what_is_no_array_of_numbers_says_what_it_is() -> Outcome {
         .build(store.clone(), "/s")?
         .store_metadata()?;
     for (name, part) in [
-        ("g", "a zarr group; name an array in it, it has x"),
+        (
+            "g",
+            "a zarr group, not an array; its arrays: group / of a store/g/x",
+        ),
         ("none", "neither zarr.json nor .zarray"),
         ("c", "an array of type"),
         ("s", "a single number"),

@@ -8,12 +8,18 @@ use influence_core::{Error as CoreError, FieldSource, Result as CoreResult, Valu
 use ndarray::ArrayD;
 use serde_json::Value;
 use zarrs::{
-    array::{Array, ArraySubset, CodecOptions, DataType, ElementOwned, data_type},
+    array::{Array, ArrayMetadataV3, ArraySubset, CodecOptions, DataType, ElementOwned, data_type},
     storage::{ReadableWritableListableStorageTraits, StoreKey, StorePrefix},
 };
 
-use super::{Location, Place, location::Source};
+use super::{
+    Location, Place, codecs,
+    location::Source,
+    meaning::{Meaning, Stored},
+};
 use crate::{Error, Result};
+
+const EXPECTED: &str = "a zarr array of numbers with samples along its first axis";
 
 /// Reads numbers of one type.
 type Read = fn(&ZarrField, &ArraySubset) -> Result<Values>;
@@ -25,6 +31,10 @@ type Read = fn(&ZarrField, &ArraySubset) -> Result<Values>;
 /// width become 64-bit integers.
 ///
 /// A chunk that is not there holds fill values, as the format has it: writers leave such chunks out.
+///
+/// Attributes say what numbers mean, as xarray has it: `scale_factor` and `add_offset` are applied in 64-bit floats; a number that is
+/// `_FillValue` or `missing_value`, or the fill value of an array of version 2 with `_ARRAY_DIMENSIONS`, is missing, and its sample
+/// cannot be read. Arrays of times and of integers whose sign is turned are refused.
 ///
 /// # Examples
 /// ```
@@ -47,6 +57,7 @@ pub struct ZarrField {
     name: String,
     shape: Vec<usize>,
     read: Read,
+    meaning: Meaning,
 }
 
 impl Debug for ZarrField {
@@ -72,27 +83,36 @@ impl ZarrField {
         let failed = |source: Source| Error::store(&name, "open the array", source);
         let refuse = |found: String| Error::NotZarr {
             path: name.clone(),
-            expected: "a zarr array of numbers with samples along its first axis",
+            expected: EXPECTED,
             found,
         };
-        if let Some(found) = other(&place, path.trim_matches('/')).map_err(failed)? {
-            return Err(refuse(found));
-        }
+        let found = match node(&place, path.trim_matches('/'), &name).map_err(failed)? {
+            _ if place.is_absent() => {
+                let (path, expected) = (name.clone(), EXPECTED);
+                return Err(Error::Absent { path, expected });
+            }
+            Node::Array(found) => found,
+            Node::Other(found) => return Err(refuse(found)),
+        };
+        let Metadata { array, fill } = *found;
         let path = format!("/{}", path.trim_matches('/'));
-        let array = Array::open(place.storage, &path).map_err(|source| failed(source.into()))?;
+        let array = Array::new_with_metadata(place.storage, &path, array.into());
+        let array = array.map_err(|source| failed(codecs::unreadable(&source)))?;
         let shape: Result<Vec<usize>, _> =
             array.shape().iter().map(|&side| side.try_into()).collect();
         let shape = shape.map_err(|source| failed(Box::new(source)))?;
         if shape.is_empty() {
             return Err(refuse("a single number".into()));
         }
-        let read = reader(array.data_type())
+        let (stored, read) = reader(array.data_type())
             .ok_or_else(|| refuse(format!("an array of type {:?}", array.data_type())))?;
+        let meaning = Meaning::of(array.attributes(), fill.as_ref(), stored).map_err(refuse)?;
         Ok(Self {
             array,
             name,
             shape,
             read,
+            meaning,
         })
     }
 
@@ -138,41 +158,64 @@ impl FieldSource for ZarrField {
     fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
         CoreError::check_range(&range, self.shape[0])?;
         let others = self.shape[1..].iter().map(|&side| 0..side);
-        let ranges: Vec<Range<u64>> = std::iter::once(range)
+        let ranges: Vec<Range<u64>> = std::iter::once(range.clone())
             .chain(others)
             .map(|range| range.start as u64..range.end as u64)
             .collect();
         let subset = ArraySubset::new_with_ranges(&ranges);
-        (self.read)(self, &subset).map_err(CoreError::dataset)
+        let stored = (self.read)(self, &subset).map_err(CoreError::dataset)?;
+        let sample: usize = self.shape[1..].iter().product();
+        self.meaning.apply(stored).map_err(|(place, number)| {
+            CoreError::dataset(Error::Masked {
+                array: self.name.clone(),
+                row: range.start + place / sample.max(1),
+                number,
+            })
+        })
     }
 }
 
-fn reader(number: &DataType) -> Option<Read> {
-    let readers: [(DataType, Read); 13] = [
-        (data_type::float32(), ZarrField::plain::<f32>),
-        (data_type::float64(), ZarrField::plain::<f64>),
-        (data_type::float16(), |field, subset| {
+fn reader(number: &DataType) -> Option<(Stored, Read)> {
+    use Stored::{Bool, Float, Signed, Unsigned};
+
+    let readers: [(DataType, Stored, Read); 13] = [
+        (data_type::float32(), Float, ZarrField::plain::<f32>),
+        (data_type::float64(), Float, ZarrField::plain::<f64>),
+        (data_type::float16(), Float, |field, subset| {
             Ok(field.retrieve::<f16>(subset)?.mapv(f16::to_f32).into())
         }),
-        (data_type::bfloat16(), |field, subset| {
+        (data_type::bfloat16(), Float, |field, subset| {
             Ok(field.retrieve::<bf16>(subset)?.mapv(bf16::to_f32).into())
         }),
-        (data_type::bool(), ZarrField::integers::<bool>),
-        (data_type::int8(), ZarrField::integers::<i8>),
-        (data_type::int16(), ZarrField::integers::<i16>),
-        (data_type::int32(), ZarrField::integers::<i32>),
-        (data_type::int64(), ZarrField::plain::<i64>),
-        (data_type::uint8(), ZarrField::integers::<u8>),
-        (data_type::uint16(), ZarrField::integers::<u16>),
-        (data_type::uint32(), ZarrField::integers::<u32>),
-        (data_type::uint64(), ZarrField::unsigned),
+        (data_type::bool(), Bool, ZarrField::integers::<bool>),
+        (data_type::int8(), Signed, ZarrField::integers::<i8>),
+        (data_type::int16(), Signed, ZarrField::integers::<i16>),
+        (data_type::int32(), Signed, ZarrField::integers::<i32>),
+        (data_type::int64(), Signed, ZarrField::plain::<i64>),
+        (data_type::uint8(), Unsigned, ZarrField::integers::<u8>),
+        (data_type::uint16(), Unsigned, ZarrField::integers::<u16>),
+        (data_type::uint32(), Unsigned, ZarrField::integers::<u32>),
+        (data_type::uint64(), Unsigned, ZarrField::unsigned),
     ];
     let mut readers = readers.into_iter();
-    readers.find_map(|(known, read)| (known == *number).then_some(read))
+    readers.find_map(|(known, stored, read)| (known == *number).then_some((stored, read)))
 }
 
-/// What is at a path if it is no array.
-fn other(place: &Place, path: &str) -> Result<Option<String>, Source> {
+/// What is at a path.
+enum Node {
+    Array(Box<Metadata>),
+    Other(String),
+}
+
+/// The metadata of an array, whatever its version.
+struct Metadata {
+    array: ArrayMetadataV3,
+    /// The fill value, where it stands for missing numbers.
+    fill: Option<Value>,
+}
+
+/// Reads the metadata at a path within a place, which messages call by `name`.
+fn node(place: &Place, path: &str, name: &str) -> Result<Node, Source> {
     let get = |file: &str| -> Result<_, Source> {
         let key = format!("{path}/{file}");
         Ok(place
@@ -180,24 +223,33 @@ fn other(place: &Place, path: &str) -> Result<Option<String>, Source> {
             .get(&StoreKey::new(key.trim_start_matches('/'))?)?)
     };
     if let Some(text) = get("zarr.json")? {
-        // What is damaged is left to the store to explain.
-        let node: Value = serde_json::from_slice(&text).unwrap_or_default();
-        if node["node_type"] != "group" {
-            return Ok(None);
+        let text: Value = serde_json::from_slice(&text)?;
+        if text["node_type"] != "group" {
+            let array = codecs::of_version_3(text)?;
+            return Ok(Node::Array(Box::new(Metadata { array, fill: None })));
         }
-    } else if get(".zarray")?.is_some() {
-        return Ok(None);
+    } else if let Some(text) = get(".zarray")? {
+        let attributes = get(".zattrs")?.map(|text| serde_json::from_slice(&text));
+        let attributes: Value = attributes.transpose()?.unwrap_or_default();
+        let text: Value = serde_json::from_slice(&text)?;
+        // So xarray has it of the arrays that it can read, which have these dimensions.
+        let fill = attributes
+            .get("_ARRAY_DIMENSIONS")
+            .and_then(|_| text.get("fill_value"))
+            .cloned();
+        let array = codecs::of_version_2(text, attributes)?;
+        return Ok(Node::Array(Box::new(Metadata { array, fill })));
     } else if get(".zgroup")?.is_none() {
-        return Ok(Some("neither zarr.json nor .zarray".into()));
+        return Ok(Node::Other("neither zarr.json nor .zarray".into()));
     }
-    let names = names_below(place, path)?;
-    Ok(Some(format!(
-        "a zarr group; name an array in it, it has {names}"
+    let names = names_below(place, path, name)?;
+    Ok(Node::Other(format!(
+        "a zarr group, not an array; its arrays: {names}"
     )))
 }
 
-/// The names in a group, `none` where there are none.
-fn names_below(place: &Place, path: &str) -> Result<String, Source> {
+/// The paths of what is in a group.
+fn names_below(place: &Place, path: &str, name: &str) -> Result<String, Source> {
     let prefix = if path.is_empty() {
         String::new()
     } else {
@@ -210,9 +262,10 @@ fn names_below(place: &Place, path: &str) -> Result<String, Source> {
     });
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
+    let shown = |below: &&str| format!("{name}/{below}");
     Ok(if names.is_empty() {
         "none".into()
     } else {
-        names.join(", ")
+        names.iter().map(shown).collect::<Vec<_>>().join(", ")
     })
 }

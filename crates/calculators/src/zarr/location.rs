@@ -176,6 +176,11 @@ impl Place {
         }
     }
 
+    /// Whether it is a folder that does not exist.
+    pub(super) fn is_absent(&self) -> bool {
+        self.folder.as_ref().is_some_and(|folder| !folder.exists())
+    }
+
     /// The path of an array in the group.
     pub(crate) fn array(&self, name: &str) -> String {
         format!("{}/{name}", self.group.trim_end_matches('/'))

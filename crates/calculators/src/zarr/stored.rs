@@ -82,6 +82,12 @@ fn attributes_at(place: &Place, expected: &'static str) -> Result<Map<String, Va
     let found = match place.attributes()? {
         Found::Output(attributes) => return Ok(attributes),
         Found::Other(found) => found,
+        Found::Nothing if place.is_absent() => {
+            return Err(Error::Absent {
+                path: place.name.clone(),
+                expected,
+            });
+        }
         Found::Nothing => "no zarr group".into(),
     };
     Err(Error::NotZarr {
