@@ -15,7 +15,7 @@ use crate::Error;
 
 pub use burn_dataset::BurnDataset;
 pub use fields::FieldDataset;
-pub use npy::{NpyDataset, NpyField, check_npy_header};
+pub use npy::{NpyDataset, NpyField, check_npy_header, check_npy_kind};
 pub use safetensors::SafetensorsField;
 
 /// Consecutive samples as host arrays, one per field of the task, each with the samples along its first axis.

@@ -33,7 +33,7 @@ pub use convert::Converter;
 pub use curvature::Curvature;
 pub use dataset::{
     ArrayDataset, Batch, BurnDataset, FieldDataset, NpyDataset, NpyField, SafetensorsField,
-    check_npy_header,
+    check_npy_header, check_npy_kind,
 };
 pub use error::{Error, Result};
 pub use fit::{Fit, Influence};

@@ -85,6 +85,19 @@ test_chunk = 8
         String::from_utf8_lossy(&outcome.stdout).into_owned()
     }
 
+    /// What is complained of.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        let outcome = command.current_dir(self.0.path()).args(arguments).output();
+        let outcome = outcome.expect("the binary runs");
+        assert_eq!(outcome.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8_lossy(&outcome.stderr).into_owned()
+    }
+
+    fn config(&self) -> String {
+        fs::read_to_string(self.path("config.toml")).expect("written")
+    }
+
     /// The bytes of all chunks of influences.
     fn run(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.influence(&["run", "config.toml", "--overwrite"]);
@@ -259,6 +272,210 @@ fn a_folder_of_images_is_an_array_with_names() {
     let train = train.expect("a number");
     assert_eq!(top[0]["train_id"], names[train].as_str());
     assert!(names[train].starts_with(top[0]["train_target"].as_str().expect("a name")));
+}
+
+/// Writes digits as images in a folder for each class, and gives pixels and labels in the order in which they are read.
+fn in_folders(
+    folder: &Folder,
+    side: &str,
+    (pixels, labels): (&[u8], &[u8]),
+    keep: impl Fn(usize) -> bool,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut chosen: Vec<usize> = (0..labels.len()).filter(|&row| keep(row)).collect();
+    chosen.sort_by_key(|&row| (labels[row], row));
+    for &row in &chosen {
+        let class = folder.path(side).join(format!("digit-{}", labels[row]));
+        fs::create_dir_all(&class).expect("made");
+        let image = pixels[row * PIXELS..(row + 1) * PIXELS].to_vec();
+        let image = image::GrayImage::from_raw(8, 8, image).expect("64 pixels");
+        let file = class.join(format!("{row:02}.png"));
+        image.save(file).expect("saved");
+    }
+    rows(pixels, labels, &chosen)
+}
+
+const FOLDERS: &str = "train = { inputs = \"train/\", targets = \"train/#class\" }\n\
+     test = { inputs = \"test/\", targets = \"test/#class\" }\n";
+
+/// A configuration that lists all ten classes.
+fn listed() -> String {
+    let names: Vec<String> = (0..10).map(|class| format!("\"digit-{class}\"")).collect();
+    format!("{FOLDERS}classes = [{}]\n", names.join(", "))
+}
+
+#[test]
+fn classes_have_the_numbers_of_the_training_points_on_every_side() {
+    let (pixels, labels) = digits(60);
+    let (images, arrays) = (Folder::new(FOLDERS), Folder::new(APART));
+    let all = (&pixels[..], &labels[..]);
+    let train = in_folders(&images, "train", all, |row| row < 40);
+    // The first classes are missing: by themselves the others would move.
+    let test = in_folders(&images, "test", all, |row| row >= 40 && labels[row] > 3);
+    assert!(test.1.contains(&9) && !test.1.contains(&0));
+    for (side, (pixels, labels)) in [("train", &train), ("test", &test)] {
+        arrays.images(&format!("x_{side}.npy"), pixels);
+        arrays.labels(&format!("y_{side}.npy"), labels);
+    }
+    let expected = arrays.run();
+    // What is hidden is no class, on neither side.
+    for hidden in ["train/.ipynb_checkpoints", "test/__MACOSX", "test/.hidden"] {
+        let hidden = images.path(hidden);
+        fs::create_dir(&hidden).expect("made");
+        let image = image::GrayImage::new(8, 8);
+        image.save(hidden.join("a.png")).expect("saved");
+    }
+    assert_eq!(images.run(), expected);
+    let asked = &images.coordinate("test")[0];
+    let asked = [
+        "top",
+        "influences.zarr",
+        "--format",
+        "json",
+        "--points",
+        asked,
+    ];
+    let top: Value = serde_json::from_str(&images.influence(&asked)).expect("JSON");
+    assert_eq!(top[0]["target"], "digit-4");
+    assert!(images.coordinate("test")[0].starts_with("digit-4/"));
+    // A list says the same, and what the true labels are called is numbered as the training points.
+    fs::write(
+        images.path("listed.toml"),
+        images.config().replace(FOLDERS, &listed()),
+    )
+    .expect("written");
+    let warned = |config: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        let outcome = command
+            .current_dir(images.0.path())
+            .args(["plan", config, "--overwrite"])
+            .output();
+        String::from_utf8_lossy(&outcome.expect("it runs").stderr).into_owned()
+    };
+    let order = "classes are numbered in the order of their names: digit-0, digit-1";
+    assert!(warned("config.toml").contains(order));
+    assert!(!warned("listed.toml").contains(order));
+    images.influence(&["run", "listed.toml", "--overwrite"]);
+    assert_eq!(
+        files(&images.path("influences.zarr/influences/c")),
+        expected
+    );
+    let found = images.influence(&["mislabelled", "influences.zarr", "--truth", "train/#class"]);
+    assert!(
+        found.contains("0 of 40 training points are mislabelled"),
+        "{found}"
+    );
+    // A class that no training point has is refused.
+    fs::rename(images.path("test/digit-4"), images.path("test/four")).expect("renamed");
+    let said = images.refused(&["run", "config.toml", "--overwrite"]);
+    let expected = "has the class `four`, expected one of data.train: digit-0, digit-1";
+    assert!(
+        said.contains("data.test") && said.contains(expected),
+        "{said}"
+    );
+    let said = images.refused(&["run", "listed.toml", "--overwrite"]);
+    assert!(
+        said.contains("`four`, expected one of data.classes"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_model_of_other_classes_than_the_training_points_needs_a_list() {
+    let (pixels, labels) = digits(40);
+    let images = Folder::new(FOLDERS);
+    let all = (&pixels[..], &labels[..]);
+    let train = in_folders(&images, "train", all, |row| labels[row] > 2);
+    let test = in_folders(&images, "test", all, |row| labels[row] > 5);
+    let said = images.refused(&["run", "config.toml"]);
+    assert!(
+        said.contains("the model has 10 outputs, expected one for each of the 7 classes: digit-3"),
+        "{said}"
+    );
+    assert!(said.contains("data.classes"), "{said}");
+    let arrays = Folder::new(APART);
+    for (side, (pixels, labels)) in [("train", &train), ("test", &test)] {
+        arrays.images(&format!("x_{side}.npy"), pixels);
+        arrays.labels(&format!("y_{side}.npy"), labels);
+    }
+    fs::write(
+        images.path("config.toml"),
+        images.config().replace(FOLDERS, &listed()),
+    )
+    .expect("written");
+    assert_eq!(images.run(), arrays.run());
+    // Names on one side and numbers on the other have no order.
+    let mixed = images.config().replace(&listed(), FOLDERS);
+    arrays.labels("y_train.npy", &train.1);
+    let numbers = arrays.path("y_train.npy").display().to_string();
+    fs::write(images.path("config.toml"), mixed).expect("written");
+    let setting = format!("data.train.targets={numbers}");
+    let said = images.refused(&["run", "config.toml", "--overwrite", "--set", &setting]);
+    assert!(
+        said.contains("the classes have names here (digit-6"),
+        "{said}"
+    );
+    let said = images.refused(&[
+        "run",
+        "config.toml",
+        "--overwrite",
+        "--set",
+        "model.loss=mse",
+    ]);
+    assert!(
+        said.contains("targets of mse are numbers, got names of classes: digit-3"),
+        "{said}"
+    );
+}
+
+#[test]
+fn init_says_what_it_found_and_the_order_of_classes() {
+    let (pixels, labels) = digits(40);
+    let images = Folder::new(FOLDERS);
+    let all = (&pixels[..], &labels[..]);
+    in_folders(&images, "train", all, |_| true);
+    in_folders(&images, "test", all, |row| labels[row] == 7);
+    fs::write(images.path("train/digit-3/notes.txt"), "").expect("written");
+    fs::write(images.path("train/Thumbs.db"), "").expect("written");
+    let sides = [
+        "--train",
+        "train/",
+        "train/#class",
+        "--test",
+        "test/",
+        "test/#class",
+        "new.toml",
+    ];
+    let said = images.influence(&[&["init"][..], &sides].concat());
+    assert!(said.contains("train/: 40 images of 10 classes"), "{said}");
+    assert!(
+        said.contains(
+            "1 file or folder that is no image or hidden was left out: digit-3/notes.txt"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("of 1 class\n"), "{said}");
+    let text = fs::read_to_string(images.path("new.toml")).expect("written");
+    assert!(
+        text.contains("classes = [\"digit-0\", \"digit-1\", "),
+        "{text}"
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+    let outcome = command
+        .current_dir(images.0.path())
+        .args(["train", "new.toml"])
+        .output();
+    let complaint = outcome.expect("it runs").stderr;
+    let complaint = String::from_utf8_lossy(&complaint);
+    assert!(
+        complaint.contains("warning: ") && complaint.contains("notes.txt"),
+        "{complaint}"
+    );
+    fs::rename(images.path("test/digit-7"), images.path("test/seven")).expect("renamed");
+    let said = images.refused(&[&["init"][..], &sides[..6], &["other.toml"]].concat());
+    assert!(
+        said.contains("--test") && said.contains("`seven`"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -39,15 +39,30 @@ impl Number {
             Self::F64 | Self::I64 | Self::U64 => 8,
         }
     }
+
+    /// The letter by which numpy calls its kind; bfloat16 is none of numpy's.
+    pub(super) fn letter(self) -> char {
+        match self {
+            Self::F16 | Self::Bf16 | Self::F32 | Self::F64 => 'f',
+            Self::Bool => 'b',
+            Self::I8 | Self::I16 | Self::I32 | Self::I64 => 'i',
+            Self::U8 | Self::U16 | Self::U32 | Self::U64 => 'u',
+        }
+    }
 }
 
-/// How the numbers of one array lie in a file: in C order, without gaps.
+/// How much is read at once of an array in Fortran order, where its columns are short.
+const SPAN_BYTES: usize = 1 << 20;
+
+/// How the numbers of one array lie in a file, without gaps.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) start: u64,
     pub(super) shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) big_endian: bool,
+    /// Whether the first index runs fastest, as in Fortran, and not the last one.
+    pub(super) fortran: bool,
 }
 
 impl Layout {
@@ -84,6 +99,22 @@ impl FileArray {
 
     pub(super) fn shape(&self) -> &[usize] {
         &self.layout.shape
+    }
+
+    /// How the numbers lie.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The bytes of some rows, in C order and the byte order of this machine.
+    pub(super) fn bytes(&self, range: Range<usize>) -> CoreResult<Vec<u8>> {
+        CoreError::check_range(&range, self.layout.shape[0])?;
+        Ok(match self.layout.number.size() {
+            1 => self.read::<u8>(&range)?,
+            2 => bytemuck::cast_slice(&self.read::<u16>(&range)?).to_vec(),
+            4 => bytemuck::cast_slice(&self.read::<u32>(&range)?).to_vec(),
+            _ => bytemuck::cast_slice(&self.read::<u64>(&range)?).to_vec(),
+        })
     }
 
     pub(super) fn rows(&self, range: Range<usize>) -> CoreResult<Values> {
@@ -126,20 +157,54 @@ impl FileArray {
             })
     }
 
-    /// The numbers as they are, straight into the buffer that is handed on.
+    /// The numbers as they are, in C order and the byte order of this machine.
     fn read<T: Pod>(&self, range: &Range<usize>) -> Result<Vec<T>> {
         let row: usize = self.layout.shape[1..].iter().product();
         let mut numbers = vec![T::zeroed(); range.len() * row];
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers);
-        let skipped = range.start as u64 * (row * size_of::<T>()) as u64;
-        let read = self.file.read_exact_at(bytes, self.layout.start + skipped);
-        read.map_err(|source| self.failed(source))?;
+        if self.layout.fortran {
+            self.gather(range, row, &mut numbers)?;
+        } else {
+            self.fill(range.start * row, &mut numbers)?;
+        }
         if self.layout.big_endian != cfg!(target_endian = "big") {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers);
             for number in bytes.chunks_exact_mut(size_of::<T>()) {
                 number.reverse();
             }
         }
         Ok(numbers)
+    }
+
+    /// Reads consecutive numbers of the file, from so many behind its first one, straight into a buffer.
+    fn fill<T: Pod>(&self, skipped: usize, numbers: &mut [T]) -> Result<()> {
+        let skipped = skipped as u64 * size_of::<T>() as u64;
+        let bytes = bytemuck::cast_slice_mut(numbers);
+        let read = self.file.read_exact_at(bytes, self.layout.start + skipped);
+        read.map_err(|source| self.failed(source))
+    }
+
+    /// Collects rows of an array in Fortran order, in which a column is a run of numbers.
+    fn gather<T: Pod>(&self, range: &Range<usize>, row: usize, numbers: &mut [T]) -> Result<()> {
+        let (samples, sides) = (self.layout.shape[0], &self.layout.shape[1..]);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let column = samples * size_of::<T>();
+        let step = (SPAN_BYTES / column).clamp(1, row.max(1));
+        let mut span = vec![T::zeroed(); (step - 1) * samples + range.len()];
+        for first in (0..row).step_by(step) {
+            let columns = step.min(row - first);
+            let span = &mut span[..(columns - 1) * samples + range.len()];
+            self.fill(first * samples + range.start, span)?;
+            for column in 0..columns {
+                let place = in_c_order(first + column, sides);
+                let run = &span[column * samples..][..range.len()];
+                for (row, number) in numbers.chunks_exact_mut(row).zip(run) {
+                    row[place] = *number;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -149,6 +214,18 @@ impl FileArray {
             _ => Error::Io { path, source },
         }
     }
+}
+
+/// The place in C order of what stands at a place in Fortran order.
+fn in_c_order(place: usize, sides: &[usize]) -> usize {
+    let (mut rest, mut stride) = (place, sides.iter().product::<usize>());
+    let mut found = 0;
+    for &side in sides {
+        stride /= side;
+        found += rest % side * stride;
+        rest /= side;
+    }
+    found
 }
 
 /// A file that is read at positions, so that threads need not agree on a current one.

@@ -27,7 +27,8 @@ const MAX_DEPTH: usize = 16;
 /// The file stays open, and a range is read at its position into the buffer that is handed on; only what is asked for is in memory. The file is
 /// not mapped into memory: the pages of a map that were read count as memory of the process, so that no bound could be kept, and a file
 /// that is cut short meanwhile would end the process instead of giving an error. Floats keep their precision (16-bit ones become 32-bit);
-/// integers and bools of every width become 64-bit integers.
+/// integers and bools of every width become 64-bit integers. Samples of an array in Fortran order, which lie scattered in the file, are
+/// collected: what is read often is faster in C order.
 #[derive(Debug)]
 pub struct NpyField(FileArray);
 
@@ -35,7 +36,7 @@ impl NpyField {
     /// Opens a file and checks its header against its size.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be opened, [`Error::Npy`] when it is not a complete numeric array in C order with a first axis.
+    /// [`Error::Io`] when the file cannot be opened, [`Error::Npy`] when it is not a complete numeric array with a first axis.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|source| Error::Io {
@@ -79,6 +80,32 @@ impl NpyField {
         }
         let file = file.into_inner();
         Ok(Self(FileArray::new(&path, name, file, layout)))
+    }
+}
+
+impl NpyField {
+    /// Whether the array is in Fortran order: the numbers of a sample are not side by side.
+    pub fn is_fortran(&self) -> bool {
+        self.0.layout().fortran
+    }
+
+    /// The type of number as numpy writes it, in the byte order of this machine: `<f4`.
+    pub fn kind(&self) -> String {
+        let number = self.0.layout().number;
+        let order = match number.size() {
+            1 => '|',
+            _ if cfg!(target_endian = "big") => '>',
+            _ => '<',
+        };
+        format!("{order}{}{}", number.letter(), number.size())
+    }
+
+    /// The bytes of some samples, in C order and the byte order of this machine.
+    ///
+    /// # Errors
+    /// When the range leaves the array, or the file cannot be read.
+    pub fn bytes(&self, range: Range<usize>) -> CoreResult<Vec<u8>> {
+        self.0.bytes(range)
     }
 }
 
@@ -149,28 +176,52 @@ where
     R: std::io::Read,
 {
     let DType::Plain(kind) = npy.dtype() else {
-        return Err("expected plain numbers, got a structured array".into());
+        return Err(
+            "expected plain numbers, got a structured array; save one array of its columns, as numpy.lib.recfunctions.structured_to_unstructured makes"
+                .into(),
+        );
     };
+    check_npy_kind(&kind)?;
     let sides = npy.shape().iter().map(|&side| usize::try_from(side));
     let shape: Vec<usize> = sides.map(|side| side.unwrap_or(usize::MAX)).collect();
     if shape.is_empty() {
         return Err("expected samples along a first axis, got a single number".into());
     }
-    if npy.order() == Order::Fortran && shape.len() > 1 {
-        return Err(
-            "expected an array in C order, got Fortran order; save it with numpy.ascontiguousarray"
-                .into(),
-        );
-    }
-    let number = number(&kind).ok_or_else(|| {
-        format!("expected floats of 2, 4 or 8 bytes, integers or bools, got {kind}")
-    })?;
+    let number = number(&kind).ok_or_else(|| not_numbers(&kind))?;
     Ok(Layout {
         start: 0,
+        fortran: npy.order() == Order::Fortran && shape.len() > 1,
         shape,
         number,
         big_endian: kind.endianness() == Endianness::Big,
     })
+}
+
+/// Refuses arrays of anything but numbers.
+///
+/// # Errors
+/// What the array holds, and what to save in its place.
+pub fn check_npy_kind(kind: &TypeStr) -> Result<(), String> {
+    number(kind).map(drop).ok_or_else(|| not_numbers(kind))
+}
+
+fn not_numbers(kind: &TypeStr) -> String {
+    let expected = "expected floats of 2, 4 or 8 bytes, integers or bools, got";
+    match kind.type_char() {
+        TypeChar::Object => format!(
+            "{expected} {kind}, which is Python objects; save numbers, as array.astype(\"float32\") makes"
+        ),
+        TypeChar::UnicodeStr | TypeChar::ByteStr => {
+            format!("{expected} {kind}, which is text; save numbers")
+        }
+        TypeChar::DateTime | TypeChar::TimeDelta => format!(
+            "{expected} {kind}, which is times; save numbers, as array.astype(\"int64\") makes"
+        ),
+        TypeChar::Complex => format!(
+            "{expected} {kind}, which is complex numbers; save real and imaginary parts side by side"
+        ),
+        _ => format!("{expected} {kind}; save another type, as array.astype(\"float64\") makes"),
+    }
 }
 
 fn number(kind: &TypeStr) -> Option<Number> {
@@ -302,6 +353,53 @@ mod tests {
         });
     }
 
+    /// The numbers 0, 1, 2 and so on, up to 999 and again, in C order, written in Fortran order as big-endian integers of two bytes.
+    fn in_fortran_order(folder: &tempfile::TempDir, shape: [usize; 3]) -> PathBuf {
+        let [n, d, e] = shape;
+        let numbers =
+            (0..e).flat_map(|k| (0..d).flat_map(move |j| (0..n).map(move |i| (i * d + j) * e + k)));
+        let bytes =
+            numbers.flat_map(|number| u16::try_from(number % 1000).expect("few").to_be_bytes());
+        let header =
+            format!("{{'descr': '>u2', 'fortran_order': True, 'shape': ({n}, {d}, {e}), }}");
+        file(folder, "f.npy", &header, &bytes.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arrays_in_fortran_order_are_read_as_those_in_c_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for shape in [
+            [5, 3, 4],
+            [1, 3, 4],
+            [7, 1, 1],
+            [600, 3, 30],
+            [4, 0, 2],
+            [200_000, 3, 3],
+        ] {
+            let [n, d, e] = shape;
+            let field = NpyField::open(in_fortran_order(&folder, shape)).expect("opened");
+            assert_eq!((field.is_fortran(), field.kind()), (true, "<u2".to_owned()));
+            for range in [0..n, 0..1, n / 2..n, n - 1..n, 0..0] {
+                let expected = (range.start * d * e..range.end * d * e)
+                    .map(|number| i64::try_from(number % 1000).expect("few"));
+                let Values::I64(values) = field.rows(range.clone()).expect("in range") else {
+                    panic!("integers");
+                };
+                assert_eq!(values.shape(), [range.len(), d, e]);
+                assert!(
+                    values.iter().copied().eq(expected.clone()),
+                    "{shape:?} {range:?}"
+                );
+                let bytes = field.bytes(range).expect("in range");
+                let numbers = bytes
+                    .chunks_exact(2)
+                    .map(|pair| i64::from(u16::from_ne_bytes([pair[0], pair[1]])));
+                assert!(numbers.eq(expected), "{shape:?}");
+            }
+            assert!(field.rows(0..n + 1).is_err() && field.bytes(0..n + 1).is_err());
+        }
+    }
+
     #[test]
     fn half_precision_is_read_as_single() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -334,11 +432,6 @@ mod tests {
                 "damaged",
             ),
             (
-                "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }",
-                24,
-                "C order",
-            ),
-            (
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (), }",
                 4,
                 "single number",
@@ -351,7 +444,7 @@ mod tests {
             (
                 "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
                 24,
-                "expected floats",
+                "Python objects",
             ),
             (
                 "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }",

@@ -117,6 +117,7 @@ fn layout(header: &Metadata, name: &str, start: u64) -> Result<Layout, String> {
         shape: info.shape.clone(),
         number,
         big_endian: false,
+        fortran: false,
     })
 }
 

@@ -2,16 +2,27 @@
 
 mod columns;
 mod csv;
+mod foreign;
 mod idx;
+mod image_folder;
 mod images;
+mod npy;
 mod npz;
 mod parquet;
 mod spool;
 
 pub(super) use columns::{Columns, NotANumber, Texts};
 pub(super) use csv::{Unclear, open as csv, texts as csv_texts};
+pub(super) use foreign::refuse as refuse_foreign;
 pub(super) use idx::open as idx;
-pub(super) use images::{is_images, labels as image_labels, names as image_names, open as images};
+pub(super) use image_folder::is_images;
+pub(super) use images::{
+    labels as image_labels, names as image_names, open as images, survey as image_survey,
+};
+pub(super) use npy::open as npy;
 pub(super) use npz::open as npz;
 pub(super) use parquet::{open as parquet, texts as parquet_texts};
 pub(super) use spool::integers;
+
+#[cfg(test)]
+mod tests;

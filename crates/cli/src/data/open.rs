@@ -1,7 +1,7 @@
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::{NpyField, SafetensorsField};
+use influence_backend_burn::SafetensorsField;
 use influence_calculators::ZarrField;
 use influence_core::FieldSource;
 
@@ -62,8 +62,9 @@ pub(super) fn array(at: &ArrayPath) -> Result<Opened> {
     if path.is_dir() {
         return folder(path, part);
     }
+    formats::refuse_foreign(path)?;
     Ok(match kind(path)? {
-        Kind::Npy => Opened::plain(NpyField::open(path)?),
+        Kind::Npy => Opened::plain(formats::npy(path)?),
         Kind::Safetensors => Opened::plain(SafetensorsField::open(path, part)?),
         Kind::Npz => Opened::plain(formats::npz(path, part)?),
         Kind::Parquet => formats::parquet(at)?.into(),
@@ -133,6 +134,18 @@ pub(super) fn is_text(at: &ArrayPath) -> bool {
 
 fn check_there(at: &ArrayPath) -> Result<()> {
     if let Some(before) = at.before_unknown_part() {
+        if is_zarr(before) {
+            let shown = at.path.display().to_string();
+            let part = shown.strip_prefix(&*before.to_string_lossy());
+            let part = part.unwrap_or_default().trim_start_matches('#');
+            bail!(
+                "{shown} does not exist; an array in a zarr group is written as {}/{part}",
+                before.display()
+            );
+        }
+        if before.is_file() {
+            formats::refuse_foreign(before)?;
+        }
         bail!(
             "{} is there, but no part of it can be named by `#`: that is known of {}; an array in a zarr group is GROUP.zarr/ARRAY",
             before.display(),
@@ -143,14 +156,22 @@ fn check_there(at: &ArrayPath) -> Result<()> {
     Ok(())
 }
 
+/// Whether a folder is a Zarr array or group.
+fn is_zarr(folder: &Path) -> bool {
+    let mut known = ZARR.iter().chain([&ZARR_GROUP]);
+    known.any(|file| folder.join(file).is_file())
+}
+
 fn folder(path: &Path, part: Option<&str>) -> Result<Opened> {
-    let known = ZARR.iter().chain([&ZARR_GROUP]);
-    if known.into_iter().any(|file| path.join(file).is_file()) {
-        return Ok(Opened::plain(ZarrField::open(path, "")?));
+    if is_zarr(path) {
+        return Ok(Opened::plain(ZarrField::open(
+            path,
+            part.unwrap_or_default(),
+        )?));
     }
     ensure!(
         formats::is_images(path),
-        "{} is a folder, but no zarr array (it has neither zarr.json nor .zarray), and has no folders of images .png or .jpg, one for each class",
+        "{} is a folder, but no zarr array (it has neither zarr.json nor .zarray), and has no folders of images, one for each class",
         path.display()
     );
     Ok(Opened::plain(formats::images(path, part)?))
@@ -187,7 +208,7 @@ fn kind(path: &Path) -> Result<Kind> {
                 [b'P', b'A', b'R', b'1'] => Kind::Parquet,
                 [0, 0, 0x08..=0x0e, _] | [0x1f, 0x8b, ..] => Kind::Idx,
                 _ => bail!(
-                    "{}: expected a file .npy, .npz, .safetensors, .csv, .tsv, .csv.gz, .parquet or IDX, or the folder of a zarr array or of images",
+                    "{}: expected a file .npy, .npz, .safetensors, .csv, .tsv, .csv.gz, .parquet or IDX, or the folder of a zarr array or of images; text as numpy.savetxt writes it is saved by numpy.save",
                     path.display()
                 ),
             }

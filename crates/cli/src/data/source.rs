@@ -79,6 +79,9 @@ impl Source {
         };
         remark(&mut remarks, &files.targets, more);
         files.targets.form = form;
+        let survey = formats::image_survey(&files.inputs.path);
+        let left_out = survey.and_then(|(_, left_out)| left_out);
+        remark(&mut remarks, &files.inputs, left_out.into_iter().collect());
         let (inputs, columns) = (inputs.field, inputs.columns);
         let data = FieldDataset::new([inputs.clone(), targets.clone()]).map_err(|error| {
             // What was chosen may be why they do not fit.
@@ -131,9 +134,11 @@ impl Source {
         self.remarks.clone()
     }
 
-    /// What was found in the files, in sentences.
+    /// What was found in the files, in sentences: how many images of how many classes, and the [`remarks`](Self::remarks).
     pub fn found(&self) -> Vec<String> {
-        self.remarks()
+        let survey = formats::image_survey(&self.files.inputs.path);
+        let counts = survey.map(|(counts, _)| format!("{}: {counts}", self.files.inputs));
+        counts.into_iter().chain(self.remarks()).collect()
     }
 
     /// The number of samples.

@@ -85,27 +85,22 @@ fn files_of_numpy_that_are_damaged_are_named() {
         inputs(
             "a .npy of texts",
             described("'<U4'", "False", "(6, 4)", &[0; 384]),
-            &["<U4"],
+            &["<U4", "which is text; save numbers"],
         ),
         inputs(
             "a .npy of objects",
             described("'|O'", "False", "(6, 4)", &[0; 192]),
-            &["|O"],
+            &["|O", "Python objects; save numbers, as array.astype"],
         ),
         inputs(
             "a .npy of complex numbers",
             described("'<c8'", "False", "(6, 4)", &[0; 192]),
-            &["<c8"],
+            &["<c8", "complex numbers; save real and imaginary parts"],
         ),
         inputs(
             "a .npy of records",
             described("[('a', '<f4'), ('b', '<f4')]", "False", "(6,)", &[0; 48]),
             &["structured"],
-        ),
-        inputs(
-            "a .npy in Fortran order",
-            described("'<f4'", "True", "(6, 4)", &[0; 96]),
-            &["ascontiguousarray"],
         ),
         inputs(
             "a .npy of one number",
@@ -389,7 +384,16 @@ fn zarr_arrays_that_do_not_fit_are_named() {
             &["--set", "data.train.inputs=data.zarr"],
             &[
                 "data.train",
-                "data.zarr holds a zarr group; name an array in it, it has x",
+                "data.zarr holds a zarr group, not an array; its arrays: ",
+            ],
+        ),
+        case(
+            "a Zarr array written as that of an archive",
+            Folder::zarr,
+            &["--set", "data.train.inputs=data.zarr#x"],
+            &[
+                "data.zarr#x does not exist; an array in a zarr group is written as",
+                "data.zarr/x",
             ],
         ),
         spoilt(

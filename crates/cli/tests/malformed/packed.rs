@@ -135,6 +135,73 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn files_of_other_programs_say_what_to_save() {
+    let inputs = |name, setting, bytes: &[u8], parts: &[&'static str]| {
+        inputs(name, setting, bytes.into(), parts)
+    };
+    check(&[
+        inputs(
+            "a tensor of PyTorch",
+            "data.train.inputs=x.pt",
+            &npz(&[("x/data.pkl", b"\x80\x02"), ("x/data/0", &[0; 96])]),
+            &[
+                "x.pt is a file of PyTorch",
+                "numpy.save(\"x.npy\", x.numpy())",
+            ],
+        ),
+        inputs(
+            "a pickle",
+            "data.train.inputs=x.pkl",
+            b"\x80\x04\x95",
+            &["x.pkl is a pickle of Python", "numpy.save(\"x.npy\", x)"],
+        ),
+        inputs(
+            "an HDF5 file",
+            "data.train.inputs=x.h5",
+            b"\x89HDF\r\n\x1a\n",
+            &["x.h5 is an HDF5 file", "h5py.File"],
+        ),
+        case(
+            "an array in an HDF5 file",
+            |folder: &Folder| folder.write("x.h5", b"\x89HDF\r\n\x1a\n"),
+            &["--set", "data.train.inputs=x.h5#x"],
+            &["data.train", "x.h5 is an HDF5 file"],
+        ),
+        inputs(
+            "a text of savetxt",
+            "data.train.inputs=x.txt",
+            b"1.0e+00 2.0e+00\n",
+            &["x.txt: expected a file .npy", "numpy.save"],
+        ),
+        inputs(
+            "a pointer of Git LFS in place of a .npy",
+            "data.train.inputs=x.npy",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            &["pointer of Git LFS", "git lfs pull"],
+        ),
+        inputs(
+            "an image in place of a folder",
+            "data.train.inputs=x.png",
+            b"\x89PNG\r\n\x1a\n",
+            &["x.png is a single image"],
+        ),
+        inputs(
+            "a .npz of objects",
+            "data.train.inputs=o.npz",
+            &npz(&[(
+                "y.npy",
+                &[
+                    &b"\x93NUMPY\x01\x00\x3b\x00"[..],
+                    b"{'descr': '|O', 'fortran_order': False, 'shape': (6, 4), }\n",
+                ]
+                .concat(),
+            )]),
+            &["o.npz#y", "which is Python objects; save numbers"],
+        ),
+    ]);
+}
+
+#[test]
 fn files_of_idx_are_named() {
     const X: &str = "data.train.inputs=x.idx";
     const Z: &str = "data.train.inputs=x.gz";

@@ -1,128 +1,85 @@
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use image::{ColorType, DynamicImage, ImageReader};
+use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Rgb};
 use influence_backend_burn::NpyField;
 
-use super::spool::Spool;
+use super::{image_folder::ImageFolder, spool::Spool};
 use crate::data::labels::NamedLabels;
 
-/// What a file that is taken for an image ends in.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// What is asked for to get the classes of images in place of their pixels.
 const CLASS: &str = "class";
 
-/// Opens a folder with a folder of PNG or JPEG images for each class.
-///
-/// The images are `(n, channels, height, width)` of 0 to 255, of one channel where all are grey, else of three; or the number of the class of
-/// each, with classes and files in the order of their names.
+/// Opens a folder with a folder of images for each class: `(n, channels, height, width)` of 0 to 255, of one channel where all are grey, else
+/// of three. Classes and files come in the order of their names.
 ///
 /// # Errors
 /// When there are no images, one of them cannot be read, or they differ in size.
 pub(in crate::data) fn open(folder: &Path, part: Option<&str>) -> Result<NpyField> {
     let shown = folder.display().to_string();
-    let classes = classes(folder).with_context(|| shown.clone())?;
     match part {
-        Some(CLASS) => numbers(&classes, format!("{shown}#{CLASS}")),
-        None => pixels(&classes, shown),
+        None => pixels(&listed(folder)?, shown),
+        Some(CLASS) => {
+            bail!("{shown}#{CLASS}: the names of classes are targets, and can be nothing else")
+        }
         Some(other) => bail!("{shown}: a folder of images has `#{CLASS}` and no `#{other}`"),
     }
 }
 
-/// Whether a folder has a folder with an image, be the others as they may.
-pub(in crate::data) fn is_images(folder: &Path) -> bool {
-    let has_image =
-        |below: &PathBuf| sorted(below).is_ok_and(|files| files.iter().any(|file| is_image(file)));
-    sorted(folder).is_ok_and(|below| below.iter().any(has_image))
-}
-
-/// The class of each image by name, where those are asked for.
+/// The class of each image, if this is what a part of a folder means.
+///
+/// # Errors
+/// When the folder has no classes with images.
 pub(in crate::data) fn labels(folder: &Path, part: Option<&str>) -> Result<Option<NamedLabels>> {
     if part != Some(CLASS) {
         return Ok(None);
     }
-    let shown = folder.display().to_string();
-    let images = classes(folder).with_context(|| shown.clone())?;
-    let names = images.iter().flatten().map(|image| {
-        let class = image.parent().and_then(Path::file_name);
-        class.unwrap_or_default().to_string_lossy().into_owned()
-    });
-    let file = format!("{shown}#{CLASS}");
-    Ok(Some(NamedLabels::new(file, names)))
+    let listed = listed(folder)?;
+    let labels = listed
+        .classes
+        .iter()
+        .flat_map(|(class, images)| images.iter().map(|_| class.clone()));
+    let file = format!("{}#{CLASS}", folder.display());
+    Ok(Some(NamedLabels::new(file, labels)))
 }
 
 /// What images are called: their files, with the folder of their class.
 pub(in crate::data) fn names(folder: &Path) -> Option<Vec<String>> {
-    let classes = classes(folder).ok()?;
-    let files = classes.iter().flatten();
-    let within = files.map(|file| file.strip_prefix(folder).ok());
+    let listed = ImageFolder::open(folder).ok()?;
+    let within = listed.images().map(|file| file.strip_prefix(folder).ok());
     within
         .map(|name| Some(name?.to_string_lossy().into_owned()))
         .collect()
 }
 
-/// The images of each class.
-fn classes(folder: &Path) -> Result<Vec<Vec<PathBuf>>> {
-    let mut classes = Vec::new();
-    for below in sorted(folder)? {
-        if below.is_dir() {
-            let images: Vec<PathBuf> = sorted(&below)?
-                .into_iter()
-                .filter(|file| is_image(file))
-                .collect();
-            ensure!(
-                !images.is_empty(),
-                "the class {} has no images .png or .jpg",
-                below.display()
-            );
-            classes.push(images);
-        }
-    }
-    ensure!(
-        !classes.is_empty(),
-        "there are no folders of images, one for each class"
+/// How many images and classes a folder has, and what in it was left out.
+pub(in crate::data) fn survey(folder: &Path) -> Option<(String, Option<String>)> {
+    let listed = ImageFolder::open(folder).ok()?;
+    let (images, classes) = (listed.len(), listed.classes.len());
+    let plural = |count: usize, one: &str, more: &str| {
+        format!("{count} {}", if count == 1 { one } else { more })
+    };
+    let counts = format!(
+        "{} of {}",
+        plural(images, "image", "images"),
+        plural(classes, "class", "classes")
     );
-    Ok(classes)
+    Some((counts, listed.left_out()))
 }
 
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut paths: Vec<PathBuf> = entries.collect::<Result<_>>()?;
-    paths.sort();
-    Ok(paths)
+fn listed(folder: &Path) -> Result<ImageFolder> {
+    ImageFolder::open(folder).with_context(|| folder.display().to_string())
 }
 
-fn is_image(file: &Path) -> bool {
-    let ending = file.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
-}
-
-fn numbers(classes: &[Vec<PathBuf>], name: String) -> Result<NpyField> {
-    let mut spool = Spool::new()?;
-    let mut count = 0;
-    for (class, images) in classes.iter().enumerate() {
-        for _ in images {
-            spool.write_all(&i64::try_from(class)?.to_le_bytes())?;
-            count += 1;
-        }
+fn pixels(folder: &ImageFolder, name: String) -> Result<NpyField> {
+    let mut coloured = false;
+    for file in folder.images() {
+        coloured = coloured || is_coloured(file)?;
     }
-    spool.finish("<i8", &[count], name)
-}
-
-fn pixels(classes: &[Vec<PathBuf>], name: String) -> Result<NpyField> {
-    let files: Vec<&PathBuf> = classes.iter().flatten().collect();
-    let colours = files
-        .iter()
-        .map(|file| is_coloured(file))
-        .collect::<Result<Vec<_>>>()?;
-    let channels = if colours.contains(&true) { 3 } else { 1 };
+    let channels = if coloured { 3 } else { 1 };
     let mut spool = Spool::new()?;
     let mut size = None;
-    for file in &files {
+    for file in folder.images() {
         let image = read(file)?;
         let got = (image.height(), image.width());
         let expected = *size.get_or_insert(got);
@@ -146,12 +103,18 @@ fn pixels(classes: &[Vec<PathBuf>], name: String) -> Result<NpyField> {
         }
     }
     let (height, width) = size.unwrap_or((0, 0));
-    let shape = [files.len(), channels, height as usize, width as usize];
+    let shape = [folder.len(), channels, height as usize, width as usize];
     spool.finish("|u1", &shape, name)
 }
 
 fn is_coloured(file: &Path) -> Result<bool> {
-    let decoder = reader(file)?.into_decoder();
+    let reader = reader(file)?;
+    if matches!(reader.format(), Some(ImageFormat::Bmp | ImageFormat::Gif)) {
+        // These have palettes, of greys too.
+        let image = read(file)?.into_rgb8();
+        return Ok(image.pixels().any(|Rgb([r, g, b])| r != g || g != b));
+    }
+    let decoder = reader.into_decoder();
     let decoder = decoder.with_context(|| format!("{} is no image", file.display()))?;
     let colour = image::ImageDecoder::color_type(&decoder);
     Ok(!matches!(
@@ -162,7 +125,17 @@ fn is_coloured(file: &Path) -> Result<bool> {
 
 fn read(file: &Path) -> Result<DynamicImage> {
     let image = reader(file)?.decode();
-    image.with_context(|| format!("{} is no image, or a damaged one", file.display()))
+    let image =
+        image.with_context(|| format!("{} is no image, or a damaged one", file.display()))?;
+    ensure!(
+        !matches!(
+            image,
+            DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)
+        ),
+        "{} has floating-point numbers for pixels; save it with 8 or 16 bits, or all images as an array .npy",
+        file.display()
+    );
+    Ok(image)
 }
 
 fn reader(file: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>> {
@@ -172,10 +145,11 @@ fn reader(file: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>> {
 
 #[cfg(test)]
 mod tests {
-    use image::{GrayImage, Luma, Rgb, RgbImage};
+    use image::{GrayImage, Luma, RgbImage};
     use influence_core::{FieldSource, Values};
 
     use super::*;
+    use crate::data::ClassOrder;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
@@ -208,8 +182,15 @@ mod tests {
             all(&pixels),
             (vec![3, 1, 1, 2], vec![10, 11, 20, 21, 30, 31])
         );
-        let classes = open(folder.path(), Some("class")).expect("classes");
-        assert_eq!(all(&classes), (vec![3], vec![0, 0, 1]));
+        let classes = labels(folder.path(), Some("class")).expect("classes");
+        let classes = classes.expect("classes").numbered(ClassOrder::Own);
+        let (names, numbers) = classes.expect("numbers");
+        assert_eq!(*names, ["cats", "dogs"]);
+        let numbers = numbers.rows(0..3).expect("three");
+        assert_eq!(
+            numbers,
+            Values::new(vec![0_i64, 0, 1], &[3]).expect("three")
+        );
         // One image in colour makes them all have three channels.
         let colour = RgbImage::from_pixel(2, 1, Rgb([1, 2, 3]));
         colour
@@ -219,6 +200,47 @@ mod tests {
         assert_eq!(shape, [4, 3, 1, 2]);
         assert_eq!(values[..6], [10, 11, 10, 11, 10, 11]);
         assert_eq!(values[18..], [1, 1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        assert_eq!(
+            survey(folder.path()),
+            Some(("3 images of 2 classes".into(), None))
+        );
+        fs::create_dir_all(at("cats/young/.hidden")).expect("made");
+        fs::create_dir(at(".ipynb_checkpoints")).expect("made");
+        fs::create_dir(at("__MACOSX")).expect("made");
+        let image = fs::read(at("cats/a.png")).expect("read");
+        for name in [
+            ".ipynb_checkpoints/a.png",
+            "cats/young/z.PNG",
+            "cats/young/.hidden/h.png",
+            "cats/._a.png",
+        ] {
+            fs::write(at(name), &image).expect("written");
+        }
+        for litter in [
+            "Thumbs.db",
+            "cats/.DS_Store",
+            "dogs/notes.txt",
+            "a.png",
+            "cats/d.heic",
+        ] {
+            fs::write(at(litter), "").expect("written");
+        }
+        let (counts, left_out) = survey(folder.path()).expect("images");
+        assert_eq!(counts, "4 images of 2 classes");
+        let expected = "6 files or folders that are no images or hidden were left out: \
+            .ipynb_checkpoints/, __MACOSX/, a.png, cats/young/.hidden/, cats/d.heic, and 1 more";
+        assert_eq!(left_out.as_deref(), Some(expected));
+        let names = names(folder.path()).expect("names");
+        assert_eq!(
+            names,
+            ["cats/a.png", "cats/b.png", "cats/young/z.PNG", "dogs/c.png"]
+        );
     }
 
     #[test]
@@ -247,7 +269,7 @@ mod tests {
         check(
             &|folder| fs::remove_file(folder.join("dogs/c.png")).expect("removed"),
             None,
-            "dogs has no images",
+            "dogs has no images; files of images end in .png",
         );
         check(&|_| (), Some("colour"), "`#class` and no `#colour`");
     }

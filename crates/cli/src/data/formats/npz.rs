@@ -5,10 +5,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use influence_backend_burn::{NpyField, check_npy_header};
+use influence_backend_burn::{NpyField, check_npy_header, check_npy_kind};
 use npyz::{DType, NpyFile};
 use zip::ZipArchive;
 
+use super::{
+    npy::by_sample,
+    spool::{temporary, temporary_folder, writing},
+};
 use crate::disk;
 
 /// Opens an array in an archive of numpy, by its name unless it is the only one.
@@ -25,7 +29,7 @@ pub(in crate::data) fn open(path: &Path, array: Option<&str>) -> Result<NpyField
     let entry = archive.by_name(&member).with_context(|| name.clone())?;
     // What an archive says of its sizes may be false: the array says how long it is, and no more than that is unpacked.
     let declared = declared(&archive_bytes(&name, entry)?, &name)?;
-    let folder = std::env::temp_dir();
+    let folder = temporary_folder();
     if let Some(free) = disk::free(&folder) {
         ensure!(
             declared <= free,
@@ -34,15 +38,15 @@ pub(in crate::data) fn open(path: &Path, array: Option<&str>) -> Result<NpyField
         );
     }
     let entry = archive.by_name(&member).with_context(|| name.clone())?;
-    let mut unpacked = BufWriter::new(tempfile::tempfile().context("making a temporary file")?);
+    let mut unpacked = BufWriter::new(temporary()?);
     let copied = io::copy(&mut entry.take(declared.saturating_add(1)), &mut unpacked)
         .with_context(|| format!("unpacking {name}"))?;
     ensure!(
         copied <= declared,
         "{name}: there are more bytes than the {declared} that the array says; the file is damaged"
     );
-    let file = unpacked.into_inner().context("writing a temporary file")?;
-    Ok(NpyField::from_file(file, name)?)
+    let file = unpacked.into_inner().with_context(writing)?;
+    by_sample(NpyField::from_file(file, name)?)
 }
 
 /// The bytes of a member from its beginning.
@@ -63,6 +67,7 @@ fn declared(start: &[u8], name: &str) -> Result<u64> {
     let DType::Plain(kind) = npy.dtype() else {
         bail!("{name}: expected plain numbers, got a structured array");
     };
+    check_npy_kind(&kind).map_err(|problem| anyhow!("{name}: {problem}"))?;
     let size = kind.num_bytes().unwrap_or(0) as u64;
     let numbers = npy
         .shape()

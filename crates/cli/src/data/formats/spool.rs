@@ -1,6 +1,7 @@
 use std::{
     fs::File,
     io::{BufWriter, Seek, SeekFrom, Write},
+    path::PathBuf,
 };
 
 use anyhow::{Context, Result};
@@ -19,16 +20,14 @@ pub(super) struct Spool {
 impl Spool {
     /// A file without numbers.
     pub(super) fn new() -> Result<Self> {
-        let file = tempfile::tempfile().context("making a temporary file")?;
-        let mut file = BufWriter::new(file);
-        file.write_all(&[0; HEADER])
-            .context("writing a temporary file")?;
+        let mut file = BufWriter::new(temporary()?);
+        file.write_all(&[0; HEADER]).with_context(writing)?;
         Ok(Self { file })
     }
 
     /// Opens what was written as an array of this type of number, as numpy writes it (`<f4`), and shape; `name` is what messages call it.
     pub(super) fn finish(self, kind: &str, shape: &[usize], name: String) -> Result<NpyField> {
-        let mut file = self.file.into_inner().context("writing a temporary file")?;
+        let mut file = self.file.into_inner().with_context(writing)?;
         let sides: Vec<String> = shape.iter().map(|side| format!("{side},")).collect();
         let text = format!(
             "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}), }}",
@@ -41,10 +40,33 @@ impl Spool {
         header.resize(HEADER - 1, b' ');
         header.push(b'\n');
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(&header)
-            .context("writing a temporary file")?;
+        file.write_all(&header).with_context(writing)?;
         Ok(NpyField::from_file(file, name)?)
     }
+}
+
+/// The folder of temporary files.
+pub(super) fn temporary_folder() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// A temporary file, which is gone when it is closed.
+pub(super) fn temporary() -> Result<File> {
+    let folder = temporary_folder();
+    tempfile::tempfile_in(&folder).with_context(|| {
+        format!(
+            "making a temporary file in {}; set TMPDIR to a folder that can be written to",
+            folder.display()
+        )
+    })
+}
+
+/// What is being done when a temporary file cannot be written.
+pub(super) fn writing() -> String {
+    format!(
+        "writing a temporary file in {}; set TMPDIR to a folder with more room",
+        temporary_folder().display()
+    )
 }
 
 /// Integers as an array `(n)`.
@@ -58,7 +80,9 @@ pub(in crate::data) fn integers(values: &[i64], name: String) -> Result<NpyField
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes);
+        written
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", writing())))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
