@@ -212,13 +212,11 @@ impl Sides {
     /// How many there are on either side.
     fn points(&self, arguments: &InitArguments) -> [usize; 2] {
         let all = self.train.points;
-        match &self.test {
-            Some(test) => [all, test.points],
-            None => {
-                let tests = test_points(all, arguments.split).min(all);
-                [all - tests, tests]
-            }
+        if let Some(test) = &self.test {
+            return [all, test.points];
         }
+        let tests = test_points(all, arguments.split).min(all);
+        [all - tests, tests]
     }
 }
 

@@ -3,7 +3,11 @@ use burn::tensor::TensorData;
 use influence_backend_burn::FieldKind;
 
 use super::quality::{Quality, measured};
-use crate::{config::Config, data::Samples, subject::Subject};
+use crate::{
+    config::{Config, Layer},
+    data::Samples,
+    subject::Subject,
+};
 
 /// The largest number of a pixel of 8 bits, and of the digits of the UCI, which have 4 bits.
 const WHITE: [f64; 2] = [255.0, 16.0];
@@ -90,7 +94,7 @@ pub(super) fn unscaled(
 fn reads_numbers(subject: &dyn Subject, config: &Config) -> bool {
     let forms = subject.forms();
     let layers = config.model.layers.iter().flat_map(|layers| &layers.0);
-    let first = layers.map(|layer| layer.kind()).next();
+    let first = layers.map(Layer::kind).next();
     forms
         .first()
         .is_some_and(|form| form.kind == FieldKind::Float)

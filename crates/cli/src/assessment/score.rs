@@ -177,8 +177,11 @@ impl Values {
 pub(super) struct Tally {
     choices: Vec<Choice>,
     /// Outputs and targets of each sample.
-    values: Vec<(Vec<f64>, Vec<f64>)>,
+    values: Vec<Pair>,
 }
+
+/// What the model says of a sample, and what it was to say.
+type Pair = (Vec<f64>, Vec<f64>);
 
 /// One choice of a class.
 #[derive(Debug, Clone, Copy)]
@@ -299,15 +302,14 @@ fn classes(choices: &[Choice]) -> Classes {
 }
 
 /// None where no target varies.
-fn values(pairs: &[(Vec<f64>, Vec<f64>)]) -> Option<Values> {
+fn values(pairs: &[Pair]) -> Option<Values> {
     let outputs = pairs.first()?.1.len();
     let count = pairs.len() as f64;
     let (mut scores, mut error, mut constant) = (Vec::new(), 0.0, 0.0);
     for output in 0..outputs {
         let mean = pairs.iter().map(|(_, target)| target[output]).sum::<f64>() / count;
-        let squares = |of: &dyn Fn(&(Vec<f64>, Vec<f64>)) -> f64| {
-            pairs.iter().map(|pair| of(pair).powi(2)).sum::<f64>()
-        };
+        let squares =
+            |of: &dyn Fn(&Pair) -> f64| pairs.iter().map(|pair| of(pair).powi(2)).sum::<f64>();
         let residual = squares(&|(said, target)| said[output] - target[output]);
         let total = squares(&|(_, target)| target[output] - mean);
         error += residual / count;
@@ -342,9 +344,9 @@ mod tests {
 
     use super::*;
 
-    fn score(outputs: &Array2<f64>, loss: OutputLoss, targets: TensorData) -> Score {
+    fn score(outputs: &Array2<f64>, loss: OutputLoss, targets: &TensorData) -> Score {
         let mut tally = Tally::default();
-        tally.add(outputs, loss, &targets);
+        tally.add(outputs, loss, targets);
         tally.score()
     }
 
@@ -361,7 +363,7 @@ mod tests {
         let outputs = array![[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 0.0, 3.0]];
         let targets = TensorData::new(vec![1_i64, 1, 0, -100], [2, 2]);
         let loss = OutputLoss::SequenceCrossEntropy { classes: 2 };
-        let score = score(&outputs, loss, targets);
+        let score = score(&outputs, loss, &targets);
         close(score.accuracy(), 2.0 / 3.0);
         close(score.chance(), 2.0 / 3.0);
     }
@@ -370,7 +372,7 @@ mod tests {
     fn yes_and_no_have_frequencies_by_output() {
         let outputs = array![[1.0, -2.0], [3.0, -1.0], [-1.0, 1.0], [2.0, -4.0]];
         let targets = TensorData::new(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0], [4, 2]);
-        let score = score(&outputs, OutputLoss::BinaryCrossEntropy, targets);
+        let score = score(&outputs, OutputLoss::BinaryCrossEntropy, &targets);
         // The first output is right on two of four, the second on two.
         close(score.accuracy(), 0.5);
         close(score.chance(), 0.75);
@@ -382,7 +384,7 @@ mod tests {
     fn the_explained_variance_is_a_mean_over_outputs_that_vary() {
         let outputs = array![[1.0, 0.0, 5.0], [2.0, 0.0, 5.0], [4.0, 3.0, 4.0]];
         let targets = TensorData::new(vec![1.0, 1.0, 5.0, 2.0, 2.0, 5.0, 3.0, 3.0, 5.0], [3, 3]);
-        let score = score(&outputs, OutputLoss::MeanSquaredError, targets);
+        let score = score(&outputs, OutputLoss::MeanSquaredError, &targets);
         // 1 − 1/2, 1 − 5/2, and a target that does not vary.
         close(score.r2(), -0.5);
         assert_eq!(
@@ -401,7 +403,7 @@ mod tests {
         score(
             &outputs,
             OutputLoss::CrossEntropy,
-            TensorData::new(targets, [50]),
+            &TensorData::new(targets, [50]),
         )
         .fault()
     }
@@ -422,7 +424,7 @@ mod tests {
         let fault = |points: usize, class: i64| {
             let outputs = Array2::from_shape_fn((points, 2), |(_, class)| class as f64);
             let targets = TensorData::new(vec![class; points], [points]);
-            score(&outputs, OutputLoss::CrossEntropy, targets).fault()
+            score(&outputs, OutputLoss::CrossEntropy, &targets).fault()
         };
         assert_eq!([fault(9, 0), fault(50, 0), fault(50, 1)], [None; 3]);
     }

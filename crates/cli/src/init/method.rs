@@ -88,15 +88,17 @@ impl Problem {
                 "λ: times the mean eigenvalue of the curvature; less predicts retraining worse",
             ),
         };
-        let mut text = line(&format!("damping = {{ relative = {factor:?} }}"), why);
-        if let Some(decay) = decay {
-            text += &format!(
+        let more = match decay {
+            Some(decay) => format!(
                 "# A damping of {decay:?}, the weight decay, would be exact for a model of one layer; networks want more.\n"
-            );
-        } else if self.convex {
-            text += "# A model of one layer that was trained with weight decay has that for its damping.\n";
-        }
-        text
+            ),
+            None if self.convex => {
+                "# A model of one layer that was trained with weight decay has that for its damping.\n"
+                    .to_owned()
+            }
+            None => String::new(),
+        };
+        line(&format!("damping = {{ relative = {factor:?} }}"), why) + &more
     }
 }
 

@@ -117,14 +117,13 @@ fn look_like_numbers(
     let gaps = usize::try_from(last).is_ok_and(|last| last >= count);
     match outputs {
         Some(1) => Some("the model has one output: taken as numbers"),
-        Some(_) => None,
         None if first < 0 => Some(
             "some are negative: taken as numbers; classes are counted from 0, with \"cross-entropy\"",
         ),
         None if count > MANY && points < FEW * count && gaps => {
             Some("few points share one: taken as numbers; \"cross-entropy\" for class numbers")
         }
-        None => None,
+        _ => None,
     }
 }
 
