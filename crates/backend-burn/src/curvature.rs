@@ -17,7 +17,7 @@ use influence_core::{
     Dataset, Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
 };
 
-use crate::{Batch, ModelGradients, Stack, engine::panic_message};
+use crate::{Batch, FitStep, ModelGradients, Stack, engine::panic_message, fit::Watch};
 
 pub(crate) use linearised::{Linear, Linearised, LossSlopes, Slopes};
 pub(crate) use outer_products::{OuterProducts, SampleVectors, products};
@@ -76,6 +76,7 @@ impl fmt::Display for Curvature {
 pub(crate) struct TrainingData {
     dataset: Arc<dyn Dataset<Batch = Batch>>,
     batch_size: usize,
+    pub(crate) watch: Watch,
 }
 
 impl fmt::Debug for TrainingData {
@@ -105,8 +106,18 @@ impl TrainingData {
             _ => Ok(Self {
                 dataset,
                 batch_size,
+                watch: Watch::default(),
             }),
         }
+    }
+
+    pub(crate) fn watched(self, watch: Watch) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// Says that a batch is begun, be it read or kept.
+    fn begun(&self, index: usize) {
+        self.watch.fitting(FitStep::Batches, index, self.batches());
     }
 
     pub(crate) fn samples(&self) -> usize {
@@ -128,6 +139,7 @@ impl TrainingData {
     }
 
     pub(crate) fn batch(&self, index: usize) -> CoreResult<Batch> {
+        self.begun(index);
         self.read(self.range(index))
     }
 

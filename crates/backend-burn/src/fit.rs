@@ -2,21 +2,25 @@
 
 mod digest;
 mod ground;
+mod observe;
 
-use std::{path::Path, sync::Arc};
+use std::{num::NonZero, path::Path, sync::Arc, thread};
 
 use burn::tensor::{Device, Tensor};
 use influence_core::{
     BlockInfluence, Dataset, Error as CoreError, Footprint, Precision, Result as CoreResult,
-    block::{BlockStructure, Damping},
+    block::{Block, BlockStructure, Damping},
     solver::{Direct, Solver},
 };
 
 use crate::{
     Batch, Curvature, Gradients, Kronecker, ModelGradients, Stack, Task, curvature::TrainingData,
-    engine::float_type, saved, trace::ModuleTrace,
+    engine::float_type, parameters, saved, trace::ModuleTrace,
 };
 use ground::{Ground, Method};
+
+pub(crate) use observe::Watch;
+pub use observe::{FitObserver, FitStep};
 
 /// The influence model of a burn model.
 pub type Influence = BlockInfluence<ModelGradients>;
@@ -64,6 +68,8 @@ pub struct Fit<T> {
     batch_size: usize,
     memory: usize,
     device: Device,
+    threads: Option<NonZero<usize>>,
+    watch: Watch,
     compared_with_burn: bool,
 }
 
@@ -81,6 +87,8 @@ impl<T: Task> Fit<T> {
             batch_size: 256,
             memory: 1 << 30,
             device: Device::default(),
+            threads: None,
+            watch: Watch::default(),
             compared_with_burn: true,
         }
     }
@@ -164,6 +172,24 @@ impl<T: Task> Fit<T> {
     #[must_use]
     pub fn with_device(self, device: Device) -> Self {
         Self { device, ..self }
+    }
+
+    /// Decomposes the Kronecker factors of so many layers side by side, unless this is given as many as there are cores.
+    #[must_use]
+    pub fn with_threads(self, threads: NonZero<usize>) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self
+        }
+    }
+
+    /// Lets `observer` watch the fit, and what iterates over the training data later.
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn FitObserver>) -> Self {
+        Self {
+            watch: Watch(Some(observer)),
+            ..self
+        }
     }
 
     /// Skips the comparison of the recorded gradient with the one that burn's autodiff gives for the module itself.
@@ -259,7 +285,7 @@ impl<T: Task> Fit<T> {
                 got: self.tolerance.to_string(),
             });
         }
-        let data = TrainingData::new(train, self.batch_size)?;
+        let data = TrainingData::new(train, self.batch_size)?.watched(self.watch);
         let trace = Arc::new(ModuleTrace::new(self.task, module));
         let sample = data.head(CHECKED_SAMPLES)?;
         let source = ModelGradients::new(trace, &self.device, self.precision)?;
@@ -276,6 +302,7 @@ impl<T: Task> Fit<T> {
             method: self.method,
             damping: self.damping,
             tolerance: self.tolerance,
+            threads: threads(self.threads),
             blocks: blocks.resolve(source.layout())?,
             memory: self.memory,
             source,
@@ -305,4 +332,33 @@ impl<T: Task> Fit<T> {
             .footprint_of(&sample, &factors)?
             .with_solver(self.method.stacks()))
     }
+
+    /// Bytes that the fit takes, with so many dampings on it, an estimate from above; records the model and computes a few gradients,
+    /// but fits nothing.
+    ///
+    /// These are the matrices, bases and factors of the method; per-sample gradients that are kept come [on top](Self::with_gradient_memory).
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), for what is found out by recording.
+    pub fn fit_bytes(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+        dampings: usize,
+    ) -> CoreResult<usize> {
+        let Method::Solver(solver) = &self.method else {
+            let trusting = self.trusting_the_recording();
+            return trusting.ground(module, train)?.kronecker_bytes(dampings);
+        };
+        let blocks = self.blocks.unwrap_or(BlockStructure::Full);
+        let blocks = blocks.resolve(&parameters(module))?;
+        let of_block = |block: &Block| solver.fit_bytes(block.dim(), self.precision, dampings);
+        Ok(blocks.iter().map(of_block).fold(0, usize::saturating_add))
+    }
+}
+
+/// As many as are given, else as there are cores.
+fn threads(given: Option<NonZero<usize>>) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    given.map_or_else(cores, NonZero::get)
 }

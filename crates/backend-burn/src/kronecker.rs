@@ -9,7 +9,6 @@ mod rest;
 
 use std::{
     any::Any,
-    num::NonZero,
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -23,9 +22,10 @@ use influence_core::{
 use ndarray::Array3;
 
 use crate::{
-    Curvature, Stack,
+    Curvature, FitStep, Stack,
     curvature::SampleVectors,
     engine::panic_message,
+    fit::Watch,
     stack::{host, tensor},
 };
 
@@ -76,13 +76,15 @@ impl Kronecker {
         vectors: &Arc<SampleVectors>,
         blocks: &[Block],
         tolerance: f64,
+        threads: usize,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let layers = layers(vectors, blocks)?;
         let linear: Vec<&Layer> = layers.iter().flatten().collect();
         let others = blocks.iter().zip(&layers);
         let others = others.filter(|(_, layer)| layer.is_none());
         let mut rest: Vec<Rest> = others.map(|(block, _)| Rest::zero(block)).collect();
-        let mut factored = Covariances::of(vectors, &linear, &mut rest)?.factored()?;
+        let mut factored =
+            Covariances::of(vectors, &linear, &mut rest)?.factored(threads, &vectors.data.watch)?;
         if self == Self::Ekfac {
             corrected(&vectors.redrawn(), &linear, &mut factored)?;
         }
@@ -96,6 +98,17 @@ impl Kronecker {
             Ok(Box::new(Factored::new(layer.clone(), factors, vectors, tolerance)) as _)
         };
         layers.iter().map(of_block).collect()
+    }
+
+    /// Bytes that the fit takes with so many dampings, an estimate from above.
+    pub(crate) fn fit_bytes(
+        vectors: &SampleVectors,
+        blocks: &[Block],
+        dampings: usize,
+        threads: usize,
+    ) -> CoreResult<usize> {
+        let layers = layers(vectors, blocks)?;
+        Ok(bytes(vectors, blocks, &layers, dampings, threads))
     }
 
     /// Takes up the curvature of each block from its state.
@@ -114,6 +127,49 @@ impl Kronecker {
         };
         blocks.iter().zip(layers).map(of_block).collect()
     }
+}
+
+/// Bytes that the fit of all blocks takes with so many dampings, an estimate from above.
+fn bytes(
+    vectors: &SampleVectors,
+    blocks: &[Block],
+    layers: &[Option<Layer>],
+    dampings: usize,
+    threads: usize,
+) -> usize {
+    /// A covariance and its eigenvectors, in `f64`.
+    const KEPT: usize = 2 * size_of::<f64>();
+    /// The copies of it and the scratch space that a decomposition takes besides, in `f64`.
+    const DECOMPOSED: usize = 4 * size_of::<f64>();
+    /// What is made of the eigenvalues of a layer on the way to an inverse, in `f64`, and what stays of it on the device.
+    const VALUES: usize = 8 * size_of::<f64>();
+    const INVERSE: usize = 4;
+    let square = |side: usize| side.saturating_mul(side);
+    let precision = vectors.source.precision.bytes();
+    let linear = || layers.iter().flatten();
+    let sides = linear().flat_map(|layer| {
+        let inputs = (!layer.shape.looked_up).then(|| layer.width());
+        let sides = inputs.into_iter().chain([layer.shape.outputs]);
+        sides.map(|side| (layer.shape.groups, square(side)))
+    });
+    let mut sides: Vec<(usize, usize)> = sides.collect();
+    sides.sort_unstable_by_key(|&(_, entries)| std::cmp::Reverse(entries));
+    let kept = sides.iter().map(|&(groups, entries)| {
+        let entries = groups.saturating_mul(entries);
+        entries.saturating_mul(KEPT + precision)
+    });
+    let decomposed = sides.iter().take(threads);
+    let decomposed = decomposed.map(|&(_, entries)| entries.saturating_mul(DECOMPOSED));
+    let values = linear().map(|layer| {
+        let entries = layer.shape.groups * layer.shape.outputs * layer.width();
+        let inverses = dampings.saturating_mul(INVERSE * precision);
+        entries.saturating_mul(inverses.saturating_add(VALUES))
+    });
+    let rest = blocks.iter().zip(layers);
+    let rest = rest.filter(|(_, layer)| layer.is_none());
+    let rest = rest.map(|(block, _)| Rest::bytes(block, dampings));
+    let all = kept.chain(decomposed).chain(values).chain(rest);
+    all.fold(0, usize::saturating_add)
 }
 
 /// The linear map of each block, if it has one.
@@ -138,15 +194,19 @@ fn missing() -> CoreError {
     CoreError::backend("kronecker factors", "a layer was not seen")
 }
 
-/// What becomes of each item, in their order, on as many threads as there are cores; how many that is does not show in the results.
+/// What becomes of each item, in their order, on so many threads; how many these are does not show in the results.
 fn in_parallel<T: Send, R: Send>(
+    threads: usize,
     items: Vec<T>,
+    watch: &Watch,
     work: impl Fn(T) -> CoreResult<R> + Sync,
 ) -> CoreResult<Vec<R>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = threads.min(items.len());
+    let (threads, count) = (threads.min(items.len()), items.len());
     let items = Mutex::new(items.into_iter().enumerate());
-    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || {
+        let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
+        next.inspect(|(index, _)| watch.fitting(FitStep::Eigenvectors, *index, count))
+    };
     let some = || -> CoreResult<Vec<(usize, R)>> {
         let items = std::iter::from_fn(next);
         items

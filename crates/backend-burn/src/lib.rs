@@ -36,7 +36,7 @@ pub use dataset::{
     check_npy_header, check_npy_kind,
 };
 pub use error::{Error, Result};
-pub use fit::{Fit, Influence};
+pub use fit::{Fit, FitObserver, FitStep, Influence};
 pub use gradient::Gradients;
 pub use kronecker::Kronecker;
 pub use source::ModelGradients;

@@ -5,6 +5,7 @@ use std::{
     ops::Range,
 };
 
+use bytesize::ByteSize;
 use influence_core::{Chunk, solver::Report};
 
 use crate::Phase;
@@ -164,7 +165,9 @@ pub enum Error {
 
     /// Not even a plan of single chunks fits the memory.
     #[error(
-        "the computation needs {needed} bytes of memory, {granted} are granted; grant more, or use smaller chunks"
+        "the computation needs {} of memory, {} are granted; grant more, or use smaller chunks",
+        size(*needed),
+        size(*granted)
     )]
     Memory {
         /// The bound that was set.
@@ -322,6 +325,11 @@ impl Error {
             source: source.into(),
         }
     }
+}
+
+/// A number of bytes in the unit that it is read in.
+fn size(bytes: usize) -> ByteSize {
+    ByteSize::b(bytes as u64)
 }
 
 /// The first few row numbers, so that a message stays one line long.

@@ -33,7 +33,7 @@ pub use factors::FactorSource;
 pub use influence_core::AssumeThreadSafe;
 pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, Phase, SolveSummary};
-pub use parallel::{Parallel, Replicas, Shared};
+pub use parallel::{Parallel, Replicas, Shared, share_threads};
 pub use plan::{Plan, Resources, Side};
 pub use prefetch::Prefetch;
 pub use sequential::Sequential;

@@ -35,6 +35,14 @@ impl<M> Debug for Replicas<M> {
     }
 }
 
+/// Lets what a process computes outside of a [`Parallel`] calculator have so many threads: kernels of a fit, reading and checking outputs.
+///
+/// A process has one such pool: this has to be said before anything is computed, and once. Gives whether it was.
+pub fn share_threads(threads: NonZero<usize>) -> bool {
+    let pool = ThreadPoolBuilder::new().num_threads(threads.get());
+    pool.build_global().is_ok()
+}
+
 /// Runs tasks on a fixed number of threads of its own; the same bits as [`Sequential`](crate::Sequential), whatever that number.
 ///
 /// A thread takes one task after another until none is left. Tasks are not jobs of the thread pool: a thread that waits inside a

@@ -61,6 +61,7 @@ mod scratch;
 mod stored;
 mod verify;
 
+pub use claim::Claim;
 pub use durable::DurableStore;
 pub use field::ZarrField;
 pub use influences::StoredInfluences;
@@ -70,7 +71,6 @@ pub use options::{Compression, ZarrOptions};
 pub use stored::{StoredFactors, attributes};
 pub use verify::{Comparison, Verification, verify};
 
-pub(crate) use claim::Claim;
 pub(crate) use declare::{Declaration, Kind};
 pub(crate) use location::Place;
 pub(crate) use output::Output;

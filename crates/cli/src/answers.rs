@@ -3,6 +3,7 @@
 mod inspect;
 mod listing;
 mod mislabelled;
+mod moved;
 mod names;
 mod points;
 mod report;
@@ -16,11 +17,18 @@ use influence_calculators::StoredInfluences;
 use serde_json::{Map, Value};
 use toml::Table;
 
-use crate::{config::Config, output::location, overrides, plan::Plan, subject::Models};
+use crate::{
+    config::Config,
+    output::{is_url, location},
+    overrides,
+    plan::Plan,
+    subject::Models,
+};
 
 pub use inspect::run as inspect;
 pub use listing::Format;
 pub use mislabelled::run as mislabelled;
+pub(crate) use moved::check_digests;
 pub use report::{Size, run as report};
 pub use suspicion::By;
 pub use top::run as top;
@@ -48,6 +56,12 @@ impl Stored {
     pub(crate) fn open_plain(path: &Path) -> Result<Self> {
         let stored = Self::open(path)?;
         let (array, shape) = (stored.influences.array(), stored.influences.shape());
+        ensure!(
+            array != "self_influences",
+            "{0}: self-influences are about no test points; `influence mislabelled {0}` ranks the training points by them, and `influence report` \
+             shows them by --self beside influences on test points",
+            stored.shown()
+        );
         ensure!(
             array == "influences" && shape.len() == 2,
             "{}: expected the array `influences` of shape (test, train), as `influence run` writes it with mode up, got `{array}` of shape {shape:?}",
@@ -77,9 +91,9 @@ impl Stored {
         if !attributes.contains_key(ORIGIN) {
             return Ok(None);
         }
-        let plan = origin(attributes, set).and_then(|config| {
+        let plan = origin(attributes, &self.path, set).and_then(|config| {
             let plan = Plan::of_inputs(config, models)?;
-            check_digests(attributes, &plan.attributes()?)?;
+            check_digests(attributes, &plan)?;
             Ok(plan)
         });
         plan.map(Some)
@@ -87,25 +101,17 @@ impl Stored {
     }
 }
 
-/// The configuration that an output was made with.
-pub(crate) fn origin(stored: &Map<String, Value>, set: &[String]) -> Result<Config> {
+/// The configuration that an output was made with, its files where they are now.
+///
+/// # Errors
+/// When the output does not say what it was made from, or a file is nowhere to be found.
+pub(crate) fn origin(stored: &Map<String, Value>, output: &Path, set: &[String]) -> Result<Config> {
     let origin = stored.get(ORIGIN).context(
         "the output does not say what it was made from; check its checksums alone by --sample 0",
     )?;
     let mut table: Table =
         serde_json::from_value(origin.clone()).context("the configuration in the output")?;
     overrides::apply(&mut table, set)?;
-    Config::from_table(table)
-}
-
-/// Refuses files that are no longer those the output was made from.
-pub(crate) fn check_digests(stored: &Map<String, Value>, now: &Map<String, Value>) -> Result<()> {
-    let [stored, now] = [stored, now].map(|attributes| attributes.get("digests"));
-    ensure!(
-        stored == now,
-        "the weights or the data have changed since the output was written: its digests are {}, theirs now {}",
-        stored.unwrap_or(&Value::Null),
-        now.unwrap_or(&Value::Null)
-    );
-    Ok(())
+    let folder = (!is_url(output)).then_some(output);
+    moved::found(Config::from_table(table)?, stored, folder)
 }

@@ -30,7 +30,7 @@ pub use answers::{
     version,
     max_term_width = 100,
     help_template = help::template(&Command::augment_subcommands(clap::Command::new("influence"))),
-    after_long_help = help::EXIT_CODES
+    after_long_help = help::shared()
 )]
 pub struct Arguments {
     /// What to do.
@@ -46,25 +46,17 @@ const TELLING: &str = "Progress and logs";
 /// What is told, on stderr, while a command runs.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Reporting {
-    /// How progress is shown, on stderr
-    ///
-    /// With `json` each line is an object whose key `event` is one of `phase` (phase, seconds), `epoch` (epoch, epochs, loss),
-    /// `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, finished, rows, columns), `solved` (rows, converged, `worst_residual`), `chunk` (row, column, done,
-    /// total, rate, `eta_seconds`), `warning` (message), `interrupting` (message), and at the end `finished` (done, seconds), `interrupted` (message, done,
-    /// total, seconds) or `failed` (error, seconds). Where the environment variable `NO_COLOR` is set there are lines in place of a bar.
-    #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, help_heading = TELLING)]
+    /// How progress is shown, on stderr: auto, bar, lines, json or none
+    #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, hide_possible_values = true, help_heading = TELLING)]
     pub progress: Style,
     /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` goes before it
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = TELLING)]
     pub verbose: u8,
     /// Say nothing but errors and what was asked for
-    ///
-    /// No progress, no warnings, and no summary of what `run`, `self`, `sweep`, `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others
-    /// that are asked for an answer give it.
     #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
     pub quiet: bool,
-    /// How log lines are written [default: json where progress is json, else text]
-    #[arg(long, value_name = "FORMAT", value_enum, global = true, help_heading = TELLING)]
+    /// How log lines are written, text or json [default: json where progress is json, else text]
+    #[arg(long, value_name = "FORMAT", value_enum, global = true, hide_possible_values = true, help_heading = TELLING)]
     log_format: Option<log::Format>,
 }
 
@@ -228,7 +220,7 @@ pub struct DemoArguments {
     #[arg(long, value_name = "FOLDER", default_value = "influence-demo")]
     pub output: PathBuf,
     /// How many threads compute [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZero<usize>>,
     /// What the split, the flipped labels and the first weights are drawn from; equal seeds give equal output
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -325,6 +317,9 @@ pub struct TrainArguments {
     /// Replace weights that are there
     #[arg(long)]
     pub overwrite: bool,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// Arguments of `influence run`.
@@ -345,7 +340,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
     /// How many threads compute; instead of compute.threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZero<usize>>,
     /// Check everything and say what would be done, but compute and write nothing
     #[arg(long)]
@@ -381,9 +376,52 @@ pub struct FitArguments {
     /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How much memory the fit may take, as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
     /// Check everything and say what would be done, but compute and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// How many threads compute, of commands that read a configuration or an output.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadArguments {
+    /// How many threads compute; instead of compute.threads [default: all cores]
+    #[arg(long = "threads", value_name = "N", value_parser = threads)]
+    pub count: Option<NonZero<usize>>,
+}
+
+impl Command {
+    /// How many threads the command line grants.
+    pub fn threads(&self) -> Option<NonZero<usize>> {
+        match self {
+            Self::Demo(arguments) => arguments.threads,
+            Self::Run(arguments) | Self::Own(arguments) | Self::Plan(arguments) => {
+                arguments.threads
+            }
+            Self::Sweep(arguments) => arguments.run.threads,
+            Self::Train(arguments) => arguments.threads.count,
+            Self::Fit(arguments) => arguments.threads.count,
+            Self::Verify(arguments) => arguments.threads.count,
+            Self::Inspect(arguments) => arguments.threads.count,
+            Self::Top(arguments) => arguments.threads.count,
+            Self::Mislabelled(arguments) => arguments.threads.count,
+            Self::Report(arguments) => arguments.threads.count,
+            Self::Init(_) | Self::Doctor(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+}
+
+/// A number of threads: at least one.
+fn threads(text: &str) -> Result<NonZero<usize>, String> {
+    let count = text.trim().parse().ok().and_then(NonZero::new);
+    count.ok_or_else(|| {
+        "expected a number of threads, 1 or more; leave it out to use all cores".to_owned()
+    })
 }
 
 /// A damping.

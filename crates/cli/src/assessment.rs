@@ -74,7 +74,9 @@ impl Assessment {
             warnings: Vec::new(),
         };
         let mut scale = None;
-        for &(side, samples) in sides {
+        // Where a configuration names no test points, the training points would be shown twice.
+        let told = |side| side == Side::Training || config.data.has_test_points();
+        for &(side, samples) in sides.iter().filter(|(side, _)| told(*side)) {
             let (quality, extent) = measured(subject, samples, None)
                 .with_context(|| format!("evaluating the model on {} points", side.as_str()))?;
             if side == Side::Training {

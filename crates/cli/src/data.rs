@@ -47,6 +47,8 @@ pub enum Target {
 ///
 /// Classes that have names have the numbers of `data.classes` on both sides, without it those of the training points.
 ///
+/// Where it names no test points, each training point is one: self-influences are of points on themselves.
+///
 /// # Errors
 /// When a file cannot be used; when the two sides have samples of different shapes, a class on one side is unknown, or a selection or scale
 /// does not fit.
@@ -66,7 +68,8 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
                 ClassOrder::Own => ClassOrder::of_training(train.classes()),
                 listed => listed,
             };
-            let test = Source::open(test, order).context("data.test")?;
+            let test = test.map(|test| Source::open(test, order).context("data.test"));
+            let test = test.unwrap_or_else(|| Ok(train.clone()))?;
             [train, test]
         }
         Sides::Together { all, split } => {

@@ -98,7 +98,7 @@ impl Findings {
             named(
                 "bound",
                 format!(
-                    "{} for a computation where neither --memory nor compute.memory says otherwise",
+                    "chunks are cut for {} where neither --memory nor compute.memory says otherwise; a fit takes what its method needs, and is refused where that is not available",
                     ByteSize::b(self.default_bound as u64)
                 ),
             ),

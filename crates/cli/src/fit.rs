@@ -2,7 +2,7 @@
 
 mod solver;
 
-use std::{io::Write, path::Path};
+use std::{io::Write, num::NonZero, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Fit, Influence, Kronecker, Task};
@@ -16,10 +16,11 @@ use crate::{
     args::FitArguments,
     assessment::Assessment,
     config::{Config, MethodName, Mode},
+    memory::{self, Taker},
     output::check_file,
     plan::Plan,
     progress::{Progress, Stage},
-    run::REHEARSED,
+    run::{REHEARSED, threads},
     session::Session,
     subject::{FitSource, Models, Subject},
     summary::timings,
@@ -108,7 +109,13 @@ pub fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let plan = Plan::of_inputs(Config::load(&arguments.config, &arguments.set)?, models)?;
+    let mut config = Config::load(&arguments.config, &arguments.set)?;
+    let compute = &mut config.compute;
+    compute.memory = arguments.memory.or(compute.memory);
+    let given = arguments.threads.count.map(NonZero::get);
+    compute.threads = given.or(compute.threads);
+    let mut plan = Plan::of_inputs(config, models)?;
+    plan.observer = Some(session.observer());
     session.remark(&plan.remarks);
     let method = plan.config.method.name;
     ensure!(
@@ -222,31 +229,41 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
     })
 }
 
-/// The bytes that the fit of a method needs beyond gradients: four dense matrices for the direct one, of each block.
-pub fn fit_bytes(plan: &Plan) -> usize {
-    let square = |&dim: &usize| dim.saturating_mul(dim);
-    match plan.config.method.name {
-        MethodName::Direct => {
-            let entries = plan.blocks.iter().map(square);
-            let entries = entries.fold(0_usize, usize::saturating_add);
-            entries.saturating_mul(4 * size_of::<f64>())
-        }
-        _ => 0,
+/// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
+///
+/// # Errors
+/// As [`consume`].
+pub fn fit_bytes(plan: &Plan) -> Result<usize> {
+    if !plan.config.method.name.has_curvature() {
+        return Ok(0);
     }
+    let bytes = plan.subject.fit_bytes(plan);
+    bytes.context("looking at the gradients of a few training points")
 }
 
-fn check_memory(plan: &Plan) -> Result<()> {
-    let (name, dim) = (plan.config.method.name, plan.dim);
-    let needed = fit_bytes(plan);
-    if let Some(memory) = plan.config.compute.memory {
-        ensure!(
-            needed <= memory.bytes(),
-            "compute.memory: the method {} needs {needed} bytes for {dim} parameters, {} are granted; grant more, use smaller blocks, or the method cg",
-            name.as_str(),
-            memory.bytes()
-        );
-    }
-    Ok(())
+/// Refuses a fit that there is no memory for, before any is taken; gives the bytes that it takes.
+///
+/// # Errors
+/// When there is not so much; as [`consume`].
+pub fn check_memory(plan: &Plan) -> Result<usize> {
+    let (method, needed) = (plan.config.method.name, fit_bytes(plan)?);
+    let what = format!("the fit by {} of {} parameters", method.as_str(), plan.dim);
+    let advice = match method {
+        MethodName::Direct => {
+            "take the method ekfac, or cg with the curvature gauss-newton, or smaller method.blocks"
+        }
+        MethodName::Kfac | MethodName::Ekfac => {
+            "take the method cg with the curvature gauss-newton, which keeps no factors"
+        }
+        _ => "take a smaller method.rank, or the method cg without a preconditioner",
+    };
+    let taker = Taker {
+        key: "method.name",
+        what: &what,
+        advice,
+    };
+    memory::check(&plan.config.compute, taker, needed)?;
+    Ok(needed)
 }
 
 /// A fit with the settings of a plan.
@@ -268,8 +285,12 @@ pub(crate) fn settings<T: Task>(plan: &Plan, fit: Fit<T>) -> Result<Fit<T>> {
         .with_precision((*precision).into())
         .with_batch_size(BATCH)
         .with_device(plan.device.clone());
-    if let Some(memory) = compute.memory {
-        fit = fit.with_gradient_memory(memory.bytes() / SHARE_OF_FIT);
+    fit = fit.with_gradient_memory(memory::share(compute, SHARE_OF_FIT));
+    if let Some(threads) = NonZero::new(threads(compute)) {
+        fit = fit.with_threads(threads);
+    }
+    if let Some(observer) = &plan.observer {
+        fit = fit.with_observer(observer.clone());
     }
     if let (MethodName::Kfac | MethodName::Ekfac, Some(tolerance)) = (method.name, method.tolerance)
     {

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use influence_calculators::Cancellation;
+use influence_calculators::{Cancellation, zarr::Claim};
 
 use crate::{
     error::{Ending, INTERRUPTED},
@@ -59,8 +59,8 @@ struct Inner {
 /// Where a command is, as far as signals care.
 #[derive(Debug)]
 enum At {
-    /// Nothing is being written, and this is what there is to say of what is.
-    Rest(String),
+    /// Nothing is being written: what there is to say of what is, and the place that is claimed for what will be.
+    Rest(String, Option<Claim>),
     /// Chunks are being written.
     Writing,
 }
@@ -72,7 +72,7 @@ impl Interrupt {
             progress,
             cancellation: Cancellation::new(),
             signalled: AtomicBool::new(false),
-            at: Mutex::new(At::Rest(NOTHING_WRITTEN.to_owned())),
+            at: Mutex::new(At::Rest(NOTHING_WRITTEN.to_owned(), None)),
         }))
     }
 
@@ -99,23 +99,39 @@ impl Interrupt {
         &self.0.cancellation
     }
 
-    /// Chunks are written from now on.
-    pub fn writing(&self) {
-        *self.0.at() = At::Writing;
+    /// Keeps the place of an output until it is written; a signal gives it back, so that nothing is left behind.
+    pub fn claimed(&self, claim: Claim) {
+        *self.0.at() = At::Rest(NOTHING_WRITTEN.to_owned(), Some(claim));
+    }
+
+    /// Chunks are written from now on, to the place that was claimed if one was.
+    pub fn writing(&self) -> Option<Claim> {
+        match std::mem::replace(&mut *self.0.at(), At::Writing) {
+            At::Rest(_, claim) => claim,
+            At::Writing => None,
+        }
     }
 
     /// All is written, as `message` tells.
     pub fn written(&self, message: String) {
-        *self.0.at() = At::Rest(message);
+        *self.0.at() = At::Rest(message, None);
+    }
+
+    /// Gives back what is claimed and was not written to.
+    pub fn release(&self) {
+        if let At::Rest(_, claim) = &mut *self.0.at() {
+            drop(claim.take());
+        }
     }
 }
 
 impl Inner {
     fn first(&self) {
         // While this is held the command does not get from one state to the other.
-        match &*self.at() {
+        match &mut *self.at() {
             At::Writing => self.progress.interrupting(FINISHING),
-            At::Rest(message) => {
+            At::Rest(message, claim) => {
+                drop(claim.take());
                 self.progress.end(&Ending::Interrupted(message.clone()));
                 process::exit(INTERRUPTED.into());
             }

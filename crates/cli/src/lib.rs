@@ -15,6 +15,8 @@ pub mod demo;
 pub mod digest;
 pub mod disk;
 pub mod doctor;
+#[cfg(all(unix, feature = "wgpu"))]
+pub mod drivers;
 pub mod error;
 pub mod fit;
 pub mod init;
@@ -42,6 +44,7 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use args::{Arguments, Command};
 use clap::Parser;
+use influence_calculators::share_threads;
 use session::Session;
 use subject::Models;
 
@@ -80,6 +83,9 @@ pub fn run_with(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::FAILURE));
         }
     };
+    if let Some(threads) = arguments.command.threads() {
+        share_threads(threads);
+    }
     let session = Session::new(&arguments.reporting);
     let out = &mut std::io::stdout().lock();
     let outcome = execute(&arguments.command, models, &session, out);

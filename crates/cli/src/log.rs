@@ -46,6 +46,12 @@ pub fn install(level: Level, format: Format, progress: &Progress) {
     };
 }
 
+/// What lies between burn and a GPU, and complains of every driver that is not there while it looks for one that is.
+fn of_drivers(level: &str) -> String {
+    let each = ["wgpu", "naga", "cubecl"].map(|target| format!("{target}={level}"));
+    each.join(",")
+}
+
 fn filter(level: Level, wanted: Option<&str>, warn: impl FnOnce(&str)) -> EnvFilter {
     match wanted.map(EnvFilter::try_new) {
         Some(Ok(filter)) => return filter,
@@ -53,12 +59,16 @@ fn filter(level: Level, wanted: Option<&str>, warn: impl FnOnce(&str)) -> EnvFil
         None => {}
     }
     let Level::Verbose(verbosity) = level else {
-        return EnvFilter::new("error");
+        return EnvFilter::new(format!("error,{}", of_drivers("off")));
     };
     let level = ["warn", "info", "debug"].get(usize::from(verbosity));
     let level = level.copied().unwrap_or("trace");
+    let drivers = match verbosity {
+        0 => of_drivers("error"),
+        _ => of_drivers("warn"),
+    };
     // A target is matched by its beginning: that of all crates of this project.
-    EnvFilter::new(format!("warn,influence={level}"))
+    EnvFilter::new(format!("warn,{drivers},influence={level}"))
 }
 
 /// Writes lines to stderr past the bar; if stderr is closed there is nobody to tell.
@@ -93,7 +103,11 @@ mod tests {
             assert!(filter.contains("warn"), "{filter}");
         }
         let quiet = filter(Level::Quiet, None, |_| ());
-        assert_eq!(quiet.to_string(), "error");
+        let quiet = quiet.to_string();
+        assert!(
+            quiet.contains("error") && quiet.contains("wgpu=off"),
+            "{quiet}"
+        );
     }
 
     #[test]

@@ -5,5 +5,7 @@ use std::process::ExitCode;
 use influence_cli::{run_with, subject::SequentialModels};
 
 fn main() -> ExitCode {
+    #[cfg(all(unix, feature = "wgpu"))]
+    influence_cli::drivers::silence();
     run_with(&SequentialModels, std::env::args_os())
 }

@@ -77,6 +77,13 @@ fn page(command: &Command, manual: &Man) -> Result<Vec<u8>> {
         rest.text([bold(*line)]);
         rest.control("RE", []);
     }
+    if command.has_subcommands() {
+        rest.control("SH", ["PROGRESS AND LOGS"]);
+        for paragraph in help::TELLING {
+            rest.control("PP", []);
+            rest.text([roman(paragraph)]);
+        }
+    }
     rest.control("SH", ["EXIT STATUS"]);
     rest.text([roman(help::EXIT_CODES)]);
     rest.to_writer(&mut page)?;

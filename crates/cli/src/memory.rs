@@ -1,4 +1,15 @@
-//! How much memory the process has, on systems that tell.
+//! How much memory the process has, and how much more it may take, on systems that tell.
+
+mod groups;
+
+use std::{fs, path::Path};
+
+use anyhow::{Result, ensure};
+use bytesize::ByteSize;
+use influence_calculators::Plan as Schedule;
+
+use crate::config::Compute;
+use groups::Group;
 
 /// What the process takes besides what is planned for: buffers that grow later, freed memory that the allocator keeps.
 const RESERVE: usize = 48 << 20;
@@ -18,26 +29,108 @@ pub fn peak() -> Option<usize> {
     field("VmHWM:")
 }
 
-/// The bytes of memory that the machine has, or the control group that the process is in.
+/// The bytes of memory that the machine has, or less where the control groups of the process or its limits allow less.
 pub fn total() -> Option<usize> {
-    let machine = of_file("/proc/meminfo", "MemTotal:")?;
-    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
-    let limit = limit.ok().and_then(|text| text.trim().parse().ok());
-    Some(limit.map_or(machine, |limit: usize| limit.min(machine)))
+    let limits = Group::of_process().into_iter().map(|group| group.limit);
+    let limits = limits.chain(address_limits().into_iter().map(|(limit, _)| limit));
+    least(of_file("/proc/meminfo", "MemTotal:"), limits)
 }
 
 /// The bytes of memory that could be had now.
 pub fn available() -> Option<usize> {
-    of_file("/proc/meminfo", "MemAvailable:")
-        .map(|bytes| total().map_or(bytes, |all| bytes.min(all)))
+    let groups = Group::of_process().into_iter().map(|group| group.left());
+    let limits = address_limits().into_iter();
+    let limits = limits.map(|(limit, used)| limit.saturating_sub(used));
+    least(
+        of_file("/proc/meminfo", "MemAvailable:"),
+        groups.chain(limits),
+    )
+}
+
+/// A number of bytes in the unit that it is read in.
+pub fn size(bytes: usize) -> ByteSize {
+    ByteSize::b(bytes as u64)
+}
+
+/// The bytes that the gradients kept for a fit may take, of those that a configuration or else the machine grants.
+pub(crate) fn share(compute: &Compute, parts: usize) -> usize {
+    match compute.memory {
+        Some(memory) => memory.bytes() / parts,
+        None => available().map_or(Schedule::MEMORY, |bytes| {
+            (bytes / parts).min(Schedule::MEMORY)
+        }),
+    }
+}
+
+/// Something that takes memory, in the words of a refusal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taker<'a> {
+    /// The key of the configuration that decides about it.
+    pub(crate) key: &'a str,
+    /// What it is.
+    pub(crate) what: &'a str,
+    /// What is to be done where it takes too much.
+    pub(crate) advice: &'a str,
+}
+
+/// Refuses what takes more bytes than a configuration grants, or than there are.
+///
+/// # Errors
+/// When there is not so much; the message says what takes how much, and ends with the advice.
+pub(crate) fn check(compute: &Compute, taker: Taker<'_>, needed: usize) -> Result<()> {
+    let Taker { key, what, advice } = taker;
+    let shown = size(needed);
+    if let Some(memory) = compute.memory {
+        let granted = memory.bytes();
+        ensure!(
+            needed <= granted,
+            "compute.memory: {what} takes {shown} of memory, but {} are granted; grant more, or {advice}",
+            size(granted)
+        );
+        let total = total().unwrap_or(usize::MAX);
+        ensure!(
+            needed <= total,
+            "compute.memory: {what} takes {shown} of memory, but there are only {}, whatever is granted; {advice}",
+            size(total)
+        );
+        return Ok(());
+    }
+    let available = available().unwrap_or(usize::MAX);
+    ensure!(
+        needed <= available,
+        "{key}: {what} takes {shown} of memory, but {} can be had here; {advice}",
+        size(available)
+    );
+    Ok(())
+}
+
+fn least(machine: Option<usize>, limits: impl Iterator<Item = usize>) -> Option<usize> {
+    limits.chain(machine).min()
+}
+
+/// The limits on what the process may map, each with what it has mapped: `ulimit -v` and `ulimit -d`.
+fn address_limits() -> Vec<(usize, usize)> {
+    let Ok(limits) = fs::read_to_string("/proc/self/limits") else {
+        return Vec::new();
+    };
+    let kinds = [
+        ("Max address space", "VmSize:"),
+        ("Max data size", "VmData:"),
+    ];
+    let of_kind = |(name, used): (&str, &str)| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        let limit = line.split_whitespace().next()?.parse().ok()?;
+        Some((limit, field(used)?))
+    };
+    kinds.into_iter().filter_map(of_kind).collect()
 }
 
 fn field(name: &str) -> Option<usize> {
     of_file("/proc/self/status", name)
 }
 
-fn of_file(file: &str, name: &str) -> Option<usize> {
-    let text = std::fs::read_to_string(file).ok()?;
+fn of_file(file: impl AsRef<Path>, name: &str) -> Option<usize> {
+    let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)

@@ -1,6 +1,6 @@
 //! The place of an output: a folder, or a URL; and files, written whole.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, ensure};
 use influence_calculators::{Location, Result};
@@ -23,8 +23,7 @@ pub fn location(path: &Path) -> Result<Location> {
 
 /// Refuses a place in a folder that does not exist.
 pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     ensure!(
         folder.is_dir(),
         "the folder {} does not exist",
@@ -33,16 +32,63 @@ pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses, before anything is computed, a place that no file can be kept in.
+/// Refuses, before anything is computed, a place that no file can be kept in; leaves nothing behind.
 pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
     check_folder(path)?;
     ensure!(!path.is_dir(), "{} is a folder", path.display());
-    Ok(())
+    if is_special(path) {
+        return Ok(());
+    }
+    check_writable(folder_of(path))
+}
+
+/// Refuses, before anything is computed, a folder that no files can be kept in, or that cannot be made; leaves nothing behind.
+pub(crate) fn check_files(folder: &Path) -> anyhow::Result<()> {
+    ensure!(
+        folder.is_dir() || !folder.exists(),
+        "{} is no folder",
+        folder.display()
+    );
+    let there = folder.ancestors().find(|folder| folder.exists());
+    check_writable(there.unwrap_or(Path::new(".")))
+}
+
+fn check_writable(folder: &Path) -> anyhow::Result<()> {
+    let written = shared().tempfile_in(folder).map(drop);
+    written.with_context(|| format!("no file can be written in {}", folder.display()))
 }
 
 /// Writes a file beside its place first, so that one that was there stays whole until the new one is.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let beside: OsString = [path.as_os_str(), ".tmp".as_ref()].into_iter().collect();
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.with_context(|| path.display().to_string())
+    let written = || {
+        if is_special(path) {
+            return fs::write(path, bytes);
+        }
+        let mut file = shared().tempfile_in(folder_of(path))?;
+        file.write_all(bytes)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    written().with_context(|| path.display().to_string())
+}
+
+/// Whether a path leads to a device or a pipe, which is written to and not replaced.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// The folder that a path is in.
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Temporary files that may be read by whoever may read other files, as they will not be temporary.
+fn shared() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder
 }

@@ -1,11 +1,11 @@
 //! A run, checked as a whole before anything is computed or written.
 
-use std::{path::Path, sync::Arc};
+use std::{num::NonZero, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
-use influence_calculators::{Error, Prefetch};
+use influence_calculators::{Error, Prefetch, share_threads, zarr::Claim};
 use influence_core::{
     Dataset, Precision,
     block::{Block, ParameterLayout},
@@ -17,7 +17,9 @@ use crate::{
     data::{self, Samples, Target},
     digest,
     output::{check_folder, is_url, location},
+    progress::Progress,
     run::zarr_options,
+    session::Session,
     subject::{Models, Subject},
 };
 
@@ -58,23 +60,35 @@ pub struct Plan {
     pub sample_shape: Vec<usize>,
     /// The training points, read ahead.
     pub train: Arc<Prefetch<Samples>>,
-    /// The test points, read ahead.
+    /// Who watches the fit.
+    pub observer: Option<Arc<Progress>>,
+    /// The test points, read ahead; the training points where the configuration names no others.
     pub test: Arc<Prefetch<Samples>>,
     /// What whoever computes with it should know of the files, in sentences.
     pub remarks: Vec<String>,
 }
 
 impl Plan {
-    /// Checks a configuration against the files it names.
+    /// Claims the place of the output for the session, and checks a configuration against the files it names.
     ///
     /// # Errors
     /// The first thing that does not fit, with its key or file.
-    pub fn new(config: Config, existing: Existing, models: &dyn Models) -> Result<Self> {
-        check_output(&config.output.path, existing)
+    pub fn new(
+        config: Config,
+        existing: Existing,
+        models: &dyn Models,
+        session: &Session,
+    ) -> Result<Self> {
+        let claimed = session.claim(&config.output.path, existing);
+        claimed
             .context("output.path")
             .map_err(|error| config.places.located(error))?;
         let plan = Self::of_inputs(config, models)?;
-        Ok(Self { existing, ..plan })
+        Ok(Self {
+            existing,
+            observer: Some(session.observer()),
+            ..plan
+        })
     }
 
     /// Checks a configuration but for its output.
@@ -106,6 +120,7 @@ impl Plan {
         });
         Ok(Self {
             existing: Existing::Refuse,
+            observer: None,
             blocks: check_blocks(&config.method, subject.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
             classes: data::class_names(&config.data, target, &train)?,
@@ -219,6 +234,9 @@ impl Ground {
         config: &Config,
         model: impl FnOnce(&[usize], &Device) -> Result<Box<dyn Subject>>,
     ) -> Result<Self> {
+        if let Some(threads) = config.compute.threads.and_then(NonZero::new) {
+            share_threads(threads);
+        }
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
         let [train, test] = data::open(&config.data)?;
@@ -249,15 +267,19 @@ impl Ground {
     }
 }
 
-/// Refuses a place that is taken, unless an output of this program is to be replaced or completed.
+/// Claims a place for an output: no other run writes to it as long as the claim is held.
 ///
 /// # Errors
-/// When the place is taken or cannot be written to, or the folder that is to hold it does not exist.
-pub fn check_output(path: &Path, existing: Existing) -> Result<()> {
+/// When the place is taken, and no output of this program that is to be replaced or completed; when it cannot be written to, another run writes to
+/// it, or the folder that is to hold it does not exist.
+pub fn claim(path: &Path, existing: Existing) -> Result<Claim> {
     if !is_url(path) {
         check_folder(path)?;
     }
-    match location(path)?.check(&zarr_options(Map::new(), existing)) {
+    let (location, options) = (location(path)?, zarr_options(Map::new(), existing));
+    // What is not ours is not even locked.
+    let checked = location.check(&options);
+    match checked.and_then(|()| Claim::new(&location, &options)) {
         Err(Error::Exists { path }) => {
             bail!(
                 "{path} exists; go on with it by --resume, replace it by --overwrite, or choose another path"

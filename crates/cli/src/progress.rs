@@ -6,6 +6,7 @@ mod lines;
 mod notable;
 mod pace;
 mod phases;
+mod work;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -16,6 +17,7 @@ use std::{
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use influence_backend_burn::{FitObserver, FitStep};
 use influence_calculators::{Observer, Phase, Plan};
 use influence_core::{
     Chunk,
@@ -28,6 +30,7 @@ use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;
 use notable::Notable;
 use phases::Phases;
+use work::Work;
 
 pub use event::Event;
 pub use pace::Pace;
@@ -92,6 +95,7 @@ struct State {
     pace: Option<Pace>,
     phases: Phases,
     notable: Notable,
+    work: Work,
 }
 
 impl Progress {
@@ -117,6 +121,7 @@ impl Progress {
             pace: None,
             phases: Phases::default(),
             notable: Notable::default(),
+            work: Work::default(),
         };
         Self {
             started: Instant::now(),
@@ -147,6 +152,7 @@ impl Progress {
         if let Some(pace) = &mut state.pace {
             pace.phase(now);
         }
+        state.work.begin(stage.as_str(), now);
         let event = Event::Phase {
             phase: stage.as_str(),
             seconds: seconds(now),
@@ -175,6 +181,22 @@ impl Progress {
             chance: quality.score.chance(),
             r2: quality.score.r2(),
         });
+    }
+
+    /// Says how far the phase is, if that was not said for a while; called now and then while a command runs.
+    pub fn beat(&self) {
+        let (now, mut state) = (self.started.elapsed(), self.state());
+        let State {
+            work, face, pace, ..
+        } = &mut *state;
+        if let Some(event) = work.due(now) {
+            face.show(&event.with_chunks(*pace), now);
+        }
+    }
+
+    /// Whether the command has ended.
+    pub fn has_ended(&self) -> bool {
+        self.state().work.has_ended()
     }
 
     /// The seconds spent in each phase so far, the present one included, in the order in which they first began.
@@ -214,6 +236,7 @@ impl Progress {
     /// Shows how the command ended.
     pub fn end(&self, ending: &Ending) {
         let (seconds, (done, total)) = (seconds(self.started.elapsed()), self.chunks());
+        self.state().work.end();
         self.show(&match ending {
             Ending::Done => Event::Finished { done, seconds },
             Ending::Interrupted(message) => Event::Interrupted {
@@ -243,6 +266,16 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+impl FitObserver for Progress {
+    fn fitting(&self, step: FitStep, done: usize, total: usize) {
+        let (now, mut state) = (self.started.elapsed(), self.state());
+        let State { work, face, .. } = &mut *state;
+        if let Some(event) = work.step(step.as_str(), [done, total], now) {
+            face.show(&event, now);
+        }
     }
 }
 

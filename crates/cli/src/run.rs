@@ -21,7 +21,7 @@ use crate::{
     plan::{Existing, Plan},
     progress::Stage,
     record::Record,
-    schedule,
+    schedule::{self, check_room},
     session::Session,
     subject::Models,
     summary::{self, Summary},
@@ -92,7 +92,12 @@ fn compute(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
+    let config = config(arguments)?;
+    if what == What::Influences {
+        let there = config.data.check_test_points();
+        there.map_err(|error| config.places.located(error))?;
+    }
+    let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&plan.remarks);
     let assessment = what.assess(&plan)?;
     assessment.tell(session.progress());
@@ -187,12 +192,17 @@ impl Consumer for Run<'_> {
         if let Some(labels) = train.inner().labels() {
             options = options.with_train_labels(labels);
         }
-        if let Some(labels) = test.inner().labels() {
+        if let Some(labels) = test
+            .inner()
+            .labels()
+            .filter(|_| config.data.has_test_points())
+        {
             options = options.with_test_labels(labels);
         }
         let (compute, path) = (&config.compute, &config.output.path);
         if self.what == What::Influences {
             let influences = bounded(calculator.influences(test, train), compute)?;
+            check_room(self.plan, &influences.plan()?)?;
             return self.session.write(influences, path, &options);
         }
         let mut own = calculator.self_influences(train);
@@ -204,6 +214,7 @@ impl Consumer for Run<'_> {
                 .with_memory(memory.bytes())
                 .with_memory_taken(memory::taken());
         }
+        check_room(self.plan, &own.plan()?)?;
         self.session.write_own(own, path, &options)
     }
 }

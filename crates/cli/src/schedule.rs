@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::Result;
-use bytesize::ByteSize;
 use influence_calculators::{Plan as Schedule, Resources, Side};
 use influence_core::{ChunkGrid, Footprint};
 
@@ -12,7 +11,7 @@ use crate::{
     assessment::Assessment,
     config::Memory,
     fit::{fit_bytes, footprint},
-    memory,
+    memory::{self, Taker, size},
     plan::Plan,
     run::{config, threads},
     session::Session,
@@ -29,7 +28,10 @@ pub fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let plan = Plan::new(config(arguments)?, arguments.existing.choice(), models)?;
+    let config = config(arguments)?;
+    let there = config.data.check_test_points();
+    there.map_err(|error| config.places.located(error))?;
+    let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&plan.remarks);
     let assessment = Assessment::of_plan(&plan)?;
     assessment.tell(session.progress());
@@ -58,10 +60,24 @@ fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
     let given = [compute.test_chunk, compute.train_chunk];
     let chunk = Schedule::chunk_shape(given, plan.shape(), footprint, memory);
     let schedule = Schedule::new(&ChunkGrid::new(plan.shape(), chunk)?, footprint, resources);
-    Ok(match compute.memory {
-        Some(memory) => schedule.within(memory.bytes(), taken)?,
-        None => schedule,
-    })
+    if let Some(memory) = compute.memory {
+        return Ok(schedule.within(memory.bytes(), taken)?);
+    }
+    check_room(plan, &schedule)?;
+    Ok(schedule)
+}
+
+/// Refuses a computation that there is no memory for, where no bound on it is given.
+///
+/// # Errors
+/// When even the smallest pieces that it is cut into take too much.
+pub(crate) fn check_room(plan: &Plan, schedule: &Schedule) -> Result<()> {
+    let taker = Taker {
+        key: "compute",
+        what: "the computation",
+        advice: "take smaller test_chunk and train_chunk, fewer threads, or say a bound by --memory",
+    };
+    memory::check(&plan.config.compute, taker, schedule.peak_bytes())
 }
 
 fn lines(
@@ -79,6 +95,11 @@ fn lines(
         Side::Train => ("gradients of training points", "factors of test points"),
     };
     let method = plan.config.method.name;
+    let fit = fit_bytes(plan)?;
+    let uncounted = match method.has_curvature() {
+        true => "the fit and solving not counted",
+        false => "solving not counted",
+    };
     let precision: influence_core::Precision = plan.config.precision.into();
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");
     line(
@@ -87,7 +108,10 @@ fn lines(
     )?;
     line(
         "method",
-        format!("{}, {} to fit", method.as_str(), size(fit_bytes(plan))),
+        match fit {
+            0 => method.as_str().to_owned(),
+            bytes => format!("{}, up to {} to fit", method.as_str(), size(bytes)),
+        },
     )?;
     line(
         "chunks",
@@ -114,7 +138,7 @@ fn lines(
     line(
         "operations",
         format!(
-            "gradients {:.1e}, scores {:.1e}, solving not counted",
+            "gradients {:.1e}, scores {:.1e}, {uncounted}",
             schedule.gradient_flops(),
             schedule.score_flops()
         ),
@@ -122,7 +146,7 @@ fn lines(
     line(
         "time",
         format!(
-            "about {:.0} s with {} tasks at a time, solving not counted",
+            "about {:.0} s with {} tasks at a time, {uncounted}",
             schedule.seconds(),
             schedule.workers()
         ),
@@ -138,7 +162,8 @@ fn lines(
     line(
         "memory",
         format!(
-            "{} for the computation, {} taken already",
+            "up to {} for the fit, {} for the computation, {} taken already",
+            size(fit),
             size(schedule.peak_bytes()),
             size(memory::taken())
         ),
@@ -153,8 +178,4 @@ fn lines(
         ),
     )?;
     Ok(())
-}
-
-fn size(bytes: usize) -> ByteSize {
-    ByteSize::b(bytes as u64)
 }

@@ -4,10 +4,14 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use anyhow::Result;
-use influence_calculators::{Error, LazyInfluences, LazySelfInfluences, SolveSummary, ZarrOptions};
+use influence_calculators::{
+    Error, LazyInfluences, LazySelfInfluences, SolveSummary, ZarrOptions, zarr::Claim,
+};
 use influence_core::InfluenceModel;
 
 use crate::{
@@ -16,8 +20,12 @@ use crate::{
     interrupt::{self, Interrupt},
     log,
     output::location,
+    plan::{self, Existing},
     progress::{Progress, Stage},
 };
+
+/// Between two looks at whether it is time to say how far a command is.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Shows how far a command is, and ends it when a signal comes.
 #[derive(Debug)]
@@ -34,6 +42,7 @@ impl Session {
         let progress = Arc::new(Progress::new(reporting.style()));
         log::install(reporting.level(), reporting.log_format(), &progress);
         progress.stage(Stage::Check);
+        keep_beating(&progress);
         let interrupt = Interrupt::new(Arc::clone(&progress));
         if let Err(error) = interrupt.listen() {
             progress.warn(&format!(
@@ -57,6 +66,11 @@ impl Session {
         for remark in remarks {
             self.progress.warn(remark);
         }
+    }
+
+    /// The same, for those who watch longer than they are called.
+    pub fn observer(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Prints something to stdout, which may be the terminal that the bar is on.
@@ -83,12 +97,11 @@ impl Session {
         output: &Path,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
-        let location = location(output)?;
-        self.written(output, || {
+        self.written(output, options, |claim| {
             influences
                 .with_observer(self.progress())
                 .with_cancellation(self.interrupt.cancellation())
-                .to_zarr(location, options)
+                .to_claimed(claim, options)
         })
     }
 
@@ -102,22 +115,35 @@ impl Session {
         output: &Path,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
-        let location = location(output)?;
-        self.written(output, || {
+        self.written(output, options, |claim| {
             own.with_observer(self.progress())
                 .with_cancellation(self.interrupt.cancellation())
-                .to_zarr(location, options)
+                .to_claimed(claim, options)
         })
     }
 
-    /// Writes an output.
+    /// Claims the place of an output, and keeps it until the output is written or the command ends.
+    ///
+    /// # Errors
+    /// As [`claim`](plan::claim).
+    pub fn claim(&self, output: &Path, existing: Existing) -> Result<()> {
+        // What an earlier command of the session claimed would be in the way.
+        self.interrupt.release();
+        self.interrupt.claimed(plan::claim(output, existing)?);
+        Ok(())
+    }
+
+    /// Writes an output, to the place that is held or else is claimed now.
     fn written(
         &self,
         output: &Path,
-        write: impl FnOnce() -> influence_calculators::Result<SolveSummary>,
+        options: &ZarrOptions,
+        write: impl FnOnce(Claim) -> influence_calculators::Result<SolveSummary>,
     ) -> Result<SolveSummary> {
-        self.interrupt.writing();
-        let outcome = write();
+        let location = location(output)?;
+        let held = self.interrupt.writing();
+        let claim = held.map_or_else(|| Claim::new(&location, options), Ok);
+        let outcome = claim.and_then(write);
         let solved = outcome.map_err(|error| self.explained(error, output))?;
         let shown = output.display();
         self.interrupt.written(format!(
@@ -151,5 +177,25 @@ impl Session {
         let ending = Ending::of(outcome);
         self.progress.end(&ending);
         ending
+    }
+}
+
+/// Lets a command say every few seconds that it goes on, on a thread of its own, which ends with the command; without one it is silent between phases.
+fn keep_beating(progress: &Arc<Progress>) {
+    let progress = Arc::downgrade(progress);
+    let beats = move || {
+        while let Some(progress) = progress.upgrade().filter(|it| !it.has_ended()) {
+            progress.beat();
+            drop(progress);
+            thread::sleep(BEAT);
+        }
+    };
+    drop(thread::Builder::new().name("progress".into()).spawn(beats));
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Those who listen to signals live as long as the process, and would keep it.
+        self.interrupt.release();
     }
 }

@@ -90,6 +90,12 @@ pub trait Subject: Debug {
     /// Whatever the backend reports.
     fn footprint(&self, plan: &Plan) -> Result<Footprint>;
 
+    /// The bytes that the fit of a plan takes beyond gradients that are kept, an estimate from above.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn fit_bytes(&self, plan: &Plan) -> Result<usize>;
+
     /// The training loss of each sample.
     ///
     /// # Errors
@@ -251,6 +257,12 @@ impl<T: Task> Subject for Bound<T> {
     fn footprint(&self, plan: &Plan) -> Result<Footprint> {
         let fit = crate::fit::settings(plan, Fit::new(self.task.clone()))?;
         Ok(fit.footprint(&self.module, plan.train.clone())?)
+    }
+
+    fn fit_bytes(&self, plan: &Plan) -> Result<usize> {
+        let fit = crate::fit::settings(plan, Fit::new(self.task.clone()))?;
+        let dampings = plan.config.method.sweep.as_ref().map_or(1, Vec::len);
+        Ok(fit.fit_bytes(&self.module, plan.train.clone(), dampings)?)
     }
 
     fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {

@@ -13,7 +13,7 @@ use influence_core::Dataset;
 use crate::{
     args::TrainArguments,
     assessment::{Assessment, Origin, Side},
-    config::Config,
+    config::{Config, Training},
     output::check_file,
     plan::Ground,
     progress::Stage,
@@ -40,7 +40,7 @@ pub fn run(
     let config = Config::load_for_training(&arguments.config, &arguments.set)?;
     let weights = config.model.weights.clone();
     let located = |error| config.places.located(error);
-    check_place(&weights, arguments.overwrite)
+    check_places(&weights, &config.train, arguments.overwrite)
         .context("model.weights")
         .map_err(located)?;
     let Ground {
@@ -79,6 +79,17 @@ pub fn run(
         writeln!(out, "seconds         {seconds}")?;
         Ok(writeln!(out, "weights         {}", weights.display())?)
     })
+}
+
+/// Refuses places for the weights and the checkpoints on the way to them.
+fn check_places(weights: &Path, settings: &Training, overwrite: bool) -> Result<()> {
+    check_place(weights, overwrite)?;
+    let every = settings.checkpoints.unwrap_or(usize::MAX);
+    let epochs = (1..=settings.epochs).filter(|epoch| epoch.is_multiple_of(every));
+    for epoch in epochs {
+        check_place(&checkpoint(weights, epoch), overwrite).context("checkpoints")?;
+    }
+    Ok(())
 }
 
 /// Refuses a place for weights that is taken, or whose name does not say what they are.

@@ -1,6 +1,6 @@
 //! `influence verify`: what an output is worth.
 
-use std::io::Write;
+use std::{io::Write, num::NonZero};
 
 use anyhow::{Result, bail, ensure};
 use influence_backend_burn::Batch;
@@ -106,8 +106,11 @@ fn recompute(
             "computed again  nothing, as self-influences are checked by their checksums alone"
         )?);
     }
-    let plan = Plan::of_inputs(origin(&stored, &arguments.set)?, models)?;
-    check_digests(&stored, &plan.attributes()?)?;
+    let mut config = origin(&stored, &arguments.output, &arguments.set)?;
+    config.compute.threads = arguments.threads.count.map(NonZero::get);
+    let mut plan = Plan::of_inputs(config, models)?;
+    plan.observer = Some(session.observer());
+    check_digests(&stored, &plan)?;
     session.progress().stage(Stage::Fit);
     let again = Again {
         plan: &plan,

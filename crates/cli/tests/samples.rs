@@ -578,3 +578,61 @@ fn python_selects_points_by_name() {
     // Past the test harness, which keeps the output of passing tests to itself.
     std::io::stderr().write_all(said.as_bytes()).expect("open");
 }
+
+#[test]
+fn self_influences_need_no_test_points() {
+    let (pixels, labels) = digits(40);
+    let train = "train = { inputs = \"x.npy\", targets = \"y.npy\" }";
+    let computed = |data: &str| {
+        let folder = Folder::new(data);
+        folder.images("x.npy", &pixels);
+        folder.labels("y.npy", &labels);
+        folder.images("xt.npy", &pixels[..8 * PIXELS]);
+        folder.labels("yt.npy", &labels[..8]);
+        folder.influence(&["self", "config.toml", "--set", "output.path=self.zarr"]);
+        let bytes = files(&folder.path("self.zarr/self_influences/c"));
+        (folder, bytes)
+    };
+    let test = "test = { inputs = \"xt.npy\", targets = \"yt.npy\" }";
+    let (_, with) = computed(&format!("{train}\n{test}"));
+    let (folder, without) = computed(train);
+    assert!(!without.is_empty() && with == without);
+
+    let ranked = folder.influence(&["mislabelled", "self.zarr", "--format", "json"]);
+    let ranked: Value = serde_json::from_str(&ranked).expect("a list");
+    let labelled = |row: &Value| {
+        let point = row["train"]
+            .as_u64()
+            .and_then(|point| usize::try_from(point).ok());
+        row["label"] == labels[point.expect("a number")]
+    };
+    assert!(
+        ranked.as_array().expect("a list").iter().all(labelled),
+        "{ranked}"
+    );
+    folder.influence(&["verify", "self.zarr"]);
+    folder.influence(&["inspect", "self.zarr"]);
+    folder.influence(&["fit", "config.toml", "--fitted", "fit.safetensors"]);
+    let dry = folder.influence(&["self", "config.toml", "--dry-run"]);
+    assert!(
+        dry.contains("self-influences of 40 training points"),
+        "{dry}"
+    );
+    for command in [&["run"][..], &["plan"], &["sweep", "--damping", "1"]] {
+        let mut influence = Command::new(env!("CARGO_BIN_EXE_influence"));
+        influence
+            .current_dir(folder.path(""))
+            .args(command)
+            .arg("config.toml");
+        let outcome = influence.output().expect("the binary runs");
+        let complaint = String::from_utf8_lossy(&outcome.stderr);
+        assert_eq!(outcome.status.code(), Some(2), "{command:?}: {complaint}");
+        let expected = "data.test is missing: it names the points on which influence is asked";
+        assert!(complaint.contains(expected), "{complaint}");
+        assert!(
+            complaint.contains("`influence self` does without"),
+            "{complaint}"
+        );
+        assert!(!folder.path("influences.zarr").exists());
+    }
+}

@@ -22,7 +22,7 @@ use std::{
 use ndarray::Array2;
 
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     linalg::norm,
     operator::{Estimate, LinearOperator, Shift},
 };
@@ -92,6 +92,12 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     fn stacks(&self) -> usize {
         8
     }
+
+    /// Bytes that [`prepare`](Self::prepare) and so many inverses made of it take, an estimate from above: matrices and bases of
+    /// this dimension, of rows in this precision. What the operator itself keeps is not counted.
+    fn fit_bytes(&self, _dim: usize, _precision: Precision, _inverses: usize) -> usize {
+        0
+    }
 }
 
 impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
@@ -109,6 +115,10 @@ impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
 
     fn stacks(&self) -> usize {
         (**self).stacks()
+    }
+
+    fn fit_bytes(&self, dim: usize, precision: Precision, inverses: usize) -> usize {
+        (**self).fit_bytes(dim, precision, inverses)
     }
 }
 
@@ -329,6 +339,11 @@ impl Display for Report {
         }
         write!(f, ": {}", self.status)
     }
+}
+
+/// A product of sizes, the largest number there is where it would be larger.
+fn product<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
 }
 
 /// Checks a number of things that must be there.

@@ -43,6 +43,7 @@ impl Chains {
 
     /// One batch, if the network is a chain.
     pub(super) fn part(&self, part: usize) -> CoreResult<Option<Arc<Linearised>>> {
+        self.data.begun(part);
         let bytes = self.source.precision.bytes();
         let size = |chain: &Option<Arc<Linearised>>| {
             chain.as_ref().map_or(0, |chain| chain.scalars() * bytes)

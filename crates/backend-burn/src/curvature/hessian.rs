@@ -10,7 +10,7 @@ use super::{
     chains::{Chains, places},
     sum_of_parts,
 };
-use crate::{Stack, trace::Function};
+use crate::{FitStep, Stack, trace::Function};
 
 /// How many columns of a dense Hessian are formed at once.
 const SLAB: usize = 64;
@@ -37,6 +37,8 @@ impl Hessian {
     /// Adds what one part contributes, from products with unit vectors.
     fn add_columns(&self, part: usize, dense: &mut Array2<f64>) -> CoreResult<()> {
         for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
+            let watch = &self.chains.data.watch;
+            watch.fitting(FitStep::Columns, slab * SLAB, self.dim);
             let mut identity = Array2::zeros(columns.raw_dim());
             (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
             let identity = self.rows(identity.view())?;

@@ -64,6 +64,7 @@ impl SampleVectors {
 
     /// The vectors of one batch of samples.
     pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
+        self.data.begun(part);
         let bytes = |vectors: &Arc<[Gradients]>| vectors.iter().map(Gradients::bytes).sum();
         let compute = |part| self.compute(part);
         self.kept.part(part, self.data.batches(), compute, bytes)

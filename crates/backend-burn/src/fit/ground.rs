@@ -53,6 +53,7 @@ pub(super) struct Ground {
     pub(super) method: Method,
     pub(super) damping: Damping,
     pub(super) tolerance: f64,
+    pub(super) threads: usize,
     pub(super) blocks: Vec<Block>,
     pub(super) memory: usize,
     pub(super) source: ModelGradients,
@@ -67,7 +68,8 @@ impl Ground {
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
             Method::Kronecker(kronecker) => {
-                kronecker.prepare(&self.vectors(*kronecker), &self.blocks, self.tolerance)
+                let vectors = self.vectors(*kronecker);
+                kronecker.prepare(&vectors, &self.blocks, self.tolerance, self.threads)
             }
         };
         self.assemble(prepared?)
@@ -92,6 +94,12 @@ impl Ground {
             ),
         };
         self.assemble(prepared?)
+    }
+
+    /// Bytes that the factors of all layers take, an estimate from above.
+    pub(super) fn kronecker_bytes(&self, dampings: usize) -> CoreResult<usize> {
+        let vectors = self.vectors(Kronecker::Kfac);
+        Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
     }
 
     fn operators(&self) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {

@@ -14,7 +14,7 @@ use super::{
     rest::Rest,
     to_array, to_tensor,
 };
-use crate::{Gradients, curvature::SampleVectors, stack::scatter_rows};
+use crate::{Gradients, curvature::SampleVectors, fit::Watch, stack::scatter_rows};
 
 /// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
 const CHUNK: usize = 1 << 24;
@@ -62,12 +62,12 @@ impl Covariances {
         Ok(Self(sums))
     }
 
-    /// Eigenvectors, and the products of eigenvalues.
-    pub(super) fn factored(self) -> CoreResult<Vec<Factors>> {
+    /// Eigenvectors, and the products of eigenvalues; so many matrices are decomposed side by side.
+    pub(super) fn factored(self, threads: usize, watch: &Watch) -> CoreResult<Vec<Factors>> {
         let means = self.0.into_iter().map(Sums::means);
         let means: Vec<Means> = means.collect::<CoreResult<_>>()?;
         let matrices = means.iter().flat_map(Means::matrices).collect();
-        let mut bases = in_parallel(matrices, eigenvectors)?.into_iter();
+        let mut bases = in_parallel(threads, matrices, watch, eigenvectors)?.into_iter();
         let mut next = || bases.next().ok_or_else(missing);
         means
             .iter()

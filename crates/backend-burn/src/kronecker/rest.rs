@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use influence_core::{
-    Result as CoreResult,
+    Precision, Result as CoreResult,
     block::Block,
-    solver::{Direct, Prepared, State},
+    solver::{Direct, Prepared, Solver, State},
 };
 use ndarray::{Array1, Array2};
 
@@ -33,6 +33,18 @@ impl Rest {
             } else {
                 Sums::Diagonal(Array1::zeros(dim))
             },
+        }
+    }
+
+    /// Bytes that the fit of a block takes with so many dampings, an estimate from above.
+    pub(super) fn bytes(block: &Block, dampings: usize) -> usize {
+        let dim = block.dim();
+        if dim <= DENSE {
+            // What is solved here is on the host whatever the rows.
+            Solver::<Stack>::fit_bytes(&Direct, dim, Precision::F64, dampings)
+        } else {
+            let vectors = dampings.saturating_add(3);
+            dim.saturating_mul(vectors.saturating_mul(size_of::<f64>()))
         }
     }
 

@@ -135,6 +135,14 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         Ok(self.to_zarr_and(location, options, ())?.0)
     }
 
+    /// As [`to_zarr`](Self::to_zarr), to a place that was claimed with the same options, be it long before.
+    ///
+    /// # Errors
+    /// As [`to_zarr`](Self::to_zarr).
+    pub fn to_claimed(self, claim: Claim, options: &ZarrOptions) -> Result<SolveSummary> {
+        Ok(self.written(claim, options, ())?.0)
+    }
+
     /// As [`to_zarr`](Self::to_zarr), and gives each chunk to `aggregator` too, in the same pass; of a run that is resumed also the
     /// chunks that were there.
     ///
@@ -146,7 +154,15 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
         options: &ZarrOptions,
         aggregator: A,
     ) -> Result<(SolveSummary, A::Output)> {
-        let claim = Claim::new(&location.into(), options)?;
+        self.written(Claim::new(&location.into(), options)?, options, aggregator)
+    }
+
+    fn written<A: Aggregator>(
+        self,
+        claim: Claim,
+        options: &ZarrOptions,
+        aggregator: A,
+    ) -> Result<(SolveSummary, A::Output)> {
         let (plan, traits) = self.prepare(claim.chunk_shape(), true)?;
         let aggregate = Aggregate::new(aggregator, plan.grid())?;
         let declaration = Declaration {

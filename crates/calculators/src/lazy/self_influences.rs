@@ -56,6 +56,14 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
         Ok(self)
     }
 
+    /// The plan of the computation; looks at a few train points to see what they take, and computes nothing else.
+    ///
+    /// # Errors
+    /// As [`LazyInfluences::plan`](crate::LazyInfluences::plan).
+    pub fn plan(&self) -> Result<Plan> {
+        Ok(self.prepare(None)?.0)
+    }
+
     /// Computes the influences `(n)`, or `(n, axes)`. The observer sees a grid of one column.
     ///
     /// # Errors
@@ -78,7 +86,14 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
         location: impl Into<Location>,
         options: &ZarrOptions,
     ) -> Result<SolveSummary> {
-        let claim = Claim::new(&location.into(), options)?;
+        self.to_claimed(Claim::new(&location.into(), options)?, options)
+    }
+
+    /// As [`to_zarr`](Self::to_zarr), to a place that was claimed with the same options, be it long before.
+    ///
+    /// # Errors
+    /// As [`LazyInfluences::to_zarr`](crate::LazyInfluences::to_zarr).
+    pub fn to_claimed(self, claim: Claim, options: &ZarrOptions) -> Result<SolveSummary> {
         let (plan, traits) = self.prepare(claim.chunk_shape())?;
         let declaration = Declaration {
             kind: Kind::SelfInfluences,

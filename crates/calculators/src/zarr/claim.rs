@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Debug},
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 
@@ -6,7 +10,23 @@ use super::{Location, OWN, Place, location::Found, lock::Lock, options::Existing
 use crate::{Error, Result, ZarrOptions};
 
 /// A place to write to: looked at, nothing in the way, and locked against other runs where it is a folder.
-pub(crate) struct Claim {
+///
+/// What takes long before the first number, as fitting a model, is done while the place is claimed: a place that cannot be written to, or that
+/// another run writes to, is known beforehand. Dropped without an output it leaves nothing behind.
+///
+/// # Examples
+/// ```
+/// use influence_calculators::{Location, ZarrOptions, zarr::Claim};
+///
+/// let folder = tempfile::tempdir()?;
+/// let location = Location::folder(folder.path().join("influences.zarr"));
+/// let claim = Claim::new(&location, &ZarrOptions::default())?;
+/// assert!(Claim::new(&location, &ZarrOptions::default()).is_err());
+/// drop(claim);
+/// assert_eq!(std::fs::read_dir(folder.path())?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Claim {
     pub(super) place: Place,
     /// The attributes of an output that is to be resumed.
     pub(super) earlier: Option<Map<String, Value>>,
@@ -15,7 +35,11 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Claims a location for an output with these options, and writes nothing but the lock.
-    pub(crate) fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::ReadOnly`] and [`Error::Option`]; [`Error::Store`] when
+    /// the place cannot be looked at or written to.
+    pub fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
         options.check()?;
         let place = location.open_writable()?;
         let lock = match location.as_folder() {
@@ -67,10 +91,21 @@ impl Claim {
         })
     }
 
+    /// The place, as it is written.
+    pub fn shown(&self) -> &str {
+        &self.place.name
+    }
+
     /// The shape of the chunks of an output that is to be resumed.
     pub(crate) fn chunk_shape(&self) -> Option<[usize; 2]> {
         let chunks = &self.earlier.as_ref()?[OWN]["chunks"];
         serde_json::from_value(chunks.clone()).ok()
+    }
+}
+
+impl Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Claim({})", self.place.name)
     }
 }
 

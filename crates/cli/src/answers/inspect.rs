@@ -32,11 +32,40 @@ pub fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<()> {
     for (name, value) in facts {
         let value = match value {
             Value::String(text) => text,
+            digests if name == "digests" => folded(&digests),
             other => other.to_string(),
         };
         writeln!(out, "{name:width$}{value}")?;
     }
     Ok(())
+}
+
+/// Digests as people compare them: of each file the first digits.
+fn folded(digests: &Value) -> String {
+    /// `sha256:` and as many digits as tell files apart.
+    const SHOWN: usize = 7 + 12;
+    let of_entry = |(name, value): (String, &Value)| match value {
+        Value::String(digest) => {
+            let digest: String = digest.chars().take(SHOWN).collect();
+            format!("{name} {digest}")
+        }
+        other => format!("{name} ({})", folded(other)),
+    };
+    let entries: Vec<String> = match digests {
+        Value::Object(entries) => {
+            let some = entries.iter().filter(|(_, value)| *value != &json!([]));
+            some.map(|(name, value)| of_entry((name.clone(), value)))
+                .collect()
+        }
+        Value::Array(entries) => {
+            let numbered = entries.iter().enumerate();
+            numbered
+                .map(|(index, value)| of_entry((index.to_string(), value)))
+                .collect()
+        }
+        other => vec![other.to_string()],
+    };
+    entries.join(", ")
 }
 
 /// All there is to say, in the order in which it is said.

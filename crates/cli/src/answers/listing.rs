@@ -8,7 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use crate::{args::ListingArguments, output::write_whole};
+use crate::{
+    args::ListingArguments,
+    output::{check_file, write_whole},
+};
 
 /// In what form an answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -68,6 +71,7 @@ impl<'a> Destination<'a> {
         let file = arguments.file.as_deref();
         if let Some(path) = file {
             check_free(path, arguments.overwrite).context("--output")?;
+            check_file(path).context("--output")?;
         }
         Ok(Self { format, file })
     }

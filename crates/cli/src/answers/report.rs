@@ -28,7 +28,11 @@ use super::{
     top::{About, opinions},
 };
 use crate::{
-    args::ReportArguments, output::write_whole, plan::Plan, record::Record, subject::Models,
+    args::ReportArguments,
+    output::{check_file, write_whole},
+    plan::Plan,
+    record::Record,
+    subject::Models,
 };
 use charts::{Bins, Chart, edges};
 use layers::Layers;
@@ -185,6 +189,7 @@ fn destination(arguments: &ReportArguments) -> Result<PathBuf> {
             path.display()
         );
     }
+    check_file(&path).context("--html")?;
     Ok(path)
 }
 

@@ -95,6 +95,9 @@ pub(super) fn opinions(stored: &Stored, points: &[usize], count: usize) -> Resul
             Values::F64(row) => row,
             Values::I64(_) => anyhow::bail!("{}: influences are no integers", stored.shown()),
         };
+        if !row.iter().all(|value| value.is_finite()) {
+            stored.check_complete()?;
+        }
         ensure!(
             row.iter().all(|value| value.is_finite()),
             "{}: the influences on test point {test} are missing or not finite",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ThreadArguments;
 use crate::answers::{By, Format, Size};
 
 /// Arguments of `influence verify`.
@@ -18,6 +19,9 @@ pub struct VerifyArguments {
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// Arguments of `influence inspect`.
@@ -29,6 +33,9 @@ pub struct InspectArguments {
     /// Print an object of JSON
     #[arg(long)]
     pub json: bool,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// Where an answer goes, and in what form.
@@ -68,6 +75,9 @@ pub struct TopArguments {
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// Arguments of `influence mislabelled`.
@@ -94,6 +104,9 @@ pub struct MislabelledArguments {
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// Arguments of `influence report`.
@@ -143,4 +156,7 @@ pub struct ReportArguments {
     /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }

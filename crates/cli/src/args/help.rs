@@ -8,6 +8,23 @@ use clap::{Command, builder::Styles};
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
     signal. A first Ctrl-C, SIGTERM or SIGHUP lets the chunks that are begun be written, a second one stops at once.";
 
+/// What all commands tell while they run.
+pub(crate) const TELLING: [&str; 4] = [
+    "--progress auto shows a bar on a terminal and else lines; bar shows nothing where stderr is no terminal; lines gives a line for each \
+     phase, one every few seconds in between, and one at the end; none shows warnings and errors alone. Where the environment variable NO_COLOR is \
+     set there are lines in place of a bar.",
+    "--progress json writes an object on each line, whose key `event` is one of `phase` (phase, seconds), `working` (phase, step, done, total, \
+     passes, seconds), `epoch` (epoch, epochs, loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` \
+     (row, column, done, total, rate, eta_seconds), `warning` (message), `interrupting` (message), and at the end `finished` (done, \
+     seconds), `interrupted` (message, done, total, seconds) or `failed` (error, seconds).",
+    "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, `fit`, `train`, `init`, `report` or `man` did; \
+     `top`, `inspect`, `plan` and others that are asked for an answer give it.",
+    "--verbose logs what is done, twice also each step, three times everything; the environment variable RUST_LOG goes before it.",
+];
+
+/// What commands say of this in their own help.
+const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. `influence --help` says more of them, of progress and of logs.";
+
 /// The usage of `init`, which would not fit into a line.
 pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] --train <INPUTS> <TARGETS>\n                      \
     --test <INPUTS> <TARGETS> [CONFIG.toml]\n       \
@@ -243,7 +260,17 @@ pub(super) fn short(command: &str) -> String {
 
 /// The same with all there is to know.
 pub(super) fn long(command: &str) -> String {
-    format!("{}\n\n{EXIT_CODES}", short(command))
+    format!("{}\n\n{EXIT_CODES_SHORT}", short(command))
+}
+
+/// What holds for all commands, said once.
+pub(super) fn shared() -> String {
+    let telling = TELLING.map(|paragraph| format!("\n\n  {paragraph}"));
+    let title = heading("Progress and logs, of every command");
+    format!(
+        "{title}{}\n\n{EXIT_CODES}",
+        telling.concat().replacen("\n\n", "\n", 1)
+    )
 }
 
 /// A command line that is too long for a terminal, on several lines as a shell takes them.

@@ -69,6 +69,18 @@ fn every_command_has_a_short_and_a_long_help() {
 }
 
 #[test]
+fn what_all_commands_share_is_said_once() {
+    let of_all = Arguments::command().render_long_help().to_string();
+    for part in ["eta_seconds", "NO_COLOR", "`inspect`, `plan`"] {
+        assert!(of_all.contains(part), "{part}: {of_all}");
+        for mut command in commands() {
+            let own = command.render_long_help().to_string();
+            assert!(!own.contains(part), "{part}: {own}");
+        }
+    }
+}
+
+#[test]
 fn help_fits_into_80_columns() {
     let all = Arguments::command().term_width(80);
     let mut rendered = vec![all.clone().render_help(), all.clone().render_long_help()];

@@ -158,8 +158,8 @@ pub enum Sides<'a> {
     Apart {
         /// The training points.
         train: &'a Files,
-        /// The test points.
-        test: &'a Files,
+        /// The test points, if there are some: self-influences need none.
+        test: Option<&'a Files>,
     },
     /// From the same files.
     Together {
@@ -177,7 +177,10 @@ impl Data {
     /// When neither or both of the two ways are taken, or one of them in part.
     pub fn sides(&self) -> Result<Sides<'_>> {
         match (&self.train, &self.test, &self.all, self.split) {
-            (Some(train), Some(test), None, None) => Ok(Sides::Apart { train, test }),
+            (Some(train), test, None, None) => Ok(Sides::Apart {
+                train,
+                test: test.as_ref(),
+            }),
             (None, None, Some(all), Some(split)) => {
                 ensure!(
                     split.test > 0.0 && split.test < 1.0,
@@ -194,15 +197,32 @@ impl Data {
                 bail!("data.all stands in place of data.train and data.test: leave it or them out")
             }
             (None, _, None, None) => bail!("data.train is missing"),
-            (_, None, None, None) => bail!("data.test is missing"),
         }
+    }
+
+    /// Whether there are test points.
+    pub fn has_test_points(&self) -> bool {
+        self.test.is_some() || self.all.is_some()
+    }
+
+    /// Refuses data without test points, for what is asked on some.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn check_test_points(&self) -> Result<()> {
+        ensure!(
+            self.has_test_points(),
+            "data.test is missing: it names the points on which influence is asked, as {{ inputs = \"xt.npy\", targets = \"yt.npy\" }}; `influence self` does without"
+        );
+        Ok(())
     }
 
     /// The keys under which the files of the training and of the test points are.
     pub fn keys(&self) -> [&'static str; 2] {
-        match self.all {
-            Some(_) => ["data.all"; 2],
-            None => ["data.train", "data.test"],
+        match (&self.all, &self.test) {
+            (Some(_), _) => ["data.all"; 2],
+            (None, Some(_)) => ["data.train", "data.test"],
+            (None, None) => ["data.train"; 2],
         }
     }
 
@@ -262,10 +282,11 @@ mod tests {
     #[test]
     fn one_way_is_taken_and_taken_whole() {
         assert!(read("train = FILES\ntest = FILES").is_ok());
+        assert!(read("train = FILES").is_ok());
         assert!(read("all = FILES\nsplit = { test = 0.2, seed = 3 }").is_ok());
         for (text, expected) in [
             ("", "data.train is missing"),
-            ("train = FILES", "data.test is missing"),
+            ("test = FILES", "data.train is missing"),
             ("all = FILES", "data.split is missing"),
             ("split = { test = 0.2 }", "data.all, which is missing"),
             (

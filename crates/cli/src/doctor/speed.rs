@@ -33,9 +33,10 @@ impl Speed {
         match device::open(name) {
             Err(error) => speed.error = Some(error.to_string()),
             Ok(device) => match guarded(|| rates(&device)) {
-                Some([f32_gflops, f64_gflops]) => {
+                Some(Ok([f32_gflops, f64_gflops])) => {
                     (speed.f32_gflops, speed.f64_gflops) = (f32_gflops, f64_gflops);
                 }
+                Some(Err(error)) => speed.error = Some(error),
                 None => speed.error = Some("it was compiled in, but does not work here".into()),
             },
         }
@@ -67,35 +68,72 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     outcome.ok()
 }
 
-fn rates(device: &Device) -> [Option<f64>; 2] {
-    [DType::F32, DType::F64].map(|dtype| {
-        device
-            .supports_dtype(dtype)
-            .then(|| gigaflops(device, dtype))
-    })
+fn rates(device: &Device) -> Result<[Option<f64>; 2], String> {
+    let single = gigaflops(device, DType::F32)?;
+    // A device may say that it has f64, and compute in f32 or not at all: what counts is what comes of it.
+    let has_double =
+        device.supports_dtype(DType::F64) && guarded(|| is_double(device)) == Some(true);
+    let double = has_double.then(|| gigaflops(device, DType::F64));
+    Ok([Some(single), double.transpose()?])
 }
 
-fn gigaflops(device: &Device, dtype: DType) -> f64 {
+/// Whether a sum keeps what only 64 bits can hold.
+fn is_double(device: &Device) -> bool {
+    const SMALL: f64 = 1e-12;
+    let of = |value: f64| {
+        let data = TensorData::new(vec![value], [1]).convert_dtype(DType::F64);
+        Tensor::<1>::from_data(data, (device, DType::F64))
+    };
+    let kept = read(of(1.0) + of(SMALL) - of(1.0));
+    kept.is_ok_and(|kept| (kept[0] / SMALL - 1.0).abs() < 1e-3)
+}
+
+fn gigaflops(device: &Device, dtype: DType) -> Result<f64, String> {
+    let value = |index: usize| (index % 7) as f32 - 3.0;
     let matrix = |shift: usize| {
-        let values = (0..SIZE * SIZE).map(|index| ((index + shift) % 7) as f32 - 3.0);
+        let values = (0..SIZE * SIZE).map(|index| value(index + shift));
         let data = TensorData::new(values.collect::<Vec<_>>(), [SIZE, SIZE]);
         Tensor::<2>::from_data(data.convert_dtype(dtype), (device, dtype))
     };
     let (a, b) = (matrix(0), matrix(3));
+    // Of the last row of the product: whole numbers, so that they are exact in 32 bits too.
+    let last = (SIZE - 1) * SIZE;
+    let expected = |column: usize| -> f64 {
+        let terms = (0..SIZE).map(|k| value(last + k) * value(k * SIZE + column + 3));
+        terms.map(f64::from).sum()
+    };
+    let expected: Vec<f64> = (0..SIZE).map(expected).collect();
     let (mut best, started) = (f64::INFINITY, Instant::now());
     // The first product pays for what is set up once.
     for round in 0.. {
+        waited(device)?;
         let began = Instant::now();
-        // Reading a number waits for the device.
-        let _ = a.clone().matmul(b.clone()).sum().into_data();
+        let product = a.clone().matmul(b.clone());
+        waited(device)?;
+        let found = read(product.slice([SIZE - 1..SIZE, 0..SIZE]))?;
+        let seconds = began.elapsed().as_secs_f64();
+        if found != expected {
+            return Err("it computes wrong products of matrices".into());
+        }
         if round > 0 {
-            best = best.min(began.elapsed().as_secs_f64());
+            best = best.min(seconds);
         }
         if round > 2 && started.elapsed() > LONG_ENOUGH {
             break;
         }
     }
-    2.0 * (SIZE as f64).powi(3) / best / 1e9
+    Ok(2.0 * (SIZE as f64).powi(3) / best / 1e9)
+}
+
+/// Waits for all that a device was asked to do: some take orders long before they carry them out.
+fn waited(device: &Device) -> Result<(), String> {
+    device.sync().map_err(|error| error.to_string())
+}
+
+/// The numbers of a tensor.
+fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, String> {
+    let data = tensor.try_into_data().map_err(|error| error.to_string())?;
+    Ok(data.iter::<f64>().collect())
 }
 
 #[cfg(test)]

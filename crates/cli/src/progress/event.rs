@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Pace;
+
 /// What can be told about a command while it runs; with `--progress json` each is an object on a line of its own.
 ///
 /// The key `event` has the name of the variant in lower case, the other keys are those of the variant. New events and new
@@ -24,6 +26,21 @@ pub enum Event<'a> {
         /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`, `factors`,
         /// `scores`.
         phase: &'a str,
+        /// When.
+        seconds: f64,
+    },
+    /// A phase goes on; told at the first of its steps and every few seconds.
+    Working {
+        /// As of `phase`.
+        phase: &'a str,
+        /// What is counted: `batches` of the training data, `columns` of a dense matrix, `eigenvectors`, `chunks`; null where nothing is.
+        step: Option<&'a str>,
+        /// How many of them are done.
+        done: usize,
+        /// How many there are.
+        total: usize,
+        /// How often the step was gone through before: methods that iterate pass over the data many times.
+        passes: usize,
         /// When.
         seconds: f64,
     },
@@ -134,6 +151,21 @@ impl Event<'_> {
         serde_json::to_string(self).expect("an event has string keys and no fallible values")
     }
 
+    /// With the chunks counted, where the phase counts nothing itself.
+    pub(super) fn with_chunks(mut self, pace: Option<Pace>) -> Self {
+        if let (
+            Self::Working {
+                step, done, total, ..
+            },
+            Some(pace),
+        ) = (&mut self, pace)
+            && step.is_none()
+        {
+            (*step, *done, *total) = (Some("chunks"), pace.done(), pace.total());
+        }
+        self
+    }
+
     /// What is said in text whether or not progress is shown.
     pub(super) fn notice(&self) -> Option<String> {
         match self {
@@ -148,6 +180,25 @@ impl Event<'_> {
             _ => None,
         }
     }
+}
+
+/// How far a phase is, in words, with a colon before them; nothing where that is not known.
+pub(super) fn counted(event: &Event<'_>) -> String {
+    let Event::Working {
+        step: Some(step),
+        done,
+        total,
+        passes,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let pass = match passes {
+        0 => String::new(),
+        passes => format!(", pass {}", passes + 1),
+    };
+    format!(": {done} of {total} {step}{pass}")
 }
 
 /// Seconds to the millisecond: more digits would be noise.

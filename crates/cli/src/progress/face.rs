@@ -2,7 +2,7 @@ use std::{fmt::Debug, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Event, outlook};
+use super::event::{Event, counted, outlook};
 use crate::error::complain;
 
 const TICK: Duration = Duration::from_millis(200);
@@ -87,6 +87,9 @@ impl Face for Bar {
             } => {
                 self.0.set_position(*done as u64);
                 self.0.set_message(outlook(*rate, *eta_seconds));
+            }
+            Event::Working { phase, .. } => {
+                self.0.set_prefix(format!("{phase}{}", counted(event)));
             }
             Event::Epoch {
                 epoch,

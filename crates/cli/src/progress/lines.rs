@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    event::{Event, outlook},
+    event::{Event, counted, outlook},
     face::Face,
 };
 use crate::error::complain;
@@ -48,6 +48,9 @@ impl Lines {
                 let phase = self.phase.as_deref().unwrap_or_default();
                 let outlook = outlook(*rate, *eta_seconds);
                 format!("{phase}: {done} of {total} chunks{outlook}")
+            }
+            Event::Working { phase, .. } if now >= self.last + INTERVAL => {
+                format!("{phase}{}", counted(event))
             }
             Event::Epoch {
                 epoch,
@@ -117,6 +120,33 @@ mod tests {
             let line = lines.line(&event, Duration::from_secs(seconds));
             assert_eq!(line.as_deref(), expected, "{event:?}");
             assert!(!line.unwrap_or_default().contains(char::is_control));
+        }
+    }
+
+    #[test]
+    fn a_phase_that_goes_on_is_told_now_and_then() {
+        let mut lines = Lines::default();
+        let working = |step| Event::Working {
+            phase: "fit",
+            step,
+            done: 3,
+            total: 12,
+            passes: 2,
+            seconds: 0.0,
+        };
+        for (seconds, event, expected) in [
+            (0, phase("check"), None),
+            (2, phase("fit"), Some("[   2.0 s] fit")),
+            (6, working(Some("batches")), None),
+            (
+                7,
+                working(Some("batches")),
+                Some("[   7.0 s] fit: 3 of 12 batches, pass 3"),
+            ),
+            (12, working(None), Some("[  12.0 s] fit")),
+        ] {
+            let line = lines.line(&event, Duration::from_secs(seconds));
+            assert_eq!(line.as_deref(), expected, "{event:?}");
         }
     }
 

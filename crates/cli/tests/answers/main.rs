@@ -334,7 +334,7 @@ fn answers_are_refused_where_the_files_have_changed() {
     npy::write(&folder.path("y_test.npy"), &[0_i64; 30], &[30]);
     for command in ["top", "mislabelled", "report"] {
         let complaint = folder.refused(&[command, "influences.zarr"]);
-        assert!(complaint.contains("have changed since"), "{complaint}");
+        assert!(complaint.contains("has changed since"), "{complaint}");
     }
     folder.done(&["inspect", "influences.zarr"]);
     let complaint = folder.refused(&[

@@ -1,9 +1,12 @@
 //! How the command line behaves towards people, shells and scripts.
 
+mod claims;
 mod doctor;
 #[path = "../support/folder.rs"]
 mod folder;
 mod manual;
+mod memory;
+mod moved;
 #[path = "../support/npy.rs"]
 mod npy;
 mod pipe;

@@ -29,6 +29,11 @@ fn events_are_well_formed_and_tell_of_every_chunk_once() {
     assert_eq!(phases[..2], ["check", "fit"]);
     assert_eq!(phases.last().copied(), Some(&Value::from("scores")));
 
+    let working = named("working");
+    let told = working.first().expect("a fit is told of");
+    assert_eq!([&told["phase"], &told["step"]], ["fit", "batches"]);
+    assert_eq!([&told["done"], &told["total"]], [0, 1]);
+
     let [planned] = named("planned")[..] else {
         panic!("planned once")
     };

@@ -5,10 +5,11 @@ use ndarray::{Array1, Array2};
 use super::{
     Prepared, Solver, State, check_count, check_fraction,
     low_rank::{LowRank, columns_as_rows, dominant},
+    product,
     subspace::{joined, norms, orthonormal, precision, without},
 };
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     linalg::{Eigen, eigen},
     operator::LinearOperator,
     random,
@@ -126,6 +127,16 @@ impl<R: Rows> Solver<R> for Arnoldi {
 
     fn stacks(&self) -> usize {
         6
+    }
+
+    /// A basis and its images, old and new side by side as they grow, and the pairs with their images and residuals.
+    fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
+        let rank = self.rank.min(dim);
+        let basis = rank.saturating_mul(2).saturating_add(2 * BLOCK).min(dim);
+        let vectors = basis
+            .saturating_mul(4)
+            .saturating_add(rank.saturating_mul(3));
+        product([vectors, dim, precision.bytes()])
     }
 }
 

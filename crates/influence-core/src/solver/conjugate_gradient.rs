@@ -10,7 +10,7 @@ use super::{
     checked_host, norm,
 };
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     operator::{Damped, Estimate, LinearOperator, Shift},
 };
 use block::Block;
@@ -140,6 +140,12 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
 
     fn stacks(&self) -> usize {
         12 + self.preconditioner.as_ref().map_or(0, Solver::stacks)
+    }
+
+    /// What the preconditioner takes.
+    fn fit_bytes(&self, dim: usize, precision: Precision, inverses: usize) -> usize {
+        let preconditioner = self.preconditioner.as_ref();
+        preconditioner.map_or(0, |solver| solver.fit_bytes(dim, precision, inverses))
     }
 }
 

@@ -2,9 +2,11 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array2, Zip, s};
 
-use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm};
+use super::{
+    Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm, product,
+};
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     linalg::{Eigen, Factors, eigen},
     operator::{Damped, Estimate, LinearOperator, Matrix, Shift},
 };
@@ -67,6 +69,12 @@ impl<R: Rows> Solver<R> for Direct {
     /// Six stacks in `f64` besides those of the rows.
     fn stacks(&self) -> usize {
         14
+    }
+
+    /// The matrix and what it is made from, and for each inverse its factors; all of them in `f64`.
+    fn fit_bytes(&self, dim: usize, _precision: Precision, inverses: usize) -> usize {
+        let matrices = inverses.saturating_add(3);
+        product([dim, dim, matrices, size_of::<f64>()])
     }
 }
 

@@ -4,9 +4,10 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::{
     Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, checked_host, norm,
+    product,
 };
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
@@ -104,6 +105,12 @@ impl<R: Rows> Solver<R> for Jacobi {
 
     fn stacks(&self) -> usize {
         7
+    }
+
+    /// The probes and their products, on the host and where they are multiplied.
+    fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
+        let each = 3 * size_of::<f64>() + 2 * precision.bytes();
+        product([self.probes, dim, each])
     }
 }
 

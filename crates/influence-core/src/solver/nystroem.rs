@@ -5,10 +5,11 @@ use ndarray::{Array1, Array2};
 use super::{
     Prepared, Solver, State, check_count,
     low_rank::{LowRank, columns_as_rows, dominant},
+    product,
     subspace::{orthonormal, precision},
 };
 use crate::{
-    Error, Result, Rows,
+    Error, Precision, Result, Rows,
     linalg::{Eigen, eigen},
     operator::LinearOperator,
     random,
@@ -188,5 +189,12 @@ impl<R: Rows> Solver<R> for Nystroem {
 
     fn stacks(&self) -> usize {
         6
+    }
+
+    /// The sketch as it is drawn, in `f64`; as it is multiplied, with what is made of it on the way; and the vectors kept.
+    fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
+        let columns = self.rank.saturating_add(self.oversampling).min(dim);
+        let drawn = product([columns, dim, size_of::<f64>()]);
+        drawn.saturating_add(product([columns, dim, 6 * precision.bytes()]))
     }
 }

@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{
     charts::{Bars, Bins, Chart, Dots, Histogram, Kind},
@@ -13,7 +13,7 @@ use crate::{
         suspicion::{By, Suspicion},
     },
     args::ReportArguments,
-    output::write_whole,
+    output::{check_files, write_whole},
     record::Record,
     summary::signed,
 };
@@ -149,11 +149,7 @@ pub(super) fn check(arguments: &ReportArguments) -> Result<()> {
     let Some(folder) = &arguments.plots else {
         return Ok(());
     };
-    ensure!(
-        folder.is_dir() || !folder.exists(),
-        "--plots: {} is no folder",
-        folder.display()
-    );
+    check_files(folder).context("--plots")?;
     for name in NAMES {
         for ending in ["svg", "png"] {
             let path = folder.join(name).with_extension(ending);
