@@ -56,7 +56,7 @@ pub struct Reporting {
     #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
     pub quiet: bool,
     /// How log lines are written, text or json [default: json where progress is json, else text]
-    #[arg(long, value_name = "FORMAT", value_enum, global = true, hide_possible_values = true, help_heading = TELLING)]
+    #[arg(long, value_name = "FORMAT", value_enum, global = true, hide_possible_values = true, hide_short_help = true, help_heading = TELLING)]
     log_format: Option<log::Format>,
 }
 

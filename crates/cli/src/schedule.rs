@@ -1,8 +1,9 @@
 //! `influence plan`: what a run would do, before anything is computed.
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use anyhow::Result;
+use bytesize::ByteSize;
 use influence_calculators::{Plan as Schedule, Resources, Side};
 use influence_core::{ChunkGrid, Footprint};
 
@@ -10,8 +11,10 @@ use crate::{
     args::RunArguments,
     assessment::Assessment,
     config::Memory,
+    disk,
     fit::{fit_bytes, footprint},
     memory::{self, Taker, size},
+    output::is_url,
     plan::Plan,
     run::{config, threads},
     session::Session,
@@ -169,13 +172,29 @@ fn lines(
         ),
     )?;
     line("scratch", size(schedule.scratch_bytes()).to_string())?;
+    let (output, path) = (
+        k * n * numbers * precision.bytes(),
+        &plan.config.output.path,
+    );
     line(
         "output",
         format!(
-            "{} before compression, to {}",
-            size(k * n * numbers * precision.bytes()),
-            plan.config.output.path.display()
+            "{} before compression, to {}{}",
+            size(output),
+            path.display(),
+            room(path, output)
         ),
     )?;
     Ok(())
+}
+
+/// What there is to say of a disk that an output may not fit on.
+fn room(output: &Path, bytes: usize) -> String {
+    let folder = output.ancestors().find(|folder| folder.is_dir());
+    match disk::free(folder.unwrap_or(Path::new("."))) {
+        Some(free) if free < bytes as u64 && !is_url(output) => {
+            format!(", where only {} are free", ByteSize::b(free))
+        }
+        _ => String::new(),
+    }
 }
