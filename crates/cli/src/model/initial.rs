@@ -10,7 +10,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::{
     architecture::label,
     layer::{self, Convolution},
-    shape::last,
+    shape::{check_size, last},
 };
 use crate::{config::Layer, weights::Weights};
 
@@ -45,6 +45,7 @@ fn draw(
 ) -> Result<()> {
     if let Some(convolution) = Convolution::of(layer) {
         let (shape, outputs) = convolution.sizes(input)?;
+        check_size(&shape)?;
         let bias = convolution.may_have_bias().then_some(outputs);
         map(convolution.name, &shape, bias, weights, random);
         return Ok(());
@@ -56,8 +57,10 @@ fn draw(
             bias,
         } => {
             let outputs = outputs.context("say its size, as outputs = 10")?;
+            let shape = [outputs, last(input)?];
+            check_size(&shape)?;
             let bias = (*bias != Some(false)).then_some(outputs);
-            map(name, &[outputs, last(input)?], bias, weights, random);
+            map(name, &shape, bias, weights, random);
         }
         Layer::Embedding {
             name,
@@ -67,6 +70,7 @@ fn draw(
         } => {
             let rows = num_embeddings.context("say its rows, as num_embeddings = 1000")?;
             let width = embedding_dim.context("say its numbers, as embedding_dim = 16")?;
+            check_size(&[rows, width])?;
             let table = table([rows, width], *padding_idx, random);
             weights.insert(format!("{name}.weight"), table);
         }
@@ -104,8 +108,8 @@ fn table([rows, width]: [usize; 2], padding: Option<usize>, random: &mut impl Rn
 /// Normalisations that change nothing.
 fn constants(layer: &Layer, input: &[usize], weights: &mut Weights) -> Result<()> {
     let first = || input.first().copied().context("the samples have no axis");
-    let affine: &[_] = &[("weight", 1.0), ("bias", 0.0)];
-    let statistics: &[_] = &[("running_mean", 0.0), ("running_var", 1.0)];
+    let affine: &[(&str, f32)] = &[("weight", 1.0), ("bias", 0.0)];
+    let statistics: &[(&str, f32)] = &[("running_mean", 0.0), ("running_var", 1.0)];
     let (name, size, tensors) = match layer {
         Layer::LayerNorm { name, .. } => (name, last(input)?, affine.to_vec()),
         Layer::RmsNorm { name, .. } => (name, last(input)?, affine[..1].to_vec()),

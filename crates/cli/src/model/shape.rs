@@ -9,17 +9,17 @@ pub(super) fn numbers(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-/// Most numbers that a sample may have between two layers.
+/// Most numbers that a weight may have, or a sample between two layers.
 const MOST: usize = u32::MAX as usize;
 
-/// Checks that a sample of this shape can be computed with at all.
+/// Checks that what has this shape can be computed with at all.
 pub(super) fn check_size(shape: &[usize]) -> Result<()> {
     let count = shape
         .iter()
         .try_fold(1_usize, |count, &size| count.checked_mul(size));
     ensure!(
         count.is_some_and(|count| count <= MOST),
-        "it would give each sample the shape {}, more than {MOST} numbers",
+        "the shape {} has more than {MOST} numbers",
         shown(shape)
     );
     Ok(())
