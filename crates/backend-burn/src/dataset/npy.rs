@@ -212,7 +212,9 @@ fn not_numbers(kind: &TypeStr) -> String {
             "{expected} {kind}, which is Python objects; save numbers, as array.astype(\"float32\") makes"
         ),
         TypeChar::UnicodeStr | TypeChar::ByteStr => {
-            format!("{expected} {kind}, which is text; save numbers")
+            format!(
+                "{expected} {kind}, which is text; save numbers, or names of classes one on each line, as numpy.savetxt(\"y.txt\", y, fmt=\"%s\") does"
+            )
         }
         TypeChar::DateTime | TypeChar::TimeDelta => format!(
             "{expected} {kind}, which is times; save numbers, as array.astype(\"int64\") makes"

@@ -1,7 +1,8 @@
-//! Codecs of zarr-python and numcodecs that `zarrs` reads by C libraries only, in other arithmetic, or not at all, for reading: Blosc, LZ4,
-//! `Delta` and `FixedScaleOffset`.
+//! Codecs of zarr-python and numcodecs that `zarrs` reads by C libraries only, in other arithmetic,
+//! or not at all, for reading: Blosc, LZ4, `Delta` and `FixedScaleOffset`.
 //!
-//! They are under names of their own among the codecs of `zarrs`, so that whoever uses that crate elsewhere in the program keeps its codecs.
+//! They are under names of their own among the codecs of `zarrs`, so that whoever uses that crate
+//! elsewhere in the program keeps its codecs.
 
 mod blosc;
 mod filtered;
@@ -27,7 +28,8 @@ pub(super) fn unreadable(source: &dyn Display) -> Source {
     format!("{source}; write it again as plain numbers packed by zstd, gzip, zlib, Blosc, LZ4, bzip2 or not at all").into()
 }
 
-/// The metadata of an array of version 3, with the codecs that are read here under their own names, also within shards.
+/// The metadata of an array of version 3, with the codecs that are read here under their own names,
+/// also within shards.
 pub(super) fn of_version_3(mut text: Value) -> Result<ArrayMetadataV3, Source> {
     register();
     let kind = text["data_type"]

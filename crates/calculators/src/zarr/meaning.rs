@@ -1,4 +1,5 @@
-//! What the attributes of an array say of its numbers: the conventions of CF, as xarray writes and reads them.
+//! What the attributes of an array say of its numbers: the conventions of CF, as xarray writes and
+//! reads them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use influence_core::Values;
@@ -26,7 +27,8 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    /// Reads the attributes of an array of this kind of numbers; `fill` is the fill value where it stands for missing numbers.
+    /// Reads the attributes of an array of this kind of numbers; `fill` is the fill value where it
+    /// stands for missing numbers.
     ///
     /// # Errors
     /// What an attribute says that is not understood, and what to do.
@@ -166,7 +168,8 @@ fn single(value: &Value) -> Option<&Value> {
     }
 }
 
-/// Numbers as attributes have them: bare, in a list, by name, or, from floats of xarray, as eight bytes in base64.
+/// Numbers as attributes have them: bare, in a list, by name, or, from floats of xarray, as eight
+/// bytes in base64.
 fn missing_numbers(value: &Value) -> Option<Vec<f64>> {
     match value {
         Value::Array(values) => {

@@ -1,7 +1,8 @@
 //! Reading the container of Blosc 1, in which zarr-python 2, numcodecs and xarray pack chunks.
 //!
-//! A header of 16 bytes, the start of each block, and the blocks; each is one stream or one for each byte of a number, packed by one of five
-//! compressors, of bytes or bits that were sorted by their place within the numbers.
+//! A header of 16 bytes, the start of each block, and the blocks; each is one stream or one for
+//! each byte of a number, packed by one of five compressors, of bytes or bits that were sorted by
+//! their place within the numbers.
 
 /// The bytes of the header.
 const HEADER: usize = 16;
@@ -47,7 +48,7 @@ impl Header {
     }
 }
 
-/// Unpacks a chunk of at most so many bytes.
+/// Unpacks a chunk that has at most `most` bytes.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -131,7 +132,8 @@ fn inflate(packed: &[u8], stream: &mut [u8]) -> std::io::Result<usize> {
     Ok(stream.len())
 }
 
-/// Unpacks `BloscLZ`: runs of bytes, and copies of what came before. Gives the number of bytes, none where the stream is damaged.
+/// Unpacks `BloscLZ`: runs of bytes, and copies of what came before. Gives the number of bytes,
+/// none where the stream is damaged.
 fn blosclz(packed: &[u8], stream: &mut [u8]) -> Option<usize> {
     let mut packed = packed.iter().copied();
     let mut control = packed.next()? & 31;
@@ -188,7 +190,8 @@ fn unshuffle(sorted: &[u8], typesize: usize, block: &mut [u8]) {
     block[numbers * typesize..].copy_from_slice(rest);
 }
 
-/// Puts bits that were sorted by their place within the numbers back; only multiples of eight numbers are sorted.
+/// Puts bits that were sorted by their place within the numbers back; only multiples of eight
+/// numbers are sorted.
 fn unshuffle_bits(sorted: &[u8], typesize: usize, block: &mut [u8]) {
     let numbers = sorted.len() / typesize;
     if !numbers.is_multiple_of(8) {

@@ -1,6 +1,8 @@
-//! The filters of numcodecs that are arithmetic on the numbers of a chunk: differences, and numbers scaled to small integers. For reading.
+//! The filters of numcodecs that are arithmetic on the numbers of a chunk: differences, and numbers
+//! scaled to small integers. For reading.
 //!
-//! They stand in place of the codec that makes bytes of numbers, so that a chunk that was never written holds fill values and not filtered ones.
+//! They stand in place of the codec that makes bytes of numbers, so that a chunk that was never
+//! written holds fill values and not filtered ones.
 
 use serde_json::{Value, json};
 

@@ -28,7 +28,8 @@ const SHOWN: usize = 5;
 /// The images below a folder, by class.
 #[derive(Debug, Default)]
 pub(super) struct ImageFolder {
-    /// The name of each class and its images: those of a folder before those of the folders in it, each in the order of their names.
+    /// The name of each class and its images: those of a folder before those of the folders in it,
+    /// each in the order of their names.
     pub(super) classes: Vec<(String, Vec<PathBuf>)>,
     left_out: LeftOut,
 }
@@ -55,7 +56,8 @@ impl ImageFolder {
     /// Lists a folder that has a folder for each class.
     ///
     /// # Errors
-    /// When there is no class, one of them has no images or a name that is no text, or a folder cannot be read.
+    /// When there is no class, one of them has no images or a name that is no text, or a folder
+    /// cannot be read.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let mut listed = Self::default();
         for below in sorted(folder)? {
@@ -168,7 +170,7 @@ impl ImageFolder {
     }
 }
 
-/// Whether there is a folder with an image below, be the others as they may.
+/// Whether there is a folder with an image below, whatever the others hold.
 pub(in crate::data) fn is_images(folder: &Path) -> bool {
     fn has_image(folder: &Path, depth: usize) -> bool {
         sorted(folder).is_ok_and(|below| {

@@ -10,8 +10,9 @@ use crate::data::labels::NamedLabels;
 /// What is asked for to get the classes of images in place of their pixels.
 const CLASS: &str = "class";
 
-/// Opens a folder with a folder of images for each class: `(n, channels, height, width)` of 0 to 255, of one channel where all are grey, else
-/// of three. Classes and files come in the order of their names.
+/// Opens a folder with a folder of images for each class: `(n, channels, height, width)` of 0 to
+/// 255, of one channel where all are grey, else of three. Classes and files come in the order of
+/// their names.
 ///
 /// # Errors
 /// When there are no images, one of them cannot be read, or they differ in size.

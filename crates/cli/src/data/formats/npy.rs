@@ -17,7 +17,8 @@ pub(in crate::data) fn open(path: &Path) -> Result<NpyField> {
     by_sample(NpyField::open(path)?)
 }
 
-/// The array in C order, in which a sample is read at once: one in Fortran order, as pandas writes it, is put in this order in a temporary file.
+/// The array in C order, in which a sample is read at once: one in Fortran order, as pandas writes
+/// it, is put in this order in a temporary file.
 pub(super) fn by_sample(field: NpyField) -> Result<NpyField> {
     if !field.is_fortran() {
         return Ok(field);
