@@ -233,6 +233,9 @@ pub struct InitArguments {
     /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk) [default: a small network is to be trained]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the only state dict that there is]
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    pub state: Option<String>,
     /// Inputs and targets of the training points
     #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all", requires = "test")]
     pub train: Vec<String>,

@@ -20,6 +20,7 @@ use crate::{output::is_url, overrides};
 
 pub use array::{ArrayPath, Decimal, Delimiter, TableForm};
 pub use data::{ClassNames, Data, Files, GivenScale, Numbers, ScaleValue, Sides, Split};
+pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
 pub use method::{
@@ -91,10 +92,27 @@ impl From<PrecisionName> for influence_core::Precision {
 pub struct Model {
     /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`, or a record of burn.
     pub weights: PathBuf,
+    /// The key of the weights in a file that holds more, as `net` or `checkpoint.model`; empty for all that it holds. Default: the only state
+    /// dict that there is.
+    pub state: Option<String>,
     /// The training loss, of a sequential model.
     pub loss: Option<Loss>,
     /// The layers in order, of a sequential model.
     pub layers: Option<Layers>,
+}
+
+impl Model {
+    /// Checks that weights that are to be written need no key.
+    ///
+    /// # Errors
+    /// When they have one.
+    pub(crate) fn check_trained(&self) -> Result<()> {
+        ensure!(
+            self.state.is_none(),
+            "model.state: `influence train` writes a file of its own, which holds nothing else; leave it out"
+        );
+        Ok(())
+    }
 }
 
 /// A training loss.

@@ -1,7 +1,12 @@
 //! `influence init`: a configuration to begin with, from the weights and the data that are there.
 
+mod flow;
+mod groups;
 mod layers;
+mod lines;
 mod method;
+mod norms;
+mod order;
 mod proposal;
 mod targets;
 
@@ -27,9 +32,11 @@ use crate::{
     weights::Weights,
 };
 use layers::{
-    is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train, to_train,
+    Layers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,
+    to_train,
 };
 use method::Problem;
+use order::Outputs;
 use proposal::{Data, Proposal, WEIGHT_DECAY};
 use targets::Targets;
 
@@ -125,7 +132,8 @@ fn proposal(
         let decay = Some(arguments.weight_decay.unwrap_or(WEIGHT_DECAY));
         return Ok(Proposal {
             weights: WEIGHTS.into(),
-            problem: problem(parameters, parameters, layers.as_deref(), decay),
+            state: None,
+            problem: problem(parameters, parameters, lines(layers.as_ref()), decay),
             layers,
             data,
             names: first.names.clone(),
@@ -134,23 +142,47 @@ fn proposal(
             integers: first.integers[0],
         });
     };
-    let read = Weights::read(weights, Precision::F32).context("--weights")?;
+    let read = Weights::read(weights, arguments.state.as_deref(), Precision::F32);
+    let read = read.context("--weights")?;
+    let remarks = read.remarks().into_iter();
+    found.extend(remarks.map(|remark| format!("weights: {remark}")));
     let sizes = read.names().filter_map(|name| read.shape(name));
     let parameters = sizes.map(|shape| shape.iter().product::<usize>()).sum();
     let layers = if models.are_listed() {
-        Some(of_weights(&read, &first.shape, arguments.activation)?)
+        let expected = Targets::of(first, sides.test.as_ref(), None, false)?;
+        let expected = match (first.integers[1], expected.classes) {
+            (true, true) => Outputs::AtLeast(expected.outputs),
+            // Whole numbers may still be those of many classes.
+            (true, false) => Outputs::AtLeast(1),
+            (false, _) => Outputs::Exactly(expected.outputs),
+        };
+        Some(of_weights(
+            &read,
+            &first.shape,
+            expected,
+            arguments.activation,
+        )?)
     } else {
         None
     };
     let targets = match &layers {
-        Some(layers) => Targets::of(first, sides.test.as_ref(), outputs(layers, &read), false)?,
+        Some(layers) => {
+            let outputs = outputs(&layers.lines, &read);
+            Targets::of(first, sides.test.as_ref(), outputs, false)?
+        }
         // The task of the program says what they are.
         None => Targets::default(),
     };
     let work = multiplications(&read, &first.shape);
     Ok(Proposal {
         weights: relative(weights, base),
-        problem: problem(parameters, work, layers.as_deref(), arguments.weight_decay),
+        state: arguments.state.clone(),
+        problem: problem(
+            parameters,
+            work,
+            lines(layers.as_ref()),
+            arguments.weight_decay,
+        ),
         layers,
         data,
         names: first.names.clone(),
@@ -158,6 +190,10 @@ fn proposal(
         untrained: false,
         integers: first.integers[0],
     })
+}
+
+fn lines(layers: Option<&Layers>) -> Option<&[String]> {
+    layers.map(|layers| &layers.lines[..])
 }
 
 /// The points that are given: of both sides, or all together.

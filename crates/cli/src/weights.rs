@@ -1,20 +1,46 @@
 //! Weights of a model, by name, from a file of safetensors, PyTorch or burn.
 
+mod burnpack;
 mod file;
+mod foreign;
+mod pytorch;
+mod rewritten;
+mod stored;
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
 use influence_core::Precision;
 
 pub(crate) use file::Layout;
+pub(crate) use rewritten::rewritten;
+use stored::{Numbers, Stored};
+
+/// What PyTorch's batch norm counts beside its weights.
+const COUNTER: &str = "num_batches_tracked";
 
 /// Named tensors in one precision, every number of them finite.
 #[derive(Debug, Clone)]
 pub struct Weights {
     source: String,
     tensors: BTreeMap<String, TensorData>,
+    about: About,
+}
+
+/// What a file says beside the numbers.
+#[derive(Debug, Clone, Default)]
+struct About {
+    /// The names in the order of the file, where that is the order of the model.
+    order: Option<Vec<String>>,
+    /// Modules and their classes, where whole modules were saved.
+    modules: Vec<(String, String)>,
+    /// Tensors that can be no weights, and why.
+    unread: BTreeMap<String, String>,
+    /// The key that was taken without being asked for.
+    key: Option<String>,
+    /// What else in the file holds tensors.
+    left_out: Vec<String>,
 }
 
 impl Weights {
@@ -23,43 +49,91 @@ impl Weights {
         Self {
             source: source.into(),
             tensors,
+            about: About::default(),
         }
     }
 
     /// Reads a file of safetensors, a state dict or checkpoint of PyTorch (`.pt`, `.pth`), or a record of burn (`.bpk`).
     ///
-    /// The names and layouts are those of PyTorch in any case.
+    /// The names and layouts are those of PyTorch in any case. `key` leads to the weights in a file that holds more; without one they are the
+    /// only state dict that there is.
     ///
     /// # Errors
-    /// When the file cannot be read, a tensor is not floating-point, or a number is not finite in the precision.
-    pub fn read(path: &Path, precision: Precision) -> Result<Self> {
-        Ok(match Self::as_stored(path, precision)? {
+    /// When the file cannot be read, it is not clear which of its tensors are the weights, two of them are one, or a number is not finite in
+    /// the precision.
+    pub fn read(path: &Path, key: Option<&str>, precision: Precision) -> Result<Self> {
+        Ok(match Self::as_stored(path, key, precision)? {
             (Layout::Pytorch, weights) => weights,
-            (Layout::Burn, Self { source, tensors }) => Self {
-                source,
-                tensors: tensors.into_iter().map(file::of_burn).collect(),
-            },
+            (Layout::Burn, weights) => weights.of_burn(),
         })
+    }
+
+    fn of_burn(self) -> Self {
+        let tensors = self.tensors.into_iter();
+        let tensors = tensors.map(|(name, data)| burnpack::as_pytorch(name, data));
+        Self {
+            tensors: tensors.collect(),
+            ..self
+        }
     }
 
     /// Reads a file as [`read`](Self::read), and says how its tensors are laid out.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(crate) fn as_stored(path: &Path, precision: Precision) -> Result<(Layout, Self)> {
+    pub(crate) fn as_stored(
+        path: &Path,
+        key: Option<&str>,
+        precision: Precision,
+    ) -> Result<(Layout, Self)> {
         let source = path.display().to_string();
-        let (layout, stored) = file::read(path).with_context(|| source.clone())?;
-        let mut tensors = BTreeMap::new();
-        for (name, data) in stored {
-            let data = data.convert_dtype(float_dtype(precision));
-            if let Some(index) = data.iter::<f64>().position(|value| !value.is_finite()) {
-                bail!(
-                    "{source}: tensor `{name}` holds a number that is not finite in {precision:?}, at flat index {index}"
-                );
+        let (layout, stored) = file::read(path, key).with_context(|| source.clone())?;
+        let weights = Self::of_file(source, stored, precision)?;
+        weights.log();
+        Ok((layout, weights))
+    }
+
+    fn of_file(source: String, stored: Stored, precision: Precision) -> Result<Self> {
+        let mut weights = Self::new(source, BTreeMap::new());
+        let names = stored.tensors.iter().map(|(name, _)| name.clone());
+        weights.about = About {
+            order: stored.in_order.then(|| names.collect()),
+            modules: stored.modules,
+            unread: BTreeMap::new(),
+            key: stored.key,
+            left_out: stored.left_out,
+        };
+        // Sorted, so that the first mistake is the same one every time.
+        let mut tensors = stored.tensors;
+        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, numbers) in tensors {
+            let about = &mut weights.about;
+            let twice = weights.tensors.contains_key(&name) || about.unread.contains_key(&name);
+            ensure!(
+                !twice,
+                "{}: two tensors have the name `{name}`",
+                weights.source
+            );
+            let read = in_precision(&name, numbers, precision);
+            match read.with_context(|| weights.source.clone())? {
+                Ok(data) => drop(weights.tensors.insert(name, data)),
+                Err(reason) => drop(about.unread.insert(name, reason)),
             }
-            tensors.insert(name, data);
         }
-        Ok((layout, Self { source, tensors }))
+        Ok(weights)
+    }
+
+    fn log(&self) {
+        if let Some(key) = &self.about.key {
+            tracing::info!("{}: the weights are those under `{key}`", self.source);
+        }
+        if !self.about.left_out.is_empty() {
+            let left_out = self.about.left_out.join(", ");
+            tracing::info!("{}: left out: {left_out}", self.source);
+        }
+        for reason in self.about.unread.values() {
+            tracing::debug!("{}: left out: {reason}", self.source);
+        }
     }
 
     /// All tensors by name.
@@ -87,20 +161,100 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// The names of all tensors: in the order of the model where the file says it, else sorted and `false`.
+    pub(crate) fn in_order(&self) -> (Vec<&str>, bool) {
+        let Some(order) = &self.about.order else {
+            return (self.names().collect(), false);
+        };
+        let known = order.iter().map(String::as_str);
+        let read = known.filter(|name| self.tensors.contains_key(*name));
+        (read.collect(), true)
+    }
+
+    /// The class of a module, where whole modules were saved.
+    pub(crate) fn class(&self, module: &str) -> Option<&str> {
+        let found = self.about.modules.iter().find(|(name, _)| name == module);
+        found.map(|(_, class)| class.as_str())
+    }
+
+    /// What of the file is not taken for weights, for people: the key that was taken, and what was left out.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let About { key, left_out, .. } = &self.about;
+        let key = key.iter();
+        let key = key.map(|key| format!("the weights are those under `{key}` of the file"));
+        let left_out = left_out.iter().map(|name| format!("left out: `{name}`"));
+        let unread = self.about.unread.iter();
+        let unread = unread.filter(|(name, _)| !name.ends_with(COUNTER));
+        let unread = unread.map(|(_, reason)| format!("left out: {reason}"));
+        key.chain(left_out).chain(unread).collect()
+    }
+
+    /// The tensors that can be no weights, and why.
+    pub(crate) fn unread(&self) -> &BTreeMap<String, String> {
+        &self.about.unread
+    }
+
+    /// Checks that no tensor of these layers is one that cannot be a weight.
+    ///
+    /// # Errors
+    /// When one is; the message says why.
+    pub(crate) fn check_read<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let layers: Vec<&str> = layers.into_iter().collect();
+        for (name, reason) in &self.about.unread {
+            let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            let is_used = !name.ends_with(COUNTER) && layers.contains(&layer);
+            ensure!(!is_used, "{}: {reason}", self.source);
+        }
+        Ok(())
+    }
+
     /// A tensor.
     ///
     /// # Errors
     /// When there is none of that name; the message lists those there are.
     pub fn tensor(&self, name: &str) -> Result<&TensorData> {
+        if let Some(reason) = self.about.unread.get(name) {
+            bail!("{}: {reason}", self.source);
+        }
         self.tensors.get(name).with_context(|| {
             let known: Vec<&str> = self.names().collect();
-            format!(
-                "{} has no tensor `{name}`; it has {}",
-                self.source,
-                known.join(", ")
-            )
+            let hint = rewritten(&known).map_or_else(String::new, |hint| format!("; {hint}"));
+            let known = known.join(", ");
+            let source = &self.source;
+            format!("{source} has no tensor `{name}`; it has {known}{hint}")
         })
     }
+}
+
+/// The numbers of a tensor in a precision, or why they can be no weights: masks hold minus infinity.
+///
+/// # Errors
+/// When a number is not finite, and the tensor is no mask.
+fn in_precision(
+    name: &str,
+    numbers: Numbers,
+    precision: Precision,
+) -> Result<Result<TensorData, String>> {
+    let data = match numbers {
+        Numbers::Float(data) => data,
+        Numbers::Other(kind) => {
+            return Ok(Err(format!(
+                "tensor `{name}` has dtype {kind}, weights must be F16, BF16, F32 or F64"
+            )));
+        }
+    };
+    let is_masked = |value: f64| value == f64::NEG_INFINITY;
+    let allowed = |value: f64| value.is_finite() || is_masked(value);
+    let mask = data.iter::<f64>().all(allowed) && data.iter::<f64>().any(is_masked);
+    let data = data.convert_dtype(float_dtype(precision));
+    let Some(index) = data.iter::<f64>().position(|value| !value.is_finite()) else {
+        return Ok(Ok(data));
+    };
+    let reason = format!(
+        "tensor `{name}` holds a number that is not finite in {precision:?}, at flat index {index}"
+    );
+    ensure!(mask, reason);
+    Ok(Err(reason))
 }
 
 /// The dtype of a precision.
@@ -130,7 +284,7 @@ mod tests {
             serialize([("fc.weight", view)], None).expect("serialised"),
         )
         .expect("written");
-        Weights::read(file.path(), precision)
+        Weights::read(file.path(), None, precision)
     }
 
     #[test]
@@ -155,7 +309,7 @@ mod tests {
             let view = TensorView::new(Dtype::F32, vec![1], &bytes).expect("bytes fit the shape");
             let written = serialize([(&name, view)], None).expect("serialised");
             std::fs::write(file.path(), &written).expect("written");
-            let weights = Weights::read(file.path(), Precision::F32);
+            let weights = Weights::read(file.path(), None, Precision::F32);
             let weights = weights.unwrap_or_else(|error| panic!("{:?}: {error:#}", &written[..8]));
             assert_eq!(weights.shape(&name), Some(&[1][..]));
         }
@@ -179,10 +333,9 @@ mod tests {
             ),
         ];
         for (dtype, bytes, precision, part) in cases {
-            let message = format!(
-                "{:#}",
-                read(dtype, &bytes, vec![1], precision).expect_err(part)
-            );
+            let read = read(dtype, &bytes, vec![1], precision);
+            let named = read.and_then(|weights| weights.tensor("fc.weight").cloned());
+            let message = format!("{:#}", named.expect_err(part));
             assert!(
                 message.contains(part) && message.contains("`fc.weight`"),
                 "{message}"

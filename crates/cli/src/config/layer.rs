@@ -1,7 +1,7 @@
 //! The layers of a sequential model, as configured.
 
 use serde::Deserialize;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::{Padding, Pair, Sizes, mistake};
 
@@ -14,7 +14,10 @@ impl TryFrom<Vec<Table>> for Layers {
     type Error = String;
 
     fn try_from(tables: Vec<Table>) -> Result<Self, String> {
-        let parse = |(index, table): (usize, Table)| {
+        let parse = |(index, mut table): (usize, Table)| {
+            if let Some(doubt) = table.remove(CONFIRM) {
+                return Err(unconfirmed(index, &table, &doubt));
+            }
             table.try_into().map_err(|error: toml::de::Error| {
                 let mistake = mistake::explain(&error);
                 format!("layer {} (counted from 1): {mistake}", index + 1)
@@ -27,6 +30,20 @@ impl TryFrom<Vec<Table>> for Layers {
             .collect::<Result<_, _>>()
             .map(Self)
     }
+}
+
+/// The key by which `influence init` marks what the weights do not tell.
+pub(crate) const CONFIRM: &str = "confirm";
+
+fn unconfirmed(index: usize, table: &Table, doubt: &Value) -> String {
+    let text = |key: &str| table.get(key).and_then(Value::as_str);
+    let kind = text("kind").unwrap_or("no kind");
+    let name = text("name").map_or_else(String::new, |name| format!(" `{name}`"));
+    let doubt = doubt.as_str().unwrap_or("it is a guess");
+    format!(
+        "layer {} ({kind}{name}) is not confirmed: {doubt}; correct the line if it is wrong, then delete its `{CONFIRM}`",
+        index + 1
+    )
 }
 
 /// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be said only for `influence train`. Shapes are

@@ -1,22 +1,31 @@
-use std::collections::BTreeMap;
+//! The layers that a configuration begins with.
 
-use anyhow::{Result, bail, ensure};
-use toml::{Table, Value};
+use anyhow::Result;
+use toml::Table;
 
-use crate::{args::Activation, weights::Weights};
+use super::{
+    groups::groups,
+    lines::Lines,
+    order::{Outputs, is_said, orders},
+};
+use crate::{args::Activation, config::CONFIRM, weights::Weights};
 
 /// The width of the layer that is proposed where there are no weights.
 const HIDDEN: usize = 64;
 
 /// The layers of a small network to be trained.
-pub(super) fn to_train(sample: &[usize], outputs: usize, activation: Activation) -> Vec<String> {
+pub(super) fn to_train(sample: &[usize], outputs: usize, activation: Activation) -> Layers {
     let flatten = (sample.len() > 1).then(|| "{ kind = \"flatten\" }".to_owned());
     let linear = |name: &str, outputs: usize| {
         format!("{{ kind = \"linear\", name = \"{name}\", outputs = {outputs} }}")
     };
     let between = format!("{{ kind = \"{}\" }}", activation.as_str());
     let layers = [linear("fc1", HIDDEN), between, linear("fc2", outputs)];
-    flatten.into_iter().chain(layers).collect()
+    Layers {
+        lines: flatten.into_iter().chain(layers).collect(),
+        order: "A small network to begin with; the last layer has an output for each class or number.",
+        doubted: false,
+    }
 }
 
 /// How many parameters those layers have.
@@ -25,58 +34,60 @@ pub(super) fn parameters_to_train(sample: &[usize], outputs: usize) -> usize {
     (inputs + 1) * HIDDEN + (HIDDEN + 1) * outputs
 }
 
-/// The layers that weights are of, in the order of their names with numbers as numbers, and what they cannot tell in between.
+/// What is proposed for weights that are there.
+pub(super) struct Layers {
+    pub(super) lines: Vec<String>,
+    /// How sure their order is.
+    pub(super) order: &'static str,
+    /// Whether lines are marked to be confirmed.
+    pub(super) doubted: bool,
+}
+
+/// The layers that weights are of, and what they cannot tell in between.
+///
+/// # Errors
+/// When a tensor belongs to no layer of a kind that is known.
 pub(super) fn of_weights(
     weights: &Weights,
     sample: &[usize],
+    outputs: Outputs,
     activation: Activation,
-) -> Result<Vec<String>> {
-    let mut named: BTreeMap<Vec<Part>, (String, usize)> = BTreeMap::new();
-    for tensor in weights.names() {
-        let layer = match tensor.rsplit_once('.') {
-            Some((layer, "weight")) => layer,
-            Some((_, "bias")) => continue,
-            _ => bail!(
-                "{}: `{tensor}` is neither NAME.weight nor NAME.bias: the model is more than a sequence of layers; write a program for it with this library",
-                weights.source()
-            ),
-        };
-        let axes = weights.shape(tensor).map_or(0, <[usize]>::len);
-        named.insert(parts(layer), (layer.to_owned(), axes));
-    }
-    ensure!(
-        !named.is_empty(),
-        "{} has no tensor NAME.weight",
-        weights.source()
-    );
-    let mut layers = Vec::new();
-    let mut flat = sample.len() == 1;
-    let last = named.len() - 1;
-    for (index, (name, axes)) in named.into_values().enumerate() {
-        let name = Value::from(name);
-        match axes {
-            2 => {
-                if !flat {
-                    layers.push("{ kind = \"flatten\" }".to_owned());
-                    flat = true;
-                }
-                layers.push(format!("{{ kind = \"linear\", name = {name} }}"));
-            }
-            4 => layers.push(format!("{{ kind = \"conv2d\", name = {name} }}")),
-            1 => {
-                layers.push(format!("{{ kind = \"layer_norm\", name = {name} }}"));
-                continue;
-            }
-            axes => bail!(
-                "{}: the weight of `{name}` has {axes} axes; known are linear (2), conv2d (4) and layer_norm (1)",
-                weights.source()
-            ),
+) -> Result<Layers> {
+    let (groups, in_order) = groups(weights)?;
+    let orders = orders(&groups, in_order, sample, outputs);
+    let said = is_said(&groups, in_order);
+    let order = match orders.found.len() {
+        _ if in_order => {
+            "From the weights, in the order of the file. They do not tell activations, pooling or padding: compare with your model."
         }
-        if index < last {
-            layers.push(format!("{{ kind = \"{}\" }}", activation.as_str()));
+        _ if said => {
+            "From the weights, in the order of the numbers in their names. They do not tell activations, pooling or padding: compare with your model."
         }
-    }
-    Ok(layers)
+        0 => {
+            "From the weights. The file does not say their order, and none fits the data: this is that of their names."
+        }
+        1 if orders.complete => {
+            "From the weights, in the only order that fits. They do not tell activations, pooling or padding: compare with your model."
+        }
+        _ => {
+            "From the weights. The file does not say their order, and more than one fits; nor do they tell activations, pooling or padding: compare with your model."
+        }
+    };
+    let lines = Lines {
+        groups: &groups,
+        orders: &orders,
+        said,
+        activation,
+    };
+    let lines = lines
+        .of(sample)
+        .map_err(|error| error.context(weights.source().to_owned()))?;
+    let doubted = lines.iter().any(|line| line.contains(CONFIRM));
+    Ok(Layers {
+        lines,
+        order,
+        doubted,
+    })
 }
 
 /// The layers of a proposal that have weights: their kinds and names.
@@ -111,47 +122,4 @@ pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
     };
     let shapes = weights.names().filter_map(|name| weights.shape(name));
     shapes.map(each).fold(0, usize::saturating_add)
-}
-
-/// A piece of a name: numbers are ordered as numbers.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Number(u64),
-    Text(String),
-}
-
-fn parts(name: &str) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for piece in name.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
-        let digits = piece.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        if let Ok(number) = digits.parse() {
-            parts.push(Part::Number(number));
-        }
-        let rest = &piece[digits.len()..];
-        match (parts.last_mut(), rest) {
-            (_, "") => {}
-            (Some(Part::Text(text)), rest) => text.push_str(rest),
-            (_, rest) => parts.push(Part::Text(rest.to_owned())),
-        }
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parts;
-
-    #[test]
-    fn numbers_in_names_are_ordered_as_numbers() {
-        let mut names = [
-            "fc10", "10", "fc2", "2.weight", "a.2", "a.10", "10.a", "conv1", "fc",
-        ];
-        names.sort_by_key(|name| parts(name));
-        assert_eq!(
-            names,
-            [
-                "2.weight", "10", "10.a", "a.2", "a.10", "conv1", "fc", "fc2", "fc10"
-            ]
-        );
-    }
 }

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::{
+    layers::Layers,
     method::{Problem, line},
     targets::Targets,
 };
@@ -13,8 +14,10 @@ pub(super) const WEIGHT_DECAY: f64 = 1e-4;
 /// What a configuration is to say.
 pub(super) struct Proposal {
     pub(super) weights: String,
+    /// The key of the weights in their file.
+    pub(super) state: Option<String>,
     /// The layers, unless the program brings them.
-    pub(super) layers: Option<Vec<String>>,
+    pub(super) layers: Option<Layers>,
     pub(super) data: Data,
     pub(super) targets: Targets,
     /// The names of the classes in the order of their numbers, where targets are names.
@@ -68,6 +71,9 @@ impl Proposal {
 
     fn model(&self) -> String {
         let mut text = format!("\n[model]\nweights = {}\n", quoted(&self.weights));
+        if let Some(state) = &self.state {
+            text += &format!("state = {}\n", quoted(state));
+        }
         let Some(layers) = &self.layers else {
             return text;
         };
@@ -80,14 +86,15 @@ impl Proposal {
             &format!("loss = \"{loss}\""),
             &format!("as the model is trained; {}", self.targets.comment),
         );
-        let source = if self.untrained {
-            "# A small network to begin with; the last layer has an output for each class or number."
+        let confirm = if layers.doubted {
+            "\n# Lines with `confirm` are guesses: correct them, then delete their `confirm`. Until then nothing is computed."
         } else {
-            "# From the names and shapes of the weights. They do not tell activations, pooling or padding: compare with your model."
+            ""
         };
+        let source = format!("# {}{confirm}", layers.order);
         // Writing to a string does not fail.
         let _ = writeln!(text, "{loss}{source}\nlayers = [");
-        for layer in layers {
+        for layer in &layers.lines {
             let _ = writeln!(text, "    {layer},");
         }
         text + "]\n"

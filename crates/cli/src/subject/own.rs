@@ -57,7 +57,9 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
     ) -> Result<Box<dyn Subject>> {
         check(&config.model)?;
         let precision = config.precision.into();
-        let (layout, weights) = Weights::as_stored(weights, precision).context("model.weights")?;
+        let key = config.model.state.as_deref();
+        let (layout, weights) =
+            Weights::as_stored(weights, key, precision).context("model.weights")?;
         let mut module = (self.init)(device).map(&mut InType(float_dtype(precision)));
         load(&mut module, layout, weights).context("model.weights")?;
         Ok(Box::new(Bound::new(
@@ -75,6 +77,7 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
         device: &Device,
     ) -> Result<Box<dyn Subject>> {
         check(&config.model)?;
+        config.model.check_trained()?;
         device.seed(config.seed);
         let module = (self.init)(device);
         Ok(Box::new(Bound::new(
@@ -101,6 +104,7 @@ fn check(model: &Model) -> Result<()> {
 /// Puts all tensors into a module, which must be exactly those that it has.
 fn load<M: Module>(module: &mut M, layout: Layout, weights: Weights) -> Result<()> {
     let source = weights.source().to_owned();
+    let unread = weights.unread().clone();
     let tensors = weights.into_tensors().into_iter();
     let tensors = tensors.map(|(name, data)| bridge::from_data(data, name, None));
     let adapter: Option<Box<dyn ModuleAdapter>> = match layout {
@@ -116,6 +120,9 @@ fn load<M: Module>(module: &mut M, layout: Layout, weights: Weights) -> Result<(
         .iter()
         .map(|(name, _)| name.as_str())
         .collect();
+    if let Some(reason) = missing.iter().find_map(|name| unread.get(*name)) {
+        bail!("{source}: {reason}");
+    }
     ensure!(
         missing.is_empty(),
         "{source} lacks tensors of the model: {}; it has besides: {}",

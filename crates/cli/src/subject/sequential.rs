@@ -7,7 +7,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Bound, Models, Needs, Subject};
 use crate::{
-    config::{Config, Layers, Loss, Model},
+    config::{Config, Layer, Layers, Loss, Model},
     data::Target,
     model::{Architecture, Sequential, initial_weights},
     weights::Weights,
@@ -30,7 +30,11 @@ impl Models for SequentialModels {
         device: &Device,
     ) -> Result<Box<dyn Subject>> {
         let (loss, layers) = described(&config.model)?;
-        let weights = Weights::read(weights, config.precision.into()).context("model.weights")?;
+        let key = config.model.state.as_deref();
+        let weights =
+            Weights::read(weights, key, config.precision.into()).context("model.weights")?;
+        let names = layers.0.iter().filter_map(Layer::name);
+        weights.check_read(names).context("model.weights")?;
         bound(loss, layers, &weights, sample, device)
     }
 
@@ -41,6 +45,7 @@ impl Models for SequentialModels {
         device: &Device,
     ) -> Result<Box<dyn Subject>> {
         let (loss, layers) = described(&config.model)?;
+        config.model.check_trained()?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let weights = initial_weights(&layers.0, sample, &mut random).context("model.layers")?;
         bound(loss, layers, &weights, sample, device)

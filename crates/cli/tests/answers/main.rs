@@ -1,6 +1,7 @@
 //! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`, `inspect`, `report`.
 
 mod browser;
+mod checkpoints;
 mod demo;
 mod layers;
 mod listings;

@@ -281,3 +281,109 @@ fn damaged_files_of_pytorch_are_named_and_run_nothing() {
         ),
     ]);
 }
+
+/// A text in a pickle.
+fn text(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).expect("short").to_le_bytes();
+    [b"X", &length[..], text.as_bytes()].concat()
+}
+
+fn tuple(sizes: &[u8]) -> Vec<u8> {
+    let sizes = sizes.iter().flat_map(|&size| [b'K', size]);
+    [b"(".to_vec(), sizes.collect(), b"t".to_vec()].concat()
+}
+
+/// A tensor in a pickle, of a storage of so many numbers.
+fn tensor(numbers: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
+    [
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text("0"),
+        text("cpu"),
+        [b'K', numbers, b't', b'Q', b'K', 0].to_vec(),
+        tuple(shape),
+        tuple(strides),
+        b"\x89}tR".to_vec(),
+    ]
+    .concat()
+}
+
+/// A state dict of these tensors, with so many bytes of numbers.
+fn state_dict(tensors: &[(&str, Vec<u8>)], bytes: usize) -> Vec<u8> {
+    let items = tensors.iter();
+    let items: Vec<u8> = items
+        .flat_map(|(name, tensor)| [text(name), tensor.clone()].concat())
+        .collect();
+    let pickle = [b"\x80\x02}(", &items[..], b"u."].concat();
+    archive(&[
+        ("archive/data.pkl", &pickle),
+        ("archive/data/0", &vec![0; bytes]),
+    ])
+}
+
+#[test]
+fn tensors_of_pytorch_that_cannot_be_are_named() {
+    let one = |numbers, shape: &[u8], strides: &[u8], bytes| {
+        state_dict(&[("fc1.weight", tensor(numbers, shape, strides))], bytes)
+    };
+    check(&[
+        torch(
+            "a tensor that reaches beyond its storage",
+            one(4, &[3, 4], &[4, 1], 16),
+            &["[3, 4]", "reaches beyond its 4 numbers"],
+        ),
+        torch(
+            "a tensor of fewer numbers than the file says",
+            one(12, &[3, 4], &[4, 1], 8),
+            &["`fc1.weight`", "12 numbers", "holds 2"],
+        ),
+        torch(
+            "a tensor of one number, repeated",
+            one(1, &[250, 250, 250, 250, 250, 250], &[0; 6], 4),
+            &["`fc1.weight`", "repeats its 1 numbers"],
+        ),
+        torch(
+            "a tensor without a stride",
+            one(12, &[3, 4], &[1], 48),
+            &["1 strides"],
+        ),
+        torch(
+            "two names of one tensor",
+            state_dict(
+                &[
+                    ("fc1.weight", tensor(12, &[3, 4], &[4, 1])),
+                    ("fc2.weight", tensor(12, &[4, 3], &[1, 4])),
+                ],
+                48,
+            ),
+            &["`fc1.weight` and `fc2.weight` are one tensor"],
+        ),
+    ]);
+}
+
+#[test]
+fn pickles_that_go_round_in_circles_come_to_an_end() {
+    let pickled = |pickle: Vec<u8>| archive(&[("archive/data.pkl", &pickle)]);
+    // Each dictionary holds the one before twice.
+    let pair = |_| {
+        [
+            b"}q\x01(",
+            &text("a")[..],
+            b"h\x00",
+            &text("b"),
+            b"h\x00u0h\x01q\x00",
+        ]
+        .concat()
+    };
+    let doubled: Vec<u8> = (0..60).flat_map(pair).collect();
+    let doubled = [b"\x80\x02}q\x00", &doubled[..], b"."].concat();
+    check(&[
+        torch(
+            "a list within itself",
+            pickled(b"\x80\x02]q\x00h\x00a.".to_vec()),
+            &["deep"],
+        ),
+        torch("dictionaries that hold others twice", pickled(doubled), &[]),
+    ]);
+}

@@ -1,0 +1,242 @@
+//! In which order layers fit each other and the data.
+
+use super::{
+    flow::{Flow, Kind, Passed},
+    groups::Group,
+};
+
+/// How many steps are tried; orders of equal layers are more than can be gone through.
+const STEPS: usize = 20_000;
+
+/// Models of more layers are not gone through.
+const LAYERS: usize = 400;
+
+/// How many orders that fit are looked at.
+const ORDERS: usize = 64;
+
+/// A layer in its place.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    /// Which of the layers.
+    pub(super) layer: usize,
+    pub(super) kind: Kind,
+    /// The sample that reaches it.
+    pub(super) reached: Flow,
+    /// The sample behind it.
+    pub(super) passed: Passed,
+}
+
+/// How many outputs a model has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outputs {
+    /// One for each class that occurs, or more.
+    AtLeast(usize),
+    /// One for each number of a target.
+    Exactly(usize),
+}
+
+impl Outputs {
+    fn fit(self, flow: &Flow) -> bool {
+        let size = match flow {
+            Flow::Sample(shape) => shape.iter().product(),
+            Flow::Flat(size) => *size,
+            // Pooled over all places, or flattened.
+            Flow::Channels { channels, .. } => *channels,
+            Flow::Rows { rows, size } => rows.saturating_mul(*size),
+        };
+        let places = matches!(flow, Flow::Channels { .. });
+        match self {
+            // Whole numbers can be the targets of one output, too.
+            Self::AtLeast(least) => size >= least || size == 1 || places,
+            Self::Exactly(exact) => {
+                size == exact || places && size > 0 && exact.is_multiple_of(size)
+            }
+        }
+    }
+}
+
+/// Whether the order is known before shapes are looked at: from the file, or from numbers in names that are else equal.
+pub(super) fn is_said(groups: &[Group], in_order: bool) -> bool {
+    let mut patterns = groups.iter().map(|group| pattern(&group.name).0);
+    let first = patterns.next();
+    in_order || patterns.all(|pattern| Some(pattern) == first)
+}
+
+/// The orders that fit.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    pub(super) found: Vec<Vec<Placed>>,
+    /// Whether all were looked at.
+    pub(super) complete: bool,
+}
+
+/// Goes through the orders that fit a sample and a number of outputs: of the file where it says one, else all in which numbers within names
+/// grow.
+pub(super) fn orders(
+    groups: &[Group],
+    in_order: bool,
+    sample: &[usize],
+    outputs: Outputs,
+) -> Orders {
+    if groups.len() > LAYERS {
+        return Orders::default();
+    }
+    let mut search = Search {
+        kinds: groups.iter().map(Kind::of).collect(),
+        earlier: (0..groups.len())
+            .map(|layer| earlier(groups, in_order, layer))
+            .collect(),
+        outputs,
+        steps: STEPS,
+        placed: Vec::new(),
+        used: vec![false; groups.len()],
+        found: Vec::new(),
+    };
+    search.go_on(&Flow::Sample(sample.to_vec()));
+    Orders {
+        complete: search.steps > 0 && search.found.len() < ORDERS,
+        found: search.found,
+    }
+}
+
+/// Which layers come before one for sure.
+fn earlier(groups: &[Group], in_order: bool, layer: usize) -> Vec<usize> {
+    if in_order {
+        return layer.checked_sub(1).into_iter().collect();
+    }
+    let (pattern, numbers) = pattern(&groups[layer].name);
+    let others = groups.iter().enumerate();
+    let before = others.filter(|(_, other)| {
+        let other = self::pattern(&other.name);
+        other.0 == pattern && other.1 < numbers
+    });
+    before.map(|(other, _)| other).collect()
+}
+
+/// A name without its numbers, and the numbers.
+fn pattern(name: &str) -> (String, Vec<u64>) {
+    let (mut text, mut numbers) = (String::new(), Vec::new());
+    for part in parts(name) {
+        match part {
+            Part::Number(number) => {
+                numbers.push(number);
+                text.push('#');
+            }
+            Part::Text(part) => text.push_str(&part),
+        }
+    }
+    (text, numbers)
+}
+
+/// A piece of a name: numbers are ordered as numbers.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Number(u64),
+    Text(String),
+}
+
+pub(super) fn parts(name: &str) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for piece in name.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
+        let digits = piece.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        if let Ok(number) = digits.parse() {
+            parts.push(Part::Number(number));
+        }
+        let rest = &piece[digits.len()..];
+        match (parts.last_mut(), rest) {
+            (_, "") => {}
+            (Some(Part::Text(text)), rest) => text.push_str(rest),
+            (_, rest) => parts.push(Part::Text(rest.to_owned())),
+        }
+    }
+    parts
+}
+
+struct Search {
+    kinds: Vec<Vec<Kind>>,
+    earlier: Vec<Vec<usize>>,
+    outputs: Outputs,
+    steps: usize,
+    placed: Vec<Placed>,
+    used: Vec<bool>,
+    found: Vec<Vec<Placed>>,
+}
+
+impl Search {
+    fn go_on(&mut self, flow: &Flow) {
+        if self.placed.len() == self.kinds.len() {
+            if self.outputs.fit(flow) {
+                self.found.push(self.placed.clone());
+            }
+            return;
+        }
+        for layer in self.next() {
+            let mut behind = Vec::new();
+            for kind in self.kinds[layer].clone() {
+                if self.steps == 0 || self.found.len() == ORDERS {
+                    return;
+                }
+                self.steps -= 1;
+                // Kinds that give the same are alternatives within one order.
+                if let Some(passed) = kind.pass(flow)
+                    && !behind.contains(&passed.flow)
+                {
+                    behind.push(passed.flow.clone());
+                    self.place(layer, kind, flow, passed);
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, layer: usize, kind: Kind, flow: &Flow, passed: Passed) {
+        let behind = passed.flow.clone();
+        self.used[layer] = true;
+        self.placed.push(Placed {
+            layer,
+            kind,
+            reached: flow.clone(),
+            passed,
+        });
+        self.go_on(&behind);
+        self.placed.pop();
+        self.used[layer] = false;
+    }
+
+    /// Layers that may come next, first those that usually do: a normalisation behind what it normalises.
+    fn next(&self) -> Vec<usize> {
+        let free = |layer: &usize| {
+            !self.used[*layer]
+                && self.earlier[*layer]
+                    .iter()
+                    .all(|&earlier| self.used[earlier])
+        };
+        let is_norm = |layer: usize| matches!(self.kinds[layer].first(), Some(Kind::Norm { .. }));
+        let after_weights = self
+            .placed
+            .last()
+            .is_some_and(|placed| !matches!(placed.kind, Kind::Norm { .. }));
+        let mut next: Vec<usize> = (0..self.kinds.len()).filter(free).collect();
+        next.sort_by_key(|&layer| is_norm(layer) != after_weights);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parts, pattern};
+
+    #[test]
+    fn numbers_in_names_are_ordered_as_numbers() {
+        let mut names = [
+            "fc10", "10", "fc2", "2.weight", "a.2", "a.10", "10.a", "conv1", "fc",
+        ];
+        names.sort_by_key(|name| parts(name));
+        assert_eq!(
+            names,
+            [
+                "2.weight", "10", "10.a", "a.2", "a.10", "conv1", "fc", "fc2", "fc10"
+            ]
+        );
+        assert_eq!(pattern("a.2.b10"), ("a.#.b#".into(), vec![2, 10]));
+    }
+}

@@ -1,0 +1,216 @@
+//! Classes, objects and calls in a pickle: tensors are understood, the rest is kept as it is.
+
+use std::{io::BufRead, rc::Rc};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    super::object::{Element, Node, Object, Storage, View},
+    Id, Machine,
+    scalars::line,
+};
+
+impl Machine {
+    pub(super) fn global(&mut self, code: u8, input: &mut impl BufRead) -> Result<()> {
+        let name = if code == b'c' {
+            let module = line(input)?;
+            format!("{module}.{}", line(input)?)
+        } else {
+            let (name, module) = (self.pop()?, self.pop()?);
+            match (&self.nodes[module], &self.nodes[name]) {
+                (Node::Text(module), Node::Text(name)) => format!("{module}.{name}"),
+                _ => bail!("the pickle names a class by what is no text"),
+            }
+        };
+        self.push(Node::Class(name.into()))
+    }
+
+    pub(super) fn object(&mut self, code: u8) -> Result<()> {
+        match code {
+            b'Q' => {
+                let id = self.pop()?;
+                self.persistent(id)
+            }
+            b'b' => {
+                let (state, object) = (self.pop()?, self.pop()?);
+                if let Node::Object(object) = &mut self.nodes[object] {
+                    object.state = Some(state);
+                }
+                self.stack.push(object);
+                Ok(())
+            }
+            0x92 => {
+                let (keywords, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
+                let parts = vec![arguments, keywords];
+                self.opaque(class, parts)
+            }
+            0x81 => {
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                self.opaque(class, vec![arguments])
+            }
+            _ => {
+                let (arguments, function) = (self.pop()?, self.pop()?);
+                self.call(function, arguments, 0)
+            }
+        }
+    }
+
+    /// An object whose class means nothing here.
+    fn opaque(&mut self, class: Id, parts: Vec<Id>) -> Result<()> {
+        let class = self.class_name(class);
+        self.push(Node::Object(Box::new(Object {
+            class,
+            parts,
+            state: None,
+            items: Vec::new(),
+        })))
+    }
+
+    fn class_name(&self, class: Id) -> Rc<str> {
+        match &self.nodes[class] {
+            Node::Class(name) => name.clone(),
+            Node::Object(object) => object.class.clone(),
+            _ => "an object".into(),
+        }
+    }
+
+    /// What a call gives: tensors and dictionaries are known, everything else is an object.
+    fn call(&mut self, function: Id, arguments: Id, depth: usize) -> Result<()> {
+        let name = match &self.nodes[function] {
+            Node::Class(name) => name.clone(),
+            _ => Rc::default(),
+        };
+        let fields = match &self.nodes[arguments] {
+            Node::Tuple(fields) => fields.clone(),
+            _ => bail!("the pickle calls `{name}` without arguments"),
+        };
+        match (&*name, &fields[..]) {
+            ("collections.OrderedDict", []) => self.push(Node::Dict(Vec::new())),
+            ("collections.OrderedDict", [items]) => {
+                let pairs = self.pairs_of(*items)?;
+                self.push(Node::Dict(pairs))
+            }
+            ("builtins.set" | "__builtin__.set" | "builtins.frozenset", [items]) => {
+                self.stack.push(*items);
+                Ok(())
+            }
+            (
+                "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+                [data, ..],
+            ) => {
+                self.stack.push(*data);
+                Ok(())
+            }
+            ("torch._tensor._rebuild_from_type_v2", [function, _, arguments, ..]) if depth < 8 => {
+                self.call(*function, *arguments, depth + 1)
+            }
+            ("copyreg._reconstructor" | "copy_reg._reconstructor", [class, rest @ ..]) => {
+                self.opaque(*class, rest.to_vec())
+            }
+            (
+                "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
+                [storage, offset, shape, strides, ..],
+            ) => self.tensor([*storage, *offset, *shape, *strides], None),
+            (
+                "torch._utils._rebuild_tensor_v3",
+                [storage, offset, shape, strides, _, _, element, ..],
+            ) => self.tensor([*storage, *offset, *shape, *strides], Some(*element)),
+            _ => self.opaque(function, vec![arguments]),
+        }
+    }
+
+    fn pairs_of(&self, list: Id) -> Result<Vec<(Id, Id)>> {
+        let (Node::List(items) | Node::Tuple(items)) = &self.nodes[list] else {
+            bail!("the pickle makes a dictionary of what is no list");
+        };
+        let pair = |&item: &Id| match &self.nodes[item] {
+            Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+            _ => bail!("the pickle makes a dictionary of what are no pairs"),
+        };
+        items.iter().map(pair).collect()
+    }
+
+    /// `('storage', type, key, device, numbers[, view])`, or `('module', class, file, source)` of whole modules before PyTorch 1.6.
+    fn persistent(&mut self, id: Id) -> Result<()> {
+        let Node::Tuple(fields) = &self.nodes[id] else {
+            bail!("the pickle refers to what lies outside by no tuple");
+        };
+        let kind = fields.first().map(|&kind| &self.nodes[kind]);
+        match (kind, &fields[..]) {
+            (Some(Node::Text(kind)), &[_, class, ..]) if **kind == *"module" => {
+                self.stack.push(class);
+                Ok(())
+            }
+            (Some(Node::Text(kind)), &[_, class, key, _, numbers, ref view @ ..])
+                if **kind == *"storage" =>
+            {
+                let storage = Storage {
+                    element: self.element(class)?,
+                    key: self.key(key)?,
+                    numbers: self.size(numbers)?,
+                    begin: self.view(view.first().copied())?,
+                };
+                self.push(Node::Storage(storage))
+            }
+            _ => bail!("the pickle refers to what is neither a storage nor a module"),
+        }
+    }
+
+    /// Where a storage begins in the one that it is a view of, as files before PyTorch 0.4 have it.
+    fn view(&self, view: Option<Id>) -> Result<usize> {
+        match view.map(|view| &self.nodes[view]) {
+            Some(Node::Tuple(view)) if view.len() == 3 => self.size(view[1]),
+            _ => Ok(0),
+        }
+    }
+
+    fn element(&self, class: Id) -> Result<Element> {
+        match &self.nodes[class] {
+            Node::Class(name) | Node::Text(name) => Ok(Element::of_class(name)),
+            _ => bail!("the pickle has a storage of no type"),
+        }
+    }
+
+    fn key(&self, id: Id) -> Result<Rc<str>> {
+        self.nodes[id].key().context("a storage has no name")
+    }
+
+    fn size(&self, id: Id) -> Result<usize> {
+        match self.nodes[id] {
+            Node::Int(size) => Ok(usize::try_from(size).context("a size is negative")?),
+            _ => bail!("a size is no whole number"),
+        }
+    }
+
+    fn sizes(&self, id: Id) -> Result<Vec<usize>> {
+        match &self.nodes[id] {
+            Node::Tuple(sizes) | Node::List(sizes) => {
+                ensure!(sizes.len() <= 64, "a tensor has {} axes", sizes.len());
+                sizes.iter().map(|&size| self.size(size)).collect()
+            }
+            _ => bail!("a shape is no list"),
+        }
+    }
+
+    fn tensor(
+        &mut self,
+        [storage, offset, shape, strides]: [Id; 4],
+        element: Option<Id>,
+    ) -> Result<()> {
+        let Node::Storage(storage) = &self.nodes[storage] else {
+            bail!("the pickle has a tensor without a storage");
+        };
+        let element = match element {
+            Some(element) => self.element(element)?,
+            None => storage.element.clone(),
+        };
+        let view = View::new(
+            storage.clone(),
+            element,
+            self.size(offset)?,
+            self.sizes(shape)?,
+            self.sizes(strides)?,
+        )?;
+        self.push(Node::Tensor(Box::new(view)))
+    }
+}

@@ -1,0 +1,363 @@
+//! Which tensors of a file are the weights, and their names.
+
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    object::{Node, Object, View},
+    pickle::{Id, Pickle},
+};
+
+/// Deeper than modules are in each other.
+const DEEPEST: usize = 100;
+
+/// The longest name of a tensor.
+const LONGEST: usize = 4096;
+
+/// More values than a file of weights has.
+const MOST_VALUES: usize = 1 << 20;
+
+/// What optimizers keep of each parameter.
+const OPTIMIZER: [&str; 5] = [
+    "param_groups",
+    "exp_avg",
+    "exp_avg_sq",
+    "momentum_buffer",
+    "square_avg",
+];
+
+/// The tables of a module.
+const TABLES: [&str; 3] = ["_parameters", "_buffers", "_modules"];
+
+/// The weights that were found.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// In the order of the file.
+    pub(super) tensors: Vec<(String, View)>,
+    /// Modules and their classes, where whole modules were saved, in the order of the file.
+    pub(super) modules: Vec<(String, String)>,
+    /// The key that was taken, if it was not all of the file.
+    pub(super) key: Option<String>,
+    /// What else holds tensors.
+    pub(super) left_out: Vec<String>,
+}
+
+impl State {
+    /// The tensors under a key; without one those of the only state dict that there is.
+    ///
+    /// # Errors
+    /// When there is nothing under the key, several state dicts and no key, or tensors of a kind that is not known.
+    pub(super) fn find(pickle: &Pickle, key: Option<&str>) -> Result<Self> {
+        let tree = Tree {
+            pickle,
+            left: Cell::new(MOST_VALUES),
+        };
+        let mut state = Self::default();
+        let root = match key {
+            Some(key) => match tree.under(pickle.root, key) {
+                Some(found) => found,
+                None => return tree.prefixed(key),
+            },
+            None => tree.only(&mut state)?,
+        };
+        tree.collect(root, "", 0, &mut state)?;
+        Ok(state)
+    }
+}
+
+/// The values of a pickle as dictionaries in each other.
+struct Tree<'a> {
+    pickle: &'a Pickle,
+    /// How many values may still be looked at: a small file can name the same ones over and over.
+    left: Cell<usize>,
+}
+
+impl Tree<'_> {
+    /// What a dictionary, list or module holds, by name; none of anything else.
+    fn entries(&self, id: Id) -> Option<Vec<(String, Id)>> {
+        match self.pickle.node(id) {
+            Node::Dict(pairs) => Some(self.named(pairs)),
+            Node::List(items) | Node::Tuple(items) => {
+                let items = items.iter().enumerate();
+                Some(
+                    items
+                        .map(|(index, &item)| (index.to_string(), item))
+                        .collect(),
+                )
+            }
+            Node::Object(object) => match self.module(object) {
+                Some(entries) => Some(entries),
+                None if object.items.is_empty() => None,
+                None => Some(self.named(&object.items)),
+            },
+            _ => None,
+        }
+    }
+
+    /// Items by their keys; of equal keys the last counts, as in Python.
+    fn named(&self, pairs: &[(Id, Id)]) -> Vec<(String, Id)> {
+        let mut places = HashMap::new();
+        let mut entries: Vec<(String, Id)> = Vec::new();
+        for &(key, value) in pairs {
+            let Some(key) = self.pickle.node(key).key() else {
+                continue;
+            };
+            let place = *places.entry(key.clone()).or_insert(entries.len());
+            if place < entries.len() {
+                entries[place].1 = value;
+            } else {
+                entries.push((key.to_string(), value));
+            }
+        }
+        entries
+    }
+
+    fn attribute(&self, object: &Object, name: &str) -> Option<Id> {
+        let Node::Dict(attributes) = self.pickle.node(object.state?) else {
+            return None;
+        };
+        let found = attributes
+            .iter()
+            .rev()
+            .find(|(key, _)| matches!(self.pickle.node(*key), Node::Text(key) if **key == *name));
+        found.map(|&(_, value)| value)
+    }
+
+    /// What the state dict of a module has: its parameters, its buffers but for those that are not kept, and its modules.
+    fn module(&self, object: &Object) -> Option<Vec<(String, Id)>> {
+        let [parameters, buffers, modules] = TABLES.map(|table| {
+            self.attribute(object, table)
+                .and_then(|table| self.entries(table))
+        });
+        let passing = self.attribute(object, "_non_persistent_buffers_set");
+        let passing = passing
+            .and_then(|names| self.entries(names))
+            .unwrap_or_default();
+        let passes = |name: &str| {
+            passing
+                .iter()
+                .any(|(_, known)| self.pickle.node(*known).key().as_deref() == Some(name))
+        };
+        let buffers = buffers?.into_iter().filter(|(name, _)| !passes(name));
+        Some(
+            parameters?
+                .into_iter()
+                .chain(buffers)
+                .chain(modules?)
+                .collect(),
+        )
+    }
+
+    fn is_module(&self, id: Id) -> bool {
+        matches!(self.pickle.node(id), Node::Object(object) if self.module(object).is_some())
+    }
+
+    /// The only state dict of the file: it, or the one in it that holds weights.
+    fn only(&self, state: &mut State) -> Result<Id> {
+        let mut at = self.pickle.root;
+        let mut path = Vec::new();
+        for _ in 0..DEEPEST {
+            let entries = self.entries(at).unwrap_or_default();
+            if self.is_module(at) || entries.is_empty() {
+                break;
+            }
+            let (direct, within): (Vec<_>, Vec<_>) = entries
+                .iter()
+                .filter(|(_, id)| self.holds_weights(*id))
+                .partition(|(_, id)| matches!(self.pickle.node(*id), Node::Tensor(_)));
+            let flat = direct
+                .iter()
+                .any(|(name, _)| name.contains('.') || matches!(name.as_str(), "weight" | "bias"));
+            let [(key, next)] = &within[..] else {
+                ensure!(within.is_empty(), self.several(&path, &within, flat));
+                break;
+            };
+            ensure!(!flat, self.several(&path, &within, flat));
+            let others = entries
+                .iter()
+                .filter(|(name, id)| name != key && self.holds_tensors(*id));
+            state.left_out.extend(others.map(|(name, _)| name.clone()));
+            path.push(key.clone());
+            at = *next;
+        }
+        state.key = (!path.is_empty()).then(|| path.join("."));
+        Ok(at)
+    }
+
+    fn several(&self, path: &[String], within: &[&(String, Id)], flat: bool) -> String {
+        let full = |key: &str| {
+            path.iter()
+                .map(String::as_str)
+                .chain([key])
+                .collect::<Vec<_>>()
+                .join(".")
+        };
+        let keys: Vec<String> = within
+            .iter()
+            .map(|(key, _)| format!("`{}`", full(key)))
+            .collect();
+        let first = within.first().map(|(key, _)| full(key)).unwrap_or_default();
+        let beside = if flat { ", and weights beside" } else { "" };
+        format!(
+            "state dicts are under {}{beside}: say which of them is the model, as model.state = {first:?}, or model.state = \"\" for all that the file holds",
+            keys.join(", ")
+        )
+    }
+
+    /// What a key with dots leads to, if it is a dictionary, a list or a module.
+    fn under(&self, at: Id, key: &str) -> Option<Id> {
+        if key.is_empty() {
+            return Some(at);
+        }
+        let entries = self.entries(at)?;
+        let ends = key
+            .char_indices()
+            .filter(|(_, letter)| *letter == '.')
+            .map(|(at, _)| at)
+            .chain([key.len()]);
+        let mut ends: Vec<usize> = ends.collect();
+        ends.reverse();
+        ends.into_iter().find_map(|end| {
+            let (_, found) = entries.iter().find(|(name, _)| *name == key[..end])?;
+            self.entries(*found)?;
+            self.under(*found, key.get(end + 1..).unwrap_or_default())
+        })
+    }
+
+    /// The tensors whose names begin with a key.
+    fn prefixed(&self, key: &str) -> Result<State> {
+        let mut all = State::default();
+        if let Some(entries) = self.entries(self.pickle.root) {
+            for (name, id) in entries {
+                if let (Node::Tensor(view), Some(rest)) = (
+                    self.pickle.node(id),
+                    name.strip_prefix(key)
+                        .and_then(|rest| rest.strip_prefix('.')),
+                ) {
+                    all.tensors.push((rest.to_owned(), (**view).clone()));
+                }
+            }
+        }
+        if !all.tensors.is_empty() {
+            all.key = Some(key.to_owned());
+            return Ok(all);
+        }
+        let entries = self.entries(self.pickle.root).unwrap_or_default();
+        let within = entries
+            .iter()
+            .filter(|(_, id)| self.entries(*id).is_some() && self.holds_weights(*id));
+        let within: Vec<String> = within.map(|(name, _)| format!("`{name}`")).collect();
+        if within.is_empty() {
+            bail!(
+                "model.state: there is nothing under `{key}`, and no state dict under another key; leave model.state out"
+            );
+        }
+        bail!(
+            "model.state: there is nothing under `{key}`; state dicts are under {}",
+            within.join(", ")
+        )
+    }
+
+    /// Whether there are floating-point tensors with axes below, other than those of optimizers.
+    fn holds_weights(&self, id: Id) -> bool {
+        self.any(id, false, &mut HashSet::new(), 0)
+    }
+
+    fn holds_tensors(&self, id: Id) -> bool {
+        self.any(id, true, &mut HashSet::new(), 0)
+    }
+
+    fn any(&self, id: Id, all: bool, seen: &mut HashSet<Id>, depth: usize) -> bool {
+        if !seen.insert(id) || depth > DEEPEST {
+            return false;
+        }
+        if let Node::Tensor(view) = self.pickle.node(id) {
+            return all || (view.element.float.is_some() && !view.shape.is_empty());
+        }
+        let Some(entries) = self.entries(id) else {
+            return false;
+        };
+        if !all
+            && entries
+                .iter()
+                .any(|(name, _)| OPTIMIZER.contains(&name.as_str()))
+        {
+            return false;
+        }
+        entries
+            .into_iter()
+            .any(|(_, id)| self.any(id, all, seen, depth + 1))
+    }
+
+    fn look(&self) -> Result<()> {
+        let left = self.left.get().checked_sub(1);
+        self.left
+            .set(left.with_context(|| format!("more than {MOST_VALUES} values were saved"))?);
+        Ok(())
+    }
+
+    /// All tensors below, under names with dots.
+    fn collect(&self, id: Id, name: &str, depth: usize, state: &mut State) -> Result<()> {
+        ensure!(
+            depth < DEEPEST,
+            "what was saved is nested more than {DEEPEST} deep"
+        );
+        ensure!(
+            name.len() <= LONGEST,
+            "a name has more than {LONGEST} letters"
+        );
+        self.look()?;
+        let node = self.pickle.node(id);
+        if let Node::Tensor(view) = node {
+            ensure!(!name.is_empty(), "one tensor was saved, no state dict");
+            state.tensors.push((name.to_owned(), (**view).clone()));
+            return Ok(());
+        }
+        if let Node::Object(object) = node {
+            if self.is_module(id) {
+                let class: String = object.class.chars().take(LONGEST).collect();
+                state.modules.push((name.to_owned(), class));
+            } else {
+                self.check_opaque(object, name)?;
+            }
+        }
+        for (key, value) in self.entries(id).unwrap_or_default() {
+            let name = if name.is_empty() {
+                key
+            } else {
+                format!("{name}.{key}")
+            };
+            self.collect(value, &name, depth + 1, state)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what is made of tensors but is no tensor.
+    fn check_opaque(&self, object: &Object, name: &str) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut below: Vec<Id> = object.parts.iter().copied().chain(object.state).collect();
+        while let Some(id) = below.pop() {
+            self.look()?;
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.pickle.node(id) {
+                Node::Tensor(_) | Node::Storage(_) => bail!(
+                    "`{name}` is kept as {}, which is not read; convert it to an ordinary tensor before saving",
+                    object.class
+                ),
+                Node::Tuple(items) | Node::List(items) => below.extend(items),
+                Node::Dict(pairs) => below.extend(pairs.iter().map(|(_, value)| *value)),
+                Node::Object(inner) => {
+                    below.extend(inner.parts.iter().copied().chain(inner.state));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
