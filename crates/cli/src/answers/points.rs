@@ -67,6 +67,11 @@ impl<'a> Points<'a> {
         Ok(inputs.iter::<f64>().collect())
     }
 
+    /// The names of the numbers of an input, where the file has them.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        self.samples.inner().columns()
+    }
+
     /// The id of a point, if it has one other than its number.
     pub(super) fn id(&self, point: usize) -> Option<String> {
         self.samples.inner().id(point)

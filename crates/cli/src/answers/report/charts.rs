@@ -7,7 +7,11 @@ mod histogram;
 mod ticks;
 
 use anyhow::Result;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{
+    ExtendedColorType, ImageEncoder, Rgb, RgbImage,
+    codecs::png::PngEncoder,
+    imageops::{FilterType, resize},
+};
 use plotters::{
     coord::Shift,
     prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend},
@@ -21,9 +25,11 @@ pub(super) use histogram::{Bins, Histogram, edges};
 /// How wide a chart is: its text is to be read on a telephone too.
 const WIDTH: u32 = 600;
 /// What the title of a file takes.
-const TITLE: u32 = 24;
+const TITLE: u32 = 30;
 /// Pixels of a PNG for one of SVG.
 const FINE: u32 = 2;
+/// Pixels that are drawn for one of PNG.
+const FINER: u32 = 2;
 const HARMFUL: RGBColor = RGBColor(192, 57, 43);
 const HELPFUL: RGBColor = RGBColor(31, 119, 180);
 
@@ -109,26 +115,39 @@ impl Chart {
             let size = (WIDTH, self.height() + TITLE);
             let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
             area.fill(&WHITE)?;
-            self.draw(&area.titled(self.title(), font::font(1))?, 1)?;
+            self.draw(&self.titled(&area, 1)?, 1)?;
             area.present()?;
         }
         Ok(text)
     }
 
-    /// The bytes of a PNG file, on white.
+    /// The bytes of a PNG file, on white: drawn larger and reduced, since letters are placed on
+    /// whole pixels.
     pub(super) fn png(&self) -> Result<Vec<u8>> {
         font::register()?;
-        let (width, height) = (WIDTH * FINE, (self.height() + TITLE) * FINE);
-        let mut pixels = vec![u8::MAX; 3 * width as usize * height as usize];
+        let drawn = FINE * FINER;
+        let size = (WIDTH * drawn, (self.height() + TITLE) * drawn);
+        let mut image = RgbImage::from_pixel(size.0, size.1, Rgb([u8::MAX; 3]));
         {
-            let size = (width, height);
-            let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-            self.draw(&area.titled(self.title(), font::font(FINE))?, FINE)?;
+            let area = BitMapBackend::with_buffer(&mut image, size).into_drawing_area();
+            self.draw(&self.titled(&area, drawn)?, drawn)?;
             area.present()?;
         }
+        let (width, height) = (size.0 / FINER, size.1 / FINER);
+        let image = resize(&image, width, height, FilterType::Triangle);
         let mut png = Vec::new();
-        PngEncoder::new(&mut png).write_image(&pixels, width, height, ExtendedColorType::Rgb8)?;
+        PngEncoder::new(&mut png).write_image(&image, width, height, ExtendedColorType::Rgb8)?;
         Ok(png)
+    }
+
+    /// What lies below the title of a file.
+    fn titled<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<DrawingArea<B, Shift>>
+    where
+        B: DrawingBackend,
+        B::ErrorType: 'static,
+    {
+        let area = area.margin(6 * scale, 0, 0, 0);
+        Ok(area.titled(self.title(), font::font(scale))?)
     }
 }
 

@@ -82,23 +82,20 @@ impl Size {
 pub(super) enum Picture {
     /// A PNG as a `data:` address.
     Image(String),
-    /// The first of its numbers.
-    Numbers(Vec<String>),
+    /// The first of its numbers, by the names of their columns where these are known.
+    Numbers(Vec<(Option<String>, String)>),
 }
 
 impl Picture {
     /// An image where a size is given; the range of numbers is drawn from black to white.
-    pub(super) fn new(input: &[f64], size: Option<Size>, range: [f64; 2]) -> Result<Self> {
+    pub(super) fn new(
+        input: &[f64],
+        columns: Option<&[String]>,
+        size: Option<Size>,
+        range: [f64; 2],
+    ) -> Result<Self> {
         let Some(Size([channels, height, width])) = size else {
-            let mut numbers: Vec<String> = input
-                .iter()
-                .take(SHOWN)
-                .map(|value| format!("{value:.3}"))
-                .collect();
-            if input.len() > SHOWN {
-                numbers.push("…".into());
-            }
-            return Ok(Self::Numbers(numbers));
+            return Ok(Self::numbers(input, columns));
         };
         let [lo, hi] = range;
         let scale = if hi > lo { 255.0 / (hi - lo) } else { 0.0 };
@@ -126,6 +123,21 @@ impl Picture {
         let text = BASE64_STANDARD.encode(png);
         Ok(Self::Image(format!("data:image/png;base64,{text}")))
     }
+
+    fn numbers(input: &[f64], columns: Option<&[String]>) -> Self {
+        let named = columns.filter(|columns| columns.len() == input.len());
+        let shown = input.iter().take(SHOWN).enumerate();
+        let mut numbers: Vec<_> = shown
+            .map(|(index, value)| {
+                let name = named.map(|names| names[index].clone());
+                (name, format!("{value:.3}"))
+            })
+            .collect();
+        if input.len() > SHOWN {
+            numbers.push((named.map(|_| String::new()), "…".into()));
+        }
+        Self::Numbers(numbers)
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +148,7 @@ mod tests {
     fn pixels_come_out_in_their_places() -> Result<()> {
         let size: Size = "3x1x2".parse()?;
         let input = [0.0, 1.0, 0.5, 0.0, 0.0, 0.25];
-        let Picture::Image(address) = Picture::new(&input, Some(size), [0.0, 1.0])? else {
+        let Picture::Image(address) = Picture::new(&input, None, Some(size), [0.0, 1.0])? else {
             bail!("no image");
         };
         let text = address.trim_start_matches("data:image/png;base64,");

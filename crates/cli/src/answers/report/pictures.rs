@@ -36,10 +36,11 @@ impl Pictures {
         let range = numbers.fold([f64::INFINITY, f64::NEG_INFINITY], |[lo, hi], &value| {
             [lo.min(value), hi.max(value)]
         });
+        let columns = about.train.columns();
         let drawn = |inputs: BTreeMap<usize, Vec<f64>>| -> Result<BTreeMap<usize, Picture>> {
             let drawn = inputs
                 .into_iter()
-                .map(|(point, input)| Ok((point, Picture::new(&input, size, range)?)));
+                .map(|(point, input)| Ok((point, Picture::new(&input, columns, size, range)?)));
             drawn.collect()
         };
         Ok(Self {

@@ -222,8 +222,11 @@ fn picture(pictures: &BTreeMap<usize, Picture>, point: usize, called: &str) -> M
     html! {
         @match pictures.get(&point) {
             Some(Picture::Image(address)) => img src=(address) alt=(called);
+            Some(Picture::Numbers(numbers)) if numbers.iter().any(|(name, _)| name.is_some()) => dl.inputs {
+                @for (name, number) in numbers { dt { (name.as_deref().unwrap_or_default()) } dd { (number) } }
+            }
             Some(Picture::Numbers(numbers)) => code.numbers {
-                @for (index, number) in numbers.iter().enumerate() { @if index > 0 { ", " } span { (number) } }
+                @for (index, (_, number)) in numbers.iter().enumerate() { @if index > 0 { ", " } span { (number) } }
             }
             None => {}
         }

@@ -17,7 +17,7 @@ impl Page<'_> {
         let facts = facts.into_iter();
         let known = facts.filter_map(|(name, value)| Some((name, value?)));
         html! {
-            dl.summary { @for (name, value) in known { div { dt { (name) } dd { (value) } } } }
+            dl.summary { @for (name, value) in known { div { dt { (name) } dd { (breakable(&value)) } } } }
         }
     }
 
@@ -45,6 +45,14 @@ impl Page<'_> {
         let converged = rows.iter().find(|(status, _)| status == "converged");
         let converged = converged.map_or(0, |(_, rows)| *rows);
         Some(format!("{converged} of {all} converged"))
+    }
+}
+
+/// A text that may break after a dot, as the name of a file does.
+fn breakable(text: &str) -> Markup {
+    let mut parts = text.split_inclusive('.').peekable();
+    html! {
+        @while let Some(part) = parts.next() { (part) @if parts.peek().is_some() { wbr; } }
     }
 }
 
