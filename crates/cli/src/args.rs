@@ -237,9 +237,9 @@ pub struct InitArguments {
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub state: Option<String>,
     /// Inputs and targets of the training points
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all", requires = "test")]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all")]
     pub train: Vec<String>,
-    /// Inputs and targets of the test points
+    /// Inputs and targets of the test points [default: none, for `influence self`]
     #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, requires = "train")]
     pub test: Vec<String>,
     /// Inputs and targets of all points, to be split, in place of --train and --test

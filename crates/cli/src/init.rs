@@ -26,6 +26,7 @@ use crate::{
     config::{ArrayPath, Config, Files, TableForm},
     data::{ClassOrder, Source, test_points},
     error::message,
+    output::check_file,
     plan::Plan,
     session::Session,
     subject::Models,
@@ -37,7 +38,7 @@ use layers::{
 };
 use method::Problem;
 use order::Outputs;
-use proposal::{Data, Proposal, WEIGHT_DECAY};
+use proposal::{Data, Proposal, SELF, WEIGHT_DECAY};
 use targets::Targets;
 
 /// What a configuration begins with that does not run as it is.
@@ -61,6 +62,7 @@ pub fn run(
         !path.exists() || arguments.overwrite,
         "{shown} exists; choose another path, or replace it by --overwrite"
     );
+    check_file(path)?;
     let mut found = Vec::new();
     let proposal = proposal(arguments, models, &mut found)?;
     let mut text = proposal.text();
@@ -76,24 +78,35 @@ pub fn run(
     for line in found {
         writeln!(out, "{line}")?;
     }
+    let compute = proposal.data.command();
+    if compute == SELF {
+        writeln!(
+            out,
+            "there are no test points, so it is for self-influences"
+        )?;
+    }
     match checked {
         None => writeln!(
             out,
-            "next: look at the layers in it, then `influence train {shown}` and `influence run {shown}`"
+            "next: look at the layers in it, then `influence train {shown}` and `{compute} {shown}`"
         )?,
         Some(Ok(plan)) => {
             let assessment = Assessment::of_plan(&plan)?;
             assessment.tell(session.progress());
             let [k, n] = plan.shape();
+            let tested = match compute {
+                SELF => String::new(),
+                _ => format!(", {k} test points"),
+            };
             writeln!(
                 out,
-                "the model has {} parameters; {n} training points, {k} test points",
+                "the model has {} parameters; {n} training points{tested}",
                 plan.dim
             )?;
             assessment.print(out)?;
             writeln!(
                 out,
-                "next: look at the layers in it, then `influence run {shown}`"
+                "next: look at the layers in it, then `{compute} {shown}`"
             )?;
         }
         Some(Err(error)) => {
@@ -196,7 +209,7 @@ fn lines(layers: Option<&Layers>) -> Option<&[String]> {
     layers.map(|layers| &layers.lines[..])
 }
 
-/// The points that are given: of both sides, or all together.
+/// The points that are given: of both sides or of the training side alone, or all together.
 struct Sides {
     train: Pair,
     test: Option<Pair>,
@@ -211,11 +224,10 @@ impl Sides {
         }
         let train = Pair::open(&arguments.train, form, ClassOrder::Own).context("--train")?;
         let order = ClassOrder::of_training(train.names.as_deref());
-        let test = Pair::open(&arguments.test, form, order).context("--test")?;
-        Ok(Self {
-            train,
-            test: Some(test),
-        })
+        let test = (!arguments.test.is_empty())
+            .then(|| Pair::open(&arguments.test, form, order).context("--test"));
+        let test = test.transpose()?;
+        Ok(Self { train, test })
     }
 
     /// What was found on either side, in sentences.
@@ -238,6 +250,9 @@ impl Sides {
                 train: written(&self.train),
                 test: written(test),
             },
+            None if arguments.all.is_empty() => Data::Alone {
+                train: written(&self.train),
+            },
             None => Data::Together {
                 all: written(&self.train),
                 test: arguments.split,
@@ -250,6 +265,10 @@ impl Sides {
         let all = self.train.points;
         if let Some(test) = &self.test {
             return [all, test.points];
+        }
+        if arguments.all.is_empty() {
+            // Each training point is solved for itself.
+            return [all; 2];
         }
         let tests = test_points(all, arguments.split).min(all);
         [all - tests, tests]

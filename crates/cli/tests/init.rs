@@ -238,3 +238,34 @@ fn a_model_that_cannot_be_built_is_told_in_one_line_and_in_the_file() {
     assert_eq!(outcome.status.code(), Some(2));
     assert!(!Path::new(&folder.path("influences.zarr")).exists());
 }
+
+#[test]
+fn without_test_points_it_is_for_self_influences() {
+    let folder = Folder::new(4);
+    folder.weights(&[4, 3]);
+    let train = ["--train", "x.npy", "y.npy"];
+    let outcome = folder.outcome(&train);
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(outcome.status.success(), "{said}");
+    let next = "`influence train influence.toml` and `influence self influence.toml`";
+    assert!(said.contains(next), "{said}");
+    let outcome = folder.outcome(&[&["--weights", "model.safetensors"], &train[..]].concat());
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(outcome.status.success(), "{said}");
+    for part in [
+        "there are no test points, so it is for self-influences",
+        "40 training points\n",
+        "then `influence self influence.toml`",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let text = fs::read_to_string(folder.path("influence.toml")).expect("written");
+    let config: Table = text.parse().expect("TOML");
+    assert!(config["data"].get("test").is_none(), "{text}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+    let command = command.current_dir(folder.path(""));
+    let outcome = command.args(["self", "influence.toml"]).output();
+    let outcome = outcome.expect("the binary runs");
+    assert!(outcome.status.success(), "{outcome:?}");
+    assert!(folder.path("self.zarr/self_influences").is_dir());
+}

@@ -27,7 +27,7 @@ const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. `
 
 /// The usage of `init`, which would not fit into a line.
 pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] --train <INPUTS> <TARGETS>\n                      \
-    --test <INPUTS> <TARGETS> [CONFIG.toml]\n       \
+    [--test <INPUTS> <TARGETS>] [CONFIG.toml]\n       \
     influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS>\n                      \
     [CONFIG.toml]";
 

@@ -35,10 +35,28 @@ pub(super) enum Data {
         train: [String; 2],
         test: [String; 2],
     },
+    /// Training points without test points.
+    Alone {
+        train: [String; 2],
+    },
     Together {
         all: [String; 2],
         test: f64,
     },
+}
+
+/// What computes influences on test points, and what self-influences.
+const RUN: &str = "influence run";
+pub(super) const SELF: &str = "influence self";
+
+impl Data {
+    /// The command that the points are for.
+    pub(super) fn command(&self) -> &'static str {
+        match self {
+            Self::Alone { .. } => SELF,
+            Self::Apart { .. } | Self::Together { .. } => RUN,
+        }
+    }
 }
 
 impl Proposal {
@@ -50,16 +68,34 @@ impl Proposal {
             self.data(),
             self.train(),
             self.problem.section(),
-            TAIL.to_owned(),
+            self.tail(),
         ]
         .concat()
     }
 
+    fn tail(&self) -> String {
+        let output = match self.data.command() {
+            SELF => line(
+                "path = \"self.zarr\"",
+                "array `self_influences` of shape (train)",
+            ),
+            _ => line(
+                "path = \"influences.zarr\"",
+                "array `influences` of shape (test, train)",
+            ),
+        };
+        format!("{TAIL}{output}")
+    }
+
     fn head(&self) -> String {
-        let first = if self.untrained {
-            "`influence train` trains the model, `influence run` computes it"
-        } else {
-            "`influence run` computes it; `influence plan` says what that takes"
+        let first = match (self.untrained, self.data.command()) {
+            (true, command) => {
+                format!("`influence train` trains the model, `{command}` computes it")
+            }
+            (false, RUN) => {
+                "`influence run` computes it; `influence plan` says what that takes".to_owned()
+            }
+            (false, command) => format!("`{command}` computes it, of each point on itself"),
         };
         format!(
             "# Which training points made this model say this?  {first}.\n\
@@ -108,6 +144,10 @@ impl Proposal {
             Data::Apart { train, test } => {
                 format!("train = {}\ntest = {}\n", pair(train), pair(test))
             }
+            Data::Alone { train } => format!(
+                "train = {}\n# no test = {{ inputs = ..., targets = ... }}: `influence self` needs none, `influence run` does\n",
+                pair(train)
+            ),
             Data::Together { all, test } => format!(
                 "all = {}\nsplit = {{ test = {test:?}, seed = 0 }}    # this share is drawn as test points\n",
                 pair(all)
@@ -168,7 +208,6 @@ strategy = \"parallel\"           # or \"sequential\"
 # memory = \"1GiB\"               # bound on resident memory, however many points
 
 [output]
-path = \"influences.zarr\"        # array `influences` of shape (test, train)
 ";
 
 fn quoted(text: &str) -> String {
