@@ -70,6 +70,10 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
             };
             let test = test.map(|test| Source::open(test, order).context("data.test"));
             let test = test.unwrap_or_else(|| Ok(train.clone()))?;
+            ensure!(
+                listed.is_some() || train.classes().is_none() || test.classes().is_some(),
+                "data.test: the classes have numbers here but names in data.train; list the names in data.classes, in the order of the numbers"
+            );
             [train, test]
         }
         Sides::Together { all, split } => {
@@ -86,6 +90,7 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
         test.files.inputs,
         train.files.inputs
     );
+    check_columns(&train, &test)?;
     let Some(scale) = &data.scale else {
         return Ok([train, test]);
     };
@@ -97,6 +102,27 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
     let scale = scale.context("data.scale")?;
     let scaled = |side: Source| side.scaled(&scale).context("data.scale");
     Ok([scaled(train)?, scaled(test)?])
+}
+
+/// Refuses sides on which a column of the same name has another place.
+fn check_columns(train: &Source, test: &Source) -> Result<()> {
+    let (Some(of_train), Some(of_test)) = (train.columns(), test.columns()) else {
+        return Ok(());
+    };
+    let place = |name: &String| of_test.iter().position(|other| other == name);
+    let mut placed = of_train.iter().enumerate();
+    let moved = placed.find_map(|(here, name)| {
+        let there = place(name).filter(|there| *there != here)?;
+        Some((name, here, there))
+    });
+    match moved {
+        None => Ok(()),
+        Some((name, here, there)) => bail!(
+            "data.test: column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, as FILE#a,b",
+            test.files.inputs,
+            train.files.inputs
+        ),
+    }
 }
 
 /// What the classes of a configuration are called, if they have names: those of `data.classes`, or of the training points.
@@ -118,12 +144,21 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
     Ok(Some(names))
 }
 
-/// All classes of an array, or of names that have numbers in an order.
+/// All classes of an array, or of names that have numbers in an order; `expected` of them, if it is not clear whether a first line is one.
 ///
 /// # Errors
 /// When there is no such array, it has more axes than one, holds anything but class numbers, or a name has no number.
-pub(crate) fn classes(path: &ArrayPath, order: ClassOrder<'_>) -> Result<Vec<usize>> {
-    let array: Arc<dyn FieldSource> = match targets(path)? {
+pub(crate) fn classes(
+    path: &ArrayPath,
+    order: ClassOrder<'_>,
+    expected: usize,
+) -> Result<Vec<usize>> {
+    let open = |at: &ArrayPath| -> Result<(Targets, usize)> {
+        let targets = targets(at)?;
+        let rows = targets.len();
+        Ok((targets, rows))
+    };
+    let array: Arc<dyn FieldSource> = match open::beside(path, expected, &mut Vec::new(), open)? {
         Targets::Numbers(array) => array.field,
         Targets::Names { labels, .. } => Arc::new(labels.numbered(order)?.1),
     };

@@ -283,115 +283,73 @@ impl Written<'_> {
     }
 }
 
+/// A way to write tables, the columns of inputs and targets in it, and what has to be said of it.
+type Writing = (
+    Written<'static>,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+const SEMICOLONS: Written<'_> = Written {
+    separator: ";",
+    ..PLAIN
+};
+const HEADLESS: Written<'_> = Written {
+    heading: None,
+    ..PLAIN
+};
+const NAMED: Written<'_> = Written {
+    class: |class| format!("digit {class}"),
+    ..PLAIN
+};
+
+fn writings() -> Vec<Writing> {
+    let upper = Written {
+        name: "CSV",
+        ..PLAIN
+    };
+    let tabs = Written {
+        name: "tsv",
+        separator: "\t",
+        ..PLAIN
+    };
+    let comma = Written {
+        decimal: ",",
+        ..SEMICOLONS
+    };
+    let indexed = Written {
+        index: true,
+        ..PLAIN
+    };
+    // As pandas writes an array.
+    let counted = Written {
+        heading: Some(|pixel| pixel.map_or(0, |pixel| pixel + 1).to_string()),
+        ..PLAIN
+    };
+    let named = Written {
+        heading: None,
+        ..NAMED
+    };
+    vec![
+        (upper, "-y", "y", &[]),
+        (tabs, "-y", "y", &[]),
+        (SEMICOLONS, "-y", "y", &[]),
+        (comma, "-y", "y", &["data.decimal=,"]),
+        (indexed, "-y", "y", &[]),
+        (HEADLESS, "-0", "0", &[]),
+        (HEADLESS, "-0", "0", &["data.header=false"]),
+        (counted, "-0", "0", &[]),
+        (NAMED, "-y", "y", &[]),
+        (named, "-0", "0", &[]),
+    ]
+}
+
 #[test]
 fn tables_of_text_give_the_same_bytes_however_they_are_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let expected = run(folder.path(), &[]);
-    let none = [].as_slice();
-    let header = ["data.header=false"].as_slice();
-    let comma = ["data.decimal=,"].as_slice();
-    for (written, inputs, targets, settings) in [
-        (
-            Written {
-                name: "CSV",
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            none,
-        ),
-        (
-            Written {
-                name: "tsv",
-                separator: "\t",
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            none,
-        ),
-        (
-            Written {
-                name: "csv",
-                separator: ";",
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            none,
-        ),
-        (
-            Written {
-                name: "csv",
-                separator: ";",
-                decimal: ",",
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            comma,
-        ),
-        (
-            Written {
-                name: "csv",
-                index: true,
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            none,
-        ),
-        (
-            Written {
-                name: "csv",
-                heading: None,
-                ..PLAIN
-            },
-            "-0",
-            "0",
-            none,
-        ),
-        (
-            Written {
-                name: "csv",
-                heading: None,
-                ..PLAIN
-            },
-            "-0",
-            "0",
-            header,
-        ),
-        // As pandas writes an array.
-        (
-            Written {
-                heading: Some(|pixel| pixel.map_or(0, |pixel| pixel + 1).to_string()),
-                ..PLAIN
-            },
-            "-0",
-            "0",
-            none,
-        ),
-        // Labels that are text.
-        (
-            Written {
-                class: |class| format!("digit {class}"),
-                ..PLAIN
-            },
-            "-y",
-            "y",
-            none,
-        ),
-        (
-            Written {
-                class: |class| format!("digit {class}"),
-                heading: None,
-                ..PLAIN
-            },
-            "-0",
-            "0",
-            none,
-        ),
-    ] {
+    for (written, inputs, targets, settings) in writings() {
         let settings: Vec<String> = settings.iter().map(|&it| it.to_owned()).collect();
         let places = ["train", "test"].map(|side| {
             let (x, y) = arrays(side);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args::MislabelledArguments,
-    config::ArrayPath,
+    config::{ArrayPath, TableForm},
     data::{ClassOrder, classes},
     plan::Plan,
     subject::Models,
@@ -293,9 +293,12 @@ fn truth_of(
 
 /// The true labels of the training points; where these are some of the rows of their files, an array of all rows is taken too.
 pub(super) fn truth(path: &str, expected: usize, plan: Option<&Plan>) -> Result<Vec<usize>> {
-    let path = ArrayPath::from(path.to_owned());
+    let path = ArrayPath {
+        form: plan.map_or_else(TableForm::default, |plan| plan.config.data.form()),
+        ..ArrayPath::from(path.to_owned())
+    };
     let names = plan.and_then(|plan| plan.classes.as_deref());
-    let truth = classes(&path, ClassOrder::of_training(names))?;
+    let truth = classes(&path, ClassOrder::of_training(names), expected)?;
     if truth.len() == expected {
         return Ok(truth);
     }

@@ -226,13 +226,18 @@ impl Data {
         }
     }
 
-    /// Tells each array how tables are written, where it does not say so itself.
-    pub(super) fn spread_form(&mut self) {
-        let form = TableForm {
+    /// How tables of text are written, as far as that is said of all.
+    pub(crate) fn form(&self) -> TableForm {
+        TableForm {
             header: self.header,
             delimiter: self.delimiter,
             decimal: self.decimal,
-        };
+        }
+    }
+
+    /// Tells each array how tables are written, where it does not say so itself.
+    pub(super) fn spread_form(&mut self) {
+        let form = self.form();
         for array in self.files_mut() {
             array.form = array.form.or(form);
         }

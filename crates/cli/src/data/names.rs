@@ -7,7 +7,6 @@ use influence_calculators::Labels;
 use influence_core::Values;
 
 use super::{
-    formats::Texts,
     open::{self, Opened},
     text,
 };
@@ -19,12 +18,11 @@ use crate::config::{ArrayPath, ClassNames};
 /// # Errors
 /// When they cannot be read, or two rows have the same name.
 pub(super) fn labels(at: &ArrayPath) -> Result<(Labels, Vec<String>)> {
-    let (labels, remarks) = match open::texts(at)? {
-        Some(Texts { texts, remarks, .. }) => (of_texts(texts), remarks),
-        None => {
-            let (numbers, remarks) = integers(at)?;
-            (Labels::Numbers(numbers), remarks)
-        }
+    let (labels, remarks) = if let Some(texts) = open::texts(at)? {
+        (of_texts(texts.rows), texts.remarks)
+    } else {
+        let (numbers, remarks) = integers(at)?;
+        (Labels::Numbers(numbers), remarks)
     };
     let names: Vec<String> = (0..labels.len()).map(|row| labels.get(row)).collect();
     if let Some([first, second]) = twice(&names) {
@@ -85,7 +83,7 @@ fn integers(at: &ArrayPath) -> Result<(Vec<i64>, Vec<String>)> {
     let Opened { field, remarks, .. } = open::array(at)?;
     let shape = field.shape().to_vec();
     ensure!(
-        shape.len() == 1,
+        matches!(shape[..], [_] | [_, 1]),
         "{at}: expected integers of shape (n), got {shape:?}"
     );
     match field.rows(0..shape[0])? {

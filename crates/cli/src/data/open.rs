@@ -81,7 +81,7 @@ pub(super) fn texts(at: &ArrayPath) -> Result<Option<Texts>> {
     check_there(at)?;
     if is_text(at) {
         return Ok(Some(Texts {
-            texts: text::lines(&at.path)?,
+            rows: text::lines(&at.path)?,
             form: TableForm::default(),
             remarks: Vec::new(),
         }));

@@ -129,6 +129,11 @@ impl Source {
         self.classes.as_deref()
     }
 
+    /// What the columns of the inputs are called, where those are a table.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        self.columns.as_deref()
+    }
+
     /// What was chosen about the files that nobody said, or is not used of them, and should be known, in sentences.
     pub fn remarks(&self) -> Vec<String> {
         self.remarks.clone()

@@ -68,7 +68,7 @@ pub(super) fn targets(at: &ArrayPath) -> Result<Targets> {
 
 /// The lines of a text file: class numbers, or names.
 fn of_lines(texts: Texts, at: &ArrayPath) -> Result<Targets> {
-    let numbers: Option<Vec<i64>> = texts.texts.iter().map(|text| text.parse().ok()).collect();
+    let numbers: Option<Vec<i64>> = texts.rows.iter().map(|text| text.parse().ok()).collect();
     match numbers {
         Some(numbers) => Ok(Targets::Numbers(Opened::plain(formats::integers(
             &numbers,
@@ -80,7 +80,7 @@ fn of_lines(texts: Texts, at: &ArrayPath) -> Result<Targets> {
 
 fn by_name(texts: Texts, at: &ArrayPath) -> Result<Targets> {
     let Texts {
-        texts,
+        rows: texts,
         form,
         remarks,
     } = texts;

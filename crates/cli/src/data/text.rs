@@ -33,8 +33,8 @@ pub(super) fn lines(path: &Path) -> Result<Vec<String>> {
     let bytes = fs::read(path).with_context(shown)?;
     let mark = check_start(&bytes).with_context(shown)?;
     let text = std::str::from_utf8(&bytes[mark..]).map_err(|error| {
-        let before = bytes[mark..mark + error.valid_up_to()].iter();
-        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        let before = &bytes[mark..mark + error.valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
         anyhow::anyhow!("{}: line {line} is no UTF-8; {SAVE}", path.display())
     })?;
     let lines = text.trim_end().lines();

@@ -186,6 +186,30 @@ fn tables_that_do_not_say_how_they_are_written_are_named() {
             &["--set", "data.train.inputs=x.data#0,1"],
             &["x.data#0,1 does not exist"],
         ),
+        case(
+            "tables with their columns in two orders",
+            |folder| {
+                folder.write("x.csv", format!("a,b,c,d\n{}", "1,2,3,4.5\n".repeat(6)));
+                folder.write("xt.csv", format!("a,c,b,d\n{}", "1,2,3,4.5\n".repeat(2)));
+            },
+            &[
+                "--set",
+                "data.train.inputs=x.csv",
+                "--set",
+                "data.test.inputs=xt.csv",
+            ],
+            &["data.test", "column `b` is number 2", "number 1 of x.csv"],
+        ),
+        case(
+            "test labels in numbers where those of training are names",
+            |folder| folder.write("y.txt", "cat\ndog\ncat\ndog\ncat\ndog\n"),
+            &["--set", "data.train.targets=y.txt"],
+            &[
+                "data.test",
+                "numbers here but names in data.train",
+                "data.classes",
+            ],
+        ),
         set(
             "a delimiter of two letters",
             "data.delimiter=ab",

@@ -43,7 +43,7 @@ pub(in crate::data) struct Columns {
 #[derive(Debug)]
 pub(in crate::data) struct Texts {
     /// One of each row.
-    pub(in crate::data) texts: Vec<String>,
+    pub(in crate::data) rows: Vec<String>,
     /// How the table is written, as far as that was said or chosen.
     pub(in crate::data) form: TableForm,
     /// What was chosen that nobody said, and should be known, in sentences.
@@ -114,7 +114,11 @@ pub(super) fn is_index(name: &str) -> bool {
 
 /// What a table says of columns that it leaves out.
 pub(super) fn left_out(columns: &[String]) -> Option<String> {
-    let quoted: Vec<String> = columns.iter().map(|name| format!("`{name}`")).collect();
+    let quoted = columns.iter().map(|name| match name.as_str() {
+        "" => "the column without a name".to_owned(),
+        name => format!("column `{name}`"),
+    });
+    let quoted: Vec<String> = quoted.collect();
     let (are, them) = match columns.len() {
         0 => return None,
         1 => ("is an index and is", "it"),
@@ -240,9 +244,10 @@ impl Table {
     fn counting(&self) -> Vec<usize> {
         let counts = |column: &usize| matches!(self.counts[*column], Some(0 | 1));
         let columns = 0..self.counts.len();
-        match self.rows >= COUNTED && self.counts.len() > 1 {
-            true => columns.filter(counts).collect(),
-            false => Vec::new(),
+        if self.rows >= COUNTED && self.counts.len() > 1 {
+            columns.filter(counts).collect()
+        } else {
+            Vec::new()
         }
     }
 

@@ -54,7 +54,7 @@ pub(in crate::data) fn texts(at: &ArrayPath) -> Result<Texts> {
             texts.push(record[column].trim().to_owned());
         }
         Ok(Texts {
-            texts,
+            rows: texts,
             form: lines.form(at.form),
             remarks: lines.remarks(&[]),
         })
@@ -161,13 +161,12 @@ impl Lines {
         if form.decimal.is_none() {
             check_decimals(below)?;
         }
-        let headed = match form.header {
-            Some(headed) => headed,
-            None => {
-                let verdict = judge(&first, below, self.decimal, choice)?;
-                self.first = Some((shown(&first), verdict));
-                verdict.is_heading()
-            }
+        let headed = if let Some(headed) = form.header {
+            headed
+        } else {
+            let verdict = judge(&first, below, self.decimal, choice)?;
+            self.first = Some((shown(&first), verdict));
+            verdict.is_heading()
         };
         if headed {
             self.names = first.iter().map(|name| name.trim().to_owned()).collect();
@@ -223,13 +222,15 @@ impl Lines {
     /// What the first line was taken for, where nobody said it.
     fn guess(&self) -> Option<String> {
         let (first, verdict) = self.first.as_ref()?;
-        let (taken, else_) = match verdict.is_heading() {
-            true => ("the heading", "data.header = false if it is a point"),
-            false => ("a point", "data.header = true if it is the heading"),
-        };
-        Some(format!(
-            "the first line, `{first}`, was taken for {taken}; set {else_}"
-        ))
+        Some(if verdict.is_heading() {
+            format!(
+                "the first line, `{first}`, was taken for the heading; set data.header = false if it is a point"
+            )
+        } else {
+            format!(
+                "the first line, `{first}`, was taken for a point; set data.header = true if it is the heading"
+            )
+        })
     }
 
     fn explained(&self, error: Error) -> Error {

@@ -64,7 +64,7 @@ pub(in crate::data) fn texts(at: &ArrayPath) -> Result<Texts> {
         }
         let remarks = left_out(&chosen.left_out).into_iter().collect();
         Ok(Texts {
-            texts,
+            rows: texts,
             form: TableForm::default(),
             remarks,
         })
@@ -140,12 +140,11 @@ impl Opened {
         let about = reader.metadata().file_metadata();
         let names = about.schema().get_fields().iter();
         let pandas = about.key_value_metadata().into_iter().flatten();
-        let pandas = pandas.filter(|entry| entry.key == PANDAS);
+        let mut pandas = pandas.filter(|entry| entry.key == PANDAS);
         Ok(Self {
             names: names.map(|field| field.name().to_owned()).collect(),
             pandas: pandas
-                .filter_map(|entry| serde_json::from_str(entry.value.as_deref()?).ok())
-                .next()
+                .find_map(|entry| serde_json::from_str(entry.value.as_deref()?).ok())
                 .unwrap_or_default(),
             reader,
         })
@@ -182,9 +181,10 @@ impl Opened {
             let kind = about["numpy_type"].as_str();
             kind.is_some_and(|kind| kind.starts_with(DURATION))
         };
-        match of_pandas.any(duration) {
-            true => Some("times"),
-            false => no_number(&self.schema().get_fields()[column]),
+        if of_pandas.any(duration) {
+            Some("times")
+        } else {
+            no_number(&self.schema().get_fields()[column])
         }
     }
 
@@ -214,7 +214,7 @@ fn unreadable(error: ParquetError) -> Error {
         .split_once("Disabled feature at compile time: ")
     {
         Some((_, codec)) => anyhow!(
-            "it is compressed by {codec}, which is not read; write it with snappy, gzip, zstd or lz4"
+            "it is compressed by {codec}, which is not read; write it with snappy, gzip, zstd, lz4 or brotli"
         ),
         None => error.into(),
     }

@@ -99,7 +99,8 @@ fn compare(
     };
     let kinds: Vec<Kind> = first.iter().map(|field| kind(field, decimal)).collect();
     let numbers: Vec<&str> = (first.iter().zip(&kinds))
-        .filter_map(|(field, kind)| (*kind == Kind::Number).then(|| field.trim()))
+        .filter(|(_, kind)| **kind == Kind::Number)
+        .map(|(field, _)| field.trim())
         .collect();
     let texts = kinds.iter().filter(|kind| **kind == Kind::Text).count();
     let above_numbers = |column: usize| {

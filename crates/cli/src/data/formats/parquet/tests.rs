@@ -133,6 +133,7 @@ fn codecs_give_the_same_numbers() -> Result<()> {
         Compression::SNAPPY,
         Compression::LZ4_RAW,
         Compression::LZ4,
+        Compression::BROTLI(parquet::basic::BrotliLevel::default()),
         Compression::ZSTD(parquet::basic::ZstdLevel::default()),
         Compression::GZIP(parquet::basic::GzipLevel::default()),
     ] {
@@ -175,8 +176,8 @@ fn the_index_of_pandas_is_left_out_and_told() -> Result<()> {
 #[test]
 fn texts_and_integers_are_names() -> Result<()> {
     let (_folder, at) = write(Compression::UNCOMPRESSED);
-    assert_eq!(texts(&part(&at, "label"))?.texts, ["b", "a"]);
-    assert_eq!(texts(&part(&at, "id"))?.texts, ["70", "90"]);
+    assert_eq!(texts(&part(&at, "label"))?.rows, ["b", "a"]);
+    assert_eq!(texts(&part(&at, "id"))?.rows, ["70", "90"]);
     for name in ["d32", "nanos"] {
         assert!(texts(&part(&at, name)).is_err(), "{name}");
     }
