@@ -280,7 +280,7 @@ pub enum Error {
 
     /// A sample has a number that stands for a missing one. Leave the sample out, or write a number that is meant.
     #[error(
-        "{array}: row {row} holds {number}, which stands for a missing number (_FillValue or missing_value); leave the row out, or fill in a number"
+        "{array}: row {row} holds {number}, which stands for a missing number (_FillValue, missing_value, or the fill value of an array of xarray); leave the row out, or fill in a number"
     )]
     Masked {
         /// The array.

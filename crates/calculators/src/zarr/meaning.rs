@@ -58,12 +58,10 @@ impl Meaning {
                     .into(),
             );
         }
-        let filled = [("_FillValue", attributes.get("_FillValue").or(fill))];
-        let filled = filled
-            .into_iter()
-            .chain([("missing_value", attributes.get("missing_value"))]);
+        let listed = ["_FillValue", "missing_value"].map(|key| (key, attributes.get(key)));
+        let marks = listed.into_iter().chain([("fill_value", fill)]);
         let mut missing = Vec::new();
-        for (key, value) in filled.filter_map(|(key, value)| Some((key, value?))) {
+        for (key, value) in marks.filter_map(|(key, value)| Some((key, value?))) {
             missing.extend(
                 missing_numbers(value)
                     .ok_or_else(|| format!("an attribute `{key}` that is no number: {value}"))?,

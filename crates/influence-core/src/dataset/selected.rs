@@ -95,8 +95,10 @@ impl FieldSource for Selected {
         let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
             return self.source.rows(0..0);
         };
-        if last - first < SPREAD * sorted.len() {
-            let near = self.source.rows(first..last + 1)?;
+        // A row in between may be one that cannot be read, and is left out for this reason.
+        if last - first < SPREAD * sorted.len()
+            && let Ok(near) = self.source.rows(first..last + 1)
+        {
             return Ok(picked(near, wanted.iter().map(|row| row - first)));
         }
         let runs = sorted.chunk_by(|&row, &next| row + 1 == next);
@@ -200,6 +202,38 @@ mod tests {
             );
             assert_eq!(some.rows(2..2)?.shape(), [0, 2]);
         }
+        Ok(())
+    }
+
+    /// As [`Tens`], but row 4 cannot be read.
+    struct Gap(Tens);
+
+    impl FieldSource for Gap {
+        fn name(&self) -> &'static str {
+            "gap"
+        }
+
+        fn shape(&self) -> &[usize] {
+            self.0.shape()
+        }
+
+        fn rows(&self, range: Range<usize>) -> Result<Values> {
+            if range.contains(&4) {
+                return Err(Error::dataset("row 4 is missing"));
+            }
+            self.0.rows(range)
+        }
+    }
+
+    #[test]
+    fn rows_that_are_left_out_need_not_be_readable() -> Result<()> {
+        let gap: Arc<dyn FieldSource> = Arc::new(Gap(Tens(AtomicUsize::new(0))));
+        let some = Selected::new(gap.clone(), vec![5, 3].into())?;
+        let expected = [row(5), row(3)].concat();
+        assert_eq!(some.rows(0..2)?, Values::new(expected, &[2, 2])?);
+        let all = Selected::new(gap, vec![3, 4, 5].into())?;
+        let error = all.rows(0..3).expect_err("row 4").to_string();
+        assert!(error.contains("row 4 is missing"), "{error}");
         Ok(())
     }
 
