@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// What a file that is taken for an image ends in.
 const ENDINGS: [&str; 15] = [
@@ -21,6 +21,17 @@ const LITTER: [&str; 5] = [
     "desktop.ini",
     ".gitkeep",
     ".gitignore",
+];
+/// What the sides of a data set are called, which no class is.
+const SIDES: [&str; 8] = [
+    "train",
+    "training",
+    "test",
+    "testing",
+    "val",
+    "valid",
+    "validation",
+    "dev",
 ];
 /// No message lists more of what was left out.
 const SHOWN: usize = 5;
@@ -56,8 +67,8 @@ impl ImageFolder {
     /// Lists a folder that has a folder for each class.
     ///
     /// # Errors
-    /// When there is no class, one of them has no images or a name that is no text, or a folder
-    /// cannot be read.
+    /// When there is no class, they are sides of a data set, one of them has no images or a name
+    /// that is no text, or a folder cannot be read.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let mut listed = Self::default();
         for below in sorted(folder)? {
@@ -69,9 +80,14 @@ impl ImageFolder {
                 listed.class(folder, &below)?;
             }
         }
+        let Some((first, _)) = listed.classes.first() else {
+            bail!("there are no folders of images, one for each class");
+        };
+        let is_side = |name: &str| SIDES.contains(&name.to_ascii_lowercase().as_str());
         ensure!(
-            !listed.classes.is_empty(),
-            "there are no folders of images, one for each class"
+            !listed.classes.iter().all(|(name, _)| is_side(name)),
+            "the folders in it are called as sides of a data set, not as classes; name one of them, as {}/",
+            folder.join(first).display()
         );
         Ok(listed)
     }

@@ -273,5 +273,14 @@ mod tests {
             "dogs has no images; files of images end in .png",
         );
         check(&|_| (), Some("colour"), "`#class` and no `#colour`");
+        check(
+            &|folder| {
+                for (class, side) in [("cats", "train"), ("dogs", "Test")] {
+                    fs::rename(folder.join(class), folder.join(side)).expect("renamed");
+                }
+            },
+            None,
+            "called as sides of a data set",
+        );
     }
 }
