@@ -93,8 +93,8 @@ impl Task for Sequences {
     }
 
     fn outputs(&self, block: &Block, (sequences, _): Self::Inputs) -> Option<Outputs> {
-        let (values, loss) = (block.forward(sequences), OutputLoss::CrossEntropy);
-        Some(Outputs { values, loss })
+        let logits = block.forward(sequences);
+        Some(Outputs::new(logits, OutputLoss::CrossEntropy))
     }
 }
 

@@ -166,10 +166,8 @@ impl Task for Tokens {
     }
 
     fn outputs(&self, model: &Transformer, (tokens, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs {
-            values: model.forward(tokens),
-            loss: OutputLoss::CrossEntropy,
-        })
+        let logits = model.forward(tokens);
+        Some(Outputs::new(logits, OutputLoss::CrossEntropy))
     }
 }
 

@@ -4,7 +4,9 @@
 //! Hessian-vector products. The nesting works on concrete backends only, so the backend is chosen once, in
 //! [`for_device`], and erased again behind [`Engine`].
 
+mod head;
 mod hessian;
+mod kinks;
 mod linearise;
 mod probe;
 mod tapped;
@@ -21,17 +23,20 @@ use burn::{
         Autodiff, AutodiffBackend, Backend, DispatchDevice, DispatchKindConversion, DispatchTensor,
         TensorMetadata, tensor::FloatTensor,
     },
-    tensor::{DType, Device, FloatDType, Shape, Tensor},
+    tensor::{DType, Device, FloatDType, Shape, Tensor, TensorData},
 };
-use influence_core::Precision;
+use influence_core::{Precision, block::ParameterLayout};
 
 use crate::{
     Batch, Error, Result,
     curvature::{Linear, LossSlopes},
     gradient::Form,
     graph::{Environment, Tanh, execute},
-    trace::{Graph, Link, Trace},
+    trace::{Graph, Head, Link},
 };
+
+pub(crate) use head::HeadSlopes;
+pub(crate) use kinks::{Kinks, has_kinks};
 
 /// Evaluates and differentiates recorded graphs; erases the backend.
 pub(crate) trait Engine: Debug + Send + Sync {
@@ -73,6 +78,19 @@ pub(crate) trait Engine: Debug + Send + Sync {
         chain: &[Link],
     ) -> Result<(Vec<Linear>, LossSlopes)>;
 
+    /// The derivatives of the loss of each sample by its outputs, taken at the outputs given, `(n,
+    /// c)` as the directions are.
+    fn head_slopes(
+        &self,
+        head: &Head,
+        batch: &Batch,
+        outputs: &Tensor<2>,
+        direction: &Tensor<2>,
+    ) -> Result<HeadSlopes>;
+
+    /// Counts what enters functions with a kink near to it.
+    fn kinks(&self, graph: &Graph, batch: &Batch) -> Result<Kinks>;
+
     /// The derivative by a field of the batch of the inner product of each row `(k, dim)` with the gradient, summed over the samples, with
     /// respect to some parameters joined in order: `k` tensors `(n, numbers of a sample)`.
     fn mixed_products(
@@ -85,7 +103,7 @@ pub(crate) trait Engine: Debug + Send + Sync {
     ) -> Result<Vec<Tensor<2>>>;
 }
 
-/// The engine of a device, holding the parameters there in the given precision.
+/// The engine of a device, holding these values of the parameters there in the given precision.
 #[cfg_attr(
     feature = "ndarray",
     expect(
@@ -96,21 +114,22 @@ pub(crate) trait Engine: Debug + Send + Sync {
 pub(crate) fn for_device(
     device: &Device,
     precision: Precision,
-    trace: &dyn Trace,
+    values: &[TensorData],
+    layout: &ParameterLayout,
 ) -> Result<Arc<dyn Engine>> {
     let device = device.clone().inner();
     match device.as_dispatch() {
         #[cfg(feature = "flex")]
         DispatchDevice::Flex(_) => Ok(Arc::new(Executor::<burn::backend::Flex>::new(
-            &device, precision, trace,
+            &device, precision, values, layout,
         )?)),
         #[cfg(feature = "ndarray")]
         DispatchDevice::NdArray(_) => Ok(Arc::new(Executor::<burn::backend::NdArray>::new(
-            &device, precision, trace,
+            &device, precision, values, layout,
         )?)),
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
         DispatchDevice::Cube(_) => Ok(Arc::new(Executor::<burn::backend::Cube>::new(
-            &device, precision, trace,
+            &device, precision, values, layout,
         )?)),
         _ => Err(crate::device::unknown(&format!("{device:?}"))),
     }
@@ -145,7 +164,12 @@ impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    fn new(device: &Device, precision: Precision, trace: &dyn Trace) -> Result<Self> {
+    fn new(
+        device: &Device,
+        precision: Precision,
+        values: &[TensorData],
+        layout: &ParameterLayout,
+    ) -> Result<Self> {
         let float = float_type(precision);
         if !device.supports_dtype(float) {
             let precision = if precision == Precision::F64 {
@@ -160,12 +184,10 @@ where
         }
         let device: B::Device = primitive::<B, 1>(Tensor::zeros([1], (device, float)))?.device();
         let float = FloatDType::from(float);
-        let parameters = trace
-            .values()
+        let parameters = values
             .iter()
             .map(|value| B::float_cast(B::float_from_data(value.clone(), &device), float));
-        let columns =
-            (0..trace.layout().parameters().len()).map(|index| trace.layout().columns(index));
+        let columns = (0..layout.parameters().len()).map(|index| layout.columns(index));
         Ok(Self {
             parameters: parameters.collect(),
             columns: columns.collect(),
@@ -317,6 +339,20 @@ where
         chain: &[Link],
     ) -> Result<(Vec<Linear>, LossSlopes)> {
         guarded(|| self.linearised(graph, batch, chain))
+    }
+
+    fn head_slopes(
+        &self,
+        head: &Head,
+        batch: &Batch,
+        outputs: &Tensor<2>,
+        direction: &Tensor<2>,
+    ) -> Result<HeadSlopes> {
+        guarded(|| self.differentiated_head(head, batch, outputs, direction))
+    }
+
+    fn kinks(&self, graph: &Graph, batch: &Batch) -> Result<Kinks> {
+        guarded(|| self.counted_kinks(graph, batch))
     }
 
     fn mixed_products(

@@ -71,6 +71,67 @@ pub enum Error {
         curvature: &'static str,
     },
 
+    /// The outputs of a task are not computed in its loss.
+    ///
+    /// The second derivative of the loss by the outputs is taken from the recorded loss, in which
+    /// the outputs are found by the operations that compute them. Call one function from
+    /// [`Task::loss`](crate::Task::loss) and [`Task::outputs`](crate::Task::outputs); a change of
+    /// shape may follow.
+    #[error(
+        "the outputs that the task declares are not found in its loss: compute them by the same operations in Task::outputs as in Task::loss, best by one function that both call"
+    )]
+    OutputsOutsideLoss,
+
+    /// The loss depends on a trained parameter by a way that does not lead through the outputs, so
+    /// that `Jᵀ H J` would leave something out.
+    ///
+    /// Declare all outputs of which the loss is taken, side by side; say a penalty on parameters as
+    /// damping, or use the Hessian.
+    #[error(
+        "the loss depends on `{parameter}` not through the outputs alone, so that gauss-newton and fisher would leave that out: declare all outputs of which the loss is taken, side by side; say a penalty on parameters as damping; or use the curvature hessian"
+    )]
+    LossBesideOutputs {
+        /// The first parameter.
+        parameter: String,
+    },
+
+    /// The loss is a linear function of the outputs for all samples looked at, so that Gauss-Newton
+    /// and Fisher matrices are zero.
+    ///
+    /// Log-probabilities for one: declare the logits of which they are made. A piecewise linear
+    /// loss has no such curvature.
+    #[error(
+        "the loss is a linear function of the outputs that the task declares, so that gauss-newton and fisher are zero: declare what comes before, logits in place of log-probabilities; for a loss that is piecewise linear use another curvature"
+    )]
+    LinearInOutputs,
+
+    /// Too many outputs interact for a second derivative that is not known in closed form.
+    ///
+    /// Declare the loss of which it is a multiple,
+    /// [`SequenceCrossEntropy`](crate::OutputLoss::SequenceCrossEntropy) for what acts on each
+    /// position.
+    #[error(
+        "the loss has {width} outputs that interact, and its second derivative is that of no loss known in closed form; it is formed for at most {most}: declare a loss by position (sequence-cross-entropy, whatever it is at each position), or use the curvature hessian or empirical-fisher"
+    )]
+    OutputsInteract {
+        /// Outputs of a sample.
+        width: usize,
+        /// The most of which it is formed.
+        most: usize,
+    },
+
+    /// The second derivative of the loss by the outputs has entries that are not finite.
+    #[error(
+        "the second derivative of the loss by the outputs is not finite: the loss overflows, or is taken where it has no derivative, such as a logarithm or root of zero"
+    )]
+    OutputsNotFinite,
+
+    /// The loss is not convex in the outputs, so that its second derivative is no covariance.
+    #[error(
+        "the loss is not convex in the outputs of every sample, so that no labels can be drawn and no Kronecker factors be formed: use the curvature gauss-newton with a solver, or hessian or empirical-fisher"
+    )]
+    NotConvex,
+
     /// The loss or outputs of a sample depend on the other samples of its batch.
     #[error(
         "the result of a sample changes with the batch it is in (sample {sample}: {alone} alone, {together} in a batch); influence is defined per sample: use batch norm in inference mode and no other mixing across the batch"
@@ -89,7 +150,7 @@ pub enum Error {
     /// Recording does not see `detach`, nor code that asks whether its device has autodiff. Remove it, freeze the parameters
     /// concerned, or, if gradients are meant to flow, skip the comparison with [`Fit::trusting_the_recording`](crate::Fit::trusting_the_recording).
     #[error(
-        "the gradient of `{parameter}` differs from the one that burn's autodiff gives; recording does not see `detach`, nor code that depends on the device having autodiff"
+        "the gradient of `{parameter}` differs from the one that burn's autodiff gives; recording does not see `detach`, nor code that depends on the device having autodiff: remove it, freeze the parameters, or, if gradients are meant to flow, skip the comparison (Fit::trusting_the_recording, or compute.check_gradient = false)"
     )]
     GradientMismatch {
         /// The first parameter that differs.

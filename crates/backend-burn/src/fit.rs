@@ -290,9 +290,16 @@ impl<T: Task> Fit<T> {
         let sample = data.head(CHECKED_SAMPLES)?;
         let source = ModelGradients::new(trace, &self.device, self.precision)?;
         let mut source = source.checked(self.curvature, &sample)?;
+        if matches!(
+            self.curvature,
+            Curvature::GaussNewton | Curvature::Fisher { .. }
+        ) {
+            source = source.with_curved_outputs(&data.batch(0)?)?;
+        }
         if self.compared_with_burn {
             source = source.compared_with_burn(&sample)?;
         }
+        source.look_for_kinks(&data)?;
         let blocks = self.blocks.unwrap_or(match self.method {
             Method::Solver(_) => BlockStructure::Full,
             Method::Kronecker(_) => BlockStructure::LayerWise,

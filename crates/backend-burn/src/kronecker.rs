@@ -186,7 +186,8 @@ fn layers(vectors: &SampleVectors, blocks: &[Block]) -> CoreResult<Vec<Option<La
         .source
         .curvature_vectors(vectors.curvature, &sample, 0)?;
     let layout = vectors.source.layout();
-    let of_block = |block| Layer::find(block, layout, &shown);
+    let shown = shown.definite()?;
+    let of_block = |block| Layer::find(block, layout, shown);
     blocks.iter().map(of_block).collect()
 }
 

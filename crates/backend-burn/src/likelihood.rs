@@ -1,143 +1,185 @@
-//! The distributions behind losses of outputs: their second derivatives, and labels drawn from them.
+//! The second derivative of the loss by the outputs, `H_out`: the middle of the Gauss-Newton and
+//! Fisher matrices.
+//!
+//! For a network with outputs `o (n, c)` and a loss `ℓ_i(o_i)` of each sample, the Gauss-Newton
+//! matrix is the mean of `J_iᵀ H_i J_i`, where `J_i` is the Jacobian of the outputs and `H_i =
+//! ∂²ℓ_i/∂o_i²`, `(c, c)`. With `H_i = Σ_r u_r u_rᵀ` it is the mean of `Σ_r v_r v_rᵀ` with `v_r =
+//! J_iᵀ u_r`, one backward pass for each root `u_r (n, c)`; and a random `u` with `E[u uᵀ] = H_i`
+//! gives the Fisher matrix by draws.
+//!
+//! What `H_i` is follows from the loss and is not a matter of belief. The recorded loss is cut
+//! where it reads the outputs (`trace/head`); what follows, the *head*, is differentiated twice.
+//! There are two ways to use it:
+//!
+//! 1. A loss that the task declares has a second derivative in closed form, which costs nothing and
+//!    does not cancel in 32 bits. It is held against the head along random directions, on every
+//!    batch and for every sample: at two made-up points, where neither the softmax nor the sigmoid
+//!    saturates, and at the outputs themselves. A factor for each sample and position is found in
+//!    passing. It is what class weights, masked positions and sums in place of means come to, all
+//!    of which multiply the loss by what does not depend on the outputs.
+//! 2. Any other second derivative is taken from the head, column by column: as blocks, if a random
+//!    direction shows no more than that, else whole. A block is decomposed into eigenvectors; those
+//!    with eigenvalues below zero, where the loss is not convex, count negatively.
+//!
+//! Labels drawn for the Fisher matrix are those of the distribution behind a closed form, their
+//! gradients multiplied by the root of the factor. Without a distribution `u = Σ_r √λ_r q_r ε_r`
+//! with normal `ε_r` has the same second moment.
+//!
+//! Schraudolph, *Fast curvature matrix-vector products for second-order gradient descent*, 2002;
+//! Martens, *New insights and perspectives on the natural gradient method*, 2020, sections 8 and 9.
 
-use burn::tensor::{Device, Tensor, activation::softmax};
+mod blocks;
+mod closed;
+mod derived;
+
+use burn::tensor::Tensor;
 use influence_core::Precision;
-use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
-use rand_distr::StandardNormal;
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use crate::{
-    Error, OutputLoss, Result,
-    stack::{host, tensor},
-};
+use crate::{Error, OutputLoss, Result};
 
-/// The classes among which each position chooses, and the number of positions.
-fn positions(classes: usize, width: usize) -> Result<(usize, usize)> {
-    if classes > 0 && width.is_multiple_of(classes) {
-        return Ok((classes, width / classes));
+pub(crate) use blocks::Blocks;
+#[cfg(test)]
+pub(crate) use closed::{drawn, roots};
+pub(crate) use derived::Derivation;
+
+/// The second derivative of the loss of each sample of a batch by its outputs.
+pub(crate) enum OutputHessian {
+    /// That of a loss in closed form.
+    Closed(Box<Closed>),
+    /// That of the recorded loss.
+    Blocks(Blocks),
+}
+
+/// A loss in closed form at the outputs of a batch.
+pub(crate) struct Closed {
+    pub(crate) loss: OutputLoss,
+    /// `(n, c)`.
+    pub(crate) outputs: Tensor<2>,
+    /// By what it is multiplied, `(n, positions)`, where that is not 1.
+    pub(crate) weights: Option<Tensor<2>>,
+}
+
+/// Vectors `(n, c)` whose outer products add up to the second derivative: those that are added,
+/// less those that are taken away.
+pub(crate) struct Roots {
+    pub(crate) plus: Vectors,
+    pub(crate) minus: Vectors,
+}
+
+type Vectors = Box<dyn Iterator<Item = Tensor<2>>>;
+
+impl OutputHessian {
+    pub(crate) fn roots(&self) -> Result<Roots> {
+        match self {
+            Self::Closed(closed) => closed.roots(),
+            Self::Blocks(blocks) => blocks.roots(),
+        }
     }
-    Err(Error::OutputWidth { classes, width })
-}
 
-/// Vectors `u_c (n, width)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.
-pub(crate) fn roots(
-    loss: OutputLoss,
-    outputs: &Tensor<2>,
-) -> Result<Box<dyn Iterator<Item = Tensor<2>>>> {
-    let [_, width] = outputs.dims();
-    let zeros = outputs.zeros_like();
-    Ok(match loss {
-        OutputLoss::CrossEntropy => categorical(outputs, (width, 1)),
-        OutputLoss::SequenceCrossEntropy { classes } => {
-            categorical(outputs, positions(classes, width)?)
+    /// A vector `u (n, c)` with `E[u uᵀ]` the second derivative, for each sample of a batch that
+    /// begins at this number.
+    ///
+    /// What is drawn for a sample depends on the seed and the number of the sample alone.
+    ///
+    /// # Errors
+    /// [`Error::NotConvex`] where the second derivative is no covariance.
+    pub(crate) fn drawn(
+        &self,
+        seed: u64,
+        first_sample: usize,
+        precision: Precision,
+    ) -> Result<Tensor<2>> {
+        match self {
+            Self::Closed(closed) => closed.drawn(seed, first_sample, precision),
+            Self::Blocks(blocks) => blocks.drawn(seed, first_sample),
         }
-        OutputLoss::MeanSquaredError => {
-            let root = outputs.full_like((2.0 / width as f64).sqrt());
-            Box::new((0..width).map(move |column| entry(&zeros, &root, column)))
+    }
+
+    /// The matrices themselves, `(n, c, c)`.
+    pub(crate) fn matrices(&self) -> Result<Tensor<3>> {
+        match self {
+            Self::Closed(closed) => closed.matrices(),
+            Self::Blocks(blocks) => Ok(blocks.matrices()),
         }
-        OutputLoss::BinaryCrossEntropy => {
-            let p = burn::tensor::activation::sigmoid(outputs.clone());
-            let variance = p.clone() * (p.ones_like() - p);
-            let root = (variance / width as f64).sqrt();
-            Box::new((0..width).map(move |column| entry(&zeros, &root, column)))
+    }
+}
+
+impl Closed {
+    fn roots(&self) -> Result<Roots> {
+        let Some(weights) = self.spread() else {
+            return Ok(Roots {
+                plus: closed::roots(self.loss, &self.outputs)?,
+                minus: Box::new(std::iter::empty()),
+            });
+        };
+        let part = |weights: Tensor<2>| -> Result<Vectors> {
+            let share = weights.clamp_min(0.0).sqrt();
+            let roots = closed::roots(self.loss, &self.outputs)?;
+            Ok(Box::new(roots.map(move |root| root * share.clone())))
+        };
+        let minus = if self.least()? < 0.0 {
+            part(weights.clone().neg())?
+        } else {
+            Box::new(std::iter::empty())
+        };
+        Ok(Roots {
+            plus: part(weights)?,
+            minus,
+        })
+    }
+
+    fn drawn(&self, seed: u64, first_sample: usize, precision: Precision) -> Result<Tensor<2>> {
+        let drawn = closed::drawn(self.loss, &self.outputs, seed, first_sample, precision)?;
+        if self.least()? < 0.0 {
+            return Err(Error::NotConvex);
         }
-    })
+        Ok(match self.spread() {
+            Some(weights) => drawn * weights.sqrt(),
+            None => drawn,
+        })
+    }
+
+    fn matrices(&self) -> Result<Tensor<3>> {
+        let roots = closed::roots(self.loss, &self.outputs)?;
+        let roots: Vec<Tensor<3>> = roots.map(|root| root.unsqueeze_dim(2)).collect();
+        let roots: Tensor<3> = Tensor::cat(roots, 2);
+        let weighted = match self.spread() {
+            Some(weights) => roots.clone() * weights.unsqueeze_dim(2),
+            None => roots.clone(),
+        };
+        Ok(weighted.matmul(roots.swap_dims(1, 2)))
+    }
+
+    /// By what the loss is multiplied, 1 included: `(n, positions)`, or `(n, 1)` where it is 1.
+    pub(crate) fn found_weights(&self) -> Tensor<2> {
+        let ones = || self.outputs.clone().narrow(1, 0, 1).ones_like();
+        self.weights.clone().unwrap_or_else(ones)
+    }
+
+    /// The weight of each output, `(n, c)`.
+    fn spread(&self) -> Option<Tensor<2>> {
+        let weights = self.weights.clone()?;
+        let ([n, width], positions) = (self.outputs.dims(), weights.dims()[1]);
+        let spread: Tensor<3> = weights.unsqueeze_dim(2);
+        let spread = spread.repeat_dim(2, width / positions.max(1));
+        Some(spread.reshape([n, width]))
+    }
+
+    fn least(&self) -> Result<f64> {
+        let Some(weights) = &self.weights else {
+            return Ok(1.0);
+        };
+        let weights = values(weights)?;
+        Ok(weights.into_iter().fold(f64::INFINITY, f64::min))
+    }
 }
 
-/// `diag(p) − p pᵀ = Σ_c p_c (e_c − p)(e_c − p)ᵀ` at each position, averaged over them.
-fn categorical(
-    outputs: &Tensor<2>,
-    (classes, positions): (usize, usize),
-) -> Box<dyn Iterator<Item = Tensor<2>>> {
-    let [n, width] = outputs.dims();
-    let p = softmax(outputs.clone().reshape([n, positions, classes]), 2);
-    let zeros = outputs.zeros_like();
-    let root = move |column: usize| {
-        let (position, class) = (column / classes, column % classes);
-        let block = p.clone().slice([0..n, position..position + 1, 0..classes]);
-        let block = block.reshape([n, classes]);
-        let own = [0..n, class..class + 1];
-        let weight = (block.clone().slice(own.clone()) / positions as f64).sqrt();
-        let unit = block.zeros_like().slice_assign(own, weight.ones_like());
-        let first = position * classes;
-        zeros
-            .clone()
-            .slice_assign([0..n, first..first + classes], (unit - block) * weight)
-    };
-    Box::new((0..width).map(root))
-}
-
-/// Zeros but for one column.
-fn entry(zeros: &Tensor<2>, values: &Tensor<2>, column: usize) -> Tensor<2> {
-    let place = [0..zeros.dims()[0], column..column + 1];
-    zeros
-        .clone()
-        .slice_assign(place.clone(), values.clone().slice(place))
-}
-
-/// A vector `u (n, width)` with `E[u uᵀ] = ∂²loss/∂outputs²` for each row: the gradient of the loss at a label drawn from the outputs.
-///
-/// What is drawn for a sample depends on the seed, the draw and the number of the sample alone.
-pub(crate) fn drawn(
-    loss: OutputLoss,
-    outputs: &Tensor<2>,
-    seed: u64,
-    first_sample: usize,
-    precision: Precision,
-) -> Result<Tensor<2>> {
-    let [n, width] = outputs.dims();
-    let device: Device = outputs.device();
-    let mut values = host(outputs).map_err(|error| Error::Engine {
+/// The values of a tensor on the host.
+fn values(tensor: &Tensor<2>) -> Result<Vec<f64>> {
+    crate::stack::host(tensor).map_err(|error| Error::Engine {
         message: error.to_string(),
-    })?;
-    let (classes, positions) = match loss {
-        OutputLoss::SequenceCrossEntropy { classes } => positions(classes, width)?,
-        _ => (width, 1),
-    };
-    for (index, row) in values.chunks_exact_mut(width.max(1)).enumerate() {
-        let mut random = stream(seed, first_sample + index);
-        match loss {
-            OutputLoss::CrossEntropy | OutputLoss::SequenceCrossEntropy { .. } => {
-                let scale = 1.0 / (positions as f64).sqrt();
-                row.chunks_exact_mut(classes)
-                    .for_each(|logits| draw_class(logits, scale, &mut random));
-            }
-            OutputLoss::MeanSquaredError => {
-                let scale = (2.0 / width as f64).sqrt();
-                row.fill_with(|| scale * random.sample::<f64, _>(StandardNormal));
-            }
-            OutputLoss::BinaryCrossEntropy => {
-                let scale = 1.0 / (width as f64).sqrt();
-                for logit in row {
-                    let p = 1.0 / (1.0 + (-*logit).exp());
-                    let label = if random.random::<f64>() < p { 1.0 } else { 0.0 };
-                    *logit = scale * (p - label);
-                }
-            }
-        }
-    }
-    Ok(tensor(values.into_iter(), [n, width], &device, precision))
-}
-
-/// From logits to the probabilities minus a class drawn from them.
-fn draw_class(logits: &mut [f64], scale: f64, random: &mut impl RngExt) {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    for logit in logits.iter_mut() {
-        *logit = (*logit - largest).exp();
-    }
-    let sum: f64 = logits.iter().sum();
-    let mut left = random.random::<f64>() * sum;
-    let mut class = logits.len() - 1;
-    for (index, weight) in logits.iter().enumerate() {
-        left -= weight;
-        if left < 0.0 {
-            class = index;
-            break;
-        }
-    }
-    for weight in logits.iter_mut() {
-        *weight *= scale / sum;
-    }
-    logits[class] -= scale;
+    })
 }
 
 /// The random numbers of one sample.

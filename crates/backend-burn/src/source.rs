@@ -1,8 +1,14 @@
 //! Per-sample gradients of a task, checked once against batches of one.
 
 mod check;
+mod kinks;
+mod outputs;
+mod recording;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Once},
+};
 
 use burn::{
     backend::ir::OperationIr,
@@ -19,13 +25,45 @@ use crate::{
     Batch, Converter, Curvature, Error, Gradients, Result, Stack,
     engine::{self, Engine},
     gradient::{Form, Part},
-    likelihood,
+    likelihood::Roots,
     stack::host,
     trace::{Function, Graph, Trace},
 };
 
 /// The field of a batch that holds the inputs.
 const INPUT: usize = 0;
+
+/// Vectors whose outer products add up to a curvature: those that are added, less those that are
+/// taken away.
+#[derive(Debug)]
+pub(crate) struct SignedVectors {
+    pub(crate) plus: Vec<Gradients>,
+    pub(crate) minus: Vec<Gradients>,
+}
+
+impl SignedVectors {
+    fn added(plus: Vec<Gradients>) -> Self {
+        Self {
+            plus,
+            minus: Vec::new(),
+        }
+    }
+
+    /// All vectors, if none are taken away.
+    pub(crate) fn definite(&self) -> Result<&[Gradients]> {
+        if self.minus.is_empty() {
+            Ok(&self.plus)
+        } else {
+            Err(Error::NotConvex)
+        }
+    }
+
+    /// Each vector with its sign.
+    pub(crate) fn signed(&self) -> impl Iterator<Item = (f64, &Gradients)> {
+        let plus = self.plus.iter().map(|vectors| (1.0, vectors));
+        plus.chain(self.minus.iter().map(|vectors| (-1.0, vectors)))
+    }
+}
 
 /// Gradients of a burn model's training loss and measurement.
 ///
@@ -39,6 +77,8 @@ pub struct ModelGradients {
     pub(crate) precision: Precision,
     converter: Converter<2>,
     untapped: BTreeSet<usize>,
+    /// What was said of the loss of the outputs, once however many batches there are.
+    told: Arc<Once>,
 }
 
 impl ThreadSafe for ModelGradients {}
@@ -51,7 +91,7 @@ impl ModelGradients {
         precision: Precision,
     ) -> Result<Self> {
         let device = device.clone().inner();
-        let engine = engine::for_device(&device, precision, &*trace)?;
+        let engine = engine::for_device(&device, precision, trace.values(), trace.layout())?;
         let converter = Converter::new(device.clone(), precision);
         Ok(Self {
             trace,
@@ -60,6 +100,7 @@ impl ModelGradients {
             precision,
             converter,
             untapped: BTreeSet::new(),
+            told: Arc::new(Once::new()),
         })
     }
 
@@ -114,29 +155,29 @@ impl ModelGradients {
         curvature: Curvature,
         batch: &Batch,
         first_sample: usize,
-    ) -> Result<Vec<Gradients>> {
+    ) -> Result<SignedVectors> {
         if matches!(curvature, Curvature::Hessian | Curvature::EmpiricalFisher) {
-            return Ok(vec![self.gradients_of(Function::Loss, batch, None)?]);
+            let gradients = self.gradients_of(Function::Loss, batch, None)?;
+            return Ok(SignedVectors::added(vec![gradients]));
         }
-        let graph = self.trace.graph(Function::Outputs, batch)?;
-        let loss = graph.output_loss.ok_or(Error::NoOutputs {
-            curvature: curvature.name(),
-        })?;
-        let outputs = self.engine.output(&graph, batch)?;
+        let hessian = self.output_hessian(batch)?;
         let of =
             |cotangent: Tensor<2>| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
         let Curvature::Fisher { draws, seed } = curvature else {
-            return likelihood::roots(loss, &outputs)?.map(of).collect();
+            let Roots { plus, minus } = hessian.roots()?;
+            return Ok(SignedVectors {
+                plus: plus.map(of).collect::<Result<_>>()?,
+                minus: minus.map(of).collect::<Result<_>>()?,
+            });
         };
         #[expect(clippy::cast_precision_loss, reason = "draws are few")]
         let share = 1.0 / (draws as f64).sqrt();
         let draw = |draw| {
             let seed = seed.wrapping_add(draw);
-            likelihood::drawn(loss, &outputs, seed, first_sample, self.precision)
+            hessian.drawn(seed, first_sample, self.precision)
         };
-        (0..draws as u64)
-            .map(|index| of(draw(index)? * share))
-            .collect()
+        let drawn = (0..draws as u64).map(|index| of(draw(index)? * share));
+        Ok(SignedVectors::added(drawn.collect::<Result<_>>()?))
     }
 
     /// What gradients and scores take per sample, as a few samples show it.

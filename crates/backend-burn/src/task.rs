@@ -14,9 +14,11 @@ pub use ready_made::{Classification, Regression};
 
 /// The functions of a model whose gradients and curvature count.
 ///
-/// The methods run ordinary burn code on an unmodified module; the code is recorded once per shape of batch and must not
-/// read the values of tensors. Losses are **unreduced**: one number per sample, the loss of a batch of one, so that no
-/// reduction can be got wrong. Curvatures are means over training samples.
+/// The methods run ordinary burn code on an unmodified module; the code is recorded once per shape
+/// of batch and must not read the values of tensors. Losses are **unreduced**: one number per
+/// sample, the loss of a batch of one. What is summed, averaged, weighted or masked *within* a
+/// sample is in the recorded loss, and every curvature is that of the recorded loss. Curvatures are
+/// means over training samples.
 ///
 /// Recording does not see `detach`: gradients would flow through it, so that [`Fit`](crate::Fit) refuses a task whose gradient differs from
 /// burn's own. Float tensors made inside these methods are rounded to 32 bits; put data that need 64 into the batch or into a
@@ -61,6 +63,10 @@ pub trait Task: Send + Sync + 'static {
     }
 
     /// The outputs `(n, c)` on which the training loss acts, and how; the Gauss-Newton curvature needs them.
+    ///
+    /// Compute them as [`loss`](Self::loss) does, best by one function that both call: they are
+    /// found again in the recorded loss, and their second derivative is taken from there or held
+    /// against it.
     fn outputs(&self, _module: &Self::Module, _inputs: Self::Inputs) -> Option<Outputs> {
         None
     }
@@ -83,16 +89,61 @@ impl<T: Task> Task for Arc<T> {
     }
 }
 
-/// Model outputs and the loss that is taken of them.
+/// The outputs of a model, and what is known of the loss that is taken of them.
+///
+/// # Examples
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use influence_backend_burn::{OutputLoss, Outputs};
+///
+/// let logits = Tensor::<2>::ones([4, 3], &Device::flex());
+/// let of_samples = Tensor::<2>::from_data([[1.0], [5.0], [1.0], [0.0]], &Device::flex());
+/// let outputs = Outputs::new(logits, OutputLoss::CrossEntropy).with_weights(of_samples);
+/// assert!(outputs.weights.is_some());
+/// ```
 #[derive(Debug)]
 pub struct Outputs {
-    /// One row per sample, `(n, c)`.
+    /// One row per sample, `(n, c)`; computed by the same operations as in the loss, which is a
+    /// function of them and of the targets.
     pub values: Tensor<2>,
     /// The loss of a row.
     pub loss: OutputLoss,
+    /// By what the loss is multiplied: `(n, 1)` for a weight of each sample, `(n, positions)` for
+    /// one of each position of a sequence, or of each output where outputs are lost on one by one.
+    /// `None` is 1 everywhere.
+    pub weights: Option<Tensor<2>>,
 }
 
-/// A loss whose second derivative with respect to the outputs is known.
+impl Outputs {
+    /// Outputs `(n, c)` and their loss, each sample and position with a weight of 1.
+    pub fn new(values: Tensor<2>, loss: OutputLoss) -> Self {
+        Self {
+            values,
+            loss,
+            weights: None,
+        }
+    }
+
+    /// Says by what the loss is multiplied, `(n, 1)` or `(n, positions)`: class weights, or zeros
+    /// where a position is masked.
+    ///
+    /// The second derivative is right without it, since it is held against the recorded loss;
+    /// saying it spares a warning.
+    #[must_use]
+    pub fn with_weights(self, weights: Tensor<2>) -> Self {
+        Self {
+            weights: Some(weights),
+            ..self
+        }
+    }
+}
+
+/// A loss of outputs, by what its second derivative with respect to them is.
+///
+/// What is declared here is a short cut. It is held against the recorded loss on every batch; where
+/// the two differ by a factor for each sample or position (a sum in place of a mean, class weights,
+/// masks), the factor is found and used, and where they differ otherwise the second derivative is
+/// taken from the recorded loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutputLoss {
@@ -108,4 +159,8 @@ pub enum OutputLoss {
         /// Among how many classes each position chooses.
         classes: usize,
     },
+    /// Any other loss: its second derivative is taken from the recorded loss, as a matrix `(c, c)`
+    /// for each sample, or as one number for each output where outputs do not interact. For up to
+    /// 512 outputs that interact.
+    Derived,
 }

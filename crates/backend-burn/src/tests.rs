@@ -9,7 +9,9 @@ mod kronecker;
 mod likelihood;
 mod mixed_products;
 mod models;
+mod outputs;
 mod per_sample_gradients;
+mod recording;
 mod saved;
 
 use std::sync::Arc;

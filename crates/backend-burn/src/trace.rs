@@ -1,6 +1,7 @@
 //! From a task to a graph: the model runs once per shape of batch, on a device that records.
 
 mod chain;
+mod head;
 mod parameters;
 
 use std::{
@@ -21,14 +22,15 @@ use burn::{
 use influence_core::block::ParameterLayout;
 
 use crate::{
-    Batch, Error, OutputLoss, Outputs, Result, Task,
+    Batch, Error, OutputLoss, Result, Task,
     taps::{Tap, Taps},
     task::Inputs,
 };
 pub(crate) use chain::Link;
+pub(crate) use head::Head;
 pub(crate) use parameters::InRecordedType;
 
-use parameters::{CapturedParameters, Found, GradientVisitor, InInferenceMode, Parameters};
+use parameters::{CapturedParameters, Found, GradientVisitor, InInferenceMode, Moved, Parameters};
 
 /// Which function of the task is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +38,8 @@ pub(crate) enum Function {
     Loss,
     Measurement,
     Outputs,
+    /// The weights that the task declares for the loss of its outputs.
+    OutputWeights,
 }
 
 /// The recorded computation of one function on a batch of one shape.
@@ -51,10 +55,18 @@ pub(crate) struct Graph {
     pub(crate) inputs: Vec<TensorId>,
     /// The losses `(n)` or outputs `(n, c)`.
     pub(crate) output: TensorIr,
-    /// The loss of the outputs, for [`Function::Outputs`].
-    pub(crate) output_loss: Option<OutputLoss>,
+    /// What the task says of its outputs, for [`Function::Outputs`].
+    pub(crate) declared: Option<Declared>,
     /// Where the parameters are consumed.
     pub(crate) taps: Taps,
+}
+
+/// What a task says of its outputs.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) loss: OutputLoss,
+    /// Whether it has [weights](Function::OutputWeights).
+    pub(crate) weighted: bool,
 }
 
 impl Graph {
@@ -75,12 +87,31 @@ pub(crate) trait Trace: Debug + Send + Sync {
     /// The graph of a function on batches shaped as this one.
     fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>>;
 
-    /// The gradient of the summed loss by burn's own autodiff of the unrecorded module in inference mode, one flat vector for each
-    /// trained parameter; `None` where burn does not manage.
-    fn own_gradient(&self, batch: &Batch) -> Option<Vec<Vec<f64>>>;
+    /// What the loss makes of the outputs, on batches shaped as this one.
+    fn head(&self, batch: &Batch) -> Result<Arc<Head>>;
+
+    /// The gradient of the sum of losses times weights by burn's own autodiff of the unrecorded
+    /// module in inference mode, with other values of its trained parameters: one flat vector for
+    /// each of them; `None` where burn does not manage.
+    fn own_gradient(
+        &self,
+        batch: &Batch,
+        values: &[TensorData],
+        weights: &[f64],
+    ) -> Option<Vec<Vec<f64>>>;
 }
 
-type Key = (Function, Vec<(DType, Vec<usize>)>);
+type Key = (Function, Form);
+
+/// The types and shapes of the fields of a batch.
+type Form = Vec<(DType, Vec<usize>)>;
+
+fn form(batch: &Batch) -> Form {
+    let fields = batch.fields().iter();
+    fields
+        .map(|field| (field.dtype(), field.shape().to_vec()))
+        .collect()
+}
 
 /// The trained parameters of a module, in the order in which gradients have them.
 ///
@@ -116,6 +147,7 @@ pub(crate) struct ModuleTrace<T: Task> {
 struct Recorder<M> {
     module: M,
     graphs: HashMap<Key, Arc<Graph>>,
+    heads: HashMap<Form, Arc<Head>>,
 }
 
 /// A recording device serves one recording at a time, and a process may make only 65,536 of them: so there is one.
@@ -136,6 +168,7 @@ impl<T: Task> ModuleTrace<T> {
         let recorder = Recorder {
             module,
             graphs: HashMap::new(),
+            heads: HashMap::new(),
         };
         Self {
             task,
@@ -207,12 +240,18 @@ impl<T: Task> ModuleTrace<T> {
             Function::Loss => captured_id(self.task.loss(&module, inputs)),
             Function::Measurement => captured_id(self.task.measurement(&module, inputs)),
             Function::Outputs => {
-                self.task
-                    .outputs(&module, inputs)
-                    .and_then(|Outputs { values, loss }| {
-                        recorded.output_loss = Some(loss);
-                        captured_id(values)
-                    })
+                let outputs = self.task.outputs(&module, inputs);
+                outputs.and_then(|outputs| {
+                    recorded.declared = Some(Declared {
+                        loss: outputs.loss,
+                        weighted: outputs.weights.is_some(),
+                    });
+                    captured_id(outputs.values)
+                })
+            }
+            Function::OutputWeights => {
+                let outputs = self.task.outputs(&module, inputs);
+                outputs.and_then(|outputs| captured_id(outputs.weights?))
             }
         };
         recorded.output = output;
@@ -258,7 +297,7 @@ impl<T: Task> ModuleTrace<T> {
             parameters: recorded.parameters,
             inputs: captured.graph.inputs,
             output,
-            output_loss: recorded.output_loss,
+            declared: recorded.declared,
             taps,
         })
     }
@@ -274,14 +313,7 @@ impl<T: Task> Trace for ModuleTrace<T> {
     }
 
     fn graph(&self, function: Function, batch: &Batch) -> Result<Arc<Graph>> {
-        let key = (
-            function,
-            batch
-                .fields()
-                .iter()
-                .map(|field| (field.dtype(), field.shape().to_vec()))
-                .collect::<Vec<_>>(),
-        );
+        let key = (function, form(batch));
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(graph) = recorder.graphs.get(&key) {
             return Ok(graph.clone());
@@ -291,7 +323,24 @@ impl<T: Task> Trace for ModuleTrace<T> {
         Ok(graph)
     }
 
-    fn own_gradient(&self, batch: &Batch) -> Option<Vec<Vec<f64>>> {
+    fn head(&self, batch: &Batch) -> Result<Arc<Head>> {
+        let loss = self.graph(Function::Loss, batch)?;
+        let outputs = self.graph(Function::Outputs, batch)?;
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = recorder.heads.get(&form(batch)) {
+            return Ok(head.clone());
+        }
+        let head = Arc::new(Head::find(&loss, &outputs, &self.layout)?);
+        recorder.heads.insert(form(batch), head.clone());
+        Ok(head)
+    }
+
+    fn own_gradient(
+        &self,
+        batch: &Batch,
+        values: &[TensorData],
+        weights: &[f64],
+    ) -> Option<Vec<Vec<f64>>> {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         let device = recorder
             .module
@@ -300,10 +349,17 @@ impl<T: Task> Trace for ModuleTrace<T> {
             .clone()
             .inner()
             .autodiff();
+        let mut moved = Moved {
+            indices: &self.indices,
+            values: values.get(..self.layout.parameters().len())?,
+        };
         let differentiate = || {
-            let module = recorder.module.valid().train().map(&mut InInferenceMode);
+            let module = recorder.module.valid().map(&mut moved);
+            let module = module.train().map(&mut InInferenceMode);
             let inputs = T::Inputs::read(batch.fields(), &device).ok()?;
-            let gradients = self.task.loss(&module, inputs).sum().backward();
+            let weights = Tensor::<1>::from_floats(weights, &device);
+            let loss = self.task.loss(&module, inputs) * weights;
+            let gradients = loss.sum().backward();
             let mut found = GradientVisitor::new(&self.layout, &self.indices, &gradients);
             module.visit(&mut found);
             Some(found.into_values())
@@ -318,7 +374,7 @@ struct Recorded {
     parameters: Vec<(TensorId, usize)>,
     inputs: Vec<TensorId>,
     output: Option<TensorId>,
-    output_loss: Option<OutputLoss>,
+    declared: Option<Declared>,
     error: Option<Error>,
 }
 
@@ -347,6 +403,11 @@ fn check_output(function: Function, samples: usize, output: &TensorIr) -> Result
             "the outputs",
             shape.len() == 2 && shape[0] == samples,
             format!("[{samples}, outputs]"),
+        ),
+        Function::OutputWeights => (
+            "the weights of the outputs",
+            shape.len() == 2 && shape[0] == samples,
+            format!("[{samples}, 1] or [{samples}, positions]"),
         ),
     };
     if fits {

@@ -141,6 +141,8 @@ pub struct Compute {
     pub threads: Option<usize>,
     /// What the computation may take of the memory, roughly. Default: chosen automatically.
     pub memory: Option<Memory>,
+    /// Whether the recorded gradient is held against burn's own before the fit. Default true.
+    pub check_gradient: bool,
 }
 
 impl Default for Compute {
@@ -152,6 +154,7 @@ impl Default for Compute {
             test_chunk: None,
             threads: None,
             memory: None,
+            check_gradient: true,
         }
     }
 }

@@ -292,6 +292,9 @@ pub(crate) fn settings<T: Task>(plan: &Plan, fit: Fit<T>) -> Result<Fit<T>> {
     if let Some(observer) = &plan.observer {
         fit = fit.with_observer(observer.clone());
     }
+    if !compute.check_gradient {
+        fit = fit.trusting_the_recording();
+    }
     if let (MethodName::Kfac | MethodName::Ekfac, Some(tolerance)) = (method.name, method.tolerance)
     {
         fit = fit.with_tolerance(tolerance);

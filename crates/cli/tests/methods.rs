@@ -70,6 +70,13 @@ fn read(output: &Path, name: &str) -> ArrayD<f64> {
         .expect("float64")
 }
 
+#[test]
+fn the_recording_is_trusted_if_that_is_said() {
+    let trusting = ["--set", "compute.check_gradient=false"];
+    let trusted = numbers("run", "influences", &trusting);
+    assert_eq!(trusted, numbers("run", "influences", &[]));
+}
+
 const GAUSS_NEWTON: [&str; 2] = ["--set", "method.curvature=gauss-newton"];
 const LAYERS: [&str; 2] = ["--set", "method.blocks=layer-wise"];
 

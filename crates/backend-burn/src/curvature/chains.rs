@@ -2,17 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use burn::tensor::Tensor;
 use influence_core::{
     Result as CoreResult,
     block::{Block, ParameterLayout},
 };
 
 use super::{Curvature, Linearised, LossSlopes, TrainingData, kept::Kept};
-use crate::{
-    Batch, Error, ModelGradients, Result, likelihood,
-    trace::{Function, Graph},
-};
+use crate::{Batch, ModelGradients, Result, trace::Function};
 
 /// The most outputs for which the second derivative of the loss is kept as a matrix for each sample.
 const MOST_OUTPUTS: usize = 32;
@@ -73,23 +69,12 @@ impl Chains {
         }
         let (maps, mut loss) = self.source.engine.linear_maps(&graph, batch, &chain)?;
         if !exact {
-            loss = self.declared(&graph, batch)?;
+            loss = LossSlopes {
+                first: None,
+                second: self.source.output_hessian(batch)?.matrices()?,
+            };
         }
         Ok(Some(Linearised::new(maps, loss)))
-    }
-
-    /// The second derivative that the declared loss has by the outputs.
-    fn declared(&self, graph: &Graph, batch: &Batch) -> Result<LossSlopes> {
-        let loss = graph.output_loss.ok_or(Error::NoOutputs {
-            curvature: self.curvature.name(),
-        })?;
-        let outputs = self.source.engine.output(graph, batch)?;
-        let roots = likelihood::roots(loss, &outputs)?.map(|root| root.unsqueeze_dim(2));
-        let roots: Tensor<3> = Tensor::cat(roots.collect(), 2);
-        Ok(LossSlopes {
-            first: None,
-            second: roots.clone().matmul(roots.swap_dims(1, 2)),
-        })
     }
 }
 

@@ -14,10 +14,12 @@ use super::{
     kept::Kept,
     sum_of_parts,
 };
-use crate::{Gradients, ModelGradients, Stack, stack::host};
+use crate::{Gradients, ModelGradients, Stack, source::SignedVectors, stack::host};
 
-/// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for the empirical Fisher, weighted
-/// output gradients, one per output or draw and sample, for Gauss-Newton and the Fisher matrix.
+/// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for
+/// the empirical Fisher, weighted output gradients, one per output or draw and sample, for
+/// Gauss-Newton and the Fisher matrix. Where a loss is not convex in the outputs, some of the
+/// products are taken away.
 ///
 /// They are computed when they are first needed, and kept in their thin form, as many batches from the first as fit the memory granted; the others
 /// are computed anew in every pass over the data.
@@ -26,7 +28,7 @@ pub(crate) struct SampleVectors {
     pub(crate) curvature: Curvature,
     pub(crate) source: ModelGradients,
     pub(crate) data: TrainingData,
-    kept: Kept<Arc<[Gradients]>>,
+    kept: Kept<Arc<SignedVectors>>,
 }
 
 impl SampleVectors {
@@ -54,18 +56,21 @@ impl SampleVectors {
         Arc::new(Self::new(other, self.source.clone(), self.data.clone(), 0))
     }
 
-    fn compute(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
+    fn compute(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
         let (batch, first) = (self.data.batch(part)?, self.data.first(part));
         let vectors = self
             .source
             .curvature_vectors(self.curvature, &batch, first)?;
-        Ok(vectors.into())
+        Ok(Arc::new(vectors))
     }
 
     /// The vectors of one batch of samples.
-    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<[Gradients]>> {
+    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
         self.data.begun(part);
-        let bytes = |vectors: &Arc<[Gradients]>| vectors.iter().map(Gradients::bytes).sum();
+        let bytes = |vectors: &Arc<SignedVectors>| {
+            let bytes = vectors.signed().map(|(_, vectors)| vectors.bytes());
+            bytes.sum()
+        };
         let compute = |part| self.compute(part);
         self.kept.part(part, self.data.batches(), compute, bytes)
     }
@@ -96,11 +101,13 @@ impl OuterProducts {
         Self { chains, ..self }
     }
 
-    fn restricted(&self, part: usize) -> CoreResult<Vec<Gradients>> {
+    /// The vectors of a batch in the block, each with its sign.
+    fn restricted(&self, part: usize) -> CoreResult<Vec<(f64, Gradients)>> {
         let vectors = self.vectors.part(part)?;
-        let restricted = vectors
-            .iter()
-            .map(|vectors| self.weighted(vectors.columns(self.block.columns())));
+        let restricted = vectors.signed().map(|(sign, vectors)| {
+            let restricted = vectors.columns(self.block.columns());
+            (sign, self.weighted(restricted))
+        });
         Ok(restricted.collect())
     }
 
@@ -150,7 +157,14 @@ impl LinearOperator for OuterProducts {
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim(), self.dim()));
         for part in 0..self.parts() {
-            dense += &products(&self.restricted(part)?)?;
+            let vectors = self.restricted(part)?;
+            for sign in [1.0, -1.0] {
+                let alike = vectors.iter().filter(|(own, _)| own * sign > 0.0);
+                let alike: Vec<&Gradients> = alike.map(|(_, vectors)| vectors).collect();
+                if !alike.is_empty() {
+                    dense.scaled_add(sign, &products(&alike)?);
+                }
+            }
         }
         Ok(dense / self.samples())
     }
@@ -158,8 +172,8 @@ impl LinearOperator for OuterProducts {
     fn trace(&self) -> CoreResult<Estimate> {
         let mut sum = 0.0;
         for part in 0..self.parts() {
-            for vectors in self.restricted(part)? {
-                sum += host(&vectors.squared_norms())?.into_iter().sum::<f64>();
+            for (sign, vectors) in self.restricted(part)? {
+                sum += sign * host(&vectors.squared_norms())?.into_iter().sum::<f64>();
             }
         }
         Ok((sum / self.samples()).into())
@@ -197,7 +211,7 @@ impl LinearOperator for OuterProducts {
         let products = self
             .restricted(part)?
             .into_iter()
-            .map(|vectors| vectors.combine(&vectors.scores(rows.vectors())));
+            .map(|(sign, vectors)| vectors.combine(&(vectors.scores(rows.vectors()) * sign)));
         let sum = products.reduce(|sum, product| sum + product);
         let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
         Ok(Stack::new(sum.div_scalar(self.samples())))
@@ -205,7 +219,8 @@ impl LinearOperator for OuterProducts {
 }
 
 /// `Σ v vᵀ` on the host.
-pub(crate) fn products(vectors: &[Gradients]) -> CoreResult<Array2<f64>> {
-    let rows = Tensor::cat(vectors.iter().map(Gradients::to_rows).collect(), 0);
+pub(crate) fn products(vectors: &[&Gradients]) -> CoreResult<Array2<f64>> {
+    let rows = vectors.iter().map(|vectors| vectors.to_rows());
+    let rows = Tensor::cat(rows.collect(), 0);
     Stack::new(rows.clone().transpose().matmul(rows)).to_host()
 }

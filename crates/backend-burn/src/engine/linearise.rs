@@ -18,8 +18,8 @@ use crate::{
     trace::{Graph, Link},
 };
 
-type Once<B> = Autodiff<B>;
-type Twice<B> = Autodiff<Autodiff<B>>;
+pub(super) type Once<B> = Autodiff<B>;
+pub(super) type Twice<B> = Autodiff<Autodiff<B>>;
 
 impl<B: Tanh> Executor<B>
 where
@@ -112,30 +112,30 @@ where
 }
 
 /// A tensor to be differentiated by, once and again.
-struct Leaf<B: Backend> {
+pub(super) struct Leaf<B: Backend> {
     inner: FloatTensor<Once<B>>,
-    outer: FloatTensor<Twice<B>>,
+    pub(super) outer: FloatTensor<Twice<B>>,
 }
 
 impl<B: Backend> Leaf<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    fn new(value: FloatTensor<B>) -> Self {
+    pub(super) fn new(value: FloatTensor<B>) -> Self {
         let inner = Once::<B>::from_inner(value).require_grad();
         let outer = Twice::<B>::from_inner(inner.clone()).require_grad();
         Self { inner, outer }
     }
 
     /// The derivative of the sum of what was made of the leaf, still differentiable.
-    fn first(&self, result: FloatTensor<Twice<B>>) -> Option<FloatTensor<Once<B>>> {
+    pub(super) fn first(&self, result: FloatTensor<Twice<B>>) -> Option<FloatTensor<Once<B>>> {
         let sum = Twice::<B>::float_sum(result);
         let gradients = sum.is_tracked().then(|| sum.backward())?;
         self.outer.grad(&gradients)
     }
 
     /// The derivative of the sum of a first derivative, or of a part of it.
-    fn second(&self, first: FloatTensor<Once<B>>) -> Option<FloatTensor<B>> {
+    pub(super) fn second(&self, first: FloatTensor<Once<B>>) -> Option<FloatTensor<B>> {
         let sum = Once::<B>::float_sum(first);
         let gradients = sum.is_tracked().then(|| sum.backward())?;
         self.inner.grad(&gradients)
@@ -156,7 +156,7 @@ where
     }
 }
 
-fn run<B: Backend>(
+pub(super) fn run<B: Backend>(
     graph: &Graph,
     operations: Range<usize>,
     environment: &mut Environment<B>,
@@ -167,7 +167,7 @@ fn run<B: Backend>(
 }
 
 /// What is not differentiated by.
-fn constant<B: Backend>(value: FloatTensor<B>) -> FloatTensor<Twice<B>> {
+pub(super) fn constant<B: Backend>(value: FloatTensor<B>) -> FloatTensor<Twice<B>> {
     Twice::<B>::from_inner(Once::<B>::from_inner(value))
 }
 

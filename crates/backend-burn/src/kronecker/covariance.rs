@@ -53,11 +53,12 @@ impl Covariances {
         let zero = |layer: &&Layer| Sums::zero(layer);
         let mut sums: Vec<Sums> = layers.iter().map(zero).collect();
         for part in 0..vectors.data.batches() {
-            let gradients = vectors.part(part)?;
+            let signed = vectors.part(part)?;
+            let gradients = signed.definite()?;
             for (layer, sums) in layers.iter().zip(&mut sums) {
-                sums.add(layer, &gradients)?;
+                sums.add(layer, gradients)?;
             }
-            rest.iter_mut().try_for_each(|rest| rest.add(&gradients))?;
+            rest.iter_mut().try_for_each(|rest| rest.add(gradients))?;
         }
         Ok(Self(sums))
     }
@@ -243,10 +244,11 @@ pub(super) fn corrected(
         .map(|factors| Total::zero(factors.values.dim()));
     let mut totals: Vec<Total> = totals.collect();
     for part in 0..vectors.data.batches() {
-        let gradients = vectors.part(part)?;
+        let signed = vectors.part(part)?;
+        let gradients = signed.definite()?;
         samples += gradients.first().map_or(0, Gradients::len);
         for ((layer, (inputs, signals)), total) in layers.iter().zip(&bases).zip(&mut totals) {
-            for gradients in gradients.iter() {
+            for gradients in gradients {
                 if let Some(positions) = layer.positions_of(gradients) {
                     let rotated = rotated(positions, inputs.as_ref(), signals);
                     total.add(squares(&rotated, layer))?;

@@ -52,7 +52,10 @@ impl Rest {
     pub(super) fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()> {
         let restricted = vectors.iter().map(|vectors| vectors.columns(&self.columns));
         match &mut self.sums {
-            Sums::Whole(sum) => *sum += &products(&restricted.collect::<Vec<_>>())?,
+            Sums::Whole(sum) => {
+                let restricted: Vec<Gradients> = restricted.collect();
+                *sum += &products(&restricted.iter().collect::<Vec<_>>())?;
+            }
             Sums::Diagonal(sum) => {
                 for vectors in restricted {
                     let squares = vectors.to_rows().square().sum_dim(0);

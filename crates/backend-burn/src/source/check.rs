@@ -1,4 +1,4 @@
-//! Recorded gradients held against batches of one, and against burn's own.
+//! Recorded gradients held against batches of one.
 
 use std::ops::Range;
 
@@ -25,29 +25,6 @@ impl ModelGradients {
         self.check(Function::Measurement, &sample)?;
         if matches!(curvature, Curvature::GaussNewton | Curvature::Fisher { .. }) {
             self.check(Function::Outputs, &sample)?;
-        }
-        Ok(self)
-    }
-
-    /// Compares the gradient of the recorded loss with the one that burn's autodiff gives for the module itself.
-    pub(crate) fn compared_with_burn(self, sample: &Batch) -> Result<Self> {
-        /// burn differentiates in 32 bits, some functions only approximately.
-        const TOLERANCE: f64 = 1e-2;
-        let graph = self.trace.graph(Function::Loss, sample)?;
-        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
-        let recorded = self.engine.summed_gradient(&graph, sample, &all, None)?;
-        let Some(own) = self.trace.own_gradient(sample) else {
-            return Ok(self);
-        };
-        let noise = TOLERANCE * largest(own.iter().flatten());
-        for (parameter, (recorded, own)) in recorded.into_iter().zip(own).enumerate() {
-            let scale = largest(&own).max(noise);
-            let pairs = read(&recorded.unsqueeze())?.into_iter().zip(own);
-            let difference = pairs.fold(0.0_f64, |most, (a, b)| most.max((a - b).abs()));
-            if difference > TOLERANCE * scale {
-                let parameter = self.layout().parameters()[parameter].name.clone();
-                return Err(Error::GradientMismatch { parameter });
-            }
         }
         Ok(self)
     }
@@ -119,7 +96,7 @@ fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
 }
 
 /// The largest magnitude.
-fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+pub(super) fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
     values
         .into_iter()
         .fold(0.0, |largest, value| value.abs().max(largest))

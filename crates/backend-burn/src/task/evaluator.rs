@@ -72,7 +72,7 @@ impl<T: Task> Evaluator<T> {
         let inputs = T::Inputs::read(batch.fields(), &self.device)?;
         let outputs = guarded(|| {
             let outputs = self.task.outputs(&self.module, inputs);
-            Ok(outputs.map(|Outputs { values, loss }| (values.into_data(), loss)))
+            Ok(outputs.map(|Outputs { values, loss, .. }| (values.into_data(), loss)))
         })?;
         let Some((values, loss)) = outputs else {
             return Ok(None);

@@ -75,10 +75,8 @@ where
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs {
-            values: (self.forward)(module, inputs),
-            loss: OutputLoss::CrossEntropy,
-        })
+        let logits = (self.forward)(module, inputs);
+        Some(Outputs::new(logits, OutputLoss::CrossEntropy))
     }
 }
 
@@ -97,9 +95,7 @@ where
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs {
-            values: (self.forward)(module, inputs),
-            loss: OutputLoss::MeanSquaredError,
-        })
+        let predictions = (self.forward)(module, inputs);
+        Some(Outputs::new(predictions, OutputLoss::MeanSquaredError))
     }
 }

@@ -69,10 +69,8 @@ impl Task for Asked {
     }
 
     fn outputs(&self, module: &Layers, (x, _): Self::Inputs) -> Option<Outputs> {
-        Some(Outputs {
-            values: (self.forward)(module, x),
-            loss: OutputLoss::CrossEntropy,
-        })
+        let logits = (self.forward)(module, x);
+        Some(Outputs::new(logits, OutputLoss::CrossEntropy))
     }
 }
 

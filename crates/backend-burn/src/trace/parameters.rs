@@ -74,6 +74,25 @@ impl ModuleMapper for InRecordedType {
     }
 }
 
+/// Gives the trained parameters other values.
+pub(super) struct Moved<'a> {
+    pub(super) indices: &'a HashMap<ParamId, usize>,
+    pub(super) values: &'a [TensorData],
+}
+
+impl ModuleMapper for Moved<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let index = self.indices.get(&param.id);
+        match index.and_then(|index| self.values.get(*index)) {
+            Some(values) => param.map(|tensor| {
+                let place = (&tensor.device(), tensor.dtype());
+                Tensor::from_data(values.clone(), place)
+            }),
+            None => param,
+        }
+    }
+}
+
 /// Finds the parameters of a module on the recording device.
 pub(super) struct CapturedParameters<'a> {
     pub(super) indices: &'a HashMap<ParamId, usize>,

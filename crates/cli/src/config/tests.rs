@@ -85,6 +85,7 @@ fn defaults_fill_what_may_be_left_out() {
         ),
         (None, None, None, None)
     );
+    assert!(config.compute.check_gradient);
     assert_eq!(config.output.path, Path::new("influences.zarr"));
 }
 

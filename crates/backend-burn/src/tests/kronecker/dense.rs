@@ -38,6 +38,7 @@ impl Definition {
             source
                 .curvature_vectors(curvature, batch, 0)
                 .expect("vectors")
+                .plus
         };
         let rows = |thin: &[Gradients]| {
             let rows = thin

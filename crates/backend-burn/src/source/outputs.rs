@@ -1,0 +1,144 @@
+//! The second derivative of the loss by the outputs, on a batch.
+
+use burn::tensor::Tensor;
+
+use super::ModelGradients;
+use crate::{
+    Batch, Error, OutputLoss, Result,
+    likelihood::{Derivation, OutputHessian},
+    stack::host,
+    trace::{Function, Graph, Head},
+};
+
+impl ModelGradients {
+    /// What the second derivative is: that of the declared loss, with what it is multiplied by, or
+    /// that of the recorded one.
+    pub(crate) fn output_hessian(&self, batch: &Batch) -> Result<OutputHessian> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        let head = self.trace.head(batch)?;
+        let declared = declared(&graph)?;
+        let hessian = self.derivation(&graph, &head, batch)?.hessian(declared)?;
+        let said = self.declared_weights(&graph, batch)?;
+        self.compare(&hessian, declared, said.as_ref())?;
+        Ok(hessian)
+    }
+
+    /// Refuses outputs that are not those of the loss, and those of which it is a linear function.
+    pub(crate) fn with_curved_outputs(self, batch: &Batch) -> Result<Self> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        let head = self.trace.head(batch)?;
+        self.derivation(&graph, &head, batch)?.check_curved()?;
+        Ok(self)
+    }
+
+    fn derivation<'a>(
+        &'a self,
+        graph: &Graph,
+        head: &'a Head,
+        batch: &'a Batch,
+    ) -> Result<Derivation<'a>> {
+        Ok(Derivation {
+            engine: &*self.engine,
+            head,
+            batch,
+            outputs: self.engine.output(graph, batch)?,
+            precision: self.precision,
+        })
+    }
+
+    /// The weights that the task says, if it does.
+    fn declared_weights(&self, graph: &Graph, batch: &Batch) -> Result<Option<Tensor<2>>> {
+        let weighted = graph.declared.as_ref().is_some_and(|said| said.weighted);
+        let evaluated = || {
+            let graph = self.trace.graph(Function::OutputWeights, batch)?;
+            self.engine.output(&graph, batch)
+        };
+        weighted.then(evaluated).transpose()
+    }
+
+    /// Reports where what was found is not what the task says.
+    fn compare(
+        &self,
+        hessian: &OutputHessian,
+        declared: OutputLoss,
+        said: Option<&Tensor<2>>,
+    ) -> Result<()> {
+        match (hessian, said) {
+            (OutputHessian::Blocks(_), _) if declared != OutputLoss::Derived => {
+                self.tell(&format!(
+                    "the loss is not the {declared:?} that the task declares for its outputs, nor a multiple of it; its second derivative is taken from the recorded loss, which costs more; declare OutputLoss::Derived if that is meant"
+                ));
+            }
+            (OutputHessian::Blocks(_), _) => {}
+            (OutputHessian::Closed(closed), Some(said)) => {
+                self.compare_weights(said, &closed.found_weights())?;
+            }
+            (OutputHessian::Closed(closed), None) => {
+                if let Some(found) = &closed.weights {
+                    self.tell(&format!(
+                        "the loss is the {declared:?} that the task declares for its outputs times {}; the curvature has these factors; say them by Outputs::with_weights if they are meant",
+                        shown(&read(found)?)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports if weights that the task says are not those found.
+    fn compare_weights(&self, said: &Tensor<2>, found: &Tensor<2>) -> Result<()> {
+        /// What 32 bits leave of a ratio.
+        const TOLERANCE: f64 = 1e-3;
+        let ([n, columns], [_, positions]) = (said.dims(), found.dims());
+        if columns != 1 && columns != positions {
+            return Err(Error::TaskShape {
+                what: "the weights of the outputs",
+                samples: n,
+                expected: format!("[{n}, 1] or [{n}, {positions}]"),
+                got: vec![n, columns],
+            });
+        }
+        let difference = read(&(said.clone() - found.clone()))?;
+        let scale = read(found)?;
+        let agree = |(difference, weight): (&f64, &f64)| {
+            difference.abs() <= TOLERANCE * weight.abs().max(TOLERANCE)
+        };
+        if !difference.iter().zip(&scale).all(agree) {
+            self.tell(&format!(
+                "the weights that the task declares for its outputs, {}, are not those of its loss, {}; the curvature has those of the loss",
+                shown(&read(said)?),
+                shown(&scale)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Warns once.
+    fn tell(&self, message: &str) {
+        self.told.call_once(|| tracing::warn!("{message}"));
+    }
+}
+
+fn declared(graph: &Graph) -> Result<OutputLoss> {
+    let declared = graph.declared.as_ref().map(|declared| declared.loss);
+    declared.ok_or(Error::NoOutputs {
+        curvature: "gauss-newton",
+    })
+}
+
+fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
+    host(tensor).map_err(|error| Error::Engine {
+        message: error.to_string(),
+    })
+}
+
+/// The range of some factors.
+fn shown(factors: &[f64]) -> String {
+    let least = factors.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = factors.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most - least <= 1e-3 * most.abs() {
+        format!("{most:.4}")
+    } else {
+        format!("{least:.4} to {most:.4}")
+    }
+}

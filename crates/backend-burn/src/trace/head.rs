@@ -1,0 +1,228 @@
+//! Where a recorded loss reads the outputs, and what it makes of them.
+//!
+//! The loss and the outputs of a task are recorded apart. Two tensors are the same where the same
+//! operations make them of the same parameters, fields and constants. So the outputs are found
+//! again among the tensors of the loss, perhaps in another shape; the operations that lead from
+//! there to the loss are its *head*, a function of the outputs and the targets alone. It is small,
+//! and can be evaluated and differentiated at any outputs.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::{
+    backend::{
+        capture::TensorId,
+        ir::{BaseOperationIr, IrVisitorMut, OperationIr, TensorIr, TensorStatus},
+    },
+    tensor::DType,
+};
+use influence_core::block::ParameterLayout;
+
+use super::Graph;
+use crate::{
+    Error, Result,
+    taps::{Step, Taps},
+};
+
+/// The part of a loss that follows the outputs.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// What leads to the losses `(n)`: first the operations that do not depend on the outputs, then
+    /// those that do. None takes what it reads out of the environment.
+    pub(crate) graph: Graph,
+    /// How many operations do not depend on the outputs.
+    pub(crate) before: usize,
+    /// The tensors of the graph that the outputs stand for.
+    pub(crate) cut: Vec<TensorId>,
+    /// The changes of shape that make the outputs of them, the last first.
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Head {
+    /// Finds the outputs in the loss.
+    ///
+    /// # Errors
+    /// [`Error::OutputsOutsideLoss`] when they are not there, [`Error::LossBesideOutputs`] when a
+    /// trained parameter reaches the loss by another way.
+    pub(super) fn find(loss: &Graph, outputs: &Graph, layout: &ParameterLayout) -> Result<Self> {
+        let mut numbers = Numbers::default();
+        let in_loss = numbers.of_graph(loss);
+        let in_outputs = numbers.of_graph(outputs);
+        let mut tensor = outputs.output.id;
+        let mut steps = Vec::new();
+        let mut beside = None;
+        loop {
+            let number = in_outputs.get(&tensor);
+            let same = in_loss.iter().filter(|(_, other)| Some(*other) == number);
+            let cut: Vec<TensorId> = same.map(|(id, _)| *id).collect();
+            if !cut.is_empty() {
+                let graph = after(loss, &cut);
+                match trained(&graph, layout) {
+                    None => return Ok(Self::new(graph, cut, steps)),
+                    Some(parameter) => beside = beside.or(Some(parameter)),
+                }
+            }
+            let Some((before, step)) = reshaped(outputs, tensor) else {
+                break;
+            };
+            steps.push(step);
+            tensor = before;
+        }
+        Err(match beside {
+            Some(parameter) => Error::LossBesideOutputs { parameter },
+            None => Error::OutputsOutsideLoss,
+        })
+    }
+
+    fn new(mut graph: Graph, cut: Vec<TensorId>, steps: Vec<Step>) -> Self {
+        let mut dependent: HashSet<TensorId> = cut.iter().copied().collect();
+        let depends = |operation: &OperationIr| {
+            let reads = operation.inputs().any(|read| dependent.contains(&read.id));
+            if reads {
+                dependent.extend(operation.outputs().map(|output| output.id));
+            }
+            reads
+        };
+        let operations = std::mem::take(&mut graph.operations);
+        let (after, before): (Vec<_>, Vec<_>) = operations.into_iter().partition(depends);
+        let count = before.len();
+        graph.operations = before.into_iter().chain(after).collect();
+        graph
+            .operations
+            .iter_mut()
+            .for_each(|operation| operation.visit_mut(&mut LeftInPlace));
+        Self {
+            graph,
+            before: count,
+            cut,
+            steps,
+        }
+    }
+}
+
+/// What a loss needs if some of its tensors are given.
+fn after(loss: &Graph, given: &[TensorId]) -> Graph {
+    let mut needed = HashSet::from([loss.output.id]);
+    let mut operations = Vec::new();
+    for operation in loss.operations.iter().rev() {
+        let mut made = operation.outputs().map(|output| &output.id);
+        let used = made.any(|id| needed.contains(id));
+        let known = operation.outputs().any(|output| given.contains(&output.id));
+        if used && !known && !matches!(operation, OperationIr::Init(_)) {
+            needed.extend(operation.inputs().map(|read| read.id));
+            operations.push(operation.clone());
+        }
+    }
+    operations.reverse();
+    let wanted = |id: &TensorId| needed.contains(id) && !given.contains(id);
+    let parameters = loss.parameters.iter().filter(|(id, _)| wanted(id));
+    let constants = loss.constants.iter().filter(|(id, _)| wanted(id));
+    Graph {
+        operations,
+        constants: constants.cloned().collect(),
+        parameters: parameters.copied().collect(),
+        inputs: loss.inputs.clone(),
+        output: loss.output.clone(),
+        declared: None,
+        taps: Taps::default(),
+    }
+}
+
+/// A trained parameter that a graph reads.
+fn trained(graph: &Graph, layout: &ParameterLayout) -> Option<String> {
+    let mut parameters = graph.parameters.iter();
+    parameters.find_map(|(_, index)| Some(layout.parameters().get(*index)?.name.clone()))
+}
+
+/// The tensor of which another is made by a change of shape, and that change.
+fn reshaped(graph: &Graph, tensor: TensorId) -> Option<(TensorId, Step)> {
+    let mut operations = graph.operations.iter();
+    let made = operations.find(|operation| operation.outputs().any(|out| out.id == tensor))?;
+    let OperationIr::BaseFloat(operation) = made else {
+        return None;
+    };
+    Some(match operation {
+        BaseOperationIr::Reshape(op) => {
+            let from = op.input.shape.to_vec();
+            (op.input.id, Step::Reshape { from })
+        }
+        BaseOperationIr::SwapDims(op) => {
+            let mut axes: Vec<usize> = (0..op.input.shape.rank()).collect();
+            axes.swap(op.dim1, op.dim2);
+            (op.input.id, Step::Permute { axes })
+        }
+        BaseOperationIr::Permute(op) => {
+            let axes = op.axes.clone();
+            (op.input.id, Step::Permute { axes })
+        }
+        _ => return None,
+    })
+}
+
+/// Numbers of tensors, the same for those that are made the same way.
+#[derive(Default)]
+struct Numbers<'a>(HashMap<Origin<'a>, u64>);
+
+/// How a tensor is made.
+#[derive(PartialEq, Eq, Hash)]
+enum Origin<'a> {
+    Parameter(usize),
+    Field(usize),
+    Constant(DType, &'a [usize], &'a [u8]),
+    /// One of the results of an operation, which is written with the numbers of its operands.
+    Result(String, usize),
+}
+
+impl<'a> Numbers<'a> {
+    fn of(&mut self, origin: Origin<'a>) -> u64 {
+        let next = self.0.len() as u64;
+        *self.0.entry(origin).or_insert(next)
+    }
+
+    fn of_graph(&mut self, graph: &'a Graph) -> HashMap<TensorId, u64> {
+        let mut known = HashMap::new();
+        for (id, parameter) in &graph.parameters {
+            known.insert(*id, self.of(Origin::Parameter(*parameter)));
+        }
+        for (place, id) in graph.inputs.iter().enumerate() {
+            known.insert(*id, self.of(Origin::Field(place)));
+        }
+        for (id, data) in &graph.constants {
+            let origin = Origin::Constant(data.dtype(), data.shape().as_slice(), data.as_bytes());
+            known.insert(*id, self.of(origin));
+        }
+        for operation in &graph.operations {
+            if matches!(operation, OperationIr::Init(_) | OperationIr::Drop(_)) {
+                continue;
+            }
+            let mut written = operation.clone();
+            written.visit_mut(&mut Renamed(&known));
+            let written = format!("{written:?}");
+            for (place, output) in operation.outputs().enumerate() {
+                let number = self.of(Origin::Result(written.clone(), place));
+                known.insert(output.id, number);
+            }
+        }
+        known
+    }
+}
+
+/// Writes the numbers of tensors in place of their ids.
+struct Renamed<'a>(&'a HashMap<TensorId, u64>);
+
+impl IrVisitorMut for Renamed<'_> {
+    fn visit_tensor_mut(&mut self, tensor: &mut TensorIr) {
+        // What has no number yet is a result.
+        let number = self.0.get(&tensor.id).copied().unwrap_or(u64::MAX);
+        tensor.id = TensorId::new(number);
+        tensor.status = TensorStatus::ReadOnly;
+    }
+}
+
+/// Leaves what is read where it is.
+struct LeftInPlace;
+
+impl IrVisitorMut for LeftInPlace {
+    fn visit_tensor_mut(&mut self, tensor: &mut TensorIr) {
+        tensor.status = TensorStatus::ReadOnly;
+    }
+}
