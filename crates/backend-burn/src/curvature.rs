@@ -143,6 +143,11 @@ impl TrainingData {
         self.read(self.range(index))
     }
 
+    /// A batch that is looked at before the fit begins.
+    pub(crate) fn glimpse(&self, index: usize) -> CoreResult<Batch> {
+        self.read(self.range(index))
+    }
+
     /// A few samples from the start.
     pub(crate) fn head(&self, samples: usize) -> CoreResult<Batch> {
         self.read(0..samples.min(self.samples()))

@@ -294,7 +294,7 @@ impl<T: Task> Fit<T> {
             self.curvature,
             Curvature::GaussNewton | Curvature::Fisher { .. }
         ) {
-            source = source.with_curved_outputs(&data.batch(0)?)?;
+            source = source.with_curved_outputs(&data.glimpse(0)?)?;
         }
         if self.compared_with_burn {
             source = source.compared_with_burn(&sample)?;

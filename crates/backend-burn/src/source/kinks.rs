@@ -27,7 +27,7 @@ impl ModelGradients {
         }
         let mut found = Kinks::default();
         for part in 0..data.batches() {
-            let batch = data.batch(part)?;
+            let batch = data.glimpse(part)?;
             let graph = self.trace.graph(Function::Loss, &batch)?;
             let made = graph.operations.iter().flat_map(OperationIr::outputs);
             let numbers: usize = made.map(|output| output.shape.num_elements()).sum();
