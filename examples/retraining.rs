@@ -8,7 +8,7 @@
 //! cargo run --release --example retraining -- --halves 60 --seeds 2
 //! ```
 //!
-//! takes a few minutes on one core. Without options there are a few halves only, enough to see that it works.
+//! takes about a minute on one core. Without options there are a few halves only, enough to see that it works.
 
 #[path = "support/digits.rs"]
 mod digits;
@@ -29,9 +29,7 @@ use perceptron::{Perceptron, Points, Recipe, task};
 
 /// Test points on which the loss is predicted.
 const TESTS: usize = 100;
-/// Networks on all points, each with influences of its own.
-const CHECKPOINTS: u64 = 2;
-/// From so many halves on, it is claimed which of two dampings is better.
+/// From so many halves on, it is claimed which of two defaults is better.
 const ENOUGH: usize = 40;
 
 /// A method with the factor of its relative damping.
@@ -109,6 +107,8 @@ struct Experiment {
     test: Points,
     halves: Vec<Vec<usize>>,
     seeds: u64,
+    /// Networks on all points, each with influences of its own.
+    networks: u64,
 }
 
 impl Experiment {
@@ -129,6 +129,7 @@ impl Experiment {
             train: Points::of(&digits, train)?,
             test: Points::of(&digits, &test[..TESTS])?,
             seeds,
+            networks: if halves < ENOUGH { 1 } else { 2 },
         })
     }
 
@@ -155,14 +156,14 @@ impl Experiment {
     fn score(&self, recipe: Recipe, method: &Method, losses: &Array2<f64>) -> Outcome<Array1<f64>> {
         let (train, test) = (Arc::new(self.train.dataset()?), self.test.dataset()?);
         let mut sum = Array1::zeros(TESTS);
-        for seed in 0..CHECKPOINTS {
+        for seed in 0..self.networks {
             let network = Perceptron::train(recipe, &self.train, seed);
             let accuracy = network.accuracy(&self.test);
             assert!(accuracy > 0.9, "a network that learned nothing: {accuracy}");
             let influences = method.influences(&network, &train, &test)?;
             sum += &correlations(&self.predicted(&influences), losses);
         }
-        Ok(sum / CHECKPOINTS as f64)
+        Ok(sum / self.networks as f64)
     }
 }
 
@@ -243,9 +244,10 @@ fn main() -> Outcome<()> {
         assert!(halves < ENOUGH || better, "the default of before is better");
     }
     println!(
-        "\n{} halves, {} seeds, {TESTS} test points, {CHECKPOINTS} networks on all points; {:.0} s",
+        "\n{} halves, {} seeds, {TESTS} test points, {} networks on all points; {:.0} s",
         experiment.halves.len(),
         experiment.seeds,
+        experiment.networks,
         started.elapsed().as_secs_f64()
     );
     Ok(())

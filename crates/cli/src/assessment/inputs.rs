@@ -86,8 +86,17 @@ pub(super) fn unscaled(
     }
     let suspicious = largest >= HUGE || (largest >= LARGE && quality.fault().is_some());
     Ok(suspicious.then(|| format!(
-        "inputs are as large as {largest:.3e} (number {place} of a sample, counted from 0), and data.scale is not set: if the model was trained on scaled inputs, add `scale = \"standard\"` to [data], or what the training had"
+        "inputs are as large as {} (number {place} of a sample, counted from 0), and data.scale is not set: if the model was trained on scaled inputs, add `scale = \"standard\"` to [data], or what the training had",
+        shown(largest)
     )))
+}
+
+fn shown(number: f64) -> String {
+    if number < HUGE {
+        format!("{number:.0}")
+    } else {
+        format!("{number:.1e}")
+    }
 }
 
 /// Whether inputs are numbers to a model, and not the rows of an embedding.

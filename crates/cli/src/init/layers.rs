@@ -114,11 +114,13 @@ pub(super) fn outputs(layers: &[String], weights: &Weights) -> Option<usize> {
 
 /// How often weights are multiplied with for one sample: those of convolutions at every pixel, as if none were pooled away.
 pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
-    let pixels: usize = sample.iter().rev().take(2).product();
     let each = |shape: &[usize]| {
-        let size: usize = shape.iter().product();
-        let uses = if shape.len() == 4 { pixels } else { 1 };
-        size.saturating_mul(uses)
+        // Weights of windows have an axis for each along which they move.
+        let axes = sample.iter().rev().take(shape.len().saturating_sub(2));
+        shape
+            .iter()
+            .chain(axes)
+            .fold(1, |size: usize, side| size.saturating_mul(*side))
     };
     let shapes = weights.names().filter_map(|name| weights.shape(name));
     shapes.map(each).fold(0, usize::saturating_add)
