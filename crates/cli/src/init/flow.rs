@@ -110,12 +110,11 @@ impl Kind {
     /// Whether a class of PyTorch is of this kind.
     fn is_of(self, class: Option<&str>) -> bool {
         match (self, class) {
-            (_, None) => true,
             (Self::Linear { .. }, Some(class)) => class == "Linear",
             (Self::Embedding { .. }, Some(class)) => class == "Embedding",
             (Self::Convolution { .. }, Some(class)) => matches!(class, "Conv1d" | "Conv2d"),
             (Self::Transposed { .. }, Some(class)) => class.starts_with("ConvTranspose"),
-            (Self::Norm { .. }, Some(_)) => true,
+            (_, None) | (Self::Norm { .. }, _) => true,
         }
     }
 
@@ -240,7 +239,7 @@ fn channels(flow: &Flow, axes: usize, inputs: usize) -> Option<(usize, Option<St
     }
 }
 
-/// A weight of one number fits all features, as that of PReLU.
+/// A weight of one number fits all features, as that of `PReLU`.
 fn normalised(features: usize, flow: &Flow) -> bool {
     match flow {
         _ if features == 1 => true,

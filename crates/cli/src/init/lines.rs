@@ -31,7 +31,7 @@ impl Lines<'_> {
         for (place, layer) in placed.iter().enumerate() {
             lines.extend(layer.passed.before.clone());
             lines.push(self.line(place, layer)?);
-            if self.is_activated(&placed, place) {
+            if Self::is_activated(&placed, place) {
                 lines.push(format!("{{ kind = \"{}\" }}", self.activation.as_str()));
             }
         }
@@ -61,7 +61,7 @@ impl Lines<'_> {
     }
 
     /// Whether an activation follows: behind each layer but the last, or behind the normalisation of what it gives.
-    fn is_activated(&self, placed: &[Placed], place: usize) -> bool {
+    fn is_activated(placed: &[Placed], place: usize) -> bool {
         let is_norm = |at: usize| {
             matches!(
                 placed.get(at),
@@ -85,7 +85,7 @@ impl Lines<'_> {
         let mut line = format!("{{ kind = \"{kind}\", name = {name}{keys}");
         if !doubts.is_empty() {
             let doubts = toml::Value::from(doubts.join("; "));
-            line += &format!(", {CONFIRM} = {doubts}");
+            line = [&line, ", ", CONFIRM, " = ", &doubts.to_string()].concat();
         }
         Ok(line + " }")
     }

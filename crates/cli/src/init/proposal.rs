@@ -108,7 +108,7 @@ impl Proposal {
     fn model(&self) -> String {
         let mut text = format!("\n[model]\nweights = {}\n", quoted(&self.weights));
         if let Some(state) = &self.state {
-            text += &format!("state = {}\n", quoted(state));
+            text = text + "state = " + &quoted(state) + "\n";
         }
         let Some(layers) = &self.layers else {
             return text;

@@ -160,13 +160,19 @@ fn other_archive(names: &[String]) -> &'static str {
         name.ends_with("archive_format") || name.ends_with("serialized_exported_program.json")
     }) {
         "a program that torch.export saved; save its weights: torch.save(torch.export.load(FILE).state_dict, \"weights.pt\")"
-    } else if any(&|name| name.ends_with(".npy")) {
+    } else if any(&|name| has_ending(name, "npy")) {
         "an archive of numpy; weights are read from safetensors or PyTorch"
-    } else if any(&|name| name.ends_with(".keras") || name == "model.weights.h5") {
+    } else if any(&|name| has_ending(name, "h5")) {
         "a model of Keras; weights are read from safetensors or PyTorch"
     } else {
         "an archive without a `data.pkl`, which torch.save would have written"
     }
+}
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
 /// A member of an archive; an archive may say of its lengths what it likes, so no more is unpacked than its bytes can hold.

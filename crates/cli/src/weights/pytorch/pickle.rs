@@ -141,7 +141,7 @@ impl Machine {
         top.context("the pickle takes a value that is not there")
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>> {
+    fn above_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().context("the pickle lacks a mark")?;
         ensure!(mark <= self.stack.len(), "the pickle lacks a mark");
         Ok(self.stack.split_off(mark))
@@ -170,7 +170,7 @@ impl Machine {
             b']' | 0x8f => self.push(Node::List(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Node::Tuple(items))
             }
             0x85..=0x87 => {
@@ -180,11 +180,11 @@ impl Machine {
                 self.push(Node::Tuple(items))
             }
             b'l' | 0x91 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Node::List(items))
             }
             b'd' => {
-                let pairs = pairs(&self.to_mark()?)?;
+                let pairs = pairs(&self.above_mark()?)?;
                 self.push(Node::Dict(pairs))
             }
             b'a' => {
@@ -192,7 +192,7 @@ impl Machine {
                 self.append(vec![item])
             }
             b'e' | 0x90 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.append(items)
             }
             b's' => {
@@ -200,7 +200,7 @@ impl Machine {
                 self.insert(vec![(key, value)])
             }
             _ => {
-                let pairs = pairs(&self.to_mark()?)?;
+                let pairs = pairs(&self.above_mark()?)?;
                 self.insert(pairs)
             }
         }
@@ -228,7 +228,7 @@ impl Machine {
 
     fn discard(&mut self, code: u8) -> Result<()> {
         match code {
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.above_mark()?),
             b'2' => {
                 let top = self.top()?;
                 // Python's own pickles have no such instruction; without a bound it would grow what is read.
