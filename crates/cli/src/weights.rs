@@ -41,6 +41,8 @@ struct About {
     key: Option<String>,
     /// What else in the file holds tensors.
     left_out: Vec<String>,
+    /// Whether matrices lay the other way round, as burn has those of linear layers.
+    turned: bool,
 }
 
 impl Weights {
@@ -71,10 +73,25 @@ impl Weights {
     fn of_burn(self) -> Self {
         let tensors = self.tensors.into_iter();
         let tensors = tensors.map(|(name, data)| burnpack::as_pytorch(name, data));
+        let about = About {
+            turned: true,
+            ..self.about
+        };
         Self {
             tensors: tensors.collect(),
+            about,
             ..self
         }
+    }
+
+    /// Says which layers are tables: a record of burn does not tell them from linear layers, and has them as PyTorch does.
+    pub(crate) fn with_tables<'a>(mut self, layers: impl Iterator<Item = &'a str>) -> Self {
+        for layer in layers.filter(|_| self.about.turned) {
+            if let Some(table) = self.tensors.get_mut(&format!("{layer}.weight")) {
+                *table = burnpack::turned(table);
+            }
+        }
+        self
     }
 
     /// Reads a file as [`read`](Self::read), and says how its tensors are laid out.
@@ -102,6 +119,7 @@ impl Weights {
             unread: BTreeMap::new(),
             key: stored.key,
             left_out: stored.left_out,
+            turned: false,
         };
         // Sorted, so that the first mistake is the same one every time.
         let mut tensors = stored.tensors;
@@ -298,6 +316,30 @@ mod tests {
             let weights = read(dtype, &bytes, vec![1], Precision::F64).expect("read");
             let tensor = weights.tensor("fc.weight").expect("there");
             assert_eq!(tensor.as_slice::<f64>().expect("f64"), [1.5], "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn tables_of_a_record_of_burn_are_not_turned() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.bpk");
+        let values: Vec<f32> = (1_u8..7).map(f32::from).collect();
+        let tensors = ["emb.weight", "fc.weight"].map(|name| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            let bytes = burn::tensor::Bytes::from_bytes_vec(bytes.collect());
+            burn_pack::Tensor::new(name.to_owned(), DType::F32, vec![3, 2], None, bytes)
+        });
+        let written = burn_pack::Writer::new(tensors.to_vec()).write_to_file(&path);
+        written.expect("written");
+        let weights = Weights::read(&path, None, Precision::F32).expect("read");
+        let weights = weights.with_tables(["emb"].into_iter());
+        for (name, shape, expected) in [
+            ("emb.weight", [3, 2], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            ("fc.weight", [2, 3], [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]),
+        ] {
+            let tensor = weights.tensor(name).expect("there");
+            assert_eq!(tensor.shape()[..], shape, "{name}");
+            assert_eq!(tensor.as_slice::<f32>().expect("f32"), expected, "{name}");
         }
     }
 

@@ -302,6 +302,14 @@ impl Layer {
             _ => None,
         }
     }
+
+    /// The name of its weights, if they are a table whose rows are looked up.
+    pub fn table(&self) -> Option<&str> {
+        match self {
+            Self::Embedding { name, .. } => Some(name),
+            _ => None,
+        }
+    }
 }
 
 fn one() -> Pair {

@@ -35,6 +35,7 @@ impl Models for SequentialModels {
             Weights::read(weights, key, config.precision.into()).context("model.weights")?;
         let names = layers.0.iter().filter_map(Layer::name);
         weights.check_read(names).context("model.weights")?;
+        let weights = weights.with_tables(layers.0.iter().filter_map(Layer::table));
         bound(loss, layers, &weights, sample, device)
     }
 

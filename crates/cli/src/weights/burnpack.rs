@@ -32,15 +32,19 @@ pub(super) fn as_pytorch(name: String, data: TensorData) -> (String, TensorData)
         (format!("{layer}.weight"), data)
     } else if let Some(layer) = layer(".beta") {
         (format!("{layer}.bias"), data)
-    } else if let ([rows, columns], Some(_)) = (&data.shape()[..], layer(".weight")) {
-        let turned = transposed(&data, *rows, *columns);
+    } else if layer(".weight").is_some() {
+        let turned = turned(&data);
         (name, turned)
     } else {
         (name, data)
     }
 }
 
-fn transposed(data: &TensorData, rows: usize, columns: usize) -> TensorData {
+/// A matrix transposed, and anything else as it is.
+pub(super) fn turned(data: &TensorData) -> TensorData {
+    let [rows, columns] = data.shape()[..] else {
+        return data.clone();
+    };
     let (bytes, size) = (data.as_bytes(), data.dtype().size());
     let entries = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
     let turned = entries.flat_map(|entry| bytes[entry * size..(entry + 1) * size].iter().copied());
