@@ -8,10 +8,22 @@ use influence_core::{FieldSource, Values};
 const LOOKED_AT: usize = 1000;
 
 /// What to do about an array of class numbers that is none.
-pub(super) fn hint(array: &dyn FieldSource, form: FieldForm) -> Result<&'static str> {
+pub(super) fn hint(array: &dyn FieldSource, form: FieldForm) -> Result<String> {
     if form.kind != FieldKind::Int || form.rank != 1 {
-        return Ok("");
+        return Ok(String::new());
     }
+    let hint = match may_be_classes(array)? {
+        Some(hint) => hint,
+        None if matches!(array.shape(), [_] | [_, 1]) => {
+            "for targets that are numbers the loss is mse"
+        }
+        None => return Ok(String::new()),
+    };
+    Ok(format!("; {hint}"))
+}
+
+/// What to do about numbers if they are classes, and they look so.
+pub(super) fn may_be_classes(array: &dyn FieldSource) -> Result<Option<&'static str>> {
     let shape = array.shape();
     let rows = array.rows(0..shape[0].min(LOOKED_AT))?;
     let values: Vec<f64> = match &rows {
@@ -23,14 +35,13 @@ pub(super) fn hint(array: &dyn FieldSource, form: FieldForm) -> Result<&'static 
         .iter()
         .all(|value| value.fract().abs() < f64::EPSILON);
     Ok(match shape {
-        &[_, columns] if columns > 1 && is_one_hot(&values, columns) => {
-            "; each row has a single 1: store its place, as by y.argmax(axis=1) of numpy"
-        }
-        &[_] | &[_, 1] if whole => {
-            "; they are all whole: store them as integers, as by y.astype(int) of numpy"
-        }
-        &[_] | &[_, 1] => "; for targets that are numbers the loss is mse",
-        _ => "",
+        &[_, columns] if columns > 1 && is_one_hot(&values, columns) => Some(
+            "each row has a single 1: if they are classes, store its place, as by y.argmax(axis=1) of numpy",
+        ),
+        &[_] | &[_, 1] if whole => Some(
+            "they are all whole: if they are classes, store them as integers, as by y.astype(int) of numpy",
+        ),
+        _ => None,
     })
 }
 

@@ -11,7 +11,7 @@ use influence_core::{Dataset, FieldSource, Precision, Scale, Scaled, Selected, V
 use super::{
     Samples,
     formats::{self, Unclear},
-    hints::hint,
+    hints::{self, hint},
     identity::Identity,
     labels::{ClassOrder, shown},
     names,
@@ -189,6 +189,14 @@ impl Source {
             Values::I64(values) => Ok(values.into_iter().collect()),
             _ => bail!("{}: class numbers are integers", self.files.targets),
         }
+    }
+
+    /// What to do about targets that are not taken for classes, if they look so.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn may_be_classes(&self) -> Result<Option<&'static str>> {
+        hints::may_be_classes(&*self.targets)
     }
 
     pub(super) fn select(&self, points: &[usize]) -> Result<Self> {

@@ -37,7 +37,15 @@ impl Targets {
     ) -> Result<Self> {
         let numbers: usize = train.target_shape.iter().product();
         if !train.integers[1] {
-            return Ok(Self::numbers(numbers, "targets are numbers"));
+            let mut targets = Self::numbers(numbers, "targets are numbers");
+            let hint = train.source.may_be_classes()?;
+            targets.warnings.extend(hint.map(|hint| {
+                format!(
+                    "{}: targets are floating-point numbers, for mse; {hint}",
+                    train.files.targets
+                )
+            }));
+            return Ok(targets);
         }
         if numbers > 1 {
             return Ok(Self::numbers(
@@ -80,6 +88,12 @@ impl Targets {
             .difference(&distinct)
             .map(ToString::to_string)
             .collect();
+        if distinct.first() == Some(&1) && outputs.is_none() {
+            targets.warnings.push(format!(
+                "{}: no point is of class 0; where classes are counted from 1, subtract 1",
+                train.files.targets
+            ));
+        }
         if !unknown.is_empty() {
             targets.warnings.push(format!(
                 "no training point is of class {}, but test points are; are classes numbered alike on both sides?",
