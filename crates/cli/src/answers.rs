@@ -5,6 +5,7 @@ mod listing;
 mod mislabelled;
 mod moved;
 mod names;
+mod own;
 mod points;
 mod report;
 mod suspicion;
@@ -55,19 +56,25 @@ impl Stored {
     /// Opens an output of one number for each test and training point.
     pub(crate) fn open_plain(path: &Path) -> Result<Self> {
         let stored = Self::open(path)?;
-        let (array, shape) = (stored.influences.array(), stored.influences.shape());
+        stored.check_plain()?;
+        Ok(stored)
+    }
+
+    /// Refuses an output of anything but one number for each test and training point.
+    fn check_plain(&self) -> Result<()> {
+        let (array, shape) = (self.influences.array(), self.influences.shape());
         ensure!(
             array != "self_influences",
-            "{0}: self-influences are about no test points; `influence mislabelled {0}` ranks the training points by them, and `influence report` \
-             shows them by --self beside influences on test points",
-            stored.shown()
+            "{0}: self-influences are about no test points; `influence top {0}` and `influence mislabelled {0}` show training points by them, and \
+             `influence report` shows them by --self beside influences on test points",
+            self.shown()
         );
         ensure!(
             array == "influences" && shape.len() == 2,
             "{}: expected the array `influences` of shape (test, train), as `influence run` writes it with mode up, got `{array}` of shape {shape:?}",
-            stored.shown()
+            self.shown()
         );
-        Ok(stored)
+        Ok(())
     }
 
     /// The path, as it is written.

@@ -159,7 +159,8 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Show which training points helped and harmed on test points
     ///
-    /// Reads the output of `influence run`, and from the files that it was made from what the points are.
+    /// Reads the output of `influence run`, and from the files that it was made from what the points are. Of an output of `influence self` it shows the
+    /// training points with the largest influence on themselves.
     #[command(after_help = help::short("top"), after_long_help = help::long("top"))]
     Top(TopArguments),
     /// Rank training points by how suspicious their labels are

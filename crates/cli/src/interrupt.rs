@@ -60,7 +60,7 @@ struct Inner {
 #[derive(Debug)]
 enum At {
     /// Nothing is being written: what there is to say of what is, and the place that is claimed for what will be.
-    Rest(String, Option<Claim>),
+    Rest(String, Option<Box<Claim>>),
     /// Chunks are being written.
     Writing,
 }
@@ -101,13 +101,13 @@ impl Interrupt {
 
     /// Keeps the place of an output until it is written; a signal gives it back, so that nothing is left behind.
     pub fn claimed(&self, claim: Claim) {
-        *self.0.at() = At::Rest(NOTHING_WRITTEN.to_owned(), Some(claim));
+        *self.0.at() = At::Rest(NOTHING_WRITTEN.to_owned(), Some(Box::new(claim)));
     }
 
     /// Chunks are written from now on, to the place that was claimed if one was.
     pub fn writing(&self) -> Option<Claim> {
         match std::mem::replace(&mut *self.0.at(), At::Writing) {
-            At::Rest(_, claim) => claim,
+            At::Rest(_, claim) => claim.map(|claim| *claim),
             At::Writing => None,
         }
     }

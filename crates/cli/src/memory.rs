@@ -38,7 +38,7 @@ pub fn total() -> Option<usize> {
 
 /// The bytes of memory that could be had now.
 pub fn available() -> Option<usize> {
-    let groups = Group::of_process().into_iter().map(|group| group.left());
+    let groups = Group::of_process().into_iter().map(Group::left);
     let limits = address_limits().into_iter();
     let limits = limits.map(|(limit, used)| limit.saturating_sub(used));
     least(

@@ -99,9 +99,10 @@ fn lines(
     };
     let method = plan.config.method.name;
     let fit = fit_bytes(plan)?;
-    let uncounted = match method.has_curvature() {
-        true => "the fit and solving not counted",
-        false => "solving not counted",
+    let uncounted = if method.has_curvature() {
+        "the fit and solving not counted"
+    } else {
+        "solving not counted"
     };
     let precision: influence_core::Precision = plan.config.precision.into();
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");

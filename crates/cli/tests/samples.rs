@@ -610,6 +610,34 @@ fn self_influences_need_no_test_points() {
         ranked.as_array().expect("a list").iter().all(labelled),
         "{ranked}"
     );
+    let by_self = [
+        "mislabelled",
+        "self.zarr",
+        "--by",
+        "self",
+        "--show",
+        "7",
+        "--format",
+        "json",
+    ];
+    let by_self: Value = serde_json::from_str(&folder.influence(&by_self)).expect("a list");
+    let top = folder.influence(&["top", "self.zarr", "-k", "7", "--format", "json"]);
+    let top: Value = serde_json::from_str(&top).expect("a list");
+    let points = |rows: &Value| -> Vec<Value> {
+        let rows = rows.as_array().expect("a list").iter();
+        rows.map(|row| row["train"].clone()).collect()
+    };
+    assert_eq!((points(&top).len(), points(&top)), (7, points(&by_self)));
+    for row in top.as_array().expect("a list") {
+        let point = row["train"]
+            .as_u64()
+            .and_then(|point| usize::try_from(point).ok());
+        assert_eq!(row["target"], labels[point.expect("a number")]);
+        assert!(
+            row["predicted"].as_u64().is_some_and(|class| class < 10),
+            "{row}"
+        );
+    }
     folder.influence(&["verify", "self.zarr"]);
     folder.influence(&["inspect", "self.zarr"]);
     folder.influence(&["fit", "config.toml", "--fitted", "fit.safetensors"]);

@@ -12,6 +12,7 @@ use super::{
     Format, Stored,
     listing::{Column, Destination, Kind, Listing},
     names::{id, name, target},
+    own,
     points::{Evaluated, Points, select, shown},
 };
 use crate::{
@@ -28,7 +29,11 @@ use crate::{
 /// When the output is no plain matrix, is not complete, or the data it was made from have changed.
 pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
     let destination = Destination::of(&arguments.listing)?;
-    let stored = Stored::open_plain(&arguments.output)?;
+    let stored = Stored::open(&arguments.output)?;
+    if stored.influences.array() == "self_influences" {
+        return own::run(arguments, (&stored, &destination), models, out);
+    }
+    stored.check_plain()?;
     let plan = stored.plan(&arguments.set, models)?;
     let about = plan.as_ref().map(About::read).transpose()?;
     let all = match &about {
