@@ -174,7 +174,7 @@ impl<T: Task> Fit<T> {
         Self { device, ..self }
     }
 
-    /// Decomposes the Kronecker factors of so many layers side by side, unless this is given as many as there are cores.
+    /// The number of Kronecker factors that are decomposed side by side; one for each core where this is not given.
     #[must_use]
     pub fn with_threads(self, threads: NonZero<usize>) -> Self {
         Self {
@@ -340,8 +340,8 @@ impl<T: Task> Fit<T> {
             .with_solver(self.method.stacks()))
     }
 
-    /// Bytes that the fit takes, with so many dampings on it, an estimate from above; records the model and computes a few gradients,
-    /// but fits nothing.
+    /// Bytes that the fit takes, an estimate from above; records the model and computes a few gradients, but fits nothing.
+    /// `dampings` is the number of inverses that are made of the fit.
     ///
     /// These are the matrices, bases and factors of the method; per-sample gradients that are kept come [on top](Self::with_gradient_memory).
     ///

@@ -100,7 +100,7 @@ impl Kronecker {
         layers.iter().map(of_block).collect()
     }
 
-    /// Bytes that the fit takes with so many dampings, an estimate from above.
+    /// Bytes that the fit takes, an estimate from above; each damping takes an inverse, each thread room to decompose a matrix.
     pub(crate) fn fit_bytes(
         vectors: &SampleVectors,
         blocks: &[Block],
@@ -129,7 +129,7 @@ impl Kronecker {
     }
 }
 
-/// Bytes that the fit of all blocks takes with so many dampings, an estimate from above.
+/// Bytes that the fit of all blocks takes, an estimate from above.
 fn bytes(
     vectors: &SampleVectors,
     blocks: &[Block],
@@ -195,7 +195,7 @@ fn missing() -> CoreError {
     CoreError::backend("kronecker factors", "a layer was not seen")
 }
 
-/// What becomes of each item, in their order, on so many threads; how many these are does not show in the results.
+/// What becomes of each item, in their order; the number of threads does not show in the results.
 fn in_parallel<T: Send, R: Send>(
     threads: usize,
     items: Vec<T>,

@@ -35,9 +35,9 @@ impl<M> Debug for Replicas<M> {
     }
 }
 
-/// Lets what a process computes outside of a [`Parallel`] calculator have so many threads: kernels of a fit, reading and checking outputs.
+/// Sets the number of threads of what a process computes outside of a [`Parallel`] calculator: kernels of a fit, reading and checking outputs.
 ///
-/// A process has one such pool: this has to be said before anything is computed, and once. Gives whether it was.
+/// A process has one such pool, so this works once, and before anything is computed. Returns whether it did.
 pub fn share_threads(threads: NonZero<usize>) -> bool {
     let pool = ThreadPoolBuilder::new().num_threads(threads.get());
     pool.build_global().is_ok()

@@ -93,7 +93,7 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
         8
     }
 
-    /// Bytes that [`prepare`](Self::prepare) and so many inverses made of it take, an estimate from above: matrices and bases of
+    /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an estimate from above: matrices and bases of
     /// this dimension, of rows in this precision. What the operator itself keeps is not counted.
     fn fit_bytes(&self, _dim: usize, _precision: Precision, _inverses: usize) -> usize {
         0

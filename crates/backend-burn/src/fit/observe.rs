@@ -29,7 +29,7 @@ impl FitStep {
 ///
 /// Methods that iterate over the training data when they solve are watched then, too, from several threads at once.
 pub trait FitObserver: Debug + Send + Sync {
-    /// So many of so many are done of a step; a new pass begins where nothing is.
+    /// `done` of `total` pieces of a step are done; a new pass begins where `done` is 0.
     fn fitting(&self, step: FitStep, done: usize, total: usize);
 }
 

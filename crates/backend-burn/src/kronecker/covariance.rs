@@ -63,7 +63,7 @@ impl Covariances {
         Ok(Self(sums))
     }
 
-    /// Eigenvectors, and the products of eigenvalues; so many matrices are decomposed side by side.
+    /// Eigenvectors, and the products of eigenvalues; `threads` matrices are decomposed side by side.
     pub(super) fn factored(self, threads: usize, watch: &Watch) -> CoreResult<Vec<Factors>> {
         let means = self.0.into_iter().map(Sums::means);
         let means: Vec<Means> = means.collect::<CoreResult<_>>()?;

@@ -36,7 +36,7 @@ impl Rest {
         }
     }
 
-    /// Bytes that the fit of a block takes with so many dampings, an estimate from above.
+    /// Bytes that the fit of a block takes with this number of dampings, an estimate from above.
     pub(super) fn bytes(block: &Block, dampings: usize) -> usize {
         let dim = block.dim();
         if dim <= DENSE {

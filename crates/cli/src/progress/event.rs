@@ -29,7 +29,7 @@ pub enum Event<'a> {
         /// When.
         seconds: f64,
     },
-    /// A phase goes on; told at the first of its steps and every few seconds.
+    /// A phase goes on; reported at the first of its steps and every few seconds.
     Working {
         /// As of `phase`.
         phase: &'a str,

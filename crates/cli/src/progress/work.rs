@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::event::{Event, seconds};
 
-/// Between two times at which it is told how far a phase is.
+/// Between two reports of how far a phase is.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The phase in which steps are counted.
@@ -40,7 +40,7 @@ impl Work {
         self.phase.is_none()
     }
 
-    /// So many of so many are done of a step; gives what is to be told, if it is time.
+    /// `done` of `total` pieces of a step are done; gives what is to be shown, if it is time.
     pub(super) fn step(
         &mut self,
         step: &'static str,
@@ -64,7 +64,7 @@ impl Work {
         self.due(now)
     }
 
-    /// What is to be told, if nothing was for a while.
+    /// What is to be shown, if nothing was for a while.
     pub(super) fn due(&mut self, now: Duration) -> Option<Event<'static>> {
         (now >= self.told + INTERVAL).then(|| self.told(now))?
     }
