@@ -65,25 +65,20 @@ pub(super) fn judge(
     choice: Option<&str>,
 ) -> Result<Verdict, Unclear> {
     let verdict = compare(first, below, decimal);
-    match (&verdict, choice.and_then(|choice| is_named(first, choice))) {
-        (Ok(Verdict::Heading | Verdict::Point), _) | (_, None) => verdict,
-        (_, Some(true)) => Ok(Verdict::Heading),
-        (_, Some(false)) => Ok(Verdict::Point),
+    match verdict {
+        Ok(Verdict::Heading | Verdict::Point) => verdict,
+        _ if choice.is_some_and(|choice| names(first, choice)) => Ok(Verdict::Heading),
+        _ => verdict,
     }
 }
 
-/// Whether columns are chosen by what the first line has, and not by their numbers; or by their numbers, which it has not.
-fn is_named(first: &StringRecord, choice: &str) -> Option<bool> {
-    let names = choice.strip_prefix('-').unwrap_or(choice).split(',');
-    let mut names = names.map(str::trim);
+/// Whether columns are chosen by what the first line has, and not by their numbers.
+fn names(first: &StringRecord, choice: &str) -> bool {
+    let chosen = choice.strip_prefix('-').unwrap_or(choice).split(',');
+    let mut chosen = chosen.map(str::trim);
     let in_first = |name: &str| first.iter().any(|field| field.trim() == name);
     let is_number = |name: &str| name.parse().is_ok_and(|number: usize| number < first.len());
-    if names.clone().all(in_first) && !names.clone().all(is_number) {
-        return Some(true);
-    }
-    names
-        .all(|name| is_number(name) && !in_first(name))
-        .then_some(false)
+    chosen.clone().all(in_first) && !chosen.all(is_number)
 }
 
 fn compare(
@@ -278,17 +273,16 @@ mod tests {
     #[test]
     fn chosen_columns_tell_where_lines_do_not() {
         for (first, choice, expected) in [
-            ("name,1", "name", Some(true)),
-            ("name,1", "-name", Some(true)),
-            ("2019,2020,2021", "2020", Some(true)),
-            ("5.1,3.5,cat", "0,1", Some(false)),
-            ("5.1,3.5,cat", "-2", Some(false)),
-            ("0,1,2", "0,1", None),
-            ("name,1", "label", None),
-            ("5,0,cat", "0", None),
+            ("name,1", "name", true),
+            ("name,1", "-name", true),
+            ("2019,2020,2021", "2020", true),
+            ("5.1,3.5,cat", "0,1", false),
+            ("0,1,2", "0,1", false),
+            ("name,1", "label", false),
+            ("name,1", "name,label", false),
         ] {
             let record: StringRecord = first.split(',').collect();
-            assert_eq!(is_named(&record, choice), expected, "{first} {choice}");
+            assert_eq!(names(&record, choice), expected, "{first} {choice}");
         }
     }
 }
