@@ -53,7 +53,7 @@ def images():
         "grey.pgm": (grey, {}),
         "palette.png": (colour.quantize(16), {}),
         "alpha.png": (alpha, {}),
-        "colour.jfif": (colour, dict(format="JPEG", quality=90)),
+        "colour.jfif": (colour, dict(format="JPEG", quality=90, subsampling=0)),
     }
     for name, (image, options) in files.items():
         image.save(folder / name, **options)
