@@ -108,11 +108,11 @@ fn misfits_name_file_and_row() {
     let cases = [
         (
             folder.check(x, (&[0_i64, 1, 2], &[3]), Target::Class { classes: 2 }),
-            "y.npy: row 2 has class 2",
+            "y.npy: row 2 (counted from 0) has class 2",
         ),
         (
             folder.check(x, (&[0_i64, -1, 2], &[3]), Target::Class { classes: 3 }),
-            "y.npy: row 1 has class -1",
+            "y.npy: row 1 (counted from 0) has class -1",
         ),
         (
             folder.check(
@@ -123,8 +123,8 @@ fn misfits_name_file_and_row() {
             "y.npy: targets must be integers of shape (n), got floating-point numbers",
         ),
         (
-            folder.check(x, (&[0_i64, 1, 2], &[3, 1]), Target::Class { classes: 3 }),
-            "y.npy: targets must have shape (n), got [3, 1]",
+            folder.check(x, (&[0_i64; 6], &[3, 2]), Target::Class { classes: 3 }),
+            "y.npy: targets must have shape (n), got [3, 2]",
         ),
         (
             folder.check(x, (&[0.0_f32, 1.0], &[2]), Target::Values { outputs: 1 }),
@@ -239,7 +239,7 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
     // Messages name the row of the file.
     let bad = samples(open(None, text("bad.txt", "0\n3\n"))?)?;
     let error = format!("{:#}", bad.check(target).expect_err("class 7"));
-    assert!(error.contains("row 3 has class 7"), "{error}");
+    assert!(error.contains("row 3 (counted from 0) has class 7"), "{error}");
     let ids = text("ids.txt", "a\nb\nc\nd");
     let named = samples(open(ids, text("rows.txt", "2\n0\n"))?)?;
     assert_eq!(

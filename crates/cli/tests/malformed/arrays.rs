@@ -196,7 +196,7 @@ fn numbers_that_do_not_fit_are_named() {
         ),
         case(
             "classes in a matrix",
-            |folder| folder.array("y_test.npy", &[1_i64, 0], &[2, 1]),
+            |folder| folder.array("y_test.npy", &[1_i64, 0, 2, 0], &[2, 2]),
             &[],
             &["data.test", "y_test.npy", "shape (n)"],
         ),

@@ -138,7 +138,7 @@ fn tables_that_do_not_say_how_they_are_written_are_named() {
         csv(
             "a .csv that counts its columns and comes again",
             "",
-            b"1,2,3,4\n".repeat(6),
+            b"1,2,3,4\n".repeat(9),
             &[
                 "`1,2,3,4`, may be a heading or a point",
                 "data.header = true or false",
@@ -147,7 +147,7 @@ fn tables_that_do_not_say_how_they_are_written_are_named() {
         csv(
             "a .csv below years",
             "",
-            [&b"2019,2020,2021,2022\n"[..], &b"0.5,1,0.5,1\n".repeat(6)].concat(),
+            [&b"2019,2020,2021,2022\n"[..], &b"0.5,1,0.5,1\n".repeat(9)].concat(),
             &["may be a heading or a point", "rise or fall in order"],
         ),
         csv(
