@@ -153,7 +153,7 @@ fn sentence(side: &str, quality: &Quality, fault: Fault, advice: &str) -> String
     let score = &quality.score;
     match (fault, score) {
         (Fault::NotFinite(count), _) => format!(
-            "the loss is not finite on {count} of {} {side} points: {advice}",
+            "the loss is no finite number on {count} of {} {side} points: {advice}",
             quality.sample
         ),
         (Fault::Chance, Score::Classes(classes)) => format!(
