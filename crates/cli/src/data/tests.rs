@@ -239,7 +239,10 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
     // Messages name the row of the file.
     let bad = samples(open(None, text("bad.txt", "0\n3\n"))?)?;
     let error = format!("{:#}", bad.check(target).expect_err("class 7"));
-    assert!(error.contains("row 3 (counted from 0) has class 7"), "{error}");
+    assert!(
+        error.contains("row 3 (counted from 0) has class 7"),
+        "{error}"
+    );
     let ids = text("ids.txt", "a\nb\nc\nd");
     let named = samples(open(ids, text("rows.txt", "2\n0\n"))?)?;
     assert_eq!(
