@@ -167,7 +167,7 @@ fn of_subject(
     progress: &Progress,
 ) -> Result<Influence> {
     check_memory(plan)?;
-    let influence = subject.influence(plan, source)?;
+    let influence = subject.influence(plan, source).map_err(advised)?;
     for parameter in influence.source().untapped() {
         progress.warn(&format!(
             "the gradient of `{parameter}` is computed sample by sample, which is slow"
@@ -178,6 +178,19 @@ fn of_subject(
         MethodName::Cosine => influence.with_unit_gradients(),
         _ => influence,
     })
+}
+
+/// An error, with what to do where it is about numbers that overflowed in a fit.
+fn advised(error: anyhow::Error) -> anyhow::Error {
+    let overflowed = error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<influence_core::Error>();
+        matches!(cause, Some(influence_core::Error::NotFinite { .. }))
+    });
+    if overflowed {
+        error.context("numbers overflowed; compute in 64 bits (precision = \"f64\"), or bring the inputs to a common scale (data.scale = \"standard\")")
+    } else {
+        error
+    }
 }
 
 /// Warns of dampings that are relative to a mean eigenvalue known to a per cent at best.

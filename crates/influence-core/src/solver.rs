@@ -333,6 +333,9 @@ impl Display for Status {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status == Status::NotFinite {
+            return Display::fmt(&self.status, f);
+        }
         write!(f, "relative residual {:.1e}", self.residual)?;
         if self.iterations > 0 {
             write!(f, " after {} iterations", self.iterations)?;

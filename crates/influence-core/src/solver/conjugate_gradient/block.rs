@@ -137,8 +137,32 @@ impl<'a, R: Rows> Block<'a, R> {
         if warm {
             block.check(&(0..k).collect::<Vec<_>>())?;
         }
+        if !block.active.is_empty() && (warm || settings.preconditioner.is_some()) {
+            // Directions begin where the top eigenvectors are not, and would never show how large the operator is.
+            block.largest_curvature = block.top_eigenvalue()?;
+        }
         block.search()?;
         Ok(block)
+    }
+
+    /// An estimate from below of the norm of the operator: a few steps of the power iteration from right-hand sides, which are gradients and hence
+    /// long along its top eigenvectors.
+    fn top_eigenvalue(&self) -> Result<f64> {
+        const VECTORS: usize = 4;
+        const STEPS: usize = 3;
+        let some: Vec<usize> = (0..self.rhs.len().min(VECTORS)).collect();
+        let (mut vectors, mut top) = (self.rhs.select(&some)?, 0.0);
+        for _ in 0..STEPS {
+            let images = self.settings.op.apply(&vectors)?;
+            let lengths = norms(&images)?;
+            let sound = |length: &f64| length.is_finite() && *length > 0.0;
+            top = lengths.iter().copied().filter(sound).fold(top, f64::max);
+            let inverse = lengths
+                .iter()
+                .map(|length| if sound(length) { 1.0 / length } else { 0.0 });
+            vectors = images.scaled(&inverse.collect::<Vec<_>>())?;
+        }
+        Ok(top)
     }
 
     /// One step of every active row; whether there is more to do.
