@@ -55,11 +55,10 @@ impl Outputs {
     }
 }
 
-/// Whether the order is known before shapes are looked at: from the file, or from numbers in names that are else equal.
+/// Whether the order is known before shapes are looked at: from the file, or from numbers in names.
 pub(super) fn is_said(groups: &[Group], in_order: bool) -> bool {
-    let mut patterns = groups.iter().map(|group| pattern(&group.name).0);
-    let first = patterns.next();
-    in_order || patterns.all(|pattern| Some(pattern) == first)
+    let names: Vec<Vec<Part>> = groups.iter().map(|group| parts(&group.name)).collect();
+    in_order || names.windows(2).all(|pair| precedes(&pair[0], &pair[1]))
 }
 
 /// The orders that fit.
@@ -71,7 +70,7 @@ pub(super) struct Orders {
 }
 
 /// Goes through the orders that fit a sample and a number of outputs: of the file where it says one, else all in which numbers within names
-/// grow.
+/// that are else alike grow.
 pub(super) fn orders(
     groups: &[Group],
     in_order: bool,
@@ -83,9 +82,7 @@ pub(super) fn orders(
     }
     let mut search = Search {
         kinds: groups.iter().map(Kind::of).collect(),
-        earlier: (0..groups.len())
-            .map(|layer| earlier(groups, in_order, layer))
-            .collect(),
+        earlier: earlier(groups, in_order),
         outputs,
         steps: STEPS,
         placed: Vec::new(),
@@ -99,33 +96,25 @@ pub(super) fn orders(
     }
 }
 
-/// Which layers come before one for sure.
-fn earlier(groups: &[Group], in_order: bool, layer: usize) -> Vec<usize> {
-    if in_order {
-        return layer.checked_sub(1).into_iter().collect();
-    }
-    let (pattern, numbers) = pattern(&groups[layer].name);
-    let others = groups.iter().enumerate();
-    let before = others.filter(|(_, other)| {
-        let other = self::pattern(&other.name);
-        other.0 == pattern && other.1 < numbers
-    });
-    before.map(|(other, _)| other).collect()
+/// Which layers come before each for sure.
+fn earlier(groups: &[Group], in_order: bool) -> Vec<Vec<usize>> {
+    let names: Vec<Vec<Part>> = groups.iter().map(|group| parts(&group.name)).collect();
+    let before = |layer: usize| -> Vec<usize> {
+        if in_order {
+            return layer.checked_sub(1).into_iter().collect();
+        }
+        let others = 0..names.len();
+        others
+            .filter(|&other| precedes(&names[other], &names[layer]))
+            .collect()
+    };
+    (0..groups.len()).map(before).collect()
 }
 
-/// A name without its numbers, and the numbers.
-fn pattern(name: &str) -> (String, Vec<u64>) {
-    let (mut text, mut numbers) = (String::new(), Vec::new());
-    for part in parts(name) {
-        match part {
-            Part::Number(number) => {
-                numbers.push(number);
-                text.push('#');
-            }
-            Part::Text(part) => text.push_str(&part),
-        }
-    }
-    (text, numbers)
+/// Whether names are alike up to a number, and that of the one is smaller.
+fn precedes(one: &[Part], other: &[Part]) -> bool {
+    let differing = one.iter().zip(other).find(|(one, other)| one != other);
+    matches!(differing, Some((Part::Number(one), Part::Number(other))) if one < other)
 }
 
 /// A piece of a name: numbers are ordered as numbers.
@@ -223,7 +212,7 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, pattern};
+    use super::{parts, precedes};
 
     #[test]
     fn numbers_in_names_are_ordered_as_numbers() {
@@ -237,6 +226,18 @@ mod tests {
                 "2.weight", "10", "10.a", "a.2", "a.10", "conv1", "fc", "fc2", "fc10"
             ]
         );
-        assert_eq!(pattern("a.2.b10"), ("a.#.b#".into(), vec![2, 10]));
+        for (one, other, expected) in [
+            ("0", "4.0", true),
+            ("layers.2.norm", "layers.10.fc", true),
+            ("fc2", "fc1", false),
+            ("features.0", "classifier.1", false),
+            ("conv1", "fc2", false),
+        ] {
+            assert_eq!(
+                precedes(&parts(one), &parts(other)),
+                expected,
+                "{one}, {other}"
+            );
+        }
     }
 }
