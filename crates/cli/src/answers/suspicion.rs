@@ -138,7 +138,7 @@ pub(super) fn advised(known: &[By], about: Option<&Evaluated<'_>>) -> (By, Strin
         Some(share) => (
             influence,
             format!(
-                "the model has learned {} of its training labels, wrong ones among them, so their losses say little",
+                "the model gets {} of its training labels right: if some are wrong, it has memorised them, and their loss is small",
                 percent(share)
             ),
         ),

@@ -161,7 +161,13 @@ fn a_key_says_which_state_dict_is_the_model() {
     folder.init("two.pt", &["--state", "generator"]);
     assert!(folder.proposed().contains("state = \"generator\"\n"));
     folder.check("two.pt");
-    let complaint = folder.refused(&["run", "influence.toml", "--set", "model.state=critics"]);
+    let complaint = folder.refused(&[
+        "plan",
+        "influence.toml",
+        "--overwrite",
+        "--set",
+        "model.state=critics",
+    ]);
     assert!(
         complaint.contains("`critics`") && complaint.contains("`critic`"),
         "{complaint}"

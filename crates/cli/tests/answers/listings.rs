@@ -84,7 +84,7 @@ fn a_file_is_replaced_only_when_that_is_said() {
     for (arguments, part) in [
         (["--format", "parquet"], "name a file by --output"),
         (["--output", "a.txt"], "expected the ending"),
-        (["--output", "gone/a.csv"], "gone/a.csv"),
+        (["--output", "gone/a.csv"], "the folder gone does not exist"),
         (["--output", "folder.csv"], "is a folder"),
     ] {
         let complaint = folder.refused(&[&top[..2], &arguments].concat());

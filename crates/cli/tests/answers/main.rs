@@ -222,10 +222,11 @@ fn suspicious_labels_are_ranked_and_counted() {
         let right = entry["predicted"] == entry["label"];
         assert!(!right || number(&entry["loss"]) < 10_f64.ln(), "{entry}");
     }
-    // Without a choice, it is the loss for this model, which does not fit all of its labels.
+    // Without a choice, it is the mean for this model, which has learned all of its labels.
     let table = folder.done(&["mislabelled", "influences.zarr"]);
-    assert!(table.contains("ranked by loss: the model gets"), "{table}");
-    assert!(table.contains("(other rankings: --by mean)"), "{table}");
+    let why = "ranked by mean influence: the model gets 100.0 % of its training labels right";
+    assert!(table.contains(why), "{table}");
+    assert!(table.contains("(other rankings: --by loss)"), "{table}");
     // Say that the first two by mean influence, and the last, have other labels in truth.
     let mut truth: Vec<i64> = vec![0; 120];
     for entry in &by_mean {
@@ -270,25 +271,31 @@ fn suspicious_labels_are_ranked_and_counted() {
 }
 
 #[test]
-fn a_model_that_memorised_its_labels_is_ranked_by_influence() {
+fn labels_that_are_not_learned_are_ranked_by_loss() {
     let folder = Folder::computed();
-    // Labels that the model predicts are labels that it has learned.
     let listed = "mislabelled influences.zarr --show 120 --format json";
     let listed = folder.done(&listed.split(' ').collect::<Vec<_>>());
     let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
-    let mut learned: Vec<i64> = vec![0; 120];
+    let mut labels: Vec<i64> = vec![0; 120];
     for entry in &listed {
-        learned[index(&entry["train"])] = entry["predicted"].as_i64().expect("a class");
+        let label = entry["label"].as_i64().expect("a class");
+        let point = index(&entry["train"]);
+        labels[point] = if point < 12 { (label + 1) % 10 } else { label };
     }
-    npy::write(&folder.path("learned.npy"), &learned, &[120]);
-    let set = ["--set", "data.train.targets=learned.npy"];
-    let run = ["run", "influence.toml", "--set", "output.path=learned.zarr"];
-    folder.done(&[&run[..], &set].concat());
-    let table = folder.done(&["mislabelled", "learned.zarr"]);
+    npy::write(&folder.path("flipped.npy"), &labels, &[120]);
+    let run =
+        "run influence.toml --set output.path=flipped.zarr --set data.train.targets=flipped.npy";
+    folder.done(&run.split(' ').collect::<Vec<_>>());
+    let listed = "mislabelled flipped.zarr --show 12 --format json";
+    let listed = folder.done(&listed.split(' ').collect::<Vec<_>>());
+    let listed: Vec<Value> = serde_json::from_str(&listed).expect("a list");
     assert!(
-        table.contains("ranked by mean influence: the model has learned 100.0 %"),
-        "{table}"
+        listed.iter().all(|entry| index(&entry["train"]) < 12),
+        "{listed:?}"
     );
+    let table = folder.done(&["mislabelled", "flipped.zarr"]);
+    let why = "ranked by loss: the model gets 90.0 % of its training labels right";
+    assert!(table.contains(why), "{table}");
 }
 
 #[test]

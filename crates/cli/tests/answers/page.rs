@@ -133,7 +133,7 @@ fn the_summary_is_that_of_the_run() {
     let negative = influences.iter().filter(|&&value| value < 0.0).count();
     let share = format!("{:.1} % of all pairs", 100.0 * negative as f64 / 3600.0);
     for (name, value) in [
-        ("Model", "model.pt, 910 parameters"),
+        ("Model", "model<wbr>.pt, 910 parameters"),
         ("Points", "120 training, 30 test"),
         ("Negative influences", &share),
         ("Test rows solved", "30 of 30 converged"),

@@ -48,12 +48,13 @@ impl Page<'_> {
     }
 }
 
-/// A text that may break after a dot, as the name of a file does.
+/// A text that may break before the ending of a file.
 fn breakable(text: &str) -> Markup {
-    let mut parts = text.split_inclusive('.').peekable();
-    html! {
-        @while let Some(part) = parts.next() { (part) @if parts.peek().is_some() { wbr; } }
-    }
+    let ending = text
+        .find('.')
+        .filter(|dot| text[dot + 1..].starts_with(|letter: char| letter.is_ascii_alphabetic()));
+    let (name, ending) = text.split_at(ending.unwrap_or(text.len()));
+    html! { (name) @if !ending.is_empty() { wbr; (ending) } }
 }
 
 /// A damping in few words: one for each block would be many.
