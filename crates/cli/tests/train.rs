@@ -185,7 +185,13 @@ fn what_cannot_be_trained_is_refused_by_name() {
         assert!(complaint.contains(expected), "{complaint}");
         assert!(!folder.path("line.safetensors").exists(), "{set}");
     }
-    folder.influence(&["train", "config.toml"]);
+    // The training that failed has left a checkpoint.
+    let complaint = folder.refusal(&["train", "config.toml"]);
+    assert!(
+        complaint.contains("line.epoch1.safetensors exists"),
+        "{complaint}"
+    );
+    folder.influence(&["train", "config.toml", "--overwrite"]);
     let complaint = folder.refusal(&["train", "config.toml"]);
     assert!(complaint.contains("line.safetensors exists"), "{complaint}");
     folder.influence(&["train", "config.toml", "--overwrite"]);

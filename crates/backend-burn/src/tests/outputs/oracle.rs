@@ -80,6 +80,14 @@ pub(super) fn focal(outputs: &[f64], targets: &[f64]) -> Array2<f64> {
     })
 }
 
+/// What logits are multiplied by where they are to be far from uniform.
+pub(super) const SHARP: f64 = 8.0;
+
+pub(super) fn sharp_focal(outputs: &[f64], targets: &[f64]) -> Array2<f64> {
+    let sharp: Vec<f64> = outputs.iter().map(|output| SHARP * output).collect();
+    focal(&sharp, targets) * (SHARP * SHARP)
+}
+
 /// `(s + (t − m)² exp(−s)) / 2` with outputs `m` and `s`, twice over: the third and fourth output
 /// belong to the second target.
 pub(super) fn normal(outputs: &[f64], targets: &[f64]) -> Array2<f64> {

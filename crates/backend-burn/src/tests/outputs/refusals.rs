@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use influence_core::{Error as CoreError, Precision};
 
-use super::{Line, Own, SAMPLES, class_weighted, cross_entropy, focal, targets};
+use super::{Line, Own, SAMPLES, class_weighted, cross_entropy, sharp_focal, targets};
 use crate::{
     ArrayDataset, Curvature, Error, Fit, Influence, Kronecker, OutputLoss, Outputs, Task,
     tests::floats,
@@ -83,7 +83,7 @@ fn outputs_that_are_not_those_of_the_loss_are_refused() {
 
 #[test]
 fn kronecker_factors_and_draws_need_a_convex_loss() {
-    let focal = || Own::new(focal, OutputLoss::Derived);
+    let focal = || Own::new(sharp_focal, OutputLoss::Derived);
     assert!(reason(fitted(focal(), true)).starts_with("NotConvex"));
     assert!(fitted(focal(), false).is_ok());
     assert!(fitted(Own::new(class_weighted, OutputLoss::CrossEntropy), true).is_ok());
