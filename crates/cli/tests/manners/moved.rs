@@ -57,7 +57,7 @@ fn its_files_are_found_where_they_were_moved_to_together() {
     assert!(verified.contains(" 0 numbers differ"), "{verified}");
     let page = fs::read_to_string(moved.join("out/o.html")).expect("a page");
     assert!(
-        page.contains("model.safetensors"),
+        page.contains("model<wbr>.safetensors"),
         "the page knows the model"
     );
 }
