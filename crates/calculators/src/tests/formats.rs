@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use influence_core::{FieldSource, Values};
 use serde_json::{Map, Value, json};
 use zarrs::{
-    array::{ArrayBuilder, ArraySubset, data_type},
+    array::{ArrayBuilder, data_type},
     storage::ReadableWritableListableStorage,
 };
 
@@ -110,10 +110,7 @@ fn with(
         .attributes(attributes.as_object().cloned().unwrap_or_default())
         .build(store.clone(), "/x")?;
     array.store_metadata()?;
-    array.store_array_subset(
-        &ArraySubset::new_with_ranges(&[0..6]),
-        vec![-3_i16, 0, 1, 2, 100, -128],
-    )?;
+    array.store_array_subset(&array.subset_all(), vec![-3_i16, 0, 1, 2, 100, -128])?;
     Ok(store)
 }
 

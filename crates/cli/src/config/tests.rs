@@ -134,7 +134,9 @@ fn pytorchs_other_layers_are_read_with_their_defaults() {
             ..
         }
     ));
-    assert!(matches!(layers[5], Layer::RmsNorm { eps, .. } if eps == f64::from(f32::EPSILON)));
+    assert!(
+        matches!(layers[5], Layer::RmsNorm { eps, .. } if eps.to_bits() == f64::from(f32::EPSILON).to_bits())
+    );
     assert_eq!(
         layers[6],
         Layer::LeakyRelu {

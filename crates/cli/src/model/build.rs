@@ -124,8 +124,8 @@ impl Source<'_> {
     fn convolution(&self, weight: &[usize], bias: bool, motion: &Motion) -> Result<Operation> {
         let bias = self.optional("bias", bias)?;
         let groups = motion.groups;
-        Ok(match (&motion.stride[..], &motion.padding[..]) {
-            (&[stride], &[(left, right)]) => Conv1d {
+        if let (&[stride], &[(left, right)]) = (&motion.stride[..], &motion.padding[..]) {
+            let convolution = Conv1d {
                 weight: self.parameter("weight")?,
                 bias,
                 stride,
@@ -133,22 +133,20 @@ impl Source<'_> {
                 dilation: motion.dilation[0],
                 groups,
                 padding: PaddingConfig1d::Explicit(left, right),
-            }
-            .into(),
-            _ => {
-                let [(top, bottom), (left, right)] = [motion.padding[0], motion.padding[1]];
-                Conv2d {
-                    weight: self.parameter("weight")?,
-                    bias,
-                    stride: pair(&motion.stride),
-                    kernel_size: [weight[2], weight[3]],
-                    dilation: pair(&motion.dilation),
-                    groups,
-                    padding: PaddingConfig2d::Explicit(top, left, bottom, right),
-                }
-                .into()
-            }
-        })
+            };
+            return Ok(convolution.into());
+        }
+        let [(top, bottom), (left, right)] = [motion.padding[0], motion.padding[1]];
+        let convolution = Conv2d {
+            weight: self.parameter("weight")?,
+            bias,
+            stride: pair(&motion.stride),
+            kernel_size: [weight[2], weight[3]],
+            dilation: pair(&motion.dilation),
+            groups,
+            padding: PaddingConfig2d::Explicit(top, left, bottom, right),
+        };
+        Ok(convolution.into())
     }
 
     fn transposed(

@@ -86,7 +86,7 @@ fn with_tensors(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Re
                 kernel_size: None,
                 bias: *bias,
             };
-            linear(name, said, weights, input)
+            linear(name, &said, weights, input)
         }
         L::Embedding {
             name,
@@ -172,7 +172,7 @@ fn said(key: &str, said: Option<usize>, got: usize) -> Result<()> {
     Ok(())
 }
 
-fn linear(name: &str, said: Said, weights: &Weights, input: &[usize]) -> Result<Checked> {
+fn linear(name: &str, said: &Said, weights: &Weights, input: &[usize]) -> Result<Checked> {
     let weight = shape_of(name, weights, 2, "(out, in)")?;
     let bias = bias(name, weights, weight[0])?;
     said.check(weight[0], &[], bias)?;

@@ -237,7 +237,7 @@ fn permute(rows: Tensor<2>, input: &[usize], dims: &[usize]) -> Tensor<2> {
     match (input, dims) {
         (&[a, b], [1, 0]) => rows.reshape([samples, a, b]).swap_dims(1, 2).flatten(1, 2),
         (&[a, b, c], &[x, y, z]) => {
-            let axes = [0, x + 1, y + 1, z + 1].map(|axis| axis as isize);
+            let axes = [0, x + 1, y + 1, z + 1].map(usize::cast_signed);
             rows.reshape([samples, a, b, c]).permute(axes).flatten(1, 3)
         }
         _ => rows,

@@ -100,11 +100,9 @@ fn the_error_function_and_gelu_have_both_derivatives_to_the_last_digits() {
         let second = density * (2.0 - x * x);
         [x * share, share + x * density, second]
     };
-    let functions: [(super::Function<1>, &dyn Fn(f64) -> [f64; 3]); 2] = [
-        (|[x]| x.erf(), &of_erf),
-        (|[x]| activation::gelu(x), &of_gelu),
-    ];
-    for (function, exact) in functions {
+    let functions: [super::Function<1>; 2] = [|[x]| x.erf(), |[x]| activation::gelu(x)];
+    let exact: [&dyn Fn(f64) -> [f64; 3]; 2] = [&of_erf, &of_gelu];
+    for (function, exact) in functions.into_iter().zip(exact) {
         let recorded = record([7], function);
         let (gradient, product): (Vec<f64>, Vec<f64>) = (0..7)
             .map(|i| {

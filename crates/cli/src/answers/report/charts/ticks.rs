@@ -20,7 +20,7 @@ impl Ticks {
     pub(super) fn of(range: &Range<f64>) -> Self {
         let largest = range.start.abs().max(range.end.abs());
         let step = (range.end - range.start) / TICKS as f64;
-        let scientific = largest >= 1e6 || largest < 1e-3;
+        let scientific = !(1e-3..1e6).contains(&largest);
         // Digits that tell one step from the next, from the first digit of the largest number on.
         let digits = |of: f64| {
             let ratio = (of / step.max(f64::MIN_POSITIVE)).log10().ceil();
