@@ -173,7 +173,11 @@ fn a_good_model_is_told_and_not_warned_of() {
     let said = case.run();
     said.warns_of(&[]);
     assert_eq!(said.warnings.len(), 0, "{:?}", said.warnings);
-    assert_eq!([0, 1].map(|side| said.number(side, "accuracy")), [1.0; 2]);
+    assert!(
+        [0, 1]
+            .iter()
+            .all(|&side| said.number(side, "accuracy") > 0.9999)
+    );
     assert_eq!(
         [&said.assessed[0]["side"], &said.assessed[1]["side"]],
         ["training", "test"]
@@ -224,7 +228,7 @@ fn every_command_that_takes_a_model_says_how_good_it_is() {
         let said = case.said(arguments);
         said.warns_of(&[CHANCE]);
         assert_eq!(said.assessed.len(), sides, "{arguments:?}");
-        assert_eq!(said.number(0, "accuracy"), 0.0);
+        assert!(said.number(0, "accuracy") < 1e-4);
         assert!(
             said.out.contains("60 training     loss "),
             "{arguments:?}: {}",

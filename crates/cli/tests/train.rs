@@ -325,7 +325,8 @@ fn tokens_are_trained_on_and_wrong_ones_refused() {
         complaint.contains("x.npy: inputs must be integers"),
         "{complaint}"
     );
-    let mut tokens: Vec<i64> = (0..(POINTS * INPUTS) as i64)
+    let mut tokens: Vec<i64> = (0_i64..)
+        .take(POINTS * INPUTS)
         .map(|token| token % 5)
         .collect();
     write(&tokens);
