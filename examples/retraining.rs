@@ -223,7 +223,9 @@ fn main() -> Outcome<()> {
         let by_seed = (0..experiment.seeds).map(|seed| experiment.retrained(recipe, seed));
         let by_seed: Vec<Array2<f64>> = by_seed.collect();
         let mut losses = Array2::zeros(by_seed[0].dim());
-        by_seed.iter().for_each(|one| losses += one);
+        for one in &by_seed {
+            losses += one;
+        }
         let mut means = Vec::new();
         for (which, method) in [("before", &before), ("now", &now)] {
             let [mean, error] = summarised(&experiment.score(recipe, method, &losses)?);

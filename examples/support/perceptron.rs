@@ -71,7 +71,7 @@ struct Dense {
 }
 
 impl Dense {
-    /// Uniform below the inverse root of the number of inputs, as PyTorch does it.
+    /// Uniform below the inverse root of the number of inputs, as `PyTorch` draws them.
     fn new(inputs: usize, outputs: usize, random: &mut impl Rng) -> Self {
         let bound = 1.0 / (inputs as f32).sqrt();
         let mut draw = || random.random_range(-bound..bound);
