@@ -288,7 +288,7 @@ mod tests {
     fn names_are_between_commas_or_in_quotes() -> Result<()> {
         assert_eq!(split("0,17,4")?, ["0", "17", "4"]);
         assert_eq!(split("\"Ada, Countess\",Bob")?, ["Ada, Countess", "Bob"]);
-        assert_eq!(split(" Ada , \"a \"\"b\"\"\"")?, ["Ada", "a \"b\""]);
+        assert_eq!(split(" Ada ,\"a \"\"b\"\"\"")?, ["Ada", "a \"b\""]);
         Ok(())
     }
 }

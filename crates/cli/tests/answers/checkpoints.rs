@@ -181,7 +181,8 @@ fn a_key_says_which_state_dict_is_the_model() {
         "{}",
         folder.proposed()
     );
-    let complaint = folder.refused(&["train", "influence.toml", "--overwrite"]);
+    let set = "model.weights=new.safetensors";
+    let complaint = folder.refused(&["train", "influence.toml", "--set", set]);
     assert!(complaint.contains("model.state"), "{complaint}");
 }
 

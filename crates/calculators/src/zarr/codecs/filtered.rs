@@ -60,9 +60,11 @@ impl CodecTraits for Filtered {
     }
 
     fn partial_decoder_capability(&self) -> PartialDecoderCapability {
+        // A chunk is always decoded whole. Saying so would have `zarrs` keep it in the shape that it
+        // has before it is transposed, which is wrong for arrays in Fortran order.
         PartialDecoderCapability {
             partial_read: false,
-            partial_decode: false,
+            partial_decode: true,
         }
     }
 
