@@ -10,7 +10,7 @@ use crate::{
     trace::Function,
 };
 
-/// Samples looked at, if their activations are no more than so many numbers.
+/// Samples looked at, if their activations are at most this many numbers.
 const SAMPLES: usize = 1024;
 const NUMBERS: usize = 1 << 24;
 

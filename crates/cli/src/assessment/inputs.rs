@@ -40,7 +40,7 @@ impl Default for Extent {
 }
 
 impl Extent {
-    /// Takes note of the inputs of so many samples.
+    /// Records the inputs of this many samples.
     pub(super) fn add(&mut self, inputs: &TensorData, samples: usize) {
         let numbers = (inputs.num_elements() / samples.max(1)).max(1);
         for (index, number) in inputs.iter::<f64>().enumerate() {
@@ -61,7 +61,7 @@ impl Extent {
     }
 }
 
-/// What is to be said of inputs that look as if they should be scaled.
+/// The warning for inputs that look as if they should be scaled.
 ///
 /// Pixels are tried both ways: a model that was trained on them as they are is worse on the others.
 pub(super) fn unscaled(

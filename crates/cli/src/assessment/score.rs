@@ -13,7 +13,7 @@ use crate::subject::largest;
 
 /// Of fewer points nothing is concluded.
 const FEW: usize = 10;
-/// So many standard errors are no accident.
+/// A difference of this many standard errors is no accident.
 const MARGIN: f64 = 2.0;
 
 /// How good the outputs of a model are.
@@ -63,7 +63,7 @@ pub struct Values {
 /// What is wrong with a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
-    /// So many losses are not finite.
+    /// This many losses are not finite.
     NotFinite(usize),
     /// It knows nothing of the targets.
     Chance,
@@ -212,7 +212,7 @@ impl Tally {
         }
     }
 
-    /// One of so many classes, once or at each position.
+    /// One of this many classes, once or at each position.
     fn choose(&mut self, outputs: &Array2<f64>, classes: usize, targets: &TensorData) {
         let groups: Vec<Vec<f64>> = outputs
             .rows()
