@@ -125,6 +125,7 @@ pub fn run(
     );
     let path = &arguments.fitted;
     check_file(path).context("--fitted")?;
+    check_memory(&plan)?;
     let assessment = Assessment::of_plan(&plan)?;
     assessment.tell(session.progress());
     if arguments.dry_run {
@@ -166,7 +167,6 @@ fn of_subject(
     source: FitSource<'_>,
     progress: &Progress,
 ) -> Result<Influence> {
-    check_memory(plan)?;
     let influence = subject.influence(plan, source).map_err(advised)?;
     for parameter in influence.source().untapped() {
         progress.warn(&format!(
@@ -215,7 +215,7 @@ fn warn_of_estimates(influence: &Influence, progress: &Progress) {
 /// # Errors
 /// As [`consume`].
 pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
-    check_memory(plan).map_err(|error| plan.config.places.located(error))?;
+    check_memory(plan)?;
     let Config {
         method,
         compute,
@@ -254,11 +254,16 @@ pub fn fit_bytes(plan: &Plan) -> Result<usize> {
     bytes.context("looking at the gradients of a few training points")
 }
 
-/// Refuses a fit that there is no memory for, before any is taken; gives the bytes that it takes.
+/// Refuses a fit that there is not enough memory for, before any is taken; gives the bytes that it takes.
 ///
 /// # Errors
-/// When there is not so much; as [`consume`].
+/// When there is not enough memory; as [`consume`].
 pub fn check_memory(plan: &Plan) -> Result<usize> {
+    let checked = memory_checked(plan);
+    checked.map_err(|error| plan.config.places.located(error))
+}
+
+fn memory_checked(plan: &Plan) -> Result<usize> {
     let (method, needed) = (plan.config.method.name, fit_bytes(plan)?);
     let what = format!("the fit by {} of {} parameters", method.as_str(), plan.dim);
     let advice = match method {

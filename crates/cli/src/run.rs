@@ -99,6 +99,7 @@ fn compute(
     }
     let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&plan.remarks);
+    fit::check_memory(&plan)?;
     let assessment = what.assess(&plan)?;
     assessment.tell(session.progress());
     if arguments.dry_run {

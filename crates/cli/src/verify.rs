@@ -117,6 +117,7 @@ fn recompute(
         location,
         sample: arguments.sample,
     };
+    fit::check_memory(&plan)?;
     let comparison = fit::consume(&plan, None, session.progress(), again)?;
     let Comparison {
         chunks,
