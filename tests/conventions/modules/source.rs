@@ -170,8 +170,9 @@ impl Scan<'_> {
     fn define(&mut self, tokens: &[&str]) {
         let (kind, name) = match *tokens {
             ["struct" | "enum" | "union" | "trait" | "type", name, ..] => (Kind::Type, name),
-            ["macro_rules", "!", name, ..] | ["static", "mut", name, ..] => (Kind::Other, name),
-            ["const" | "static" | "fn", name, ..] => (Kind::Other, name),
+            ["macro_rules", "!", name, ..]
+            | ["static", "mut", name, ..]
+            | ["const" | "static" | "fn", name, ..] => (Kind::Other, name),
             _ => return,
         };
         if is_word(name) {

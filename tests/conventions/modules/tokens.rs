@@ -129,7 +129,7 @@ fn string(rest: &str) -> Option<usize> {
     let mut characters = body.char_indices();
     while let Some((at, character)) = characters.next() {
         match character {
-            '\\' => drop(characters.next()),
+            '\\' => _ = characters.next(),
             '"' => return Some(start + at + 1),
             _ => {}
         }
