@@ -6,7 +6,7 @@ mod self_influences;
 
 use influence_core::InfluenceModel;
 
-use crate::{Calculator, Error, Plan, Resources, Result, engine::Watch};
+use crate::{Budget, Calculator, Error, Result, engine::Watch};
 
 pub use factors::LazyFactors;
 pub use influences::LazyInfluences;
@@ -21,27 +21,16 @@ struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// The memory that chunks are cut for.
-    fn memory(&self) -> usize {
-        self.memory.unwrap_or(Plan::MEMORY)
-    }
-
-    fn resources<M>(&self, calculator: &dyn Calculator<Model = M>, factors_kept: bool) -> Resources
+    /// What a computation in chunks of these sizes may use.
+    fn budget<M>(&self, calculator: &dyn Calculator<Model = M>, chunk: [Option<usize>; 2]) -> Budget
     where
         M: InfluenceModel,
     {
-        Resources {
-            memory: self.memory().saturating_sub(self.taken),
+        Budget {
+            chunk,
+            memory: self.memory,
+            taken: self.taken,
             threads: calculator.threads(),
-            factors_kept,
-        }
-    }
-
-    /// Refuses a plan that exceeds the memory, if there is an explicit bound on it.
-    fn check(&self, plan: Plan) -> Result<Plan> {
-        match self.memory {
-            Some(granted) => plan.within(granted, self.taken),
-            None => Ok(plan),
         }
     }
 }

@@ -34,7 +34,7 @@ pub use influence_core::AssumeThreadSafe;
 pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
 pub use observe::{Observer, Phase, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared, share_threads};
-pub use plan::{Plan, Resources, Side};
+pub use plan::{Budget, Plan, Resources, Side, Workload};
 pub use prefetch::Prefetch;
 pub use sequential::Sequential;
 pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};

@@ -74,7 +74,7 @@ pub use verify::{Comparison, Verification, verify};
 pub(crate) use declare::{Declaration, Kind};
 pub(crate) use location::Place;
 pub(crate) use output::Output;
-pub(crate) use scratch::{Scratch, factor_grid};
+pub(crate) use scratch::Scratch;
 pub(crate) use verify::{Sample, check_grid};
 
 /// The key of the attributes that are this crate's own.

@@ -4,8 +4,8 @@ use std::{io::Write, path::Path};
 
 use anyhow::Result;
 use bytesize::ByteSize;
-use influence_calculators::{Plan as Schedule, Resources, Side};
-use influence_core::{ChunkGrid, Footprint};
+use influence_calculators::{Budget, Plan as Schedule, Side, Workload};
+use influence_core::Footprint;
 
 use crate::{
     args::RunArguments,
@@ -44,29 +44,30 @@ pub fn run(
 
 /// Prints what a run of a plan would do.
 pub(crate) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
-    let (mut footprint, numbers) = footprint(plan)?;
-    footprint.scoring.per_pair += (numbers - 1) * Schedule::DELIVERING;
-    let schedule = schedule(plan, &footprint).map_err(|error| plan.config.places.located(error))?;
+    let (footprint, numbers) = footprint(plan)?;
+    let workload = Workload {
+        shape: plan.shape(),
+        footprint,
+        numbers,
+    };
+    let schedule = schedule(plan, &workload).map_err(|error| plan.config.places.located(error))?;
     lines(plan, numbers, &footprint, &schedule, out)
 }
 
-/// How the calculators will go about it.
-fn schedule(plan: &Plan, footprint: &Footprint) -> Result<Schedule> {
+/// The plan that the calculators will follow, asked of them.
+fn schedule(plan: &Plan, workload: &Workload) -> Result<Schedule> {
     let compute = &plan.config.compute;
-    let memory = compute.memory.map_or(Schedule::MEMORY, Memory::bytes);
-    let taken = compute.memory.map_or(0, |_| memory::taken());
-    let resources = Resources {
-        memory: memory.saturating_sub(taken),
+    let memory = compute.memory.map(Memory::bytes);
+    let budget = Budget {
+        chunk: [compute.test_chunk, compute.train_chunk],
+        memory,
+        taken: memory.map_or(0, |_| memory::taken()),
         threads: threads(compute),
-        factors_kept: true,
     };
-    let given = [compute.test_chunk, compute.train_chunk];
-    let chunk = Schedule::chunk_shape(given, plan.shape(), footprint, memory);
-    let schedule = Schedule::new(&ChunkGrid::new(plan.shape(), chunk)?, footprint, resources);
-    if let Some(memory) = compute.memory {
-        return Ok(schedule.within(memory.bytes(), taken)?);
+    let schedule = Schedule::for_influences(workload, &budget, true)?;
+    if memory.is_none() {
+        check_room(plan, &schedule)?;
     }
-    check_room(plan, &schedule)?;
     Ok(schedule)
 }
 

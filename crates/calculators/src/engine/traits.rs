@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 use influence_core::{Dataset, FactorForm, Footprint, InfluenceModel, Precision, ScoreAxis};
 
 use super::core_step;
-use crate::{Calculator, Error, Plan, Result, Step};
+use crate::{Calculator, Error, Result, Step, Workload};
 
 /// The samples that show what one takes.
 const SAMPLES: usize = 2;
@@ -18,6 +18,17 @@ pub(crate) struct Traits {
     pub(crate) axes: Vec<ScoreAxis>,
 }
 
+impl Traits {
+    /// The work of a matrix of this shape.
+    pub(crate) fn workload(&self, shape: [usize; 2]) -> Workload {
+        Workload {
+            shape,
+            footprint: self.footprint,
+            numbers: self.axes.iter().map(|axis| axis.len).product(),
+        }
+    }
+}
+
 /// Asks the model for its traits; it may live in a worker thread.
 pub(crate) fn traits<M: InfluenceModel>(
     calculator: &dyn Calculator<Model = M>,
@@ -30,17 +41,10 @@ pub(crate) fn traits<M: InfluenceModel>(
             let (dim, precision) = (model.dim(), model.precision());
             let sample = data.batch(0..data.len().min(SAMPLES))?;
             let axes = model.axes(&sample)?;
-            let mut footprint = match data.len() {
+            let footprint = match data.len() {
                 0 => Footprint::dense(dim, precision),
                 _ => model.footprint(&sample, form)?,
             };
-            // A plan counts on one number for each pair.
-            let more = axes
-                .iter()
-                .map(|axis| axis.len)
-                .product::<usize>()
-                .saturating_sub(1);
-            footprint.scoring.per_pair += more.saturating_mul(Plan::DELIVERING);
             Ok(Traits {
                 dim,
                 precision,

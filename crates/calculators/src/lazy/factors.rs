@@ -5,10 +5,10 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::{Common, check_chunk, watched};
 use crate::{
-    Calculator, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
-    engine::{Job, Steps, Traits, core_step, traits},
+    Calculator, Location, Plan, Result, SolveSummary, ZarrOptions,
+    engine::{Job, Steps, Traits, traits},
     sink::{Aggregate, Plain, Sink, lock},
-    zarr::{Claim, Declaration, Kind, Output, factor_grid},
+    zarr::{Claim, Declaration, Kind, Output},
 };
 
 /// The factors `(k, dim)` of test points, described but not computed.
@@ -125,24 +125,11 @@ impl<'a, M: InfluenceModel> LazyFactors<'a, M> {
 
     fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
         let traits = traits(self.calculator, self.test, FactorForm::Solved)?;
-        let (shape, memory) = ([self.test.len(), traits.dim], self.common.memory());
         let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
-        let rows = Plan::chunk_shape([rows, Some(1)], shape, &traits.footprint, memory)[0];
-        let grid = core_step(
-            || Step::Planning,
-            || factor_grid(shape, rows, traits.precision),
-        )?;
-        let resources = self.common.resources(self.calculator, false);
-        // While factors are handed over they are on the host too, in f64 and as they are stored.
-        let numbers = traits.dim.saturating_mul(traits.precision.bytes());
-        let bytes = traits.footprint.solving.max(4 * numbers);
-        let plan = Plan::of_rows(
-            grid,
-            &traits.footprint,
-            rows.saturating_mul(bytes),
-            resources,
-        );
-        Ok((self.common.check(plan)?, traits))
+        let budget = self.common.budget(self.calculator, [rows, None]);
+        let workload = traits.workload([self.test.len(), traits.dim]);
+        let plan = Plan::for_factors(&workload, traits.precision, &budget)?;
+        Ok((plan, traits))
     }
 
     fn execute(&self, plan: &Plan, sink: &dyn Sink, traits: &Traits) -> Result<()> {

@@ -1,15 +1,14 @@
 use influence_core::{
-    ChunkGrid, Dataset, Error as CoreError, FactorForm, InfluenceModel, aggregate::Aggregator,
+    Dataset, Error as CoreError, FactorForm, InfluenceModel, aggregate::Aggregator,
 };
 
 use super::{Common, check_chunk, watched};
 use crate::{
     Calculator, Error, FactorSource, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
-    engine::{Job, Sides, Steps, TestSide, Traits, core_step, traits},
+    engine::{Job, Sides, Steps, TestSide, Traits, traits},
+    plan::factor_grid,
     sink::{Aggregate, Sink, Tee},
-    zarr::{
-        Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_grid, factor_grid,
-    },
+    zarr::{Claim, Comparison, Declaration, Kind, Output, Sample, Scratch, check_grid},
 };
 
 /// The influences `(k, n)` of train points on test points, described but not computed; `(k, n, axes)` for models whose scores have
@@ -207,14 +206,11 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
             CoreError::check_size("factors", "columns", traits.dim, factors.dim())
                 .map_err(|source| Error::core(Step::Planning, source))?;
         }
-        let shape = [self.test.len(), self.train.len()];
         let given = [0, 1].map(|side| self.chunk[side].or(earlier.map(|chunk| chunk[side])));
-        let chunk = Plan::chunk_shape(given, shape, &traits.footprint, self.common.memory());
-        let grid = core_step(|| Step::Planning, || ChunkGrid::new(shape, chunk))?;
+        let budget = self.common.budget(self.calculator, given);
+        let workload = traits.workload([self.test.len(), self.train.len()]);
         let kept = has_scratch || matches!(self.test, TestSide::Read(_));
-        let resources = self.common.resources(self.calculator, kept);
-        let plan = Plan::new(&grid, &traits.footprint, resources);
-        Ok((self.common.check(plan)?, traits))
+        Ok((Plan::for_influences(&workload, &budget, kept)?, traits))
     }
 
     /// Where factors are kept that are solved here and gone through more than once.
@@ -223,10 +219,7 @@ impl<'a, M: InfluenceModel> LazyInfluences<'a, M> {
             return Ok(None);
         }
         let (rows, shape) = (plan.grid().chunk_shape()[0], [self.test.len(), traits.dim]);
-        let grid = core_step(
-            || Step::Planning,
-            || factor_grid(shape, rows, traits.precision),
-        )?;
+        let grid = factor_grid(shape, rows, traits.precision)?;
         Scratch::within(output, grid, traits.precision).map(Some)
     }
 

@@ -1,10 +1,10 @@
-use influence_core::{ChunkGrid, Dataset, FactorForm, InfluenceModel, aggregate::Concatenate};
+use influence_core::{Dataset, FactorForm, InfluenceModel, aggregate::Concatenate};
 use ndarray::{ArrayD, Axis};
 
 use super::{Common, check_chunk, watched};
 use crate::{
-    Calculator, Location, Plan, Result, SolveSummary, Step, ZarrOptions,
-    engine::{Job, Steps, Traits, core_step, traits},
+    Calculator, Location, Plan, Result, SolveSummary, ZarrOptions,
+    engine::{Job, Steps, Traits, traits},
     sink::{Aggregate, Sink},
     zarr::{Claim, Declaration, Kind, Output},
 };
@@ -124,19 +124,9 @@ impl<'a, M: InfluenceModel> LazySelfInfluences<'a, M> {
     /// The plan, with the chunks of an earlier run where none are given.
     fn prepare(&self, earlier: Option<[usize; 2]>) -> Result<(Plan, Traits)> {
         let traits = traits(self.calculator, self.train, FactorForm::Solved)?;
-        let footprint = &traits.footprint;
-        let (n, memory) = (self.train.len(), self.common.memory());
         let rows = self.chunk.or(earlier.map(|chunk| chunk[0]));
-        let [rows, _] = Plan::chunk_shape([rows, Some(1)], [n, 1], footprint, memory);
-        let grid = core_step(|| Step::Planning, || ChunkGrid::new([n, 1], [rows, 1]))?;
-        let points = footprint
-            .solving
-            .saturating_add(footprint.differentiating)
-            .saturating_add(footprint.scoring.per_test)
-            .saturating_add(footprint.scoring.per_train)
-            .saturating_add(footprint.scoring.per_pair);
-        let resources = self.common.resources(self.calculator, false);
-        let plan = Plan::of_rows(grid, footprint, rows.saturating_mul(points), resources);
-        Ok((self.common.check(plan)?, traits))
+        let budget = self.common.budget(self.calculator, [rows, None]);
+        let workload = traits.workload([self.train.len(), 1]);
+        Ok((Plan::for_self_influences(&workload, &budget)?, traits))
     }
 }

@@ -9,20 +9,6 @@ use ndarray::{Array2, ArrayView2, s};
 use super::{Claim, Compression, Declaration, Kind, Output, StoredFactors, ZarrOptions};
 use crate::{FactorSource, Result, sink::Sink};
 
-/// A chunk of factors takes about this many bytes at most, as far as cutting the parameters can do it.
-const CHUNK_BYTES: usize = 16 << 20;
-
-/// The grid of factors `(k, dim)`, so many rows in a chunk.
-pub(crate) fn factor_grid(
-    [k, dim]: [usize; 2],
-    rows: usize,
-    precision: Precision,
-) -> influence_core::Result<ChunkGrid> {
-    let rows = rows.min(k).max(1);
-    let columns = (CHUNK_BYTES / precision.bytes() / rows).min(dim).max(1);
-    ChunkGrid::new([k, dim], [rows, columns])
-}
-
 /// Factors that are kept, beside the influences made of them, to be read again by a later panel or a later run.
 pub(crate) struct Scratch {
     output: Output,

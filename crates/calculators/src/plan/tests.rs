@@ -1,0 +1,101 @@
+use influence_core::Precision;
+
+use super::*;
+
+const MEBIBYTE: usize = 1 << 20;
+
+fn plan(shape: [usize; 2], footprint: &Footprint, memory: usize, kept: bool) -> Plan {
+    let chunk = Plan::chunk_shape([None, None], shape, footprint, memory);
+    let grid = ChunkGrid::new(shape, chunk).expect("sides of at least 1");
+    let resources = Resources {
+        memory,
+        threads: 2,
+        factors_kept: kept,
+    };
+    Plan::new(&grid, footprint, resources)
+}
+
+/// A multilayer perceptron of a million parameters: thin gradients, wide factors.
+fn wide() -> Footprint {
+    let scoring = influence_core::ScoringFootprint {
+        per_test: 4_000_000,
+        per_train: 0,
+        per_pair: 8000,
+    };
+    Footprint {
+        factor: 4_000_000,
+        gradient: 12_000,
+        solving: 12_000_000,
+        differentiating: 48_000,
+        scoring,
+        gradient_flops: 6e6,
+        score_flops: 2e6,
+        compact: false,
+    }
+}
+
+#[test]
+fn every_plan_covers_its_side_and_stays_within_the_memory() {
+    let dense = Footprint::dense(10_000, Precision::F64);
+    for footprint in [wide(), dense] {
+        for memory in [256 * MEBIBYTE, 1024 * MEBIBYTE] {
+            for (k, n) in [
+                (1, 1),
+                (2000, 20_000),
+                (2000, 80_000),
+                (7, 1_000_000),
+                (0, 5),
+            ] {
+                let plan = plan([k, n], &footprint, memory, true);
+                let side = usize::from(plan.held() == Side::Train);
+                let covered: Vec<usize> = plan.panels().iter().cloned().flatten().collect();
+                let all: Vec<usize> = (0..plan.grid().counts()[side]).collect();
+                assert_eq!(covered, all);
+                assert!(plan.peak_bytes() <= memory, "{plan:?}");
+                assert!((1..=2).contains(&plan.workers()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_side_is_held_that_leaves_least_to_do_again() {
+    let gibibyte = 1024 * MEBIBYTE;
+    // All gradients fit, the factors would need a dozen panels.
+    let one = plan([2000, 20_000], &wide(), gibibyte, true);
+    assert_eq!((one.held(), one.panels().len()), (Side::Train, 1));
+    assert_eq!((one.gradient_passes(), one.factor_passes()), (1, 1));
+    // Neither fits: factors are read again, or without a scratch array gradients computed again.
+    let several = plan([2000, 200_000], &wide(), gibibyte, true);
+    assert_eq!(several.held(), Side::Train);
+    assert!(several.panels().len() > 1 && several.scratch_bytes() == 8_000_000_000);
+    let again = plan([2000, 200_000], &wide(), gibibyte, false);
+    assert_eq!((again.held(), again.factor_passes()), (Side::Test, 1));
+    assert!(again.gradient_passes() > 1 && again.scratch_bytes() == 0);
+    // Few test points and many train points: factors stay, gradients stream.
+    let dense = Footprint::dense(10_000, Precision::F32);
+    let few = plan([100, 1_000_000], &dense, gibibyte, true);
+    assert_eq!((few.held(), few.gradient_passes()), (Side::Test, 1));
+}
+
+#[test]
+fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
+    let [k, n] = Plan::chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
+    assert_eq!([k, n], [7, 9]);
+    let sides = |memory| Plan::chunk_shape([None, None], [2000, 20_000], &wide(), memory);
+    assert_eq!(sides(1024 * MEBIBYTE), [5, 1250]);
+    assert!(sides(128 * MEBIBYTE)[0] < 5 && sides(128 * MEBIBYTE)[1] < 1250);
+    let small = Footprint::dense(100, Precision::F32);
+    assert_eq!(
+        Plan::chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
+        [64, 256]
+    );
+    assert_eq!(Plan::chunk_shape([None, None], [0, 3], &small, 0), [1, 1]);
+}
+
+#[test]
+fn runs_are_as_few_and_as_even_as_can_be() {
+    assert_eq!(cut(10, 7), [0..5, 5..10]);
+    assert_eq!(cut(3, 0), [0..1, 1..2, 2..3]);
+    assert!(cut(0, 4).is_empty());
+}
