@@ -1,7 +1,9 @@
-//! A backend of one's own, in plain ndarray: ridge regression. Neither this crate nor the core knows a tensor library.
+//! A custom backend, in plain ndarray: ridge regression. Neither this crate nor the core
+//! knows a tensor library.
 //!
-//! A backend says what a gradient is ([`GradientSource`]) and how the curvature multiplies ([`LinearOperator`]); every solver, calculator and
-//! sink is then there. What comes out is held against the closed form, and against what influences are about: fitting again without a point.
+//! A backend says what a gradient is ([`GradientSource`]) and how the curvature multiplies
+//! ([`LinearOperator`]); every solver, calculator and sink is then there. What comes out is held
+//! against the closed form, and against what influences are about: fitting again without a point.
 //!
 //! ```sh
 //! cargo run --release --package influence-calculators --example custom_backend
@@ -143,7 +145,8 @@ impl GradientSource for Regression {
 impl ThreadSafe for Regression {}
 
 impl Regression {
-    /// Minimises `mean ½ (w·x − y)² + ½ ρ ‖w‖²`, where the means are over `n` points even where one is left out.
+    /// Minimises `mean ½ (w·x − y)² + ½ ρ ‖w‖²`, where the means are over `n` points even where one
+    /// is left out.
     fn fit(points: &Points, n: usize) -> Self {
         let curvature = damped(&points.x, n);
         let rhs = (points.x.t().dot(&points.y) / n as f64).insert_axis(Axis(0));

@@ -1,8 +1,13 @@
 //! The calculator: what runs the work.
 
+use std::sync::Arc;
+
 use influence_core::{Dataset, InfluenceModel};
 
-use crate::{FactorSource, LazyFactors, LazyInfluences, LazySelfInfluences, Result};
+use crate::{
+    LazyFactors, LazyInfluences, LazySelfInfluences, Result, RowSource, SideSource,
+    queries::{FactorQuery, InfluenceQuery, SelfInfluenceQuery},
+};
 
 /// The batches of a calculator's model.
 type Batch<C> = <<C as Calculator>::Model as InfluenceModel>::Batch;
@@ -29,12 +34,15 @@ pub trait Calculator {
     /// The model.
     type Model: InfluenceModel;
 
-    /// Calls `work(model, task)` for each of `0..tasks`, once each, no more than `workers` (at least 1) at a time, and waits.
+    /// Calls `work(model, task)` for each of `0..tasks`, once each, no more than `workers` (at
+    /// least 1) at a time, and waits.
     ///
-    /// Tasks are begun in order of their number, on any thread. After a task has failed no further one is begun.
+    /// Tasks are begun in order of their number, on any thread. After a task has failed no further
+    /// one is begun.
     ///
     /// # Errors
-    /// The error of the failed task with the lowest number, or that the workers could not be set up.
+    /// The error of the failed task with the lowest number, or that the workers could not be set
+    /// up.
     fn run(
         &self,
         tasks: usize,
@@ -47,6 +55,12 @@ pub trait Calculator {
         1
     }
 
+    /// Does `work` so that parallel loops in it run on the threads of this calculator, and waits;
+    /// for reading outputs, which needs no model.
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
     /// The influences `(k, n)` of train points on test points, lazily.
     fn influences<'a>(
         &'a self,
@@ -56,7 +70,11 @@ pub trait Calculator {
     where
         Self: Sized,
     {
-        LazyInfluences::solving(self, test, train)
+        <&Self as Calculator>::into_influences(
+            self,
+            SideSource::compute(test),
+            SideSource::compute(train),
+        )
     }
 
     /// The factors `(k, dim)` of test points, lazily.
@@ -67,24 +85,59 @@ pub trait Calculator {
     where
         Self: Sized,
     {
-        LazyFactors::new(self, test)
+        LazyFactors::new(self, FactorQuery::new(test))
     }
 
     /// The influences `(k, n)` of train points on the test points whose factors are given, lazily.
     fn influences_from_factors<'a>(
         &'a self,
-        factors: &'a dyn FactorSource,
+        factors: &'a dyn RowSource,
         train: &'a dyn Dataset<Batch = Batch<Self>>,
     ) -> LazyInfluences<'a, Self::Model>
     where
         Self: Sized,
     {
-        LazyInfluences::reading(self, factors, train)
+        <&Self as Calculator>::into_influences(
+            self,
+            SideSource::read(factors),
+            SideSource::compute(train),
+        )
+    }
+
+    /// The influences `(k, n)` of two sides of which each is computed or read, lazily.
+    ///
+    /// The result owns the calculator and the sides: an [`Arc`] of each, and it outlives whoever
+    /// made it.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/setup.rs")]
+    /// use std::sync::Arc;
+    /// use influence_calculators::{Calculator, LazyInfluences, Sequential, SideSource};
+    /// use influence_core::aggregate::Concatenate;
+    ///
+    /// let calculator = Arc::new(Sequential::new(model));
+    /// let expected = calculator.influences(&test, &train).compute(Concatenate::new())?;
+    /// let owned: LazyInfluences<'static, _> =
+    ///     calculator.into_influences(SideSource::compute(test), SideSource::compute(train));
+    /// assert_eq!(owned.compute(Concatenate::new())?, expected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn into_influences<'a>(
+        self,
+        test: SideSource<'a, Batch<Self>>,
+        train: SideSource<'a, Batch<Self>>,
+    ) -> LazyInfluences<'a, Self::Model>
+    where
+        Self: Sized + 'a,
+    {
+        LazyInfluences::new(self, InfluenceQuery::new(test, train))
     }
 
     /// The influence of each train point on itself, `⟨(H + λI)⁻¹ g_i, g_i⟩`, lazily.
     ///
-    /// The left gradient is that of the measurement, as everywhere; where the measurement is the loss this is the self-influence.
+    /// The left gradient is that of the measurement, as everywhere; where the measurement is the
+    /// loss this is the self-influence.
     fn self_influences<'a>(
         &'a self,
         train: &'a dyn Dataset<Batch = Batch<Self>>,
@@ -92,11 +145,40 @@ pub trait Calculator {
     where
         Self: Sized,
     {
-        LazySelfInfluences::new(self, train)
+        LazySelfInfluences::new(self, SelfInfluenceQuery::new(train))
     }
 }
 
-impl<C: Calculator + ?Sized> Calculator for &C {
+/// Runs on the calculator that it points to.
+macro_rules! forward {
+    ($($pointer:ty),+) => {
+        $(impl<C: Calculator + ?Sized> Calculator for $pointer {
+            type Model = C::Model;
+
+            fn run(
+                &self,
+                tasks: usize,
+                workers: usize,
+                work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
+            ) -> Result<()> {
+                (**self).run(tasks, workers, work)
+            }
+
+            fn threads(&self) -> usize {
+                (**self).threads()
+            }
+
+            fn install(&self, work: &mut (dyn FnMut() + Send)) {
+                (**self).install(work);
+            }
+        })+
+    };
+}
+
+forward!(&C, Box<C>, Arc<C>);
+
+// Named by its path: were the trait in scope, its methods would be those of calculators too.
+impl<C: Calculator + ?Sized> crate::engine::Runner for C {
     type Model = C::Model;
 
     fn run(
@@ -105,27 +187,14 @@ impl<C: Calculator + ?Sized> Calculator for &C {
         workers: usize,
         work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
     ) -> Result<()> {
-        (**self).run(tasks, workers, work)
+        Calculator::run(self, tasks, workers, work)
     }
 
     fn threads(&self) -> usize {
-        (**self).threads()
-    }
-}
-
-impl<C: Calculator + ?Sized> Calculator for Box<C> {
-    type Model = C::Model;
-
-    fn run(
-        &self,
-        tasks: usize,
-        workers: usize,
-        work: &(dyn Fn(&Self::Model, usize) -> Result<()> + Sync),
-    ) -> Result<()> {
-        (**self).run(tasks, workers, work)
+        Calculator::threads(self)
     }
 
-    fn threads(&self) -> usize {
-        (**self).threads()
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        Calculator::install(self, work);
     }
 }

@@ -1,211 +1,52 @@
-//! The one program behind all calculators: hold a panel of one side of the matrix, and let the other side stream past it.
+//! The one program behind all calculators: hold a panel of one side of the matrix, and let the
+//! other side stream past it.
 //!
-//! Which numbers meet in which operation is fixed by the grid alone; plans and calculators only decide who does it when. Hence the same bits.
+//! A matrix of influences `(k, n)` is the product of factors `(k, dim)` and gradients `(n, dim)`:
+//!
+//! ```text
+//!              gradients of train points, a column of chunks each
+//!               g0    g1    g2    g3
+//!            +-----+-----+-----+-----+
+//!   factors  |     |     |     |     |   f0
+//!   of test  +-----+-----+-----+-----+            chunk [i, j] = scores(fi, gj)
+//!   points,  |     |     |     |     |   f1
+//!   a row    +-----+-----+-----+-----+
+//!   each     |     |     |     |     |   f2
+//!            +-----+-----+-----+-----+
+//! ```
+//!
+//! Each `fi` and each `gj` is expensive and large, so neither is made twice if that can be avoided,
+//! and not all of them are in memory. With the test side *held*, a panel of rows (`f0`, `f1`) is
+//! solved, one task per row; then columns stream: one task makes `gj`, scores it against every held
+//! `fi`, hands over the chunks, and drops `gj`. With the train side held the roles are exchanged.
+//! If the held side takes several panels, the streaming side is made again for each: gradients are
+//! computed again, factors are read back from a scratch array, since solving costs far more than
+//! reading. [`Plan`](crate::Plan) decides which side is held, and by how much it is cut.
+//!
+//! *Why the bits do not depend on any of this.* Which numbers meet in which operation is fixed by
+//! the grid alone: `fi` is solved from the rows of chunk row `i` together, `gj` from the columns of
+//! chunk column `j`, and a chunk is one call of `scores`. The plan and the calculator decide only
+//! who does it when. So sequential, parallel and resumed runs agree to the bit, and chunks can be
+//! computed again without harm.
+//!
+//! *Failure.* Every step that runs code of others (model, data, aggregator, observer) is guarded: a
+//! panic in it becomes an error that names the step. A row that the solver gave up on is data, a
+//! report; [`Supervisor`] decides whether it ends the computation.
+//!
+//! Where things are: `profile` measures a model before the first number, `job` has the loops over
+//! panels, `steps` has what one task does, `supervisor` tells observers, `runner` is all that the engine
+//! needs of a calculator.
 
 mod guard;
+mod job;
+mod profile;
+mod runner;
 mod steps;
-mod traits;
-mod watch;
-
-use std::{ops::Range, sync::OnceLock};
-
-use influence_core::{Dataset, InfluenceModel};
-use ndarray::s;
-
-use crate::{Calculator, Error, FactorSource, Phase, Result, Side, Step, zarr::Scratch};
+mod supervisor;
 
 pub(crate) use guard::{core_step, guarded};
+pub(crate) use job::{Job, Operands};
+pub(crate) use profile::Profile;
+pub(crate) use runner::Runner;
 pub(crate) use steps::Steps;
-pub(crate) use traits::{Traits, traits};
-pub(crate) use watch::Watch;
-
-/// What is to be run on, in which order, and where the chunks go.
-pub(crate) struct Job<'a, M> {
-    pub(crate) calculator: &'a dyn Calculator<Model = M>,
-    pub(crate) steps: Steps<'a>,
-}
-
-/// Where factors come from.
-pub(crate) enum TestSide<'a, B> {
-    Solve(&'a dyn Dataset<Batch = B>),
-    Read(&'a dyn FactorSource),
-}
-
-impl<B> TestSide<'_, B> {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Solve(test) => test.len(),
-            Self::Read(factors) => factors.len(),
-        }
-    }
-}
-
-/// The two sides of a matrix of influences.
-pub(crate) struct Sides<'a, B> {
-    pub(crate) test: &'a TestSide<'a, B>,
-    pub(crate) train: &'a dyn Dataset<Batch = B>,
-    /// Where solved factors are kept, to be read again.
-    pub(crate) scratch: Option<&'a Scratch>,
-}
-
-/// What stays in memory of a panel: positions in the grid, and what is computed for each.
-type Held<T> = Vec<(usize, T)>;
-
-impl<M: InfluenceModel> Job<'_, M> {
-    /// Computes every chunk that the sink does not have, and hands it over.
-    pub(crate) fn influences(&self, sides: &Sides<'_, M::Batch>) -> Result<()> {
-        let [down, across] = self.steps.plan.grid().counts();
-        for panel in self.steps.plan.panels() {
-            match self.steps.plan.held() {
-                Side::Test => self.hold_factors(sides, panel.clone(), 0..across)?,
-                Side::Train => self.hold_gradients(sides, 0..down, panel.clone())?,
-            }
-        }
-        Ok(())
-    }
-
-    fn hold_factors(
-        &self,
-        sides: &Sides<'_, M::Batch>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-    ) -> Result<()> {
-        let steps = self.steps;
-        let [rows, columns] = self.open(&rows, &columns);
-        let held = self.hold(Phase::Factors, &rows, |model, row| {
-            steps.factors(model, sides, row)
-        })?;
-        self.stream(&columns, |model, column| {
-            let gradients = steps.gradients(model, sides.train, column)?;
-            held.iter().try_for_each(|(row, factors)| {
-                steps.score(model, [*row, column], factors, &gradients)
-            })
-        })
-    }
-
-    fn hold_gradients(
-        &self,
-        sides: &Sides<'_, M::Batch>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-    ) -> Result<()> {
-        let steps = self.steps;
-        let [rows, columns] = self.open(&rows, &columns);
-        let held = self.hold(Phase::Gradients, &columns, |model, column| {
-            steps.gradients(model, sides.train, column)
-        })?;
-        self.stream(&rows, |model, row| {
-            let factors = steps.factors(model, sides, row)?;
-            held.iter().try_for_each(|(column, gradients)| {
-                steps.score(model, [row, *column], &factors, gradients)
-            })
-        })
-    }
-
-    /// The rows and columns of chunks within a rectangle in which the sink lacks a chunk.
-    fn open(&self, rows: &Range<usize>, columns: &Range<usize>) -> [Vec<usize>; 2] {
-        let lacks = |row, column| !self.steps.sink.has([row, column]);
-        let lacking_row = |row: &usize| columns.clone().any(|column| lacks(*row, column));
-        let lacking_column = |column: &usize| rows.clone().any(|row| lacks(row, *column));
-        [
-            rows.clone().filter(lacking_row).collect(),
-            columns.clone().filter(lacking_column).collect(),
-        ]
-    }
-
-    /// Makes what is held, each position by one task.
-    fn hold<T: Send + Sync>(
-        &self,
-        phase: Phase,
-        positions: &[usize],
-        make: impl Fn(&M, usize) -> Result<T> + Sync,
-    ) -> Result<Held<T>> {
-        let slots: Vec<OnceLock<T>> = positions.iter().map(|_| OnceLock::new()).collect();
-        self.tasks(phase, positions.len(), |model, task| {
-            let made = make(model, positions[task])?;
-            slots[task].get_or_init(|| made);
-            Ok(())
-        })?;
-        let of_slot = |(&position, slot): (&usize, OnceLock<T>)| {
-            let made = slot.into_inner().ok_or_else(|| Error::Skipped {
-                step: self.step(phase, position),
-            })?;
-            Ok((position, made))
-        };
-        positions.iter().zip(slots).map(of_slot).collect()
-    }
-
-    /// Lets what is not held pass, each position by one task.
-    fn stream(
-        &self,
-        positions: &[usize],
-        visit: impl Fn(&M, usize) -> Result<()> + Sync,
-    ) -> Result<()> {
-        self.tasks(Phase::Scores, positions.len(), |model, task| {
-            visit(model, positions[task])
-        })
-    }
-
-    fn tasks(
-        &self,
-        phase: Phase,
-        tasks: usize,
-        work: impl Fn(&M, usize) -> Result<()> + Sync,
-    ) -> Result<()> {
-        if tasks == 0 {
-            return Ok(());
-        }
-        let Steps { watch, plan, .. } = self.steps;
-        watch.phase(phase)?;
-        self.calculator.run(tasks, plan.workers(), &|model, task| {
-            watch.cancellation.check()?;
-            work(model, task)
-        })
-    }
-
-    /// What making what is held at a position consists of.
-    fn step(&self, phase: Phase, position: usize) -> Step {
-        match phase {
-            Phase::Gradients => Step::Gradients {
-                columns: self.steps.plan.grid().columns(position),
-            },
-            Phase::Factors | Phase::Scores => Step::Solving {
-                rows: self.steps.plan.grid().rows(position),
-            },
-        }
-    }
-
-    /// Solves every row of chunks that the sink does not have, and hands the factors over in columns as the grid cuts them.
-    pub(crate) fn all_factors(&self, test: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
-        let steps = self.steps;
-        let [down, across] = steps.plan.grid().counts();
-        let [rows, _] = self.open(&(0..down), &(0..across));
-        self.tasks(Phase::Factors, rows.len(), |model, task| {
-            let row = rows[task];
-            let range = steps.plan.grid().rows(row);
-            let factors = steps.solve(model, || test.batch(range.clone()), &range)?;
-            let values = steps.on_host(model, &factors, row)?;
-            (0..across).try_for_each(|column| {
-                let part = values.slice(s![.., steps.plan.grid().columns(column)]);
-                steps.deliver([row, column], part.into_dyn())
-            })
-        })
-    }
-
-    /// Scores every sample against itself that the sink does not have; the grid has one column.
-    pub(crate) fn self_influences(&self, train: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
-        let steps = self.steps;
-        let [rows, _] = self.open(&(0..steps.plan.grid().counts()[0]), &(0..1));
-        self.stream(&rows, |model, row| {
-            let rows = steps.plan.grid().rows(row);
-            let in_gradients = || Step::Gradients {
-                columns: rows.clone(),
-            };
-            let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
-            let factors = steps.solve(model, || Ok(&batch), &rows)?;
-            let gradients = core_step(in_gradients, || model.gradients(&batch))?;
-            let scores = steps.self_scores(model, row, &factors, &gradients)?;
-            steps.deliver([row, 0], scores.view())
-        })
-    }
-}
+pub(crate) use supervisor::Supervisor;

@@ -1,96 +1,16 @@
 //! The error type of the calculators.
 
-use std::{
-    fmt::{self, Display},
-    ops::Range,
-};
+use std::{fmt::Display, ops::Range};
 
 use bytesize::ByteSize;
-use influence_core::{Chunk, solver::Report};
+use influence_core::solver::Report;
 
-use crate::Phase;
-
-/// What was being done when something failed; row numbers are those of the whole data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Finding out the dimension and precision of the model, and announcing the grid.
-    Planning,
-    /// Telling the observer that a phase begins.
-    Beginning {
-        /// The phase.
-        phase: Phase,
-    },
-    /// Building the replica of the model that a worker thread keeps.
-    Replica,
-    /// Solving the factors of test rows.
-    Solving {
-        /// The test rows.
-        rows: Range<usize>,
-    },
-    /// Reading the stored factors of test rows.
-    ReadingFactors {
-        /// The test rows.
-        rows: Range<usize>,
-    },
-    /// Reading rows of a data set before they are asked for.
-    ReadingAhead {
-        /// The rows.
-        rows: Range<usize>,
-    },
-    /// Computing the gradients of train rows.
-    Gradients {
-        /// The train rows.
-        columns: Range<usize>,
-    },
-    /// Computing the scores of a chunk.
-    Scoring {
-        /// The chunk.
-        chunk: Chunk,
-    },
-    /// Handing a finished chunk to where it goes.
-    Delivering {
-        /// The chunk.
-        chunk: Chunk,
-    },
-    /// Making the outcome out of all chunks.
-    Finishing,
-}
-
-impl Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Planning => write!(f, "planning the computation"),
-            Self::Beginning { phase } => write!(f, "beginning with {}", phase.as_str()),
-            Self::Replica => write!(f, "building the model of a worker thread"),
-            Self::Solving { rows } => write!(f, "solving test rows {rows:?}"),
-            Self::ReadingFactors { rows } => write!(f, "reading the factors of test rows {rows:?}"),
-            Self::ReadingAhead { rows } => write!(f, "reading rows {rows:?} ahead"),
-            Self::Gradients { columns } => {
-                write!(f, "computing gradients of train rows {columns:?}")
-            }
-            Self::Scoring { chunk } => {
-                write!(
-                    f,
-                    "scoring test rows {:?} against train rows {:?}",
-                    chunk.rows, chunk.columns
-                )
-            }
-            Self::Delivering { chunk } => {
-                write!(
-                    f,
-                    "delivering the chunk of rows {:?} and columns {:?}",
-                    chunk.rows, chunk.columns
-                )
-            }
-            Self::Finishing => write!(f, "finishing the result"),
-        }
-    }
-}
+use crate::Step;
 
 /// What can go wrong while calculating; every variant says where.
 ///
-/// When several chunks fail, the error of the first in grid order is returned, whatever the number of threads.
+/// When several chunks fail, the error of the first in grid order is returned, whatever the number
+/// of threads.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -103,7 +23,8 @@ pub enum Error {
         source: Box<influence_core::Error>,
     },
 
-    /// The model, the data, the aggregator or the observer panicked. Chunks already delivered stay valid.
+    /// The model, the data, the aggregator or the observer panicked. Chunks already delivered stay
+    /// valid.
     #[error("panicked while {step}: {message}")]
     Panicked {
         /// What was being done.
@@ -112,7 +33,8 @@ pub enum Error {
         message: String,
     },
 
-    /// Some test rows were not solved. Do as the report says, or take them as they are with `accepting_unsolved`.
+    /// Some test rows were not solved. Do as the report says, or take them as they are with
+    /// `accepting_unsolved`.
     #[error(
         "test rows {} of chunk {chunk:?} not solved: {worst}; or accept such rows explicitly",
         listed(rows)
@@ -137,7 +59,8 @@ pub enum Error {
         step: Step,
     },
 
-    /// A computation was started on a calculator by a thread of its own. Start it from outside, or use another calculator.
+    /// A computation was started on a calculator by a thread of its own. Start it from outside, or
+    /// use another calculator.
     #[error(
         "a worker thread of a parallel calculator started a computation on the same calculator"
     )]
@@ -246,7 +169,8 @@ pub enum Error {
         given: String,
     },
 
-    /// The place is taken by something that this crate has not written, and which it will never delete.
+    /// The place is taken by something that this crate has not written, and which it will never
+    /// delete.
     #[error("{path} holds {found}, expected {expected}")]
     NotZarr {
         /// The store and the group in it.
@@ -257,7 +181,8 @@ pub enum Error {
         found: String,
     },
 
-    /// Numbers of an output are not finite: they overflowed when they were computed, and were accepted. Compute them in 64 bits.
+    /// Numbers of an output are not finite: they overflowed when they were computed, and were
+    /// accepted. Compute them in 64 bits.
     #[error(
         "{path}: numbers of rows {} are not finite; compute them again in 64 bits (precision = \"f64\"), or with inputs on a common scale (data.scale = \"standard\")",
         listed(rows)
@@ -265,7 +190,8 @@ pub enum Error {
     NotFinite {
         /// The store and the group in it.
         path: String,
-        /// The rows of the first chunk that has such numbers: test points, of self-influences training points.
+        /// The rows of the first chunk that has such numbers: test points, of self-influences
+        /// training points.
         rows: Vec<usize>,
     },
 
@@ -278,7 +204,8 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A sample has a number that stands for a missing one. Leave the sample out, or write a number that is meant.
+    /// A sample has a number that stands for a missing one. Leave the sample out, or write a number
+    /// that is meant.
     #[error(
         "{array}: row {row} holds {number}, which stands for a missing number (_FillValue, missing_value, or the fill value of an array of xarray); leave the row out, or fill in a number"
     )]
@@ -301,6 +228,9 @@ pub enum Error {
     },
 }
 
+/// The error of a part below this crate, whatever its type.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A result whose error is that of the calculators.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -314,11 +244,7 @@ impl Error {
     }
 
     /// Wraps an error of a store.
-    pub fn store(
-        path: impl Display,
-        doing: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn store(path: impl Display, doing: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Store {
             path: path.to_string(),
             doing,

@@ -1,40 +1,88 @@
-//! Calculators: which chunks of an influence matrix, in what order, on which threads, and where they go.
+//! Calculators: which chunks of an influence matrix, in what order, on which threads, and where
+//! they go.
 //!
-//! A [`Calculator`] holds a fitted model. [`Sequential`] works in the calling thread, [`Parallel`] on its own threads, and both give
-//! the same bits. What they return is lazy: nothing runs until the result is handed to an aggregator or written as Zarr.
+//! ```text
+//!        Calculator                       holds a fitted model, and threads
+//!   Sequential | Parallel
+//!            |
+//!       Lazy<Query>                       influences | factors | self-influences; nothing runs yet
+//!            |
+//!     plan:  Workload + Budget -> Plan    the grid, what is held in memory, what streams past
+//!            |
+//!     engine:  panels -> tasks -> chunks  each side is computed or read (SideSource)
+//!            |
+//!            +--> an aggregator           top-k, means, the whole matrix, ...
+//!            +--> zarr: declare, attach, seal
+//!                   |
+//!                   +--> StoredInfluences, StoredFactors, verify: read back later
+//! ```
 //!
-//! Letters, as in `influence_core`: `k` test rows, `n` train rows, `dim` parameters, `λ` damping, `g` per-sample gradient.
+//! A [`Calculator`] holds a fitted model. [`Sequential`] works in the calling thread, [`Parallel`]
+//! on its own threads, and both give the same bits. What they return is [`Lazy`]: nothing runs
+//! until the result is handed to an aggregator or written as Zarr.
 //!
-//! Features, all off by default: `object-store` outputs at URLs, `file://` and `memory://`; with `s3`, `gcs`, `azure` and `http` (for
-//! reading) also there. See [`Location::parse`].
+//! ```
+#![doc = include_str!("../doc/setup.rs")]
+//! use std::num::NonZero;
+//! use influence_calculators::{Calculator, Parallel, Sequential};
+//! use influence_core::aggregate::{Along, Concatenate, Order, TopK};
 //!
-//! This crate is not a scheduler for several machines, and it knows no tensor library: a model brings its own.
+//! // Which two training points help each test point most? In chunks of 2 by 4 points, on two
+//! threads. let parallel = Parallel::new(&model, NonZero::new(2))?; let influences =
+//! parallel.influences(&test, &train).with_chunks(2, 4)?;
+//! assert_eq!(influences.plan()?.grid().counts(), [2, 2]); let top =
+//! influences.compute(TopK::new(2, Order::Largest, Along::Train))?; assert_eq!(top.len(), 3);
+//!
+//! // The same numbers, one chunk after another, as one array.
+//! let whole = Sequential::new(&model).influences(&test, &train).compute(Concatenate::new())?;
+//! assert_eq!(whole.shape(), [3, 7]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where to read on: the plan at [`Plan`], what is stored at [`zarr`], a custom strategy at
+//! [`Calculator`], a custom backend in `examples/custom_backend.rs`.
+//!
+//! Letters, as in `influence_core`: `k` test rows, `n` train rows, `dim` parameters, `λ` damping,
+//! `g` per-sample gradient.
+//!
+//! Features, all off by default: `object-store` outputs at URLs, `file://` and `memory://`; with
+//! `s3`, `gcs`, `azure` and `http` (for reading) also there. See [`Location::parse`].
+//!
+//! This crate is not a scheduler for several machines, and it knows no tensor library: a model
+//! brings its own.
 
 mod calculator;
 mod cancel;
 mod engine;
 mod error;
-mod factors;
 mod lazy;
 mod observe;
 mod parallel;
 mod plan;
 mod prefetch;
+mod queries;
 mod sequential;
 mod sink;
+mod source;
+mod step;
 #[cfg(test)]
 mod tests;
 pub mod zarr;
 
 pub use calculator::Calculator;
 pub use cancel::Cancellation;
-pub use error::{Error, Result, Step};
-pub use factors::FactorSource;
+pub use error::{Error, Result};
 pub use influence_core::AssumeThreadSafe;
-pub use lazy::{LazyFactors, LazyInfluences, LazySelfInfluences};
-pub use observe::{Observer, Phase, SolveSummary};
+pub use lazy::Lazy;
+pub use observe::{Observer, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared, share_threads};
 pub use plan::{Budget, Plan, Resources, Side, Workload};
 pub use prefetch::Prefetch;
+pub use queries::{
+    FactorQuery, InfluenceQuery, LazyFactors, LazyInfluences, LazySelfInfluences,
+    SelfInfluenceQuery,
+};
 pub use sequential::Sequential;
+pub use source::{RowSource, SideSource};
+pub use step::{Phase, Step};
 pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};

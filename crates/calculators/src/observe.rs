@@ -7,38 +7,16 @@ use influence_core::{
     solver::{Report, Status},
 };
 
-use crate::Plan;
-
-/// What a computation is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Gradients of train points that stay in memory.
-    Gradients,
-    /// Factors of test points.
-    Factors,
-    /// Scores; factors are solved on the way where they do not stay in memory.
-    Scores,
-}
-
-impl Phase {
-    /// The name, in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gradients => "gradients",
-            Self::Factors => "factors",
-            Self::Scores => "scores",
-        }
-    }
-}
+use crate::{Phase, Plan};
 
 /// Watches a computation: how far it is, and how the solver fares.
 ///
-/// Except for [`planned`](Self::planned) and [`phase`](Self::phase), the methods are called from the worker threads, several at once and in
-/// no particular order.
-/// An observer sees, it does not decide; a panic in it ends the computation with an error.
+/// Except for [`planned`](Self::planned) and [`phase`](Self::phase), the methods are called from
+/// the worker threads, several at once and in no particular order. An observer sees, it does not
+/// decide; a panic in it ends the computation with an error.
 pub trait Observer: Sync {
-    /// The work was laid out; called once, before the first number. So many chunks were `finished` by an earlier run.
+    /// The work was planned; called once, before the first number. An earlier run `finished` this
+    /// many chunks.
     fn planned(&self, _plan: &Plan, _finished: usize) {}
 
     /// A phase begins; there may be several of each, one per panel.
@@ -49,6 +27,24 @@ pub trait Observer: Sync {
 
     /// A chunk was computed and delivered.
     fn chunk_done(&self, _chunk: &Chunk) {}
+}
+
+impl<O: Observer + ?Sized> Observer for &O {
+    fn planned(&self, plan: &Plan, finished: usize) {
+        (**self).planned(plan, finished);
+    }
+
+    fn phase(&self, phase: Phase) {
+        (**self).phase(phase);
+    }
+
+    fn solved(&self, rows: &Range<usize>, reports: &[Report]) {
+        (**self).solved(rows, reports);
+    }
+
+    fn chunk_done(&self, chunk: &Chunk) {
+        (**self).chunk_done(chunk);
+    }
 }
 
 /// How the solver fared over all rows.

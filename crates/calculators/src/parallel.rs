@@ -1,6 +1,22 @@
-//! Many tasks at once, on threads of our own.
+//! Many tasks at once, on a pool of threads that belongs to the calculator.
+//!
+//! *Why tasks are not jobs of the pool.* The kernels of a model may use rayon themselves. A thread
+//! that waits in such a kernel fills the wait with other jobs of its pool. Were a task a job, the
+//! thread would begin the next task in the middle of its own: the model would be re-entered on one
+//! thread, the memory of two tasks would be in use at once, and a replica kept per thread would be
+//! borrowed twice. So each thread runs one job, a loop that takes task after task from a
+//! [`TaskQueue`]; what it meets while it waits in a kernel can only be parts of kernels. Threads
+//! without a task help with those.
+//!
+//! *Why the reported error does not depend on the threads.* Tasks are taken in order, so that of
+//! the tasks that fail, the one with the lowest number is always among those begun. The queue keeps
+//! that one and hands out no further task.
+//!
+//! *Why a mutex guards the pool.* Two computations on one pool would lend each other threads, and
+//! with them begin tasks on top of tasks. They take turns instead. A thread of the pool that starts
+//! a computation on its own calculator would wait for itself: that is refused as [`Error::Nested`].
 
-mod claims;
+mod queue;
 
 use std::{
     any::Any,
@@ -15,10 +31,11 @@ use influence_core::{InfluenceModel, ThreadSafe};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Calculator, Error, Result, Step, engine::core_step, sink::lock};
-use claims::Claims;
+use queue::TaskQueue;
 
 thread_local! {
-    /// The replica of the model that this thread works with: a thread of a pool serves one calculator as long as it lives.
+    /// The replica of the model that this thread works with: a thread of a pool serves one
+    /// calculator as long as it lives.
     static REPLICA: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
@@ -35,19 +52,23 @@ impl<M> Debug for Replicas<M> {
     }
 }
 
-/// Sets the number of threads of what a process computes outside of a [`Parallel`] calculator: kernels of a fit, reading and checking outputs.
+/// Sets the number of threads for all that a process computes outside of a [`Parallel`] calculator:
+/// kernels of a fit, reading and checking outputs.
 ///
-/// A process has one such pool, so this works once, and before anything is computed. Returns whether it did.
+/// A process has one such pool, so this works once, and before anything is computed. Returns
+/// whether it did.
 pub fn share_threads(threads: NonZero<usize>) -> bool {
     let pool = ThreadPoolBuilder::new().num_threads(threads.get());
     pool.build_global().is_ok()
 }
 
-/// Runs tasks on a fixed number of threads of its own; the same bits as [`Sequential`](crate::Sequential), whatever that number.
+/// Runs tasks on a fixed number of threads of its own; the same bits as
+/// [`Sequential`](crate::Sequential), whatever that number.
 ///
-/// A thread takes one task after another until none is left. Tasks are not jobs of the thread pool: a thread that waits inside a
-/// parallel kernel of the model helps with kernels but never begins another task, and a thread without a task helps
-/// with the kernels of the others. So the model is not re-entered on one thread, and no more than this number of threads is ever busy.
+/// A thread takes one task after another until none is left. Tasks are not jobs of the thread pool:
+/// a thread that waits inside a parallel kernel of the model helps with kernels but never begins
+/// another task, and a thread without a task helps with the kernels of the others. So the model is
+/// not re-entered on one thread, and no more than this number of threads is ever busy.
 ///
 /// Dropping the calculator ends the threads and with them the replicas.
 ///
@@ -58,10 +79,10 @@ pub fn share_threads(threads: NonZero<usize>) -> bool {
 /// use influence_calculators::{Calculator, Parallel, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let parallel = Parallel::new(&model, NonZero::new(2))?;
-/// let influences = parallel.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?;
-/// let sequential = Sequential::new(model);
-/// assert_eq!(influences, sequential.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?);
+/// let parallel = Parallel::new(&model, NonZero::new(2))?; let influences =
+/// parallel.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?; let
+/// sequential = Sequential::new(model); assert_eq!(influences, sequential.influences(&test,
+/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 /// A model that is merely `Send + Sync` is refused at compile time:
@@ -82,7 +103,8 @@ pub fn share_threads(threads: NonZero<usize>) -> bool {
 /// ```
 pub struct Parallel<S> {
     pool: ThreadPool,
-    // One computation at a time: a thread waiting in a kernel would otherwise begin the tasks of another computation on top of it.
+    // One computation at a time: a thread waiting in a kernel would otherwise begin the tasks of
+    // another computation on top of it.
     turn: Mutex<()>,
     models: S,
 }
@@ -107,10 +129,12 @@ impl<M: InfluenceModel + ThreadSafe> Parallel<Shared<M>> {
 }
 
 impl<M: InfluenceModel + 'static> Parallel<Replicas<M>> {
-    /// Gives each of `threads` threads a model of its own, so that the model needs to be neither `Send` nor `Sync` nor marked.
+    /// Gives each of `threads` threads a model of its own, so that the model needs to be neither
+    /// `Send` nor `Sync` nor marked.
     ///
-    /// A thread calls `replica` when it gets its first task, keeps what it made for later computations, and makes another after
-    /// an error. All replicas must give the same numbers, and factors made by one must be good for another.
+    /// A thread calls `replica` when it gets its first task, keeps what it made for later
+    /// computations, and makes another after an error. All replicas must give the same numbers, and
+    /// factors made by one must be good for another.
     ///
     /// # Errors
     /// [`Error::ThreadPool`] when the threads cannot be started.
@@ -146,7 +170,8 @@ impl<S> Parallel<S> {
         }
     }
 
-    /// Runs `worker` once on each of so many threads and waits; the others help with kernels meanwhile.
+    /// Runs `worker` once on each of `workers` threads and waits; the others help with kernels
+    /// meanwhile.
     fn on_threads(&self, workers: usize, worker: impl Fn() + Sync) -> Result<()> {
         if self.pool.current_thread_index().is_some() {
             return Err(Error::Nested);
@@ -163,8 +188,9 @@ impl<S> Parallel<S> {
             broadcast();
             return Ok(());
         }
-        // A thread of another pool would fill the wait with jobs of that pool, which may ask for this calculator and find
-        // the turn taken by their own thread: so it is a thread of no pool that waits.
+        // A thread of another pool would fill the wait with jobs of that pool, which may ask for
+        // this calculator and find the turn taken by their own thread: so it is a thread of no pool
+        // that waits.
         thread::scope(
             |scope| match thread::Builder::new().spawn_scoped(scope, broadcast) {
                 Ok(waiting) => waiting
@@ -188,15 +214,19 @@ impl<M: InfluenceModel + ThreadSafe> Calculator for Parallel<Shared<M>> {
         workers: usize,
         work: &(dyn Fn(&M, usize) -> Result<()> + Sync),
     ) -> Result<()> {
-        let (claims, model) = (Claims::new(tasks), &self.models.0);
+        let (queue, model) = (TaskQueue::new(tasks), &self.models.0);
         self.on_threads(workers, || {
-            claims.work_from(claims.next(), |task| work(model, task));
+            queue.work_from(queue.next(), |task| work(model, task));
         })?;
-        claims.outcome()
+        queue.outcome()
     }
 
     fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        self.pool.install(work);
     }
 }
 
@@ -209,26 +239,30 @@ impl<M: InfluenceModel + 'static> Calculator for Parallel<Replicas<M>> {
         workers: usize,
         work: &(dyn Fn(&M, usize) -> Result<()> + Sync),
     ) -> Result<()> {
-        let (claims, build) = (Claims::new(tasks), &self.models.0);
+        let (queue, build) = (TaskQueue::new(tasks), &self.models.0);
         self.on_threads(workers, || {
             // The task comes first: a thread without one needs no replica.
-            let Some(first) = claims.next() else { return };
+            let Some(first) = queue.next() else { return };
             let kept = REPLICA
                 .take()
                 .and_then(|replica| replica.downcast::<M>().ok());
             match kept.map_or_else(|| core_step(|| Step::Replica, || build().map(Box::new)), Ok) {
-                Err(error) => claims.fail(first, error),
+                Err(error) => queue.fail(first, error),
                 Ok(model) => {
-                    if claims.work_from(Some(first), |task| work(&model, task)) {
+                    if queue.work_from(Some(first), |task| work(&model, task)) {
                         REPLICA.set(Some(model));
                     }
                 }
             }
         })?;
-        claims.outcome()
+        queue.outcome()
     }
 
     fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        self.pool.install(work);
     }
 }

@@ -1,4 +1,28 @@
 //! The plan of a computation: its grid, the order in which it is covered, and what it takes.
+//!
+//! Three decisions are made before the first number, in this order.
+//!
+//! 1. *Chunks* ([`Plan::chunk_shape`]). Sizes that were given are kept; the others are chosen so
+//!    that several tasks and a panel fit in the memory. They must be the same in every run of the
+//!    same work, since the bits depend on them: so they depend on the footprint and on the granted
+//!    memory, never on the number of threads, nor on what else the process holds.
+//! 2. *Tasks at a time*. With `t` bytes per task and `M` bytes of memory, `M / 2t` tasks run at
+//!    once, at most one per thread. The other half is for the side that is held.
+//! 3. *What is held* ([`Plan::new`]). Both sides are tried. With `b` bytes for a row or column of
+//!    chunks of the held side, panels of `(M − workers · t) / b` of them fit. What several panels
+//!    cost beyond one decides:
+//!
+//!    ```text
+//!    test side held:   (panels − 1) · n · flops per gradient / FLOPS
+//!    train side held:  panels · k · bytes per factor / DISK_BYTES   if factors can be read again,
+//!                      infinity                                     if they would be solved again
+//!    ```
+//!
+//!    Thin gradients are hundreds of times smaller than factors, so that the train side is often
+//!    held in one panel; with few test points and dense gradients it is the test side.
+//!
+//! [`Plan::for_influences`] makes all three at once from a [`Workload`] and a [`Budget`]. It needs
+//! no model, and it is the only planner: what is announced before a run is what the run does.
 
 mod request;
 #[cfg(test)]
@@ -13,7 +37,8 @@ use crate::{Error, Result};
 pub(crate) use request::factor_grid;
 pub use request::{Budget, Workload};
 
-/// What a core computes and a disk moves in a second: good enough to weigh computing anew against reading again.
+/// What a core computes and a disk moves in a second: good enough to weigh computing against
+/// reading.
 const FLOPS: f64 = 5e10;
 const DISK_BYTES: f64 = 1e9;
 
@@ -26,26 +51,28 @@ pub enum Side {
     Train,
 }
 
-/// What a plan may count on.
+/// The resources of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
     /// Bytes for factors, gradients and scores.
     pub memory: usize,
     /// Tasks that can run at a time.
     pub threads: usize,
-    /// Whether factors can be read again, from a scratch array or because they were stored before; those of a [compact](Footprint::compact) form are
-    /// not, if they are solved.
+    /// Whether factors can be read again, from a scratch array or because they were stored before;
+    /// those of a [compact](Footprint::compact) form are not, if they are solved.
     pub factors_kept: bool,
 }
 
-/// Which chunks are computed, and what is in memory meanwhile.
+/// Which chunks are computed, and which vectors are in memory meanwhile.
 ///
-/// One side of the matrix is *held*: a *panel* of it, a run of rows or columns of chunks, is in memory at once, factors of test points or
-/// gradients of train points. The other side *streams* past, a row or column of chunks per task.
+/// One side of the matrix is *held*: a *panel* of it, a run of rows or columns of chunks, is in
+/// memory at once, factors of test points or gradients of train points. The other side *streams*
+/// past, a row or column of chunks per task.
 ///
-/// - With the test side held, each factor is solved once, and train gradients are computed once per panel.
-/// - With the train side held, each gradient is computed once. So is each factor, and if there are several panels, factors
-///   are read again from a scratch array for each but the first.
+/// - With the test side held, each factor is solved once, and train gradients are computed once per
+///   panel.
+/// - With the train side held, each gradient is computed once. So is each factor, and if there are
+///   several panels, factors are read again from a scratch array for each but the first.
 ///
 /// Which side is held is decided by what must be done again; it changes no bit of the result.
 ///
@@ -74,20 +101,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Bytes for factors, gradients and scores unless told otherwise: 1 GiB.
+    /// Bytes for factors, gradients and scores where no bound is given: 1 GiB.
     pub const MEMORY: usize = 1 << 30;
 
-    /// Bytes per number in use while a chunk is handed over: as `f64`, as it is stored, and encoded.
+    /// Bytes per number in use while a chunk is handed over: as `f64`, as it is stored, and
+    /// encoded.
     pub const DELIVERING: usize = 24;
 
-    /// Chooses what to hold and cuts it into panels that fit, at least one row or column of chunks each.
+    /// Chooses the side to hold and cuts it into panels that fit, at least one row or column of
+    /// chunks each.
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
         let [by_test, by_train] =
             [Side::Test, Side::Train].map(|held| Self::holding(held, grid, footprint, resources));
         let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
             [&by_test, &by_train].map(|plan| plan.seconds_again(kept));
-        // On a par, rows stream if there are enough of them: a run that is killed then has few factors to solve again.
+        // On a par, rows stream if there are enough of them: a run that is killed then has few
+        // factors to solve again.
         let [down, across] = grid.counts();
         let rows_suffice = down >= across.min(2 * resources.threads);
         let train = again_by_train < again_by_test
@@ -97,9 +127,10 @@ impl Plan {
         if train { by_train } else { by_test }
     }
 
-    /// The sides of chunks: those given, and for the others as many points as leave room for several tasks and a panel in the memory.
+    /// Chunk shape: given sizes are kept, the rest chosen so that several tasks and a panel fit.
     ///
-    /// They depend on nothing that may differ between two runs of the same work, since the bits of the result depend on them.
+    /// It depends on nothing that may differ between two runs of the same work, since the bits of
+    /// the result depend on it.
     pub fn chunk_shape(
         given: [Option<usize>; 2],
         shape: [usize; 2],
@@ -108,7 +139,8 @@ impl Plan {
     ) -> [usize; 2] {
         /// The share of the memory that a task may take.
         const SHARE: usize = 8;
-        /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers are wide, compact ones are not.
+        /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers
+        /// are wide, compact ones are not.
         const TEST: usize = 64;
         const COMPACT: usize = 256;
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
@@ -129,7 +161,8 @@ impl Plan {
         [test, train.min(shape[1]).max(1)]
     }
 
-    /// A plan of rows of chunks that are independent of each other and take so many bytes each while they are computed.
+    /// A plan of rows of chunks that are independent of each other, each of which takes `bytes`
+    /// while it is computed.
     fn of_rows(grid: ChunkGrid, footprint: &Footprint, bytes: usize, resources: Resources) -> Self {
         let workers = workers(bytes, resources);
         Self {
@@ -173,7 +206,7 @@ impl Plan {
         }
     }
 
-    /// What several panels cost beyond one, in seconds.
+    /// The cost of several panels beyond that of one, in seconds.
     fn seconds_again(&self, factors_kept: bool) -> f64 {
         let n = self.grid.shape()[1] as f64;
         let again = self.panels.len().saturating_sub(1) as f64;
@@ -185,7 +218,7 @@ impl Plan {
         }
     }
 
-    /// The plan, if it fits the memory that is granted beside what is taken already.
+    /// The plan, if it fits the granted memory together with the bytes taken already.
     ///
     /// # Errors
     /// [`Error::Memory`] if it does not.
@@ -217,7 +250,7 @@ impl Plan {
         self.workers
     }
 
-    /// How often the gradients of all train points are computed.
+    /// Passes over the gradients of all train points; computed on each.
     pub fn gradient_passes(&self) -> usize {
         match self.held {
             Side::Test => self.panels.len(),
@@ -225,7 +258,7 @@ impl Plan {
         }
     }
 
-    /// How often the factors of all test points are gone through; solved they are once, after that they are read.
+    /// Passes over the factors; solved on the first, read back on the others.
     pub fn factor_passes(&self) -> usize {
         match self.held {
             Side::Test => 1,
@@ -247,7 +280,8 @@ impl Plan {
         self.peak
     }
 
-    /// How long gradients and scores take, in seconds, to an order of magnitude; solving is not included.
+    /// How long gradients and scores take, in seconds, to an order of magnitude; solving is not
+    /// included.
     pub fn seconds(&self) -> f64 {
         let computing = (self.gradient_flops() + self.score_flops()) / FLOPS;
         computing / self.workers as f64 + self.seconds_moving()
@@ -269,7 +303,8 @@ impl Plan {
     }
 }
 
-/// How many tasks of so many bytes may run at a time: they get half of the memory, but one always runs.
+/// How many tasks of `bytes` each may run at a time: they get half of the memory, but one always
+/// runs.
 fn workers(bytes: usize, resources: Resources) -> usize {
     (resources.memory / 2 / bytes.max(1)).clamp(1, resources.threads.max(1))
 }

@@ -15,18 +15,21 @@ use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
 use crate::{Error, Result, Step, engine::guarded, sink::lock};
 use ahead::Ahead;
 
-/// How many batches are read ahead unless that is said.
+/// How many batches are read ahead by default.
 const DEPTH: usize = 2;
 
-/// A data set whose next batches are read by a background thread while the callers work on the ones they have.
+/// A data set whose next batches are read by a background thread while the callers work on the ones
+/// they have.
 ///
-/// After a range, the ranges of the same length that follow it are expected, and after the last one the first again, since calculators and
-/// iterative solvers pass over the data several times. Requests may come from several threads and a little out of order. A batch that is ready or
-/// being read is handed over, any other range is read by the caller itself, so that every range is read once a pass. At most
-/// [`depth`](Self::with_depth) batches beyond those that callers hold are in memory.
+/// After a range, the ranges of the same length that follow it are expected, and after the last one
+/// the first again, since calculators and iterative solvers pass over the data several times.
+/// Requests may come from several threads and a little out of order. A batch that is ready or being
+/// read is handed over, any other range is read by the caller itself, so that every range is read
+/// once a pass. At most [`depth`](Self::with_depth) batches beyond those that callers hold are in
+/// memory.
 ///
-/// An error met while reading ahead, or a panic, becomes the error of the request for that range. Dropping the data set ends the thread after
-/// the read it is at.
+/// An error met while reading ahead, or a panic, becomes the error of the request for that range.
+/// Dropping the data set ends the thread after the read it is at.
 ///
 /// # Examples
 /// ```
@@ -34,37 +37,40 @@ const DEPTH: usize = 2;
 /// use influence_calculators::{Calculator, Prefetch, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let calculator = Sequential::new(model);
-/// let plain = calculator.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?;
-/// let train = Prefetch::new(train)?.with_depth(3);
-/// assert_eq!(calculator.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?, plain);
+/// let calculator = Sequential::new(model); let plain = calculator.influences(&test,
+/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?; let train =
+/// Prefetch::new(train)?.with_depth(3); assert_eq!(calculator.influences(&test,
+/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?, plain);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Prefetch<D: Dataset> {
-    shared: Arc<Shared<D>>,
+    reader: Arc<Reader<D>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared<D: Dataset> {
+/// What the callers and the background thread share.
+struct Reader<D: Dataset> {
     data: D,
-    state: Mutex<State<D::Batch>>,
+    requests: Mutex<Requests<D::Batch>>,
     changed: Condvar,
 }
 
 type Expected<B> = (Range<usize>, Arc<Ticket<B>>);
 
-struct State<B> {
+/// What was asked for, and what is therefore expected.
+struct Requests<B> {
     ahead: Ahead<Arc<Ticket<B>>>,
     closing: bool,
 }
 
 /// What becomes of a range that is expected.
 struct Ticket<B> {
-    progress: Mutex<Progress<B>>,
+    readiness: Mutex<Readiness<B>>,
     done: Condvar,
 }
 
-enum Progress<B> {
+/// How far the reading of a range is.
+enum Readiness<B> {
     Wanted,
     Reading,
     Done(CoreResult<B>),
@@ -75,7 +81,7 @@ enum Progress<B> {
 impl<D: Dataset> Debug for Prefetch<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prefetch")
-            .field("len", &self.shared.data.len())
+            .field("len", &self.reader.data.len())
             .finish_non_exhaustive()
     }
 }
@@ -91,21 +97,21 @@ where
     /// [`Error::ThreadPool`] when the thread cannot be started.
     pub fn new(data: D) -> Result<Self> {
         let ahead = Ahead::new(data.len(), DEPTH);
-        let shared = Arc::new(Shared {
+        let reader = Arc::new(Reader {
             data,
-            state: Mutex::new(State {
+            requests: Mutex::new(Requests {
                 ahead,
                 closing: false,
             }),
             changed: Condvar::new(),
         });
-        let reader = shared.clone();
+        let background = reader.clone();
         let thread = thread::Builder::new()
             .name("influence-reader".into())
-            .spawn(move || reader.read_ahead());
+            .spawn(move || background.read_ahead());
         match thread {
             Ok(thread) => Ok(Self {
-                shared,
+                reader,
                 thread: Some(thread),
             }),
             Err(source) => Err(Error::ThreadPool {
@@ -117,16 +123,16 @@ where
 }
 
 impl<D: Dataset> Prefetch<D> {
-    /// Reads so many batches ahead; with 0, none.
+    /// Reads this many batches ahead; with 0, none.
     #[must_use]
     pub fn with_depth(self, depth: usize) -> Self {
-        lock(&self.shared.state).ahead.set_depth(depth);
+        lock(&self.reader.requests).ahead.set_depth(depth);
         self
     }
 
     /// The data set that is read.
     pub fn inner(&self) -> &D {
-        &self.shared.data
+        &self.reader.data
     }
 }
 
@@ -137,33 +143,33 @@ where
     type Batch = D::Batch;
 
     fn len(&self) -> usize {
-        self.shared.data.len()
+        self.reader.data.len()
     }
 
     fn batch(&self, range: Range<usize>) -> CoreResult<D::Batch> {
         CoreError::check_range(&range, self.len())?;
         if range.is_empty() {
-            return self.shared.data.batch(range);
+            return self.reader.data.batch(range);
         }
-        let ticket = lock(&self.shared.state).ahead.request(&range);
-        self.shared.changed.notify_one();
+        let ticket = lock(&self.reader.requests).ahead.request(&range);
+        self.reader.changed.notify_one();
         let ready = ticket.and_then(|ticket| ticket.redeem());
-        ready.unwrap_or_else(|| self.shared.data.batch(range))
+        ready.unwrap_or_else(|| self.reader.data.batch(range))
     }
 }
 
 impl<D: Dataset> Drop for Prefetch<D> {
     fn drop(&mut self) {
-        lock(&self.shared.state).closing = true;
-        self.shared.changed.notify_one();
+        lock(&self.reader.requests).closing = true;
+        self.reader.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was told to whom it concerned.
+            // A panic of the thread was the error of a request already.
             drop(thread.join());
         }
     }
 }
 
-impl<D: Dataset> Shared<D> {
+impl<D: Dataset> Reader<D> {
     fn read_ahead(&self) {
         while let Some((range, ticket)) = self.next() {
             let step = || Step::ReadingAhead {
@@ -176,17 +182,18 @@ impl<D: Dataset> Shared<D> {
 
     /// The next range to read, `None` when it is time to end.
     fn next(&self) -> Option<Expected<D::Batch>> {
-        let mut state = lock(&self.state);
+        let mut requests = lock(&self.requests);
         loop {
-            if state.closing {
+            if requests.closing {
                 return None;
             }
-            if let Some((range, ticket)) = state.ahead.slots().find(|(_, ticket)| ticket.begin()) {
+            if let Some((range, ticket)) = requests.ahead.slots().find(|(_, ticket)| ticket.begin())
+            {
                 return Some((range.clone(), ticket.clone()));
             }
-            state = self
+            requests = self
                 .changed
-                .wait(state)
+                .wait(requests)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -195,7 +202,7 @@ impl<D: Dataset> Shared<D> {
 impl<B> Default for Ticket<B> {
     fn default() -> Self {
         Self {
-            progress: Mutex::new(Progress::Wanted),
+            readiness: Mutex::new(Readiness::Wanted),
             done: Condvar::new(),
         }
     }
@@ -204,31 +211,31 @@ impl<B> Default for Ticket<B> {
 impl<B> Ticket<B> {
     /// Whether the range is still to be read, which the caller must then do.
     fn begin(&self) -> bool {
-        let mut progress = lock(&self.progress);
-        let wanted = matches!(*progress, Progress::Wanted);
+        let mut readiness = lock(&self.readiness);
+        let wanted = matches!(*readiness, Readiness::Wanted);
         if wanted {
-            *progress = Progress::Reading;
+            *readiness = Readiness::Reading;
         }
         wanted
     }
 
     fn fill(&self, read: CoreResult<B>) {
-        *lock(&self.progress) = Progress::Done(read);
+        *lock(&self.readiness) = Readiness::Done(read);
         self.done.notify_all();
     }
 
     /// The batch, once it is read; `None` when nobody has begun, and then nobody will.
     fn redeem(&self) -> Option<CoreResult<B>> {
-        let mut progress = lock(&self.progress);
+        let mut readiness = lock(&self.readiness);
         loop {
-            match mem::replace(&mut *progress, Progress::Gone) {
-                Progress::Wanted | Progress::Gone => return None,
-                Progress::Done(read) => return Some(read),
-                Progress::Reading => {
-                    *progress = Progress::Reading;
-                    progress = self
+            match mem::replace(&mut *readiness, Readiness::Gone) {
+                Readiness::Wanted | Readiness::Gone => return None,
+                Readiness::Done(read) => return Some(read),
+                Readiness::Reading => {
+                    *readiness = Readiness::Reading;
+                    readiness = self
                         .done
-                        .wait(progress)
+                        .wait(readiness)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
             }

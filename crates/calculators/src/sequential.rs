@@ -4,7 +4,8 @@ use influence_core::InfluenceModel;
 
 use crate::{Calculator, Result};
 
-/// Runs one task after another in the calling thread; the reference for [`Parallel`](crate::Parallel).
+/// Runs one task after another in the calling thread; the reference for
+/// [`Parallel`](crate::Parallel).
 #[derive(Debug)]
 pub struct Sequential<M> {
     model: M,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use influence_core::{Chunk, ChunkGrid, aggregate::Aggregator, solver::Report};
-use ndarray::{ArrayView2, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::{Error, Result, Step};
 
@@ -22,7 +22,8 @@ pub(crate) trait Sink: Sync {
         Ok(())
     }
 
-    /// Takes note of test rows of which numbers turned out not to be finite, after they had been solved.
+    /// Takes note of test rows of which numbers turned out not to be finite, after they had been
+    /// solved.
     fn spoilt(&self, _rows: &[usize]) -> Result<()> {
         Ok(())
     }
@@ -30,14 +31,15 @@ pub(crate) trait Sink: Sync {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()>;
 }
 
-/// Nowhere.
+/// Drops all chunks.
 impl Sink for () {
     fn deliver(&self, _chunk: &Chunk, _values: ArrayViewD<'_, f64>) -> Result<()> {
         Ok(())
     }
 }
 
-/// Hands chunks to an aggregator; while it is busy to a fork of it, where it can be forked, so that no thread waits for another.
+/// Hands chunks to an aggregator; while it is busy to a fork of it, where it can be forked, so that
+/// no thread waits for another.
 pub(crate) struct Aggregate<A> {
     /// Gets what it can: sums are shortest where chunks come to one place in order.
     first: Mutex<A>,
@@ -100,7 +102,7 @@ impl<A: Aggregator> Sink for Aggregate<A> {
     }
 }
 
-/// Hands chunks to one sink, and after it to another that has none of its own.
+/// Hands chunks to one sink, which may have some already, and then to another.
 pub(crate) struct Tee<'a, A, B>(pub(crate) &'a A, pub(crate) &'a B);
 
 impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
@@ -124,23 +126,59 @@ impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
     }
 }
 
-/// Hands chunks without further axes to a function.
-pub(crate) struct Plain<F>(pub(crate) F);
+/// Puts chunks in their places in one array.
+pub(crate) struct WholeArray {
+    /// How many of the first axes of the array are those of the grid.
+    dimensions: usize,
+    gathered: Mutex<Gathered>,
+}
 
-impl<F: Fn(&Chunk, ArrayView2<'_, f64>) -> Result<()> + Sync> Sink for Plain<F> {
-    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        let values = values.into_dimensionality().map_err(|source| {
-            let chunk = chunk.clone();
-            Error::core(
-                Step::Delivering { chunk },
-                influence_core::Error::backend("chunk", source),
-            )
-        })?;
-        (self.0)(chunk, values)
+struct Gathered {
+    whole: ArrayD<f64>,
+    /// How many chunks are not there yet.
+    missing: usize,
+}
+
+impl WholeArray {
+    /// An array of this shape, of which the first axes, one or two, are cut by a grid of `chunks`
+    /// chunks.
+    pub(crate) fn new(shape: &[usize], dimensions: usize, chunks: usize) -> Self {
+        Self {
+            dimensions,
+            gathered: Mutex::new(Gathered {
+                whole: ArrayD::zeros(shape),
+                missing: chunks,
+            }),
+        }
+    }
+
+    /// The array, once no thread is delivering.
+    pub(crate) fn finish(self) -> Result<ArrayD<f64>> {
+        let gathered = self.gathered.into_inner();
+        let Gathered { whole, missing } = gathered.unwrap_or_else(PoisonError::into_inner);
+        if missing > 0 {
+            let step = Step::Finishing;
+            return Err(Error::Skipped { step });
+        }
+        Ok(whole)
     }
 }
 
-/// A panic elsewhere is reported there; what the lock protects is used no further than to let the others stop.
+impl Sink for WholeArray {
+    fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        let mut gathered = lock(&self.gathered);
+        let mut place = gathered.whole.view_mut();
+        let ranges = [&chunk.rows, &chunk.columns].into_iter();
+        for (axis, range) in ranges.take(self.dimensions).enumerate() {
+            place.slice_axis_inplace(Axis(axis), range.clone().into());
+        }
+        place.assign(&values);
+        gathered.missing = gathered.missing.saturating_sub(1);
+        Ok(())
+    }
+}
+
+/// Locks, also after a panic of another thread: that is reported there, and this thread only stops.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

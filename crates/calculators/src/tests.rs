@@ -16,6 +16,7 @@ mod program;
 mod replicas;
 mod resume;
 mod settings;
+mod sources;
 #[cfg(feature = "object-store")]
 mod stores;
 mod thread_safety;
@@ -40,7 +41,8 @@ use crate::{Calculator, Result};
 const DIM: usize = 4;
 const DAMPING: f64 = 0.1;
 
-/// A model, test points and train points; the model is fitted to `fitted`, which is the same for all numbers of points.
+/// A model, test points and train points; the model is fitted to `fitted`, which is the same for
+/// all numbers of points.
 struct Problem {
     model: BlockInfluence<LeastSquares>,
     fitted: Samples,
@@ -81,7 +83,7 @@ fn largest_difference(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
         .fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
-/// A folder of its own for each test, gone with the test.
+/// A separate folder for each test, removed with the test.
 struct Folder(PathBuf);
 
 impl Folder {

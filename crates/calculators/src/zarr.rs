@@ -3,22 +3,25 @@
 //! One output is one group:
 //!
 //! ```text
-//! zarr.json            attributes of the caller; under "influence" how it was made, "complete", and how the solver fared
+//! zarr.json            attributes of the caller; under "influence" how it was made, "complete",
+//!                      and how the solver fared
 //! influences           (k, n), dimensions "test", "train"          or
 //! factors              (k, dim), dimensions "test", "parameter"     or
 //! self_influences      (n), dimension "train"
 //! test, train          row numbers as 64-bit integers
-//! solver_status, solver_residual, solver_iterations    (k), how each test row was solved, if it was
+//! solver_status, solver_residual, solver_iterations    (k), how each test row was solved
 //! ```
 //!
-//! Scores with axes of their own (inputs in perturbation mode, blocks, dampings) have them after these dimensions, whole in each chunk, named, and
-//! with their labels as attributes of the array.
+//! Scores with further axes (inputs in perturbation mode, blocks, dampings) have them after
+//! these dimensions, whole in each chunk, named, and with their labels as attributes of the array.
 //!
-//! Shape and chunks are declared before the first number. A chunk of the grid is one chunk of the array and is written whole, the part
-//! beyond the edge filled with NaN, compressed and with a checksum; `f32` or `f64`, as the model computes. A chunk that was never written
-//! reads as NaN, and whether it exists is the only state there is: a chunk may be computed again without harm.
-//! Consolidated metadata and `complete` are written last. A folder is locked while it is written to, by a file `.lock`.
-//! A run that ended early, however it ended, is taken up with [`ZarrOptions::resuming`]; [`verify`] says what an output is worth.
+//! Shape and chunks are declared before the first number. A chunk of the grid is one chunk of the
+//! array and is written whole, the part beyond the edge filled with NaN, compressed and with a
+//! checksum; `f32` or `f64`, as the model computes. A chunk that was never written reads as NaN,
+//! and whether it exists is the only state there is: a chunk may be computed again without harm.
+//! Consolidated metadata and `complete` are written last. A folder is locked while it is written
+//! to, by a file `.lock`. A run that ended early, however it ended, is taken up with
+//! [`ZarrOptions::resuming`]; [`verify`] says what an output is worth.
 //!
 //! # Examples
 //! ```
@@ -31,53 +34,29 @@
 //! let options = ZarrOptions::default().with_attribute("method", "direct").overwriting();
 //! calculator.influence_factors(&test).to_zarr(&folder, &options)?;
 //!
-//! let factors = StoredFactors::open(&folder)?;
-//! let influences = calculator.influences_from_factors(&factors, &train).compute(Concatenate::new())?;
+//! let factors = StoredFactors::open(&folder)?; let influences =
+//! calculator.influences_from_factors(&factors, &train).compute(Concatenate::new())?;
 //! assert_eq!(influences, calculator.influences(&test, &train).compute(Concatenate::new())?);
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "object-store")]
-mod block_on;
-mod claim;
 mod codecs;
-mod declare;
 mod durable;
-mod field;
-mod influences;
-mod labels;
-mod location;
-mod lock;
-mod matrix;
-mod meaning;
-mod options;
+mod format;
+mod layout;
 mod output;
-mod parse;
-#[cfg(feature = "object-store")]
-mod remote;
-mod reports;
-mod scratch;
-mod stored;
-mod verify;
+mod place;
+mod read;
 
-pub use claim::Claim;
-pub use durable::DurableStore;
-pub use field::ZarrField;
-pub use influences::StoredInfluences;
-pub use labels::Labels;
-pub use location::Location;
-pub use options::{Compression, ZarrOptions};
-pub use stored::{StoredFactors, attributes};
-pub use verify::{Comparison, Verification, verify};
+pub use durable::{DurableStore, write_durably};
+pub use layout::Labels;
+pub use output::{Claim, Compression, ZarrOptions};
+pub use place::Location;
+pub use read::{
+    Comparison, StoredFactors, StoredInfluences, Verification, ZarrField, attributes, verify,
+};
 
-pub(crate) use declare::{Declaration, Kind};
-pub(crate) use location::Place;
-pub(crate) use output::Output;
-pub(crate) use scratch::Scratch;
-pub(crate) use verify::{Sample, check_grid};
-
-/// The key of the attributes that are this crate's own.
-const OWN: &str = "influence";
-/// The version of the layout.
-const FORMAT: u32 = 1;
+pub(crate) use layout::{FACTORS, INFLUENCES, SELF_INFLUENCES};
+pub(crate) use output::{Declaration, Output, Scratch};
+pub(crate) use read::{Sample, check_grid};

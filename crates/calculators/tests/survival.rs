@@ -1,6 +1,7 @@
 //! Processes are killed at any moment, and what they were writing is taken up again by others.
 //!
-//! The test runs its own executable as the process that is killed: see [`the_process_that_is_killed`].
+//! The test runs its own executable as the process that is killed: see
+//! [`the_process_that_is_killed`].
 
 #[path = "survival/slow.rs"]
 mod slow;
@@ -213,7 +214,8 @@ fn undisturbed(plan: usize) -> Outcome<(Tree, Duration)> {
 fn lane(remainder: usize, undisturbed: &[(Tree, Duration)]) -> Outcome<Tally> {
     let mut tally = Tally::default();
     for number in (remainder..CYCLES).step_by(LANES) {
-        // A third of the runs keep factors in a scratch array. 37 shares no factor with the number of cycles: early and late kills alternate.
+        // A third of the runs keep factors in a scratch array. 37 shares no factor with the number
+        // of cycles: early and late kills alternate.
         let plan = usize::from(number % 10 < 3);
         let (expected, duration) = &undisturbed[plan];
         let share = (number * 37 % CYCLES) as f64 / CYCLES as f64;

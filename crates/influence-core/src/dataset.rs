@@ -33,14 +33,21 @@ pub trait Dataset: Send + Sync {
     fn batch(&self, range: Range<usize>) -> Result<Self::Batch>;
 }
 
-impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
-    type Batch = D::Batch;
+/// Reads the data that it points to.
+macro_rules! forward {
+    ($($pointer:ty),+) => {
+        $(impl<D: Dataset + ?Sized> Dataset for $pointer {
+            type Batch = D::Batch;
 
-    fn len(&self) -> usize {
-        (**self).len()
-    }
+            fn len(&self) -> usize {
+                (**self).len()
+            }
 
-    fn batch(&self, range: Range<usize>) -> Result<Self::Batch> {
-        (**self).batch(range)
-    }
+            fn batch(&self, range: Range<usize>) -> Result<Self::Batch> {
+                (**self).batch(range)
+            }
+        })+
+    };
 }
+
+forward!(&D, std::sync::Arc<D>);

@@ -92,6 +92,18 @@ pub trait InfluenceModel {
     /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors>;
 
+    /// Gradients from the host, `(n, dim)`: rows that were stored are scored without the samples that they were computed from.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model whose gradients are not read, [`Error::Shape`] when the array does not have `dim`
+    /// columns, [`Error::Backend`].
+    fn gradients_from_array(&self, _array: ArrayView2<'_, f64>) -> Result<Self::Gradients> {
+        Err(Error::Unsupported {
+            what: "gradients that are read",
+            by: "this model",
+        })
+    }
+
     /// What the model needs per sample, with factors in such a form, as a few train points show it.
     ///
     /// # Errors

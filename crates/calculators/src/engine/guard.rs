@@ -5,9 +5,9 @@ use std::{
 
 use crate::{Error, Result, Step};
 
-/// Does a step of someone else's making; a panic in it becomes an error that names the step.
+/// Runs code of others; a panic in it becomes an error that names the step.
 pub(crate) fn guarded<T>(step: impl Fn() -> Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // What the step leaves behind half done is not looked at again: the computation ends here.
+    // State that the step left half done is not used again: the computation ends here.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(Error::Panicked {
             step: step(),
@@ -16,7 +16,7 @@ pub(crate) fn guarded<T>(step: impl Fn() -> Step, work: impl FnOnce() -> Result<
     })
 }
 
-/// As [`guarded`], for a step that answers in terms of the core.
+/// As [`guarded`], for a step whose errors are those of the core.
 pub(crate) fn core_step<T>(
     step: impl Fn() -> Step,
     work: impl FnOnce() -> influence_core::Result<T>,

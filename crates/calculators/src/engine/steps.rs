@@ -1,37 +1,42 @@
-//! The steps that the program is made of; what goes wrong in one is reported with its place.
+//! The steps of the program; an error in one says which.
 
 use std::{borrow::Borrow, ops::Range};
 
-use influence_core::{Dataset, Error as CoreError, InfluenceModel, Precision};
-use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
+use influence_core::{Error as CoreError, InfluenceModel, Precision};
+use ndarray::{Array2, ArrayD, ArrayViewD};
 
-use super::{Sides, TestSide, Traits, Watch, core_step, guarded};
-use crate::{FactorSource, Plan, Result, Step, sink::Sink};
+use super::{
+    guard::{core_step, guarded},
+    profile::Profile,
+    supervisor::Supervisor,
+};
+use crate::{Plan, Result, RowSource, SideSource, Step, sink::Sink, zarr::Scratch};
 
-/// What steps have to do with besides the model, which each thread may have its own of.
+/// All that steps need besides the model, of which each thread may have another replica.
 #[derive(Clone, Copy)]
 pub(crate) struct Steps<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) watch: &'a Watch<'a>,
+    pub(crate) supervisor: &'a Supervisor<'a>,
     pub(crate) sink: &'a dyn Sink,
-    pub(crate) traits: &'a Traits,
+    pub(crate) profile: &'a Profile,
 }
 
 impl Steps<'_> {
-    /// The factors of a row of chunks: read if they are kept anywhere, else solved, and kept if they are to be.
+    /// The factors of a row of chunks: read if they are kept anywhere, else solved, and kept if
+    /// they are to be.
     pub(super) fn factors<M: InfluenceModel>(
         &self,
         model: &M,
-        sides: &Sides<'_, M::Batch>,
+        (test, scratch): (&SideSource<'_, M::Batch>, Option<&Scratch>),
         row: usize,
     ) -> Result<M::Factors> {
         let rows = self.plan.grid().rows(row);
-        let test = match sides.test {
-            TestSide::Read(source) => return self.read(model, *source, &rows),
-            TestSide::Solve(test) => test,
+        let test = match test {
+            SideSource::Read(source) => return self.read_factors(model, &**source, &rows),
+            SideSource::Compute(test) => test,
         };
-        match sides.scratch {
-            Some(scratch) if scratch.has(row) => self.read(model, scratch, &rows),
+        match scratch {
+            Some(scratch) if scratch.has(row) => self.read_factors(model, scratch, &rows),
             Some(scratch) => {
                 let factors = self.solve(model, || test.batch(rows.clone()), &rows)?;
                 let values = self.on_host(model, &factors, row)?;
@@ -58,25 +63,34 @@ impl Steps<'_> {
         })?;
         tracing::debug!(?rows, "factors solved");
         guarded(step, || {
-            self.watch.solved(rows, &solution.reports)?;
+            self.supervisor.solved(rows, &solution.reports)?;
             self.sink.solved(rows, &solution.reports)
         })?;
         Ok(solution.rows)
     }
 
-    fn read<M: InfluenceModel>(
+    fn read_factors<M: InfluenceModel>(
         &self,
         model: &M,
-        source: &dyn FactorSource,
+        source: &dyn RowSource,
         rows: &Range<usize>,
     ) -> Result<M::Factors> {
         let step = || Step::ReadingFactors { rows: rows.clone() };
-        self.watch.cancellation.check()?;
-        let values = guarded(step, || source.rows(rows.clone()))?;
+        let values = self.read(step, source, rows)?;
         core_step(step, || {
             CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
             model.factors_from_array(values.view())
         })
+    }
+
+    fn read(
+        &self,
+        step: impl Fn() -> Step,
+        source: &dyn RowSource,
+        rows: &Range<usize>,
+    ) -> Result<Array2<f64>> {
+        self.supervisor.cancellation.check()?;
+        guarded(step, || source.rows(rows.clone()))
     }
 
     /// The factors of a row of chunks on the host.
@@ -96,20 +110,42 @@ impl Steps<'_> {
         })
     }
 
-    /// The gradients of a column of chunks.
+    /// The gradients of a column of chunks, computed or read.
     pub(super) fn gradients<M: InfluenceModel>(
         &self,
         model: &M,
-        train: &dyn Dataset<Batch = M::Batch>,
+        train: &SideSource<'_, M::Batch>,
         column: usize,
     ) -> Result<M::Gradients> {
         let columns = self.plan.grid().columns(column);
-        let step = || Step::Gradients {
+        match train {
+            SideSource::Compute(train) => {
+                let step = || Step::Gradients {
+                    columns: columns.clone(),
+                };
+                let gradients =
+                    core_step(step, || model.gradients(&train.batch(columns.clone())?))?;
+                tracing::debug!(?columns, "gradients computed");
+                Ok(gradients)
+            }
+            SideSource::Read(source) => self.read_gradients(model, &**source, &columns),
+        }
+    }
+
+    fn read_gradients<M: InfluenceModel>(
+        &self,
+        model: &M,
+        source: &dyn RowSource,
+        columns: &Range<usize>,
+    ) -> Result<M::Gradients> {
+        let step = || Step::ReadingGradients {
             columns: columns.clone(),
         };
-        let gradients = core_step(step, || model.gradients(&train.batch(columns.clone())?))?;
-        tracing::debug!(?columns, "gradients computed");
-        Ok(gradients)
+        let values = self.read(step, source, columns)?;
+        core_step(step, || {
+            CoreError::check_size("gradients", "rows", columns.len(), values.nrows())?;
+            model.gradients_from_array(values.view())
+        })
     }
 
     /// Computes a chunk and hands it over, unless the sink has it.
@@ -123,29 +159,30 @@ impl Steps<'_> {
         if self.sink.has(index) {
             return Ok(());
         }
-        self.watch.cancellation.check()?;
+        self.supervisor.cancellation.check()?;
         let chunk = self.plan.grid().chunk(index);
         let shape = [chunk.rows.len(), chunk.columns.len()];
         let values = self.scores(model, index, factors, gradients, shape)?;
         self.deliver(index, values.view())
     }
 
-    /// Takes note of rows of a chunk with numbers that are not finite, or will not be where they are stored: sums of finite numbers may overflow.
+    /// Takes note of rows of a chunk with numbers that are not finite, or will not be where they
+    /// are stored: sums of finite numbers may overflow.
     fn check_finite(&self, index: [usize; 2], values: &ArrayViewD<'_, f64>) -> Result<()> {
         let rows = self.plan.grid().rows(index[0]);
         let spoilt = rows.clone().zip(values.outer_iter());
-        let largest = match self.traits.precision {
+        let largest = match self.profile.precision {
             Precision::F32 => f64::from(f32::MAX),
             Precision::F64 => f64::MAX,
         };
-        // Written so that what is not a number counts.
+        // Written so that NaN counts.
         let within = |value: &f64| value.abs() <= largest;
         let spoilt = spoilt.filter(|(_, row)| !row.iter().all(within));
         let spoilt: Vec<usize> = spoilt.map(|(row, _)| row).collect();
         if spoilt.is_empty() {
             return Ok(());
         }
-        self.watch.spoilt(&rows, &spoilt)?;
+        self.supervisor.spoilt(&rows, &spoilt)?;
         self.sink.spoilt(&spoilt)
     }
 
@@ -168,7 +205,7 @@ impl Steps<'_> {
         )
     }
 
-    /// The scores of the points of a row of chunks against themselves, with an axis for the one column.
+    /// The scores of the points of a row of chunks against themselves.
     pub(super) fn self_scores<M: InfluenceModel>(
         &self,
         model: &M,
@@ -181,14 +218,14 @@ impl Steps<'_> {
             || {
                 let scores = model.self_scores(factors, gradients)?;
                 self.check_shape(&[self.plan.grid().rows(row).len()], scores.shape())?;
-                Ok(scores.insert_axis(Axis(1)))
+                Ok(scores)
             },
         )
     }
 
     /// Checks that scores have the axes that the model said they have, after those of points.
     fn check_shape(&self, points: &[usize], got: &[usize]) -> influence_core::Result<()> {
-        let axes = self.traits.axes.iter().map(|axis| axis.len);
+        let axes = self.profile.axes.iter().map(|axis| axis.len);
         let expected: Vec<usize> = points.iter().copied().chain(axes).collect();
         CoreError::check_size("scores", "axes", expected.len(), got.len())?;
         for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
@@ -217,7 +254,7 @@ impl Steps<'_> {
             self.check_finite(index, &values)?;
             self.sink.deliver(&chunk, values)?;
             tracing::debug!(row = index[0], column = index[1], "chunk delivered");
-            if let Some(observer) = self.watch.observer {
+            if let Some(observer) = &self.supervisor.observer {
                 observer.chunk_done(&chunk);
             }
             Ok(())

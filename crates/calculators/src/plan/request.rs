@@ -8,8 +8,8 @@ const CHUNK_BYTES: usize = 16 << 20;
 
 /// The work to plan: the shape of the matrix, and what a model needs for one sample of it.
 ///
-/// Together with a [`Budget`] this decides a [`Plan`]. Nothing else does: a program that knows the footprint of a
-/// model plans its computation without the model.
+/// Together with a [`Budget`] this decides a [`Plan`]. Nothing else does: a program that knows the
+/// footprint of a model plans its computation without the model.
 ///
 /// # Examples
 /// ```
@@ -28,10 +28,11 @@ const CHUNK_BYTES: usize = 16 << 20;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
-    /// The rows and columns of the matrix: test points by train points, or test points by parameters.
+    /// The rows and columns of the matrix: test points by train points, or test points by
+    /// parameters.
     pub shape: [usize; 2],
-    /// What one sample needs, as [`InfluenceModel::footprint`](influence_core::InfluenceModel::footprint)
-    /// measures it.
+    /// What one sample needs, as
+    /// [`InfluenceModel::footprint`](influence_core::InfluenceModel::footprint) measures it.
     pub footprint: Footprint,
     /// The numbers in one score: the product of the lengths of its
     /// [axes](influence_core::InfluenceModel::axes), 1 without any.
@@ -43,13 +44,14 @@ pub struct Workload {
 pub struct Budget {
     /// Points in a chunk on each side, test and train; where `None`, the memory decides.
     pub chunk: [Option<usize>; 2],
-    /// A bound in bytes for factors, gradients and scores. Without one, chunks are cut for [`Plan::MEMORY`] and no
-    /// plan is refused.
+    /// A bound in bytes for factors, gradients and scores. Without one, chunks are cut for
+    /// [`Plan::MEMORY`] and no plan is refused.
     pub memory: Option<usize>,
-    /// Bytes of that memory which are in use before the computation begins, for example by the model.
+    /// Bytes of that memory which are in use before the computation begins, for example by the
+    /// model.
     ///
-    /// Panels and tasks leave them free; chunks ignore them, so that chunks depend on nothing that differs between
-    /// two runs of the same work.
+    /// Panels and tasks leave them free; chunks ignore them, so that chunks depend on nothing that
+    /// differs between two runs of the same work.
     pub taken: usize,
     /// Tasks that can run at a time; 0 counts as 1.
     pub threads: usize,
@@ -92,8 +94,8 @@ impl Budget {
 impl Plan {
     /// Plans a matrix of influences, test points by train points.
     ///
-    /// `factors_kept` says whether factors can be read again: because they are stored already, or because they go to
-    /// a scratch array beside a Zarr output.
+    /// `factors_kept` says whether factors can be read again: because they are stored already, or
+    /// because they go to a scratch array beside a Zarr output.
     ///
     /// # Errors
     /// [`Error::Memory`] when not even single chunks fit the bound.
@@ -109,7 +111,8 @@ impl Plan {
         budget.check(plan)
     }
 
-    /// Plans the factors of test points, test points by parameters: rows of chunks that are independent of each other.
+    /// Plans the factors of test points, test points by parameters: rows of chunks that are
+    /// independent of each other.
     ///
     /// # Errors
     /// As [`for_influences`](Self::for_influences).
@@ -130,7 +133,8 @@ impl Plan {
         ))
     }
 
-    /// Plans self-influences: a column with one row per train point. The chunk is the first one of the budget.
+    /// Plans self-influences: a column with one row per train point. The chunk is the first one of
+    /// the budget.
     ///
     /// # Errors
     /// As [`for_influences`](Self::for_influences).
@@ -159,7 +163,8 @@ fn grid(shape: [usize; 2], chunk: [usize; 2]) -> Result<ChunkGrid> {
     ChunkGrid::new(shape, chunk).map_err(|source| Error::core(Step::Planning, source))
 }
 
-/// The grid of factors `(k, dim)`: chunks of `rows` rows, and of as many columns as [`CHUNK_BYTES`] hold.
+/// The grid of factors `(k, dim)`: chunks of `rows` rows, and of as many columns as [`CHUNK_BYTES`]
+/// hold.
 pub(crate) fn factor_grid(
     [k, dim]: [usize; 2],
     rows: usize,

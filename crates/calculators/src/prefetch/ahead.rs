@@ -1,12 +1,13 @@
 use std::{cmp::Ordering, collections::VecDeque, ops::Range};
 
-/// What lies no more than so many batches behind the front is late: more than that no thread is out of step.
+/// What lies at most this many batches behind the front is late: more than that no thread is out
+/// of step.
 const PATIENCE: usize = 32;
 
-/// Which ranges are to be read ahead; `T` is what is kept with each.
+/// Which ranges to read ahead; a `T` is kept with each.
 ///
-/// Positions are taken round the data, since a pass is expected to be followed by another: what lies a little behind the front is late,
-/// everything else is ahead.
+/// Positions are taken round the data, since a pass is expected to be followed by another: what
+/// lies a little behind the front is late, everything else is ahead.
 pub(super) struct Ahead<T> {
     len: usize,
     depth: usize,
@@ -41,7 +42,8 @@ impl<T: Default> Ahead<T> {
         self.slots.iter()
     }
 
-    /// Takes note of a request, which is not empty and within the data; gives what was kept for it, if it was expected.
+    /// Takes note of a request, which is not empty and within the data; gives what was kept for it,
+    /// if it was expected.
     pub(super) fn request(&mut self, range: &Range<usize>) -> Option<T> {
         let expected = self.slots.iter().position(|(slot, _)| slot == range);
         let kept = expected.and_then(|index| self.slots.remove(index));

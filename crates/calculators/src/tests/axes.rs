@@ -1,4 +1,4 @@
-//! Scores with axes of their own, and self-influences, through every calculator and sink.
+//! Scores with further axes, and self-influences, through every calculator and sink.
 
 use std::num::NonZero;
 

@@ -70,7 +70,8 @@ fn expected_chunks(job: &Job) -> usize {
     if job.work == Work::Factors { 6 } else { 60 }
 }
 
-/// An output of other data, which has more chunks, and whose run ended with a scratch array in place.
+/// An output of other data, which has more chunks, and whose run ended with a scratch array in
+/// place.
 fn earlier_output()
 -> std::result::Result<ReadableWritableListableStorage, Box<dyn std::error::Error>> {
     let (store, model, larger) = (memory(), SCRATCH.model(), data([13, 36])?);
@@ -104,7 +105,8 @@ fn nothing_of_an_output_survives_its_being_overwritten() -> Outcome {
             let store = copy(&earlier);
             let room = Room::Writes(writes);
             let first = run_within(room, &store, (&job, &data), &calculator, &overwriting);
-            // Before the first write the earlier output is as it was, and to go on with it as the new one is refused.
+            // Before the first write the earlier output is as it was, and to go on with it as the
+            // new one is refused.
             let is_untouched = values(&store) == untouched;
             assert_eq!(is_untouched, writes == 0);
             let second = job.run(&calculator, &data, store.clone().into(), &resuming());
@@ -172,7 +174,7 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() -> Outcome {
     Ok(())
 }
 
-/// Whether a full disk is told of among the causes of an error.
+/// Whether a full disk is among the causes of an error.
 fn is_full(error: &Error) -> bool {
     let (first, full): (&dyn std::error::Error, _) = (
         error,

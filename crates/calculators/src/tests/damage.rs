@@ -35,7 +35,8 @@ fn keys(contents: &Contents, prefix: &str) -> Vec<String> {
     keys.cloned().collect()
 }
 
-/// Resumes an output after harm, and asserts that so many chunks were computed and nothing shows it.
+/// Resumes an output after harm, and asserts that this many chunks were computed and nothing shows
+/// it.
 fn resumed(job: &Job, home: &Home, expected: &Contents, computed: usize) -> Outcome {
     let (data, model) = (data(SHAPE)?, job.model());
     job.run(&parallel(&model, 2)?, &data, home.location(), &options())?;

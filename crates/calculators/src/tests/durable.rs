@@ -14,7 +14,8 @@ type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 fn a_durable_store_commits_by_renaming() -> Outcome {
     let folder = Folder::new("durable");
     let (store, key) = (DurableStore::new(&folder.0)?, StoreKey::new("a/b/c")?);
-    // What a crash left behind, under the very name that would come next, and under one that zarrs would use.
+    // What a crash left behind, under the very name that would come next, and under one that zarrs
+    // would use.
     fs::create_dir_all(folder.0.join("a/b"))?;
     for sequence in 0..2_000 {
         fs::write(

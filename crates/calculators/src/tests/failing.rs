@@ -1,4 +1,5 @@
-//! A store that fails for good after so much was written, as if the disk were full or the process had been killed.
+//! A store that fails for good after so much was written, as if the disk were full or the process
+//! had been killed.
 
 use std::{
     io,

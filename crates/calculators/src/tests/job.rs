@@ -1,4 +1,5 @@
-//! Jobs that are interrupted: what is computed, by which plan, by which calculator, and where it goes.
+//! Jobs that are interrupted: what is computed, by which plan, by which calculator, and where it
+//! goes.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +52,8 @@ pub(super) struct Job {
     has_panels: bool,
 }
 
-/// Every kind of work by every kind of plan; vectors take 32 bytes or, where they are to fit no more, are said to take 320.
+/// Every kind of work by every kind of plan; vectors take 32 bytes or, where they are to fit no
+/// more, are said to take 320.
 pub(super) const JOBS: [Job; 7] = [
     job(Work::Influences, 5000, (32, 320, 0.0), (Side::Test, false)),
     job(Work::Influences, 464, (32, 32, 0.0), (Side::Test, true)),
@@ -67,7 +69,8 @@ pub(super) const JOBS: [Job; 7] = [
     job(Work::Factors, 10_000, (32, 32, 24.0), (Side::Test, true)),
 ];
 
-/// Several panels of gradients, which are too costly to be computed again, and factors in a scratch array.
+/// Several panels of gradients, which are too costly to be computed again, and factors in a scratch
+/// array.
 pub(super) const SCRATCH: Job = job(Work::Influences, 4000, (320, 320, 1e6), (Side::Train, true));
 
 const fn job(

@@ -19,7 +19,7 @@ fn options() -> ZarrOptions {
     ZarrOptions::default().resuming()
 }
 
-/// Stops at every chunk until it is told to go on.
+/// Stops at every chunk until it may continue.
 struct Stopped {
     reached: Mutex<Sender<()>>,
     go_on: Mutex<Receiver<()>>,

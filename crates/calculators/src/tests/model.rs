@@ -14,7 +14,8 @@ use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::Model;
 
-/// Answers as another model does, counts the calls, and fails where a sample has the marked target, or after so many scores.
+/// Answers as another model does, counts the calls, and fails where a sample has the marked target,
+/// or after this many scores.
 pub(super) struct Watched {
     pub(super) model: Model,
     pub(super) precision: Precision,
@@ -23,7 +24,7 @@ pub(super) struct Watched {
     pub(super) scored: AtomicUsize,
     /// How many chunks can be scored before the model fails.
     pub(super) lasts: AtomicUsize,
-    /// What it claims to need.
+    /// The footprint that it claims.
     pub(super) footprint: Footprint,
     pub(super) faults: Vec<(f64, Fault)>,
     pub(super) workers: Mutex<std::collections::BTreeSet<String>>,
@@ -138,6 +139,10 @@ impl InfluenceModel for Watched {
 
     fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
         Ok(self.footprint)
+    }
+
+    fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        Ok(array.to_owned())
     }
 
     fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {

@@ -101,7 +101,8 @@ fn ahead_of(data: Counted, depth: usize) -> (Arc<Counted>, Prefetch<Arc<Counted>
     (data, ahead.with_depth(depth))
 }
 
-/// Has `workers` threads take these batches in order, each holding one at a time, and checks what they get.
+/// Has `workers` threads take these batches in order, each holding one at a time, and checks what
+/// they get.
 fn take(ahead: &Prefetch<Arc<Counted>>, workers: usize, ranges: &[Range<usize>]) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {

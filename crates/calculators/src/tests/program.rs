@@ -82,7 +82,8 @@ fn factors_are_solved_once_and_gradients_computed_once_per_panel() -> Outcome {
     let problem = problem(7, 10)?;
     let model = Watched::new(super::problem(1, 1)?.model);
     let expected = whole(&Sequential::new(&problem.model), &problem, [2, 3])?;
-    // Rows of chunks: 2, 2, 2 and 1; columns: 3, 3, 3 and 1. A task takes 336 bytes, and holding a row of chunks 2 · DIM · 8.
+    // Rows of chunks: 2, 2, 2 and 1; columns: 3, 3, 3 and 1. A task takes 336 bytes, and holding a
+    // row of chunks 2 · DIM · 8.
     for (memory, side, panels) in [
         (10_000, Side::Train, 1),
         (336 + 2 * 2 * DIM * 8, Side::Test, 2),

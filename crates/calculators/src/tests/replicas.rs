@@ -20,8 +20,8 @@ use crate::{Calculator, Error, Parallel, Sequential, Step};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// A model that can neither be sent nor shared, and that would answer wrongly if two threads called it at once: gradients are
-/// kept in a scratch buffer between the halves of their computation.
+/// A model that can neither be sent nor shared, and that would answer wrongly if two threads called
+/// it at once: gradients are kept in a scratch buffer between the halves of their computation.
 struct Scratch {
     model: Model,
     buffer: Rc<RefCell<Array2<f64>>>,
@@ -55,8 +55,9 @@ impl Scratch {
     }
 }
 
-/// A parallel kernel of two halves. The first waits a little for the second to be taken up by an idle thread, so that this
-/// thread then waits in the pool: an invitation to begin another task on top of the one at hand.
+/// A parallel kernel of two halves. The first waits a little for the second to be taken up by an
+/// idle thread, so that this thread then waits in the pool: an invitation to begin another task on
+/// top of the one at hand.
 fn kernel() {
     let taken = AtomicBool::new(false);
     let first = || {
@@ -217,7 +218,8 @@ fn computations_at_once_take_turns() -> Outcome {
             .count()
     });
     assert_eq!(right, 4);
-    // A second computation begun within the first on one thread would find the replica in use and make another.
+    // A second computation begun within the first on one thread would find the replica in use and
+    // make another.
     assert!(made.load(Relaxed) <= 3);
     Ok(())
 }

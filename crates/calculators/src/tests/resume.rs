@@ -1,4 +1,4 @@
-//! A run that ended early is taken up again, and nothing shows it.
+//! A run that ended early is resumed, and nothing shows it.
 
 use std::{
     io,
@@ -63,7 +63,7 @@ fn after_a_fault_of_the_model_only_what_is_missing_is_computed() -> Outcome {
     Ok(())
 }
 
-/// Cancels after so many chunks.
+/// Cancels after this many chunks.
 struct Canceller {
     after: AtomicUsize,
     token: Cancellation,
@@ -146,7 +146,7 @@ fn a_cancelled_token_leaves_an_output_that_can_be_resumed() -> Outcome {
     Ok(())
 }
 
-/// A file that goes away after so many batches.
+/// A file that goes away after this many batches.
 struct Vanishing<'a> {
     points: &'a SamplesDataset,
     batches: AtomicUsize,
@@ -200,7 +200,8 @@ fn after_the_data_were_gone_for_a_while_the_run_goes_on() -> Outcome {
     Ok(())
 }
 
-/// Interrupts a job after so many chunks, and asserts that the aggregator of the second run misses none of the first.
+/// Interrupts a job after this many chunks, and asserts that the aggregator of the second run
+/// misses none of the first.
 fn aggregated<A: Aggregator<Output: PartialEq>>(
     (job, data): (&Job, &Data),
     lasts: usize,

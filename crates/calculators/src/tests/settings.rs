@@ -1,4 +1,4 @@
-//! An output is taken up with the settings that it was made with, and with no others.
+//! An output is resumed with the settings that it was made with, and with no others.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -17,7 +17,7 @@ fn options() -> ZarrOptions {
         .resuming()
 }
 
-/// An output of which so many chunks are there.
+/// An output with this many chunks.
 fn interrupted(
     job: &Job,
     lasts: usize,

@@ -8,12 +8,13 @@ use zarrs::storage::{
 
 use super::{Folder, Problem, memory, problem};
 use crate::{
-    Calculator, Error, FactorSource, Location, Parallel, Sequential, StoredFactors, ZarrOptions,
+    Calculator, Error, Location, Parallel, RowSource, Sequential, StoredFactors, ZarrOptions,
 };
 
 type Outcome<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Names the place of the S3 test, as `s3://bucket/prefix`; the rest of the environment says how to get there.
+/// Names the place of the S3 test, such as `s3://bucket/prefix`; the rest of the environment says
+/// how to get there.
 #[cfg(feature = "s3")]
 const S3_URL: &str = "INFLUENCE_S3_URL";
 

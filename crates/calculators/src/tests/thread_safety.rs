@@ -1,4 +1,5 @@
-//! Why `Send + Sync` does not suffice: a model may be free of data races and give wrong numbers all the same.
+//! Why `Send + Sync` does not suffice: a model may be free of data races and give wrong numbers all
+//! the same.
 
 use std::{
     num::NonZero,
@@ -20,8 +21,9 @@ use crate::{Calculator, Parallel, Sequential};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// A model that keeps the batch at hand in a place of its own, as one does that sets a hook or a mode and then runs: `Send + Sync`, and
-/// wrong when two threads call it at once. Its first call waits for a second one to interfere, but no longer than it has patience.
+/// A model that keeps the batch at hand in a place of its own, as one does that sets a hook or a
+/// mode and then runs: `Send + Sync`, and wrong when two threads call it at once. Its first call
+/// waits for a second one to interfere, but no longer than it has patience.
 struct Stateful {
     model: Model,
     current: Mutex<(Option<Samples>, usize)>,
@@ -132,7 +134,8 @@ fn a_promise_that_is_not_kept_gives_wrong_numbers() -> Outcome {
         wrong, expected,
         "the first call computed the gradients of another batch"
     );
-    // The numbers are those of the problem, but not where they belong: nothing but a comparison tells.
+    // The numbers are those of the problem, but not where they belong: nothing but a comparison
+    // tells.
     assert!(wrong.iter().all(|value| value.is_finite()));
     assert_eq!(
         whole(&Sequential::new(&assumed), &problem, CHUNKS)?,

@@ -1,4 +1,4 @@
-//! What an output is worth, read back and held against what is computed again.
+//! Outputs, read back and held against the same chunks computed again.
 
 use std::sync::atomic::Ordering::Relaxed;
 

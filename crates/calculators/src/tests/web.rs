@@ -7,11 +7,12 @@ use std::{
 };
 
 use super::{Folder, problem};
-use crate::{Calculator, Error, FactorSource, Location, Sequential, StoredFactors, ZarrOptions};
+use crate::{Calculator, Error, Location, RowSource, Sequential, StoredFactors, ZarrOptions};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// Serves the files of a folder as the plainest of web servers would, without ranges; returns its URL.
+/// Serves the files of a folder as the plainest of web servers would, without ranges; returns its
+/// URL.
 fn serve(folder: PathBuf) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);

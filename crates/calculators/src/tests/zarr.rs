@@ -18,7 +18,7 @@ use super::{
     problem, whole,
 };
 use crate::{
-    Calculator, Error, FactorSource, Labels, Location, Parallel, Sequential, StoredFactors,
+    Calculator, Error, Labels, Location, Parallel, RowSource, Sequential, StoredFactors,
     ZarrOptions,
     zarr::{Compression, DurableStore},
 };

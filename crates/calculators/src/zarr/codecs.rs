@@ -1,12 +1,13 @@
 //! Codecs of zarr-python and numcodecs that `zarrs` reads by C libraries only, in other arithmetic,
 //! or not at all, for reading: Blosc, LZ4, `Delta` and `FixedScaleOffset`.
 //!
-//! They are under names of their own among the codecs of `zarrs`, so that whoever uses that crate
+//! They have other names than the codecs of `zarrs`, so that whoever uses that crate
 //! elsewhere in the program keeps its codecs.
 
 mod blosc;
 mod filtered;
 mod filters;
+mod read_only;
 mod unpack;
 
 use std::{fmt::Display, sync::Once};
@@ -21,16 +22,16 @@ use zarrs::{
     metadata::v3::MetadataV3,
 };
 
-use super::location::Source;
+use crate::error::BoxError;
 
 /// What to do about an array that is understood and cannot be read.
-pub(super) fn unreadable(source: &dyn Display) -> Source {
+pub(crate) fn unreadable(source: &dyn Display) -> BoxError {
     format!("{source}; write it again as plain numbers packed by zstd, gzip, zlib, Blosc, LZ4, bzip2 or not at all").into()
 }
 
 /// The metadata of an array of version 3, with the codecs that are read here under their own names,
 /// also within shards.
-pub(super) fn of_version_3(mut text: Value) -> Result<ArrayMetadataV3, Source> {
+pub(crate) fn of_version_3(mut text: Value) -> Result<ArrayMetadataV3, BoxError> {
     register();
     let kind = text["data_type"]
         .as_str()
@@ -49,7 +50,10 @@ pub(super) fn of_version_3(mut text: Value) -> Result<ArrayMetadataV3, Source> {
 }
 
 /// The metadata of an array of version 2 and its attributes as those of version 3.
-pub(super) fn of_version_2(mut text: Value, attributes: Value) -> Result<ArrayMetadataV3, Source> {
+pub(crate) fn of_version_2(
+    mut text: Value,
+    attributes: Value,
+) -> Result<ArrayMetadataV3, BoxError> {
     register();
     let name = text["compressor"]["id"].as_str();
     let packed = name.and_then(Unpack::of);

@@ -18,18 +18,20 @@ use zarrs::{
     },
 };
 
-use super::lock::LOCK;
+use super::format::LOCK;
 
 const SUFFIX: &str = ".partial";
 
 /// Numbers the temporary files of this process.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
-/// A folder as a Zarr store in which a value is either there as a whole or not there, also after a crash.
+/// A folder as a Zarr store in which a value is either there as a whole or not there, also after a
+/// crash.
 ///
-/// A value is written to a file of a unique name beside its place, brought to disk, renamed into its place, and the
-/// folder brought to disk. The rename is the commit. What a crash leaves behind is a file `.<name>.<unique>.partial`, which no listing
-/// shows and which is in nobody's way. Several processes may write to one folder.
+/// A value is written to a file of a unique name beside its place, brought to disk, renamed into
+/// its place, and the folder brought to disk. The rename is the commit. What a crash leaves behind
+/// is a file `.<name>.<unique>.partial`, which no listing shows and which is in nobody's way.
+/// Several processes may write to one folder.
 #[derive(Debug)]
 pub struct DurableStore {
     folder: FilesystemStore,
@@ -58,7 +60,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder and those above it, each of them durable.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
@@ -82,7 +84,8 @@ fn temporary(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
     loop {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let beside = path.with_file_name(format!(".{name}.{}-{sequence}{SUFFIX}", process::id()));
-        // Process numbers return, and differ between machines only by chance: a name that exists is passed over.
+        // Process numbers return, and differ between machines only by chance: a name that exists is
+        // passed over.
         match OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -94,10 +97,33 @@ fn temporary(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
     }
 }
 
-fn write_durably(path: &Path, value: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+/// Writes a file as a whole or not at all, also across a crash; makes the folder if need be.
+///
+/// The one atomic writer of this crate, for whatever lies beside an output too: several processes
+/// may write the same file, and a reader sees the value of one of them.
+///
+/// # Errors
+/// Whatever the file system reports; the file is then what it was before.
+///
+/// # Examples
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("settings/run.json");
+/// influence_calculators::zarr::write_durably(&path, b"{}")?;
+/// assert_eq!(std::fs::read(&path)?, b"{}");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn write_durably(path: &Path, value: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        None => Path::new("."),
+        // A bare name has an empty parent, which cannot be opened.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+    };
     make_folder(folder)?;
     let (mut file, beside) = temporary(path)?;
+    // The bytes must be on disk before the rename is: after a crash a name without bytes would be
+    // worse than no name.
     let written = file.write_all(value).and_then(|()| file.sync_all());
     drop(file);
     if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
@@ -113,7 +139,7 @@ fn is_temporary(key: &StoreKey) -> bool {
 }
 
 /// Whether a file is this crate's own business: the lock, or what a crash left behind.
-pub(super) fn is_hidden(name: &str) -> bool {
+pub(crate) fn is_hidden(name: &str) -> bool {
     name == LOCK || is_leftover(name)
 }
 
@@ -121,9 +147,9 @@ fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(SUFFIX)
 }
 
-/// Removes what writers that were killed left behind in a folder and in those of its folders that are ours; no other process may be
-/// writing to them.
-pub(super) fn sweep(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
+/// Removes what writers that were killed left behind in a folder and in those of its folders that
+/// are ours; no other process may be writing to them.
+pub(crate) fn sweep(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();

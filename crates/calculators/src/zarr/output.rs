@@ -1,3 +1,37 @@
+//! Writing an output, in three steps: declare, attach, seal.
+//!
+//! ```text
+//! Claim::new        the place is looked at and locked; nothing is written but the lock
+//! Output::declare   shape, chunks, coordinates, attributes: everything but the numbers
+//! Output::attach    which chunks are there already, undamaged; they are not computed again
+//!   deliver, ...    chunks, whole, in any order, from any thread
+//! Output::seal      the summary of the solver, `complete`, consolidated metadata
+//! ```
+//!
+//! *State.* There is no journal. A chunk that exists and passes its checksum is finished, one that
+//! is missing or damaged is computed again, and to compute one twice does no harm, since the grid
+//! fixes its bits. This rests on values that appear whole or not at all
+//! ([`DurableStore`](super::DurableStore)) and on chunks that are written whole: the part beyond
+//! the edge of the matrix is filled with NaN, so that no write reads what another one wrote.
+//!
+//! *What a run may find when it was killed.* During `declare` the mark `declared: false` is in the
+//! attributes, so that a half-erased or half-declared output is known for what it is and declared
+//! again. Afterwards the attributes are those of the output; a run with other ones is refused, with
+//! the first difference named. Reports of the solver are written before the chunks of their rows,
+//! and a chunk counts only together with them: what was stored without a report is solved again.
+//!
+//! *Why consolidated metadata come last.* They are one copy of all metadata that readers prefer. As
+//! long as they are absent, no reader can hold a copy that is out of date.
+//!
+//! Declaring writes the same bytes whenever it is repeated, attaching writes nothing, and sealing
+//! only reads what others wrote: so these steps can be taken apart when several processes write one
+//! output.
+
+mod claim;
+mod declaration;
+mod options;
+mod scratch;
+
 use std::ops::Range;
 
 use influence_core::{Chunk, Precision, solver::Report};
@@ -7,23 +41,30 @@ use serde_json::{Map, Value, json};
 use zarrs::array::{Element, ZARR_NAN_F32, ZARR_NAN_F64};
 
 use super::{
-    Claim, Kind, OWN, Place, ZarrOptions,
-    claim::check_same,
-    declare::{Arrays, Declaration, NODES, SCRATCH, codec_options, erase, erase_node, store_group},
     durable::sweep,
-    lock::Lock,
-    matrix::{Chunked, Matrix},
-    reports::ReportArrays,
+    format::OWN,
+    layout::{ReportArrays, SCRATCH, codec_options, erase, erase_node, is_node, store_group},
+    place::{Lock, OpenGroup},
+    read::{StoredChunk, StoredMatrix},
 };
 use crate::{Error, Result, SolveSummary, sink::Sink};
+use claim::check_same;
+use declaration::Arrays;
+
+pub use claim::Claim;
+pub(crate) use declaration::Declaration;
+pub use options::{Compression, ZarrOptions};
+pub(crate) use scratch::Scratch;
 
 /// A group that is being written.
 pub(crate) struct Output {
-    place: Place,
+    group: OpenGroup,
     declaration: Declaration,
     arrays: Arrays,
-    matrix: Matrix,
+    matrix: StoredMatrix,
     attributes: Map<String, Value>,
+    /// Whether it resumes an earlier run.
+    resumes: bool,
     /// Which chunks an earlier run has written, row by row.
     finished: Vec<bool>,
     /// Held until the output is complete or given up.
@@ -31,49 +72,54 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Declares the output, everything but the numbers, or goes on with one that was made in the same way, whose chunks go `beside` too.
-    pub(crate) fn open(
+    /// Declares the output: everything but the numbers. Of one that is resumed, what is declared
+    /// must be the same.
+    pub(crate) fn declare(
         claim: Claim,
         declaration: Declaration,
         options: &ZarrOptions,
-        beside: &dyn Sink,
     ) -> Result<Self> {
         let codecs = options.codecs()?;
         declaration.check_labels(options)?;
         let Claim {
-            place,
+            group,
             earlier,
             lock,
         } = claim;
         let attributes = declaration.attributes(options);
-        let failed = |source| Error::store(&place.name, "declare the output", source);
-        clear(&place, earlier.as_ref(), &attributes, options)?;
+        let failed = |source| Error::store(&group.name, "declare the output", source);
+        clear(&group, earlier.as_ref(), &attributes, options)?;
         let arrays = declaration
-            .arrays(&place, options, &codecs)
+            .arrays(&group, options, &codecs)
             .map_err(failed)?;
         if earlier.is_none() {
-            store_group(&place, &attributes, None).map_err(failed)?;
+            store_group(&group, &attributes, None).map_err(failed)?;
         }
-        let matrix = Matrix::open(&place, declaration.kind)?;
-        let mut output = Self {
-            place,
+        Ok(Self {
+            matrix: StoredMatrix::open(&group, declaration.layout)?,
+            group,
             declaration,
             arrays,
-            matrix,
             attributes,
+            resumes: earlier.is_some(),
             finished: Vec::new(),
             _lock: lock,
-        };
-        if earlier.is_some() {
-            output.finished = output.survey(beside)?;
+        })
+    }
+
+    /// Finds the chunks that are there already, which are then not computed again; they go `beside`
+    /// too.
+    pub(crate) fn attach(&mut self, beside: &dyn Sink) -> Result<()> {
+        if self.resumes {
+            self.finished = self.survey(beside)?;
         }
         tracing::info!(
-            place = output.place.name,
-            finished = output.finished(),
-            chunks = output.declaration.grid.len(),
+            place = self.group.name,
+            finished = self.finished(),
+            chunks = self.declaration.grid.len(),
             "output open"
         );
-        Ok(output)
+        Ok(())
     }
 
     /// Which chunks are there and undamaged, of rows on which there are reports.
@@ -90,7 +136,7 @@ impl Output {
                 if !reported[index[0]] {
                     return Ok(false);
                 }
-                let Chunked::There(values) = self.matrix.chunk(index)? else {
+                let StoredChunk::There(values) = self.matrix.chunk(index)? else {
                     return Ok(false);
                 };
                 let chunk = self.declaration.grid.chunk(index);
@@ -100,8 +146,8 @@ impl Output {
             .collect()
     }
 
-    /// Whether nothing is missing of what is to be known about how a row of chunks was solved.
-    pub(super) fn is_reported(&self, row: usize) -> bool {
+    /// Whether the reports on a row of chunks are complete.
+    fn is_reported(&self, row: usize) -> bool {
         let reports = self.arrays.reports.as_ref();
         reports.is_none_or(|reports| reports.has(row))
     }
@@ -111,15 +157,16 @@ impl Output {
         self.finished.iter().filter(|finished| **finished).count()
     }
 
-    /// The group for what is kept while this output is computed.
-    pub(super) fn scratch(&self) -> Place {
-        self.place.within(SCRATCH)
+    /// The group that is written.
+    fn group(&self) -> &OpenGroup {
+        &self.group
     }
 
-    /// Says that all chunks are there; how all rows were solved, those of earlier runs included.
-    pub(crate) fn finish(mut self) -> Result<SolveSummary> {
-        let failed = |source| Error::store(&self.place.name, "finish the output", source);
-        erase_node(&self.place, SCRATCH).map_err(failed)?;
+    /// Seals the output: all chunks are there. Gives how all rows were solved, those of earlier
+    /// runs included.
+    pub(crate) fn seal(mut self) -> Result<SolveSummary> {
+        let failed = |source| Error::store(&self.group.name, "finish the output", source);
+        erase_node(&self.group, SCRATCH).map_err(failed)?;
         let summary = self.arrays.reports.as_ref().map(ReportArrays::summary);
         let summary = summary.transpose().map_err(failed)?.unwrap_or_default();
         let own = &mut self.attributes[OWN];
@@ -127,20 +174,20 @@ impl Output {
         if !summary.rows_by_status().is_empty() {
             own["solver"] = json!({ "rows": summary.rows_by_status(), "worst_residual": summary.worst_residual() });
         }
-        store_group(&self.place, &self.attributes, Some(self.arrays.metadata())).map_err(failed)?;
-        tracing::info!(place = self.place.name, "output complete");
+        store_group(&self.group, &self.attributes, Some(self.arrays.metadata())).map_err(failed)?;
+        tracing::info!(place = self.group.name, "output complete");
         Ok(summary)
     }
 
     fn store<T: Element>(&self, chunk: &Chunk, padded: &ArrayD<T>) -> Result<()> {
         let index = chunk.index.map(|index| index as u64);
-        let dimensions = self.declaration.kind.dimensions().len();
+        let dimensions = self.declaration.layout.dimensions.len();
         let axes = vec![0; self.declaration.axes.len()];
         let index = [&index[..dimensions], &axes].concat();
         self.arrays
             .values
             .store_chunk_opt(&index, padded, &codec_options())
-            .map_err(|source| Error::store(&self.place.name, "write a chunk", source))
+            .map_err(|source| Error::store(&self.group.name, "write a chunk", source))
     }
 
     fn write(&self, chunk: &Chunk, values: &ArrayViewD<'_, f64>) -> Result<()> {
@@ -167,7 +214,7 @@ impl Sink for Output {
             None => Ok(()),
             Some(arrays) => arrays
                 .write(row, reports)
-                .map_err(|source| Error::store(&self.place.name, "write reports", source)),
+                .map_err(|source| Error::store(&self.group.name, "write reports", source)),
         }
     }
 
@@ -176,40 +223,38 @@ impl Sink for Output {
             None => Ok(()),
             Some(arrays) => arrays
                 .mark_spoilt(rows)
-                .map_err(|source| Error::store(&self.place.name, "write reports", source)),
+                .map_err(|source| Error::store(&self.group.name, "write reports", source)),
         }
     }
 
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
-        match self.declaration.kind {
-            Kind::SelfInfluences => self.write(chunk, &values.index_axis(Axis(1), 0)),
-            Kind::Influences | Kind::Factors => self.write(chunk, &values),
-        }
+        self.write(chunk, &values)
     }
 }
 
 /// Leaves nothing in a place but an output with the same attributes, if there is one: `earlier`.
 fn clear(
-    place: &Place,
+    group: &OpenGroup,
     earlier: Option<&Map<String, Value>>,
     attributes: &Map<String, Value>,
     options: &ZarrOptions,
 ) -> Result<()> {
-    let failed = |source| Error::store(&place.name, "declare the output", source);
+    let failed = |source| Error::store(&group.name, "declare the output", source);
     if let Some(earlier) = earlier {
-        check_same(&place.name, earlier, attributes, options.remarks())?;
+        check_same(&group.name, earlier, attributes, options.remarks())?;
     } else {
-        // The mark comes first: an output that is only half erased or declared is known for what it is.
+        // The mark comes first: an output that is only half erased or declared is known for what it
+        // is.
         let mut mark = attributes.clone();
         mark[OWN]["declared"] = false.into();
-        store_group(place, &mark, None).map_err(failed)?;
-        erase(place).map_err(failed)?;
+        store_group(group, &mark, None).map_err(failed)?;
+        erase(group).map_err(failed)?;
     }
-    let Some(folder) = &place.folder else {
+    let Some(folder) = &group.folder else {
         return Ok(());
     };
-    // Other folders may be outputs of their own, which other runs are writing.
-    sweep(folder, &|name| NODES.contains(&name)).map_err(|source| failed(source.into()))
+    // Other folders may be other outputs, which other runs are writing.
+    sweep(folder, &is_node).map_err(|source| failed(source.into()))
 }
 
 #[expect(

@@ -35,7 +35,8 @@ pub(super) fn points(len: usize, seed: u64) -> SamplesDataset {
 }
 
 impl Slow {
-    /// A model that appends a line `row column` to a file for each chunk of such sides whose scores it has computed.
+    /// A model that appends a line `row column` to a file for each chunk of such sides whose scores
+    /// it has computed.
     pub(super) fn new(
         log: &Path,
         [test, train]: [&SamplesDataset; 2],
@@ -113,7 +114,8 @@ impl InfluenceModel for Slow {
         self.model.factors_from_array(array)
     }
 
-    /// Gradients are costly and all vectors said to be large, so that factors are written to a scratch array where the gradients do not fit.
+    /// Gradients are costly and all vectors said to be large, so that factors are written to a
+    /// scratch array where the gradients do not fit.
     fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
         Ok(Footprint {
             factor: 320,

@@ -49,6 +49,10 @@ macro_rules! delegate {
                 self.deref().factors_from_array(array)
             }
 
+            fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Gradients> {
+                self.deref().gradients_from_array(array)
+            }
+
             fn footprint(&self, sample: &Self::Batch, form: FactorForm) -> Result<Footprint> {
                 self.deref().footprint(sample, form)
             }

@@ -1,23 +1,22 @@
 //! The codec that makes numbers of the bytes of filtered ones.
 
-use std::{any::Any, borrow::Cow, num::NonZeroU64, sync::Arc};
+use std::{num::NonZeroU64, sync::Arc};
 
 use serde_json::Value;
 use zarrs::{
     array::{
         ArrayBytes, ArrayBytesRaw, ArrayCodecTraits, ArrayToBytesCodecTraits, BytesRepresentation,
-        Codec, CodecError, CodecMetadataOptions, CodecOptions, CodecTraits, DataType, FillValue,
-        RecommendedConcurrency,
-        codec::api::{
-            CodecRuntimePluginV3, PartialDecoderCapability, PartialEncoderCapability,
-            register_codec_v3,
-        },
+        Codec, CodecError, CodecOptions, DataType, FillValue, RecommendedConcurrency,
+        codec::api::{CodecRuntimePluginV3, register_codec_v3},
     },
-    metadata::{Configuration, v3::MetadataV3},
-    plugin::{ExtensionName, PluginCreateError, ZarrVersion},
+    metadata::v3::MetadataV3,
+    plugin::PluginCreateError,
 };
 
-use super::filters::Filters;
+use super::{
+    filters::Filters,
+    read_only::{does_not_write, read_only},
+};
 
 /// Reads filtered numbers.
 #[derive(Debug)]
@@ -40,40 +39,9 @@ pub(super) fn register() {
     let _ = register_codec_v3(CodecRuntimePluginV3::new(found, make));
 }
 
-impl ExtensionName for Filtered {
-    fn name(&self, _version: ZarrVersion) -> Option<Cow<'static, str>> {
-        Some(Self::NAME.into())
-    }
-}
-
-impl CodecTraits for Filtered {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn configuration(
-        &self,
-        _version: ZarrVersion,
-        _options: &CodecMetadataOptions,
-    ) -> Option<Configuration> {
-        Some(Configuration::default())
-    }
-
-    fn partial_decoder_capability(&self) -> PartialDecoderCapability {
-        // A chunk is always decoded whole. Saying so would have `zarrs` keep it in the shape that it
-        // has before it is transposed, which is wrong for arrays in Fortran order.
-        PartialDecoderCapability {
-            partial_read: false,
-            partial_decode: true,
-        }
-    }
-
-    fn partial_encoder_capability(&self) -> PartialEncoderCapability {
-        PartialEncoderCapability {
-            partial_encode: false,
-        }
-    }
-}
+// A chunk is always decoded whole. Saying so would have `zarrs` keep it in the shape that it has
+// before it is transposed, which is wrong for arrays in Fortran order.
+read_only!(Filtered, name: |_| Filtered::NAME, partial_decode: true);
 
 impl ArrayCodecTraits for Filtered {
     fn recommended_concurrency(
@@ -111,7 +79,7 @@ impl ArrayToBytesCodecTraits for Filtered {
         _fill_value: &FillValue,
         _options: &CodecOptions,
     ) -> Result<ArrayBytesRaw<'a>, CodecError> {
-        Err(CodecError::Other(format!("{} does not write", Self::NAME)))
+        Err(does_not_write(Self::NAME))
     }
 
     fn decode<'a>(

@@ -17,14 +17,14 @@ pub(super) fn is_filter(name: &str) -> bool {
 
 /// A type of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
+struct NumberType {
     letter: char,
     size: usize,
     big: bool,
 }
 
-impl Kind {
-    /// From what numpy calls it, as `<f8`.
+impl NumberType {
+    /// From the name that numpy gives it, such as `<f8`.
     fn of(text: &str) -> Result<Self, String> {
         let known = || {
             let order = text.strip_prefix(['<', '>', '|', '=']);
@@ -145,13 +145,13 @@ enum Numbers {
 /// What a filter did to numbers of type `meant`, which made them of type `stored`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Filter {
-    meant: Kind,
-    stored: Kind,
-    step: Step,
+    meant: NumberType,
+    stored: NumberType,
+    arithmetic: Arithmetic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
+enum Arithmetic {
     /// `stored[i] = meant[i] − meant[i − 1]`.
     Delta,
     /// `stored = (meant − offset) · scale`.
@@ -160,20 +160,20 @@ enum Step {
 
 impl Filter {
     fn of(name: &str, settings: &Value) -> Result<Self, String> {
-        let kind = |key: &str| settings[key].as_str().map(Kind::of).transpose();
+        let kind = |key: &str| settings[key].as_str().map(NumberType::of).transpose();
         let number = |key: &str| {
             let found = settings[key].as_f64();
             found.ok_or_else(|| format!("a filter {name} whose {key} is no number"))
         };
         let meant = kind("dtype")?.ok_or_else(|| format!("a filter {name} without dtype"))?;
         let stored = kind("astype")?.unwrap_or(meant);
-        let step = if DELTA.contains(&name) {
+        let arithmetic = if DELTA.contains(&name) {
             if meant.is_float() != stored.is_float() {
                 return Err(format!("a filter {name} from floats to integers"));
             }
-            Step::Delta
+            Arithmetic::Delta
         } else {
-            Step::Scaled {
+            Arithmetic::Scaled {
                 scale: number("scale")?,
                 offset: number("offset")?,
             }
@@ -181,33 +181,33 @@ impl Filter {
         Ok(Self {
             meant,
             stored,
-            step,
+            arithmetic,
         })
     }
 
     fn undo(&self, numbers: Numbers) -> Numbers {
-        match (self.step, numbers) {
-            (Step::Delta, Numbers::Integers(numbers)) => {
+        match (self.arithmetic, numbers) {
+            (Arithmetic::Delta, Numbers::Integers(numbers)) => {
                 let sums = numbers.into_iter().scan(0, |sum, number| {
                     *sum = self.meant.wrapped(*sum + number);
                     Some(*sum)
                 });
                 Numbers::Integers(sums.collect())
             }
-            (Step::Delta, Numbers::Floats(numbers)) => {
+            (Arithmetic::Delta, Numbers::Floats(numbers)) => {
                 let sums = numbers.into_iter().scan(0.0, |sum, number| {
                     *sum = self.meant.rounded(*sum + number);
                     Some(*sum)
                 });
                 Numbers::Floats(sums.collect())
             }
-            (Step::Scaled { scale, offset }, Numbers::Integers(numbers)) => self.cast(
+            (Arithmetic::Scaled { scale, offset }, Numbers::Integers(numbers)) => self.cast(
                 numbers
                     .into_iter()
                     .map(|number| number as f64 / scale + offset),
             ),
-            (Step::Scaled { scale, offset }, Numbers::Floats(numbers)) => {
-                // In the precision of what is stored.
+            (Arithmetic::Scaled { scale, offset }, Numbers::Floats(numbers)) => {
+                // In the precision of the stored numbers.
                 let stored = self.stored;
                 let [scale, offset] = [scale, offset].map(|number| stored.rounded(number));
                 self.cast(
@@ -242,7 +242,7 @@ impl Filters {
     /// From name and settings of each.
     ///
     /// # Errors
-    /// What is not understood.
+    /// The setting that is not understood.
     pub(super) fn of(filters: &[(String, Value)]) -> Result<Self, String> {
         let filters: Vec<Filter> = filters
             .iter()

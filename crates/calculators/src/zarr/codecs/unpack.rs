@@ -1,21 +1,20 @@
 //! Codecs that unpack the bytes of a chunk.
 
-use std::{any::Any, borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use zarrs::{
     array::{
         ArrayBytesRaw, BytesRepresentation, BytesToBytesCodecTraits, Codec, CodecError,
-        CodecMetadataOptions, CodecOptions, CodecTraits, RecommendedConcurrency,
-        codec::api::{
-            CodecRuntimePluginV3, PartialDecoderCapability, PartialEncoderCapability,
-            register_codec_v3,
-        },
+        CodecOptions, RecommendedConcurrency,
+        codec::api::{CodecRuntimePluginV3, register_codec_v3},
     },
-    metadata::{Configuration, v3::MetadataV3},
-    plugin::{ExtensionName, ZarrVersion},
+    metadata::v3::MetadataV3,
 };
 
-use super::blosc;
+use super::{
+    blosc,
+    read_only::{does_not_write, read_only},
+};
 
 /// A chunk of unknown size is unpacked up to this many bytes.
 const MOST: usize = 1 << 31;
@@ -88,38 +87,7 @@ pub(super) fn register() {
     }
 }
 
-impl ExtensionName for Unpack {
-    fn name(&self, _version: ZarrVersion) -> Option<Cow<'static, str>> {
-        Some(self.own_name().into())
-    }
-}
-
-impl CodecTraits for Unpack {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn configuration(
-        &self,
-        _version: ZarrVersion,
-        _options: &CodecMetadataOptions,
-    ) -> Option<Configuration> {
-        Some(Configuration::default())
-    }
-
-    fn partial_decoder_capability(&self) -> PartialDecoderCapability {
-        PartialDecoderCapability {
-            partial_read: false,
-            partial_decode: false,
-        }
-    }
-
-    fn partial_encoder_capability(&self) -> PartialEncoderCapability {
-        PartialEncoderCapability {
-            partial_encode: false,
-        }
-    }
-}
+read_only!(Unpack, name: |codec| codec.own_name(), partial_decode: false);
 
 impl BytesToBytesCodecTraits for Unpack {
     fn into_dyn(self: Arc<Self>) -> Arc<dyn BytesToBytesCodecTraits> {
@@ -142,10 +110,7 @@ impl BytesToBytesCodecTraits for Unpack {
         _decoded: ArrayBytesRaw<'a>,
         _options: &CodecOptions,
     ) -> Result<ArrayBytesRaw<'a>, CodecError> {
-        Err(CodecError::Other(format!(
-            "{} does not write",
-            self.own_name()
-        )))
+        Err(does_not_write(self.own_name()))
     }
 
     fn decode<'a>(

@@ -1,0 +1,188 @@
+use std::{ops::Range, sync::OnceLock};
+
+use influence_core::{Dataset, InfluenceModel};
+use ndarray::s;
+
+use super::{guard::core_step, runner::Runner, steps::Steps};
+use crate::{Error, Phase, Result, Side, SideSource, Step, zarr::Scratch};
+
+/// What runs the tasks, in which order they come, and where the chunks go.
+pub(crate) struct Job<'a, M> {
+    pub(crate) runner: &'a dyn Runner<Model = M>,
+    pub(crate) steps: Steps<'a>,
+}
+
+/// The vectors whose inner products are the influences.
+pub(crate) struct Operands<'a, B> {
+    /// Factors.
+    pub(crate) test: &'a SideSource<'a, B>,
+    /// Gradients.
+    pub(crate) train: &'a SideSource<'a, B>,
+    /// Where solved factors are kept, to be read again.
+    pub(crate) scratch: Option<&'a Scratch>,
+}
+
+/// The part of a panel that stays in memory: positions in the grid, each with its vectors.
+type Held<T> = Vec<(usize, T)>;
+
+impl<M: InfluenceModel> Job<'_, M> {
+    /// Computes every chunk that the sink does not have, and hands it over.
+    pub(crate) fn influences(&self, operands: &Operands<'_, M::Batch>) -> Result<()> {
+        let [down, across] = self.steps.plan.grid().counts();
+        for panel in self.steps.plan.panels() {
+            match self.steps.plan.held() {
+                Side::Test => self.hold_factors(operands, panel.clone(), 0..across)?,
+                Side::Train => self.hold_gradients(operands, 0..down, panel.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hold_factors(
+        &self,
+        operands: &Operands<'_, M::Batch>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<()> {
+        let steps = self.steps;
+        let [rows, columns] = self.open(&rows, &columns);
+        let held = self.hold(Phase::Factors, &rows, |model, row| {
+            steps.factors(model, (operands.test, operands.scratch), row)
+        })?;
+        self.stream(&columns, |model, column| {
+            let gradients = steps.gradients(model, operands.train, column)?;
+            held.iter().try_for_each(|(row, factors)| {
+                steps.score(model, [*row, column], factors, &gradients)
+            })
+        })
+    }
+
+    fn hold_gradients(
+        &self,
+        operands: &Operands<'_, M::Batch>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<()> {
+        let steps = self.steps;
+        let [rows, columns] = self.open(&rows, &columns);
+        let held = self.hold(Phase::Gradients, &columns, |model, column| {
+            steps.gradients(model, operands.train, column)
+        })?;
+        self.stream(&rows, |model, row| {
+            let factors = steps.factors(model, (operands.test, operands.scratch), row)?;
+            held.iter().try_for_each(|(column, gradients)| {
+                steps.score(model, [row, *column], &factors, gradients)
+            })
+        })
+    }
+
+    /// The rows and columns of chunks within a rectangle in which the sink lacks a chunk.
+    fn open(&self, rows: &Range<usize>, columns: &Range<usize>) -> [Vec<usize>; 2] {
+        let lacks = |row, column| !self.steps.sink.has([row, column]);
+        let lacking_row = |row: &usize| columns.clone().any(|column| lacks(*row, column));
+        let lacking_column = |column: &usize| rows.clone().any(|row| lacks(row, *column));
+        [
+            rows.clone().filter(lacking_row).collect(),
+            columns.clone().filter(lacking_column).collect(),
+        ]
+    }
+
+    /// Makes the vectors that are held, one task per position.
+    fn hold<T: Send + Sync>(
+        &self,
+        phase: Phase,
+        positions: &[usize],
+        make: impl Fn(&M, usize) -> Result<T> + Sync,
+    ) -> Result<Held<T>> {
+        let slots: Vec<OnceLock<T>> = positions.iter().map(|_| OnceLock::new()).collect();
+        self.tasks(phase, positions.len(), |model, task| {
+            let made = make(model, positions[task])?;
+            slots[task].get_or_init(|| made);
+            Ok(())
+        })?;
+        let of_slot = |(&position, slot): (&usize, OnceLock<T>)| {
+            let made = slot.into_inner().ok_or_else(|| Error::Skipped {
+                step: self.step(phase, position),
+            })?;
+            Ok((position, made))
+        };
+        positions.iter().zip(slots).map(of_slot).collect()
+    }
+
+    /// Lets the other side pass, one task per position.
+    fn stream(
+        &self,
+        positions: &[usize],
+        visit: impl Fn(&M, usize) -> Result<()> + Sync,
+    ) -> Result<()> {
+        self.tasks(Phase::Scores, positions.len(), |model, task| {
+            visit(model, positions[task])
+        })
+    }
+
+    fn tasks(
+        &self,
+        phase: Phase,
+        tasks: usize,
+        work: impl Fn(&M, usize) -> Result<()> + Sync,
+    ) -> Result<()> {
+        if tasks == 0 {
+            return Ok(());
+        }
+        let Steps {
+            supervisor, plan, ..
+        } = self.steps;
+        supervisor.phase(phase)?;
+        self.runner.run(tasks, plan.workers(), &|model, task| {
+            supervisor.cancellation.check()?;
+            work(model, task)
+        })
+    }
+
+    /// The step that makes the vectors held at a position.
+    fn step(&self, phase: Phase, position: usize) -> Step {
+        match phase {
+            Phase::Gradients => Step::Gradients {
+                columns: self.steps.plan.grid().columns(position),
+            },
+            Phase::Factors | Phase::Scores => Step::Solving {
+                rows: self.steps.plan.grid().rows(position),
+            },
+        }
+    }
+
+    /// Solves every row of chunks that the sink does not have, and hands the factors over in
+    /// columns as the grid cuts them.
+    pub(crate) fn all_factors(&self, test: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
+        let steps = self.steps;
+        let [down, across] = steps.plan.grid().counts();
+        let [rows, _] = self.open(&(0..down), &(0..across));
+        self.tasks(Phase::Factors, rows.len(), |model, task| {
+            let row = rows[task];
+            let range = steps.plan.grid().rows(row);
+            let factors = steps.solve(model, || test.batch(range.clone()), &range)?;
+            let values = steps.on_host(model, &factors, row)?;
+            (0..across).try_for_each(|column| {
+                let part = values.slice(s![.., steps.plan.grid().columns(column)]);
+                steps.deliver([row, column], part.into_dyn())
+            })
+        })
+    }
+
+    /// Scores every sample against itself that the sink does not have; the grid has one column.
+    pub(crate) fn self_influences(&self, train: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
+        let steps = self.steps;
+        let [rows, _] = self.open(&(0..steps.plan.grid().counts()[0]), &(0..1));
+        self.stream(&rows, |model, row| {
+            let rows = steps.plan.grid().rows(row);
+            let in_gradients = || Step::Gradients {
+                columns: rows.clone(),
+            };
+            let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
+            let factors = steps.solve(model, || Ok(&batch), &rows)?;
+            let gradients = core_step(in_gradients, || model.gradients(&batch))?;
+            let scores = steps.self_scores(model, row, &factors, &gradients)?;
+            steps.deliver([row, 0], scores.view())
+        })
+    }
+}

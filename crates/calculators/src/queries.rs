@@ -1,0 +1,9 @@
+//! What can be asked of a calculator.
+
+mod factors;
+mod influences;
+mod self_influences;
+
+pub use factors::{FactorQuery, LazyFactors};
+pub use influences::{InfluenceQuery, LazyInfluences};
+pub use self_influences::{LazySelfInfluences, SelfInfluenceQuery};

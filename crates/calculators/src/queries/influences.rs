@@ -1,0 +1,168 @@
+use influence_core::{FactorForm, InfluenceModel, aggregate::Aggregator};
+
+use crate::{
+    Budget, Lazy, Location, Plan, Result, SideSource, SolveSummary, ZarrOptions,
+    engine::{Job, Operands, Profile, Runner},
+    lazy::{Planned, Query},
+    plan::factor_grid,
+    zarr::{Claim, Comparison, Declaration, INFLUENCES, Output, Sample, Scratch, check_grid},
+};
+
+/// The influences `(k, n)` of train points on test points, described but not computed;
+/// `(k, n, axes)` for models whose scores have [axes](InfluenceModel::axes).
+///
+/// Factors are solved once for each chunk of test rows, gradients computed once for each chunk of
+/// train rows and each panel of factors that fits into memory.
+///
+/// # Examples
+/// ```
+#[doc = include_str!("../../doc/setup.rs")]
+/// use influence_calculators::{Calculator, Sequential};
+/// use influence_core::aggregate::Concatenate;
+///
+/// let calculator = Sequential::new(model); let influences = calculator.influences(&test,
+/// &train).with_chunks(2, 3)?.compute(Concatenate::new())?; assert_eq!(influences.shape(), [3, 7]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type LazyInfluences<'a, M> = Lazy<'a, M, InfluenceQuery<'a, <M as InfluenceModel>::Batch>>;
+
+/// The query of [`LazyInfluences`]: the two sides of the matrix.
+#[derive(Debug)]
+pub struct InfluenceQuery<'a, B> {
+    test: SideSource<'a, B>,
+    train: SideSource<'a, B>,
+}
+
+impl<'a, B> InfluenceQuery<'a, B> {
+    pub(crate) fn new(test: SideSource<'a, B>, train: SideSource<'a, B>) -> Self {
+        Self { test, train }
+    }
+}
+
+impl<M: InfluenceModel> LazyInfluences<'_, M> {
+    /// Cuts the result into chunks of `test` by `train` points; without it, the memory decides.
+    ///
+    /// A worker computes one chunk at a time, an aggregator is given one at a time, and each is one
+    /// chunk in Zarr, where 1 to 16 MiB serve best.
+    ///
+    /// # Errors
+    /// [`Error::Option`](crate::Error::Option) when a side is zero.
+    pub fn with_chunks(self, test: usize, train: usize) -> Result<Self> {
+        self.with_test_chunk(test)?.with_train_chunk(train)
+    }
+
+    /// Cuts the test side alone, into chunks of this many points.
+    ///
+    /// # Errors
+    /// [`Error::Option`](crate::Error::Option) for zero.
+    pub fn with_test_chunk(self, points: usize) -> Result<Self> {
+        self.with_chunk(0, points)
+    }
+
+    /// Cuts the train side alone, into chunks of this many points.
+    ///
+    /// # Errors
+    /// [`Error::Option`](crate::Error::Option) for zero.
+    pub fn with_train_chunk(self, points: usize) -> Result<Self> {
+        self.with_chunk(1, points)
+    }
+
+    /// Computes the influences and gives each chunk, scores `(k', n')`, to `aggregator`; several at
+    /// once in a tuple.
+    ///
+    /// # Errors
+    /// [`Error::Unsolved`](crate::Error::Unsolved) unless unsolved rows are accepted,
+    /// [`Error::Memory`](crate::Error::Memory), [`Error::Cancelled`](crate::Error::Cancelled),
+    /// otherwise [`Error::Core`](crate::Error::Core) or [`Error::Panicked`](crate::Error::Panicked)
+    /// with the place.
+    pub fn compute<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
+        self.aggregate(aggregator)
+    }
+
+    /// As [`to_zarr`](Self::to_zarr), and gives each chunk to `aggregator` too, in the same pass;
+    /// of a run that is resumed also the chunks that were there.
+    ///
+    /// # Errors
+    /// As [`to_zarr`](Self::to_zarr).
+    pub fn to_zarr_and<A: Aggregator>(
+        self,
+        location: impl Into<Location>,
+        options: &ZarrOptions,
+        aggregator: A,
+    ) -> Result<(SolveSummary, A::Output)> {
+        self.write(Claim::new(&location.into(), options)?, options, aggregator)
+    }
+
+    /// Computes this many chunks, drawn at random, of influences that were written before, and
+    /// compares them with those stored.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute); [`Error::NotZarr`](crate::Error::NotZarr),
+    /// [`Error::Differs`](crate::Error::Differs) and [`Error::Store`](crate::Error::Store) when the
+    /// output does not hold influences of this shape in these chunks or cannot be read.
+    pub fn compare(self, location: impl Into<Location>, chunks: usize) -> Result<Comparison> {
+        let location = location.into();
+        let sample = Sample::draw(&location, chunks)?;
+        let stored = sample.matrix().grid();
+        let planned = self.prepare(Some(stored.chunk_shape()), false)?;
+        check_grid(&location, stored, planned.plan.grid())?;
+        self.run(&planned, &sample, None)?;
+        Ok(sample.into_comparison())
+    }
+}
+
+impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
+    fn prepare(
+        &self,
+        runner: &dyn Runner<Model = M>,
+        budget: &Budget,
+        has_scratch: bool,
+    ) -> Result<Planned> {
+        let form = if self.test.is_computed() {
+            FactorForm::Solved
+        } else {
+            FactorForm::Stored
+        };
+        let data = self.train.data().or(self.test.data());
+        let profile = Profile::measure(runner, data, form)?;
+        self.test.check_dim("factors", profile.dim)?;
+        self.train.check_dim("gradients", profile.dim)?;
+        let workload = profile.workload([self.test.len(), self.train.len()]);
+        let kept = has_scratch || !self.test.is_computed();
+        let plan = Plan::for_influences(&workload, budget, kept)?;
+        Ok(Planned { plan, profile })
+    }
+
+    fn declare(&self, planned: &Planned) -> Declaration {
+        Declaration {
+            layout: INFLUENCES,
+            grid: planned.plan.grid().clone(),
+            axes: planned.profile.axes.clone(),
+            precision: planned.profile.precision,
+            solves: self.test.is_computed(),
+        }
+    }
+
+    fn execute(&self, job: &Job<'_, M>, output: Option<&Output>) -> Result<()> {
+        let scratch = output.map(|output| self.scratch(job, output));
+        let scratch = scratch.transpose()?.flatten();
+        job.influences(&Operands {
+            test: &self.test,
+            train: &self.train,
+            scratch: scratch.as_ref(),
+        })
+    }
+}
+
+impl<B> InfluenceQuery<'_, B> {
+    /// Where factors are kept that are solved here and needed more than once.
+    fn scratch<M>(&self, job: &Job<'_, M>, output: &Output) -> Result<Option<Scratch>> {
+        let (plan, profile) = (job.steps.plan, job.steps.profile);
+        if plan.factor_passes() < 2 || !self.test.is_computed() {
+            return Ok(None);
+        }
+        let (rows, shape) = (plan.grid().chunk_shape()[0], [self.test.len(), profile.dim]);
+        let grid = factor_grid(shape, rows, profile.precision)?;
+        Scratch::within(output, grid, profile.precision).map(Some)
+    }
+}

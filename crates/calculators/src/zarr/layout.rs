@@ -1,0 +1,15 @@
+//! What an output consists of: the arrays of each kind, their coordinates, and the reports of the
+//! solver.
+
+mod array;
+mod kinds;
+mod labels;
+mod nodes;
+mod reports;
+
+pub(crate) use array::{Codecs, StoredArray, array_metadata, codec_options, declare_array};
+pub(crate) use kinds::{ArrayLayout, FACTORS, INFLUENCES, KINDS, SELF_INFLUENCES};
+pub use labels::Labels;
+pub(crate) use labels::declare_coordinate;
+pub(crate) use nodes::{SCRATCH, erase, erase_node, is_node, store_group};
+pub(crate) use reports::ReportArrays;

@@ -1,0 +1,104 @@
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::zarr::{durable::make_folder, format::LOCK};
+
+/// The right to write to a folder, exclusive among the processes that ask for it.
+///
+/// The system takes it back when the process ends, however it ends; what stays is an empty file
+/// that is in nobody's way.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    folder: PathBuf,
+    /// Whether the folder was made for the output, and goes again if nothing comes of it.
+    made: bool,
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock of a folder, making the folder if need be; `None` while another run has it.
+    pub(crate) fn acquire(folder: &Path) -> io::Result<Option<Self>> {
+        let made = !folder.exists();
+        make_folder(folder)?;
+        let path = folder.join(LOCK);
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // The holder before may have removed the file between our opening and locking it.
+            if is_still(&file, &path)? {
+                let folder = folder.to_owned();
+                return Ok(Some(Self { folder, made, file }));
+            }
+        }
+    }
+}
+
+/// Whether the path leads to this very file.
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that is open cannot be removed here.
+#[cfg(not(unix))]
+fn is_still(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that nobody can hold a file that is no longer there.
+        // What cannot be removed does no harm.
+        drop(fs::remove_file(self.folder.join(LOCK)));
+        drop(self.file.unlock());
+        if self.made {
+            // Fails where there is anything in it.
+            drop(fs::remove_dir(&self.folder));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_nothing_is_left_behind() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let folder = parent.path().join("output");
+        let first = Lock::acquire(&folder)?;
+        assert!(first.is_some() && Lock::acquire(&folder)?.is_none());
+        drop(first);
+        assert!(!folder.exists());
+        fs::create_dir(&folder)?;
+        drop(Lock::acquire(&folder)?);
+        assert_eq!(fs::read_dir(&folder)?.count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_left_by_a_run_that_was_killed_does_not_lock() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join(LOCK), "")?;
+        assert!(Lock::acquire(folder.path())?.is_some());
+        Ok(())
+    }
+}
