@@ -7,13 +7,9 @@ use std::{num::NonZero, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use influence_data::{Decimal, Delimiter, TableForm};
 
-use crate::{
-    config::{Decimal, Delimiter, Memory, TableForm},
-    log,
-    plan::Existing,
-    progress::Style,
-};
+use crate::{config::Memory, log, plan::Existing, progress::Style};
 
 pub use answers::{
     InspectArguments, ListingArguments, MislabelledArguments, ReportArguments, TopArguments,

@@ -7,8 +7,9 @@ mod score;
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use influence_data::Samples;
 
-use crate::{config::Config, data::Samples, plan::Plan, progress::Progress, subject::Subject};
+use crate::{config::Config, plan::Plan, progress::Progress, subject::Subject};
 use inputs::unscaled;
 use quality::measured;
 use score::Fault;

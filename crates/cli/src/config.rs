@@ -1,7 +1,5 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
-mod array;
-mod data;
 mod layer;
 mod memory;
 mod method;
@@ -13,13 +11,12 @@ mod train;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use influence_data::Data;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{output::is_url, overrides};
 
-pub use array::{ArrayPath, Decimal, Delimiter, TableForm};
-pub use data::{ClassNames, Data, Files, GivenScale, Numbers, ScaleValue, Sides, Split};
 pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;

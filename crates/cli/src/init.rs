@@ -18,19 +18,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_core::Precision;
+use influence_data::{ArrayPath, ClassOrder, Files, Source, TableForm, test_points};
 use toml::{Table, Value};
 
 use crate::{
-    args::InitArguments,
-    assessment::Assessment,
-    config::{ArrayPath, Config, Files, TableForm},
-    data::{ClassOrder, Source, test_points},
-    error::message,
-    output::check_file,
-    plan::Plan,
-    session::Session,
-    subject::Models,
-    weights::Weights,
+    args::InitArguments, assessment::Assessment, config::Config, error::message,
+    output::check_file, plan::Plan, session::Session, subject::Models, weights::Weights,
 };
 use layers::{
     Layers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,

@@ -10,10 +10,8 @@ pub mod answers;
 pub mod args;
 pub mod assessment;
 pub mod config;
-pub mod data;
 pub mod demo;
 pub mod digest;
-pub mod disk;
 pub mod doctor;
 #[cfg(all(unix, feature = "wgpu"))]
 pub mod drivers;

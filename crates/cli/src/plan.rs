@@ -10,11 +10,11 @@ use influence_core::{
     Dataset, Precision,
     block::{Block, ParameterLayout},
 };
+use influence_data::{ArrayPath, Files, Samples, Target, class_names};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{ArrayPath, Blocks, Config, Files, Method},
-    data::{self, Samples, Target},
+    config::{Blocks, Config, Method},
     digest,
     output::{check_folder, is_url, location},
     progress::Progress,
@@ -123,7 +123,7 @@ impl Plan {
             observer: None,
             blocks: check_blocks(&config.method, subject.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
-            classes: data::class_names(&config.data, target, &train)?,
+            classes: class_names(&config.data, target, &train)?,
             device,
             dim: subject.layout().dim(),
             sample_shape: shape,
@@ -239,7 +239,7 @@ impl Ground {
         }
         let precision = config.precision.into();
         let device = open_device(&config.device, precision)?;
-        let [train, test] = data::open(&config.data)?;
+        let [train, test] = influence_data::open(&config.data)?;
         let mut remarks = [train.remarks(), test.remarks()].concat();
         remarks.dedup();
         let shape = train.sample_shape();

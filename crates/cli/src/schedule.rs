@@ -6,12 +6,12 @@ use anyhow::Result;
 use bytesize::ByteSize;
 use influence_calculators::{Budget, Plan as Schedule, Side, Workload};
 use influence_core::Footprint;
+use influence_data::disk;
 
 use crate::{
     args::RunArguments,
     assessment::Assessment,
     config::Memory,
-    disk,
     fit::{fit_bytes, footprint},
     memory::{self, Taker, size},
     output::is_url,

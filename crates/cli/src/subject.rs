@@ -17,16 +17,16 @@ use influence_backend_burn::{
     Batch, Evaluator, FieldForm, Fit, Influence, Inputs, OutputLoss, Task, parameters,
 };
 use influence_core::{Footprint, block::ParameterLayout};
+use influence_data::{Gather, Target};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use safetensors::tensor::{Dtype, View, serialize};
 
 use crate::{
     config::{Config, Training},
-    data::Target,
     output::write_whole,
     plan::Plan,
-    train::{Epoch, Gather, descend},
+    train::{Epoch, descend},
 };
 
 pub use own::OwnModel;

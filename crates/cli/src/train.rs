@@ -22,7 +22,7 @@ use crate::{
     summary::timings,
 };
 
-pub use descent::{Epoch, Gather, descend};
+pub use descent::{Epoch, descend};
 
 /// How the files of weights end.
 const ENDING: &str = "safetensors";

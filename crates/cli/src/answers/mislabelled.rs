@@ -1,6 +1,7 @@
 use std::{io::Write, path::Path};
 
 use anyhow::{Context, Result, ensure};
+use influence_data::{ArrayPath, ClassOrder, TableForm, classes};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,8 +13,6 @@ use super::{
 };
 use crate::{
     args::MislabelledArguments,
-    config::{ArrayPath, TableForm},
-    data::{ClassOrder, classes},
     plan::Plan,
     subject::Models,
     summary::{signed, table},

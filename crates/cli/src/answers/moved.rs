@@ -3,13 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
+use influence_data::{ClassNames, Files};
 use serde_json::{Map, Value};
 
-use crate::{
-    config::{ClassNames, Config, Files},
-    digest,
-    plan::Plan,
-};
+use crate::{config::Config, digest, plan::Plan};
 
 /// A file that a configuration names.
 struct Named<'a> {

@@ -3,14 +3,11 @@ use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
 use influence_core::Dataset;
+use influence_data::{Samples, Target};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::{
-    data::{Samples, Target},
-    plan::Plan,
-    subject::largest,
-};
+use crate::{plan::Plan, subject::largest};
 
 /// Points of which everything is read at a time.
 const BATCH: usize = 1024;

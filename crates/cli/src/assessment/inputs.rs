@@ -1,11 +1,11 @@
 use anyhow::Result;
 use burn::tensor::TensorData;
 use influence_backend_burn::FieldKind;
+use influence_data::Samples;
 
 use super::quality::{Quality, measured};
 use crate::{
     config::{Config, Layer},
-    data::Samples,
     subject::Subject,
 };
 

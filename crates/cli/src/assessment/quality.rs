@@ -3,13 +3,14 @@ use std::fmt::{self, Display};
 use anyhow::Result;
 use burn::tensor::TensorData;
 use influence_backend_burn::Batch;
+use influence_data::{Gather, Samples};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 
 use super::{
     inputs::Extent,
     score::{Fault, Score, Tally},
 };
-use crate::{data::Samples, subject::Subject, train::Gather};
+use crate::subject::Subject;
 
 /// The most points of a side that are evaluated.
 const SAMPLE: usize = 1000;

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
+use influence_data::disk;
 use serde::Serialize;
 
-use crate::{disk, memory};
+use crate::memory;
 
 /// Below this there is no room to unpack data of a usual size.
 const LITTLE_SPACE: u64 = 1 << 30;

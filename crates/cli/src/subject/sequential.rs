@@ -3,12 +3,12 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use influence_backend_burn::{Classification, Field, Regression};
+use influence_data::Target;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Bound, Models, Needs, Subject};
 use crate::{
     config::{Config, Layer, Layers, Loss, Model},
-    data::Target,
     model::{Architecture, Sequential, initial_weights},
     weights::Weights,
 };

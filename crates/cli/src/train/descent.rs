@@ -7,22 +7,11 @@ use burn::{
     },
     tensor::Device,
 };
-use influence_backend_burn::{Batch, Inputs, Task};
+use influence_backend_burn::{Inputs, Task};
+use influence_data::Gather;
 use rand::{Rng, seq::SliceRandom};
 
 use crate::config::{Optimiser, Training};
-
-/// Points of which any may be asked for.
-pub trait Gather {
-    /// How many there are.
-    fn count(&self) -> usize;
-
-    /// Some of them, in this order.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    fn gather(&self, points: &[usize]) -> Result<Batch>;
-}
 
 /// How far a training is after an epoch.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use csv::StringRecord;
 
 use super::super::columns::{Cell, shortened};
-use crate::config::Decimal;
+use crate::array_path::Decimal;
 
 /// Lines below the first that are compared with it.
 pub(super) const COMPARED: usize = 200;
@@ -17,7 +17,7 @@ const RISING: usize = 6;
 #[error(
     "the first line, `{line}`, may be a heading or a point: {why}; say which by data.header = true or false (`influence init`: --header)"
 )]
-pub(in crate::data) struct Unclear {
+pub(crate) struct Unclear {
     line: String,
     why: &'static str,
 }

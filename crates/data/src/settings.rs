@@ -2,7 +2,7 @@ use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
-use super::{ArrayPath, Decimal, Delimiter, TableForm};
+use crate::array_path::{ArrayPath, Decimal, Delimiter, TableForm};
 
 /// Training and test data: either two pairs of arrays, or one that is split.
 #[derive(Debug, Clone, Deserialize)]
@@ -227,7 +227,7 @@ impl Data {
     }
 
     /// How tables of text are written, as far as that is said of all.
-    pub(crate) fn form(&self) -> TableForm {
+    pub fn form(&self) -> TableForm {
         TableForm {
             header: self.header,
             delimiter: self.delimiter,
@@ -236,7 +236,7 @@ impl Data {
     }
 
     /// Tells each array how tables are written, where it does not say so itself.
-    pub(super) fn spread_form(&mut self) {
+    pub fn spread_form(&mut self) {
         let form = self.form();
         for array in self.files_mut() {
             array.form = array.form.or(form);
@@ -244,7 +244,7 @@ impl Data {
     }
 
     /// All files that are given.
-    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut ArrayPath> {
+    pub fn files_mut(&mut self) -> impl Iterator<Item = &mut ArrayPath> {
         let Self {
             train,
             test,

@@ -1,6 +1,10 @@
 //! Classes that have names, as folders of images and columns of text have: one numbering for all sides.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::Arc,
+};
 
 use anyhow::{Result, bail};
 use influence_core::{Error as CoreError, FieldSource, Result as CoreResult, Values};
@@ -11,7 +15,7 @@ const SHOWN: usize = 10;
 
 /// What gives classes that have names their numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum ClassOrder<'a> {
+pub enum ClassOrder<'a> {
     /// The names that are there, sorted.
     Own,
     /// The names under a key, in their order: those of the training points, or those of the configuration.
@@ -27,7 +31,7 @@ pub(crate) enum ClassOrder<'a> {
 
 impl<'a> ClassOrder<'a> {
     /// That of the training points, for all other points.
-    pub(crate) fn of_training(classes: Option<&'a [String]>) -> Self {
+    pub fn of_training(classes: Option<&'a [String]>) -> Self {
         classes.map_or(Self::Unknown, |classes| Self::Listed {
             key: "data.train",
             classes,
@@ -141,6 +145,13 @@ pub(super) fn shown(names: &[String]) -> String {
         0 => first,
         more => format!("{first}, and {more} more"),
     }
+}
+
+/// The places of a name that comes twice, if one does.
+pub(super) fn twice(names: &[String]) -> Option<[usize; 2]> {
+    let mut seen = HashMap::with_capacity(names.len());
+    let mut placed = names.iter().enumerate();
+    placed.find_map(|(place, name)| Some([seen.insert(name, place)?, place]))
 }
 
 /// The numbers of classes that have names, `(n)`.

@@ -13,7 +13,7 @@ const BLOCK_BYTES: usize = 32 << 20;
 ///
 /// # Errors
 /// When it is no array of numbers, or there is no room to put one in C order.
-pub(in crate::data) fn open(path: &Path) -> Result<NpyField> {
+pub(crate) fn open(path: &Path) -> Result<NpyField> {
     by_sample(NpyField::open(path)?)
 }
 

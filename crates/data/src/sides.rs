@@ -1,47 +1,22 @@
-//! Samples in files and folders, checked whole before the first use and read range by range.
-
-mod formats;
-mod hints;
-mod identity;
-mod labels;
-mod names;
-mod open;
-mod samples;
-mod source;
-mod split;
-mod targets;
-mod text;
+//! Both sides of a data set, opened, held against each other and scaled.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_core::{FieldSource, Scale, Values};
 
-use targets::{Targets, targets};
-
-use crate::config::{ArrayPath, Data, ScaleValue, Sides};
-
-pub(crate) use labels::ClassOrder;
-pub use samples::Samples;
-pub use source::Source;
-pub(crate) use split::test_points;
-
-/// What targets must be, beyond their form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// A class number below this.
-    Class {
-        /// As many as the model has outputs.
-        classes: usize,
-    },
-    /// So many numbers.
-    Values {
-        /// As many as the model has outputs.
-        outputs: usize,
-    },
-    /// Whatever the task makes of it.
-    Any,
-}
+use crate::{
+    array_path::ArrayPath,
+    hints,
+    labels::ClassOrder,
+    names,
+    open::beside,
+    samples::{Samples, Target},
+    settings::{Data, ScaleValue, Sides},
+    source::Source,
+    split,
+    targets::{Targets, targets},
+};
 
 /// Opens both sides of a configuration: training and test points, split and scaled as it says.
 ///
@@ -148,17 +123,13 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
 ///
 /// # Errors
 /// When there is no such array, it has more axes than one, holds anything but class numbers, or a name has no number.
-pub(crate) fn classes(
-    path: &ArrayPath,
-    order: ClassOrder<'_>,
-    expected: usize,
-) -> Result<Vec<usize>> {
+pub fn classes(path: &ArrayPath, order: ClassOrder<'_>, expected: usize) -> Result<Vec<usize>> {
     let open = |at: &ArrayPath| -> Result<(Targets, usize)> {
         let targets = targets(at)?;
         let rows = targets.len();
         Ok((targets, rows))
     };
-    let array: Arc<dyn FieldSource> = match open::beside(path, expected, &mut Vec::new(), open)? {
+    let array: Arc<dyn FieldSource> = match beside(path, expected, &mut Vec::new(), open)? {
         Targets::Numbers(array) => array.field,
         Targets::Names { labels, .. } => Arc::new(labels.numbered(order)?.1),
     };
@@ -179,6 +150,3 @@ pub(crate) fn classes(
     };
     values.iter().enumerate().map(class).collect()
 }
-
-#[cfg(test)]
-mod tests;

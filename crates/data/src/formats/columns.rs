@@ -5,8 +5,8 @@ use influence_backend_burn::NpyField;
 
 use super::spool::Spool;
 use crate::{
-    config::{Decimal, TableForm},
-    data::{labels::shown, names::twice},
+    array_path::{Decimal, TableForm},
+    labels::{shown, twice},
 };
 
 /// How an index of pandas begins where it is a column of a table; one without a name has none.
@@ -19,7 +19,7 @@ const COUNTED: usize = 5;
 /// A value of a table is text where a number is needed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: expected a number, got {got}")]
-pub(in crate::data) struct NotANumber {
+pub(crate) struct NotANumber {
     /// Row and column.
     pub(super) place: String,
     /// The value, or its kind.
@@ -28,26 +28,26 @@ pub(in crate::data) struct NotANumber {
 
 /// Columns of numbers of a table.
 #[derive(Debug)]
-pub(in crate::data) struct Columns {
+pub(crate) struct Columns {
     /// Their numbers.
-    pub(in crate::data) field: NpyField,
+    pub(crate) field: NpyField,
     /// What they are called.
-    pub(in crate::data) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// How the table is written, as far as that was said or chosen.
-    pub(in crate::data) form: TableForm,
+    pub(crate) form: TableForm,
     /// What was chosen that nobody said, and should be known, in sentences.
-    pub(in crate::data) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// The texts of a column of a table.
 #[derive(Debug)]
-pub(in crate::data) struct Texts {
+pub(crate) struct Texts {
     /// One of each row.
-    pub(in crate::data) rows: Vec<String>,
+    pub(crate) rows: Vec<String>,
     /// How the table is written, as far as that was said or chosen.
-    pub(in crate::data) form: TableForm,
+    pub(crate) form: TableForm,
     /// What was chosen that nobody said, and should be known, in sentences.
-    pub(in crate::data) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// The columns that are meant of a table.

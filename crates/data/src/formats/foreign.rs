@@ -9,7 +9,7 @@ use zip::ZipArchive;
 ///
 /// # Errors
 /// When it is such a file, or cannot be read.
-pub(in crate::data) fn refuse(path: &Path) -> Result<()> {
+pub(crate) fn refuse(path: &Path) -> Result<()> {
     let shown = path.display();
     let mut start = Vec::new();
     let file = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));

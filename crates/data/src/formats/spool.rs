@@ -70,7 +70,7 @@ pub(super) fn writing() -> String {
 }
 
 /// Integers as an array `(n)`.
-pub(in crate::data) fn integers(values: &[i64], name: String) -> Result<NpyField> {
+pub(crate) fn integers(values: &[i64], name: String) -> Result<NpyField> {
     let mut spool = Spool::new()?;
     for value in values {
         spool.write_all(&value.to_le_bytes())?;

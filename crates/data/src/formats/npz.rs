@@ -19,7 +19,7 @@ use crate::disk;
 ///
 /// # Errors
 /// When the file is no such archive, has no such array, or holds another number of bytes than the array says.
-pub(in crate::data) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
+pub(crate) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
     let shown = path.display();
     let file = File::open(path).with_context(|| shown.to_string())?;
     let mut archive = ZipArchive::new(BufReader::new(file))

@@ -8,20 +8,17 @@ use influence_backend_burn::{FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
 use influence_core::{Dataset, FieldSource, Precision, Scale, Scaled, Selected, Values};
 
-use super::{
-    Samples,
+use crate::{
+    array_path::ArrayPath,
     formats::{self, Unclear},
     hints::{self, hint},
     identity::Identity,
     labels::{ClassOrder, shown},
     names,
     open::{self, Opened},
-    samples::{is_column, shaped},
+    samples::{Samples, float_dtype, is_column, shaped},
+    settings::Files,
     targets::{self, Targets},
-};
-use crate::{
-    config::{ArrayPath, Files},
-    weights::float_dtype,
 };
 
 /// Inputs and targets that belong together; their numbers are not yet looked at.
@@ -51,7 +48,7 @@ impl Source {
     /// # Errors
     /// When one of them is missing or no numeric array, they differ in length, there is no sample, a class has no number, two points have one name,
     /// or a row is asked for that is not there.
-    pub(crate) fn open(files: &Files, order: ClassOrder<'_>) -> Result<Self> {
+    pub fn open(files: &Files, order: ClassOrder<'_>) -> Result<Self> {
         let mut remarks = Vec::new();
         let (inputs, targets) = pair(files, &mut remarks)?;
         let mut files = files.clone();
@@ -184,7 +181,7 @@ impl Source {
     ///
     /// # Errors
     /// When they are not stored as integers, or cannot be read.
-    pub(crate) fn integer_targets(&self) -> Result<Vec<i64>> {
+    pub fn integer_targets(&self) -> Result<Vec<i64>> {
         match self.targets.rows(0..self.len())? {
             Values::I64(values) => Ok(values.into_iter().collect()),
             _ => bail!("{}: class numbers are integers", self.files.targets),
@@ -195,7 +192,7 @@ impl Source {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(crate) fn may_be_classes(&self) -> Result<Option<&'static str>> {
+    pub fn may_be_classes(&self) -> Result<Option<&'static str>> {
         hints::may_be_classes(&*self.targets)
     }
 

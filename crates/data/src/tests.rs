@@ -7,8 +7,15 @@ use influence_backend_burn::{FieldForm, FieldKind};
 use influence_calculators::Labels;
 use influence_core::{Dataset, Precision};
 
-use super::*;
-use crate::{config::Files, train::Gather};
+use anyhow::Result;
+
+use crate::{
+    array_path::ArrayPath,
+    labels::ClassOrder,
+    samples::{Gather, Samples, Target},
+    settings::Files,
+    source::Source,
+};
 
 fn write<T: Serialize + AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[u64]) {
     let file = std::fs::File::create(path).expect("created");

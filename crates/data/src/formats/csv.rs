@@ -17,15 +17,13 @@ use super::{
     idx::GZIP,
 };
 use crate::{
-    config::{ArrayPath, Decimal, Delimiter, TableForm},
-    data::{
-        labels::shown as listed,
-        text::{SAVE, check_start},
-    },
+    array_path::{ArrayPath, Decimal, Delimiter, TableForm},
+    labels::shown as listed,
+    text::{SAVE, check_start},
 };
 use heading::{COMPARED, Verdict, judge, shown};
 
-pub(in crate::data) use heading::Unclear;
+pub(crate) use heading::Unclear;
 
 /// The bytes from which it is told how a table is written.
 const START: u64 = 1 << 18;
@@ -37,7 +35,7 @@ const START: u64 = 1 << 18;
 /// # Errors
 /// When the file cannot be read or is no UTF-8, its lines do not tell how it is written, a column is not there, or a field is no number
 /// ([`NotANumber`]); the message names row and column.
-pub(in crate::data) fn open(at: &ArrayPath) -> Result<Columns> {
+pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
     table(at).with_context(|| at.path.display().to_string())
 }
 
@@ -45,7 +43,7 @@ pub(in crate::data) fn open(at: &ArrayPath) -> Result<Columns> {
 ///
 /// # Errors
 /// When the file cannot be read, or the column is not there.
-pub(in crate::data) fn texts(at: &ArrayPath) -> Result<Texts> {
+pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
     let read = || -> Result<Texts> {
         let mut lines = Lines::open(at)?;
         let column = lines.single_column(at.part.as_deref())?;

@@ -1,16 +1,16 @@
 //! Names and row numbers, from text or from arrays.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result, bail, ensure};
 use influence_calculators::Labels;
 use influence_core::Values;
 
-use super::{
+use crate::{
+    array_path::ArrayPath,
+    labels::twice,
     open::{self, Opened},
+    settings::ClassNames,
     text,
 };
-use crate::config::{ArrayPath, ClassNames};
 
 /// What the rows of a data set are called: the lines of a text file, a column of a table, or an array of integers; and what is to be known of how
 /// they were read.
@@ -32,13 +32,6 @@ pub(super) fn labels(at: &ArrayPath) -> Result<(Labels, Vec<String>)> {
         );
     }
     Ok((labels, remarks))
-}
-
-/// The places of a name that comes twice, if one does.
-pub(super) fn twice(names: &[String]) -> Option<[usize; 2]> {
-    let mut seen = HashMap::with_capacity(names.len());
-    let mut placed = names.iter().enumerate();
-    placed.find_map(|(place, name)| Some([seen.insert(name, place)?, place]))
 }
 
 /// Numbers where all are written as numbers are, else names.

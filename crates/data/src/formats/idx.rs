@@ -19,7 +19,7 @@ const MOST_AXES: usize = 8;
 ///
 /// # Errors
 /// When it is no such file, or holds another number of bytes than it says.
-pub(in crate::data) fn open(path: &Path) -> Result<NpyField> {
+pub(crate) fn open(path: &Path) -> Result<NpyField> {
     let shown = path.display().to_string();
     let failed = || shown.clone();
     let mut start = [0; 2];

@@ -5,11 +5,11 @@ use influence_backend_burn::SafetensorsField;
 use influence_calculators::ZarrField;
 use influence_core::FieldSource;
 
-use super::{
+use crate::{
+    array_path::{ArrayPath, TableForm},
     formats::{self, Columns, Texts, Unclear},
     text,
 };
-use crate::config::{ArrayPath, TableForm};
 
 /// What a folder that is a Zarr array has, by version.
 const ZARR: [&str; 2] = ["zarr.json", ".zarray"];

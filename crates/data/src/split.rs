@@ -1,7 +1,7 @@
 use anyhow::{Result, ensure};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 
-use crate::config::Split;
+use crate::settings::Split;
 
 /// The training and the test points of so many, each in their order.
 pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
@@ -27,7 +27,7 @@ pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
     clippy::cast_sign_loss,
     reason = "a share of a count is a count"
 )]
-pub(crate) fn test_points(len: usize, share: f64) -> usize {
+pub fn test_points(len: usize, share: f64) -> usize {
     (len as f64 * share).round() as usize
 }
 

@@ -5,7 +5,7 @@ use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Rgb};
 use influence_backend_burn::NpyField;
 
 use super::{image_folder::ImageFolder, spool::Spool};
-use crate::data::labels::NamedLabels;
+use crate::labels::NamedLabels;
 
 /// What is asked for to get the classes of images in place of their pixels.
 const CLASS: &str = "class";
@@ -16,7 +16,7 @@ const CLASS: &str = "class";
 ///
 /// # Errors
 /// When there are no images, one of them cannot be read, or they differ in size.
-pub(in crate::data) fn open(folder: &Path, part: Option<&str>) -> Result<NpyField> {
+pub(crate) fn open(folder: &Path, part: Option<&str>) -> Result<NpyField> {
     let shown = folder.display().to_string();
     match part {
         None => pixels(&listed(folder)?, shown),
@@ -31,7 +31,7 @@ pub(in crate::data) fn open(folder: &Path, part: Option<&str>) -> Result<NpyFiel
 ///
 /// # Errors
 /// When the folder has no classes with images.
-pub(in crate::data) fn labels(folder: &Path, part: Option<&str>) -> Result<Option<NamedLabels>> {
+pub(crate) fn labels(folder: &Path, part: Option<&str>) -> Result<Option<NamedLabels>> {
     if part != Some(CLASS) {
         return Ok(None);
     }
@@ -45,7 +45,7 @@ pub(in crate::data) fn labels(folder: &Path, part: Option<&str>) -> Result<Optio
 }
 
 /// What images are called: their files, with the folder of their class.
-pub(in crate::data) fn names(folder: &Path) -> Option<Vec<String>> {
+pub(crate) fn names(folder: &Path) -> Option<Vec<String>> {
     let listed = ImageFolder::open(folder).ok()?;
     let within = listed.images().map(|file| file.strip_prefix(folder).ok());
     within
@@ -54,7 +54,7 @@ pub(in crate::data) fn names(folder: &Path) -> Option<Vec<String>> {
 }
 
 /// How many images and classes a folder has, and what in it was left out.
-pub(in crate::data) fn survey(folder: &Path) -> Option<(String, Option<String>)> {
+pub(crate) fn survey(folder: &Path) -> Option<(String, Option<String>)> {
     let listed = ImageFolder::open(folder).ok()?;
     let (images, classes) = (listed.len(), listed.classes.len());
     let plural = |count: usize, one: &str, more: &str| {
@@ -150,7 +150,7 @@ mod tests {
     use influence_core::{FieldSource, Values};
 
     use super::*;
-    use crate::data::ClassOrder;
+    use crate::labels::ClassOrder;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");

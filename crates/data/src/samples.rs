@@ -4,16 +4,45 @@ use anyhow::{Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
 use influence_backend_burn::{Batch, FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
-use influence_core::{Dataset, Error as CoreError, FieldSource, Result as CoreResult, Selected};
+use influence_core::{
+    Dataset, Error as CoreError, FieldSource, Precision, Result as CoreResult, Selected,
+};
 
-use super::{Target, hints::of_classes, identity::Identity, labels::shown};
 use crate::{
-    config::{ArrayPath, Files},
-    train::Gather,
+    array_path::ArrayPath, hints::of_classes, identity::Identity, labels::shown, settings::Files,
 };
 
 /// How many numbers are in memory at a time while files are checked.
 const SCANNED_NUMBERS: usize = 1 << 20;
+
+/// What targets must be, beyond their form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A class number below this.
+    Class {
+        /// As many as the model has outputs.
+        classes: usize,
+    },
+    /// So many numbers.
+    Values {
+        /// As many as the model has outputs.
+        outputs: usize,
+    },
+    /// Whatever the task makes of it.
+    Any,
+}
+
+/// Points of which any may be asked for.
+pub trait Gather {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Some of them, in this order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn gather(&self, points: &[usize]) -> Result<Batch>;
+}
 
 /// Samples in the form in which a task reads them, every number of them finite.
 #[derive(Debug, Clone)]
@@ -262,4 +291,12 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
 /// Whether an array is a single column of integers, where the task reads one for each sample.
 pub(super) fn is_column(shape: &[usize], form: FieldForm) -> bool {
     form.kind == FieldKind::Int && form.rank == 1 && matches!(shape, [_, 1])
+}
+
+/// burn's name of a precision.
+pub(super) fn float_dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::F64 => DType::F64,
+    }
 }

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail};
 
-use super::{
+use crate::{
+    array_path::{ArrayPath, TableForm},
     formats::{self, NotANumber, Texts},
     labels::NamedLabels,
     open::{self, Opened},
 };
-use crate::config::{ArrayPath, TableForm};
 
 /// Targets, before classes that have names have numbers.
 pub(super) enum Targets {

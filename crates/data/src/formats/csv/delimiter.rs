@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use csv::{ReaderBuilder, StringRecord};
 
 use super::{super::columns::Cell, heading::COMPARED};
-use crate::config::{Decimal, Delimiter, TableForm};
+use crate::array_path::{Decimal, Delimiter, TableForm};
 
 /// What may separate columns, the usual one first.
 const KNOWN: [u8; 4] = [b',', b';', b'\t', b'|'];

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::columns::{Cell, Columns, NotANumber, Table, Texts, choose, is_index, left_out};
 use crate::{
-    config::{ArrayPath, Decimal, TableForm},
-    data::labels::shown,
+    array_path::{ArrayPath, Decimal, TableForm},
+    labels::shown,
 };
 
 /// The metadata that pandas leaves: which columns are its index, and what its own types were.
@@ -26,7 +26,7 @@ const DURATION: &str = "timedelta";
 /// # Errors
 /// When the file cannot be read, a column is not there or holds dates or times, or a value is no number ([`NotANumber`]); the message names
 /// row and column.
-pub(in crate::data) fn open(at: &ArrayPath) -> Result<Columns> {
+pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
     table(at).with_context(|| at.path.display().to_string())
 }
 
@@ -34,7 +34,7 @@ pub(in crate::data) fn open(at: &ArrayPath) -> Result<Columns> {
 ///
 /// # Errors
 /// When the file cannot be read, the column is not there, or a value is neither.
-pub(in crate::data) fn texts(at: &ArrayPath) -> Result<Texts> {
+pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
     let read = || -> Result<Texts> {
         let file = Opened::read(&at.path)?;
         let chosen = choose(at.part.as_deref(), &file.names, |name| file.is_index(name))?;

@@ -187,7 +187,7 @@ impl ImageFolder {
 }
 
 /// Whether there is a folder with an image below, whatever the others hold.
-pub(in crate::data) fn is_images(folder: &Path) -> bool {
+pub(crate) fn is_images(folder: &Path) -> bool {
     fn has_image(folder: &Path, depth: usize) -> bool {
         sorted(folder).is_ok_and(|below| {
             below.iter().any(|path| {
