@@ -3,19 +3,19 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::Write,
+    fs,
     path::Path,
 };
 
-use influence_core::solver::State;
+use influence_core::{durable, solver::State};
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// What a fitted state was made from, by name; what it is loaded for must be the same. Causes stand before what they change.
+/// What a fitted state was made from, by name; what it is loaded for must be the same. Causes stand
+/// before what they change.
 pub(crate) type Provenance = Vec<(&'static str, String)>;
 
 /// The key of the header in the metadata of the file.
@@ -46,36 +46,12 @@ pub(crate) fn write(
     let metadata = HashMap::from([(HEADER.to_owned(), Value::from(header).to_string())]);
     let arrays = states.iter().flat_map(|(block, state)| {
         let named = state.arrays().iter();
-        named.map(move |(name, array)| (format!("{block}{SEPARATOR}{name}"), Stored::new(array)))
+        named
+            .map(move |(name, array)| (format!("{block}{SEPARATOR}{name}"), SavedArray::new(array)))
     });
     let bytes = safetensors::serialize(arrays, Some(metadata))
         .map_err(|error| io(std::io::Error::other(error)))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = shared().tempfile_in(folder).map_err(io)?;
-    file.write_all(&bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    // The name is safe only once the folder is.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io)?;
-    }
-    Ok(())
-}
-
-/// Temporary files that may be read by whoever may read other files, as this one will not be temporary.
-fn shared() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder
+    durable::write(path, &bytes).map_err(io)
 }
 
 /// Reads the states of blocks, if they were made from the same.
@@ -132,13 +108,13 @@ fn compare(path: &Path, saved: &BTreeMap<String, String>, current: &Provenance) 
 }
 
 /// An array as it is written.
-struct Stored {
+struct SavedArray {
     shape: Vec<usize>,
     dtype: Dtype,
     bytes: Vec<u8>,
 }
 
-impl Stored {
+impl SavedArray {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "only where nothing is lost"
@@ -163,7 +139,7 @@ impl Stored {
     }
 }
 
-impl View for Stored {
+impl View for SavedArray {
     fn dtype(&self) -> Dtype {
         self.dtype
     }

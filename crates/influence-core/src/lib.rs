@@ -15,6 +15,7 @@ pub mod block;
 mod chunk;
 mod convert;
 mod dataset;
+pub mod durable;
 mod error;
 pub mod linalg;
 mod model;

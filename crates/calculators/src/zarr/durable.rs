@@ -1,14 +1,6 @@
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    path::Path,
-    process,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fs, io, path::Path, sync::Arc};
 
+use influence_core::durable::{self, is_partial, make_folder};
 use zarrs::{
     filesystem::{FilesystemStore, FilesystemStoreCreateError},
     storage::{
@@ -19,11 +11,6 @@ use zarrs::{
 };
 
 use super::format::LOCK;
-
-const SUFFIX: &str = ".partial";
-
-/// Numbers the temporary files of this process.
-static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 /// A folder as a Zarr store in which a value is either there as a whole or not there, also after a
 /// crash.
@@ -49,58 +36,10 @@ impl DurableStore {
     }
 }
 
-/// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and the file system orders the rename itself.
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
-}
-
-/// Makes a folder and those above it, each of them durable.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    make_folder(above)?;
-    match fs::create_dir(folder) {
-        // Another thread was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => sync_folder(if above.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            above
-        }),
-    }
-}
-
-/// Opens a new file beside `path` under a name that no other writer uses.
-fn temporary(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    loop {
-        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
-        let beside = path.with_file_name(format!(".{name}.{}-{sequence}{SUFFIX}", process::id()));
-        // Process numbers return, and differ between machines only by chance: a name that exists is
-        // passed over.
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)
-        {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => return opened.map(|file| (file, beside)),
-        }
-    }
-}
-
 /// Writes a file as a whole or not at all, also across a crash; makes the folder if need be.
 ///
-/// The one atomic writer of this crate, for whatever lies beside an output too: several processes
-/// may write the same file, and a reader sees the value of one of them.
+/// For whatever lies beside an output too: several processes may write the same file, and a reader
+/// sees the value of one of them.
 ///
 /// # Errors
 /// Whatever the file system reports; the file is then what it was before.
@@ -114,24 +53,8 @@ fn temporary(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn write_durably(path: &Path, value: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        None => Path::new("."),
-        // A bare name has an empty parent, which cannot be opened.
-        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-        Some(folder) => folder,
-    };
-    make_folder(folder)?;
-    let (mut file, beside) = temporary(path)?;
-    // The bytes must be on disk before the rename is: after a crash a name without bytes would be
-    // worse than no name.
-    let written = file.write_all(value).and_then(|()| file.sync_all());
-    drop(file);
-    if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
-        // The error at hand says more than one from clearing up would.
-        drop(fs::remove_file(&beside));
-        return Err(error);
-    }
-    sync_folder(folder)
+    make_folder(path.parent().unwrap_or(Path::new("")))?;
+    durable::write(path, value)
 }
 
 fn is_temporary(key: &StoreKey) -> bool {
@@ -140,11 +63,7 @@ fn is_temporary(key: &StoreKey) -> bool {
 
 /// Whether a file is this crate's own business: the lock, or what a crash left behind.
 pub(crate) fn is_hidden(name: &str) -> bool {
-    name == LOCK || is_leftover(name)
-}
-
-fn is_leftover(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(SUFFIX)
+    name == LOCK || is_partial(name)
 }
 
 /// Removes what writers that were killed left behind in a folder and in those of its folders that
@@ -158,7 +77,7 @@ pub(crate) fn sweep(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result
             if is_ours(&name) {
                 sweep(&entry.path(), &|_| true)?;
             }
-        } else if is_leftover(&name) {
+        } else if is_partial(&name) {
             fs::remove_file(entry.path())?;
         }
     }

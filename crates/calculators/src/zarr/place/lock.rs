@@ -4,7 +4,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::zarr::{durable::make_folder, format::LOCK};
+use influence_core::durable::make_folder;
+
+use crate::zarr::format::LOCK;
 
 /// The right to write to a folder, exclusive among the processes that ask for it.
 ///
