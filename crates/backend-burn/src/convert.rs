@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use influence_core::{Error as CoreError, Precision, Result as CoreResult, TensorConverter};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-use crate::stack::{host, tensor};
+use crate::tensors::{host, tensor};
 
 /// Converts tensors of one rank between a device and the host.
 ///

@@ -7,7 +7,8 @@ use crate::{Error, Result};
 /// The device of a name: `cpu` (or `flex`), `ndarray`, `wgpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// [`Error::UnknownDevice`] naming what this build has, and the cargo feature that adds the device where there is one.
+/// [`Error::UnknownDevice`] naming what this build has, and the cargo feature that adds the device
+/// where there is one.
 ///
 /// # Examples
 /// ```

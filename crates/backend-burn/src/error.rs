@@ -71,6 +71,10 @@ pub enum Error {
         curvature: &'static str,
     },
 
+    /// The model does not declare outputs, or not their weights.
+    #[error("the task does not declare its outputs and their loss; implement Task::outputs")]
+    Undeclared,
+
     /// The outputs of a task are not computed in its loss.
     ///
     /// The second derivative of the loss by the outputs is taken from the recorded loss, in which
@@ -147,8 +151,9 @@ pub enum Error {
 
     /// burn's own autodiff gives another gradient than the recorded graph.
     ///
-    /// Recording does not see `detach`, nor code that asks whether its device has autodiff. Remove it, freeze the parameters
-    /// concerned, or, if gradients are meant to flow, skip the comparison with [`Fit::trusting_the_recording`](crate::Fit::trusting_the_recording).
+    /// Recording does not see `detach`, nor code that asks whether its device has autodiff. Remove
+    /// it, freeze the parameters concerned, or, if gradients are meant to flow, skip the comparison
+    /// with [`Fit::trusting_the_recording`](crate::Fit::trusting_the_recording).
     #[error(
         "the gradient of `{parameter}` differs from the one that burn's autodiff gives; recording does not see `detach`, nor code that depends on the device having autodiff: remove it, freeze the parameters, or, if gradients are meant to flow, skip the comparison (Fit::trusting_the_recording, or compute.check_gradient = false)"
     )]
@@ -195,7 +200,8 @@ pub enum Error {
         message: String,
     },
 
-    /// A safetensors file has no tensor of the name, or several and no name was given. Name one of those it has.
+    /// A safetensors file has no tensor of the name, or several and no name was given. Name one of
+    /// those it has.
     #[error("{}: {}; it has {}", path.display(), wanted(name.as_deref()), known.join(", "))]
     Tensor {
         /// The file.
@@ -219,7 +225,8 @@ pub enum Error {
         got: usize,
     },
 
-    /// An integer is too large for the type that all integers are read into. Class numbers and token ids never are.
+    /// An integer is too large for the type that all integers are read into. Class numbers and
+    /// token ids never are.
     #[error(
         "{array}: expected integers of 64 signed bits, got one that does not fit; store smaller ones"
     )]

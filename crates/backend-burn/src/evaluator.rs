@@ -1,3 +1,5 @@
+//! What a model makes of samples, by burn itself.
+
 use std::fmt::{self, Debug};
 
 use burn::{
@@ -6,12 +8,15 @@ use burn::{
 };
 use ndarray::Array2;
 
-use super::{Inputs, OutputLoss, Outputs, Task};
-use crate::{Batch, Error, Result, engine::guarded, trace::InRecordedType};
+use crate::{
+    Batch, Error, Inputs, OutputLoss, Outputs, Result, Task, panic::guarded, trace::InRecordedType,
+};
 
-/// What a model says of samples: their losses and outputs, by burn itself, in inference mode and in 32 bits.
+/// What a model says of samples: their losses and outputs, by burn itself, in inference mode and in
+/// 32 bits.
 ///
-/// For showing what influences are about. Influences themselves are computed from recorded graphs, see [`Fit`](crate::Fit).
+/// For showing what influences are about. Influences themselves are computed from recorded graphs,
+/// see [`Fit`](crate::Fit).
 ///
 /// # Examples
 /// ```
@@ -57,14 +62,16 @@ impl<T: Task> Evaluator<T> {
     /// The training loss of each sample.
     ///
     /// # Errors
-    /// [`Error::Field`] when the batch does not have the fields that the task reads, [`Error::Engine`] when burn gives up.
+    /// [`Error::Field`] when the batch does not have the fields that the task reads,
+    /// [`Error::Engine`] when burn gives up.
     pub fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
         let inputs = T::Inputs::read(batch.fields(), &self.device)?;
         let losses = guarded(|| Ok(self.task.loss(&self.module, inputs).into_data()))?;
         Ok(losses.iter::<f64>().collect())
     }
 
-    /// The outputs of each sample, `(n, outputs)`, and the loss that is taken of them, if the task declares them.
+    /// The outputs of each sample, `(n, outputs)`, and the loss that is taken of them, if the task
+    /// declares them.
     ///
     /// # Errors
     /// As [`losses`](Self::losses).

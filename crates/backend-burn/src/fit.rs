@@ -1,33 +1,29 @@
 //! Fitting: from a task, a module and training data to an influence model.
 
 mod digest;
-mod ground;
-mod observe;
+mod kinks;
+mod problem;
+mod traced;
 
-use std::{num::NonZero, path::Path, sync::Arc, thread};
+use std::{num::NonZero, path::Path, sync::Arc};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use influence_core::{
-    BlockInfluence, Dataset, Error as CoreError, Footprint, Precision, Result as CoreResult,
-    block::{Block, BlockStructure, Damping},
+    Dataset, Footprint, Precision, Result as CoreResult,
+    block::{BlockStructure, Damping},
     solver::{Direct, Solver},
 };
 
 use crate::{
-    Batch, Curvature, Gradients, Kronecker, ModelGradients, Stack, Task, curvature::TrainingData,
-    engine::float_type, parameters, saved, trace::ModuleTrace,
+    Batch, Curvature, FitObserver, Kronecker, Stack, Task,
+    observe::Watch,
+    trace::{ModuleTrace, Trace},
 };
-use ground::{Ground, Method};
+pub use problem::Influence;
+use problem::InversionMethod;
+pub use traced::TracedFit;
 
-pub(crate) use observe::Watch;
-pub use observe::{FitObserver, FitStep};
-
-/// The influence model of a burn model.
-pub type Influence = BlockInfluence<ModelGradients>;
-
-/// How many samples are used to check per-sample gradients against batches of one.
-const CHECKED_SAMPLES: usize = 3;
-/// Below what Kronecker factors themselves leave out, by orders of magnitude.
+/// Well below what Kronecker factors themselves leave out.
 const TOLERANCE: f64 = 1e-4;
 
 /// Settings of an influence model, ready to be fitted.
@@ -58,9 +54,19 @@ const TOLERANCE: f64 = 1e-4;
 /// ```
 #[derive(Debug)]
 pub struct Fit<T> {
-    task: T,
+    subject: T,
+    settings: Settings,
+}
+
+/// A model behind a [`Trace`], see [`Fit::of`].
+#[derive(Debug)]
+pub struct Traced(Arc<dyn Trace>);
+
+/// All settings of a fit.
+#[derive(Debug)]
+struct Settings {
     curvature: Curvature,
-    method: Method,
+    method: InversionMethod,
     damping: Damping,
     tolerance: f64,
     blocks: Option<BlockStructure>,
@@ -73,13 +79,11 @@ pub struct Fit<T> {
     compared_with_burn: bool,
 }
 
-impl<T: Task> Fit<T> {
-    /// The Hessian over all parameters, solved directly with a damping of 0.1, in 32-bit floats on the default device.
-    pub fn new(task: T) -> Self {
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            task,
             curvature: Curvature::default(),
-            method: Method::Solver(Arc::new(Direct)),
+            method: InversionMethod::Solver(Arc::new(Direct)),
             damping: Damping::from(0.1),
             tolerance: TOLERANCE,
             blocks: None,
@@ -92,280 +96,223 @@ impl<T: Task> Fit<T> {
             compared_with_burn: true,
         }
     }
+}
 
+impl<T> Fit<T> {
     /// Uses this curvature.
     #[must_use]
-    pub fn with_curvature(self, curvature: Curvature) -> Self {
-        Self { curvature, ..self }
+    pub fn with_curvature(mut self, curvature: Curvature) -> Self {
+        self.settings.curvature = curvature;
+        self
     }
 
     /// Inverts the curvature with this solver.
     #[must_use]
-    pub fn with_solver(self, solver: impl Solver<Stack> + 'static) -> Self {
-        Self {
-            method: Method::Solver(Arc::new(solver)),
-            ..self
-        }
+    pub fn with_solver(mut self, solver: impl Solver<Stack> + 'static) -> Self {
+        self.settings.method = InversionMethod::Solver(Arc::new(solver));
+        self
     }
 
-    /// Approximates the curvature of each layer through its Kronecker factors instead of solving with it.
+    /// Approximates the curvature of each layer through its Kronecker factors instead of solving
+    /// with it.
     ///
-    /// The curvature must be a Fisher matrix, and the blocks layers, as they are unless others are given.
+    /// The curvature must be a Fisher matrix, and each block a layer, which is the default.
     #[must_use]
-    pub fn with_kronecker(self, kronecker: Kronecker) -> Self {
-        Self {
-            method: Method::Kronecker(kronecker),
-            ..self
-        }
+    pub fn with_kronecker(mut self, kronecker: Kronecker) -> Self {
+        self.settings.method = InversionMethod::Kronecker(kronecker);
+        self
     }
 
     /// Adds λ to the mean curvature, one for all blocks or one for each.
     #[must_use]
-    pub fn with_damping(self, damping: impl Into<Damping>) -> Self {
-        Self {
-            damping: damping.into(),
-            ..self
-        }
+    pub fn with_damping(mut self, damping: impl Into<Damping>) -> Self {
+        self.settings.damping = damping.into();
+        self
     }
 
-    /// Allows scores this relative error where Kronecker factors are inverted, 1e-4 unless told otherwise; with 0 they are inverted exactly.
+    /// Allows scores this relative error where Kronecker factors are inverted, 1e-4 by default;
+    /// with 0 they are inverted exactly.
     ///
-    /// Within it, the inverse of a wide layer is taken as a sum of few Kronecker products: influences of points that meet the layer at a single
-    /// position then cost several times less. The reports of factors say how much of the right-hand side is left, as their residual.
-    /// Layers, and data, for which that would not pay are inverted exactly.
+    /// Within this error, the inverse of a wide layer is a sum of few Kronecker products:
+    /// influences of points that meet the layer at a single position then cost several times less.
+    /// The report of each factor has the true residual. Layers, and data, for which that is not
+    /// cheaper are inverted exactly.
     #[must_use]
-    pub fn with_tolerance(self, tolerance: f64) -> Self {
-        Self { tolerance, ..self }
+    pub fn with_tolerance(mut self, tolerance: f64) -> Self {
+        self.settings.tolerance = tolerance;
+        self
     }
 
-    /// Takes the curvature between these blocks as zero. Unless they are given, solvers have one block, Kronecker factors one per layer.
+    /// Takes the curvature between these blocks as zero. Unless they are given, solvers have one
+    /// block, Kronecker factors one per layer.
     #[must_use]
-    pub fn with_blocks(self, blocks: BlockStructure) -> Self {
-        Self {
-            blocks: Some(blocks),
-            ..self
-        }
+    pub fn with_blocks(mut self, blocks: BlockStructure) -> Self {
+        self.settings.blocks = Some(blocks);
+        self
     }
 
     /// Computes in this precision; 64-bit needs a device that has it.
     #[must_use]
-    pub fn with_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.settings.precision = precision;
+        self
     }
 
-    /// Goes over the training data in batches of this many samples; the last may be smaller, samples count alike.
+    /// Goes over the training data in batches of this many samples; the last may be smaller, and
+    /// all samples have the same weight.
     #[must_use]
-    pub fn with_batch_size(self, batch_size: usize) -> Self {
-        Self { batch_size, ..self }
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.settings.batch_size = batch_size;
+        self
     }
 
-    /// Grants this many bytes to per-sample gradients kept between passes over the data; beyond it they are computed anew.
+    /// Keeps up to this many bytes of per-sample gradients between passes over the data; the others
+    /// are computed again in each pass.
     #[must_use]
-    pub fn with_gradient_memory(self, bytes: usize) -> Self {
-        Self {
-            memory: bytes,
-            ..self
-        }
+    pub fn with_gradient_memory(mut self, bytes: usize) -> Self {
+        self.settings.memory = bytes;
+        self
     }
 
     /// Computes on this device, wherever the model and the data are.
     #[must_use]
-    pub fn with_device(self, device: Device) -> Self {
-        Self { device, ..self }
+    pub fn with_device(mut self, device: Device) -> Self {
+        self.settings.device = device;
+        self
     }
 
-    /// The number of Kronecker factors that are decomposed side by side; one for each core where this is not given.
+    /// The number of Kronecker factors that are decomposed side by side; as many as the thread pool
+    /// of the caller has threads where this is not given.
     #[must_use]
-    pub fn with_threads(self, threads: NonZero<usize>) -> Self {
-        Self {
-            threads: Some(threads),
-            ..self
-        }
+    pub fn with_threads(mut self, threads: NonZero<usize>) -> Self {
+        self.settings.threads = Some(threads);
+        self
     }
 
-    /// Lets `observer` watch the fit, and what iterates over the training data later.
+    /// Reports the progress of the fit to `observer`, and later that of solvers that iterate over
+    /// the training data.
     #[must_use]
-    pub fn with_observer(self, observer: Arc<dyn FitObserver>) -> Self {
-        Self {
-            watch: Watch(Some(observer)),
-            ..self
-        }
+    pub fn with_observer(mut self, observer: Arc<dyn FitObserver>) -> Self {
+        self.settings.watch = Watch(Some(observer));
+        self
     }
 
-    /// Skips the comparison of the recorded gradient with the one that burn's autodiff gives for the module itself.
+    /// Skips the comparison of the recorded gradient with one computed without the recording: by
+    /// burn's autodiff of the module itself.
     ///
-    /// Recording does not see `detach`, nor code that asks whether its device has autodiff; the comparison, on a few samples, is
-    /// what finds that out.
+    /// Recording does not see `detach`, nor code that asks whether its device has autodiff; the
+    /// comparison, on a few samples, finds both.
     #[must_use]
-    pub fn trusting_the_recording(self) -> Self {
+    pub fn trusting_the_recording(mut self) -> Self {
+        self.settings.compared_with_burn = false;
+        self
+    }
+}
+
+impl<T: Task> Fit<T> {
+    /// The Hessian over all parameters, solved directly with a damping of 0.1, in 32-bit floats on
+    /// the default device.
+    pub fn new(task: T) -> Self {
         Self {
-            compared_with_burn: false,
-            ..self
+            subject: task,
+            settings: Settings::default(),
+        }
+    }
+
+    /// The same settings for the trace of a module.
+    fn traced(self, module: &T::Module) -> Fit<Traced> {
+        Fit {
+            subject: Traced(Arc::new(ModuleTrace::new(self.subject, module))),
+            settings: self.settings,
         }
     }
 
     /// Fits the influence model.
     ///
-    /// The model is recorded in inference mode (no dropout, batch norm with its running statistics) with its parameters as
-    /// they are now; parameters set to require no gradients are frozen.
-    /// Iterative solvers keep the handle on the training data and read it when they solve; direct ones do not.
+    /// The model is recorded in inference mode (no dropout, batch norm with its running statistics)
+    /// with its parameters as they are now; parameters set to require no gradients are frozen.
+    /// Iterative solvers keep the handle on the training data and read them when they solve; direct
+    /// ones do not.
     ///
     /// # Errors
-    /// [`Setting`](influence_core::Error::Setting) and the block errors for settings that do not fit the model,
-    /// [`Backend`](influence_core::Error::Backend) with a [`crate::Error`] as its source when the model cannot be recorded or its samples
-    /// interact, [`Dataset`](influence_core::Error::Dataset) when the data cannot be read or do not fit the task.
+    /// [`Setting`](influence_core::Error::Setting) and the block errors for settings that do not
+    /// fit the model, [`Backend`](influence_core::Error::Backend) with a [`crate::Error`] as its
+    /// source when the model cannot be recorded or its samples interact,
+    /// [`Dataset`](influence_core::Error::Dataset) when the data cannot be read or do not fit the
+    /// task.
     pub fn fit(
         self,
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
     ) -> CoreResult<Influence> {
-        self.ground(module, train)?.fit()
+        self.traced(module).on(train).fit()
     }
 
-    /// Fits the influence model, and keeps in a file what was expensive to find out, whatever the damping.
+    /// Fits the influence model, and keeps the expensive part, which does not depend on the
+    /// damping, in a file.
     ///
-    /// The file is safetensors, written whole or not at all; its header says what the fit was made from, the model and the data as digests.
-    /// What a method computes anew each time it solves (conjugate gradients, for one) is not kept.
+    /// The file is safetensors, written whole or not at all; its header has the settings of the fit
+    /// and digests of the model and the data. Methods that compute everything when they solve, such
+    /// as conjugate gradients, keep nothing.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with [`Error::Io`](crate::Error::Io) when the file cannot be written.
+    /// Those of [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with
+    /// [`Error::Io`](crate::Error::Io) when the file cannot be written.
     pub fn fit_and_save(
         self,
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
         path: impl AsRef<Path>,
     ) -> CoreResult<Influence> {
-        let ground = self.ground(module, train)?;
-        let provenance = ground.provenance()?;
-        let influence = ground.fit()?;
-        let states = influence.prepared();
-        let states =
-            states.map(|(block, prepared)| Ok((block.name().to_owned(), prepared.state()?)));
-        saved::write(
-            path.as_ref(),
-            &provenance,
-            &states.collect::<CoreResult<Vec<_>>>()?,
-        )?;
-        Ok(influence)
+        self.traced(module).on(train).fit_and_save(path)
     }
 
-    /// The influence model that [`fit_and_save`](Self::fit_and_save) kept, to the bit, under the damping of these settings.
+    /// The influence model that [`fit_and_save`](Self::fit_and_save) kept, to the bit, under the
+    /// damping of these settings.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with [`Error::FittedOtherwise`](crate::Error::FittedOtherwise), which
-    /// names what differs, when the file was made with other settings, from another model or from other data.
+    /// Those of [`fit`](Self::fit); [`Dataset`](influence_core::Error::Dataset) with
+    /// [`Error::FittedOtherwise`](crate::Error::FittedOtherwise), which names what differs, when
+    /// the file was made with other settings, from another model or from other data.
     pub fn load(
         self,
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
         path: impl AsRef<Path>,
     ) -> CoreResult<Influence> {
-        let ground = self.ground(module, train)?;
-        let states = saved::read(path.as_ref(), &ground.provenance()?)?;
-        ground.restore(&states)
+        self.traced(module).on(train).load(path)
     }
 
-    /// What fitting and loading start from: gradients that are checked, and the curvature of each block.
-    fn ground(
-        self,
-        module: &T::Module,
-        train: Arc<dyn Dataset<Batch = Batch>>,
-    ) -> CoreResult<Ground> {
-        if let Curvature::Fisher { draws: 0, .. } = self.curvature {
-            return Err(CoreError::Setting {
-                name: "draws",
-                requirement: "at least 1",
-                got: "0".into(),
-            });
-        }
-        if !(0.0..1.0).contains(&self.tolerance) {
-            return Err(CoreError::Setting {
-                name: "tolerance",
-                requirement: "at least 0 and below 1",
-                got: self.tolerance.to_string(),
-            });
-        }
-        let data = TrainingData::new(train, self.batch_size)?.watched(self.watch);
-        let trace = Arc::new(ModuleTrace::new(self.task, module));
-        let sample = data.head(CHECKED_SAMPLES)?;
-        let source = ModelGradients::new(trace, &self.device, self.precision)?;
-        let mut source = source.checked(self.curvature, &sample)?;
-        if matches!(
-            self.curvature,
-            Curvature::GaussNewton | Curvature::Fisher { .. }
-        ) {
-            source = source.with_curved_outputs(&data.glimpse(0)?)?;
-        }
-        if self.compared_with_burn {
-            source = source.compared_with_burn(&sample)?;
-        }
-        source.look_for_kinks(&data)?;
-        let blocks = self.blocks.unwrap_or(match self.method {
-            Method::Solver(_) => BlockStructure::Full,
-            Method::Kronecker(_) => BlockStructure::LayerWise,
-        });
-        Ok(Ground {
-            curvature: self.curvature,
-            method: self.method,
-            damping: self.damping,
-            tolerance: self.tolerance,
-            threads: threads(self.threads),
-            blocks: blocks.resolve(source.layout())?,
-            memory: self.memory,
-            source,
-            data,
-        })
-    }
-
-    /// What the fitted model will take per sample; records the model and computes a few gradients, but fits nothing.
+    /// What the fitted model will take per sample; records the model and computes a few gradients,
+    /// but fits nothing.
     ///
-    /// Factors are counted as plain numbers, from above: a fitted model [knows](influence_core::InfluenceModel::footprint) when they are compact.
+    /// Factors are counted as dense vectors, an upper bound: a fitted model
+    /// [knows](influence_core::InfluenceModel::footprint) when they are compact.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit), for what is found out by recording.
+    /// Those of [`fit`](Self::fit) that recording finds.
     pub fn footprint(
         self,
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
     ) -> CoreResult<Footprint> {
-        let sample = TrainingData::new(train, self.batch_size)?.head(CHECKED_SAMPLES)?;
-        let trace = Arc::new(ModuleTrace::new(self.task, module));
-        let source = ModelGradients::new(trace, &self.device, self.precision)?;
-        let factors = Gradients::dense(Tensor::zeros(
-            [1, source.layout().dim()],
-            (&source.device, float_type(self.precision)),
-        ));
-        Ok(source
-            .footprint_of(&sample, &factors)?
-            .with_solver(self.method.stacks()))
+        self.traced(module).on(train).footprint()
     }
 
-    /// Bytes that the fit takes, an estimate from above; records the model and computes a few gradients, but fits nothing.
-    /// `dampings` is the number of inverses that are made of the fit.
+    /// Bytes that the fit takes, an upper bound; records the model and computes a few gradients,
+    /// but fits nothing. `dampings` is the number of inverses that are made of the fit.
     ///
-    /// These are the matrices, bases and factors of the method; per-sample gradients that are kept come [on top](Self::with_gradient_memory).
+    /// These are the matrices, bases and factors of the method; per-sample gradients that are kept
+    /// are [added](Self::with_gradient_memory).
     ///
     /// # Errors
-    /// As [`fit`](Self::fit), for what is found out by recording.
+    /// Those of [`fit`](Self::fit) that recording finds.
     pub fn fit_bytes(
         self,
         module: &T::Module,
         train: Arc<dyn Dataset<Batch = Batch>>,
         dampings: usize,
     ) -> CoreResult<usize> {
-        let Method::Solver(solver) = &self.method else {
-            let trusting = self.trusting_the_recording();
-            return trusting.ground(module, train)?.kronecker_bytes(dampings);
-        };
-        let blocks = self.blocks.unwrap_or(BlockStructure::Full);
-        let blocks = blocks.resolve(&parameters(module))?;
-        let of_block = |block: &Block| solver.fit_bytes(block.dim(), self.precision, dampings);
-        Ok(blocks.iter().map(of_block).fold(0, usize::saturating_add))
+        self.traced(module).on(train).fit_bytes(dampings)
     }
-}
-
-/// As many as are given, else as there are cores.
-fn threads(given: Option<NonZero<usize>>) -> usize {
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    given.map_or_else(cores, NonZero::get)
 }

@@ -9,27 +9,30 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
-pub(crate) use form::{Form, Side, positions};
-use scoring::{Scoring, joined};
+pub(crate) use form::{Form, OuterSide, positions};
+use scoring::Scoring;
 
-/// Test and train points that are scored together, where they are not known yet.
+use crate::tensors::joined;
+
+/// Test and train points assumed to be scored together where the numbers are not known yet.
 const MANY: [usize; 2] = [64, 1024];
 
-/// The gradients of `n` samples, or vectors made of them, never larger than they need to be.
+/// The gradients of `n` samples, or vectors made of them, in thin form where there is one.
 ///
-/// The gradient of a linear map is a sum of outer products, one for each position at which the map is applied; it is kept as
-/// its two thin factors, and multiplied out where a product needs it or that is cheaper.
+/// The gradient of a linear map is a sum of outer products, one for each position at which the map
+/// is applied. It is kept as its two thin factors, and multiplied out only where a product needs it
+/// or where that is cheaper.
 #[derive(Debug, Clone)]
 pub struct Gradients {
     samples: usize,
     dim: usize,
     kind: (Device, DType),
-    parts: Vec<Part>,
+    parts: Vec<ParameterGradient>,
 }
 
 /// The gradient with respect to one parameter, or one contribution to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Part {
+pub(crate) struct ParameterGradient {
     /// The columns of the parameter in a parameter-space vector.
     pub(crate) columns: Range<usize>,
     pub(crate) form: Form,
@@ -37,7 +40,12 @@ pub(crate) struct Part {
 
 impl Gradients {
     /// Joins the parts of a gradient; a parameter without a part has gradient zero.
-    pub(crate) fn new(samples: usize, dim: usize, kind: (Device, DType), parts: Vec<Part>) -> Self {
+    pub(crate) fn new(
+        samples: usize,
+        dim: usize,
+        kind: (Device, DType),
+        parts: Vec<ParameterGradient>,
+    ) -> Self {
         Self {
             samples,
             dim,
@@ -49,7 +57,7 @@ impl Gradients {
     /// Vectors that are plain rows, `(n, dim)`.
     pub(crate) fn dense(rows: Tensor<2>) -> Self {
         let ([samples, dim], kind) = (rows.dims(), (rows.device(), rows.dtype()));
-        let part = Part {
+        let part = ParameterGradient {
             columns: 0..dim,
             form: Form::Rows(rows),
         };
@@ -58,7 +66,7 @@ impl Gradients {
 
     /// Whether they are plain rows of all columns.
     pub(crate) fn is_dense(&self) -> bool {
-        matches!(&self.parts[..], [Part { columns, form: Form::Rows(_) }] if *columns == (0..self.dim))
+        matches!(&self.parts[..], [ParameterGradient { columns, form: Form::Rows(_) }] if *columns == (0..self.dim))
     }
 
     /// The number of samples, `n`.
@@ -100,7 +108,8 @@ impl Gradients {
             .unwrap_or_else(|| self.zeros())
     }
 
-    /// What inner products add up to over the parts, formed of the factors of outer products or of rows, whichever costs less.
+    /// The sum over the parts of inner products, through outer-product factors or through rows,
+    /// whichever costs less.
     fn summed<const D: usize>(
         &self,
         others: &Self,
@@ -131,7 +140,8 @@ impl Gradients {
         parts.map(|part| &part.form).collect()
     }
 
-    /// The vectors, multiplied out where inner products with others like them are formed of rows and rows take little more memory.
+    /// The vectors, multiplied out where inner products with others of this form go through rows
+    /// and rows take little more memory.
     pub(crate) fn for_scores(mut self) -> Self {
         for part in &mut self.parts {
             let form = &part.form;
@@ -145,7 +155,7 @@ impl Gradients {
 
     /// Some of the vectors only.
     pub(crate) fn select(&self, samples: &Tensor<1, Int>) -> Self {
-        let parts = self.parts.iter().map(|part| Part {
+        let parts = self.parts.iter().map(|part| ParameterGradient {
             columns: part.columns.clone(),
             form: part.form.select(samples),
         });
@@ -158,9 +168,9 @@ impl Gradients {
 
     /// The squared norms, `(n)`.
     pub(crate) fn squared_norms(&self) -> Tensor<1> {
-        let mut parts: Vec<&Part> = self.parts.iter().collect();
+        let mut parts: Vec<&ParameterGradient> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
-        let of_parameter = |parts: &[&Part]| {
+        let of_parameter = |parts: &[&ParameterGradient]| {
             if let [part] = parts {
                 return part.form.squared_norms();
             }
@@ -212,9 +222,10 @@ impl Gradients {
         self
     }
 
-    /// Values of the parts side by side, those of a parameter added up, with zeros where there is no part.
+    /// Values of the parts side by side, summed for each parameter, with zeros where there is no
+    /// part.
     fn placed(&self, rows: usize, values: impl Fn(&Form) -> Tensor<2>) -> Tensor<2> {
-        let mut parts: Vec<&Part> = self.parts.iter().collect();
+        let mut parts: Vec<&ParameterGradient> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
         let zeros = |columns| Tensor::zeros([rows, columns], (&self.kind.0, self.kind.1));
         let (mut pieces, mut end) = (Vec::new(), 0);
@@ -233,8 +244,8 @@ impl Gradients {
         joined(pieces, 1)
     }
 
-    /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights `(n, rank)`: parts of their own, unless multiplied out they
-    /// take no more room.
+    /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights
+    /// `(n, rank)`. The combinations are parts of their own, unless rows take no more memory.
     pub(crate) fn plus_combination(
         self,
         scale: f64,
@@ -257,7 +268,7 @@ impl Gradients {
             weights: weights.clone(),
             basis: basis.clone(),
         };
-        parts.extend(self.tiles().into_iter().map(|columns| Part {
+        parts.extend(self.tiles().into_iter().map(|columns| ParameterGradient {
             form: combination.cut(columns.clone()),
             columns,
         }));
@@ -277,7 +288,7 @@ impl Gradients {
         tiles
     }
 
-    /// How each part is scored against factors of the form of these, by its columns.
+    /// How each part is scored against factors of this form, by its columns.
     pub(crate) fn scoring(&self, factors: &Self) -> impl Iterator<Item = (&Range<usize>, Scoring)> {
         self.parts.iter().map(|part| {
             let factors = factors.columns(std::slice::from_ref(&part.columns));
@@ -286,7 +297,7 @@ impl Gradients {
         })
     }
 
-    /// What one of the gradients takes, in bytes and operations, and what scores of factors of the form of these take beyond.
+    /// Memory and cost of one gradient, and of scores with factors of this form.
     pub(crate) fn footprint(&self, factors: &Self, precision: Precision) -> Footprint {
         let bytes = precision.bytes();
         let dense = Footprint::dense(self.dim, precision);
@@ -302,7 +313,7 @@ impl Gradients {
             scoring.per_pair = scoring.per_pair.max(of_part.scalars.per_pair * bytes);
             score_flops += of_part.flops;
         }
-        // Besides, two sums on the device and one on the host.
+        // In addition, two sums on the device and one on the host.
         scoring.per_pair += 2 * bytes + 8;
         let factor = factors.bytes() / factors.samples.max(1);
         Footprint {
@@ -342,7 +353,8 @@ impl Gradients {
         }
     }
 
-    /// The inverse of [`columns`](Self::columns): vectors of length `dim` whose given columns hold the pieces; there is at least one.
+    /// The inverse of [`columns`](Self::columns): vectors of length `dim` whose given columns hold
+    /// the pieces; there is at least one.
     pub(crate) fn assemble(dim: usize, pieces: &[(&[Range<usize>], &Self)]) -> Option<Self> {
         let (_, first) = pieces.first()?;
         let mut parts = Vec::new();
@@ -357,15 +369,15 @@ impl Gradients {
         Some(Self::new(first.samples, dim, first.kind.clone(), parts))
     }
 
-    /// What lies in a range of columns, with the range moved to another place.
-    fn moved(&self, range: &Range<usize>, to: usize) -> impl Iterator<Item = Part> {
+    /// The parts within a range of columns, with the range moved to another place.
+    fn moved(&self, range: &Range<usize>, to: usize) -> impl Iterator<Item = ParameterGradient> {
         self.parts.iter().filter_map(move |part| {
             let common = part.columns.start.max(range.start)..part.columns.end.min(range.end);
             if common.is_empty() {
                 return None;
             }
             let start = to + common.start - range.start;
-            Some(Part {
+            Some(ParameterGradient {
                 columns: start..start + common.len(),
                 form: part
                     .form

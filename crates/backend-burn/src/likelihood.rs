@@ -2,12 +2,12 @@
 //! Fisher matrices.
 //!
 //! For a network with outputs `o (n, c)` and a loss `ℓ_i(o_i)` of each sample, the Gauss-Newton
-//! matrix is the mean of `J_iᵀ H_i J_i`, where `J_i` is the Jacobian of the outputs and `H_i =
-//! ∂²ℓ_i/∂o_i²`, `(c, c)`. With `H_i = Σ_r u_r u_rᵀ` it is the mean of `Σ_r v_r v_rᵀ` with `v_r =
-//! J_iᵀ u_r`, one backward pass for each root `u_r (n, c)`; and a random `u` with `E[u uᵀ] = H_i`
-//! gives the Fisher matrix by draws.
+//! matrix is the mean of `J_iᵀ H_i J_i`, where `J_i` is the Jacobian of the outputs and
+//! `H_i = ∂²ℓ_i/∂o_i²`, `(c, c)`. With `H_i = Σ_r u_r u_rᵀ` it is the mean of `Σ_r v_r v_rᵀ` with
+//! `v_r = J_iᵀ u_r`, one backward pass for each square-root factor `u_r (n, c)`; and a random `u`
+//! with `E[u uᵀ] = H_i` gives the Fisher matrix by draws.
 //!
-//! What `H_i` is follows from the loss and is not a matter of belief. The recorded loss is cut
+//! `H_i` follows from the loss, so it is derived and not believed. The recorded loss is cut
 //! where it reads the outputs (`trace/head`); what follows, the *head*, is differentiated twice.
 //! There are two ways to use it:
 //!
@@ -29,58 +29,44 @@
 //! Martens, *New insights and perspectives on the natural gradient method*, 2020, sections 8 and 9.
 
 mod blocks;
-mod closed;
+mod closed_form;
 mod derived;
+mod factors;
+mod formulas;
+mod random;
 
 use burn::tensor::Tensor;
 use influence_core::Precision;
-use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use crate::{Error, OutputLoss, Result};
+use crate::Result;
 
 pub(crate) use blocks::Blocks;
-#[cfg(test)]
-pub(crate) use closed::{drawn, roots};
+pub(crate) use closed_form::ClosedForm;
 pub(crate) use derived::Derivation;
+pub(crate) use factors::SquareRootFactors;
+#[cfg(test)]
+pub(crate) use formulas::{drawn, square_root_factors};
 
 /// The second derivative of the loss of each sample of a batch by its outputs.
 pub(crate) enum OutputHessian {
-    /// That of a loss in closed form.
-    Closed(Box<Closed>),
+    /// That of a declared loss, in closed form.
+    Closed(Box<ClosedForm>),
     /// That of the recorded loss.
     Blocks(Blocks),
 }
 
-/// A loss in closed form at the outputs of a batch.
-pub(crate) struct Closed {
-    pub(crate) loss: OutputLoss,
-    /// `(n, c)`.
-    pub(crate) outputs: Tensor<2>,
-    /// By what it is multiplied, `(n, positions)`, where that is not 1.
-    pub(crate) weights: Option<Tensor<2>>,
-}
-
-/// Vectors `(n, c)` whose outer products add up to the second derivative: those that are added,
-/// less those that are taken away.
-pub(crate) struct Roots {
-    pub(crate) plus: Vectors,
-    pub(crate) minus: Vectors,
-}
-
-type Vectors = Box<dyn Iterator<Item = Tensor<2>>>;
-
 impl OutputHessian {
-    pub(crate) fn roots(&self) -> Result<Roots> {
+    pub(crate) fn square_root_factors(&self) -> Result<SquareRootFactors> {
         match self {
-            Self::Closed(closed) => closed.roots(),
-            Self::Blocks(blocks) => blocks.roots(),
+            Self::Closed(closed) => closed.square_root_factors(),
+            Self::Blocks(blocks) => blocks.square_root_factors(),
         }
     }
 
     /// A vector `u (n, c)` with `E[u uᵀ]` the second derivative, for each sample of a batch that
     /// begins at this number.
     ///
-    /// What is drawn for a sample depends on the seed and the number of the sample alone.
+    /// The draw for a sample depends on the seed and the index of the sample alone.
     ///
     /// # Errors
     /// [`Error::NotConvex`] where the second derivative is no covariance.
@@ -103,87 +89,4 @@ impl OutputHessian {
             Self::Blocks(blocks) => Ok(blocks.matrices()),
         }
     }
-}
-
-impl Closed {
-    fn roots(&self) -> Result<Roots> {
-        let Some(weights) = self.spread() else {
-            return Ok(Roots {
-                plus: closed::roots(self.loss, &self.outputs)?,
-                minus: Box::new(std::iter::empty()),
-            });
-        };
-        let part = |weights: Tensor<2>| -> Result<Vectors> {
-            let share = weights.clamp_min(0.0).sqrt();
-            let roots = closed::roots(self.loss, &self.outputs)?;
-            Ok(Box::new(roots.map(move |root| root * share.clone())))
-        };
-        let minus = if self.least()? < 0.0 {
-            part(weights.clone().neg())?
-        } else {
-            Box::new(std::iter::empty())
-        };
-        Ok(Roots {
-            plus: part(weights)?,
-            minus,
-        })
-    }
-
-    fn drawn(&self, seed: u64, first_sample: usize, precision: Precision) -> Result<Tensor<2>> {
-        let drawn = closed::drawn(self.loss, &self.outputs, seed, first_sample, precision)?;
-        if self.least()? < 0.0 {
-            return Err(Error::NotConvex);
-        }
-        Ok(match self.spread() {
-            Some(weights) => drawn * weights.sqrt(),
-            None => drawn,
-        })
-    }
-
-    fn matrices(&self) -> Result<Tensor<3>> {
-        let roots = closed::roots(self.loss, &self.outputs)?;
-        let roots: Vec<Tensor<3>> = roots.map(|root| root.unsqueeze_dim(2)).collect();
-        let roots: Tensor<3> = Tensor::cat(roots, 2);
-        let weighted = match self.spread() {
-            Some(weights) => roots.clone() * weights.unsqueeze_dim(2),
-            None => roots.clone(),
-        };
-        Ok(weighted.matmul(roots.swap_dims(1, 2)))
-    }
-
-    /// By what the loss is multiplied, 1 included: `(n, positions)`, or `(n, 1)` where it is 1.
-    pub(crate) fn found_weights(&self) -> Tensor<2> {
-        let ones = || self.outputs.clone().narrow(1, 0, 1).ones_like();
-        self.weights.clone().unwrap_or_else(ones)
-    }
-
-    /// The weight of each output, `(n, c)`.
-    fn spread(&self) -> Option<Tensor<2>> {
-        let weights = self.weights.clone()?;
-        let ([n, width], positions) = (self.outputs.dims(), weights.dims()[1]);
-        let spread: Tensor<3> = weights.unsqueeze_dim(2);
-        let spread = spread.repeat_dim(2, width / positions.max(1));
-        Some(spread.reshape([n, width]))
-    }
-
-    fn least(&self) -> Result<f64> {
-        let Some(weights) = &self.weights else {
-            return Ok(1.0);
-        };
-        let weights = values(weights)?;
-        Ok(weights.into_iter().fold(f64::INFINITY, f64::min))
-    }
-}
-
-/// The values of a tensor on the host.
-fn values(tensor: &Tensor<2>) -> Result<Vec<f64>> {
-    crate::stack::host(tensor).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })
-}
-
-/// The random numbers of one sample.
-fn stream(seed: u64, sample: usize) -> Xoshiro256PlusPlus {
-    // Seeds are expanded by the generator, so neighbouring ones give unrelated streams.
-    Xoshiro256PlusPlus::seed_from_u64(seed ^ (sample as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }

@@ -1,8 +1,8 @@
-//! Watching a fit.
+//! Progress of a fit.
 
 use std::{fmt::Debug, sync::Arc};
 
-/// What a fit, or an iteration over the training data, is at.
+/// The current step of a fit, or of an iteration over the training data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FitStep {
@@ -15,7 +15,7 @@ pub enum FitStep {
 }
 
 impl FitStep {
-    /// What is counted, in lower case.
+    /// The pieces that are counted, in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Batches => "batches",
@@ -25,9 +25,10 @@ impl FitStep {
     }
 }
 
-/// Watches a fit: how far it is within a step.
+/// Receives the progress of a fit within its steps.
 ///
-/// Methods that iterate over the training data when they solve are watched then, too, from several threads at once.
+/// Methods that iterate over the training data when they solve report then, too, from several
+/// threads at once.
 pub trait FitObserver: Debug + Send + Sync {
     /// `done` of `total` pieces of a step are done; a new pass begins where `done` is 0.
     fn fitting(&self, step: FitStep, done: usize, total: usize);

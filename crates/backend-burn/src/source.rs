@@ -1,9 +1,9 @@
 //! Per-sample gradients of a task, checked once against batches of one.
 
 mod check;
-mod kinks;
 mod outputs;
 mod recording;
+mod recordings;
 
 use std::{
     collections::BTreeSet,
@@ -22,63 +22,33 @@ use influence_core::{
 use ndarray::{Array1, ArrayD, ArrayView2};
 
 use crate::{
-    Batch, Converter, Curvature, Error, Gradients, Result, Stack,
+    Batch, Converter, Error, Gradients, Result, Stack,
     engine::{self, Engine},
-    gradient::{Form, Part},
-    likelihood::Roots,
-    stack::host,
+    gradient::{Form, ParameterGradient},
+    tensors::host,
     trace::{Function, Graph, Trace},
 };
+
+use recordings::Recordings;
 
 /// The field of a batch that holds the inputs.
 const INPUT: usize = 0;
 
-/// Vectors whose outer products add up to a curvature: those that are added, less those that are
-/// taken away.
-#[derive(Debug)]
-pub(crate) struct SignedVectors {
-    pub(crate) plus: Vec<Gradients>,
-    pub(crate) minus: Vec<Gradients>,
-}
-
-impl SignedVectors {
-    fn added(plus: Vec<Gradients>) -> Self {
-        Self {
-            plus,
-            minus: Vec::new(),
-        }
-    }
-
-    /// All vectors, if none are taken away.
-    pub(crate) fn definite(&self) -> Result<&[Gradients]> {
-        if self.minus.is_empty() {
-            Ok(&self.plus)
-        } else {
-            Err(Error::NotConvex)
-        }
-    }
-
-    /// Each vector with its sign.
-    pub(crate) fn signed(&self) -> impl Iterator<Item = (f64, &Gradients)> {
-        let plus = self.plus.iter().map(|vectors| (1.0, vectors));
-        plus.chain(self.minus.iter().map(|vectors| (-1.0, vectors)))
-    }
-}
-
 /// Gradients of a burn model's training loss and measurement.
 ///
-/// Graphs are recorded on demand, one per shape of batch, behind a lock; the parameters never change. Concurrent calls
-/// therefore give the answers of sequential ones.
+/// Graphs are recorded on demand, one per shape of batch, behind a lock; the parameters never
+/// change. Concurrent calls therefore give the answers of sequential ones.
 #[derive(Debug, Clone)]
 pub struct ModelGradients {
-    pub(crate) trace: Arc<dyn Trace>,
+    pub(crate) trace: Arc<Recordings>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) device: Device,
     pub(crate) precision: Precision,
     converter: Converter<2>,
     untapped: BTreeSet<usize>,
-    /// What was said of the loss of the outputs, once however many batches there are.
-    told: Arc<Once>,
+    /// Whether a wrong declaration of the loss has been reported: once, however many batches there
+    /// are.
+    reported: Arc<Once>,
 }
 
 impl ThreadSafe for ModelGradients {}
@@ -94,17 +64,18 @@ impl ModelGradients {
         let engine = engine::for_device(&device, precision, trace.values(), trace.layout())?;
         let converter = Converter::new(device.clone(), precision);
         Ok(Self {
-            trace,
+            trace: Arc::new(Recordings::new(trace)),
             engine,
             device,
             precision,
             converter,
             untapped: BTreeSet::new(),
-            told: Arc::new(Once::new()),
+            reported: Arc::new(Once::new()),
         })
     }
 
-    /// The parameters whose gradients come from batches of one, because no tap covers their use: correct, but slow.
+    /// The parameters whose gradients come from batches of one, because no tap covers their use:
+    /// correct, but slow.
     pub fn untapped(&self) -> impl Iterator<Item = &str> {
         self.untapped
             .iter()
@@ -140,44 +111,12 @@ impl ModelGradients {
 
     /// Gradients with respect to all parameters, of those with respect to each.
     fn joined(&self, samples: usize, forms: Vec<(usize, Form)>) -> Gradients {
-        let part = |(parameter, form)| Part {
+        let part = |(parameter, form)| ParameterGradient {
             columns: self.layout().columns(parameter),
             form,
         };
         let parts = forms.into_iter().map(part).collect();
         Gradients::new(samples, self.layout().dim(), self.kind(), parts)
-    }
-
-    /// The vectors `v` of which a curvature is the mean of `Σ v vᵀ` over samples, for each sample of a batch that begins at this number: gradients with the
-    /// true labels, or gradients `Jᵀ u` of weighted outputs, one for each output or each draw of labels.
-    pub(crate) fn curvature_vectors(
-        &self,
-        curvature: Curvature,
-        batch: &Batch,
-        first_sample: usize,
-    ) -> Result<SignedVectors> {
-        if matches!(curvature, Curvature::Hessian | Curvature::EmpiricalFisher) {
-            let gradients = self.gradients_of(Function::Loss, batch, None)?;
-            return Ok(SignedVectors::added(vec![gradients]));
-        }
-        let hessian = self.output_hessian(batch)?;
-        let of =
-            |cotangent: Tensor<2>| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
-        let Curvature::Fisher { draws, seed } = curvature else {
-            let Roots { plus, minus } = hessian.roots()?;
-            return Ok(SignedVectors {
-                plus: plus.map(of).collect::<Result<_>>()?,
-                minus: minus.map(of).collect::<Result<_>>()?,
-            });
-        };
-        #[expect(clippy::cast_precision_loss, reason = "draws are few")]
-        let share = 1.0 / (draws as f64).sqrt();
-        let draw = |draw| {
-            let seed = seed.wrapping_add(draw);
-            hessian.drawn(seed, first_sample, self.precision)
-        };
-        let drawn = (0..draws as u64).map(|index| of(draw(index)? * share));
-        Ok(SignedVectors::added(drawn.collect::<Result<_>>()?))
     }
 
     /// What gradients and scores take per sample, as a few samples show it.
@@ -189,7 +128,8 @@ impl ModelGradients {
             let outputs = graph.operations.iter().flat_map(OperationIr::outputs);
             Ok(outputs.map(|output| output.shape.num_elements()).sum())
         };
-        // What does not grow with the samples is made of parameters, and taken once however many they are.
+        // What does not grow with the samples is made of parameters, and taken once however many
+        // they are.
         let one = sample.one(0);
         let grown = scalars(&one.doubled())?.saturating_sub(scalars(&one)?);
         let activations = grown * self.precision.bytes();
@@ -219,7 +159,8 @@ impl ModelGradients {
         }
     }
 
-    /// What tells models apart that share their parameters: how long the gradients of a few samples are, coarsely enough for any device.
+    /// What tells models apart that share their parameters: how long the gradients of a few samples
+    /// are, coarsely enough for any device.
     pub(crate) fn fingerprint(&self, sample: &Batch) -> CoreResult<String> {
         let gradients = self.gradients_of(Function::Loss, sample, None)?;
         let norms = Stack::new(gradients.to_rows()).norms()?;

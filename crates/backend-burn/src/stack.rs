@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts,
     length_from_square,
 };
 use ndarray::{Array2, ArrayView2};
 
-use crate::Gradients;
+use crate::{
+    Gradients,
+    tensors::{array2, host, tensor},
+};
 
 /// A stack of `k` parameter-space vectors on a burn device.
 ///
-/// Vectors that gradients of linear maps are made of, scaled, cut and joined stay the outer products they are; any other operation makes them one
-/// tensor `(k, dim)`.
+/// Vectors that come from gradients of linear maps stay outer products while they are scaled, cut
+/// and joined; any other operation makes them one tensor `(k, dim)`.
 #[derive(Debug, Clone)]
 pub struct Stack {
     vectors: Gradients,
@@ -52,12 +55,12 @@ impl Stack {
         &self.vectors
     }
 
-    /// As [`vectors`](Self::vectors), without the stack.
+    /// The same as [`vectors`](Self::vectors), by value.
     pub(crate) fn into_vectors(self) -> Gradients {
         self.vectors
     }
 
-    /// Zero vectors, placed and rounded as `self` is.
+    /// Zero vectors, on the device and in the precision of `self`.
     pub(crate) fn zeros(&self, k: usize, dim: usize) -> Self {
         let (device, float) = self.vectors.kind();
         Self::new(Tensor::zeros([k, dim], (device, *float)))
@@ -77,42 +80,6 @@ impl Stack {
     }
 }
 
-/// A tensor of host values in a precision.
-pub(crate) fn tensor<const D: usize>(
-    values: impl Iterator<Item = f64>,
-    shape: [usize; D],
-    device: &Device,
-    precision: Precision,
-) -> Tensor<D> {
-    match precision {
-        Precision::F64 => Tensor::from_data(
-            TensorData::new(values.collect(), shape),
-            (device, DType::F64),
-        ),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "rounding to the precision asked for"
-        )]
-        Precision::F32 => {
-            let values: Vec<f32> = values.map(|value| value as f32).collect();
-            Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
-        }
-    }
-}
-
-/// The values of a tensor on the host, in order.
-pub(crate) fn host<const D: usize>(tensor: &Tensor<D>) -> CoreResult<Vec<f64>> {
-    let data = tensor
-        .clone()
-        .try_into_data()
-        .map_err(|error| CoreError::backend("read tensor", error.to_string()))?;
-    // Element by element, through a conversion of each, would take many times as long.
-    Ok(match data.as_slice::<f32>() {
-        Ok(values) => values.iter().copied().map(f64::from).collect(),
-        Err(_) => data.iter::<f64>().collect(),
-    })
-}
-
 impl Rows for Stack {
     fn len(&self) -> usize {
         self.vectors.len()
@@ -128,12 +95,13 @@ impl Rows for Stack {
         if k == 0 || others == 0 {
             return Ok(Array2::zeros((k, others)));
         }
-        // Rows are contracted with the factors of outer products; the other way round these would be multiplied out.
+        // Dense rows must be the other side, so that they are contracted with the thin factors; the
+        // other way round the outer products would be multiplied out.
         if other.vectors.is_dense() && !self.vectors.is_dense() {
-            let products = to_array2(&self.vectors.scores(&other.vectors))?;
+            let products = array2(&self.vectors.scores(&other.vectors))?;
             return Ok(products.t().as_standard_layout().into_owned());
         }
-        to_array2(&other.vectors.scores(&self.vectors))
+        array2(&other.vectors.scores(&self.vectors))
     }
 
     fn combine(&self, coefficients: ArrayView2<'_, f64>) -> CoreResult<Self> {
@@ -224,24 +192,11 @@ impl Rows for Stack {
     }
 
     fn to_host(&self) -> CoreResult<Array2<f64>> {
-        to_array2(&self.tensor())
+        array2(&self.tensor())
     }
 
     fn like(&self, values: ArrayView2<'_, f64>) -> CoreResult<Self> {
         let (device, precision) = self.place();
         Ok(Self::from_host(&values, device, precision))
     }
-}
-
-fn to_array2(tensor: &Tensor<2>) -> CoreResult<Array2<f64>> {
-    let [rows, columns] = tensor.dims();
-    Array2::from_shape_vec((rows, columns), host(tensor)?)
-        .map_err(|error| CoreError::backend("read tensor", error))
-}
-
-/// Adds rows into a tensor of zeros `(rows, width)` at the given positions.
-pub(crate) fn scatter_rows(rows: usize, positions: Tensor<1, Int>, values: Tensor<2>) -> Tensor<2> {
-    let width = values.dims()[1];
-    let zeros = Tensor::zeros([rows, width], (&values.device(), values.dtype()));
-    zeros.select_assign(0, positions, values, IndexingUpdateOp::Add)
 }

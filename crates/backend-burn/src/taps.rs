@@ -1,7 +1,53 @@
-//! Taps: the places of a graph where a parameter meets the data.
+//! Taps: the operations of a graph where parameters meet the data, and per-sample gradients from
+//! one backward pass.
 //!
-//! Adding a tensor of zeros (a *probe*) to the output of such an operation makes one ordinary backward pass yield the signal
-//! of every sample, from which the per-sample gradient of the parameter follows without any further differentiation.
+//! The problem. An ordinary backward pass of `Σ_i ℓ_i` gives the *sum* over samples of the
+//! gradients. One backward pass for each sample gives them one by one, but costs `n` passes of
+//! kernels that are too small for the machine.
+//!
+//! The idea. Take an operation `s = x W` on activations `x (n, t, in)`, with one row for each
+//! sample and position. Replace its output by `s + p`, where `p` is a tensor of zeros shaped as
+//! `s`: a *probe*. Nothing changes in the forward pass, and the backward pass of the sum gives
+//!
+//! ```text
+//! δ = ∂(Σ_i ℓ_i)/∂p        (n, t, out)
+//! ```
+//!
+//! the output gradients of all samples. Samples do not interact, hence row `i` of `δ` is
+//! `∂ℓ_i/∂s_i` of sample `i` alone, and
+//!
+//! ```text
+//! ∂ℓ_i/∂W = Σ_t x_it ⊗ δ_it
+//! ```
+//!
+//! follows from what the forward pass has seen and what the probe has received. It is kept as the
+//! two thin factors `x_i` and `δ_i`, of `t (in + out)` numbers in place of `in · out`.
+//!
+//! Each kind of operation has its own rule (`engine/probe` applies them):
+//!
+//! | operation | gradient of its parameter for sample `i` |
+//! |---|---|
+//! | `x W` | `Σ_t x_it ⊗ δ_it`, the factors swapped where `Wᵀ` is stored |
+//! | convolution | the same, with unfolded patches for `x` |
+//! | transposed convolution | the same, with unfolded patches of `δ` |
+//! | `γ ∘ z + β` after a normalisation | `Σ_t z_it ∘ δ_it` and `Σ_t δ_it` |
+//! | rows of an embedding table | `δ_it` added into the row of token `i, t` |
+//! | `x + b`, `x ∘ b`, … broadcast over samples | that of a copy of `b` for each sample |
+//!
+//! The last rule needs no formula: each sample gets its own copy of the operand, and the gradient
+//! of the copy is that of the sample.
+//!
+//! Where a parameter passes through reshapes and transpositions first, the tensor that arrives is a
+//! *view* of it. The steps are written down, and undone for the gradients. A parameter that is used
+//! in any other way has no tap; its gradients come from batches of one. That a tap is right is not
+//! believed either: `source/check` compares all of them with batches of one when a model is fitted.
+//!
+//! Which axis is that of the samples cannot be seen in a graph recorded at one size of batch. The
+//! rule is that it is the first, perhaps joined with others (`n · t` rows), of every tensor that
+//! depends on the data; the comparison finds models for which that is false.
+//!
+//! Goodfellow, *Efficient per-example gradient computations*, 2015; Rochette, Manoel and Tramel,
+//! *Efficient per-example gradient computations in convolutional neural networks*, 2019.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,7 +58,7 @@ use burn::backend::ir::{
 
 use crate::graph::Convolution;
 
-/// How one operation consumes parameters; each number is the index of a parameter.
+/// How one operation uses parameters; each number is the index of a parameter.
 #[derive(Debug, Clone)]
 pub(crate) enum Tap {
     /// `x · W`, or `x · Wᵀ` where the parameter is stored transposed.
@@ -27,34 +73,36 @@ pub(crate) enum Tap {
         scale: Option<usize>,
         shift: Option<usize>,
     },
-    /// Rows of a table looked up by the data.
+    /// Rows of an embedding table, by indices that are data.
     Embedding { table: usize },
     /// A broadcasting elementwise operation; every sample gets a copy of the operand.
     Elementwise { operand: TensorIr, view: View },
-    /// Rows of a table looked up by constants: no tap, but the indices are needed later to undo the view.
-    ConstantLookup,
+    /// Rows of an embedding table by constant indices, positions for example: no tap but a view,
+    /// which is undone with the help of the indices.
+    ConstantEmbedding,
 }
 
 /// A tensor made of one parameter by changes of shape alone.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) parameter: usize,
-    pub(crate) steps: Vec<Step>,
-    /// Whether the matrix in its last two axes is the parameter's transposed; `None` where it is another matrix.
+    pub(crate) steps: Vec<ViewStep>,
+    /// Whether the matrix in its last two axes is the transpose of the parameter; `None` where it
+    /// is another matrix.
     transposed: Option<bool>,
 }
 
 impl View {
-    /// Whether it holds the numbers of the parameter in their order.
+    /// Whether it holds the values of the parameter in their order.
     pub(crate) fn keeps_order(&self) -> bool {
-        let reshaped = |step: &Step| matches!(step, Step::Reshape { .. });
+        let reshaped = |step: &ViewStep| matches!(step, ViewStep::Reshape { .. });
         self.steps.iter().all(reshaped)
     }
 }
 
 /// One change of shape, with what is needed to undo it.
 #[derive(Debug, Clone)]
-pub(crate) enum Step {
+pub(crate) enum ViewStep {
     Reshape {
         from: Vec<usize>,
     },
@@ -62,7 +110,7 @@ pub(crate) enum Step {
         axes: Vec<usize>,
     },
     /// Rows of a table `(entries, width)`, by the indices that the operation of this number reads.
-    Lookup {
+    Embedding {
         operation: usize,
         entries: usize,
         width: usize,
@@ -97,7 +145,7 @@ impl Taps {
                 )
             })
             .collect();
-        let mut search = Search {
+        let mut search = TapSearch {
             views,
             data: inputs.iter().copied().collect(),
             samples,
@@ -113,14 +161,17 @@ impl Taps {
         self.by_operation.get(&operation)
     }
 
-    /// Parameters that are consumed in a way that no tap covers.
+    /// Parameters that are used in a way that no tap covers.
     pub(crate) fn untapped(&self) -> &BTreeSet<usize> {
         &self.untapped
     }
 }
 
-struct Search {
+/// Follows parameters and data through the operations.
+struct TapSearch {
+    /// The parameters, and what changes of shape make of them.
     views: HashMap<TensorId, View>,
+    /// Tensors that depend on the batch.
     data: HashSet<TensorId>,
     samples: usize,
     taps: Taps,
@@ -133,7 +184,7 @@ enum Meaning {
     Untapped,
 }
 
-impl Search {
+impl TapSearch {
     fn visit(&mut self, index: usize, operation: &OperationIr) {
         if matches!(operation, OperationIr::Init(_)) {
             return;
@@ -153,8 +204,8 @@ impl Search {
         }
         match self.meaning(index, operation) {
             Meaning::View(id, view) => {
-                if matches!(view.steps.last(), Some(Step::Lookup { .. })) {
-                    self.taps.by_operation.insert(index, Tap::ConstantLookup);
+                if matches!(view.steps.last(), Some(ViewStep::Embedding { .. })) {
+                    self.taps.by_operation.insert(index, Tap::ConstantEmbedding);
                 }
                 self.views.insert(id, view);
             }
@@ -186,24 +237,25 @@ impl Search {
         found.unwrap_or(Meaning::Untapped)
     }
 
+    /// A view stays a view through changes of shape.
     fn shape_change(&self, operation: &BaseOperationIr) -> Option<Meaning> {
         let (input, out, step) = match operation {
             BaseOperationIr::Reshape(op) => (
                 &op.input,
                 &op.out,
-                Step::Reshape {
+                ViewStep::Reshape {
                     from: op.input.shape.to_vec(),
                 },
             ),
             BaseOperationIr::SwapDims(op) => {
                 let mut axes: Vec<usize> = (0..op.input.shape.rank()).collect();
                 axes.swap(op.dim1, op.dim2);
-                (&op.input, &op.out, Step::Permute { axes })
+                (&op.input, &op.out, ViewStep::Permute { axes })
             }
             BaseOperationIr::Permute(op) => (
                 &op.input,
                 &op.out,
-                Step::Permute {
+                ViewStep::Permute {
                     axes: op.axes.clone(),
                 },
             ),
@@ -213,19 +265,23 @@ impl Search {
             .map(|view| Meaning::View(out.id, view))
     }
 
-    fn extended(&self, input: &TensorIr, step: Step, out: &TensorIr) -> Option<View> {
+    /// The view after one more step.
+    fn extended(&self, input: &TensorIr, step: ViewStep, out: &TensorIr) -> Option<View> {
         let mut view = self.views.get(&input.id)?.clone();
+        // A reshape keeps the matrix only if it adds or drops leading axes of length 1.
         view.transposed = view.transposed.and_then(|transposed| match &step {
-            Step::Reshape { from } => (without_leading_ones(from)
+            ViewStep::Reshape { from } => (without_leading_ones(from)
                 == without_leading_ones(&out.shape))
             .then_some(transposed),
-            Step::Permute { axes } => swaps_matrix(axes).map(|swaps| transposed ^ swaps),
-            Step::Lookup { .. } => None,
+            ViewStep::Permute { axes } => swaps_matrix(axes).map(|swaps| transposed ^ swaps),
+            ViewStep::Embedding { .. } => None,
         });
         view.steps.push(step);
         Some(view)
     }
 
+    /// Products with a matrix from the right; the same matrix for all samples, so that leading axes
+    /// of the parameter have length 1.
     fn linear(&self, matmul: &MatmulOpIr) -> Option<Meaning> {
         let view = self.views.get(&matmul.rhs.id)?;
         let transposed = view.transposed?;
@@ -237,14 +293,16 @@ impl Search {
         }))
     }
 
-    /// Whether a tensor depends on the data and has the samples along its first axis, perhaps joined with another.
+    /// Whether a tensor depends on the data and has the samples along its first axis, perhaps
+    /// joined with another.
     fn leads_with_samples(&self, tensor: &TensorIr) -> bool {
         self.data.contains(&tensor.id)
             && tensor.shape.rank() > 0
             && tensor.shape[0].is_multiple_of(self.samples)
     }
 
-    /// As [`leads_with_samples`](Self::leads_with_samples), with nothing joined to the samples.
+    /// The same as [`leads_with_samples`](Self::leads_with_samples), with nothing joined to the
+    /// samples.
     fn one_row_per_sample(&self, tensor: &TensorIr) -> bool {
         self.leads_with_samples(tensor) && tensor.shape[0] == self.samples
     }
@@ -271,6 +329,7 @@ impl Search {
                 }
             }
             ModuleOperationIr::BatchNorm(op) if self.one_row_per_sample(&op.x) => {
+                // In inference mode statistics are buffers; trained ones would need taps too.
                 let statistics_trained = self.views.contains_key(&op.mean.id)
                     || self.views.contains_key(&op.variance.id);
                 if statistics_trained {
@@ -296,12 +355,14 @@ impl Search {
         indices: &TensorIr,
         out: &TensorIr,
     ) -> Option<Meaning> {
+        // Token ids are data. Positions are the same for all samples, hence constant; what they
+        // select is a view that a later operation broadcasts.
         if self.leads_with_samples(indices) {
             return self
                 .plain(table)?
                 .map(|table| Meaning::Tap(Tap::Embedding { table }));
         }
-        let step = Step::Lookup {
+        let step = ViewStep::Embedding {
             operation,
             entries: table.shape[0],
             width: table.shape[1],
@@ -312,7 +373,8 @@ impl Search {
             .map(|view| Meaning::View(out.id, view))
     }
 
-    /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for what is no parameter, `None` for a view of one.
+    /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for a tensor that no parameter
+    /// enters, `None` for a view of one and for data.
     #[expect(clippy::option_option, reason = "a parameter, none, or no answer")]
     fn plain(&self, tensor: &TensorIr) -> Option<Option<usize>> {
         match self.views.get(&tensor.id) {
@@ -334,6 +396,7 @@ impl Search {
             (&binary.rhs, &binary.lhs)
         };
         let view = self.views.get(&operand.id)?.clone();
+        // Only what is broadcast over the samples can be copied for each of them.
         let shared = operand.shape.rank() > 0 && operand.shape[0] == 1;
         let fits = shared && !self.views.contains_key(&other.id) && self.leads_with_samples(other);
         fits.then(|| {

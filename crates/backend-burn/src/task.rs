@@ -1,6 +1,5 @@
 //! What is asked of a model: its training loss, the measurement, and its outputs.
 
-mod evaluator;
 mod inputs;
 mod ready_made;
 
@@ -8,7 +7,6 @@ use std::sync::Arc;
 
 use burn::{module::Module, tensor::Tensor};
 
-pub use evaluator::Evaluator;
 pub use inputs::{Field, FieldForm, FieldKind, Inputs};
 pub use ready_made::{Classification, Regression};
 
@@ -20,9 +18,9 @@ pub use ready_made::{Classification, Regression};
 /// sample is in the recorded loss, and every curvature is that of the recorded loss. Curvatures are
 /// means over training samples.
 ///
-/// Recording does not see `detach`: gradients would flow through it, so that [`Fit`](crate::Fit) refuses a task whose gradient differs from
-/// burn's own. Float tensors made inside these methods are rounded to 32 bits; put data that need 64 into the batch or into a
-/// frozen parameter.
+/// Recording does not see `detach`: gradients would flow through it, so that [`Fit`](crate::Fit)
+/// refuses a task whose gradient differs from burn's own. Float tensors made inside these methods
+/// are rounded to 32 bits; put data that need 64 into the batch or into a frozen parameter.
 ///
 /// # Examples
 /// ```
@@ -51,18 +49,21 @@ pub use ready_made::{Classification, Regression};
 pub trait Task: Send + Sync + 'static {
     /// The model.
     type Module: Module + 'static;
-    /// A batch of samples as tensors, samples along the first axis of each: a tuple such as `(Tensor<2>, Tensor<1, Int>)`.
+    /// A batch of samples as tensors, samples along the first axis of each: a tuple such as
+    /// `(Tensor<2>, Tensor<1, Int>)`.
     type Inputs: Inputs;
 
     /// The training loss of each sample, `(n)`.
     fn loss(&self, module: &Self::Module, inputs: Self::Inputs) -> Tensor<1>;
 
-    /// What is asked about a test sample, `(k)`: its loss unless said otherwise, or a margin, a logit, a log-probability.
+    /// What is asked about a test sample, `(k)`: its loss unless said otherwise, or a margin, a
+    /// logit, a log-probability.
     fn measurement(&self, module: &Self::Module, inputs: Self::Inputs) -> Tensor<1> {
         self.loss(module, inputs)
     }
 
-    /// The outputs `(n, c)` on which the training loss acts, and how; the Gauss-Newton curvature needs them.
+    /// The outputs `(n, c)` on which the training loss acts, and how; the Gauss-Newton curvature
+    /// needs them.
     ///
     /// Compute them as [`loss`](Self::loss) does, best by one function that both call: they are
     /// found again in the recorded loss, and their second derivative is taken from there or held
@@ -149,12 +150,15 @@ impl Outputs {
 pub enum OutputLoss {
     /// Cross-entropy of the softmax of the outputs; second derivative `diag(p) − p pᵀ`.
     CrossEntropy,
-    /// Squared error, **mean** over the `c` outputs; second derivative `2/c · I`, that of a normal distribution.
+    /// Squared error, **mean** over the `c` outputs; second derivative `2/c · I`, that of a normal
+    /// distribution.
     MeanSquaredError,
-    /// Binary cross-entropy of the sigmoids of the outputs, **mean** over the `c` outputs; second derivative `diag(p (1 − p)) / c`.
+    /// Binary cross-entropy of the sigmoids of the outputs, **mean** over the `c` outputs; second
+    /// derivative `diag(p (1 − p)) / c`.
     BinaryCrossEntropy,
-    /// Cross-entropy at each position of a sequence, **mean** over the positions: outputs `(n, positions · classes)`, those of a position side by
-    /// side; second derivative `(diag(p) − p pᵀ) / positions` at each position.
+    /// Cross-entropy at each position of a sequence, **mean** over the positions: outputs
+    /// `(n, positions · classes)`, those of a position side by side; second derivative
+    /// `(diag(p) − p pᵀ) / positions` at each position.
     SequenceCrossEntropy {
         /// Among how many classes each position chooses.
         classes: usize,

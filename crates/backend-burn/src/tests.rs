@@ -13,6 +13,7 @@ mod outputs;
 mod per_sample_gradients;
 mod recording;
 mod saved;
+mod traces;
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ fn source<T: Task>(
         &Device::flex(),
         precision,
     )?
-    .checked(crate::Curvature::Hessian, batch)
+    .checked_for(crate::Curvature::Hessian, batch)
 }
 
 fn data(fields: Vec<TensorData>, batch_size: usize) -> TrainingData {

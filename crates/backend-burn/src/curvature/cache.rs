@@ -1,27 +1,31 @@
-//! What is made of batches, kept while memory lasts.
+//! A cache of values computed from batches.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use influence_core::Result as CoreResult;
 
-/// What is made of batches, cheap to clone, kept for as many of them from the first as fit the memory granted; the others are made anew whenever they are asked for.
+/// Values computed from batches, cheap to clone. The values of the first batches are cached, as
+/// many as fit in the memory granted; those of the others are computed again each time.
+///
+/// Always the first ones: which batches are cached depends on nothing but sizes, and a pass in
+/// order finds as much in the cache as any other policy could offer.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(super) struct BatchCache<T> {
     memory: usize,
     values: OnceLock<Vec<T>>,
-    keeping: Mutex<()>,
+    filling: Mutex<()>,
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> BatchCache<T> {
     pub(super) fn new(memory: usize) -> Self {
         Self {
             memory,
             values: OnceLock::new(),
-            keeping: Mutex::new(()),
+            filling: Mutex::new(()),
         }
     }
 
-    /// What is made of one of so many batches; the first call makes all that is kept.
+    /// The value of one of `parts` batches; the first call fills the cache.
     pub(super) fn part(
         &self,
         part: usize,
@@ -30,7 +34,7 @@ impl<T: Clone> Kept<T> {
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<T> {
         if self.values.get().is_none() {
-            let one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+            let one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
             if self.values.get().is_none() {
                 let values = self.fitting(parts, &make, bytes)?;
                 self.values.get_or_init(|| values);

@@ -1,3 +1,5 @@
+//! The Hessian, exactly.
+
 use std::{ops::Range, sync::Arc};
 
 use burn::tensor::Tensor;
@@ -7,8 +9,8 @@ use influence_core::{
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
-    chains::{Chains, places},
-    sum_of_parts,
+    mlp::MlpBatches,
+    parts::{places, sum_of_parts},
 };
 use crate::{FitStep, Stack, trace::Function};
 
@@ -18,26 +20,26 @@ const SLAB: usize = 64;
 /// The exact mean Hessian of the training loss over one block.
 #[derive(Debug)]
 pub(super) struct Hessian {
-    chains: Arc<Chains>,
+    mlp: Arc<MlpBatches>,
     parameters: Vec<usize>,
     places: Vec<Option<Range<usize>>>,
     dim: usize,
 }
 
 impl Hessian {
-    pub(super) fn new(chains: Arc<Chains>, block: &Block) -> Self {
+    pub(super) fn new(mlp: Arc<MlpBatches>, block: &Block) -> Self {
         Self {
             parameters: block.parameters().to_vec(),
-            places: places(block, chains.source.layout()),
+            places: places(block, mlp.source.layout()),
             dim: block.dim(),
-            chains,
+            mlp,
         }
     }
 
-    /// Adds what one part contributes, from products with unit vectors.
+    /// Adds the contribution of one part, from products with unit vectors.
     fn add_columns(&self, part: usize, dense: &mut Array2<f64>) -> CoreResult<()> {
         for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
-            let watch = &self.chains.data.watch;
+            let watch = &self.mlp.data.watch;
             watch.fitting(FitStep::Columns, slab * SLAB, self.dim);
             let mut identity = Array2::zeros(columns.raw_dim());
             (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
@@ -52,12 +54,12 @@ impl Hessian {
         reason = "sample counts are far below 2^52"
     )]
     fn samples(&self) -> f64 {
-        self.chains.data.samples() as f64
+        self.mlp.data.samples() as f64
     }
 
-    /// By differentiating twice, for every vector anew.
+    /// By differentiating twice, once for each vector.
     fn differentiated(&self, part: usize, rows: &Stack) -> CoreResult<Tensor<2>> {
-        let Chains { source, data, .. } = &*self.chains;
+        let MlpBatches { source, data, .. } = &*self.mlp;
         let batch = data.batch(part)?;
         let graph = source.trace.graph(Function::Loss, &batch)?;
         let engine = &source.engine;
@@ -76,8 +78,8 @@ impl LinearOperator for Hessian {
         CoreError::check_size("hessian rows", "vector length", self.dim, values.ncols())?;
         Ok(Stack::from_host(
             &values,
-            &self.chains.source.device,
-            self.chains.source.precision,
+            &self.mlp.source.device,
+            self.mlp.source.precision,
         ))
     }
 
@@ -85,13 +87,13 @@ impl LinearOperator for Hessian {
         sum_of_parts(self, rows)
     }
 
-    /// Added up in `f64`, batch by batch.
+    /// Summed in `f64`, batch by batch.
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim, self.dim));
         for part in 0..self.parts() {
             let scale = 1.0 / self.samples();
-            let whole = match self.chains.part(part)? {
-                Some(chain) => chain.add_to(&mut dense, scale, &self.places)?,
+            let whole = match self.mlp.part(part)? {
+                Some(linearised) => linearised.add_to(&mut dense, scale, &self.places)?,
                 None => false,
             };
             if !whole {
@@ -102,7 +104,7 @@ impl LinearOperator for Hessian {
     }
 
     fn parts(&self) -> usize {
-        self.chains.data.batches()
+        self.mlp.data.batches()
     }
 
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
@@ -110,8 +112,8 @@ impl LinearOperator for Hessian {
         if rows.is_empty() {
             return Ok(rows.clone());
         }
-        let sum = match self.chains.part(part)? {
-            Some(chain) => chain.products(&rows.tensor(), &self.places),
+        let sum = match self.mlp.part(part)? {
+            Some(linearised) => linearised.products(&rows.tensor(), &self.places),
             None => self.differentiated(part, rows)?,
         };
         Ok(Stack::new(sum.div_scalar(self.samples())))

@@ -1,4 +1,39 @@
-//! Products with the second derivative of a loss over a chain of linear maps, many vectors at a time and without differentiation.
+//! Products of the Hessian or Gauss-Newton matrix of a multilayer perceptron with many vectors at
+//! once, written out as matrix products.
+//!
+//! The network. Layer `l` maps its inputs `x_l (n, in)` to `s_l = x_l W_l + b_l`, an elementwise
+//! activation gives `x_{l+1} = f_l(s_l)`, the outputs are those of the last layer, and each sample
+//! `i` has a loss `ℓ_i` of its outputs. With the output gradients `δ_l = ∂ℓ/∂s_l (n, out)`,
+//!
+//! ```text
+//! δ_last = ∂ℓ/∂s_last        δ_l = (δ_{l+1} W_{l+1}ᵀ) ∘ f_l'(s_l)
+//! ```
+//!
+//! the gradients are `∂/∂W_l = x_lᵀ δ_l` and `∂/∂b_l = Σ_i δ_l`.
+//!
+//! The product. `H v` is the derivative of the gradient along `v = (V_l, c_l)`. Write `R` for that
+//! directional derivative of anything above (Pearlmutter's operator). A forward pass gives the
+//! tangents of inputs and outputs, a backward pass those of the output gradients:
+//!
+//! ```text
+//! R s_l     = R x_l W_l + x_l V_l + c_l                R x_{l+1} = f_l' ∘ R s_l
+//! R δ_last  = ∂²ℓ/∂s² R s_last
+//! R δ_l     = f_l' ∘ (R δ_{l+1} W_{l+1}ᵀ + δ_{l+1} V_{l+1}ᵀ) + f_l'' ∘ (δ_{l+1} W_{l+1}ᵀ) ∘ R s_l
+//! (H v)_W_l = x_lᵀ R δ_l + (R x_l)ᵀ δ_l                (H v)_b_l = Σ_i R δ_l
+//! ```
+//!
+//! Without the terms with `δ` and `f''` this is the Gauss-Newton matrix `Jᵀ ∂²ℓ/∂s² J`. Everything
+//! that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the product
+//! `f'' ∘ (δ W ᵀ)`.
+//!
+//! Shapes. All `k` vectors go through each step together: tangents are `(n, k, width)`, so that a
+//! product with a weight is one matrix product of `n · k` rows instead of `k` small ones. Products
+//! with a matrix of the *vectors* cannot be merged along `n · k`; there the `k` matrices lie side
+//! by side as columns, or their transposes below each other as rows (`apart`, `together`). As many
+//! vectors are taken at a time as leave the tangents in a cache.
+//!
+//! Pearlmutter, *Fast exact multiplication by the Hessian*, 1994; Schraudolph, *Fast curvature
+//! matrix-vector products for second-order gradient descent*, 2002.
 
 use std::ops::Range;
 
@@ -6,105 +41,77 @@ use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
-use crate::stack::host;
+use crate::{
+    engine::{LinearisedLayer, LossDerivatives},
+    tensors::host,
+};
 
-/// One linear map `x · W + b` of a chain, on a batch of `n` samples.
-#[derive(Debug, Clone)]
-pub(crate) struct Linear {
-    pub(crate) weight: usize,
-    /// Whether the weight is stored as `(out, in)`.
-    pub(crate) transposed: bool,
-    pub(crate) bias: Option<usize>,
-    /// `x`, `(n, in)`.
-    pub(crate) inputs: Tensor<2>,
-    /// `W`, `(in, out)`.
-    pub(crate) matrix: Tensor<2>,
-    /// The elementwise function that leads to the next map; the last has none.
-    pub(crate) slopes: Option<Slopes>,
-}
-
-/// The derivatives of an elementwise function, `(n, out)`; a second one that is nothing is zero.
-#[derive(Debug, Clone)]
-pub(crate) struct Slopes {
-    pub(crate) first: Tensor<2>,
-    pub(crate) second: Option<Tensor<2>>,
-}
-
-/// The derivatives of the loss of each sample by the outputs of the last map.
-#[derive(Debug, Clone)]
-pub(crate) struct LossSlopes {
-    /// `(n, c)`; nothing leaves out the second derivatives of the maps, which gives the Gauss-Newton matrix.
-    pub(crate) first: Option<Tensor<2>>,
-    /// `(n, c, c)`.
-    pub(crate) second: Tensor<3>,
-}
-
-/// A chain of linear maps with elementwise functions between them and a loss of each sample at its end, differentiated twice at a batch.
-///
-/// A product is a forward pass of tangents and a backward pass of their signals, by matrix products only: two for each map with the vectors, four with
-/// the weights and signals known.
-///
-/// Pearlmutter, *Fast exact multiplication by the Hessian*, 1994.
+/// A multilayer perceptron and its loss, differentiated at a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Linearised {
-    maps: Vec<Linear>,
-    /// By the outputs of each map, `(n, out)`, if they are needed.
-    signals: Option<Vec<Tensor<2>>>,
-    /// For each map but the last `f'' ∘ ∂loss/∂f`, where it is not zero.
-    bends: Vec<Option<Tensor<2>>>,
-    /// `(n, c, c)`.
+    layers: Vec<LinearisedLayer>,
+    /// `δ_l (n, out)` of each layer; `None` for the Gauss-Newton matrix.
+    output_gradients: Option<Vec<Tensor<2>>>,
+    /// For each layer but the last `f'' ∘ (δ_{l+1} W_{l+1}ᵀ)`, where it is not zero.
+    second_derivatives: Vec<Option<Tensor<2>>>,
+    /// `∂²ℓ/∂s²` of the last layer, `(n, c, c)`.
     loss: Tensor<3>,
 }
 
-/// Tangents of a batch in each of `k` directions, `(n, k, width)`, or none where they are zero.
+/// Directional derivatives along each of `k` vectors, `(n, k, width)`; `None` where they are zero.
 type Tangents = Option<Tensor<3>>;
 
 impl Linearised {
-    pub(crate) fn new(maps: Vec<Linear>, loss: LossSlopes) -> Self {
-        let mut bends = vec![None; maps.len().saturating_sub(1)];
-        let mut signals = Vec::with_capacity(maps.len());
-        signals.extend(loss.first);
-        for index in (0..bends.len()).rev() {
-            let (Some(signal), Some(slopes)) = (signals.last(), &maps[index].slopes) else {
+    pub(crate) fn new(layers: Vec<LinearisedLayer>, loss: LossDerivatives) -> Self {
+        let mut second_derivatives = vec![None; layers.len().saturating_sub(1)];
+        let mut output_gradients = Vec::with_capacity(layers.len());
+        output_gradients.extend(loss.first);
+        for index in (0..second_derivatives.len()).rev() {
+            let (Some(delta), Some(activation)) =
+                (output_gradients.last(), &layers[index].activation)
+            else {
                 break;
             };
-            let back = signal
+            let back = delta
                 .clone()
-                .matmul(maps[index + 1].matrix.clone().transpose());
-            bends[index] = slopes.second.clone().map(|second| second * back.clone());
-            signals.push(back * slopes.first.clone());
+                .matmul(layers[index + 1].matrix.clone().transpose());
+            let second = activation.second.clone();
+            second_derivatives[index] = second.map(|second| second * back.clone());
+            output_gradients.push(back * activation.first.clone());
         }
-        signals.reverse();
+        output_gradients.reverse();
         Self {
-            signals: (signals.len() == maps.len()).then_some(signals),
-            bends,
+            output_gradients: (output_gradients.len() == layers.len()).then_some(output_gradients),
+            second_derivatives,
             loss: loss.second,
-            maps,
+            layers,
         }
     }
 
-    /// The numbers held, save the weights.
+    /// The scalars held, without the weights.
     pub(crate) fn scalars(&self) -> usize {
         let size = |tensor: &Tensor<2>| tensor.shape().num_elements();
-        let maps = self.maps.iter().map(|map| {
-            size(&map.inputs) + map.slopes.as_ref().map_or(0, |slopes| size(&slopes.first))
+        let layers = self.layers.iter().map(|layer| {
+            let activation = layer.activation.as_ref();
+            size(&layer.inputs) + activation.map_or(0, |activation| size(&activation.first))
         });
-        let kept = self
-            .signals
-            .iter()
-            .flatten()
-            .chain(self.bends.iter().flatten());
-        maps.sum::<usize>() + kept.map(size).sum::<usize>() + self.loss.shape().num_elements()
+        let gradients = self.output_gradients.iter().flatten();
+        let derivatives = gradients.chain(self.second_derivatives.iter().flatten());
+        layers.sum::<usize>()
+            + derivatives.map(size).sum::<usize>()
+            + self.loss.shape().num_elements()
     }
 
-    /// The products with rows `(k, dim)`, summed over the samples; `places` says which columns hold which parameter, if any.
+    /// The products with rows `(k, dim)`, summed over the samples; `places` has the columns of each
+    /// parameter, `None` for those that are not among the columns.
     pub(crate) fn products(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
-        /// Numbers of a tensor of tangents that stay in a cache.
+        /// Scalars of a tensor of tangents that fits in a cache.
         const CACHED: usize = 1 << 18;
         let [k, dim] = rows.dims();
-        let size =
-            |map: &Linear| map.inputs.dims()[0] * map.matrix.dims().into_iter().max().unwrap_or(1);
-        let largest = self.maps.iter().map(size).max().unwrap_or(1).max(1);
+        let size = |layer: &LinearisedLayer| {
+            layer.inputs.dims()[0] * layer.matrix.dims().into_iter().max().unwrap_or(1)
+        };
+        let largest = self.layers.iter().map(size).max().unwrap_or(1).max(1);
         let step = (CACHED / largest).clamp(1, k.max(1));
         let products = (0..k).step_by(step).map(|first| {
             let rows = rows.clone().slice([first..(first + step).min(k), 0..dim]);
@@ -115,7 +122,10 @@ impl Linearised {
     }
 
     fn products_at_once(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
-        let directions = self.maps.iter().map(|map| Direction::of(map, rows, places));
+        let directions = self
+            .layers
+            .iter()
+            .map(|layer| Direction::of(layer, rows, places));
         let directions: Vec<Direction> = directions.collect();
         let Forward { inputs, outputs } = self.forward(&directions);
         let mut pieces = Vec::new();
@@ -124,51 +134,53 @@ impl Linearised {
                 pieces.push((place.start, product));
             }
         };
-        let mut signals = outputs.last().and_then(|last| self.through_loss(last));
-        for (index, map) in self.maps.iter().enumerate().rev() {
-            let known = self.signals.as_ref().map(|signals| &signals[index]);
-            if let Some(bias) = map.bias {
-                add(bias, signals.clone().map(summed));
+        let mut deltas = outputs.last().and_then(|last| self.through_loss(last));
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let gradients = self.output_gradients.as_ref().map(|all| &all[index]);
+            if let Some(bias) = layer.bias {
+                add(bias, deltas.clone().map(summed));
             }
             add(
-                map.weight,
-                map.weight_product(&signals, &inputs[index], known),
+                layer.weight,
+                layer.weight_product(&deltas, &inputs[index], gradients),
             );
-            signals = self.before(index, signals, &directions[index], &outputs);
+            deltas = self.before(index, deltas, &directions[index], &outputs);
         }
         placed(pieces, rows.dims()[1], rows)
     }
 
-    /// From signals at the outputs of a map to signals at the outputs of the one before.
+    /// From `R δ` of a layer to that of the layer before.
     fn before(
         &self,
-        map: usize,
-        signals: Tangents,
+        layer: usize,
+        deltas: Tangents,
         direction: &Direction,
         tangents: &[Tangents],
     ) -> Tangents {
-        let before = map.checked_sub(1)?;
-        let matrix = self.maps[map].matrix.clone().transpose();
-        let moved = signals.map(|signals| through(signals, matrix));
-        let known = self.signals.as_ref().zip(direction.weight.clone());
-        let changed =
-            known.map(|(known, weight)| apart(known[map].clone(), weight.permute([2, 0, 1])));
-        let bent = self.bends[before].clone().zip(tangents[before].clone());
-        let bent = bent.map(|(bend, tangents)| tangents * bend.unsqueeze_dim(1));
-        sum(self.activated(before, sum(moved, changed)), bent)
+        let before = layer.checked_sub(1)?;
+        let matrix = self.layers[layer].matrix.clone().transpose();
+        let moved = deltas.map(|deltas| through(deltas, matrix));
+        let gradients = self.output_gradients.as_ref().zip(direction.weight.clone());
+        let changed = gradients
+            .map(|(gradients, weight)| apart(gradients[layer].clone(), weight.permute([2, 0, 1])));
+        let second = self.second_derivatives[before].clone();
+        let curved = second.zip(tangents[before].clone());
+        let curved = curved.map(|(second, tangents)| tangents * second.unsqueeze_dim(1));
+        sum(self.activated(before, sum(moved, changed)), curved)
     }
 
+    /// `R x` and `R s` of every layer.
     fn forward(&self, directions: &[Direction]) -> Forward {
-        let count = self.maps.len();
+        let count = self.layers.len();
         let (mut inputs, mut outputs) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut tangents: Tangents = None;
-        for (index, (map, direction)) in self.maps.iter().zip(directions).enumerate() {
+        for (index, (layer, direction)) in self.layers.iter().zip(directions).enumerate() {
             let moved = tangents.clone();
-            let moved = moved.map(|tangents| through(tangents, map.matrix.clone()));
+            let moved = moved.map(|tangents| through(tangents, layer.matrix.clone()));
             let own = direction.weight.clone();
-            let own = own.map(|weight| apart(map.inputs.clone(), weight.swap_dims(0, 1)));
+            let own = own.map(|weight| apart(layer.inputs.clone(), weight.swap_dims(0, 1)));
             let shifted = match (sum(moved, own), direction.bias.clone()) {
-                (None, Some(bias)) => Some(bias.repeat_dim(0, map.inputs.dims()[0])),
+                (None, Some(bias)) => Some(bias.repeat_dim(0, layer.inputs.dims()[0])),
                 (tangents, bias) => sum(tangents, bias),
             };
             outputs.push(shifted.clone());
@@ -178,20 +190,21 @@ impl Linearised {
         Forward { inputs, outputs }
     }
 
-    /// Adds the matrix itself, summed over the samples and scaled, where one map is all of the chain: products of each pair of inputs, for each pair of
-    /// outputs. Otherwise adds nothing, and says so.
+    /// Adds the matrix itself, summed over the samples and scaled, where the network is a single
+    /// layer, and returns true. Its block of two outputs is `Σ_i ∂²ℓ_i/∂o_a∂o_b x_i x_iᵀ`. Other
+    /// networks add nothing.
     pub(crate) fn add_to(
         &self,
         dense: &mut Array2<f64>,
         scale: f64,
         places: &[Option<Range<usize>>],
     ) -> CoreResult<bool> {
-        let [map] = &self.maps[..] else {
+        let [layer] = &self.layers[..] else {
             return Ok(false);
         };
-        let inputs = map.augmented_inputs();
+        let inputs = layer.augmented_inputs();
         let ([n, width], outputs) = (inputs.dims(), self.loss.dims()[2]);
-        let columns = map.columns_by_output(places);
+        let columns = layer.columns_by_output(places);
         for (output, rows) in columns.chunks_exact(width).enumerate() {
             let own = [0..n, output..output + 1, 0..outputs];
             let second = self.loss.clone().slice(own).swap_dims(1, 2);
@@ -210,25 +223,25 @@ impl Linearised {
         Ok(true)
     }
 
-    /// What the derivative of the function after a map makes of tangents, or of signals on their way back.
-    fn activated(&self, map: usize, tangents: Tangents) -> Tangents {
-        let slopes = self.maps[map].slopes.as_ref()?;
-        Some(tangents? * slopes.first.clone().unsqueeze_dim(1))
+    /// Tangents times the derivative of the activation after a layer, forwards or backwards.
+    fn activated(&self, layer: usize, tangents: Tangents) -> Tangents {
+        let activation = self.layers[layer].activation.as_ref()?;
+        Some(tangents? * activation.first.clone().unsqueeze_dim(1))
     }
 
-    /// The signals that tangents of the outputs bring about in the loss.
+    /// `R δ` of the last layer from `R s`.
     fn through_loss(&self, tangents: &Tangents) -> Tangents {
         Some(tangents.clone()?.matmul(self.loss.clone()))
     }
 }
 
-/// The tangents of the inputs and of the outputs of each map.
+/// The tangents of the inputs and of the outputs of each layer.
 struct Forward {
     inputs: Vec<Tangents>,
     outputs: Vec<Tangents>,
 }
 
-/// What a vector says of the parameters of one map.
+/// The part of the vectors that belongs to the parameters of one layer.
 struct Direction {
     /// `(k, in, out)`.
     weight: Option<Tensor<3>>,
@@ -237,21 +250,21 @@ struct Direction {
 }
 
 impl Direction {
-    fn of(map: &Linear, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Self {
+    fn of(layer: &LinearisedLayer, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Self {
         let k = rows.dims()[0];
-        let [width, out] = map.matrix.dims();
+        let [width, out] = layer.matrix.dims();
         let of = |parameter: usize| {
             let place = places[parameter].clone()?;
             Some(rows.clone().slice([0..k, place]))
         };
-        let weight = of(map.weight).map(|values| {
-            if map.transposed {
+        let weight = of(layer.weight).map(|values| {
+            if layer.transposed {
                 values.reshape([k, out, width]).swap_dims(1, 2)
             } else {
                 values.reshape([k, width, out])
             }
         });
-        let bias = map.bias.and_then(of);
+        let bias = layer.bias.and_then(of);
         Self {
             weight,
             bias: bias.map(|values| values.reshape([1, k, out])),
@@ -259,7 +272,7 @@ impl Direction {
     }
 }
 
-impl Linear {
+impl LinearisedLayer {
     /// The inputs, with a one for the bias if there is one.
     fn augmented_inputs(&self) -> Tensor<2> {
         let inputs = self.inputs.clone();
@@ -294,49 +307,54 @@ impl Linear {
         (0..outputs).flat_map(of_output).collect()
     }
 
-    /// The product for the weight, `(k, in · out)` in the order in which it is stored: of the signals brought about with the inputs, and of the
-    /// tangents of the inputs with the signals there are.
+    /// `xᵀ R δ + (R x)ᵀ δ`, the product for the weight: `(k, in · out)`, or `(k, out · in)` where
+    /// the weight is stored so.
     fn weight_product(
         &self,
-        brought: &Tangents,
+        deltas: &Tangents,
         inputs: &Tangents,
-        signals: Option<&Tensor<2>>,
+        output_gradients: Option<&Tensor<2>>,
     ) -> Option<Tensor<2>> {
-        // Of two matrix products the one is a row of blocks, the other a column.
-        let brought = brought.clone().map(|brought| {
+        // Both terms are needed as `(k, a, b)` in the order of the weight. The factor with the `k`
+        // tangents stands on the left in one term and on the right in the other. On the left,
+        // `together` gives this order at once; on the right, `apart` gives `(a, k, b)`.
+        let of_deltas = deltas.clone().map(|deltas| {
             if self.transposed {
-                together(brought, self.inputs.clone())
+                together(deltas, self.inputs.clone())
             } else {
-                apart(self.inputs.clone().transpose(), brought).swap_dims(0, 1)
+                apart(self.inputs.clone().transpose(), deltas).swap_dims(0, 1)
             }
         });
-        let moved = inputs.clone().zip(signals).map(|(inputs, signals)| {
+        let of_inputs = inputs.clone().zip(output_gradients);
+        let of_inputs = of_inputs.map(|(inputs, gradients)| {
             if self.transposed {
-                apart(signals.clone().transpose(), inputs).swap_dims(0, 1)
+                apart(gradients.clone().transpose(), inputs).swap_dims(0, 1)
             } else {
-                together(inputs, signals.clone())
+                together(inputs, gradients.clone())
             }
         });
-        let product = sum(brought, moved)?;
+        let product = sum(of_deltas, of_inputs)?;
         let [k, a, b] = product.dims();
         Some(product.reshape([k, a * b]))
     }
 }
 
-/// A matrix `(a, b)` times each of `k` matrices that lie side by side, `(b, k, c)` → `(a, k, c)`.
+/// A matrix `(a, b)` times each of `k` matrices that lie side by side as columns, `(b, k, c)` →
+/// `(a, k, c)`: one matrix product, after which the index of the vector is the middle axis.
 fn apart(matrix: Tensor<2>, others: Tensor<3>) -> Tensor<3> {
     let ([a, _], [b, k, c]) = (matrix.dims(), others.dims());
     matrix.matmul(others.reshape([b, k * c])).reshape([a, k, c])
 }
 
-/// The transposed of each of `k` matrices that lie side by side times a matrix, `(n, k, a)`, `(n, b)` → `(k, a, b)`.
+/// The transposes of `k` matrices that lie side by side, times a matrix: `(n, k, a)`, `(n, b)` →
+/// `(k, a, b)`. One matrix product, whose result has the index of the vector first.
 fn together(matrices: Tensor<3>, other: Tensor<2>) -> Tensor<3> {
     let ([n, k, a], [_, b]) = (matrices.dims(), other.dims());
     let flat = matrices.reshape([n, k * a]);
     flat.transpose().matmul(other).reshape([k, a, b])
 }
 
-/// Tangents times a matrix, all at once.
+/// Tangents times a matrix of the network: one matrix product of `n · k` rows.
 fn through(tangents: Tensor<3>, matrix: Tensor<2>) -> Tensor<3> {
     let ([n, k, width], out) = (tangents.dims(), matrix.dims()[1]);
     let flat = tangents.reshape([n * k, width]);
@@ -351,12 +369,12 @@ fn sum(a: Tangents, b: Tangents) -> Tangents {
 }
 
 /// `(n, k, out)` → `(k, out)`.
-fn summed(signals: Tensor<3>) -> Tensor<2> {
-    let [_, k, out] = signals.dims();
-    signals.sum_dim(0).reshape([k, out])
+fn summed(deltas: Tensor<3>) -> Tensor<2> {
+    let [_, k, out] = deltas.dims();
+    deltas.sum_dim(0).reshape([k, out])
 }
 
-/// Pieces at their first columns, with zeros of the kind of another tensor `(k, ·)` elsewhere.
+/// Pieces at their first columns, zeros elsewhere, on the device and in the type of `like (k, ·)`.
 fn placed(mut pieces: Vec<(usize, Tensor<2>)>, dim: usize, like: &Tensor<2>) -> Tensor<2> {
     pieces.sort_by_key(|(start, _)| *start);
     let k = like.dims()[0];

@@ -1,28 +1,27 @@
-//! Second derivatives of networks that are chains of linear maps.
+//! Second derivatives of multilayer perceptrons, batch by batch.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
-use influence_core::{
-    Result as CoreResult,
-    block::{Block, ParameterLayout},
-};
+use influence_core::Result as CoreResult;
 
-use super::{Curvature, Linearised, LossSlopes, TrainingData, kept::Kept};
-use crate::{Batch, ModelGradients, Result, trace::Function};
+use super::{Curvature, cache::BatchCache, linearised::Linearised, training::TrainingData};
+use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Function};
 
-/// The most outputs for which the second derivative of the loss is kept as a matrix for each sample.
+/// The most outputs for which the second derivative of the loss is kept as a matrix for each
+/// sample.
 const MOST_OUTPUTS: usize = 32;
 
-/// The Hessian or the Gauss-Newton matrix of batches for which the network is a chain of linear maps.
+/// The Hessian or the Gauss-Newton matrix of batches for which the network is a multilayer
+/// perceptron.
 #[derive(Debug)]
-pub(super) struct Chains {
+pub(super) struct MlpBatches {
     curvature: Curvature,
     pub(super) source: ModelGradients,
     pub(super) data: TrainingData,
-    kept: Kept<Option<Arc<Linearised>>>,
+    cache: BatchCache<Option<Arc<Linearised>>>,
 }
 
-impl Chains {
+impl MlpBatches {
     pub(super) fn new(
         curvature: Curvature,
         source: ModelGradients,
@@ -33,19 +32,20 @@ impl Chains {
             curvature,
             source,
             data,
-            kept: Kept::new(memory),
+            cache: BatchCache::new(memory),
         }
     }
 
-    /// One batch, if the network is a chain.
+    /// One batch, if the network is a multilayer perceptron.
     pub(super) fn part(&self, part: usize) -> CoreResult<Option<Arc<Linearised>>> {
         self.data.begun(part);
         let bytes = self.source.precision.bytes();
-        let size = |chain: &Option<Arc<Linearised>>| {
-            chain.as_ref().map_or(0, |chain| chain.scalars() * bytes)
+        let size = |linearised: &Option<Arc<Linearised>>| {
+            let scalars = linearised.as_ref().map_or(0, |it| it.scalars());
+            scalars * bytes
         };
         let make = |part| Ok(self.linearised(&self.data.batch(part)?)?.map(Arc::new));
-        self.kept.part(part, self.data.batches(), make, size)
+        self.cache.part(part, self.data.batches(), make, size)
     }
 
     fn linearised(&self, batch: &Batch) -> Result<Option<Linearised>> {
@@ -57,35 +57,26 @@ impl Chains {
         };
         let graph = self.source.trace.graph(function, batch)?;
         let trained = self.source.layout().parameters().len();
-        let chain = graph.chain(trained, batch.len());
-        let Some(chain) = chain.filter(|_| self.source.untapped().next().is_none()) else {
+        let layers = graph.dense_layers(trained, batch.len());
+        let Some(layers) = layers.filter(|_| self.source.untapped().next().is_none()) else {
             return Ok(None);
         };
-        let Some(last) = chain.last().map(|link| &link.output) else {
+        let Some(last) = layers.last().map(|layer| &layer.output) else {
             return Ok(None);
         };
         if last.shape[1] > MOST_OUTPUTS || !(exact || last.id == graph.output.id) {
             return Ok(None);
         }
-        let (maps, mut loss) = self.source.engine.linear_maps(&graph, batch, &chain)?;
+        let (layers, mut loss) = self
+            .source
+            .engine
+            .linearised_layers(&graph, batch, &layers)?;
         if !exact {
-            loss = LossSlopes {
+            loss = LossDerivatives {
                 first: None,
                 second: self.source.output_hessian(batch)?.matrices()?,
             };
         }
-        Ok(Some(Linearised::new(maps, loss)))
+        Ok(Some(Linearised::new(layers, loss)))
     }
-}
-
-/// Where the columns of a block hold each of so many parameters, if they do.
-pub(super) fn places(block: &Block, parameters: &ParameterLayout) -> Vec<Option<Range<usize>>> {
-    let mut places = vec![None; parameters.parameters().len()];
-    let mut end = 0;
-    for &parameter in block.parameters() {
-        let start = end;
-        end += parameters.columns(parameter).len();
-        places[parameter] = Some(start..end);
-    }
-    places
 }

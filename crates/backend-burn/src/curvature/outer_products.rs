@@ -1,3 +1,5 @@
+//! Curvatures that are sums of outer products of vectors of samples.
+
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -9,82 +11,22 @@ use influence_core::{
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    Curvature, TrainingData,
-    chains::{Chains, places},
-    kept::Kept,
-    sum_of_parts,
+    Curvature,
+    mlp::MlpBatches,
+    parts::{places, sum_of_parts},
+    vectors::SampleVectors,
 };
-use crate::{Gradients, ModelGradients, Stack, source::SignedVectors, stack::host};
-
-/// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for
-/// the empirical Fisher, weighted output gradients, one per output or draw and sample, for
-/// Gauss-Newton and the Fisher matrix. Where a loss is not convex in the outputs, some of the
-/// products are taken away.
-///
-/// They are computed when they are first needed, and kept in their thin form, as many batches from the first as fit the memory granted; the others
-/// are computed anew in every pass over the data.
-#[derive(Debug)]
-pub(crate) struct SampleVectors {
-    pub(crate) curvature: Curvature,
-    pub(crate) source: ModelGradients,
-    pub(crate) data: TrainingData,
-    kept: Kept<Arc<SignedVectors>>,
-}
-
-impl SampleVectors {
-    pub(crate) fn new(
-        curvature: Curvature,
-        source: ModelGradients,
-        data: TrainingData,
-        memory: usize,
-    ) -> Self {
-        Self {
-            curvature,
-            source,
-            data,
-            kept: Kept::new(memory),
-        }
-    }
-
-    /// The same vectors, or those of other labels where labels are drawn, and nothing kept of them.
-    pub(crate) fn redrawn(self: &Arc<Self>) -> Arc<Self> {
-        let Curvature::Fisher { draws, seed } = self.curvature else {
-            return Arc::clone(self);
-        };
-        let seed = seed.wrapping_add(draws as u64);
-        let other = Curvature::Fisher { draws, seed };
-        Arc::new(Self::new(other, self.source.clone(), self.data.clone(), 0))
-    }
-
-    fn compute(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
-        let (batch, first) = (self.data.batch(part)?, self.data.first(part));
-        let vectors = self
-            .source
-            .curvature_vectors(self.curvature, &batch, first)?;
-        Ok(Arc::new(vectors))
-    }
-
-    /// The vectors of one batch of samples.
-    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
-        self.data.begun(part);
-        let bytes = |vectors: &Arc<SignedVectors>| {
-            let bytes = vectors.signed().map(|(_, vectors)| vectors.bytes());
-            bytes.sum()
-        };
-        let compute = |part| self.compute(part);
-        self.kept.part(part, self.data.batches(), compute, bytes)
-    }
-}
+use crate::{Gradients, Stack, tensors::host};
 
 /// `Σ v vᵀ / n` over one block.
 #[derive(Debug, Clone)]
 pub(crate) struct OuterProducts {
     vectors: Arc<SampleVectors>,
     block: Block,
-    /// Each vector is divided by the root of this and its squared norm, if it is given.
+    /// Each vector is divided by the square root of this plus its squared norm, if it is given.
     harmonic: Option<f64>,
-    /// The same matrix of a network that is a chain, where products cost less.
-    chains: Option<Arc<Chains>>,
+    /// The same matrix of a multilayer perceptron, where products cost less.
+    mlp: Option<Arc<MlpBatches>>,
 }
 
 impl OuterProducts {
@@ -93,12 +35,12 @@ impl OuterProducts {
             vectors,
             block: block.clone(),
             harmonic: None,
-            chains: None,
+            mlp: None,
         }
     }
 
-    pub(super) fn with_chains(self, chains: Option<Arc<Chains>>) -> Self {
-        Self { chains, ..self }
+    pub(super) fn with_mlp(self, mlp: Option<Arc<MlpBatches>>) -> Self {
+        Self { mlp, ..self }
     }
 
     /// The vectors of a batch in the block, each with its sign.
@@ -115,8 +57,8 @@ impl OuterProducts {
         let Some(damping) = self.harmonic else {
             return vectors;
         };
-        let roots = (vectors.squared_norms() + damping).sqrt().recip();
-        vectors.scaled(&roots.unsqueeze_dim(1))
+        let weights = (vectors.squared_norms() + damping).sqrt().recip();
+        vectors.scaled(&weights.unsqueeze_dim(1))
     }
 
     #[expect(
@@ -153,7 +95,7 @@ impl LinearOperator for OuterProducts {
         sum_of_parts(self, rows)
     }
 
-    /// Added up in `f64`, batch by batch.
+    /// Summed in `f64`, batch by batch.
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
         let mut dense = Array2::zeros((self.dim(), self.dim()));
         for part in 0..self.parts() {
@@ -179,7 +121,7 @@ impl LinearOperator for OuterProducts {
         Ok((sum / self.samples()).into())
     }
 
-    /// Samples have one vector each with the empirical Fisher only.
+    /// Only with the empirical Fisher do samples have one vector each.
     fn harmonic(&self, damping: f64) -> CoreResult<Option<Arc<dyn LinearOperator<Rows = Stack>>>> {
         let single = self.vectors.curvature == Curvature::EmpiricalFisher;
         let weighted = single.then(|| Self {
@@ -198,14 +140,10 @@ impl LinearOperator for OuterProducts {
         if rows.is_empty() {
             return Ok(rows.clone());
         }
-        let chains = self.chains.as_ref();
-        if let Some(chain) = chains
-            .map(|chains| chains.part(part))
-            .transpose()?
-            .flatten()
-        {
+        let mlp = self.mlp.as_ref();
+        if let Some(linearised) = mlp.map(|mlp| mlp.part(part)).transpose()?.flatten() {
             let places = places(&self.block, self.vectors.source.layout());
-            let sum = chain.products(&rows.tensor(), &places);
+            let sum = linearised.products(&rows.tensor(), &places);
             return Ok(Stack::new(sum.div_scalar(self.samples())));
         }
         let products = self

@@ -1,4 +1,4 @@
-//! The derivatives of a loss by the outputs it is taken of.
+//! The derivatives of a loss by the outputs.
 
 use burn::{
     backend::{
@@ -9,22 +9,21 @@ use burn::{
 };
 
 use super::{
-    Executor,
+    executor::{Executor, primitive},
     linearise::{Leaf, Once, Twice, constant, run},
-    primitive,
 };
 use crate::{
     Batch, Result,
     graph::{Environment, Tanh},
-    taps::Step,
+    taps::ViewStep,
     trace::Head,
 };
 
 /// The derivatives of the loss of each sample by its outputs.
-pub(crate) struct HeadSlopes {
+pub(crate) struct HeadDerivatives {
     /// `(n, c)`.
     pub(crate) first: Tensor<2>,
-    /// The product of the second one with the direction, `(n, c)`.
+    /// The product of the second derivative with the direction, `(n, c)`.
     pub(crate) product: Tensor<2>,
 }
 
@@ -39,7 +38,7 @@ where
         batch: &Batch,
         outputs: &Tensor<2>,
         direction: &Tensor<2>,
-    ) -> Result<HeadSlopes> {
+    ) -> Result<HeadDerivatives> {
         let graph = &head.graph;
         let mut environment =
             self.environment::<Twice<B>>(graph, batch, |_, value| constant::<B>(value));
@@ -54,14 +53,14 @@ where
         let first = leaf.first(environment.float(&graph.output)?);
         let value = first.as_ref().map(|first| first.primitive().clone());
         let second = first.and_then(|first| leaf.second(Once::<B>::float_mul(first, direction)));
-        Ok(HeadSlopes {
+        Ok(HeadDerivatives {
             first: lifted(value),
             product: lifted(second),
         })
     }
 }
 
-/// Puts the outputs, brought into the shape in which the loss reads them, in the place of its own.
+/// Puts the outputs, in the shape in which the loss reads them, in place of those of the recording.
 fn insert<B: Backend>(
     head: &Head,
     leaf: &Leaf<B>,
@@ -73,14 +72,16 @@ where
     let mut outputs = leaf.outer.clone();
     for step in &head.steps {
         outputs = match step {
-            Step::Reshape { from } => Twice::<B>::float_reshape(outputs, Shape::from(from.clone())),
-            Step::Permute { axes } => {
+            ViewStep::Reshape { from } => {
+                Twice::<B>::float_reshape(outputs, Shape::from(from.clone()))
+            }
+            ViewStep::Permute { axes } => {
                 let mut inverse = vec![0; axes.len()];
                 let places = axes.iter().enumerate();
                 places.for_each(|(to, &from)| inverse[from] = to);
                 Twice::<B>::float_permute(outputs, &inverse)
             }
-            Step::Lookup { .. } => return Err(super::tapped::mismatch()),
+            ViewStep::Embedding { .. } => return Err(super::tapped::mismatch()),
         };
     }
     head.cut

@@ -8,15 +8,15 @@ use burn::{
     tensor::{Shape, Tensor},
 };
 
-use super::{Executor, tracked};
+use super::executor::{Executor, tracked};
 use crate::{Batch, Result, graph::Tanh, trace::Graph};
 
 impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    /// One product by differentiating `⟨gradient, vector⟩` again; burn consumes a graph in its backward pass, so the forward
-    /// pass is repeated for every vector.
+    /// One product by differentiating `⟨gradient, vector⟩` again; burn consumes a graph in its
+    /// backward pass, so the forward pass is repeated for every vector.
     pub(super) fn hessian_product(
         &self,
         graph: &Graph,
@@ -38,7 +38,8 @@ where
 
     /// The derivative of `⟨gradient, vector⟩` by a field of the batch, `(n, numbers of a sample)`.
     ///
-    /// The gradient is a sum over samples that do not interact, so each sample gets the derivative of its own gradient.
+    /// The gradient is a sum over samples that do not interact, so each sample gets the derivative
+    /// of its own gradient.
     pub(super) fn mixed_product(
         &self,
         graph: &Graph,
@@ -68,13 +69,14 @@ where
         Ok(Tensor::from_primitive::<B>(product))
     }
 
-    /// The parameters, to be differentiated by or not.
+    /// The parameters, not yet marked for differentiation.
     fn leaves(&self) -> Vec<FloatTensor<Autodiff<B>>> {
         let values = self.parameters.iter().cloned();
         values.map(Autodiff::<B>::from_inner).collect()
     }
 
-    /// `⟨gradient, vector⟩` of the summed output, still differentiable by the leaves, and by the input if one is given in place of a field.
+    /// `⟨gradient, vector⟩` of the summed output, still differentiable by the leaves, and by the
+    /// input if one is given in place of a field.
     fn slope(
         &self,
         graph: &Graph,

@@ -8,11 +8,11 @@ use burn::{
     tensor::{Shape, Tensor},
 };
 
-use super::Executor;
+use super::executor::Executor;
 use crate::{
-    Batch, Error, Result,
+    Batch, Result,
     graph::{Tanh, execute},
-    stack::host,
+    tensors::values,
     trace::Graph,
 };
 
@@ -68,11 +68,11 @@ where
         for operation in &graph.operations {
             if let Some((tensor, places)) = kinked(operation) {
                 let value = environment.peek_float(tensor)?;
-                let values = flat::<B>(value)?;
-                let squares: f64 = values.iter().map(|value| value * value).sum();
-                let size = (squares / values.len().max(1) as f64).sqrt();
-                let width = values.len() / batch.len().max(1);
-                for (index, value) in values.iter().enumerate() {
+                let numbers = flat::<B>(value)?;
+                let squares: f64 = numbers.iter().map(|value| value * value).sum();
+                let size = (squares / numbers.len().max(1) as f64).sqrt();
+                let width = numbers.len() / batch.len().max(1);
+                for (index, value) in numbers.iter().enumerate() {
                     let distance = places
                         .iter()
                         .map(|place| (value - place).abs())
@@ -101,9 +101,7 @@ where
 {
     let shape = Shape::new([value.shape().num_elements()]);
     let value = Tensor::<1>::from_primitive::<B>(B::float_reshape(value, shape));
-    host(&value).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })
+    values(&value)
 }
 
 /// What enters an operation whose derivative jumps, and where it does.

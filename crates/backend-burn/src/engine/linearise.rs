@@ -1,4 +1,5 @@
-//! A chain of linear maps on a batch, with the derivatives of the functions between and after them.
+//! The dense layers of a multilayer perceptron on a batch, with the derivatives of the activations
+//! between them and of the loss after them.
 
 use std::ops::Range;
 
@@ -10,13 +11,45 @@ use burn::{
     tensor::{Shape, Tensor},
 };
 
-use super::Executor;
+use super::executor::Executor;
 use crate::{
     Batch, Result,
-    curvature::{Linear, LossSlopes, Slopes},
     graph::{Environment, Tanh, execute},
-    trace::{Graph, Link},
+    trace::{DenseLayer, Graph},
 };
+
+/// One dense layer `x · W + b`, on a batch of `n` samples.
+#[derive(Debug, Clone)]
+pub(crate) struct LinearisedLayer {
+    pub(crate) weight: usize,
+    /// Whether the weight is stored as `(out, in)`.
+    pub(crate) transposed: bool,
+    pub(crate) bias: Option<usize>,
+    /// `x`, `(n, in)`.
+    pub(crate) inputs: Tensor<2>,
+    /// `W`, `(in, out)`.
+    pub(crate) matrix: Tensor<2>,
+    /// Those of the activation that leads to the next layer; the last has none.
+    pub(crate) activation: Option<ActivationDerivatives>,
+}
+
+/// The derivatives of an elementwise activation, `(n, out)`; `second` is `None` where it is
+/// identically zero.
+#[derive(Debug, Clone)]
+pub(crate) struct ActivationDerivatives {
+    pub(crate) first: Tensor<2>,
+    pub(crate) second: Option<Tensor<2>>,
+}
+
+/// The derivatives of the loss of each sample by the outputs of the last layer.
+#[derive(Debug, Clone)]
+pub(crate) struct LossDerivatives {
+    /// `(n, c)`; without it the second derivatives of the network are left out, which gives the
+    /// Gauss-Newton matrix.
+    pub(crate) first: Option<Tensor<2>>,
+    /// `(n, c, c)`.
+    pub(crate) second: Tensor<3>,
+}
 
 pub(super) type Once<B> = Autodiff<B>;
 pub(super) type Twice<B> = Autodiff<Autodiff<B>>;
@@ -29,46 +62,46 @@ where
         &self,
         graph: &Graph,
         batch: &Batch,
-        chain: &[Link],
-    ) -> Result<(Vec<Linear>, LossSlopes)> {
+        dense: &[DenseLayer],
+    ) -> Result<(Vec<LinearisedLayer>, LossDerivatives)> {
         let mut environment =
             self.environment::<Twice<B>>(graph, batch, |_, value| constant::<B>(value));
-        let mut maps: Vec<Linear> = Vec::with_capacity(chain.len());
+        let mut layers: Vec<LinearisedLayer> = Vec::with_capacity(dense.len());
         let mut begun = 0;
         let mut leaf: Option<Leaf<B>> = None;
-        for link in chain {
-            run(graph, begun..link.product, &mut environment)?;
-            let input = environment.peek_float(&link.input)?;
+        for recorded in dense {
+            run(graph, begun..recorded.product, &mut environment)?;
+            let input = environment.peek_float(&recorded.input)?;
             let inputs = value::<B>(&input);
-            if let (Some(leaf), Some(map)) = (leaf.take(), maps.last_mut()) {
-                map.slopes = Some(leaf.slopes(input));
+            if let (Some(leaf), Some(layer)) = (leaf.take(), layers.last_mut()) {
+                layer.activation = Some(leaf.derivatives(input));
             }
-            environment.insert_float(link.input.id, constant::<B>(inputs.clone()));
-            run(graph, link.product..link.last + 1, &mut environment)?;
-            let output = value::<B>(&environment.peek_float(&link.output)?);
+            environment.insert_float(recorded.input.id, constant::<B>(inputs.clone()));
+            run(graph, recorded.product..recorded.last + 1, &mut environment)?;
+            let output = value::<B>(&environment.peek_float(&recorded.output)?);
             let next = Leaf::new(output);
-            environment.insert_float(link.output.id, next.outer.clone());
+            environment.insert_float(recorded.output.id, next.outer.clone());
             leaf = Some(next);
-            begun = link.last + 1;
-            maps.push(Linear {
-                weight: link.weight,
-                transposed: link.transposed,
-                bias: link.bias,
+            begun = recorded.last + 1;
+            layers.push(LinearisedLayer {
+                weight: recorded.weight,
+                transposed: recorded.transposed,
+                bias: recorded.bias,
                 inputs: matrix::<B>(inputs),
-                matrix: self.weight(link),
-                slopes: None,
+                matrix: self.weight(recorded),
+                activation: None,
             });
         }
-        let last = chain.last().ok_or_else(super::tapped::mismatch)?;
-        let loss = self.loss_slopes(graph, last, &environment)?;
-        Ok((maps, loss))
+        let last = dense.last().ok_or_else(super::tapped::mismatch)?;
+        let loss = self.loss_derivatives(graph, last, &environment)?;
+        Ok((layers, loss))
     }
 
-    /// The weight of a map, `(in, out)`.
-    fn weight(&self, link: &Link) -> Tensor<2> {
-        let (width, out) = (link.input.shape[1], link.output.shape[1]);
-        let weight = self.parameters[link.weight].clone();
-        if link.transposed {
+    /// The weight of a layer, `(in, out)`.
+    fn weight(&self, recorded: &DenseLayer) -> Tensor<2> {
+        let (width, out) = (recorded.input.shape[1], recorded.output.shape[1]);
+        let weight = self.parameters[recorded.weight].clone();
+        if recorded.transposed {
             let weight = B::float_reshape(weight, Shape::new([out, width]));
             matrix::<B>(weight).transpose()
         } else {
@@ -76,14 +109,14 @@ where
         }
     }
 
-    /// The derivatives of the loss by the output of the last map; burn consumes a graph in its backward pass, so what follows that map is
-    /// repeated for each output.
-    fn loss_slopes(
+    /// The derivatives of the loss by the output of the last layer; burn consumes a graph in its
+    /// backward pass, so the operations after that layer are repeated for each output.
+    fn loss_derivatives(
         &self,
         graph: &Graph,
-        last: &Link,
+        last: &DenseLayer,
         environment: &Environment<Twice<B>>,
-    ) -> Result<LossSlopes> {
+    ) -> Result<LossDerivatives> {
         let output = value::<B>(&environment.peek_float(&last.output)?);
         let [n, width] = [0, 1].map(|axis| last.output.shape[axis]);
         let zeros = || B::float_zeros(Shape::new([n, width]), &self.device, self.float);
@@ -104,14 +137,14 @@ where
             let second = matrix::<B>(second.unwrap_or_else(zeros));
             columns.push(second.unsqueeze_dim(2));
         }
-        Ok(LossSlopes {
+        Ok(LossDerivatives {
             first: Some(matrix::<B>(gradient.unwrap_or_else(zeros))),
             second: Tensor::cat(columns, 2),
         })
     }
 }
 
-/// A tensor to be differentiated by, once and again.
+/// A tensor to differentiate by twice.
 pub(super) struct Leaf<B: Backend> {
     inner: FloatTensor<Once<B>>,
     pub(super) outer: FloatTensor<Twice<B>>,
@@ -127,7 +160,7 @@ where
         Self { inner, outer }
     }
 
-    /// The derivative of the sum of what was made of the leaf, still differentiable.
+    /// The derivative of the sum of a result of the leaf, still differentiable.
     pub(super) fn first(&self, result: FloatTensor<Twice<B>>) -> Option<FloatTensor<Once<B>>> {
         let sum = Twice::<B>::float_sum(result);
         let gradients = sum.is_tracked().then(|| sum.backward())?;
@@ -141,15 +174,16 @@ where
         self.inner.grad(&gradients)
     }
 
-    /// The derivatives of an elementwise function of the leaf: where each number depends on one, they are those of the sum.
-    fn slopes(&self, result: FloatTensor<Twice<B>>) -> Slopes {
+    /// The derivatives of an elementwise function of the leaf. As each entry depends on one entry,
+    /// the gradient of the sum has them all.
+    fn derivatives(&self, result: FloatTensor<Twice<B>>) -> ActivationDerivatives {
         let first = self.first(result);
         let value = first.as_ref().map_or_else(
             || matrix::<B>(self.inner.primitive().clone()).zeros_like(),
             |first| matrix::<B>(first.primitive().clone()),
         );
         let second = first.and_then(|first| self.second(first));
-        Slopes {
+        ActivationDerivatives {
             first: value,
             second: second.map(matrix::<B>),
         }
@@ -166,7 +200,7 @@ pub(super) fn run<B: Backend>(
         .try_for_each(|operation| execute(operation, environment))
 }
 
-/// What is not differentiated by.
+/// A tensor that nothing is differentiated by.
 pub(super) fn constant<B: Backend>(value: FloatTensor<B>) -> FloatTensor<Twice<B>> {
     Twice::<B>::from_inner(Once::<B>::from_inner(value))
 }

@@ -1,4 +1,4 @@
-//! Probes, and how the signals they receive become per-sample gradients.
+//! Probes, and how the output gradients they receive become per-sample gradients.
 
 use std::collections::HashMap;
 
@@ -12,50 +12,51 @@ use burn::{
 
 use crate::{
     Error, Result,
-    gradient::{Form, Side},
+    gradient::{Form, OuterSide},
     graph::Unfolding,
-    stack::scatter_rows,
-    taps::{Step, View},
+    taps::{View, ViewStep},
+    tensors::scatter_rows,
 };
 
-/// A tensor of zeros added where a parameter meets the data, and what its gradient tells.
+/// A tensor of zeros added where a parameter meets the data, and how its gradient is read.
 pub(super) struct Probe<B: Backend> {
     pub(super) leaf: FloatTensor<Autodiff<B>>,
     pub(super) readings: Vec<Reading<B>>,
 }
 
-/// What becomes of the signals of a probe.
+/// How the output gradients of a probe become per-sample gradients.
 pub(super) enum Reading<B: Backend> {
-    /// Signals of `activations · W`.
+    /// Output gradients of `activations · W`.
     Linear {
         weight: usize,
         transposed: bool,
         activations: FloatTensor<B>,
     },
-    /// Signals of a convolution; patches `(n, g, t, r)` of its input.
+    /// Output gradients of a convolution; patches `(n, g, t, r)` of its input.
     Convolution {
         weight: usize,
         patches: FloatTensor<B>,
         unfolding: Unfolding,
     },
-    /// Signals of a transposed convolution, whose patches go with what was at its positions `(n, g, t, l)`.
+    /// Output gradients of a transposed convolution: their patches belong to its inputs
+    /// `(n, g, t, l)`.
     Transposed {
         weight: usize,
         activations: FloatTensor<B>,
         unfolding: Unfolding,
     },
-    /// Signals of `γ ∘ normalised`.
+    /// Output gradients of `γ ∘ normalised`.
     Scale {
         parameter: usize,
         normalised: FloatTensor<B>,
         channels: Channels,
     },
-    /// Signals of `+ β`.
+    /// Output gradients of `+ β`.
     Shift {
         parameter: usize,
         channels: Channels,
     },
-    /// Signals of looked-up rows.
+    /// Output gradients of an embedding.
     Embedding {
         table: usize,
         indices: IntTensor<B>,
@@ -130,11 +131,11 @@ where
     /// The parameter and its per-sample gradients.
     pub(super) fn form(
         self,
-        signals: &FloatTensor<B>,
+        output_gradients: &FloatTensor<B>,
         samples: usize,
-        lookups: &HashMap<usize, IntTensor<B>>,
+        constant_indices: &HashMap<usize, IntTensor<B>>,
     ) -> Result<(usize, Form)> {
-        let signals = signals.clone();
+        let output_gradients = output_gradients.clone();
         Ok(match self {
             Self::Linear {
                 weight,
@@ -144,11 +145,13 @@ where
                 let activations = Channels::Last
                     .last::<B>(activations, samples)
                     .unsqueeze_dim(1);
-                let signals = Channels::Last.last::<B>(signals, samples).unsqueeze_dim(1);
+                let output_gradients = Channels::Last
+                    .last::<B>(output_gradients, samples)
+                    .unsqueeze_dim(1);
                 let (left, right, side) = if transposed {
-                    (signals, activations, Side::Right)
+                    (output_gradients, activations, OuterSide::Right)
                 } else {
-                    (activations, signals, Side::Left)
+                    (activations, output_gradients, OuterSide::Left)
                 };
                 let form = Form::Outer {
                     left,
@@ -163,9 +166,9 @@ where
                 unfolding,
             } => {
                 let form = Form::Outer {
-                    left: of_four(unfolding.at_positions::<B>(signals)),
+                    left: of_four(unfolding.at_positions::<B>(output_gradients)),
                     right: of_four(patches),
-                    activations: Side::Right,
+                    activations: OuterSide::Right,
                 };
                 (weight, form)
             }
@@ -176,8 +179,8 @@ where
             } => {
                 let form = Form::Outer {
                     left: of_four(activations),
-                    right: of_four(unfolding.patches::<B>(signals)),
-                    activations: Side::Left,
+                    right: of_four(unfolding.patches::<B>(output_gradients)),
+                    activations: OuterSide::Left,
                 };
                 (weight, form)
             }
@@ -186,7 +189,8 @@ where
                 normalised,
                 channels,
             } => {
-                let products = channels.last::<B>(B::float_mul(signals, normalised), samples);
+                let products =
+                    channels.last::<B>(B::float_mul(output_gradients, normalised), samples);
                 (parameter, Form::Rows(summed(products)))
             }
             Self::Shift {
@@ -194,27 +198,33 @@ where
                 channels,
             } => (
                 parameter,
-                Form::Rows(summed(channels.last::<B>(signals, samples))),
+                Form::Rows(summed(channels.last::<B>(output_gradients, samples))),
             ),
             Self::Embedding {
                 table,
                 indices,
                 entries,
             } => {
-                let signals = Channels::Last.last::<B>(signals, samples);
-                let indices = indices_of::<B>(indices).reshape([samples, signals.dims()[1]]);
+                let output_gradients = Channels::Last.last::<B>(output_gradients, samples);
+                let indices =
+                    indices_of::<B>(indices).reshape([samples, output_gradients.dims()[1]]);
                 (
                     table,
-                    Form::Lookup {
+                    Form::Embedding {
                         indices,
-                        signals,
+                        output_gradients,
                         entries,
                     },
                 )
             }
             Self::Copies { view } => (
                 view.parameter,
-                Form::Rows(undone::<B>(signals, &view, samples, lookups)?),
+                Form::Rows(undone::<B>(
+                    output_gradients,
+                    &view,
+                    samples,
+                    constant_indices,
+                )?),
             ),
         })
     }
@@ -241,12 +251,13 @@ where
     Tensor::<1, Int>::from_primitive::<B>(B::int_reshape(indices, Shape::new([count])))
 }
 
-/// From per-sample gradients of a view to those of the parameter: the steps backwards, with the samples in front.
+/// From per-sample gradients of a view to those of the parameter: the steps backwards, with the
+/// samples in front.
 fn undone<B: Backend>(
     gradient: FloatTensor<B>,
     view: &View,
     samples: usize,
-    lookups: &HashMap<usize, IntTensor<B>>,
+    constant_indices: &HashMap<usize, IntTensor<B>>,
 ) -> Result<Tensor<2>>
 where
     DispatchTensor: DispatchKindConversion<B>,
@@ -254,25 +265,25 @@ where
     let mut gradient = gradient;
     for step in view.steps.iter().rev() {
         gradient = match step {
-            Step::Reshape { from } => {
+            ViewStep::Reshape { from } => {
                 let shape: Vec<usize> = std::iter::once(samples)
                     .chain(from.iter().copied())
                     .collect();
                 B::float_reshape(gradient, Shape::from(shape))
             }
-            Step::Permute { axes } => {
+            ViewStep::Permute { axes } => {
                 let mut inverse = vec![0; axes.len() + 1];
                 axes.iter()
                     .enumerate()
                     .for_each(|(to, &from)| inverse[from + 1] = to + 1);
                 B::float_permute(gradient, &inverse)
             }
-            Step::Lookup {
+            ViewStep::Embedding {
                 operation,
                 entries,
                 width,
             } => {
-                let indices = lookups.get(operation).ok_or(Error::Engine {
+                let indices = constant_indices.get(operation).ok_or(Error::Engine {
                     message: "the indices of a constant lookup were not seen".into(),
                 })?;
                 let positions = indices_of::<B>(indices.clone());

@@ -1,4 +1,5 @@
-//! The recorded forward pass with probes at the taps, and the one backward pass that reads them all.
+//! The recorded forward pass with probes at the taps, and the one backward pass that reads them
+//! all.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use burn::{
 };
 
 use super::{
-    Executor,
+    executor::Executor,
     probe::{Channels, Probe, Reading},
 };
 use crate::{
@@ -29,8 +30,8 @@ pub(super) struct Pass<'a, B: Backend> {
     executor: &'a Executor<B>,
     environment: Environment<Autodiff<B>>,
     samples: usize,
-    /// Indices read by constant lookups, by operation.
-    lookups: HashMap<usize, IntTensor<B>>,
+    /// Indices read by constant constant_indices, by operation.
+    constant_indices: HashMap<usize, IntTensor<B>>,
     probes: Vec<Probe<B>>,
 }
 
@@ -50,7 +51,7 @@ where
             executor: self,
             environment,
             samples: batch.len(),
-            lookups: HashMap::new(),
+            constant_indices: HashMap::new(),
             probes: Vec::new(),
         };
         for (index, operation) in graph.operations.iter().enumerate() {
@@ -66,9 +67,13 @@ where
         let mut gradients = root.backward();
         let mut parts = Vec::new();
         for probe in pass.probes {
-            if let Some(signals) = probe.leaf.grad_remove(&mut gradients) {
+            if let Some(output_gradients) = probe.leaf.grad_remove(&mut gradients) {
                 for reading in probe.readings {
-                    parts.push(reading.form(&signals, batch.len(), &pass.lookups)?);
+                    parts.push(reading.form(
+                        &output_gradients,
+                        batch.len(),
+                        &pass.constant_indices,
+                    )?);
                 }
             }
         }
@@ -121,8 +126,8 @@ impl<B: Tanh> Pass<'_, B> {
                 );
             }
             (Tap::Elementwise { operand, view }, _) => self.copies(operation, operand, view)?,
-            (Tap::ConstantLookup, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
-                self.lookups
+            (Tap::ConstantEmbedding, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
+                self.constant_indices
                     .insert(index, self.environment.peek_int(&op.indices)?);
                 execute(operation, &mut self.environment)?;
             }

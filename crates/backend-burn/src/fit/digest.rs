@@ -1,18 +1,19 @@
 //! Digests that tie a fitted state to the model and the data it was made from.
 
 use burn::tensor::TensorData;
-use influence_core::Result as CoreResult;
+use influence_core::{Result as CoreResult, block::ParameterLayout};
 use sha2::{Digest, Sha256};
 
-use crate::{curvature::TrainingData, trace::Trace};
+use crate::curvature::TrainingData;
 
-/// The digest of all parameters, trained and frozen, and of the names and shapes of those that are trained.
-pub(super) fn of_parameters(trace: &dyn Trace) -> String {
+/// The digest of all parameters, trained and frozen, and of the names and shapes of those that are
+/// trained.
+pub(super) fn of_parameters(layout: &ParameterLayout, values: &[TensorData]) -> String {
     let mut hash = Sha256::new();
-    for parameter in trace.layout().parameters() {
+    for parameter in layout.parameters() {
         hash.update(format!("{} {:?}\n", parameter.name, parameter.shape));
     }
-    for value in trace.values() {
+    for value in values {
         hash.update(format!("{:?} {:?}", value.dtype(), value.shape()));
         hash.update(value.as_bytes());
     }

@@ -1,22 +1,22 @@
-//! A word on functions with a kink, in 32 bits.
+//! A warning about functions with a kink, in 32 bits.
 
 use burn::backend::ir::OperationIr;
 use influence_core::{Precision, Result as CoreResult};
 
-use super::ModelGradients;
 use crate::{
+    ModelGradients,
     curvature::TrainingData,
     engine::{Kinks, has_kinks},
     trace::Function,
 };
 
-/// Samples looked at, if their activations are at most this many numbers.
+/// Most samples that are examined, and most scalars of their activations.
 const SAMPLES: usize = 1024;
 const NUMBERS: usize = 1 << 24;
 
 impl ModelGradients {
-    /// Warns where training has brought the inputs of `relu` and its like so near to the kink that
-    /// 32 bits decide on which side they are: the gradients of such samples are then another
+    /// Warns where training has brought inputs of `relu` and similar functions so near to the kink
+    /// that 32 bits decide on which side they are: the gradients of such samples are then another
     /// function's.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! From gradients and data to prepared curvatures, fitted or taken up again.
+//! From gradients and data to prepared curvatures, fitted or restored.
 
 use std::{
     collections::BTreeMap,
@@ -13,21 +13,27 @@ use influence_core::{
     solver::{Prepared, Solver, State},
 };
 
-use super::{CHECKED_SAMPLES, Influence, digest};
+use super::digest;
 use crate::{
     Curvature, Kronecker, ModelGradients, Stack,
     curvature::{SampleVectors, TrainingData},
     saved::Provenance,
 };
 
+/// The influence model of a burn model.
+pub type Influence = BlockInfluence<ModelGradients>;
+
+/// Samples used to check per-sample gradients against batches of one.
+pub(super) const CHECKED_SAMPLES: usize = 3;
+
 /// How curvatures are inverted.
 #[derive(Debug, Clone)]
-pub(super) enum Method {
+pub(super) enum InversionMethod {
     Solver(Arc<dyn Solver<Stack>>),
     Kronecker(Kronecker),
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for InversionMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Solver(solver) => solver.fmt(f),
@@ -36,9 +42,10 @@ impl fmt::Display for Method {
     }
 }
 
-impl Method {
+impl InversionMethod {
+    /// Stacks of vectors, as large as the right-hand sides, that solving takes at a time.
     pub(super) fn stacks(&self) -> usize {
-        /// Right-hand sides, matrices made of them on either side of an eigenbasis, and solutions.
+        /// Right-hand sides, solutions, and the matrices on either side of an eigenbasis.
         const KRONECKER: usize = 6;
         match self {
             Self::Solver(solver) => solver.stacks(),
@@ -47,10 +54,10 @@ impl Method {
     }
 }
 
-/// The gradients and data of a model, before the curvatures of its blocks are prepared for inversion.
-pub(super) struct Ground {
+/// Everything a fit starts from: checked gradients, training data, blocks and settings.
+pub(super) struct FitProblem {
     pub(super) curvature: Curvature,
-    pub(super) method: Method,
+    pub(super) method: InversionMethod,
     pub(super) damping: Damping,
     pub(super) tolerance: f64,
     pub(super) threads: usize,
@@ -60,14 +67,14 @@ pub(super) struct Ground {
     pub(super) data: TrainingData,
 }
 
-impl Ground {
+impl FitProblem {
     pub(super) fn fit(self) -> CoreResult<Influence> {
         let prepared = match &self.method {
-            Method::Solver(solver) => {
+            InversionMethod::Solver(solver) => {
                 let operators = self.operators().into_iter();
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
-            Method::Kronecker(kronecker) => {
+            InversionMethod::Kronecker(kronecker) => {
                 let vectors = self.vectors(*kronecker);
                 kronecker.prepare(&vectors, &self.blocks, self.tolerance, self.threads)
             }
@@ -76,17 +83,17 @@ impl Ground {
     }
 
     pub(super) fn restore(self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
-        // A solver that keeps nothing leaves nothing in the file.
+        // A solver without a state has no entry in the file.
         let nothing = State::default();
         let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
         let prepared = match &self.method {
-            Method::Solver(solver) => {
+            InversionMethod::Solver(solver) => {
                 let operators = self.operators().into_iter().zip(&self.blocks);
                 operators
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
             }
-            Method::Kronecker(kronecker) => Kronecker::restore(
+            InversionMethod::Kronecker(kronecker) => Kronecker::restore(
                 &self.vectors(*kronecker),
                 &self.blocks,
                 self.tolerance,
@@ -96,7 +103,7 @@ impl Ground {
         self.assemble(prepared?)
     }
 
-    /// Bytes that the factors of all layers take, an estimate from above.
+    /// Bytes that the factors of all layers take, an upper bound.
     pub(super) fn kronecker_bytes(&self, dampings: usize) -> CoreResult<usize> {
         let vectors = self.vectors(Kronecker::Kfac);
         Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
@@ -107,7 +114,7 @@ impl Ground {
             .operators(&self.source, &self.data, &self.blocks, self.memory)
     }
 
-    /// The vectors for Kronecker factors, kept if they are looked at twice.
+    /// The vectors for Kronecker factors, cached if a second pass reads the same ones.
     fn vectors(&self, kronecker: Kronecker) -> Arc<SampleVectors> {
         let drawn = matches!(self.curvature, Curvature::Fisher { .. });
         let memory = match kronecker {
@@ -124,7 +131,7 @@ impl Ground {
             .with_stacks(self.method.stacks()))
     }
 
-    /// What a fit depends on, by name; the damping it does not.
+    /// Everything that a fit depends on, by name. The damping is not part of it.
     pub(super) fn provenance(&self) -> CoreResult<Provenance> {
         let blocks: Vec<String> = self.blocks.iter().map(shown).collect();
         let sample = self.data.head(CHECKED_SAMPLES)?;
@@ -133,7 +140,10 @@ impl Ground {
             ("curvature", format!("{:?}", self.curvature)),
             ("precision", format!("{:?}", self.source.precision)),
             ("blocks", blocks.join("; ")),
-            ("parameters", digest::of_parameters(&*self.source.trace)),
+            (
+                "parameters",
+                digest::of_parameters(self.source.layout(), self.source.trace.values()),
+            ),
             ("training data", digest::of_data(&self.data)?),
             ("function", self.source.fingerprint(&sample)?),
         ])

@@ -1,15 +1,15 @@
-//! The forms in which the gradient of one parameter is kept, and what is done with each.
+//! The forms in which the gradient of one parameter is kept.
 
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor};
 
 use super::thin_pair::ThinPair;
-use crate::stack::scatter_rows;
+use crate::tensors::scatter_rows;
 
 /// One of the two factors of an outer product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum OuterSide {
     Left,
     Right,
 }
@@ -19,17 +19,19 @@ pub(crate) enum Side {
 pub(crate) enum Form {
     /// One row per sample, `(n, p)`.
     Rows(Tensor<2>),
-    /// `Σ_t left_t ⊗ right_t` in each of `g` groups: left `(n, g, t, l)`, right `(n, g, t, r)`, the parameter is `(g, l, r)`.
+    /// `Σ_t left_t ⊗ right_t` in each of `g` groups: left `(n, g, t, l)`, right `(n, g, t, r)`, the
+    /// parameter is `(g, l, r)`.
     Outer {
         left: Tensor<4>,
         right: Tensor<4>,
-        /// Which of the two holds what goes into the map; the other holds the signals that come back.
-        activations: Side,
+        /// Which of the two holds the inputs of the map; the other holds the output gradients.
+        activations: OuterSide,
     },
-    /// Signals `(n, t, width)` added into the rows of a table `(entries, width)` at `indices` `(n, t)`.
-    Lookup {
+    /// Output gradients `(n, t, width)` added into the rows of a table `(entries, width)` at
+    /// `indices` `(n, t)`.
+    Embedding {
         indices: Tensor<2, Int>,
-        signals: Tensor<3>,
+        output_gradients: Tensor<3>,
         entries: usize,
     },
     /// Combinations of a basis `(rank, p)` that others share, with weights `(n, rank)`.
@@ -40,16 +42,18 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The numbers that it takes, save those it shares.
+    /// The scalars that it takes, without those it shares.
     pub(super) fn scalars(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.shape().num_elements(),
             Self::Outer { left, right, .. } => {
                 left.shape().num_elements() + right.shape().num_elements()
             }
-            Self::Lookup {
-                indices, signals, ..
-            } => indices.shape().num_elements() + signals.shape().num_elements(),
+            Self::Embedding {
+                indices,
+                output_gradients,
+                ..
+            } => indices.shape().num_elements() + output_gradients.shape().num_elements(),
             Self::Combination { weights, .. } => weights.shape().num_elements(),
         }
     }
@@ -88,13 +92,13 @@ impl Form {
                 right: right.clone().select(0, samples.clone()),
                 activations: *activations,
             },
-            Self::Lookup {
+            Self::Embedding {
                 indices,
-                signals,
+                output_gradients,
                 entries,
-            } => Self::Lookup {
+            } => Self::Embedding {
                 indices: indices.clone().select(0, samples.clone()),
-                signals: signals.clone().select(0, samples.clone()),
+                output_gradients: output_gradients.clone().select(0, samples.clone()),
                 entries: *entries,
             },
             Self::Combination { weights, basis } => Self::Combination {
@@ -110,9 +114,11 @@ impl Form {
             Self::Rows(rows) => rows.dims()[1],
             Self::Combination { basis, .. } => basis.dims()[1],
             Self::Outer { left, right, .. } => left.dims()[1] * left.dims()[3] * right.dims()[3],
-            Self::Lookup {
-                signals, entries, ..
-            } => entries * signals.dims()[2],
+            Self::Embedding {
+                output_gradients,
+                entries,
+                ..
+            } => entries * output_gradients.dims()[2],
         }
     }
 
@@ -125,8 +131,10 @@ impl Form {
             Self::Outer { left, .. } => {
                 *left = left.clone() * factors.clone().reshape([n, 1, 1, 1]);
             }
-            Self::Lookup { signals, .. } => {
-                *signals = signals.clone() * factors.clone().reshape([n, 1, 1]);
+            Self::Embedding {
+                output_gradients, ..
+            } => {
+                *output_gradients = output_gradients.clone() * factors.clone().reshape([n, 1, 1]);
             }
         }
     }
@@ -142,13 +150,17 @@ impl Form {
                 let products = gram(left) * gram(right);
                 products.reshape([n, g * t * t]).sum_dim(1).squeeze_dim(1)
             }
-            Self::Lookup {
-                indices, signals, ..
+            Self::Embedding {
+                indices,
+                output_gradients,
+                ..
             } => {
-                let [n, t, _] = signals.dims();
+                let [n, t, _] = output_gradients.dims();
                 let same = indices.clone().reshape([n, t, 1]);
                 let same = same.equal(indices.clone().reshape([n, 1, t]));
-                let products = signals.clone().matmul(signals.clone().swap_dims(1, 2));
+                let products = output_gradients
+                    .clone()
+                    .matmul(output_gradients.clone().swap_dims(1, 2));
                 let products = products.mask_fill(same.bool_not(), 0.0);
                 products.reshape([n, t * t]).sum_dim(1).squeeze_dim(1)
             }
@@ -164,11 +176,14 @@ impl Form {
                 let [_, g, t, l] = left.dims();
                 g * t * l * right.dims()[3]
             }
-            Self::Lookup { signals, .. } => signals.dims()[1] * signals.dims()[2],
+            Self::Embedding {
+                output_gradients, ..
+            } => output_gradients.dims()[1] * output_gradients.dims()[2],
         };
         PER_WEIGHT * weights as f64
     }
 
+    /// The weighted sums of the gradients, weights `(k, n)` → `(k, p)`.
     pub(super) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
         match self.thin_pair(weights.dims()[0]) {
             Some(pair) => pair.combine(weights),
@@ -176,9 +191,11 @@ impl Form {
         }
     }
 
-    /// The factors of outer products at a single position, if working with them beats multiplying them out for `k` rows.
+    /// The factors of outer products at a single position, if contracting `k` rows with them is
+    /// cheaper than multiplying them out.
     ///
-    /// Both ways spend the same on matrix products; beside them the factors cost `k · n · thin`, the products `n · thin · wide`.
+    /// Both ways cost the same in matrix products. In elementwise operations the factors cost
+    /// `k · n · thin`, multiplying out costs `n · thin · wide`.
     pub(super) fn thin_pair(&self, k: usize) -> Option<ThinPair> {
         let Self::Outer { left, right, .. } = self else {
             return None;
@@ -202,6 +219,7 @@ impl Form {
         })
     }
 
+    /// One row for each sample, `(n, p)`.
     pub(crate) fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
@@ -216,16 +234,16 @@ impl Form {
                 };
                 products.reshape([n, g * l * r])
             }
-            Self::Lookup {
+            Self::Embedding {
                 indices,
-                signals,
+                output_gradients,
                 entries,
             } => {
-                let [n, t, width] = signals.dims();
+                let [n, t, width] = output_gradients.dims();
                 scatter_rows(
                     n * entries,
                     positions(indices, *entries),
-                    signals.clone().reshape([n * t, width]),
+                    output_gradients.clone().reshape([n * t, width]),
                 )
                 .reshape([n, entries * width])
             }
@@ -233,7 +251,8 @@ impl Form {
     }
 }
 
-/// Where the indices `(n, t)` of each sample point to in the tables `(entries, width)` of all samples below each other, `(n · t)`.
+/// The rows to which the indices `(n, t)` of each sample point, `(n · t)`, if the tables
+/// `(entries, width)` of all samples are stacked.
 pub(crate) fn positions(indices: &Tensor<2, Int>, entries: usize) -> Tensor<1, Int> {
     let [n, t] = indices.dims();
     let samples = 0..i64::try_from(n).unwrap_or(i64::MAX);

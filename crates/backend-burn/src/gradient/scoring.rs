@@ -1,37 +1,68 @@
-//! Inner products of gradients, each pair of forms by what costs least.
+//! Inner products of gradients: for each pair of forms the way that costs least.
+//!
+//! A score is the inner product of a factor of a test point and a gradient of a train point. For
+//! the weight of a linear map both may be sums of outer products over positions, `Σ_u a'_u ⊗ δ'_u`
+//! and `Σ_t a_t ⊗ δ_t` with sides of `l` and `r` numbers. Two ways lead to the `k n` scores.
+//!
+//! *Through the factors*, without ever forming a matrix of `l r` numbers:
+//!
+//! ```text
+//! ⟨Σ_u a'_u ⊗ δ'_u, Σ_t a_t ⊗ δ_t⟩ = Σ_ut ⟨a'_u, a_t⟩ ⟨δ'_u, δ_t⟩
+//! ```
+//!
+//! two matrix products, of shapes `(k u, l) · (l, n t)` and `(k u, r) · (r, n t)`, one product of
+//! their entries and a sum: `2 (l + r)` operations for each pair of samples and of positions.
+//!
+//! *Through rows*: the `k` others are multiplied out to rows `(k, l r)`. Then a single position
+//! (`t = 1`) is contracted with its wider side first and its thinner one after
+//! ([`ThinPair`](super::thin_pair::ThinPair)); several positions are multiplied out too, and one
+//! matrix product `(k, l r) · (l r, n)` gives the scores: `2 l r` operations for each pair of
+//! samples, whatever the positions.
+//!
+//! So factors win with few positions, rows with many: about where `t u (l + r)` passes `l r`. The
+//! exact place depends on the machine. Matrix products run at its peak, products and sums of
+//! entries at the speed of its memory, hence an operation of the latter kind is counted as
+//! [`ELEMENTWISE`] of the former. The decision depends on shapes alone, never on values or timings:
+//! the same inputs give the same bits in every run.
+//!
+//! Combinations `w B` of a shared basis `B (rank, l r)` are scored against the basis, once for all
+//! of them, and combined: `⟨w B, g⟩ = w ⟨B, g⟩`.
+//!
+//! Work is cut into tiles whose intermediate results ([`CACHED`] scalars) stay in a cache.
 
 use burn::tensor::Tensor;
 use influence_core::ScoringFootprint;
 
 use super::form::{Form, positions};
+use crate::tensors::{CACHED, joined};
 
-/// What an operation on a scalar costs beside one of a matrix product, moving it included: kernels of matrix products reach the peak of the
-/// machine, sums and products of tensors its memory.
+/// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
+/// matrix products reach the peak of the machine, elementwise operations wait for its memory.
 const ELEMENTWISE: f64 = 16.0;
 
-/// Scalars of an intermediate result: few enough to stay in a cache.
-pub(super) const CACHED: usize = 1 << 20;
-
 impl Form {
-    /// Whether inner products of so many others with so many of these cost less if they are formed of the factors of outer products, and of the
-    /// bases of combinations, than of rows; so they do not if some are of another form or of other sides, or there are none.
+    /// Whether scoring through outer-product factors, and through the bases of combinations, is
+    /// cheaper than through dense rows for `[k, n]` others and samples; false for mixed forms, for
+    /// other sides, and without any others.
     pub(super) fn prefers_factors(&self, others: &[&Self], counts: [usize; 2]) -> bool {
         let costs = others.iter().map(|other| self.cost(other, counts));
         let costs: Option<Vec<Cost>> = costs.collect();
         let Some(costs) = costs.filter(|costs| !costs.is_empty()) else {
             return false;
         };
-        // Rows of several forms are added up, and multiplied once.
+        // Rows of several forms are added up first, so that their products cost as much as one.
         let of_factors: f64 = costs.iter().map(|cost| cost.of_factors).sum();
         let making_rows: f64 = costs.iter().map(|cost| cost.making_rows).sum();
         of_factors < making_rows + costs[0].of_rows
     }
 
+    /// The operations of scores with another form, if both ways exist.
     fn cost(&self, other: &Self, [k, n]: [usize; 2]) -> Option<Cost> {
-        let own = Factors::of(self)?;
+        let own = OuterFactors::of(self)?;
         let [_, g, t] = own.counts();
         let [l, r] = own.sides();
         let (pairs, whole) = ((k * n) as f64, (g * l * r) as f64);
+        // An outer product at one position is elementwise; several are a matrix product besides.
         let multiplied_out = |samples: usize, positions: usize| {
             let gemm = if positions == 1 { 0 } else { 2 * positions };
             samples as f64 * whole * (gemm as f64 + ELEMENTWISE)
@@ -52,7 +83,7 @@ impl Form {
                 of_rows: of_rows(k),
             });
         }
-        let other = Factors::of(other)?;
+        let other = OuterFactors::of(other)?;
         let [_, groups, u] = other.counts();
         if groups != g || other.sides() != [l, r] {
             return None;
@@ -64,17 +95,19 @@ impl Form {
         })
     }
 
-    /// The inner products with others of the same sides, `(k, n)`: `Σ_tu ⟨left_t, left_u⟩ ⟨right_t, right_u⟩`, if both are outer products; with
-    /// combinations those with their basis, combined.
+    /// The inner products with others of the same sides through their factors, `(k, n)`; `None`
+    /// unless both are outer products, or the others combinations.
     pub(crate) fn products(&self, others: &Self) -> Option<Tensor<2>> {
         if let Self::Combination { weights, basis } = others {
             return Some(weights.clone().matmul(self.scores(basis.clone())));
         }
-        let (own, others) = (Factors::of(self)?, Factors::of(others)?);
+        let (own, others) = (OuterFactors::of(self)?, OuterFactors::of(others)?);
         let ([n, g, t], [k, _, u]) = (own.counts(), others.counts());
+        // Tiles of as many pairs of samples as keep `g t u` products for each of them in a cache:
+        // first as many columns as possible, then as many rows as still fit.
         let pairs = (CACHED / (g * t * u).max(1)).max(1);
         let columns = pairs.min(n).max(1);
-        let own: Vec<Factors> = own.pieces(columns).collect();
+        let own: Vec<OuterFactors> = own.pieces(columns).collect();
         let others = others.pieces((pairs / columns).clamp(1, k.max(1)));
         let strips = others.map(|others| {
             let tiles = own.iter().map(|own| own.products(&others));
@@ -83,13 +116,13 @@ impl Form {
         Some(joined(strips.collect(), 0))
     }
 
-    /// As [`products`](Self::products), each with its counterpart, `(n)`.
+    /// The same as [`products`](Self::products), each with its counterpart, `(n)`.
     pub(crate) fn self_products(&self, others: &Self) -> Option<Tensor<1>> {
         if let Self::Combination { weights, basis } = others {
             let products = self.scores(basis.clone()).transpose() * weights.clone();
             return Some(products.sum_dim(1).squeeze_dim(1));
         }
-        let (own, others) = (Factors::of(self)?, Factors::of(others)?);
+        let (own, others) = (OuterFactors::of(self)?, OuterFactors::of(others)?);
         let ([n, g, t], [_, _, u]) = (own.counts(), others.counts());
         let inner = |own: Tensor<4>, other: Tensor<4>| other.matmul(own.swap_dims(2, 3));
         let products = inner(own.left, others.left) * inner(own.right, others.right);
@@ -103,16 +136,16 @@ impl Form {
             return pair.scores(&rows);
         }
         match self {
-            Self::Lookup {
+            Self::Embedding {
                 indices,
-                signals,
+                output_gradients,
                 entries,
             } => {
-                let [n, t, width] = signals.dims();
+                let [n, t, width] = output_gradients.dims();
                 let rows = rows
                     .reshape([k, *entries, width])
                     .select(1, indices.clone().reshape([n * t]));
-                let products = rows * signals.clone().reshape([1, n * t, width]);
+                let products = rows * output_gradients.clone().reshape([1, n * t, width]);
                 products
                     .sum_dim(2)
                     .reshape([k, n, t])
@@ -123,6 +156,7 @@ impl Form {
         }
     }
 
+    /// The inner product of each gradient with the row of its own sample `(n, p)`, `(n)`.
     pub(super) fn self_scores(&self, rows: Tensor<2>) -> Tensor<1> {
         let n = rows.dims()[0];
         let products: Tensor<2> = match self {
@@ -132,22 +166,22 @@ impl Form {
                 let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
                 (contracted * right.clone()).reshape([n, g * t * r])
             }
-            Self::Lookup {
+            Self::Embedding {
                 indices,
-                signals,
+                output_gradients,
                 entries,
             } => {
-                let [_, t, width] = signals.dims();
+                let [_, t, width] = output_gradients.dims();
                 let rows = rows.reshape([n * entries, width]);
                 let read = rows.select(0, positions(indices, *entries));
                 let read = read.reshape([n, t, width]);
-                (read * signals.clone()).reshape([n, t * width])
+                (read * output_gradients.clone()).reshape([n, t * width])
             }
         };
         products.sum_dim(1).reshape([n])
     }
 
-    /// What a score of these forms takes, with so many of either side.
+    /// What a score of these forms takes, for `[k, n]` others and samples.
     pub(super) fn scoring(&self, others: &[&Self], counts: [usize; 2]) -> Scoring {
         let scalars = |per_test, per_train, per_pair| ScoringFootprint {
             per_test,
@@ -157,7 +191,8 @@ impl Form {
         if self.prefers_factors(others, counts) {
             let costs = others.iter().filter_map(|other| self.cost(other, counts));
             let pairs = counts.iter().product::<usize>() as f64;
-            let terms = |other: &&Self| Factors::of(other).map_or(1, |factors| factors.counts()[2]);
+            let terms =
+                |other: &&Self| OuterFactors::of(other).map_or(1, |factors| factors.counts()[2]);
             return Scoring {
                 of_factors: true,
                 // The factors of a sample are smaller than the products of its terms.
@@ -171,7 +206,8 @@ impl Form {
             Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let (whole, thin) = (g * l * r, g * l.min(r));
-                // Where products are multiplied out they take no more than the pairs would: that is when it is done.
+                // Multiplied out at a single position they take no more than the pairs would: that
+                // is when it is done.
                 let single = t == 1;
                 scalars(
                     2 * whole,
@@ -179,10 +215,12 @@ impl Form {
                     if single { 2 * thin } else { 1 },
                 )
             }
-            Self::Lookup {
-                signals, entries, ..
+            Self::Embedding {
+                output_gradients,
+                entries,
+                ..
             } => {
-                let [_, t, width] = signals.dims();
+                let [_, t, width] = output_gradients.dims();
                 scalars(entries * width, 0, 2 * t * width)
             }
         };
@@ -194,7 +232,7 @@ impl Form {
     }
 }
 
-/// How a score is formed, and what it takes: scalars in use, and operations.
+/// How a score is formed, with the scalars in use and the operations it takes.
 pub(crate) struct Scoring {
     pub(crate) of_factors: bool,
     pub(super) scalars: ScoringFootprint,
@@ -204,26 +242,26 @@ pub(crate) struct Scoring {
 /// The operations of inner products of outer products.
 struct Cost {
     of_factors: f64,
-    /// Multiplying the others out.
+    /// Multiplying the others out to rows.
     making_rows: f64,
     /// Products with those rows.
     of_rows: f64,
 }
 
-/// The factors of outer products, `(n, g, t, side)`.
-struct Factors {
+/// The two factors of outer products, `(n, g, t, side)`.
+struct OuterFactors {
     left: Tensor<4>,
     right: Tensor<4>,
 }
 
-impl Factors {
+impl OuterFactors {
     fn of(form: &Form) -> Option<Self> {
         match form {
             Form::Outer { left, right, .. } => Some(Self {
                 left: left.clone(),
                 right: right.clone(),
             }),
-            Form::Rows(_) | Form::Lookup { .. } | Form::Combination { .. } => None,
+            Form::Rows(_) | Form::Embedding { .. } | Form::Combination { .. } => None,
         }
     }
 
@@ -237,7 +275,7 @@ impl Factors {
         [&self.left, &self.right].map(|side| side.dims()[3])
     }
 
-    /// The factors of so many samples at a time; at least one piece.
+    /// Pieces of `size` samples; at least one piece, perhaps empty.
     fn pieces(&self, size: usize) -> impl Iterator<Item = Self> {
         let n = self.counts()[0];
         (0..n.max(1)).step_by(size).map(move |first| {
@@ -253,6 +291,7 @@ impl Factors {
         })
     }
 
+    /// `Σ_gtu ⟨left, left'⟩ ⟨right, right'⟩`, `(k, n)`.
     fn products(&self, others: &Self) -> Tensor<2> {
         let ([n, g, t], [k, _, u]) = (self.counts(), others.counts());
         let flat = |side: &Tensor<4>| {
@@ -275,13 +314,5 @@ impl Factors {
             1 => products.reshape([k, n]),
             _ => products.reshape([k, n, t]).sum_dim(2).reshape([k, n]),
         }
-    }
-}
-
-/// Pieces side by side, without a copy of a single one.
-pub(super) fn joined(mut pieces: Vec<Tensor<2>>, axis: usize) -> Tensor<2> {
-    match pieces.len() {
-        1 => pieces.swap_remove(0),
-        _ => Tensor::cat(pieces, axis),
     }
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::scoring::{CACHED, joined};
+use crate::tensors::{CACHED, joined};
 
 /// Outer products at one position as their factors `(n, g, side)`, the narrower first.
 pub(super) struct ThinPair {
@@ -11,7 +11,8 @@ pub(super) struct ThinPair {
 }
 
 impl ThinPair {
-    /// Contracts rows with the wide factor, then with the thin one; as many rows at a time as leave the result in between in a cache.
+    /// Contracts rows with the wide factor, then with the thin one; as many rows at a time as keep
+    /// the intermediate result in a cache.
     pub(super) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
         let ([k, width], [n, g, thin]) = (rows.dims(), self.thin.dims());
         let step = (CACHED / (g * thin * n).max(1)).max(1);

@@ -9,7 +9,7 @@ use burn::{
     tensor::FloatDType,
 };
 
-use super::{Environment, refuse};
+use super::environment::{Environment, refuse};
 use crate::Result;
 
 /// Evaluates an activation function.
@@ -52,8 +52,8 @@ fn gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     )
 }
 
-/// The error function. burn's second derivative of it has a constant of 32 bits, so its first, `2/√π · exp(−x²)`, is written out: a product
-/// with a difference that is zero.
+/// The error function. burn's second derivative of it has a constant of 32 bits, so its first,
+/// `2/√π · exp(−x²)`, is written out: a product with a difference that is zero.
 pub(super) fn erf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let fixed = B::float_detach(x.clone());
     let decay = B::float_exp(B::float_neg(B::float_mul(fixed.clone(), fixed.clone())));
@@ -62,7 +62,8 @@ pub(super) fn erf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_add(B::float_erf(fixed), change)
 }
 
-/// `1 / (1 + exp(−x))`; several backends round their own to 32 bits, so that 64 need another, which never overflows either.
+/// `1 / (1 + exp(−x))`; several backends round their own to 32 bits, so that 64 need another, which
+/// never overflows either.
 fn sigmoid<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
     if env.float != FloatDType::F64 {
         return B::sigmoid(x);
@@ -87,7 +88,8 @@ fn negative<B: Backend>(x: &FloatTensor<B>, env: &Environment<B>) -> BoolTensor<
     B::float_lower_elem(x.clone(), 0.0.into(), env.bool)
 }
 
-/// `|x|` with the derivative 1 at zero, the one-sided derivative that the formulas above cancel; burn's own has 0 there.
+/// `|x|` with the derivative 1 at zero, the one-sided derivative that the formulas above cancel;
+/// burn's own has 0 there.
 fn absolute<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
     let ones = B::float_ones(x.shape(), &env.device, env.float);
     let signs = B::float_mask_fill(ones, negative(&x, env), (-1.0).into());

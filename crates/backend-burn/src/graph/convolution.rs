@@ -13,7 +13,7 @@ use burn::{
     tensor::{Shape, Slice},
 };
 
-use super::unsupported;
+use super::environment::unsupported;
 use crate::Result;
 
 /// A recorded convolution, plain or transposed.
@@ -75,7 +75,8 @@ impl<'a> Convolution<'a> {
         field!(self, op => op.options.groups)
     }
 
-    /// Whether it puts a patch of the output in place of each position of the input, instead of the other way round.
+    /// Whether it puts a patch of the output in place of each position of the input, instead of the
+    /// other way round.
     pub(crate) fn is_transposed(&self) -> bool {
         matches!(
             self,
@@ -141,8 +142,8 @@ pub(crate) struct Unfolding {
 }
 
 impl Unfolding {
-    /// The patches, `(n, groups, positions, channels / groups · kernel)`: a convolution is their product with the weight, whose rows are
-    /// flattened in the same order.
+    /// The patches, `(n, groups, positions, channels / groups · kernel)`: a convolution is their
+    /// product with the weight, whose rows are flattened in the same order.
     pub(crate) fn patches<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
         let motions = &self.motions;
         let mut padding = vec![(0, 0), (0, 0)];
@@ -163,7 +164,8 @@ impl Unfolding {
         B::float_swap_dims(patches, 2, 3)
     }
 
-    /// What lies at the positions of the kernel, `(n, channels, …)`, as `(n, groups, positions, channels / groups)`.
+    /// What lies at the positions of the kernel, `(n, channels, …)`, as
+    /// `(n, groups, positions, channels / groups)`.
     pub(crate) fn at_positions<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
         let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups);
         let shape = Shape::new([n, groups, channels / groups, self.positions()]);

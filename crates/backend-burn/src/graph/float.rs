@@ -6,9 +6,8 @@ use burn::backend::{
 };
 
 use super::{
-    Environment,
     activation::erf,
-    refuse,
+    environment::{Environment, refuse},
     table::{operations, questions},
 };
 use crate::Result;
@@ -68,7 +67,8 @@ questions!(
 fn composed<B: Backend>(operation: &NumericOperationIr, env: &mut Environment<B>) -> Result<()> {
     use NumericOperationIr as N;
     let (out, value) = match operation {
-        // burn's derivative of a division by a number rounds the number's inverse to 32 bits, whatever the type.
+        // burn's derivative of a division by a number rounds the number's inverse to 32 bits,
+        // whatever the type.
         N::DivScalar(op) => {
             let inverse = 1.0 / op.rhs.elem::<f64>();
             (

@@ -6,7 +6,7 @@ use burn::backend::{
 };
 
 use super::{
-    Environment, refuse,
+    environment::{Environment, refuse},
     table::{operations, questions},
 };
 use crate::Result;

@@ -9,7 +9,7 @@ use burn::{
     tensor::{Shape, TensorData, ops::UnfoldOptions},
 };
 
-use super::{Environment, pool};
+use super::{environment::Environment, pool};
 use crate::Result;
 
 /// Evaluates the operation of a layer.
@@ -172,7 +172,8 @@ pub(crate) fn embedding<B: Backend>(
     B::float_reshape(rows, Shape::from(shape))
 }
 
-/// `softmax(q kᵀ · scale) v`, where a row that is masked as a whole attends to nothing; burn's own has no second derivative there.
+/// `softmax(q kᵀ · scale) v`, where a row that is masked as a whole attends to nothing; burn's own
+/// has no second derivative there.
 fn attention<B: Backend>(op: &AttentionOpIr, env: &mut Environment<B>) -> Result<FloatTensor<B>> {
     let [query, key, value] = [
         env.float(&op.query)?,

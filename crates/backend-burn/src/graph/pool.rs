@@ -9,11 +9,11 @@ use burn::{
     tensor::{Shape, TensorData, ops::ConvOptions},
 };
 
-use super::{Environment, refuse};
+use super::environment::{Environment, refuse};
 use crate::Result;
 
 /// A window moving over two axes; one axis is two with a window of one.
-struct Window {
+struct PoolWindow {
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
@@ -24,7 +24,7 @@ struct Window {
 /// The window of a recorded operation.
 macro_rules! window {
     (line $op:ident, $dilation:expr) => {
-        Window {
+        PoolWindow {
             kernel: [1, $op.kernel_size],
             stride: [1, $op.stride],
             padding: [0, $op.padding],
@@ -33,7 +33,7 @@ macro_rules! window {
         }
     };
     (plane $op:ident, $dilation:expr) => {
-        Window {
+        PoolWindow {
             kernel: $op.kernel_size,
             stride: $op.stride,
             padding: $op.padding,
@@ -85,15 +85,16 @@ fn planar<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     }
 }
 
-/// The entries that are largest now, gathered: the derivative of a maximum is that of the entry which attains it.
+/// The entries that are largest now, gathered: the derivative of a maximum is that of the entry
+/// which attains it.
 fn maximum<B: Backend>(
     x: &TensorIr,
     out: &TensorIr,
     out_indices: Option<&TensorIr>,
-    window: &Window,
+    window: &PoolWindow,
     env: &mut Environment<B>,
 ) -> Result<()> {
-    let Window {
+    let PoolWindow {
         kernel,
         stride,
         padding,
@@ -120,7 +121,7 @@ fn maximum<B: Backend>(
 fn mean<B: Backend>(
     x: &TensorIr,
     out: &TensorIr,
-    window: &Window,
+    window: &PoolWindow,
     count_padding: bool,
     env: &mut Environment<B>,
 ) -> Result<()> {
@@ -154,7 +155,7 @@ fn mean<B: Backend>(
 }
 
 /// The padding before and after an axis; the last window may reach beyond the padding (ceil mode).
-fn reach(window: &Window, axis: usize, length: usize, positions: usize) -> (usize, usize) {
+fn reach(window: &PoolWindow, axis: usize, length: usize, positions: usize) -> (usize, usize) {
     let padding = window.padding[axis];
     let needed = (positions - 1) * window.stride[axis] + window.kernel[axis];
     (padding, needed.saturating_sub(length + padding))
@@ -162,7 +163,7 @@ fn reach(window: &Window, axis: usize, length: usize, positions: usize) -> (usiz
 
 /// How many entries lie under the window at each position along an axis.
 fn counts(
-    window: &Window,
+    window: &PoolWindow,
     axis: usize,
     length: usize,
     positions: usize,

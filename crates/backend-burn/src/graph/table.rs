@@ -1,9 +1,12 @@
-//! Families of operations as tables: most operations have one of four shapes, and differ in the name of a function only.
+//! Families of operations as tables: most operations have one of four shapes, and differ in the
+//! name of a function only.
 
-/// A function that evaluates the operations of a family whose outcome is of the kind of their operands.
+/// A function that evaluates the operations of a family whose outcome is of the kind of their
+/// operands.
 ///
-/// The shapes: `unary` reads `input`; `binary` reads `lhs` and `rhs`; `scalar` reads `lhs` and a number; `along` reads `input` and an
-/// axis. What is not in the table goes to the function after `else`.
+/// The shapes: `unary` reads `input`; `binary` reads `lhs` and `rhs`; `scalar` reads `lhs` and a
+/// number; `along` reads `input` and an axis. What is not in the table goes to the function after
+/// `else`.
 macro_rules! operations {
     ($(#[$doc:meta])* $name:ident($family:ident) of $kind:ident into $insert:ident, else $rest:ident;
      unary: $($unary:ident $unary_fn:ident),*;

@@ -12,8 +12,9 @@ use burn::backend::{
 
 /// A backend that evaluates the hyperbolic tangent for the graphs.
 ///
-/// burn's autodiff evaluates it anew in every backward pass, four times for a product with a Hessian, and it costs as much as the matrix products of
-/// a small layer. Its derivative `1 − y²` follows from its value.
+/// burn's autodiff evaluates it again in every backward pass, four times for a product with a
+/// Hessian, and it costs as much as the matrix products of a small layer. Its derivative `1 − y²`
+/// follows from its value.
 pub(crate) trait Tanh: Backend {
     /// `tanh x`.
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -36,7 +37,11 @@ impl<B: Tanh, C: CheckpointStrategy> Tanh for Autodiff<B, C> {
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         let y = B::tanh(x);
-        match Slope.prepare::<C>([node]).compute_bound().stateful() {
+        match TanhDerivative
+            .prepare::<C>([node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(tracked) => tracked.finish(y.clone(), y),
             OpsKind::UnTracked(untracked) => untracked.finish(y),
         }
@@ -45,9 +50,9 @@ impl<B: Tanh, C: CheckpointStrategy> Tanh for Autodiff<B, C> {
 
 /// The derivative, from the value.
 #[derive(Debug)]
-struct Slope;
+struct TanhDerivative;
 
-impl<B: Backend> Backward<B, 1> for Slope {
+impl<B: Backend> Backward<B, 1> for TanhDerivative {
     type State = FloatTensor<B>;
 
     fn backward(
@@ -59,9 +64,9 @@ impl<B: Backend> Backward<B, 1> for Slope {
         let [parent] = ops.parents;
         let gradient = gradients.consume::<B>(&ops.node);
         let square = B::float_mul(ops.state.clone(), ops.state);
-        let slope = B::float_add_scalar(B::float_neg(square), 1.0.into());
+        let derivative = B::float_add_scalar(B::float_neg(square), 1.0.into());
         if let Some(node) = parent {
-            gradients.register::<B>(node.id, B::float_mul(gradient, slope));
+            gradients.register::<B>(node.id, B::float_mul(gradient, derivative));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Every family of operations against burn's own evaluation; first and second derivatives against central differences.
+//! Every family of operations against burn's own evaluation; first and second derivatives against
+//! central differences.
 
 mod elementwise;
 mod layers;
@@ -204,7 +205,8 @@ fn close(what: &str, values: &[f64], reference: &[f64], tolerance: f64) {
     }
 }
 
-/// Compares values in both precisions with burn's own, in 64-bit floats also to first and second derivatives.
+/// Compares values in both precisions with burn's own, in 64-bit floats also to first and second
+/// derivatives.
 fn check<const N: usize>(name: &str, sizes: [usize; N], function: Function<N>) {
     let recorded = record(sizes, function);
     let mut seed = 0.0;

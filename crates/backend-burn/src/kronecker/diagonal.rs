@@ -1,4 +1,4 @@
-//! The diagonal of the Fisher matrix, for what is no linear map and too large to be kept whole.
+//! The diagonal of the Fisher matrix, for large blocks without a linear map.
 
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows,
@@ -12,13 +12,13 @@ use crate::Stack;
 
 /// The mean squares of gradients.
 #[derive(Debug)]
-pub(super) struct Diagonal {
+pub(super) struct DiagonalFisher {
     values: Array1<f64>,
 }
 
 const VALUES: &str = "diagonal";
 
-impl Diagonal {
+impl DiagonalFisher {
     pub(super) fn new(values: Array1<f64>) -> Self {
         Self { values }
     }
@@ -30,7 +30,7 @@ impl Diagonal {
     }
 }
 
-impl Prepared<Stack> for Diagonal {
+impl Prepared<Stack> for DiagonalFisher {
     fn dim(&self) -> usize {
         self.values.len()
     }

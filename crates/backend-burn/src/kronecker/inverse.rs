@@ -11,17 +11,20 @@ use influence_core::{
 use ndarray::{Array3, ArrayD};
 
 use super::{
-    covariance::Factors,
-    layer::{Inputs, Layer, Positions},
-    low_rank::LowRank,
-    to_array, to_tensor,
+    covariance::KroneckerEigen,
+    layer::{Inputs, LinearLayer, Positions},
+    low_rank::LowRankInverse,
 };
-use crate::{Stack, curvature::SampleVectors, stack::host};
+use crate::{
+    Stack,
+    curvature::SampleVectors,
+    tensors::{array3, host, tensor3},
+};
 
 /// The curvature of a layer: eigenvectors on the device, eigenvalues on the host.
 #[derive(Debug)]
-pub(super) struct Factored {
-    bases: Arc<Bases>,
+pub(super) struct FactoredLayer {
+    bases: Arc<DeviceEigen>,
     /// `(groups, outputs, width)`.
     values: Array3<f64>,
     /// The relative error that scores may have of an approximate inverse.
@@ -29,37 +32,38 @@ pub(super) struct Factored {
 }
 
 #[derive(Debug)]
-struct Bases {
-    layer: Layer,
+struct DeviceEigen {
+    layer: LinearLayer,
     /// `(groups, width, width)`.
     inputs: Option<Tensor<3>>,
     /// `(groups, outputs, outputs)`.
-    signals: Tensor<3>,
+    output_gradients: Tensor<3>,
     place: (Device, Precision),
 }
 
+// Names of arrays in files of fitted states: they must not change.
 const INPUTS: &str = "input_vectors";
-const SIGNALS: &str = "signal_vectors";
+const OUTPUT_GRADIENTS: &str = "signal_vectors";
 const VALUES: &str = "values";
 
-impl Factored {
+impl FactoredLayer {
     pub(super) fn new(
-        layer: Layer,
-        factors: Factors,
+        layer: LinearLayer,
+        factors: KroneckerEigen,
         vectors: &SampleVectors,
         tolerance: f64,
     ) -> Self {
         let place = (vectors.source.device.clone(), vectors.source.precision);
-        let Factors {
-            input_vectors,
-            signal_vectors,
+        let KroneckerEigen {
+            input_eigenvectors,
+            output_eigenvectors,
             values,
         } = factors;
         Self {
-            bases: Arc::new(Bases {
+            bases: Arc::new(DeviceEigen {
                 layer,
-                inputs: input_vectors.map(|vectors| to_tensor(&vectors, &place)),
-                signals: to_tensor(&signal_vectors, &place),
+                inputs: input_eigenvectors.map(|vectors| tensor3(&vectors, &place.0, place.1)),
+                output_gradients: tensor3(&output_eigenvectors, &place.0, place.1),
                 place,
             }),
             values,
@@ -68,27 +72,27 @@ impl Factored {
     }
 
     pub(super) fn restore(
-        layer: Layer,
+        layer: LinearLayer,
         state: &State,
         vectors: &SampleVectors,
         tolerance: f64,
     ) -> CoreResult<Self> {
         let (g, width, outputs) = (layer.shape.groups, layer.width(), layer.shape.outputs);
-        let input_vectors = if layer.shape.looked_up {
+        let input_eigenvectors = if layer.shape.is_embedding {
             None
         } else {
             Some(cube(state, INPUTS, [g, width, width])?)
         };
-        let factors = Factors {
-            input_vectors,
-            signal_vectors: cube(state, SIGNALS, [g, outputs, outputs])?,
+        let factors = KroneckerEigen {
+            input_eigenvectors,
+            output_eigenvectors: cube(state, OUTPUT_GRADIENTS, [g, outputs, outputs])?,
             values: cube(state, VALUES, [g, outputs, width])?,
         };
         Ok(Self::new(layer, factors, vectors, tolerance))
     }
 }
 
-/// The array of a name, of this shape.
+/// The array of this name and shape.
 fn cube(state: &State, name: &str, shape: [usize; 3]) -> CoreResult<Array3<f64>> {
     let array = state.arrays().get(name).cloned();
     let array = array.filter(|array| array.shape() == shape);
@@ -99,7 +103,7 @@ fn cube(state: &State, name: &str, shape: [usize; 3]) -> CoreResult<Array3<f64>>
     })
 }
 
-impl Prepared<Stack> for Factored {
+impl Prepared<Stack> for FactoredLayer {
     fn dim(&self) -> usize {
         self.values.len()
     }
@@ -119,16 +123,17 @@ impl Prepared<Stack> for Factored {
             });
         }
         let inverse = self.values.mapv(|value| 1.0 / (value + damping));
-        let place = |array: &_| to_tensor(array, &self.bases.place);
+        let (device, precision) = &self.bases.place;
+        let place = |array: &_| tensor3(array, device, *precision);
         let low_rank = match self.bases.inputs {
-            Some(_) => LowRank::of(&self.values, damping, self.tolerance)?,
+            Some(_) => LowRankInverse::of(&self.values, damping, self.tolerance)?,
             None => None,
         };
         Ok(Box::new(FactoredInverse {
             inverse: place(&inverse),
             low_rank: low_rank.map(|found| Terms {
-                signals: place(&found.signals),
-                inputs: place(&found.inputs),
+                output_factors: place(&found.output_factors),
+                input_factors: place(&found.input_factors),
                 residuals: place(&found.residuals),
             }),
             bases: Arc::clone(&self.bases),
@@ -141,10 +146,10 @@ impl Prepared<Stack> for Factored {
 
     fn state(&self) -> CoreResult<State> {
         let state = State::default()
-            .with(SIGNALS, to_array(&self.bases.signals)?)
+            .with(OUTPUT_GRADIENTS, array3(&self.bases.output_gradients)?)
             .with(VALUES, self.values.clone());
         match &self.bases.inputs {
-            Some(inputs) => Ok(state.with(INPUTS, to_array(inputs)?)),
+            Some(inputs) => Ok(state.with(INPUTS, array3(inputs)?)),
             None => Ok(state),
         }
     }
@@ -152,22 +157,23 @@ impl Prepared<Stack> for Factored {
 
 #[derive(Debug)]
 struct FactoredInverse {
-    bases: Arc<Bases>,
+    bases: Arc<DeviceEigen>,
     /// `1 / (Λ + λ)`, `(groups, outputs, width)`.
     inverse: Tensor<3>,
     low_rank: Option<Terms>,
 }
 
-/// A [`LowRank`] on the device.
+/// A [`LowRankInverse`] on the device.
 #[derive(Debug)]
 struct Terms {
-    signals: Tensor<3>,
-    inputs: Tensor<3>,
+    output_factors: Tensor<3>,
+    input_factors: Tensor<3>,
     residuals: Tensor<3>,
 }
 
-impl Bases {
-    /// Matrices `(groups, k, outputs, width)` times the eigenvectors of both sides, or their transposed.
+impl DeviceEigen {
+    /// Matrices `(groups, k, outputs, width)` times the eigenvectors of both sides, or their
+    /// transposes.
     fn turned(&self, matrices: Tensor<4>, transposed: bool) -> Tensor<4> {
         let [g, k, s, a] = matrices.dims();
         let of = |basis: &Tensor<3>| {
@@ -187,12 +193,13 @@ impl Bases {
         matrices
             .swap_dims(2, 3)
             .reshape([g, k * a, s])
-            .matmul(of(&self.signals))
+            .matmul(of(&self.output_gradients))
             .reshape([g, k, a, s])
             .swap_dims(2, 3)
     }
 
-    /// Inputs and signals of right-hand sides along the eigenvectors, `(groups, k, side)`, if they are outer products at a single position.
+    /// Inputs and output gradients of right-hand sides along the eigenvectors, `(groups, k, side)`,
+    /// if they are outer products at a single position.
     fn along(&self, rhs: &Stack) -> CoreResult<Option<[Tensor<3>; 2]>> {
         let Some(inputs) = &self.inputs else {
             return Ok(None);
@@ -200,22 +207,26 @@ impl Bases {
         let positions = self.layer.alone(rhs.vectors())?;
         let Some(Positions {
             inputs: Inputs::Dense(own),
-            signals,
+            output_gradients,
         }) = positions
         else {
             return Ok(None);
         };
-        if signals.dims()[2] != 1 {
+        if output_gradients.dims()[2] != 1 {
             return Ok(None);
         }
         let along = |side: Tensor<4>, basis: &Tensor<3>| {
             let side = side.squeeze_dim::<3>(2).swap_dims(0, 1);
             side.matmul(basis.clone())
         };
-        Ok(Some([along(own, inputs), along(signals, &self.signals)]))
+        Ok(Some([
+            along(own, inputs),
+            along(output_gradients, &self.output_gradients),
+        ]))
     }
 
-    /// Terms along the eigenvectors, `(groups, k, rank, side)`, back in the coordinates of the layer: `(k, groups, rank, side)`.
+    /// Terms along the eigenvectors, `(groups, k, rank, side)`, back in the coordinates of the
+    /// layer: `(k, groups, rank, side)`.
     fn back(terms: Tensor<4>, basis: &Tensor<3>) -> Tensor<4> {
         let [g, k, rank, side] = terms.dims();
         terms
@@ -232,24 +243,27 @@ impl FactoredInverse {
         &self,
         terms: &Terms,
         basis: &Tensor<3>,
-        [inputs, signals]: [Tensor<3>; 2],
+        [inputs, output_gradients]: [Tensor<3>; 2],
     ) -> CoreResult<Solution<Stack>> {
         let bases = &self.bases;
         let weighted = |side: &Tensor<3>, terms: &Tensor<3>| {
             side.clone().unsqueeze_dim::<4>(2) * terms.clone().unsqueeze_dim::<4>(1)
         };
         let solved = bases.layer.gradients(
-            Bases::back(weighted(&inputs, &terms.inputs), basis),
-            Bases::back(weighted(&signals, &terms.signals), &bases.signals),
+            DeviceEigen::back(weighted(&inputs, &terms.input_factors), basis),
+            DeviceEigen::back(
+                weighted(&output_gradients, &terms.output_factors),
+                &bases.output_gradients,
+            ),
         );
-        let (inputs, signals) = (inputs.square(), signals.square());
+        let (inputs, output_gradients) = (inputs.square(), output_gradients.square());
         let sums = |of: Tensor<3>| of.sum_dim(2).sum_dim(0).flatten::<1>(0, 2);
         let left = inputs
             .clone()
             .matmul(terms.residuals.clone().swap_dims(1, 2));
         let (left, whole) = (
-            host(&sums(left * signals.clone()))?,
-            host(&sums(inputs.sum_dim(2) * signals.sum_dim(2)))?,
+            host(&sums(left * output_gradients.clone()))?,
+            host(&sums(inputs.sum_dim(2) * output_gradients.sum_dim(2)))?,
         );
         let report = |(left, whole): (f64, &f64)| Report {
             iterations: 0,
@@ -292,8 +306,8 @@ impl Inverse<Stack> for FactoredInverse {
         let bases = &self.bases;
         let along = match (bases.along(rhs)?, &self.low_rank, &bases.inputs) {
             (Some(along), Some(terms), Some(basis)) => return self.thin(terms, basis, along),
-            (Some([inputs, signals]), ..) => {
-                signals.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
+            (Some([inputs, output_gradients]), ..) => {
+                output_gradients.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
             }
             (None, ..) => {
                 let matrices = bases.layer.matrices(&rhs.tensor()).swap_dims(0, 1);

@@ -1,4 +1,4 @@
-//! What a linear map looks like in the gradients of its parameters.
+//! Linear maps, recognised by the form of the gradients of their parameters.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use influence_core::{
 
 use crate::{
     Gradients,
-    gradient::{Form, Part, Side},
-    stack::host,
+    gradient::{Form, OuterSide, ParameterGradient},
+    tensors::host,
 };
 
 /// A linear map, with or without a bias, and where its parameters lie in their block.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
+pub(super) struct LinearLayer {
     /// The columns of the block.
     block: Vec<Range<usize>>,
     /// Columns of the weight within the block.
@@ -36,8 +36,8 @@ pub(super) struct Shape {
     pub(super) outputs: usize,
     /// Whether inputs come first in the weight.
     pub(super) inputs_first: bool,
-    /// Whether inputs are rows of a table, looked up.
-    pub(super) looked_up: bool,
+    /// Whether it is an embedding: its inputs are indices of rows of a table.
+    pub(super) is_embedding: bool,
 }
 
 impl Shape {
@@ -51,46 +51,48 @@ impl Shape {
             } => {
                 let [_, groups, _, l] = left.dims();
                 let r = right.dims()[3];
-                let inputs_first = *activations == Side::Left;
+                let inputs_first = *activations == OuterSide::Left;
                 let (inputs, outputs) = if inputs_first { (l, r) } else { (r, l) };
                 Some(Self {
                     groups,
                     inputs,
                     outputs,
                     inputs_first,
-                    looked_up: false,
+                    is_embedding: false,
                 })
             }
-            Form::Lookup {
-                signals, entries, ..
+            Form::Embedding {
+                output_gradients,
+                entries,
+                ..
             } => Some(Self {
                 groups: 1,
                 inputs: *entries,
-                outputs: signals.dims()[2],
+                outputs: output_gradients.dims()[2],
                 inputs_first: true,
-                looked_up: true,
+                is_embedding: true,
             }),
         }
     }
 }
 
-/// Inputs and signals of a layer at all positions of some samples.
+/// Inputs and output gradients of a layer at all positions of some samples.
 pub(super) struct Positions {
     /// `(n, groups, t, inputs)`, with the 1 of the bias.
     pub(super) inputs: Inputs,
     /// `(n, groups, t, outputs)`.
-    pub(super) signals: Tensor<4>,
+    pub(super) output_gradients: Tensor<4>,
 }
 
-/// What goes into a linear map.
+/// The inputs of a linear map.
 pub(super) enum Inputs {
     Dense(Tensor<4>),
-    /// The rows looked up, `(n, t)`, of a table of so many entries.
-    Rows(Tensor<2, Int>),
+    /// The indices of rows of an embedding table, `(n, t)`.
+    Indices(Tensor<2, Int>),
 }
 
-impl Layer {
-    /// The linear map of a block, if there is one, as a few gradients show it.
+impl LinearLayer {
+    /// The linear map of a block, if there is one, found in a few gradients.
     ///
     /// # Errors
     /// [`Setting`](CoreError::Setting) for a block with more than one.
@@ -142,27 +144,30 @@ impl Layer {
         }
     }
 
-    /// Whether the gradients of a parameter are the signals summed over positions.
+    /// Whether the gradients of a parameter are the output gradients summed over positions.
     fn has_bias(&self, gradients: &Gradients, columns: &Range<usize>) -> CoreResult<bool> {
         const TOLERANCE: f64 = 1e-4;
         let Shape {
             groups,
             outputs,
-            looked_up,
+            is_embedding,
             ..
         } = self.shape;
         let own = gradients.of(columns).map(Form::to_rows);
         let Some(own) = own.reduce(|sum, rows| sum + rows) else {
             return Ok(false);
         };
-        let Some(Positions { signals, .. }) = self.positions(gradients) else {
+        let Some(Positions {
+            output_gradients, ..
+        }) = self.positions(gradients)
+        else {
             return Ok(false);
         };
         let [n, width] = own.dims();
-        if looked_up || width != groups * outputs {
+        if is_embedding || width != groups * outputs {
             return Ok(false);
         }
-        let summed = signals.sum_dim(2).reshape([n, width]);
+        let summed = output_gradients.sum_dim(2).reshape([n, width]);
         let (own, summed) = (host(&own)?, host(&summed)?);
         let scale = own
             .iter()
@@ -172,9 +177,10 @@ impl Layer {
         Ok(difference <= TOLERANCE * scale)
     }
 
-    /// Inputs and signals of some samples, given their gradients within the block; positions of several uses of the weight are joined.
+    /// Inputs and output gradients of some samples, given their gradients within the block;
+    /// positions of several uses of the weight are joined.
     pub(super) fn positions(&self, gradients: &Gradients) -> Option<Positions> {
-        let (mut inputs, mut rows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut inputs, mut rows, mut output_gradients) = (Vec::new(), Vec::new(), Vec::new());
         for form in gradients.of(&self.weight) {
             match form {
                 Form::Outer {
@@ -183,36 +189,40 @@ impl Layer {
                     activations,
                 } => {
                     let (own, back) = match activations {
-                        Side::Left => (left, right),
-                        Side::Right => (right, left),
+                        OuterSide::Left => (left, right),
+                        OuterSide::Right => (right, left),
                     };
                     inputs.push(own.clone());
-                    signals.push(back.clone());
+                    output_gradients.push(back.clone());
                 }
-                Form::Lookup {
+                Form::Embedding {
                     indices,
-                    signals: back,
+                    output_gradients: back,
                     ..
                 } => {
                     rows.push(indices.clone());
-                    signals.push(back.clone().unsqueeze_dim(1));
+                    output_gradients.push(back.clone().unsqueeze_dim(1));
                 }
                 Form::Rows(_) | Form::Combination { .. } => return None,
             }
         }
-        if signals.is_empty() {
+        if output_gradients.is_empty() {
             return None;
         }
-        let signals = Tensor::cat(signals, 2);
+        let output_gradients = Tensor::cat(output_gradients, 2);
         let inputs = if rows.is_empty() {
             Inputs::Dense(self.with_one(Tensor::cat(inputs, 2)))
         } else {
-            Inputs::Rows(Tensor::cat(rows, 1))
+            Inputs::Indices(Tensor::cat(rows, 1))
         };
-        Some(Positions { inputs, signals })
+        Some(Positions {
+            inputs,
+            output_gradients,
+        })
     }
 
-    /// [`positions`](Self::positions), unless there is anything in the gradients beside them and the bias that belongs to them.
+    /// [`positions`](Self::positions), if the gradients consist of them and the bias that belongs
+    /// to them alone.
     pub(super) fn alone(&self, gradients: &Gradients) -> CoreResult<Option<Positions>> {
         let mut others = gradients
             .columns_of_parts()
@@ -226,11 +236,11 @@ impl Layer {
         Ok(self.positions(gradients).filter(|_| as_found))
     }
 
-    /// The inverse of [`alone`](Self::alone), for inputs that are not looked up.
-    pub(super) fn gradients(&self, inputs: Tensor<4>, signals: Tensor<4>) -> Gradients {
-        let [k, groups, t, outputs] = signals.dims();
+    /// The inverse of [`alone`](Self::alone), for dense inputs.
+    pub(super) fn gradients(&self, inputs: Tensor<4>, output_gradients: Tensor<4>) -> Gradients {
+        let [k, groups, t, outputs] = output_gradients.dims();
         let mut parts = Vec::with_capacity(2);
-        let kind = (signals.device(), signals.dtype());
+        let kind = (output_gradients.device(), output_gradients.dtype());
         let mut dim = self.weight.len();
         let own = match &self.bias {
             None => inputs,
@@ -239,9 +249,9 @@ impl Layer {
                 let ones = inputs
                     .clone()
                     .slice(side(self.shape.inputs..self.shape.inputs + 1));
-                let shifts = (signals.clone() * ones).sum_dim(2);
+                let shifts = (output_gradients.clone() * ones).sum_dim(2);
                 dim += bias.len();
-                parts.push(Part {
+                parts.push(ParameterGradient {
                     columns: bias.clone(),
                     form: Form::Rows(shifts.reshape([k, groups * outputs])),
                 });
@@ -249,16 +259,16 @@ impl Layer {
             }
         };
         let (left, right, activations) = if self.shape.inputs_first {
-            (own, signals, Side::Left)
+            (own, output_gradients, OuterSide::Left)
         } else {
-            (signals, own, Side::Right)
+            (output_gradients, own, OuterSide::Right)
         };
         let form = Form::Outer {
             left,
             right,
             activations,
         };
-        parts.push(Part {
+        parts.push(ParameterGradient {
             columns: self.weight.clone(),
             form,
         });

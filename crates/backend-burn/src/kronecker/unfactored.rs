@@ -9,38 +9,41 @@ use influence_core::{
 };
 use ndarray::{Array1, Array2};
 
-use super::{DENSE, diagonal::Diagonal};
-use crate::{Gradients, Stack, curvature::products, stack::host};
+use super::diagonal::DiagonalFisher;
+use crate::{Gradients, Stack, curvature::products, tensors::host};
 
-/// Sums over samples, in `f64`.
-pub(super) struct Rest {
+/// Most scalars of a block without a linear map whose Fisher matrix is kept whole.
+const DENSE: usize = 2048;
+
+/// The Fisher matrix of a block, summed over samples in `f64`.
+pub(super) struct UnfactoredFisher {
     columns: Vec<Range<usize>>,
-    sums: Sums,
+    sums: FisherSums,
 }
 
-enum Sums {
-    Whole(Array2<f64>),
+enum FisherSums {
+    Dense(Array2<f64>),
     Diagonal(Array1<f64>),
 }
 
-impl Rest {
+impl UnfactoredFisher {
     pub(super) fn zero(block: &Block) -> Self {
         let dim = block.dim();
         Self {
             columns: block.columns().to_vec(),
             sums: if dim <= DENSE {
-                Sums::Whole(Array2::zeros((dim, dim)))
+                FisherSums::Dense(Array2::zeros((dim, dim)))
             } else {
-                Sums::Diagonal(Array1::zeros(dim))
+                FisherSums::Diagonal(Array1::zeros(dim))
             },
         }
     }
 
-    /// Bytes that the fit of a block takes with this number of dampings, an estimate from above.
+    /// Bytes that the fit of a block takes with this number of dampings, an upper bound.
     pub(super) fn bytes(block: &Block, dampings: usize) -> usize {
         let dim = block.dim();
         if dim <= DENSE {
-            // What is solved here is on the host whatever the rows.
+            // Solved on the host in `f64`, whatever the rows.
             Solver::<Stack>::fit_bytes(&Direct, dim, Precision::F64, dampings)
         } else {
             let vectors = dampings.saturating_add(3);
@@ -52,11 +55,11 @@ impl Rest {
     pub(super) fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()> {
         let restricted = vectors.iter().map(|vectors| vectors.columns(&self.columns));
         match &mut self.sums {
-            Sums::Whole(sum) => {
+            FisherSums::Dense(sum) => {
                 let restricted: Vec<Gradients> = restricted.collect();
                 *sum += &products(&restricted.iter().collect::<Vec<_>>())?;
             }
-            Sums::Diagonal(sum) => {
+            FisherSums::Diagonal(sum) => {
                 for vectors in restricted {
                     let squares = vectors.to_rows().square().sum_dim(0);
                     *sum += &Array1::from(host(&squares)?);
@@ -66,21 +69,21 @@ impl Rest {
         Ok(())
     }
 
-    /// The mean over so many samples, ready for any damping.
+    /// The mean over this number of samples, prepared for any damping.
     pub(super) fn prepared(self, samples: usize) -> CoreResult<Box<dyn Prepared<Stack>>> {
         let samples = samples as f64;
         match self.sums {
-            Sums::Whole(sum) => Direct::of_matrix(&(sum / samples)),
-            Sums::Diagonal(sum) => Ok(Box::new(Diagonal::new(sum / samples))),
+            FisherSums::Dense(sum) => Direct::of_matrix(&(sum / samples)),
+            FisherSums::Diagonal(sum) => Ok(Box::new(DiagonalFisher::new(sum / samples))),
         }
     }
 
-    /// Takes up the mean from its state.
+    /// Restores the mean from its state.
     pub(super) fn restored(block: &Block, state: &State) -> CoreResult<Box<dyn Prepared<Stack>>> {
         if block.dim() <= DENSE {
             Direct::of_state(block.dim(), state)
         } else {
-            Ok(Box::new(Diagonal::restore(block, state)?))
+            Ok(Box::new(DiagonalFisher::restore(block, state)?))
         }
     }
 }

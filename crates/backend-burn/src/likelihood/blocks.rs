@@ -10,8 +10,11 @@ use ndarray::{Array1, Array2, Array4, ArrayView2, s};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::{Roots, Vectors, stream};
-use crate::{Error, Result, stack::tensor};
+use super::{
+    factors::{SquareRootFactors, Vectors},
+    random::stream,
+};
+use crate::{Error, Result, tensors::tensor};
 
 /// The blocks of each sample, `(n, positions, width, width)`.
 pub(crate) struct Blocks {
@@ -23,14 +26,14 @@ pub(crate) struct Blocks {
 /// Eigenvectors times the roots of their eigenvalues' magnitudes, `(n, positions, width, width)`,
 /// one per column: the largest eigenvalue first among those above zero, the least first among those
 /// below.
-struct Factors {
+struct SignedEigenvectors {
     plus: Array4<f64>,
     minus: Array4<f64>,
 }
 
 impl Blocks {
-    /// Beyond this, relative to the largest entry of the batch, an eigenvalue below zero is none of
-    /// rounding.
+    /// The largest magnitude at which a negative eigenvalue may be rounding, relative to the
+    /// largest entry of the batch.
     fn noise(&self) -> f64 {
         let largest = self
             .values
@@ -43,7 +46,7 @@ impl Blocks {
         relative * largest
     }
 
-    fn factors(&self) -> Result<Factors> {
+    fn eigenvectors(&self) -> Result<SignedEigenvectors> {
         let noise = self.noise();
         let mut plus = Array4::zeros(self.values.raw_dim());
         let mut minus = plus.clone();
@@ -65,19 +68,19 @@ impl Blocks {
                     .assign(&scaled);
             }
         }
-        Ok(Factors { plus, minus })
+        Ok(SignedEigenvectors { plus, minus })
     }
 
-    pub(super) fn roots(&self) -> Result<Roots> {
-        let Factors { plus, minus } = self.factors()?;
+    pub(super) fn square_root_factors(&self) -> Result<SquareRootFactors> {
+        let SignedEigenvectors { plus, minus } = self.eigenvectors()?;
         let plus = self.columns(&plus);
-        // Something must show what layers there are.
+        // The layers are found in these vectors, so there must be one.
         let plus = if plus.is_empty() {
             vec![Array2::zeros(self.dim())]
         } else {
             plus
         };
-        Ok(Roots {
+        Ok(SquareRootFactors {
             plus: self.tensors(plus),
             minus: self.tensors(self.columns(&minus)),
         })
@@ -114,7 +117,7 @@ impl Blocks {
     }
 
     pub(super) fn drawn(&self, seed: u64, first_sample: usize) -> Result<Tensor<2>> {
-        let Factors { plus, minus } = self.factors()?;
+        let SignedEigenvectors { plus, minus } = self.eigenvectors()?;
         if minus.iter().any(|x| *x != 0.0) {
             return Err(Error::NotConvex);
         }

@@ -5,12 +5,17 @@ use influence_core::Precision;
 use ndarray::{Array2, Array3, Array4, Axis, s};
 use rand::RngExt;
 
-use super::{Blocks, Closed, OutputHessian, closed, stream, values};
-use crate::{Batch, Error, OutputLoss, Result, engine::Engine, stack::tensor, trace::Head};
+use super::{OutputHessian, blocks::Blocks, closed_form::ClosedForm, formulas, random::stream};
+use crate::{
+    Batch, Error, OutputLoss, Result,
+    engine::Engine,
+    tensors::{tensor, values},
+    trace::Head,
+};
 
-/// The most outputs that interact of which a second derivative is formed.
+/// The most outputs that interact for which a second derivative is formed.
 const MOST: usize = 512;
-/// From where made-up numbers come.
+/// Seed of the points and directions of the comparison.
 const SEED: u64 = 0x0D1F;
 
 /// A recorded loss at the outputs of a batch.
@@ -24,10 +29,10 @@ pub(crate) struct Derivation<'a> {
 }
 
 impl Derivation<'_> {
-    /// The second derivative, as that of the declared loss times weights if it is that.
+    /// The second derivative: that of the declared loss times weights, if the recorded loss has it.
     pub(crate) fn hessian(&self, declared: OutputLoss) -> Result<OutputHessian> {
         let width = self.outputs.dims()[1];
-        let form = closed::form(declared, width)?;
+        let form = formulas::form(declared, width)?;
         if let Some((block, _)) = form
             && let Some(weights) = self.weights(declared, block)?
         {
@@ -35,7 +40,7 @@ impl Derivation<'_> {
                 .iter()
                 .any(|weight| (weight - 1.0).abs() > 0.0)
                 .then_some(weights);
-            return Ok(OutputHessian::Closed(Box::new(Closed {
+            return Ok(OutputHessian::Closed(Box::new(ClosedForm {
                 loss: declared,
                 outputs: self.outputs.clone(),
                 weights: weights.map(|weights| self.placed(weights)),
@@ -59,7 +64,7 @@ impl Derivation<'_> {
     pub(crate) fn check_curved(&self) -> Result<()> {
         let direction = self.direction(0);
         for outputs in [self.outputs.clone(), self.made_up(0)] {
-            let (first, second) = self.slopes(&outputs, &direction)?;
+            let (first, second) = self.derivatives(&outputs, &direction)?;
             let flat = second.iter().all(|x| *x == 0.0);
             if !flat || first.iter().all(|x| *x == 0.0) {
                 return Ok(());
@@ -77,15 +82,15 @@ impl Derivation<'_> {
         };
         let compared = |outputs: &Tensor<2>, seed| -> Result<Compared> {
             let direction = self.direction(seed);
-            let found = self.slopes(outputs, &direction)?.1;
-            let expected = values(&closed::along(declared, outputs, &direction)?)?;
+            let found = self.derivatives(outputs, &direction)?.1;
+            let expected = values(&formulas::along(declared, outputs, &direction)?)?;
             Compared::new(&found, &expected, (self.batch.len(), block))
         };
         let mut weights = compared(&self.made_up(1), 1)?.ratios();
         let again = compared(&self.made_up(2), 2)?;
         let here = compared(&self.outputs, 3)?;
         let width = self.outputs.dims()[1];
-        let noise = self.noise() * closed::scale(declared, width / block.max(1), width);
+        let noise = self.noise() * formulas::scale(declared, width / block.max(1), width);
         if !again.fits(&weights, tolerance, 0.0) || !here.fits(&weights, tolerance, noise) {
             return Ok(None);
         }
@@ -105,7 +110,7 @@ impl Derivation<'_> {
         for column in 0..block {
             let unit = |entry: usize| f64::from(u8::from(entry % block == column));
             let direction = self.tensor((0..n * width).map(unit));
-            let product = self.slopes(&self.outputs, &direction)?.1;
+            let product = self.derivatives(&self.outputs, &direction)?.1;
             columns
                 .slice_mut(s![.., .., .., column])
                 .assign(&by_position(product, (n, positions, block))?);
@@ -128,7 +133,7 @@ impl Derivation<'_> {
         let (n, positions, block, _) = blocks.values.dim();
         let direction = self.direction(4);
         let found = by_position(
-            self.slopes(&self.outputs, &direction)?.1,
+            self.derivatives(&self.outputs, &direction)?.1,
             (n, positions, block),
         )?;
         let direction = by_position(values(&direction)?, (n, positions, block))?;
@@ -147,7 +152,7 @@ impl Derivation<'_> {
         Ok(complete)
     }
 
-    /// What rounding makes of numbers near 1.
+    /// The rounding of numbers near 1.
     fn noise(&self) -> f64 {
         match self.precision {
             Precision::F32 => 1e-5,
@@ -157,10 +162,14 @@ impl Derivation<'_> {
 
     /// The derivative of the loss and the product of the second one with a direction, at some
     /// outputs.
-    fn slopes(&self, outputs: &Tensor<2>, direction: &Tensor<2>) -> Result<(Vec<f64>, Vec<f64>)> {
+    fn derivatives(
+        &self,
+        outputs: &Tensor<2>,
+        direction: &Tensor<2>,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let slopes = self
             .engine
-            .head_slopes(self.head, self.batch, outputs, direction)?;
+            .head_derivatives(self.head, self.batch, outputs, direction)?;
         Ok((values(&slopes.first)?, values(&slopes.product)?))
     }
 
@@ -181,7 +190,7 @@ impl Derivation<'_> {
         }))
     }
 
-    /// A tensor shaped as the outputs are.
+    /// A tensor of the shape of the outputs.
     fn tensor(&self, numbers: impl Iterator<Item = f64>) -> Tensor<2> {
         let shape = self.outputs.dims();
         let numbers = numbers.take(shape[0] * shape[1]);
@@ -210,8 +219,8 @@ impl Compared {
         })
     }
 
-    /// What of a position is multiplied by to come nearest to what was found, 1 where both are
-    /// nothing.
+    /// The factor of each position that brings what is expected nearest to what was found, 1 where
+    /// both are zero.
     fn ratios(&self) -> Array2<f64> {
         let (n, positions, _) = self.found.dim();
         Array2::from_shape_fn((n, positions), |(sample, position)| {
@@ -226,8 +235,8 @@ impl Compared {
         })
     }
 
-    /// Whether each position is what was expected of it times its weight, up to a tolerance
-    /// relative to the largest of its entries.
+    /// Whether each position is its expected value times its weight, up to a tolerance relative to
+    /// the largest of its entries.
     fn fits(&self, weights: &Array2<f64>, tolerance: f64, noise: f64) -> bool {
         let mut fits = true;
         for ((sample, position), weight) in weights.indexed_iter() {

@@ -6,14 +6,14 @@ use influence_core::Precision;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::stream;
+use super::random::stream;
 use crate::{
     Error, OutputLoss, Result,
-    stack::{host, tensor},
+    tensors::{tensor, values},
 };
 
-/// How many outputs interact, those of a position, and how many positions there are; nothing for a
-/// loss that is not known.
+/// The number of outputs of a position, which interact, and the number of positions; `None` for a
+/// loss without a closed form.
 pub(super) fn form(loss: OutputLoss, width: usize) -> Result<Option<(usize, usize)>> {
     Ok(match loss {
         OutputLoss::CrossEntropy => Some((width, 1)),
@@ -73,7 +73,7 @@ fn positions(classes: usize, width: usize) -> Result<(usize, usize)> {
 }
 
 /// Vectors `u_c (n, width)` with `Σ_c u_c u_cᵀ = ∂²loss/∂outputs²` for each row.
-pub(crate) fn roots(
+pub(crate) fn square_root_factors(
     loss: OutputLoss,
     outputs: &Tensor<2>,
 ) -> Result<Box<dyn Iterator<Item = Tensor<2>>>> {
@@ -130,7 +130,7 @@ fn entry(zeros: &Tensor<2>, values: &Tensor<2>, column: usize) -> Tensor<2> {
 /// A vector `u (n, width)` with `E[u uᵀ] = ∂²loss/∂outputs²` for each row: the gradient of the loss
 /// at a label drawn from the outputs.
 ///
-/// What is drawn for a sample depends on the seed, the draw and the number of the sample alone.
+/// The draw for a sample depends on the seed and the index of the sample alone.
 pub(crate) fn drawn(
     loss: OutputLoss,
     outputs: &Tensor<2>,
@@ -140,14 +140,12 @@ pub(crate) fn drawn(
 ) -> Result<Tensor<2>> {
     let [n, width] = outputs.dims();
     let device: Device = outputs.device();
-    let mut values = host(outputs).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })?;
+    let mut numbers = values(outputs)?;
     let (classes, positions) = match loss {
         OutputLoss::SequenceCrossEntropy { classes } => positions(classes, width)?,
         _ => (width, 1),
     };
-    for (index, row) in values.chunks_exact_mut(width.max(1)).enumerate() {
+    for (index, row) in numbers.chunks_exact_mut(width.max(1)).enumerate() {
         let mut random = stream(seed, first_sample + index);
         match loss {
             OutputLoss::CrossEntropy | OutputLoss::SequenceCrossEntropy { .. } => {
@@ -170,10 +168,10 @@ pub(crate) fn drawn(
             OutputLoss::Derived => row.fill(0.0),
         }
     }
-    Ok(tensor(values.into_iter(), [n, width], &device, precision))
+    Ok(tensor(numbers.into_iter(), [n, width], &device, precision))
 }
 
-/// From logits to the probabilities minus a class drawn from them.
+/// Replaces logits by the probabilities minus the indicator of a class drawn from them.
 fn draw_class(logits: &mut [f64], scale: f64, random: &mut impl RngExt) {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for logit in logits.iter_mut() {

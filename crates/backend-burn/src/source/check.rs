@@ -6,32 +6,32 @@ use burn::tensor::Tensor;
 
 use super::ModelGradients;
 use crate::{
-    Batch, Curvature, Error, Result,
-    stack::{host, tensor},
+    Batch, Error, Result,
+    tensors::{tensor, values},
     trace::Function,
 };
 use influence_core::Precision;
 
 impl ModelGradients {
-    /// Checks taps against batches of one on a few samples, for every function that the curvature needs.
-    pub(crate) fn checked(mut self, curvature: Curvature, sample: &Batch) -> Result<Self> {
+    /// Checks taps against batches of one on a few samples, for each of the functions.
+    pub(crate) fn checked(mut self, functions: &[Function], sample: &Batch) -> Result<Self> {
         // A single sample cannot show which axis is that of the samples.
         let sample = if sample.len() == 1 {
             sample.doubled()
         } else {
             sample.clone()
         };
-        self.check(Function::Loss, &sample)?;
-        self.check(Function::Measurement, &sample)?;
-        if matches!(curvature, Curvature::GaussNewton | Curvature::Fisher { .. }) {
-            self.check(Function::Outputs, &sample)?;
+        for &function in functions {
+            self.check(function, &sample)?;
         }
         Ok(self)
     }
 
-    /// Compares a batch with batches of one: outputs must agree, parameters whose gradients do not are taken off their taps.
+    /// Compares a batch with batches of one: outputs must agree, parameters whose gradients do not
+    /// are taken off their taps.
     ///
-    /// So are those that no tap covers at this size of batch: at another size a tap might be found by coincidence.
+    /// So are those that no tap covers at this size of batch: at another size a tap might be found
+    /// by coincidence.
     fn check(&mut self, function: Function, batch: &Batch) -> Result<()> {
         let graph = self.trace.graph(function, batch)?;
         self.untapped.extend(graph.taps.untapped());
@@ -70,11 +70,11 @@ impl ModelGradients {
 
     fn check_outputs(&self, function: Function, batch: &Batch, tolerance: f64) -> Result<()> {
         let graph = self.trace.graph(function, batch)?;
-        let together = read(&self.engine.output(&graph, batch)?)?;
+        let together = values(&self.engine.output(&graph, batch)?)?;
         let mut alone = Vec::with_capacity(together.len());
         for sample in 0..batch.len() {
             let (one, graph) = self.alone(function, batch, sample)?;
-            alone.extend(read(&self.engine.output(&graph, &one)?)?);
+            alone.extend(values(&self.engine.output(&graph, &one)?)?);
         }
         let scale = largest(&alone).max(1.0);
         let differs = |&entry: &usize| (alone[entry] - together[entry]).abs() > tolerance * scale;
@@ -87,12 +87,6 @@ impl ModelGradients {
             }),
         }
     }
-}
-
-fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
-    host(tensor).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })
 }
 
 /// The largest magnitude.
@@ -110,5 +104,5 @@ fn magnitudes(rows: Tensor<2>, columns: &[Range<usize>]) -> Result<Vec<f64>> {
         _ => rows.clone().slice([0..n, columns.clone()]).max(),
     };
     let magnitudes: Vec<Tensor<1>> = columns.iter().map(of).collect();
-    read(&Tensor::cat(magnitudes, 0).unsqueeze())
+    values(&Tensor::cat(magnitudes, 0))
 }

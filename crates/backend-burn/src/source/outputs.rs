@@ -6,7 +6,7 @@ use super::ModelGradients;
 use crate::{
     Batch, Error, OutputLoss, Result,
     likelihood::{Derivation, OutputHessian},
-    stack::host,
+    tensors::values,
     trace::{Function, Graph, Head},
 };
 
@@ -65,7 +65,7 @@ impl ModelGradients {
     ) -> Result<()> {
         match (hessian, said) {
             (OutputHessian::Blocks(_), _) if declared != OutputLoss::Derived => {
-                self.tell(&format!(
+                self.warn_once(&format!(
                     "the loss is not the {declared:?} that the task declares for its outputs, nor a multiple of it; its second derivative is taken from the recorded loss, which costs more; declare OutputLoss::Derived if that is meant"
                 ));
             }
@@ -75,9 +75,9 @@ impl ModelGradients {
             }
             (OutputHessian::Closed(closed), None) => {
                 if let Some(found) = &closed.weights {
-                    self.tell(&format!(
+                    self.warn_once(&format!(
                         "the loss is the {declared:?} that the task declares for its outputs times {}; the curvature has these factors; say them by Outputs::with_weights if they are meant",
-                        shown(&read(found)?)
+                        shown(&values(found)?)
                     ));
                 }
             }
@@ -98,15 +98,15 @@ impl ModelGradients {
                 got: vec![n, columns],
             });
         }
-        let difference = read(&(said.clone() - found.clone()))?;
-        let scale = read(found)?;
+        let difference = values(&(said.clone() - found.clone()))?;
+        let scale = values(found)?;
         let agree = |(difference, weight): (&f64, &f64)| {
             difference.abs() <= TOLERANCE * weight.abs().max(TOLERANCE)
         };
         if !difference.iter().zip(&scale).all(agree) {
-            self.tell(&format!(
+            self.warn_once(&format!(
                 "the weights that the task declares for its outputs, {}, are not those of its loss, {}; the curvature has those of the loss",
-                shown(&read(said)?),
+                shown(&values(said)?),
                 shown(&scale)
             ));
         }
@@ -114,22 +114,14 @@ impl ModelGradients {
     }
 
     /// Warns once.
-    fn tell(&self, message: &str) {
-        self.told.call_once(|| tracing::warn!("{message}"));
+    fn warn_once(&self, message: &str) {
+        self.reported.call_once(|| tracing::warn!("{message}"));
     }
 }
 
 fn declared(graph: &Graph) -> Result<OutputLoss> {
     let declared = graph.declared.as_ref().map(|declared| declared.loss);
-    declared.ok_or(Error::NoOutputs {
-        curvature: "gauss-newton",
-    })
-}
-
-fn read(tensor: &Tensor<2>) -> Result<Vec<f64>> {
-    host(tensor).map_err(|error| Error::Engine {
-        message: error.to_string(),
-    })
+    declared.ok_or(Error::Undeclared)
 }
 
 /// The range of some factors.

@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use super::{ModelGradients, check::largest};
 use crate::{
     Batch, Error, Result, engine,
-    stack::{host, tensor},
+    tensors::{self, tensor},
     trace::Function,
 };
 
@@ -133,7 +133,7 @@ impl ModelGradients {
         let values = place.values(self.trace.values(), layout);
         let weights = (0..sample.len()).map(|index| 1.0 + 0.5 * (index as f64 + 1.0).sin());
         let weights: Vec<f64> = weights.collect();
-        let Some(own) = self.trace.own_gradient(sample, &values, &weights) else {
+        let Some(own) = self.trace.independent_gradient(sample, &values, &weights) else {
             return Ok(None);
         };
         let graph = self.trace.graph(Function::Loss, sample)?;
@@ -142,12 +142,10 @@ impl ModelGradients {
         let shape = [sample.len(), 1];
         let cotangent = tensor(weights.into_iter(), shape, &self.device, self.precision);
         let recorded = engine.summed_gradient(&graph, sample, &all, Some(&cotangent))?;
-        let read = |gradient| {
-            host(&gradient).map_err(|error| Error::Engine {
-                message: error.to_string(),
-            })
-        };
-        let recorded = recorded.into_iter().map(read).collect::<Result<_>>()?;
+        let recorded = recorded
+            .iter()
+            .map(tensors::values)
+            .collect::<Result<_>>()?;
         Ok(Some(Pair { recorded, own }))
     }
 

@@ -68,7 +68,8 @@ macro_rules! field {
     };
 }
 
-// The types in which models are recorded; the precision of the computation is chosen when the graph is evaluated.
+// The types in which models are recorded; the precision of the computation is chosen when the graph
+// is evaluated.
 field!(Float, is_float, "float", DType::F32);
 field!(Int, is_int, "integer", DType::I64);
 field!(Bool, is_bool, "bool", DType::Bool(BoolStore::U8));

@@ -7,7 +7,8 @@ use burn::{
 
 use super::{Field, OutputLoss, Outputs, Task};
 
-/// Classification by cross-entropy: inputs `I`, a tensor of any kind and rank, integer targets `(n)`, logits `(n, classes)`.
+/// Classification by cross-entropy: inputs `I`, a tensor of any kind and rank, integer targets
+/// `(n)`, logits `(n, classes)`.
 ///
 /// # Examples
 /// ```
@@ -28,7 +29,8 @@ pub struct Classification<M, I, F> {
     module: PhantomData<fn(&M, I)>,
 }
 
-/// Regression by squared error, **mean** over outputs: inputs `I`, a tensor of any kind and rank, targets and predictions `(n, outputs)`.
+/// Regression by squared error, **mean** over outputs: inputs `I`, a tensor of any kind and rank,
+/// targets and predictions `(n, outputs)`.
 pub struct Regression<M, I, F> {
     forward: F,
     module: PhantomData<fn(&M, I)>,

@@ -10,7 +10,7 @@ use ndarray::{Array2, s};
 
 use super::{data, floats, labels, models::settled, source};
 use crate::{
-    Batch, Curvature, ModelGradients, OutputLoss, Outputs, Task, stack::host, trace::Function,
+    Batch, Curvature, ModelGradients, OutputLoss, Outputs, Task, tensors::host, trace::Function,
 };
 
 /// Two layers, and a weight stored as `(out, in)`.
@@ -101,7 +101,8 @@ fn largest(matrix: &Array2<f64>) -> f64 {
     matrix.iter().fold(0.0_f64, |most, x| most.max(x.abs()))
 }
 
-/// The Hessian of each block, formed and from products, with a last batch that is smaller, against the whole one.
+/// The Hessian of each block, formed and from products, with a last batch that is smaller, against
+/// the whole one.
 fn hessians_agree(source: &ModelGradients, name: &str) {
     let exact = twice_differentiated(source);
     let scale = largest(&exact);
@@ -126,7 +127,7 @@ fn hessians_agree(source: &ModelGradients, name: &str) {
 fn is_chain(source: &ModelGradients) -> bool {
     let graph = source.trace.graph(Function::Loss, &batch());
     let trained = source.layout().parameters().len();
-    let chain = graph.expect("a graph").chain(trained, SAMPLES);
+    let chain = graph.expect("a graph").dense_layers(trained, SAMPLES);
     chain.is_some()
 }
 

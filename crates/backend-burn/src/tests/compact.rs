@@ -1,4 +1,5 @@
-//! Vectors that stay outer products against the same vectors multiplied out, and inverses of low rank against whole ones.
+//! Vectors that stay outer products against the same vectors multiplied out, and inverses of low
+//! rank against whole ones.
 
 use std::{ops::Range, sync::Arc};
 
@@ -19,12 +20,13 @@ use super::{
 };
 use crate::{
     ArrayDataset, Batch, Classification, Curvature, Fit, Gradients, Influence, Kronecker, Stack,
-    gradient::{Form, Part, Side},
-    stack::host,
+    gradient::{Form, OuterSide, ParameterGradient},
+    tensors::host,
     trace::Function,
 };
 
-/// Any values as outer products: the columns but the last few are `Σ_t e_t ⊗ v_t` with the unit vectors `e_t`.
+/// Any values as outer products: the columns but the last few are `Σ_t e_t ⊗ v_t` with the unit
+/// vectors `e_t`.
 fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
     const POSITIONS: usize = 2;
     let rows = Stack::from_host(values, &Device::flex(), Precision::F64);
@@ -33,7 +35,7 @@ fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
     let whole: [Range<usize>; 2] = [0..wide * POSITIONS, wide * POSITIONS..dim];
     let [outer, rest] = whole.map(|columns| {
         let form = Form::Rows(rows.tensor().slice([0..k, columns.clone()]));
-        Part { columns, form }
+        ParameterGradient { columns, form }
     });
     if k == 0 || wide == 0 {
         return rows;
@@ -45,10 +47,10 @@ fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
     let form = Form::Outer {
         left: units.unsqueeze_dims::<4>(&[0, 1]).repeat_dim(0, k),
         right: values.reshape([k, 1, POSITIONS, wide]),
-        activations: Side::Left,
+        activations: OuterSide::Left,
     };
     let kind = rows.vectors().kind();
-    let mut parts = vec![Part { form, ..outer }];
+    let mut parts = vec![ParameterGradient { form, ..outer }];
     parts.extend((!rest.columns.is_empty()).then_some(rest));
     Stack::from(Gradients::new(k, dim, (kind.0.clone(), *kind.1), parts))
 }
@@ -62,7 +64,8 @@ fn values(tensor: &Tensor<2>) -> Vec<f64> {
     host(tensor).expect("values")
 }
 
-/// Compares inner products of gradients with those of other samples, and each with its counterpart, formed of factors and of rows.
+/// Compares inner products of gradients with those of other samples, and each with its counterpart,
+/// formed of factors and of rows.
 fn products_agree(own: &Gradients, others: &Gradients, columns: &[Range<usize>]) {
     let mut outer = 0;
     for columns in columns {

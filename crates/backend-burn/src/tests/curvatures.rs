@@ -9,7 +9,7 @@ use super::{
     per_sample_gradients::{Tokens, tokens},
     source, wave,
 };
-use crate::{Batch, Classification, Curvature, Regression, Task, stack::host, trace::Function};
+use crate::{Batch, Classification, Curvature, Regression, Task, tensors::host, trace::Function};
 
 /// The mean gradient of the training loss.
 fn mean_gradient<T: Task>(task: T, module: &T::Module, batch: &Batch) -> Vec<f64> {
@@ -141,7 +141,8 @@ fn the_empirical_fisher_is_the_mean_outer_product_of_gradients() {
 
 #[test]
 fn gauss_newton_is_the_hessian_minus_the_curvature_of_the_outputs() {
-    // At a point where the model is linear in its parameters the two coincide: a perceptron without hidden layers.
+    // At a point where the model is linear in its parameters the two coincide: a perceptron without
+    // hidden layers.
     let fields = vec![floats(&[7, 3], 1.0), labels(7, 3)];
     let [formed, products] = dense(Curvature::GaussNewton, fields.clone(), 1 << 20);
     assert!(
@@ -150,7 +151,8 @@ fn gauss_newton_is_the_hessian_minus_the_curvature_of_the_outputs() {
             products.as_slice().expect("contiguous")
         ) < 1e-12
     );
-    // The block of the last layer's parameters enters the outputs linearly, hence equals the Hessian's.
+    // The block of the last layer's parameters enters the outputs linearly, hence equals the
+    // Hessian's.
     let [hessian, _] = dense(Curvature::Hessian, fields, 0);
     let last = hessian.nrows() - 15;
     let block = |matrix: &Array2<f64>| {

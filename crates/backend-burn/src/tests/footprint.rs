@@ -40,7 +40,8 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
     // Activation and signal of each weight, signal of each bias.
     let thin = (300 + 40) + 40 + (40 + 10) + 10;
     assert_eq!(footprint.gradient, 4 * thin);
-    // Inputs, two layers and what is between them and the loss, with their gradients; a weight would be 48,000 bytes.
+    // Inputs, two layers and what is between them and the loss, with their gradients; a weight
+    // would be 48,000 bytes.
     assert!(footprint.differentiating > footprint.gradient + 8 * (300 + 40));
     assert!(footprint.differentiating < footprint.gradient + 4 * 300 * 40);
     // Rows contracted with the wide factor of the first layer, and that times the thin one.

@@ -51,7 +51,8 @@ fn solved(influence: &Influence) -> (Array2<f64>, Array2<f64>) {
     (solve(&rhs), rhs)
 }
 
-/// Compares both approximations with dense matrices, at a damping well below the top eigenvalue of each block.
+/// Compares both approximations with dense matrices, at a damping well below the top eigenvalue of
+/// each block.
 fn agrees<T: Task>(
     task: impl Fn() -> T,
     module: &T::Module,

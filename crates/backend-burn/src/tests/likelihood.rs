@@ -7,8 +7,8 @@ use ndarray::{Array2, Axis};
 use super::{difference, wave};
 use crate::{
     OutputLoss,
-    likelihood::{drawn, roots},
-    stack::{host, tensor},
+    likelihood::{drawn, square_root_factors},
+    tensors::{host, tensor},
 };
 
 const LOSSES: [OutputLoss; 4] = [
@@ -82,7 +82,7 @@ fn roots_multiply_to_the_second_derivative() {
     let values = rows(&outputs());
     for loss in LOSSES {
         for sample in 0..2 {
-            let roots = roots(loss, &outputs()).expect("roots");
+            let roots = square_root_factors(loss, &outputs()).expect("roots");
             let product = moments(roots.map(|root| rows(&root)), sample);
             let expected = second_derivative(loss, &values.row(sample).to_vec());
             let expected: Vec<f64> = expected.into_iter().collect();
@@ -125,7 +125,7 @@ fn draws_depend_on_the_number_of_the_sample_alone() {
 fn outputs_that_do_not_fall_into_positions_are_refused() {
     for classes in [0, 4] {
         let loss = OutputLoss::SequenceCrossEntropy { classes };
-        assert!(roots(loss, &outputs()).is_err());
+        assert!(square_root_factors(loss, &outputs()).is_err());
         assert!(drawn(loss, &outputs(), 0, 0, Precision::F64).is_err());
     }
 }

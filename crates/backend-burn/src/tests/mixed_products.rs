@@ -1,4 +1,5 @@
-//! Derivatives of gradients by inputs, and inner products row by row, against slow ways to compute them.
+//! Derivatives of gradients by inputs, and inner products row by row, against slow ways to compute
+//! them.
 
 use burn::tensor::{Tensor, TensorData};
 use influence_core::{GradientSource, Precision, Rows};
@@ -40,7 +41,8 @@ fn nudged(fields: &[TensorData], index: usize, step: f64) -> Vec<TensorData> {
     fields
 }
 
-/// Mixed products of `k` rows, more than there are samples, against central differences of the scores.
+/// Mixed products of `k` rows, more than there are samples, against central differences of the
+/// scores.
 fn products_agree<T: Task>(task: T, module: &T::Module, fields: &[TensorData]) {
     const STEP: f64 = 1e-5;
     let batch = Batch::new(fields.to_vec()).expect("a batch");

@@ -1,4 +1,5 @@
-//! The models: multi-layer perceptrons, convolutional networks with every option, a transformer block.
+//! The models: multi-layer perceptrons, convolutional networks with every option, a transformer
+//! block.
 
 use burn::{
     module::{Module, ModuleMapper, Param},

@@ -34,7 +34,7 @@ use ndarray::{Array1, Array2, Array3, s};
 use super::{data, floats, models::settled, source, wave};
 use crate::{
     ArrayDataset, Batch, Curvature, Fit, Kronecker, ModelGradients, OutputLoss, Outputs, Task,
-    stack::host, trace::Function,
+    tensors::host, trace::Function,
 };
 use oracle::Second;
 
@@ -578,7 +578,7 @@ fn factored(
     let read = |field: usize| -> Vec<f64> { batch.fields()[field].iter::<f64>().collect() };
     let (inputs, targets) = (read(0), read(1));
     let (n, width) = (batch.len(), 4);
-    let (mut of_inputs, mut of_signals) = (Array2::zeros((5, 5)), Array2::zeros((width, width)));
+    let (mut of_inputs, mut of_gradients) = (Array2::zeros((5, 5)), Array2::zeros((width, width)));
     let mut samples = Vec::new();
     for sample in 0..n {
         let mut a = Array1::ones(5);
@@ -590,10 +590,10 @@ fn factored(
         );
         let column = a.clone().insert_axis(ndarray::Axis(1));
         of_inputs += &(column.dot(&column.t()) / n as f64);
-        of_signals += &(&own / n as f64);
+        of_gradients += &(&own / n as f64);
         samples.push((a, own));
     }
-    let (inner, outer) = (eigen(&of_inputs), eigen(&of_signals));
+    let (inner, outer) = (eigen(&of_inputs), eigen(&of_gradients));
     let (inner, outer) = (inner.expect("eigenvectors"), outer.expect("eigenvectors"));
     let mut matrix = Array2::zeros((5 * width, 5 * width));
     for (i, j) in (0..5).flat_map(|i| (0..width).map(move |j| (i, j))) {

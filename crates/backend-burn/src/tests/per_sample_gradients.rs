@@ -11,7 +11,7 @@ use super::{
     source,
 };
 use crate::{
-    Batch, Classification, Error, Gradients, ModelGradients, Regression, Task, stack::host,
+    Batch, Classification, Error, Gradients, ModelGradients, Regression, Task, tensors::host,
     trace::Function,
 };
 
@@ -159,7 +159,7 @@ fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
         .gradients_of(Function::Loss, &batch, None)
         .expect("gradients");
     let full = gradients.to_rows();
-    let rows = crate::stack::tensor(
+    let rows = crate::tensors::tensor(
         super::wave(3 * gradients.dim(), 9.0).into_iter(),
         [3, gradients.dim()],
         &Device::flex(),
@@ -176,7 +176,7 @@ fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
         ) < 1e-13
     );
     for k in [2, 40] {
-        let weights = crate::stack::tensor(
+        let weights = crate::tensors::tensor(
             super::wave(k * 6, 5.0).into_iter(),
             [k, 6],
             &Device::flex(),
@@ -243,7 +243,8 @@ fn samples_along_another_axis_are_not_mistaken_for_the_first() {
         layer: LinearConfig::new(2, 2).init(&Device::flex()),
     };
     let module = super::models::settled(module, 1.0);
-    // Time goes first inside the model; a batch of 4 or 2 divides its length by coincidence, a batch of 3 does not.
+    // Time goes first inside the model; a batch of 4 or 2 divides its length by coincidence, a
+    // batch of 3 does not.
     let task = Regression::new(|m: &Recurrent, x: Tensor<3>| {
         let x = m.layer.forward(x.swap_dims(0, 1)).tanh();
         x.mean_dim(0).squeeze_dim::<2>(0)

@@ -1,10 +1,35 @@
-//! Where a recorded loss reads the outputs, and what it makes of them.
+//! The head of a loss: what it makes of the outputs.
 //!
-//! The loss and the outputs of a task are recorded apart. Two tensors are the same where the same
-//! operations make them of the same parameters, fields and constants. So the outputs are found
-//! again among the tensors of the loss, perhaps in another shape; the operations that lead from
-//! there to the loss are its *head*, a function of the outputs and the targets alone. It is small,
-//! and can be evaluated and differentiated at any outputs.
+//! Gauss-Newton and Fisher matrices need `∂²ℓ/∂o²`, the second derivative of the loss by the
+//! outputs. It is taken from the recorded loss and not believed, for which the loss must be cut
+//! where it reads the outputs. But the loss and the outputs of a task are two functions, recorded
+//! apart: ids of tensors in one recording mean nothing in the other.
+//!
+//! *Value numbering*, as compilers do it to find common expressions, brings them together. Every
+//! tensor gets a number such that two tensors have the same number exactly if the same operations
+//! make them of the same parameters, fields of the batch and constants:
+//!
+//! ```text
+//! number(parameter p) = number(field f) = number(constant c) = one each
+//! number(result r of an operation) = number of (operation with the numbers of its operands, r)
+//! ```
+//!
+//! Numbers are handed out in one table for both recordings. The outputs are then found in the loss
+//! as the tensors with their number. Often the loss works on another shape: a sequence model
+//! declares outputs `(n, positions · classes)` and its loss reads `(n · positions, classes)`.
+//! Therefore, where the outputs are not found, the change of shape that made them is taken off and
+//! written down ([`Head::steps`]), and what came before is looked for.
+//!
+//! The operations between the outputs and the losses are the *head*, a function of the outputs and
+//! the targets alone. It is small, and can be evaluated and differentiated at any outputs. If a
+//! trained parameter reaches the loss beside the outputs, a penalty on weights for example, then
+//! `Jᵀ (∂²ℓ/∂o²) J` would leave something out, and that is an error.
+//!
+//! In a recording every last reading of a tensor takes it out of the environment. The head is
+//! evaluated in another order and its first part once for several outputs, so that marks of last
+//! readings are removed.
+//!
+//! Alpern, Wegman and Zadeck, *Detecting equality of variables in programs*, 1988.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,24 +42,24 @@ use burn::{
 };
 use influence_core::block::ParameterLayout;
 
-use super::Graph;
+use super::graph::Graph;
 use crate::{
     Error, Result,
-    taps::{Step, Taps},
+    taps::{Taps, ViewStep},
 };
 
 /// The part of a loss that follows the outputs.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// What leads to the losses `(n)`: first the operations that do not depend on the outputs, then
-    /// those that do. None takes what it reads out of the environment.
+    /// those that do. No reading takes a tensor out of the environment.
     pub(crate) graph: Graph,
     /// How many operations do not depend on the outputs.
     pub(crate) before: usize,
-    /// The tensors of the graph that the outputs stand for.
+    /// The tensors of the graph in whose place outputs are put.
     pub(crate) cut: Vec<TensorId>,
     /// The changes of shape that make the outputs of them, the last first.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<ViewStep>,
 }
 
 impl Head {
@@ -43,12 +68,14 @@ impl Head {
     /// # Errors
     /// [`Error::OutputsOutsideLoss`] when they are not there, [`Error::LossBesideOutputs`] when a
     /// trained parameter reaches the loss by another way.
-    pub(super) fn find(loss: &Graph, outputs: &Graph, layout: &ParameterLayout) -> Result<Self> {
-        let mut numbers = Numbers::default();
+    pub(crate) fn find(loss: &Graph, outputs: &Graph, layout: &ParameterLayout) -> Result<Self> {
+        let mut numbers = ValueNumbering::default();
         let in_loss = numbers.of_graph(loss);
         let in_outputs = numbers.of_graph(outputs);
         let mut tensor = outputs.output.id;
         let mut steps = Vec::new();
+        // A tensor may be in the loss while a parameter still leads past it: then an earlier one is
+        // tried, and the parameter is reported if none will do.
         let mut beside = None;
         loop {
             let number = in_outputs.get(&tensor);
@@ -73,7 +100,7 @@ impl Head {
         })
     }
 
-    fn new(mut graph: Graph, cut: Vec<TensorId>, steps: Vec<Step>) -> Self {
+    fn new(mut graph: Graph, cut: Vec<TensorId>, steps: Vec<ViewStep>) -> Self {
         let mut dependent: HashSet<TensorId> = cut.iter().copied().collect();
         let depends = |operation: &OperationIr| {
             let reads = operation.inputs().any(|read| dependent.contains(&read.id));
@@ -89,7 +116,7 @@ impl Head {
         graph
             .operations
             .iter_mut()
-            .for_each(|operation| operation.visit_mut(&mut LeftInPlace));
+            .for_each(|operation| operation.visit_mut(&mut KeepTensors));
         Self {
             graph,
             before: count,
@@ -134,7 +161,7 @@ fn trained(graph: &Graph, layout: &ParameterLayout) -> Option<String> {
 }
 
 /// The tensor of which another is made by a change of shape, and that change.
-fn reshaped(graph: &Graph, tensor: TensorId) -> Option<(TensorId, Step)> {
+fn reshaped(graph: &Graph, tensor: TensorId) -> Option<(TensorId, ViewStep)> {
     let mut operations = graph.operations.iter();
     let made = operations.find(|operation| operation.outputs().any(|out| out.id == tensor))?;
     let OperationIr::BaseFloat(operation) = made else {
@@ -143,24 +170,24 @@ fn reshaped(graph: &Graph, tensor: TensorId) -> Option<(TensorId, Step)> {
     Some(match operation {
         BaseOperationIr::Reshape(op) => {
             let from = op.input.shape.to_vec();
-            (op.input.id, Step::Reshape { from })
+            (op.input.id, ViewStep::Reshape { from })
         }
         BaseOperationIr::SwapDims(op) => {
             let mut axes: Vec<usize> = (0..op.input.shape.rank()).collect();
             axes.swap(op.dim1, op.dim2);
-            (op.input.id, Step::Permute { axes })
+            (op.input.id, ViewStep::Permute { axes })
         }
         BaseOperationIr::Permute(op) => {
             let axes = op.axes.clone();
-            (op.input.id, Step::Permute { axes })
+            (op.input.id, ViewStep::Permute { axes })
         }
         _ => return None,
     })
 }
 
-/// Numbers of tensors, the same for those that are made the same way.
+/// Numbers of values, the same for those that are made the same way.
 #[derive(Default)]
-struct Numbers<'a>(HashMap<Origin<'a>, u64>);
+struct ValueNumbering<'a>(HashMap<Origin<'a>, u64>);
 
 /// How a tensor is made.
 #[derive(PartialEq, Eq, Hash)]
@@ -168,11 +195,11 @@ enum Origin<'a> {
     Parameter(usize),
     Field(usize),
     Constant(DType, &'a [usize], &'a [u8]),
-    /// One of the results of an operation, which is written with the numbers of its operands.
+    /// One of the results of an operation, written with the numbers of its operands.
     Result(String, usize),
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> ValueNumbering<'a> {
     fn of(&mut self, origin: Origin<'a>) -> u64 {
         let next = self.0.len() as u64;
         *self.0.entry(origin).or_insert(next)
@@ -195,7 +222,7 @@ impl<'a> Numbers<'a> {
                 continue;
             }
             let mut written = operation.clone();
-            written.visit_mut(&mut Renamed(&known));
+            written.visit_mut(&mut Numbered(&known));
             let written = format!("{written:?}");
             for (place, output) in operation.outputs().enumerate() {
                 let number = self.of(Origin::Result(written.clone(), place));
@@ -207,21 +234,21 @@ impl<'a> Numbers<'a> {
 }
 
 /// Writes the numbers of tensors in place of their ids.
-struct Renamed<'a>(&'a HashMap<TensorId, u64>);
+struct Numbered<'a>(&'a HashMap<TensorId, u64>);
 
-impl IrVisitorMut for Renamed<'_> {
+impl IrVisitorMut for Numbered<'_> {
     fn visit_tensor_mut(&mut self, tensor: &mut TensorIr) {
-        // What has no number yet is a result.
+        // Tensors without a number yet are results, whose ids must not count.
         let number = self.0.get(&tensor.id).copied().unwrap_or(u64::MAX);
         tensor.id = TensorId::new(number);
         tensor.status = TensorStatus::ReadOnly;
     }
 }
 
-/// Leaves what is read where it is.
-struct LeftInPlace;
+/// Marks every reading as one that leaves the tensor in the environment.
+struct KeepTensors;
 
-impl IrVisitorMut for LeftInPlace {
+impl IrVisitorMut for KeepTensors {
     fn visit_tensor_mut(&mut self, tensor: &mut TensorIr) {
         tensor.status = TensorStatus::ReadOnly;
     }

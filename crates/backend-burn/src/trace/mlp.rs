@@ -1,4 +1,32 @@
-//! Networks that are a chain of linear maps with elementwise functions between them, as recorded graphs show them.
+//! Multilayer perceptrons, found in recorded graphs.
+//!
+//! Products with the Hessian of such a network can be written out as matrix products
+//! (`curvature/linearised`), which is many times faster than differentiating twice for each vector.
+//! A task may compute anything, so the network is recognised by what was recorded, not by the types
+//! of its modules. What must be found is a sequence of dense layers
+//!
+//! ```text
+//! x ─▶ x W_0 + b_0 ─▶ f_0 ─▶ · W_1 + b_1 ─▶ f_1 ─▶ … ─▶ · W_last + b_last ─▶ anything ─▶ loss
+//! ```
+//!
+//! such that the result depends on the trained parameters through these layers alone: one row for
+//! each sample, each weight and bias used once, and between two layers elementwise functions only.
+//! What follows the last layer, the loss for example, may be anything without trained parameters;
+//! it is differentiated, not written out.
+//!
+//! The search goes through the operations once, in order, and keeps three sets of tensors:
+//!
+//! - `views`: the parameters, and what changes of shape make of them. An operation that mixes a
+//!   view with anything else, and is no tap of a layer, ends the search without a result.
+//! - `inside`: what depends on the output of the layer found last. A product of it with a weight
+//!   begins the next layer; an addition of a bias to the very output of the layer belongs to it.
+//! - `past`: what depended on layers before that. Reading any of it again would be a connection
+//!   that skips a layer (a residual network), for which the formulas do not hold.
+//!
+//! An operation on `inside` that is not elementwise, or that changes the shape, is no obstacle by
+//! itself: it may be the beginning of the loss. Only a further layer after it is (`ended`).
+//!
+//! The answer is `None` at the first doubt; the general way is always right.
 
 use std::collections::HashSet;
 
@@ -7,12 +35,12 @@ use burn::backend::ir::{
     NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
-use super::Graph;
+use super::graph::Graph;
 use crate::taps::Tap;
 
-/// One linear map of a chain, `x · W + b`, by the numbers of its parameters and of its operations.
+/// One dense layer `x W + b`, by the indices of its parameters and of its operations.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+pub(crate) struct DenseLayer {
     pub(crate) weight: usize,
     /// Whether the weight is stored as `(out, in)`.
     pub(crate) transposed: bool,
@@ -26,47 +54,47 @@ pub(crate) struct Link {
 }
 
 impl Graph {
-    /// The linear maps through which alone the output depends on the first so many parameters, the trained ones, on so many samples: each on one row
-    /// per sample, applied to the one before through elementwise functions only. What follows the last of them is not looked at. `None` for any
-    /// other network.
-    pub(crate) fn chain(&self, trained: usize, samples: usize) -> Option<Vec<Link>> {
+    /// The dense layers of a multilayer perceptron recorded on this number of samples, the first
+    /// `trained` of whose parameters are trained; `None` for any other network.
+    pub(crate) fn dense_layers(&self, trained: usize, samples: usize) -> Option<Vec<DenseLayer>> {
         if !self.taps.untapped().is_empty() {
             return None;
         }
         let of_trained = self.parameters.iter().filter(|(_, index)| *index < trained);
-        let mut search = Search {
+        let mut search = MlpSearch {
             graph: self,
             samples,
             views: of_trained.map(|(id, _)| *id).collect(),
             inside: HashSet::new(),
             past: HashSet::new(),
             ended: false,
-            links: Vec::new(),
+            layers: Vec::new(),
         };
         for (index, operation) in self.operations.iter().enumerate() {
             if !matches!(operation, OperationIr::Init(_) | OperationIr::Drop(_)) {
                 search.visit(index, operation)?;
             }
         }
-        (!search.links.is_empty()).then_some(search.links)
+        (!search.layers.is_empty()).then_some(search.layers)
     }
 }
 
-struct Search<'a> {
+struct MlpSearch<'a> {
     graph: &'a Graph,
     samples: usize,
     /// The parameters, and what changes of shape make of them.
     views: HashSet<TensorId>,
-    /// What depends on the last map found.
+    /// What depends on the layer found last.
     inside: HashSet<TensorId>,
-    /// What depends on maps before it, and must not be read again.
+    /// What depends on layers before it, and must not be read again.
     past: HashSet<TensorId>,
-    /// Whether something else than an elementwise function has been met since.
+    /// Whether anything but an elementwise function has followed since.
     ended: bool,
-    links: Vec<Link>,
+    layers: Vec<DenseLayer>,
 }
 
-impl Search<'_> {
+impl MlpSearch<'_> {
+    /// `None` if the network cannot be a multilayer perceptron.
     fn visit(&mut self, index: usize, operation: &OperationIr) -> Option<()> {
         let reads = |set: &HashSet<TensorId>| operation.inputs().any(|read| set.contains(&read.id));
         if reads(&self.past) {
@@ -86,8 +114,9 @@ impl Search<'_> {
                 } else {
                     &add.lhs
                 };
+                // A bias of one value for each output, and not a learned constant of another shape.
                 let whole = view.keeps_order() && operand.shape.num_elements() == add.out.shape[1];
-                self.shift(index, whole.then_some(view.parameter)?, other, &add.out)
+                self.complete(index, whole.then_some(view.parameter)?, other, &add.out)
             }
             (Some(_), _) => None,
             (None, _) if reads(&self.views) => {
@@ -106,20 +135,21 @@ impl Search<'_> {
         }
     }
 
-    /// A product with a weight begins a map.
+    /// A product with a weight begins a layer.
     fn begin(
         &mut self,
         index: usize,
         matmul: &MatmulOpIr,
         (weight, transposed): (usize, bool),
     ) -> Option<()> {
-        let follows = self.links.is_empty() != self.inside.contains(&matmul.lhs.id);
+        // The first layer reads the data, every other one the layer before it.
+        let follows = self.layers.is_empty() != self.inside.contains(&matmul.lhs.id);
         let rows = matmul.lhs.shape.rank() == 2 && matmul.lhs.shape[0] == self.samples;
-        let again = self.links.iter().any(|link| link.weight == weight);
+        let again = self.layers.iter().any(|layer| layer.weight == weight);
         if !follows || !rows || again || self.ended {
             return None;
         }
-        self.links.push(Link {
+        self.layers.push(DenseLayer {
             weight,
             transposed,
             bias: None,
@@ -128,39 +158,39 @@ impl Search<'_> {
             product: index,
             last: index,
         });
-        self.goes_on(matmul.out.id);
+        self.continue_from(matmul.out.id);
         Some(())
     }
 
-    /// The addition of a bias ends it.
-    fn shift(
+    /// The addition of a bias completes it.
+    fn complete(
         &mut self,
         index: usize,
         bias: usize,
         shifted: &TensorIr,
         out: &TensorIr,
     ) -> Option<()> {
-        let again = self.links.iter().any(|link| link.bias == Some(bias));
-        let link = self.links.last_mut()?;
-        let own = link.output.id == shifted.id && link.output.shape == out.shape;
-        if !own || again || link.bias.is_some() {
+        let again = self.layers.iter().any(|layer| layer.bias == Some(bias));
+        let layer = self.layers.last_mut()?;
+        let own = layer.output.id == shifted.id && layer.output.shape == out.shape;
+        if !own || again || layer.bias.is_some() {
             return None;
         }
-        (link.bias, link.last) = (Some(bias), index);
-        link.output = out.clone();
-        self.goes_on(out.id);
+        (layer.bias, layer.last) = (Some(bias), index);
+        layer.output = out.clone();
+        self.continue_from(out.id);
         Some(())
     }
 
     /// From here on everything depends on the parameters through this tensor.
-    fn goes_on(&mut self, output: TensorId) {
+    fn continue_from(&mut self, output: TensorId) {
         self.past.extend(self.inside.drain());
         self.inside.insert(output);
     }
 
-    /// Whether each number that an operation gives depends on the one at its place alone.
+    /// Whether each entry of the result depends on the entry at the same place alone.
     fn stays_elementwise(&self, operation: &OperationIr) -> bool {
-        let shape = self.links.last().map(|link| &link.output.shape);
+        let shape = self.layers.last().map(|layer| &layer.output.shape);
         let keeps_shape = |tensor: &TensorIr| Some(&tensor.shape) == shape;
         let mut inside = operation
             .inputs()
@@ -169,7 +199,7 @@ impl Search<'_> {
     }
 }
 
-/// Operations on single numbers, with a second operand or without.
+/// Operations that act entry by entry, with a second operand or without.
 fn is_elementwise(operation: &OperationIr) -> bool {
     use ActivationOperationIr as A;
     use FloatOperationIr as F;

@@ -3,44 +3,79 @@
 use std::collections::HashMap;
 
 use burn::{
-    backend::capture::TensorId,
-    module::{Flag, ModuleMapper, ModuleVisitor, Param, ParamId},
+    backend::capture::{CaptureBackend, TensorId},
+    module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{DType, Gradients, Tensor, TensorData},
 };
 use influence_core::block::{Parameter, ParameterLayout};
 
-use super::captured_id;
+/// The trained parameters of a module, in the order in which gradients have them.
+///
+/// # Examples
+/// ```
+/// use burn::{nn::LinearConfig, tensor::Device};
+///
+/// let layout = influence_backend_burn::parameters(&LinearConfig::new(3, 2).init(&Device::flex()));
+/// assert_eq!(layout.dim(), 8);
+/// assert_eq!(layout.parameters()[0].name, "weight");
+/// ```
+pub fn parameters<M: Module>(module: &M) -> ParameterLayout {
+    ModuleParameters::of(module).layout
+}
 
-/// The float parameters of a module, by identity: a parameter used under two names is one parameter.
+/// The id of a tensor on the recording device.
+pub(super) fn captured_id<const D: usize>(tensor: Tensor<D>) -> Option<TensorId> {
+    Some(tensor.try_into_primitive::<CaptureBackend>().ok()?.id())
+}
+
+/// The float parameters of a module.
+pub(super) struct ModuleParameters {
+    /// Those that are trained.
+    pub(super) layout: ParameterLayout,
+    /// The values of all, the trained ones first.
+    pub(super) values: Vec<TensorData>,
+    /// The place of each value.
+    pub(super) indices: HashMap<ParamId, usize>,
+}
+
+impl ModuleParameters {
+    pub(super) fn of<M: Module>(module: &M) -> Self {
+        let mut visitor = ParameterVisitor::default();
+        // In training mode a parameter requires gradients exactly if it is trained, whatever the
+        // device.
+        module.valid().train().visit(&mut visitor);
+        visitor.in_order()
+    }
+}
+
+/// Collects the float parameters of a module, by identity: a parameter used under two names is one
+/// parameter.
 #[derive(Default)]
-pub(super) struct Parameters {
+struct ParameterVisitor {
     path: Vec<String>,
     found: Vec<(ParamId, Parameter, TensorData, bool)>,
 }
 
-impl Parameters {
+impl ParameterVisitor {
     /// Trained parameters first.
-    pub(super) fn in_order(self) -> Found {
+    fn in_order(self) -> ModuleParameters {
         let (trained, frozen): (Vec<_>, Vec<_>) =
             self.found.into_iter().partition(|(.., trained)| *trained);
-        let layout = ParameterLayout::new(
-            trained
-                .iter()
-                .map(|(_, parameter, ..)| parameter.clone())
-                .collect(),
-        );
+        let parameters = trained.iter().map(|(_, parameter, ..)| parameter.clone());
+        let layout = ParameterLayout::new(parameters.collect());
         let all = trained.into_iter().chain(frozen).enumerate();
         let (indices, values) = all
             .map(|(index, (id, _, value, _))| ((id, index), value))
             .unzip();
-        (layout, values, indices)
+        ModuleParameters {
+            layout,
+            values,
+            indices,
+        }
     }
 }
 
-/// The trained parameters, all values, and the place of each value.
-pub(super) type Found = (ParameterLayout, Vec<TensorData>, HashMap<ParamId, usize>);
-
-impl ModuleVisitor for Parameters {
+impl ModuleVisitor for ParameterVisitor {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
     }
@@ -75,12 +110,12 @@ impl ModuleMapper for InRecordedType {
 }
 
 /// Gives the trained parameters other values.
-pub(super) struct Moved<'a> {
+pub(super) struct WithValues<'a> {
     pub(super) indices: &'a HashMap<ParamId, usize>,
     pub(super) values: &'a [TensorData],
 }
 
-impl ModuleMapper for Moved<'_> {
+impl ModuleMapper for WithValues<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let index = self.indices.get(&param.id);
         match index.and_then(|index| self.values.get(*index)) {

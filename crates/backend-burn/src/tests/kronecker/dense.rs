@@ -1,4 +1,5 @@
-//! The approximations as dense matrices, in plain loops over samples, positions, inputs and outputs.
+//! The approximations as dense matrices, in plain loops over samples, positions, inputs and
+//! outputs.
 
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use ndarray::{Array1, Array2, Array4, s};
 
 use crate::{
     Batch, Curvature, Gradients, Kronecker, ModelGradients, Stack,
-    gradient::{Form, Side},
-    stack::host,
+    gradient::{Form, OuterSide},
+    tensors::host,
 };
 
 /// The vectors of which the Fisher matrix is made, as thin factors and multiplied out.
@@ -25,10 +26,11 @@ pub(super) struct Definition {
     samples: usize,
 }
 
-/// Inputs and signals `(n, groups, t, side)` of one use of a weight, and whether inputs come first in it.
+/// Inputs and output gradients `(n, groups, t, side)` of one use of a weight, and whether inputs
+/// come first in it.
 struct Use {
     inputs: Array4<f64>,
-    signals: Array4<f64>,
+    output_gradients: Array4<f64>,
     inputs_first: bool,
 }
 
@@ -101,7 +103,7 @@ impl Definition {
         let (_, groups, _, inputs) = first.inputs.dim();
         let (width, outputs) = (
             inputs + usize::from(bias_from.is_some()),
-            first.signals.dim().3,
+            first.output_gradients.dim().3,
         );
         let mut matrix = Array2::zeros((block.dim(), block.dim()));
         for g in 0..groups {
@@ -116,16 +118,17 @@ impl Definition {
                 };
                 weight_from + g * inputs * outputs + within
             };
-            let (of_inputs, of_signals) = Self::covariances(&uses, g, width);
+            let (of_inputs, of_gradients) = Self::covariances(&uses, g, width);
             if kronecker == Kronecker::Kfac {
                 for (a, s) in pairs(width, outputs) {
                     for (b, r) in pairs(width, outputs) {
-                        matrix[[place(a, s), place(b, r)]] = of_inputs[[a, b]] * of_signals[[s, r]];
+                        matrix[[place(a, s), place(b, r)]] =
+                            of_inputs[[a, b]] * of_gradients[[s, r]];
                     }
                 }
                 continue;
             }
-            let (inner, outer) = (vectors(&of_inputs), vectors(&of_signals));
+            let (inner, outer) = (vectors(&of_inputs), vectors(&of_gradients));
             for (i, j) in pairs(width, outputs) {
                 let mut direction = Array1::zeros(block.dim());
                 for (a, s) in pairs(width, outputs) {
@@ -146,9 +149,9 @@ impl Definition {
     /// `A` and `S` of a group.
     fn covariances(uses: &[Vec<Use>], g: usize, width: usize) -> (Array2<f64>, Array2<f64>) {
         let positions: usize = uses[0].iter().map(|used| used.inputs.dim().2).sum();
-        let outputs = uses[0][0].signals.dim().3;
+        let outputs = uses[0][0].output_gradients.dim().3;
         let mut of_inputs = Array2::zeros((width, width));
-        let mut of_signals = Array2::zeros((outputs, outputs));
+        let mut of_gradients = Array2::zeros((outputs, outputs));
         for (index, uses) in uses.iter().enumerate() {
             for used in uses {
                 let (samples, _, t, inputs) = used.inputs.dim();
@@ -156,18 +159,18 @@ impl Definition {
                     let mut a = Array1::ones(width);
                     a.slice_mut(s![..inputs])
                         .assign(&used.inputs.slice(s![n, g, t, ..]));
-                    let d = used.signals.slice(s![n, g, t, ..]);
+                    let d = used.output_gradients.slice(s![n, g, t, ..]);
                     if index == 0 {
                         let share = (samples * positions) as f64;
                         pairs(width, width)
                             .for_each(|(i, j)| of_inputs[[i, j]] += a[i] * a[j] / share);
                     }
                     pairs(outputs, outputs)
-                        .for_each(|(i, j)| of_signals[[i, j]] += d[i] * d[j] / samples as f64);
+                        .for_each(|(i, j)| of_gradients[[i, j]] += d[i] * d[j] / samples as f64);
                 }
             }
         }
-        (of_inputs, of_signals)
+        (of_inputs, of_gradients)
     }
 }
 
@@ -186,24 +189,24 @@ fn one(form: &Form) -> Use {
             right,
             activations,
         } => {
-            let inputs_first = *activations == Side::Left;
-            let (inputs, signals) = if inputs_first {
+            let inputs_first = *activations == OuterSide::Left;
+            let (inputs, output_gradients) = if inputs_first {
                 (left, right)
             } else {
                 (right, left)
             };
             Use {
                 inputs: array(inputs),
-                signals: array(signals),
+                output_gradients: array(output_gradients),
                 inputs_first,
             }
         }
-        Form::Lookup {
+        Form::Embedding {
             indices,
-            signals,
+            output_gradients,
             entries,
         } => {
-            let [n, t, width] = signals.dims();
+            let [n, t, width] = output_gradients.dims();
             let indices: Vec<i64> = indices.to_data().iter::<i64>().collect();
             let mut inputs = Array4::zeros((n, 1, t, *entries));
             for (sample, position) in pairs(n, t) {
@@ -212,7 +215,7 @@ fn one(form: &Form) -> Use {
             }
             Use {
                 inputs,
-                signals: array(&signals.clone().reshape([n, 1, t, width])),
+                output_gradients: array(&output_gradients.clone().reshape([n, 1, t, width])),
                 inputs_first: true,
             }
         }

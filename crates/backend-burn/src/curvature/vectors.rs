@@ -1,0 +1,154 @@
+//! The vectors whose outer products add up to a curvature.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use influence_core::Result as CoreResult;
+
+use super::{Curvature, cache::BatchCache, training::TrainingData};
+use crate::{
+    Batch, Error, Gradients, ModelGradients, Result, likelihood::SquareRootFactors, trace::Function,
+};
+
+/// Vectors whose outer products add up to a curvature: those that are added, less those that are
+/// taken away.
+#[derive(Debug)]
+pub(crate) struct SignedVectors {
+    pub(crate) plus: Vec<Gradients>,
+    pub(crate) minus: Vec<Gradients>,
+}
+
+impl SignedVectors {
+    fn added(plus: Vec<Gradients>) -> Self {
+        Self {
+            plus,
+            minus: Vec::new(),
+        }
+    }
+
+    /// All vectors, if none are taken away.
+    pub(crate) fn definite(&self) -> Result<&[Gradients]> {
+        if self.minus.is_empty() {
+            Ok(&self.plus)
+        } else {
+            Err(Error::NotConvex)
+        }
+    }
+
+    /// Each vector with its sign.
+    pub(crate) fn signed(&self) -> impl Iterator<Item = (f64, &Gradients)> {
+        let plus = self.plus.iter().map(|vectors| (1.0, vectors));
+        plus.chain(self.minus.iter().map(|vectors| (-1.0, vectors)))
+    }
+}
+
+impl ModelGradients {
+    /// [Checks](Self::checked) the functions that a curvature needs.
+    ///
+    /// # Errors
+    /// [`Error::NoOutputs`] when it needs outputs and the task declares none.
+    pub(crate) fn checked_for(self, curvature: Curvature, sample: &Batch) -> Result<Self> {
+        let functions = [Function::Loss, Function::Measurement, Function::Outputs];
+        let count = if curvature.needs_outputs() { 3 } else { 2 };
+        let checked = self.checked(&functions[..count], sample);
+        checked.map_err(|error| match error {
+            Error::Undeclared => Error::NoOutputs {
+                curvature: curvature.name(),
+            },
+            other => other,
+        })
+    }
+
+    /// The vectors `v` for which a curvature is the mean over samples of `Σ v vᵀ`: gradients with
+    /// the true labels, or gradients `Jᵀ u` of weighted outputs, one for each output or each draw
+    /// of labels. The batch begins at sample `first_sample`.
+    pub(crate) fn curvature_vectors(
+        &self,
+        curvature: Curvature,
+        batch: &Batch,
+        first_sample: usize,
+    ) -> Result<SignedVectors> {
+        if matches!(curvature, Curvature::Hessian | Curvature::EmpiricalFisher) {
+            let gradients = self.gradients_of(Function::Loss, batch, None)?;
+            return Ok(SignedVectors::added(vec![gradients]));
+        }
+        let hessian = self.output_hessian(batch)?;
+        let of =
+            |cotangent: Tensor<2>| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
+        let Curvature::Fisher { draws, seed } = curvature else {
+            let SquareRootFactors { plus, minus } = hessian.square_root_factors()?;
+            return Ok(SignedVectors {
+                plus: plus.map(of).collect::<Result<_>>()?,
+                minus: minus.map(of).collect::<Result<_>>()?,
+            });
+        };
+        #[expect(clippy::cast_precision_loss, reason = "draws are few")]
+        let share = 1.0 / (draws as f64).sqrt();
+        let draw = |draw| {
+            let seed = seed.wrapping_add(draw);
+            hessian.drawn(seed, first_sample, self.precision)
+        };
+        let drawn = (0..draws as u64).map(|index| of(draw(index)? * share));
+        Ok(SignedVectors::added(drawn.collect::<Result<_>>()?))
+    }
+}
+
+/// The vectors `v` of which a curvature is the sum of outer products `Σ v vᵀ / n`: gradients for
+/// the empirical Fisher, weighted output gradients, one per output or draw and sample, for
+/// Gauss-Newton and the Fisher matrix. Where a loss is not convex in the outputs, some of the
+/// products are taken away.
+///
+/// They are computed when they are first needed and cached in their thin form, as many batches as
+/// fit in the memory granted; the others are computed again in every pass over the data.
+#[derive(Debug)]
+pub(crate) struct SampleVectors {
+    pub(crate) curvature: Curvature,
+    pub(crate) source: ModelGradients,
+    pub(crate) data: TrainingData,
+    cache: BatchCache<Arc<SignedVectors>>,
+}
+
+impl SampleVectors {
+    pub(crate) fn new(
+        curvature: Curvature,
+        source: ModelGradients,
+        data: TrainingData,
+        memory: usize,
+    ) -> Self {
+        Self {
+            curvature,
+            source,
+            data,
+            cache: BatchCache::new(memory),
+        }
+    }
+
+    /// The same vectors, or those of other labels where labels are drawn, without a cache.
+    pub(crate) fn redrawn(self: &Arc<Self>) -> Arc<Self> {
+        let Curvature::Fisher { draws, seed } = self.curvature else {
+            return Arc::clone(self);
+        };
+        let seed = seed.wrapping_add(draws as u64);
+        let other = Curvature::Fisher { draws, seed };
+        Arc::new(Self::new(other, self.source.clone(), self.data.clone(), 0))
+    }
+
+    fn compute(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
+        let (batch, first) = (self.data.batch(part)?, self.data.first(part));
+        let vectors = self
+            .source
+            .curvature_vectors(self.curvature, &batch, first)?;
+        Ok(Arc::new(vectors))
+    }
+
+    /// The vectors of one batch of samples.
+    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
+        self.data.begun(part);
+        let bytes = |vectors: &Arc<SignedVectors>| {
+            let bytes = vectors.signed().map(|(_, vectors)| vectors.bytes());
+            bytes.sum()
+        };
+        let compute = |part| self.compute(part);
+        self.cache.part(part, self.data.batches(), compute, bytes)
+    }
+}

@@ -1,0 +1,182 @@
+//! The engine on one concrete backend.
+
+use std::fmt::{self, Debug};
+
+use burn::{
+    backend::{
+        AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Device, FloatDType, Shape, Tensor, TensorData},
+};
+use influence_core::{Precision, block::ParameterLayout};
+
+use crate::{
+    Batch, Error, Result,
+    graph::{Environment, Tanh, execute},
+    panic::guarded,
+    trace::Graph,
+};
+
+/// The type of floats in which a precision computes.
+pub(crate) fn float_type(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::F64 => DType::F64,
+    }
+}
+
+/// The engine on one backend.
+pub(super) struct Executor<B: Backend> {
+    pub(super) parameters: Vec<FloatTensor<B>>,
+    pub(super) columns: Vec<std::ops::Range<usize>>,
+    pub(super) device: B::Device,
+    pub(super) float: FloatDType,
+}
+
+impl<B: Backend> Debug for Executor<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("device", &self.device)
+            .field("float", &self.float)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Tanh> Executor<B>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    pub(super) fn new(
+        device: &Device,
+        precision: Precision,
+        values: &[TensorData],
+        layout: &ParameterLayout,
+    ) -> Result<Self> {
+        let float = float_type(precision);
+        if !device.supports_dtype(float) {
+            let precision = if precision == Precision::F64 {
+                "f64"
+            } else {
+                "f32"
+            };
+            return Err(Error::Precision {
+                device: format!("{device:?}"),
+                precision,
+            });
+        }
+        let device: B::Device = primitive::<B, 1>(Tensor::zeros([1], (device, float)))?.device();
+        let float = FloatDType::from(float);
+        let parameters = values
+            .iter()
+            .map(|value| B::float_cast(B::float_from_data(value.clone(), &device), float));
+        let columns = (0..layout.parameters().len()).map(|index| layout.columns(index));
+        Ok(Self {
+            parameters: parameters.collect(),
+            columns: columns.collect(),
+            device,
+            float,
+        })
+    }
+
+    /// The values that a graph starts from, on a decorated backend; `lift` decorates each
+    /// parameter.
+    pub(super) fn environment<X: Tanh<Device = B::Device>>(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        lift: impl Fn(usize, FloatTensor<B>) -> FloatTensor<X>,
+    ) -> Environment<X> {
+        let mut environment = Environment::new(self.device.clone(), self.float);
+        for &(id, parameter) in &graph.parameters {
+            environment.insert_float(id, lift(parameter, self.parameters[parameter].clone()));
+        }
+        for (id, data) in &graph.constants {
+            environment.insert_data(*id, data.clone());
+        }
+        for (id, data) in graph.inputs.iter().zip(batch.fields()) {
+            environment.insert_data(*id, data.clone());
+        }
+        environment
+    }
+
+    /// Runs the graph as it was recorded.
+    pub(super) fn run<X: Backend<Device = B::Device>>(
+        graph: &Graph,
+        mut environment: Environment<X>,
+    ) -> Result<FloatTensor<X>> {
+        graph
+            .operations
+            .iter()
+            .try_for_each(|operation| execute(operation, &mut environment))?;
+        environment.float(&graph.output)
+    }
+
+    /// A gradient as a flat vector, zero where there is none.
+    pub(super) fn flat(
+        &self,
+        parameter: usize,
+        gradient: Option<FloatTensor<B>>,
+    ) -> FloatTensor<B> {
+        let shape = Shape::new([self.columns[parameter].len()]);
+        match gradient {
+            Some(gradient) => B::float_reshape(gradient, shape),
+            None => B::float_zeros(shape, &self.device, self.float),
+        }
+    }
+
+    /// The results for each row, computed one by one.
+    pub(super) fn each_row<T>(
+        rows: &Tensor<2>,
+        work: impl Fn(&FloatTensor<B>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let [k, dim] = rows.dims();
+        let of_row = |row| {
+            let vector = primitive::<B, 2>(rows.clone().slice([row..row + 1, 0..dim]))?;
+            guarded(|| work(&vector))
+        };
+        (0..k).map(of_row).collect()
+    }
+
+    /// `⟨cotangent, output⟩`, the scalar that is differentiated.
+    pub(super) fn root<X>(
+        output: FloatTensor<X>,
+        cotangent: Option<&Tensor<2>>,
+    ) -> Result<FloatTensor<X>>
+    where
+        X: AutodiffBackend<InnerBackend = B, Device = B::Device>,
+    {
+        let Some(cotangent) = cotangent else {
+            return Ok(X::float_sum(output));
+        };
+        let cotangent = B::float_reshape(primitive::<B, 2>(cotangent.clone())?, output.shape());
+        Ok(X::float_sum(X::float_mul(output, X::from_inner(cotangent))))
+    }
+}
+
+/// Marks the leaves of some parameters as those to differentiate by.
+pub(super) fn tracked<X: Backend>(
+    leaves: Vec<FloatTensor<X>>,
+    parameters: &[usize],
+) -> Vec<FloatTensor<X>> {
+    let mark = |(index, leaf)| {
+        if parameters.contains(&index) {
+            X::float_set_require_grad(leaf, true)
+        } else {
+            leaf
+        }
+    };
+    leaves.into_iter().enumerate().map(mark).collect()
+}
+
+/// The primitive behind a tensor.
+pub(super) fn primitive<B: Backend, const D: usize>(tensor: Tensor<D>) -> Result<FloatTensor<B>>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    tensor
+        .try_into_primitive::<B>()
+        .map_err(|error| Error::Engine {
+            message: format!("{error:?}"),
+        })
+}

@@ -1,0 +1,181 @@
+//! Fitting what a [`Trace`] records.
+
+use std::{fmt, num::NonZero, path::Path, sync::Arc};
+
+use burn::tensor::Tensor;
+use influence_core::{
+    Dataset, Error as CoreError, Footprint, Result as CoreResult,
+    block::{Block, BlockStructure},
+};
+
+use super::{
+    Fit, Settings, Traced,
+    problem::{CHECKED_SAMPLES, FitProblem, Influence, InversionMethod},
+};
+use crate::{
+    Batch, Curvature, Gradients, ModelGradients, curvature::TrainingData, engine::float_type,
+    saved, trace::Trace,
+};
+
+impl Fit<Traced> {
+    /// As [`Fit::new`], for a model that need not be a burn module: what its trace records is
+    /// fitted [on](Self::on) training data.
+    pub fn of(trace: Arc<dyn Trace>) -> Self {
+        Self {
+            subject: Traced(trace),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Completes the settings by the training data.
+    pub fn on(self, train: Arc<dyn Dataset<Batch = Batch>>) -> TracedFit {
+        TracedFit {
+            trace: self.subject.0,
+            settings: self.settings,
+            train,
+        }
+    }
+}
+
+/// A trace, training data and settings, ready to be fitted; see [`Fit::on`].
+pub struct TracedFit {
+    trace: Arc<dyn Trace>,
+    settings: Settings,
+    train: Arc<dyn Dataset<Batch = Batch>>,
+}
+
+impl fmt::Debug for TracedFit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracedFit")
+            .field("trace", &self.trace)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TracedFit {
+    /// Fits the influence model, see [`Fit::fit`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::fit`].
+    pub fn fit(self) -> CoreResult<Influence> {
+        self.problem()?.fit()
+    }
+
+    /// Fits the influence model, and keeps its expensive part in a file, see [`Fit::fit_and_save`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::fit_and_save`].
+    pub fn fit_and_save(self, path: impl AsRef<Path>) -> CoreResult<Influence> {
+        let problem = self.problem()?;
+        let provenance = problem.provenance()?;
+        let influence = problem.fit()?;
+        let states = influence.prepared();
+        let states =
+            states.map(|(block, prepared)| Ok((block.name().to_owned(), prepared.state()?)));
+        let states = states.collect::<CoreResult<Vec<_>>>()?;
+        saved::write(path.as_ref(), &provenance, &states)?;
+        Ok(influence)
+    }
+
+    /// The influence model that [`fit_and_save`](Self::fit_and_save) kept, to the bit, under the
+    /// damping of these settings.
+    ///
+    /// # Errors
+    /// Those of [`Fit::load`].
+    pub fn load(self, path: impl AsRef<Path>) -> CoreResult<Influence> {
+        let problem = self.problem()?;
+        let states = saved::read(path.as_ref(), &problem.provenance()?)?;
+        problem.restore(&states)
+    }
+
+    /// Memory and cost per sample of the fitted model, see [`Fit::footprint`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::footprint`].
+    pub fn footprint(self) -> CoreResult<Footprint> {
+        let settings = self.settings;
+        let sample = TrainingData::new(self.train, settings.batch_size)?.head(CHECKED_SAMPLES)?;
+        let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
+        let factors = Gradients::dense(Tensor::zeros(
+            [1, source.layout().dim()],
+            (&source.device, float_type(settings.precision)),
+        ));
+        Ok(source
+            .footprint_of(&sample, &factors)?
+            .with_solver(settings.method.stacks()))
+    }
+
+    /// Bytes that the fit takes, an upper bound, see [`Fit::fit_bytes`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::fit_bytes`].
+    pub fn fit_bytes(mut self, dampings: usize) -> CoreResult<usize> {
+        let settings = &mut self.settings;
+        let InversionMethod::Solver(solver) = &settings.method else {
+            settings.compared_with_burn = false;
+            return self.problem()?.kronecker_bytes(dampings);
+        };
+        let blocks = settings.blocks.clone().unwrap_or(BlockStructure::Full);
+        let blocks = blocks.resolve(self.trace.layout())?;
+        let of_block = |block: &Block| solver.fit_bytes(block.dim(), settings.precision, dampings);
+        Ok(blocks.iter().map(of_block).fold(0, usize::saturating_add))
+    }
+
+    /// The start of fitting and loading: gradients that are checked, and the blocks.
+    fn problem(self) -> CoreResult<FitProblem> {
+        let settings = self.settings;
+        settings.check()?;
+        let data = TrainingData::new(self.train, settings.batch_size)?.watched(settings.watch);
+        let sample = data.head(CHECKED_SAMPLES)?;
+        let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
+        let mut source = source.checked_for(settings.curvature, &sample)?;
+        if settings.curvature.needs_outputs() {
+            source = source.with_curved_outputs(&data.glimpse(0)?)?;
+        }
+        if settings.compared_with_burn {
+            source = source.compared_with_burn(&sample)?;
+        }
+        source.look_for_kinks(&data)?;
+        let blocks = settings.blocks.unwrap_or(match settings.method {
+            InversionMethod::Solver(_) => BlockStructure::Full,
+            InversionMethod::Kronecker(_) => BlockStructure::LayerWise,
+        });
+        Ok(FitProblem {
+            curvature: settings.curvature,
+            method: settings.method,
+            damping: settings.damping,
+            tolerance: settings.tolerance,
+            threads: threads(settings.threads),
+            blocks: blocks.resolve(source.layout())?,
+            memory: settings.memory,
+            source,
+            data,
+        })
+    }
+}
+
+impl Settings {
+    fn check(&self) -> CoreResult<()> {
+        let bad = |name, requirement, got| {
+            Err(CoreError::Setting {
+                name,
+                requirement,
+                got,
+            })
+        };
+        if let Curvature::Fisher { draws: 0, .. } = self.curvature {
+            return bad("draws", "at least 1", "0".into());
+        }
+        if !(0.0..1.0).contains(&self.tolerance) {
+            let got = self.tolerance.to_string();
+            return bad("tolerance", "at least 0 and below 1", got);
+        }
+        Ok(())
+    }
+}
+
+/// The number given, else that of the caller's thread pool.
+fn threads(given: Option<NonZero<usize>>) -> usize {
+    given.map_or_else(rayon::current_num_threads, NonZero::get)
+}

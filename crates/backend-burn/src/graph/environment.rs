@@ -1,0 +1,162 @@
+//! The tensors of a graph while it runs.
+
+use std::{collections::HashMap, fmt::Debug};
+
+use burn::{
+    backend::{
+        Backend, DeviceOps, TensorMetadata,
+        ir::{TensorId, TensorIr, TensorStatus},
+        tensor::{BoolTensor, FloatTensor, IntTensor},
+    },
+    tensor::{BoolDType, DType, FloatDType, IntDType, TensorData},
+};
+
+use super::tanh::Tanh;
+use crate::{Error, Result};
+
+/// The tensors of a graph while it runs.
+#[derive(Clone)]
+pub(crate) struct Environment<B: Backend> {
+    pub(super) floats: HashMap<TensorId, FloatTensor<B>>,
+    pub(super) ints: HashMap<TensorId, IntTensor<B>>,
+    pub(super) bools: HashMap<TensorId, BoolTensor<B>>,
+    pub(super) device: B::Device,
+    /// Every float tensor is computed in this type, whatever type was recorded.
+    pub(super) float: FloatDType,
+    pub(super) int: IntDType,
+    pub(super) bool: BoolDType,
+    pub(super) tanh: fn(FloatTensor<B>) -> FloatTensor<B>,
+}
+
+impl<B: Backend> Environment<B> {
+    pub(crate) fn new(device: B::Device, float: FloatDType) -> Self
+    where
+        B: Tanh,
+    {
+        let defaults = device.defaults();
+        Self {
+            floats: HashMap::new(),
+            ints: HashMap::new(),
+            bools: HashMap::new(),
+            device,
+            float,
+            int: defaults.int_dtype,
+            bool: defaults.bool_dtype,
+            tanh: B::tanh,
+        }
+    }
+
+    pub(crate) fn insert_float(&mut self, id: TensorId, value: FloatTensor<B>) {
+        self.floats.insert(id, value);
+    }
+
+    /// Backends answer some questions in an integer type of their own, which does not mix with
+    /// others.
+    pub(super) fn insert_int(&mut self, id: TensorId, value: IntTensor<B>) {
+        let same = value.dtype() == DType::from(self.int);
+        let value = if same {
+            value
+        } else {
+            B::int_cast(value, self.int)
+        };
+        self.ints.insert(id, value);
+    }
+
+    pub(super) fn insert_bool(&mut self, id: TensorId, value: BoolTensor<B>) {
+        self.bools.insert(id, value);
+    }
+
+    /// Puts host data on the device, in the types of this environment; converted here, as not every
+    /// device has every type.
+    pub(crate) fn insert_data(&mut self, id: TensorId, data: TensorData) {
+        let kind = data.dtype();
+        if kind.is_float() {
+            let value = self.constant(data);
+            self.insert_float(id, value);
+        } else if kind.is_bool() {
+            let value = B::bool_from_data(data, &self.device);
+            self.insert_bool(id, value);
+        } else {
+            let data = data.convert_dtype(DType::from(self.int));
+            let value = B::int_from_data(data, &self.device);
+            self.insert_int(id, value);
+        }
+    }
+
+    /// Host floats on the device.
+    pub(super) fn constant(&self, data: TensorData) -> FloatTensor<B> {
+        let data = data.convert_dtype(DType::from(self.float));
+        B::float_from_data(data, &self.device)
+    }
+
+    pub(super) fn remove(&mut self, id: TensorId) {
+        self.floats.remove(&id);
+        self.ints.remove(&id);
+        self.bools.remove(&id);
+    }
+
+    /// A float tensor; the last reading of a tensor takes it out.
+    pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>> {
+        read(&mut self.floats, tensor, "float")
+    }
+
+    pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>> {
+        read(&mut self.ints, tensor, "integer")
+    }
+
+    pub(super) fn bool(&mut self, tensor: &TensorIr) -> Result<BoolTensor<B>> {
+        read(&mut self.bools, tensor, "bool")
+    }
+
+    /// A float tensor, left in place.
+    pub(crate) fn peek_float(&self, tensor: &TensorIr) -> Result<FloatTensor<B>> {
+        self.floats
+            .get(&tensor.id)
+            .cloned()
+            .ok_or_else(|| missing(tensor, "float"))
+    }
+
+    /// An integer tensor, left in place.
+    pub(crate) fn peek_int(&self, tensor: &TensorIr) -> Result<IntTensor<B>> {
+        self.ints
+            .get(&tensor.id)
+            .cloned()
+            .ok_or_else(|| missing(tensor, "integer"))
+    }
+}
+
+fn read<T: Clone>(
+    values: &mut HashMap<TensorId, T>,
+    tensor: &TensorIr,
+    kind: &'static str,
+) -> Result<T> {
+    let value = match tensor.status {
+        TensorStatus::ReadWrite => values.remove(&tensor.id),
+        TensorStatus::ReadOnly | TensorStatus::NotInit => values.get(&tensor.id).cloned(),
+    };
+    value.ok_or_else(|| missing(tensor, kind))
+}
+
+fn missing(tensor: &TensorIr, kind: &'static str) -> Error {
+    Error::MissingTensor {
+        tensor: tensor.id.value(),
+        kind,
+    }
+}
+
+/// Ends in the error for an operation that is not evaluated.
+pub(super) fn refuse<B: Backend>(operation: &impl Debug, _: &mut Environment<B>) -> Result<()> {
+    Err(unsupported(operation))
+}
+
+/// The error for an operation that is not evaluated, named as burn's intermediate representation
+/// names it.
+pub(super) fn unsupported(operation: &impl Debug) -> Error {
+    let text = format!("{operation:?}");
+    let names = text
+        .split('(')
+        .take_while(|name| name.chars().all(char::is_alphanumeric) && !name.ends_with("Ir"));
+    Error::Unsupported {
+        operation: names.last().unwrap_or("unknown").to_owned(),
+    }
+}

@@ -1,0 +1,88 @@
+//! Helpers for tensors: values from and to the host, pieces joined, rows scattered.
+
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use influence_core::{Error as CoreError, Precision, Result as CoreResult};
+use ndarray::{Array2, Array3};
+
+use crate::{Error, Result};
+
+/// Scalars of an intermediate result of scoring: few enough to stay in a cache.
+pub(crate) const CACHED: usize = 1 << 20;
+
+/// A tensor of host values, rounded to a precision.
+pub(crate) fn tensor<const D: usize>(
+    values: impl Iterator<Item = f64>,
+    shape: [usize; D],
+    device: &Device,
+    precision: Precision,
+) -> Tensor<D> {
+    match precision {
+        Precision::F64 => Tensor::from_data(
+            TensorData::new(values.collect(), shape),
+            (device, DType::F64),
+        ),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounding to the precision asked for"
+        )]
+        Precision::F32 => {
+            let values: Vec<f32> = values.map(|value| value as f32).collect();
+            Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+        }
+    }
+}
+
+/// A tensor of a host array, rounded to a precision.
+pub(crate) fn tensor3(array: &Array3<f64>, device: &Device, precision: Precision) -> Tensor<3> {
+    let (a, b, c) = array.dim();
+    tensor(array.iter().copied(), [a, b, c], device, precision)
+}
+
+/// The values of a tensor on the host, in order.
+pub(crate) fn host<const D: usize>(tensor: &Tensor<D>) -> CoreResult<Vec<f64>> {
+    let data = tensor
+        .clone()
+        .try_into_data()
+        .map_err(|error| CoreError::backend("read tensor", error.to_string()))?;
+    // Element by element, through a conversion of each, would take many times as long.
+    Ok(match data.as_slice::<f32>() {
+        Ok(values) => values.iter().copied().map(f64::from).collect(),
+        Err(_) => data.iter::<f64>().collect(),
+    })
+}
+
+/// The same as [`host`], with an error of this crate.
+pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Result<Vec<f64>> {
+    host(tensor).map_err(|error| Error::Engine {
+        message: error.to_string(),
+    })
+}
+
+/// A matrix on the host.
+pub(crate) fn array2(tensor: &Tensor<2>) -> CoreResult<Array2<f64>> {
+    let [rows, columns] = tensor.dims();
+    Array2::from_shape_vec((rows, columns), host(tensor)?)
+        .map_err(|error| CoreError::backend("read tensor", error))
+}
+
+/// A tensor of three axes on the host.
+pub(crate) fn array3(tensor: &Tensor<3>) -> CoreResult<Array3<f64>> {
+    let [a, b, c] = tensor.dims();
+    Array3::from_shape_vec((a, b, c), host(tensor)?)
+        .map_err(|error| CoreError::backend("read tensor", error))
+}
+
+/// Adds rows into a tensor of zeros `(rows, width)` at the given positions.
+pub(crate) fn scatter_rows(rows: usize, positions: Tensor<1, Int>, values: Tensor<2>) -> Tensor<2> {
+    let width = values.dims()[1];
+    let zeros = Tensor::zeros([rows, width], (&values.device(), values.dtype()));
+    zeros.select_assign(0, positions, values, IndexingUpdateOp::Add)
+}
+
+/// Pieces joined along an axis; a single one is not copied.
+pub(crate) fn joined(mut pieces: Vec<Tensor<2>>, axis: usize) -> Tensor<2> {
+    match pieces.len() {
+        1 => pieces.swap_remove(0),
+        _ => Tensor::cat(pieces, axis),
+    }
+}
