@@ -98,7 +98,7 @@ impl Fitted {
         let factors = self.influence.factors(&self.test)?.rows;
         let gradients = self.influence.gradients(&self.train)?;
         Ok(Box::new(move || {
-            self.influence.scores(&factors, &gradients)?.into_data();
+            self.influence.scores(&factors, &gradients)?;
             Ok(())
         }))
     }

@@ -47,7 +47,7 @@ const TOLERANCE: f64 = 1e-4;
 ///     .with_damping(0.01)
 ///     .fit(&model, Arc::new(train.clone()))?;
 /// let factors = influence.factors(&train.batch(0..2)?)?.converged()?;
-/// let up = influence.scores_array(&factors, &influence.gradients(&train.batch(0..4)?)?)?;
+/// let up = influence.scores(&factors, &influence.gradients(&train.batch(0..4)?)?)?;
 /// assert_eq!(up.shape(), [2, 4]);
 /// assert!(up[[0, 0]] > 0.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -16,7 +16,7 @@ use burn::{
 };
 use influence_core::{
     Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult, Rows,
-    ThreadSafe,
+    TensorConverter, ThreadSafe,
     block::{Block, ParameterLayout},
 };
 use ndarray::{Array1, ArrayD, ArrayView2};
@@ -221,8 +221,6 @@ impl GradientSource for ModelGradients {
     type Batch = Batch;
     type Gradients = Gradients;
     type Rows = Stack;
-    type Tensor = Tensor<2>;
-    type Converter = Converter<2>;
 
     fn dim(&self) -> usize {
         self.layout().dim()
@@ -230,10 +228,6 @@ impl GradientSource for ModelGradients {
 
     fn precision(&self) -> Precision {
         self.precision
-    }
-
-    fn converter(&self) -> &Converter<2> {
-        &self.converter
     }
 
     fn gradients(&self, batch: &Batch) -> CoreResult<Gradients> {
@@ -246,9 +240,9 @@ impl GradientSource for ModelGradients {
         Ok(Stack::from(gradients.for_scores()))
     }
 
-    fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<Tensor<2>> {
+    fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<ArrayD<f64>> {
         CoreError::check_size("scores", "vector length", gradients.dim(), rows.dim())?;
-        Ok(gradients.scores(rows.vectors()))
+        self.converter.to_array(&gradients.scores(rows.vectors()))
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> CoreResult<Stack> {
@@ -273,7 +267,7 @@ impl GradientSource for ModelGradients {
         rows: &Stack,
         gradients: &Gradients,
         block: &Block,
-    ) -> CoreResult<Tensor<2>> {
+    ) -> CoreResult<ArrayD<f64>> {
         self.scores(rows, &gradients.within(block.columns()))
     }
 

@@ -13,8 +13,7 @@ use std::{ops::Range, sync::Arc};
 
 use influence_calculators::{Calculator, Parallel, Sequential, StoredInfluences, ZarrOptions};
 use influence_core::{
-    BlockInfluence, Dataset, Error, GradientSource, HostConverter, Precision, Result, Rows,
-    ThreadSafe,
+    BlockInfluence, Dataset, Error, GradientSource, Precision, Result, Rows, ThreadSafe,
     aggregate::Concatenate,
     block::{BlockStructure, Damping, Parameter, ParameterLayout},
     operator::LinearOperator,
@@ -92,15 +91,12 @@ impl LinearOperator for Curvature {
 #[derive(Debug, Clone)]
 struct Regression {
     weights: Array1<f64>,
-    converter: HostConverter,
 }
 
 impl GradientSource for Regression {
     type Batch = Points;
     type Gradients = Array2<f64>;
     type Rows = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.weights.len()
@@ -108,10 +104,6 @@ impl GradientSource for Regression {
 
     fn precision(&self) -> Precision {
         Precision::F64
-    }
-
-    fn converter(&self) -> &HostConverter {
-        &self.converter
     }
 
     fn gradients(&self, batch: &Points) -> Result<Array2<f64>> {
@@ -151,10 +143,7 @@ impl Regression {
         let curvature = damped(&points.x, n);
         let rhs = (points.x.t().dot(&points.y) / n as f64).insert_axis(Axis(0));
         let weights = testing::solve(&curvature, &rhs).row(0).to_owned();
-        Self {
-            weights,
-            converter: HostConverter,
-        }
+        Self { weights }
     }
 
     /// The influence model, solved by conjugate gradients.

@@ -14,7 +14,7 @@ mod trajectory;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use crate::{Error, Precision, Result, Rows, TensorConverter, block::Block, solver::Solution};
+use crate::{Error, Precision, Result, Rows, block::Block, solver::Solution};
 
 pub use axes::ScoreAxis;
 pub use block_influence::BlockInfluence;
@@ -48,19 +48,18 @@ pub trait InfluenceModel {
     type Gradients: Send + Sync;
     /// Solved test gradients.
     type Factors: Send + Sync;
-    /// A tensor of the backend.
-    type Tensor;
-    /// How that tensor reaches the host.
-    type Converter: TensorConverter<Tensor = Self::Tensor>;
 
     /// The number of parameters.
     fn dim(&self) -> usize;
 
+    /// The length of a factor on the host: [`dim`](Self::dim), unless a factor joins several
+    /// vectors.
+    fn factor_len(&self) -> usize {
+        self.dim()
+    }
+
     /// The precision of scores and factors.
     fn precision(&self) -> Precision;
-
-    /// The converter for what [`scores`](Self::scores) returns.
-    fn converter(&self) -> &Self::Converter;
 
     /// The gradients of the training loss, one per sample of the batch.
     ///
@@ -74,29 +73,32 @@ pub trait InfluenceModel {
     /// Whatever the backend reports; a row that could not be solved is no error, its report says so.
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>>;
 
-    /// The scores of `k` factors against `n` gradients, shape `(k, n)`.
+    /// The scores of `k` factors against `n` gradients on the host, shape `(k, n)`, followed by
+    /// [`axes`](Self::axes) where there are any.
     ///
     /// # Errors
     /// Whatever the backend reports.
-    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<Self::Tensor>;
+    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>>;
 
-    /// The factors on the host, `(k, dim)`.
+    /// The factors on the host, `(k, factor_len)`.
     ///
     /// # Errors
     /// [`Error::Backend`] when the transfer fails.
     fn factors_to_array(&self, factors: &Self::Factors) -> Result<Array2<f64>>;
 
-    /// Factors from the host, `(k, dim)`: the inverse of [`factors_to_array`](Self::factors_to_array).
+    /// Factors from the host, `(k, factor_len)`: the inverse of
+    /// [`factors_to_array`](Self::factors_to_array).
     ///
     /// # Errors
-    /// [`Error::Shape`] when the array does not have `dim` columns, [`Error::Backend`].
+    /// [`Error::Shape`] when the array does not have `factor_len` columns, [`Error::Backend`].
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Factors>;
 
-    /// Gradients from the host, `(n, dim)`: rows that were stored are scored without the samples that they were computed from.
+    /// Gradients from the host, `(n, dim)`: stored rows are scored without the samples that they
+    /// were computed from.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a model whose gradients are not read, [`Error::Shape`] when the array does not have `dim`
-    /// columns, [`Error::Backend`].
+    /// [`Error::Unsupported`] for a model whose gradients are not read, [`Error::Shape`] when the
+    /// array does not have `dim` columns, [`Error::Backend`].
     fn gradients_from_array(&self, _array: ArrayView2<'_, f64>) -> Result<Self::Gradients> {
         Err(Error::Unsupported {
             what: "gradients that are read",
@@ -104,12 +106,12 @@ pub trait InfluenceModel {
         })
     }
 
-    /// What the model needs per sample, with factors in such a form, as a few train points show it.
+    /// Memory and cost per sample for factors in this form, measured on a few train points.
     ///
     /// # Errors
     /// Whatever the backend reports.
     fn footprint(&self, _sample: &Self::Batch, _form: FactorForm) -> Result<Footprint> {
-        Ok(Footprint::dense(self.dim(), self.precision()))
+        Ok(Footprint::dense(self.factor_len(), self.precision()))
     }
 
     /// The axes of scores beyond those of test and train points, as a few train points show them; none for plain influences.
@@ -129,7 +131,7 @@ pub trait InfluenceModel {
         factors: &Self::Factors,
         gradients: &Self::Gradients,
     ) -> Result<ArrayD<f64>> {
-        axes::diagonal(&self.scores_array(factors, gradients)?)
+        axes::diagonal(&self.scores(factors, gradients)?)
     }
 
     /// How a score changes with the input of the train point: `∂/∂x ⟨factor_i, g_j(x)⟩`, shape `(k, n, input)`, for `n` train points.
@@ -153,18 +155,6 @@ pub trait InfluenceModel {
             by: "this model",
         })
     }
-
-    /// The scores on the host.
-    ///
-    /// # Errors
-    /// As [`scores`](Self::scores).
-    fn scores_array(
-        &self,
-        factors: &Self::Factors,
-        gradients: &Self::Gradients,
-    ) -> Result<ArrayD<f64>> {
-        self.converter().to_array(&self.scores(factors, gradients)?)
-    }
 }
 
 /// Per-sample gradients of a task: what a backend supplies so that [`BlockInfluence`] can do the rest.
@@ -175,19 +165,12 @@ pub trait GradientSource {
     type Gradients: Send + Sync;
     /// Stacks of parameter-space vectors.
     type Rows: Rows;
-    /// A tensor of the backend.
-    type Tensor;
-    /// How that tensor reaches the host.
-    type Converter: TensorConverter<Tensor = Self::Tensor>;
 
     /// The number of parameters.
     fn dim(&self) -> usize;
 
     /// The precision of the computations.
     fn precision(&self) -> Precision;
-
-    /// The converter for what [`scores`](Self::scores) returns.
-    fn converter(&self) -> &Self::Converter;
 
     /// The gradients of the training loss.
     ///
@@ -201,11 +184,11 @@ pub trait GradientSource {
     /// Whatever the backend reports.
     fn measurement_rows(&self, batch: &Self::Batch) -> Result<Self::Rows>;
 
-    /// The inner products of `k` rows with `n` gradients, shape `(k, n)`.
+    /// The inner products of `k` rows with `n` gradients on the host, shape `(k, n)`.
     ///
     /// # Errors
     /// Whatever the backend reports.
-    fn scores(&self, rows: &Self::Rows, gradients: &Self::Gradients) -> Result<Self::Tensor>;
+    fn scores(&self, rows: &Self::Rows, gradients: &Self::Gradients) -> Result<ArrayD<f64>>;
 
     /// Rows with these values.
     ///
@@ -242,7 +225,7 @@ pub trait GradientSource {
         rows: &Self::Rows,
         gradients: &Self::Gradients,
         block: &Block,
-    ) -> Result<Self::Tensor> {
+    ) -> Result<ArrayD<f64>> {
         let part = rows.columns(block.columns())?;
         let alone = Self::Rows::assemble(rows.dim(), &[(block.columns(), part)])?;
         self.scores(&alone, gradients)
@@ -253,7 +236,7 @@ pub trait GradientSource {
     /// # Errors
     /// [`Error::Shape`] when there are not as many rows as gradients, otherwise as [`scores`](Self::scores).
     fn self_scores(&self, rows: &Self::Rows, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
-        axes::diagonal(&self.converter().to_array(&self.scores(rows, gradients)?)?)
+        axes::diagonal(&self.scores(rows, gradients)?)
     }
 
     /// `∂/∂x ⟨row_i, g_j(x)⟩` for `k` rows and the gradients of the training loss of `n` samples with inputs `x`, shape `(k, n, input)`.
@@ -278,8 +261,8 @@ pub trait GradientSource {
         })
     }
 
-    /// What gradients and scores need per sample with factors of the form of these, as a few train points show it; of solving, what the right-hand
-    /// sides need.
+    /// Memory and cost per sample for factors of this form, measured on a few points; for solving,
+    /// the right-hand sides only.
     ///
     /// # Errors
     /// Whatever the backend reports.

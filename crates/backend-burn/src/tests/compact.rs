@@ -108,7 +108,10 @@ fn gradients_plus_combinations_of_a_basis_are_rows() {
         let expected = combined.add_scaled(scale, &rows).expect("a sum");
         assert!(!sum.vectors().is_dense() && expected.vectors().is_dense());
         assert!(difference(&values(&sum.tensor()), &values(&expected.tensor())) < 1e-13);
-        let scores = |rows: &Stack| values(&source.scores(rows, &gradients).expect("scores"));
+        let scores = |rows: &Stack| -> Vec<f64> {
+            let scores = source.scores(rows, &gradients);
+            scores.expect("scores").into_iter().collect()
+        };
         assert!(difference(&scores(&sum), &scores(&expected)) < 1e-13);
         let own = |rows: &Stack| source.self_scores(rows, &gradients).expect("scores");
         let (own, expected) = (own(&sum), own(&expected));
@@ -183,7 +186,7 @@ fn inverses_of_low_rank_keep_scores_within_the_tolerance() {
                 .all(|report| report.status == Status::Converged)
         );
         let scores = |rows: &Stack| -> Vec<f64> {
-            let scores = exact.scores_array(rows, &gradients).expect("scores");
+            let scores = exact.scores(rows, &gradients).expect("scores");
             scores.into_iter().collect()
         };
         let expected = scores(&whole);

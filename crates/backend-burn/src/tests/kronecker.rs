@@ -9,7 +9,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use influence_core::{
-    Dataset, Error as CoreError, Precision, Rows, TensorConverter, block::BlockStructure, testing,
+    Dataset, Error as CoreError, Precision, Rows, block::BlockStructure, testing,
 };
 use ndarray::{Array2, s};
 
@@ -287,10 +287,7 @@ fn scores_of_a_layer_are_those_of_its_matrix() {
     }
     let factors = influence_core::InfluenceModel::factors(&model, &batch).expect("factors");
     let scores = influence_core::InfluenceModel::scores(&model, &factors.rows, &gradients);
-    let converter = influence_core::InfluenceModel::converter(&model);
-    let scores = converter
-        .to_array(&scores.expect("scores"))
-        .expect("values");
+    let scores = scores.expect("scores");
     let scores = scores.into_dimensionality().expect("a matrix");
     assert!(dense::difference(&scores, &expected) < 1e-4);
     assert!(

@@ -22,8 +22,7 @@ fn rows(source: &ModelGradients, k: usize) -> Stack {
 fn scores(source: &ModelGradients, rows: &Stack, fields: Vec<TensorData>) -> ArrayD<f64> {
     let batch = Batch::new(fields).expect("a batch");
     let gradients = source.gradients(&batch).expect("gradients");
-    let scores = source.scores(rows, &gradients).expect("scores");
-    influence_core::TensorConverter::to_array(source.converter(), &scores).expect("values")
+    source.scores(rows, &gradients).expect("scores")
 }
 
 /// Input `index` of every sample moved by a step.

@@ -11,7 +11,9 @@ const SAMPLES: usize = 2;
 /// What must be known of a model before the first number.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
+    /// The number of parameters, and the length of a factor.
     pub(crate) dim: usize,
+    pub(crate) factor_len: usize,
     pub(crate) precision: Precision,
     pub(crate) footprint: Footprint,
     /// The axes of scores beyond those of test and train points.
@@ -42,8 +44,8 @@ impl Profile {
         data: Option<&dyn Dataset<Batch = M::Batch>>,
         form: FactorForm,
     ) -> influence_core::Result<Self> {
-        let (dim, precision) = (model.dim(), model.precision());
-        let dense = Footprint::dense(dim, precision);
+        let (factor_len, precision) = (model.factor_len(), model.precision());
+        let dense = Footprint::dense(factor_len, precision);
         let (axes, footprint) = match data {
             None => (Vec::new(), dense),
             Some(data) => {
@@ -56,7 +58,8 @@ impl Profile {
             }
         };
         Ok(Self {
-            dim,
+            dim: model.dim(),
+            factor_len,
             precision,
             footprint,
             axes,

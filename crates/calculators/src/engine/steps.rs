@@ -105,7 +105,7 @@ impl Steps<'_> {
         core_step(step, || {
             let values = model.factors_to_array(factors)?;
             CoreError::check_size("factors", "rows", rows.len(), values.nrows())?;
-            CoreError::check_size("factors", "columns", model.dim(), values.ncols())?;
+            CoreError::check_size("factors", "columns", model.factor_len(), values.ncols())?;
             Ok(values)
         })
     }
@@ -198,7 +198,7 @@ impl Steps<'_> {
         core_step(
             || self.scoring(index),
             || {
-                let scores = model.scores_array(factors, gradients)?;
+                let scores = model.scores(factors, gradients)?;
                 self.check_shape(&shape, scores.shape())?;
                 Ok(scores)
             },

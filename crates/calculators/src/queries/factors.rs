@@ -81,7 +81,7 @@ impl<M: InfluenceModel> Query<M> for FactorQuery<'_, M::Batch> {
         _has_scratch: bool,
     ) -> Result<Planned> {
         let profile = Profile::measure(runner, Some(&*self.test), FactorForm::Solved)?;
-        let workload = profile.workload([self.test.len(), profile.dim]);
+        let workload = profile.workload([self.test.len(), profile.factor_len]);
         let plan = Plan::for_factors(&workload, profile.precision, budget)?;
         Ok(Planned { plan, profile })
     }

@@ -125,7 +125,7 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
         };
         let data = self.train.data().or(self.test.data());
         let profile = Profile::measure(runner, data, form)?;
-        self.test.check_dim("factors", profile.dim)?;
+        self.test.check_dim("factors", profile.factor_len)?;
         self.train.check_dim("gradients", profile.dim)?;
         let workload = profile.workload([self.test.len(), self.train.len()]);
         let kept = has_scratch || !self.test.is_computed();
@@ -161,7 +161,10 @@ impl<B> InfluenceQuery<'_, B> {
         if plan.factor_passes() < 2 || !self.test.is_computed() {
             return Ok(None);
         }
-        let (rows, shape) = (plan.grid().chunk_shape()[0], [self.test.len(), profile.dim]);
+        let (rows, shape) = (
+            plan.grid().chunk_shape()[0],
+            [self.test.len(), profile.factor_len],
+        );
         let grid = factor_grid(shape, rows, profile.precision)?;
         Scratch::within(output, grid, profile.precision).map(Some)
     }

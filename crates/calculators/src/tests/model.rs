@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use influence_core::{
-    Error, FactorForm, Footprint, HostConverter, InfluenceModel, Precision, Result, ThreadSafe,
+    Error, FactorForm, Footprint, InfluenceModel, Precision, Result, ThreadSafe,
     solver::{Solution, Status},
     testing::Samples,
 };
@@ -75,8 +75,6 @@ impl InfluenceModel for Watched {
     type Batch = Samples;
     type Gradients = Array2<f64>;
     type Factors = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
@@ -84,10 +82,6 @@ impl InfluenceModel for Watched {
 
     fn precision(&self) -> Precision {
         self.precision
-    }
-
-    fn converter(&self) -> &HostConverter {
-        self.model.converter()
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {

@@ -10,8 +10,7 @@ use std::{
 };
 
 use influence_core::{
-    Error as CoreError, HostConverter, InfluenceModel, Precision, Result, solver::Solution,
-    testing::Samples,
+    Error as CoreError, InfluenceModel, Precision, Result, solver::Solution, testing::Samples,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -78,8 +77,6 @@ impl InfluenceModel for Scratch {
     type Batch = Samples;
     type Gradients = Array2<f64>;
     type Factors = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
@@ -87,10 +84,6 @@ impl InfluenceModel for Scratch {
 
     fn precision(&self) -> Precision {
         Precision::F64
-    }
-
-    fn converter(&self) -> &HostConverter {
-        self.model.converter()
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {

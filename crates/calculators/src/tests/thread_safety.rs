@@ -11,8 +11,7 @@ use std::{
 };
 
 use influence_core::{
-    AssumeThreadSafe, HostConverter, InfluenceModel, Precision, Result, solver::Solution,
-    testing::Samples,
+    AssumeThreadSafe, InfluenceModel, Precision, Result, solver::Solution, testing::Samples,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -68,8 +67,6 @@ impl InfluenceModel for Stateful {
     type Batch = Samples;
     type Gradients = Array2<f64>;
     type Factors = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
@@ -77,10 +74,6 @@ impl InfluenceModel for Stateful {
 
     fn precision(&self) -> Precision {
         self.model.precision()
-    }
-
-    fn converter(&self) -> &HostConverter {
-        self.model.converter()
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Dataset, Error, FactorForm, Footprint, HostConverter, InfluenceModel,
-    Precision, Result, ThreadSafe,
+    BlockInfluence, Dataset, Error, FactorForm, Footprint, InfluenceModel, Precision, Result,
+    ThreadSafe,
     solver::{Direct, Solution},
     testing::{LeastSquares, Samples, SamplesDataset},
 };
@@ -72,8 +72,6 @@ impl InfluenceModel for Slow {
     type Batch = Samples;
     type Gradients = Array2<f64>;
     type Factors = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
@@ -81,10 +79,6 @@ impl InfluenceModel for Slow {
 
     fn precision(&self) -> Precision {
         self.model.precision()
-    }
-
-    fn converter(&self) -> &HostConverter {
-        self.model.converter()
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {

@@ -302,8 +302,6 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     type Batch = G::Batch;
     type Gradients = G::Gradients;
     type Factors = G::Rows;
-    type Tensor = G::Tensor;
-    type Converter = G::Converter;
 
     fn dim(&self) -> usize {
         self.source.dim()
@@ -311,10 +309,6 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
 
     fn precision(&self) -> Precision {
         self.source.precision()
-    }
-
-    fn converter(&self) -> &Self::Converter {
-        self.source.converter()
     }
 
     fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
@@ -331,7 +325,7 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
         self.solve(&self.right_hand_sides(batch)?)
     }
 
-    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<Self::Tensor> {
+    fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
         self.source.scores(factors, gradients)
     }
 

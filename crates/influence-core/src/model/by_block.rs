@@ -3,9 +3,7 @@ use ndarray::{Array2, ArrayD, ArrayView2};
 use super::{
     BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis, axes::stacked,
 };
-use crate::{
-    HostConverter, Precision, Result, Rows, TensorConverter, ThreadSafe, solver::Solution,
-};
+use crate::{Precision, Result, Rows, ThreadSafe, solver::Solution};
 
 /// The influences of a model block by block, `(k, n, blocks)`: they add up to its influences.
 ///
@@ -13,16 +11,12 @@ use crate::{
 #[derive(Debug)]
 pub struct ByBlock<G: GradientSource> {
     model: BlockInfluence<G>,
-    converter: HostConverter,
 }
 
 impl<G: GradientSource> ByBlock<G> {
     /// The influences of each block of a model.
     pub fn new(model: BlockInfluence<G>) -> Self {
-        Self {
-            model,
-            converter: HostConverter,
-        }
+        Self { model }
     }
 }
 
@@ -30,8 +24,6 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
     type Batch = G::Batch;
     type Gradients = G::Gradients;
     type Factors = G::Rows;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
@@ -39,10 +31,6 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
 
     fn precision(&self) -> Precision {
         self.model.precision()
-    }
-
-    fn converter(&self) -> &HostConverter {
-        &self.converter
     }
 
     fn gradients(&self, batch: &G::Batch) -> Result<G::Gradients> {
@@ -55,10 +43,8 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
 
     fn scores(&self, factors: &G::Rows, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
         let source = self.model.source();
-        stacked(self.model.blocks().map(|block| {
-            let scores = source.block_scores(factors, gradients, block)?;
-            source.converter().to_array(&scores)
-        }))
+        let blocks = self.model.blocks();
+        stacked(blocks.map(|block| source.block_scores(factors, gradients, block)))
     }
 
     fn self_scores(&self, factors: &G::Rows, gradients: &G::Gradients) -> Result<ArrayD<f64>> {

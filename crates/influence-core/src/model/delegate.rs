@@ -14,19 +14,17 @@ macro_rules! delegate {
             type Batch = M::Batch;
             type Gradients = M::Gradients;
             type Factors = M::Factors;
-            type Tensor = M::Tensor;
-            type Converter = M::Converter;
 
             fn dim(&self) -> usize {
                 self.deref().dim()
             }
 
-            fn precision(&self) -> Precision {
-                self.deref().precision()
+            fn factor_len(&self) -> usize {
+                self.deref().factor_len()
             }
 
-            fn converter(&self) -> &Self::Converter {
-                self.deref().converter()
+            fn precision(&self) -> Precision {
+                self.deref().precision()
             }
 
             fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
@@ -37,7 +35,7 @@ macro_rules! delegate {
                 self.deref().factors(batch)
             }
 
-            fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<Self::Tensor> {
+            fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
                 self.deref().scores(factors, gradients)
             }
 
@@ -72,14 +70,10 @@ macro_rules! delegate {
             fn input_shape(&self, sample: &Self::Batch) -> Result<Vec<usize>> {
                 self.deref().input_shape(sample)
             }
-
-            fn scores_array(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
-                self.deref().scores_array(factors, gradients)
-            }
         }
     };
 }
 
-delegate!(impl<M: InfluenceModel> InfluenceModel for &M);
-delegate!(impl<M: InfluenceModel> InfluenceModel for Arc<M>);
+delegate!(impl<M: InfluenceModel + ?Sized> InfluenceModel for &M);
+delegate!(impl<M: InfluenceModel + ?Sized> InfluenceModel for Arc<M>);
 delegate!(impl<M: InfluenceModel> InfluenceModel for AssumeThreadSafe<M>);

@@ -1,7 +1,7 @@
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
 
 use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
-use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solution};
+use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The perturbation mode of a model: how influences change with the inputs of the train points.
 ///
@@ -19,16 +19,12 @@ use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solutio
 #[derive(Debug, Clone)]
 pub struct Perturbation<M> {
     model: M,
-    converter: HostConverter,
 }
 
 impl<M: InfluenceModel> Perturbation<M> {
     /// The perturbation mode of a model.
     pub fn new(model: M) -> Self {
-        Self {
-            model,
-            converter: HostConverter,
-        }
+        Self { model }
     }
 }
 
@@ -39,19 +35,17 @@ where
     type Batch = M::Batch;
     type Gradients = M::Batch;
     type Factors = M::Factors;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.model.dim()
     }
 
-    fn precision(&self) -> Precision {
-        self.model.precision()
+    fn factor_len(&self) -> usize {
+        self.model.factor_len()
     }
 
-    fn converter(&self) -> &HostConverter {
-        &self.converter
+    fn precision(&self) -> Precision {
+        self.model.precision()
     }
 
     fn gradients(&self, batch: &M::Batch) -> Result<M::Batch> {
@@ -80,7 +74,7 @@ where
         Ok(shape.into_iter().enumerate().map(axis).collect())
     }
 
-    /// One factor at a time, lest the derivatives of all pairs be in memory.
+    /// One factor at a time, so that the derivatives of all pairs are never in memory together.
     fn self_scores(&self, factors: &M::Factors, train: &M::Batch) -> Result<ArrayD<f64>> {
         let factors = self.model.factors_to_array(factors)?;
         let input = self.model.input_shape(train)?;

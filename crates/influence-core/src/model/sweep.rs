@@ -6,10 +6,7 @@ use super::{
     BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis,
     axes::{joined, stacked},
 };
-use crate::{
-    Error, HostConverter, Precision, Result, TensorConverter, ThreadSafe, block::Damping,
-    solver::Solution,
-};
+use crate::{Error, Precision, Result, ThreadSafe, block::Damping, solver::Solution};
 
 /// The influences of a model under several dampings, `(k, n, dampings)`.
 ///
@@ -19,7 +16,6 @@ use crate::{
 pub struct Sweep<G: GradientSource> {
     models: Vec<BlockInfluence<G>>,
     labels: Vec<String>,
-    converter: HostConverter,
 }
 
 impl<G: GradientSource + Clone> Sweep<G> {
@@ -43,7 +39,6 @@ impl<G: GradientSource + Clone> Sweep<G> {
         Ok(Self {
             models: damped.collect::<Result<_>>()?,
             labels,
-            converter: HostConverter,
         })
     }
 }
@@ -60,8 +55,8 @@ impl<G: GradientSource> Sweep<G> {
 
     /// The columns of joined factors that belong to each damping.
     fn places(&self) -> impl Iterator<Item = Range<usize>> + use<G> {
-        let dim = self.first().dim();
-        (0..self.models.len()).map(move |index| index * dim..(index + 1) * dim)
+        let len = self.first().factor_len();
+        (0..self.models.len()).map(move |index| index * len..(index + 1) * len)
     }
 }
 
@@ -70,20 +65,18 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
     type Gradients = G::Gradients;
     /// One stack for each damping.
     type Factors = Vec<G::Rows>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
-    /// That of the factors of all dampings joined.
     fn dim(&self) -> usize {
-        self.models.len() * self.first().dim()
+        self.first().dim()
+    }
+
+    /// A factor joins those of all dampings.
+    fn factor_len(&self) -> usize {
+        self.models.len() * self.first().factor_len()
     }
 
     fn precision(&self) -> Precision {
         self.first().precision()
-    }
-
-    fn converter(&self) -> &HostConverter {
-        &self.converter
     }
 
     fn gradients(&self, batch: &G::Batch) -> Result<G::Gradients> {
@@ -111,12 +104,7 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
 
     fn scores(&self, factors: &Vec<G::Rows>, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
         let source = self.first().source();
-        let each = factors.iter();
-        stacked(each.map(|rows| {
-            source
-                .converter()
-                .to_array(&source.scores(rows, gradients)?)
-        }))
+        stacked(factors.iter().map(|rows| source.scores(rows, gradients)))
     }
 
     fn self_scores(&self, factors: &Vec<G::Rows>, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
@@ -137,7 +125,7 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
     }
 
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Vec<G::Rows>> {
-        Error::check_size("factors", "vector length", self.dim(), array.ncols())?;
+        Error::check_size("factors", "vector length", self.factor_len(), array.ncols())?;
         self.places()
             .map(|columns| {
                 self.first()

@@ -30,7 +30,7 @@ fn problem() -> (LeastSquares, Samples, Samples) {
 
 fn scores<M: InfluenceModel>(model: &M, test: &M::Batch, train: &M::Batch) -> Result<ArrayD<f64>> {
     let factors = model.factors(test)?.converged()?;
-    model.scores_array(&factors, &model.gradients(train)?)
+    model.scores(&factors, &model.gradients(train)?)
 }
 
 /// Two blocks of four and two parameters.

@@ -3,7 +3,7 @@ use ndarray::{Array2, ArrayD, ArrayView2, s};
 use super::{
     FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined, block_influence::worse_of,
 };
-use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solution};
+use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The weighted sum of the influences of several models of the same data, the checkpoints of a training run: `Σ_c η_c · up_c[i, j]`.
 ///
@@ -15,7 +15,6 @@ use crate::{Error, HostConverter, Precision, Result, ThreadSafe, solver::Solutio
 #[derive(Debug, Clone)]
 pub struct Trajectory<M> {
     checkpoints: Vec<(f64, M)>,
-    converter: HostConverter,
 }
 
 impl<M: InfluenceModel> Trajectory<M> {
@@ -38,10 +37,7 @@ impl<M: InfluenceModel> Trajectory<M> {
             }
             Error::check_size("checkpoints", "parameters", first.dim(), model.dim())?;
         }
-        Ok(Self {
-            checkpoints,
-            converter: HostConverter,
-        })
+        Ok(Self { checkpoints })
     }
 
     fn first(&self) -> &M {
@@ -75,20 +71,18 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
     type Gradients = Vec<M::Gradients>;
     /// Those at each checkpoint.
     type Factors = Vec<M::Factors>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
-    /// That of the factors of all checkpoints joined.
     fn dim(&self) -> usize {
-        self.checkpoints.len() * self.first().dim()
+        self.first().dim()
+    }
+
+    /// A factor joins those of all checkpoints.
+    fn factor_len(&self) -> usize {
+        self.checkpoints.len() * self.first().factor_len()
     }
 
     fn precision(&self) -> Precision {
         self.first().precision()
-    }
-
-    fn converter(&self) -> &HostConverter {
-        &self.converter
     }
 
     fn gradients(&self, batch: &M::Batch) -> Result<Vec<M::Gradients>> {
@@ -116,7 +110,7 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
         factors: &Vec<M::Factors>,
         gradients: &Vec<M::Gradients>,
     ) -> Result<ArrayD<f64>> {
-        self.sum(|index, model| model.scores_array(&factors[index], &gradients[index]))
+        self.sum(|index, model| model.scores(&factors[index], &gradients[index]))
     }
 
     fn self_scores(
@@ -143,11 +137,11 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
     }
 
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Vec<M::Factors>> {
-        Error::check_size("factors", "vector length", self.dim(), array.ncols())?;
+        Error::check_size("factors", "vector length", self.factor_len(), array.ncols())?;
         let mut start = 0;
         let mut factors = Vec::with_capacity(self.checkpoints.len());
         for (_, model) in &self.checkpoints {
-            let end = start + model.dim();
+            let end = start + model.factor_len();
             factors.push(model.factors_from_array(array.slice(s![.., start..end]))?);
             start = end;
         }

@@ -4,8 +4,7 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView2, s};
 
 use super::dense;
 use crate::{
-    BlockInfluence, Dataset, Error, GradientSource, HostConverter, Precision, Result, Rows,
-    ThreadSafe,
+    BlockInfluence, Dataset, Error, GradientSource, Precision, Result, Rows, ThreadSafe,
     block::{BlockStructure, Parameter, ParameterLayout},
     operator::Matrix,
     solver::Solver,
@@ -59,16 +58,12 @@ impl Dataset for SamplesDataset {
 #[derive(Debug, Clone)]
 pub struct LeastSquares {
     weights: Array1<f64>,
-    converter: HostConverter,
 }
 
 impl LeastSquares {
     /// A linear map with these weights.
     pub fn new(weights: Array1<f64>) -> Self {
-        Self {
-            weights,
-            converter: HostConverter,
-        }
+        Self { weights }
     }
 
     /// A linear map with made-up weights, the same for the same seed.
@@ -133,8 +128,6 @@ impl GradientSource for LeastSquares {
     type Batch = Samples;
     type Gradients = Array2<f64>;
     type Rows = Array2<f64>;
-    type Tensor = ArrayD<f64>;
-    type Converter = HostConverter;
 
     fn dim(&self) -> usize {
         self.weights.len()
@@ -142,10 +135,6 @@ impl GradientSource for LeastSquares {
 
     fn precision(&self) -> Precision {
         Precision::F64
-    }
-
-    fn converter(&self) -> &HostConverter {
-        &self.converter
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {
@@ -201,7 +190,7 @@ impl ThreadSafe for LeastSquares {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InfluenceModel, solver::Direct, testing};
+    use crate::{HostConverter, InfluenceModel, solver::Direct, testing};
 
     #[test]
     fn the_model_conforms_and_gives_the_closed_form() -> Result<()> {
@@ -212,7 +201,7 @@ mod tests {
         let model = problem.fit(&train, 0.05, &Direct)?;
         testing::model(&model, &test, &train, 1e-12);
         let factors = model.factors(&test)?.converged()?;
-        let scores = model.scores_array(&factors, &model.gradients(&train)?)?;
+        let scores = model.scores(&factors, &model.gradients(&train)?)?;
         testing::assert_close("influences", &scores, &expected.clone().into_dyn(), 1e-12);
         let difference = (&without_curvature - &expected)
             .iter()

@@ -14,12 +14,12 @@ pub fn model<M: InfluenceModel>(model: &M, test: &M::Batch, train: &M::Batch, to
         succeed("factors", model.factors(test)).converged(),
     );
     let gradients = succeed("gradients", model.gradients(train));
-    let scores = succeed("scores", model.scores_array(&factors, &gradients));
+    let scores = succeed("scores", model.scores(&factors, &gradients));
     let array = succeed("factors_to_array", model.factors_to_array(&factors));
     assert_eq!(
         array.ncols(),
-        model.dim(),
-        "factors have the length of the parameters"
+        model.factor_len(),
+        "factors have the length that the model says"
     );
     assert_eq!(
         (scores.ndim(), scores.shape()[0]),
@@ -31,13 +31,13 @@ pub fn model<M: InfluenceModel>(model: &M, test: &M::Batch, train: &M::Batch, to
         "the suite needs scores that are not all zero"
     );
     let back = succeed("factors_from_array", model.factors_from_array(array.view()));
-    let again = succeed("scores", model.scores_array(&back, &gradients));
+    let again = succeed("scores", model.scores(&back, &gradients));
     assert_close("factors by way of the host", &again, &scores, tolerance);
     let scaled = succeed(
         "factors_from_array",
         model.factors_from_array((&array * -2.5).view()),
     );
-    let scaled = succeed("scores", model.scores_array(&scaled, &gradients));
+    let scaled = succeed("scores", model.scores(&scaled, &gradients));
     assert_close("homogeneity", &scaled, &(&scores * -2.5), tolerance);
     let mut reversed = array.clone();
     reversed.invert_axis(ndarray::Axis(0));
@@ -49,7 +49,7 @@ pub fn model<M: InfluenceModel>(model: &M, test: &M::Batch, train: &M::Batch, to
     turned.invert_axis(ndarray::Axis(0));
     assert_close(
         "additivity",
-        &succeed("scores", model.scores_array(&sum, &gradients)),
+        &succeed("scores", model.scores(&sum, &gradients)),
         &(&scores + &turned),
         tolerance,
     );
@@ -62,7 +62,7 @@ pub fn model<M: InfluenceModel>(model: &M, test: &M::Batch, train: &M::Batch, to
         repeated, array,
         "the same question must get the same answer"
     );
-    let wide = ndarray::Array2::zeros((1, model.dim() + 1));
+    let wide = ndarray::Array2::zeros((1, model.factor_len() + 1));
     assert!(
         model.factors_from_array(wide.view()).is_err(),
         "factors of another length must be refused"
