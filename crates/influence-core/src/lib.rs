@@ -32,8 +32,8 @@ pub use convert::{HostConverter, Precision, TensorConverter};
 pub use dataset::{Dataset, FieldSource, Scale, Scaled, Selected, Values};
 pub use error::{Error, Result};
 pub use model::{
-    BlockInfluence, ByBlock, FactorForm, Footprint, GradientSource, InfluenceModel, Perturbation,
-    ScoreAxis, ScoringFootprint, Sweep, Trajectory,
+    AnyModel, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint, GradientSource,
+    InfluenceModel, Perturbation, ScoreAxis, ScoringFootprint, Sweep, Trajectory, erase,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod damping;
+mod erased;
 mod finite;
 
 const DIM: usize = 6;
