@@ -22,13 +22,14 @@ pub use calculators::{
     StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
 };
 pub use foundation::{
-    ByBlock, Chunk, ChunkGrid, Dataset, FieldSource, InfluenceModel, Perturbation, Precision,
-    Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
+    ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel, Perturbation,
+    Precision, Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,
     },
     block::{BlockStructure, CustomBlocks, Damping, Strength},
+    erase,
     solver::{
         self, Arnoldi, ConjugateGradient, Direct, Identity, InverseHarmonicMean, Jacobi, Lissa,
         Nystroem,

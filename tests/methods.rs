@@ -8,10 +8,10 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use influence::{
-    Arnoldi, ArrayDataset, BlockStructure, Calculator, Classification, Concatenate,
-    ConjugateGradient, Curvature, Damping, Dataset, Direct, Fit, Identity, Influence,
+    Arnoldi, ArrayDataset, Batch, BlockStructure, Calculator, Classification, Concatenate,
+    ConjugateGradient, Curvature, Damping, Dataset, Direct, ErasedModel, Fit, Identity,
     InverseHarmonicMean, Kronecker, Lissa, Nystroem, Perturbation, Precision, Sequential, Task,
-    backend::Stack, foundation::solver::Solver,
+    backend::Stack, erase, foundation::solver::Solver,
 };
 use ndarray::{ArrayD, Axis};
 
@@ -69,6 +69,8 @@ fn points(count: usize, seed: f64) -> ArrayDataset {
     let inputs = TensorData::new(waves(count * INPUTS, seed), [count, INPUTS]);
     ArrayDataset::new(vec![inputs, TensorData::new(labels, [count])]).expect("a data set")
 }
+
+type Model = ErasedModel<Batch>;
 
 /// A way to fit, by name.
 struct Method {
@@ -153,7 +155,7 @@ fn methods() -> Vec<Method> {
 }
 
 impl Method {
-    fn fit<T: Task>(&self, fit: Fit<T>, module: &T::Module, train: &ArrayDataset) -> Influence {
+    fn fit<T: Task>(&self, fit: Fit<T>, module: &T::Module, train: &ArrayDataset) -> Model {
         let fit = fit
             .with_curvature(self.curvature)
             .with_precision(Precision::F64)
@@ -165,13 +167,13 @@ impl Method {
         };
         let influence = fit.fit(module, Arc::new(train.clone())).expect(self.name);
         match self.kind {
-            Kind::Cosine => influence.with_unit_gradients(),
-            _ => influence,
+            Kind::Cosine => erase(influence.with_unit_gradients()),
+            _ => erase(influence),
         }
     }
 }
 
-fn influences(model: &Influence, test: &ArrayDataset, train: &ArrayDataset) -> ArrayD<f64> {
+fn influences(model: &Model, test: &ArrayDataset, train: &ArrayDataset) -> ArrayD<f64> {
     let calculator = Sequential::new(model);
     let lazy = calculator.influences(test, train).with_chunks(4, 5);
     // A Hessian may be indefinite; that is reported, and no error.
@@ -215,14 +217,14 @@ fn situations() -> [Situation; 4] {
     ]
 }
 
-fn fitted(method: &Method, situation: &Situation, train: &ArrayDataset, batch: usize) -> Influence {
+fn fitted(method: &Method, situation: &Situation, train: &ArrayDataset, batch: usize) -> Model {
     let (_, net, forward) = situation;
     let forward = *forward;
     let task = Classification::new(move |net: &Net, x: Tensor<2>| forward(net, x));
     method.fit(Fit::new(task).with_batch_size(batch), net, train)
 }
 
-fn direct(method: &Method, situation: &Situation, train: &ArrayDataset) -> Influence {
+fn direct(method: &Method, situation: &Situation, train: &ArrayDataset) -> Model {
     let direct = Method {
         kind: Kind::Solver(Arc::new(Direct)),
         ..*method

@@ -7,8 +7,8 @@ use std::{io::Write, num::NonZero, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Fit, Influence, Kronecker, Task};
 use influence_core::{
-    ByBlock, Dataset, FactorForm, Footprint, InfluenceModel, Perturbation, Sweep, ThreadSafe,
-    Trajectory,
+    BlockInfluence, ByBlock, Dataset, FactorForm, Footprint, GradientSource, InfluenceModel,
+    Perturbation, Sweep, ThreadSafe, Trajectory,
     solver::{Direct, Identity, InverseHarmonicMean},
 };
 
@@ -88,6 +88,21 @@ fn fitted_and_consumed<C: Consumer>(
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
     let influence = of_subject(plan, &*plan.subject, source, progress)?;
+    if method.name == MethodName::Cosine {
+        return in_mode(plan, influence.with_unit_gradients(), consumer);
+    }
+    in_mode(plan, influence, consumer)
+}
+
+/// Hands what the mode computes of an influence model to a consumer.
+fn in_mode<G, C>(plan: &Plan, influence: BlockInfluence<G>, consumer: C) -> Result<C::Output>
+where
+    G: GradientSource<Batch = Batch> + ThreadSafe + Clone + 'static,
+    C: Consumer,
+{
+    let Config {
+        method, compute, ..
+    } = &plan.config;
     match (method.dampings(), compute.mode) {
         (Some(dampings), Mode::Up) => {
             consumer.consume(Sweep::new(&influence, dampings).context("method.sweep")?)
@@ -174,10 +189,7 @@ fn of_subject(
         ));
     }
     warn_of_estimates(&influence, progress);
-    Ok(match plan.config.method.name {
-        MethodName::Cosine => influence.with_unit_gradients(),
-        _ => influence,
-    })
+    Ok(influence)
 }
 
 /// An error, with what to do where it is about numbers that overflowed in a fit.

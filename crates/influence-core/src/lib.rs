@@ -33,7 +33,8 @@ pub use dataset::{Dataset, FieldSource, Scale, Scaled, Selected, Values};
 pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint, GradientSource,
-    InfluenceModel, Perturbation, ScoreAxis, ScoringFootprint, Sweep, Trajectory, erase,
+    InfluenceModel, Perturbation, ScoreAxis, ScoringFootprint, Sweep, Trajectory, UnitGradients,
+    erase,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

@@ -12,6 +12,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod trajectory;
+mod unit_gradients;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -25,6 +26,7 @@ pub use footprint::{FactorForm, Footprint, ScoringFootprint};
 pub use perturbation::Perturbation;
 pub use sweep::Sweep;
 pub use trajectory::Trajectory;
+pub use unit_gradients::UnitGradients;
 
 /// A fitted influence model.
 ///

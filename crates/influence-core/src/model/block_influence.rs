@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayD, ArrayView2, Axis};
+use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{FactorForm, Footprint, GradientSource, InfluenceModel, finite};
+use super::{FactorForm, Footprint, GradientSource, InfluenceModel, UnitGradients, finite};
 use crate::{
     Error, Precision, Result, Rows,
     block::{Block, BlockDamping, Damping},
@@ -18,7 +18,6 @@ pub struct BlockInfluence<G: GradientSource> {
     source: G,
     blocks: Vec<FittedBlock<G::Rows>>,
     stacks: usize,
-    unit_gradients: bool,
 }
 
 /// A block with what its solver found out about its curvature, and the inverse for one damping.
@@ -75,7 +74,6 @@ impl<G: GradientSource> BlockInfluence<G> {
             source,
             blocks: damped(blocks.collect(), damping)?,
             stacks: STACKS,
-            unit_gradients: false,
         })
     }
 
@@ -85,15 +83,13 @@ impl<G: GradientSource> BlockInfluence<G> {
         Self { stacks, ..self }
     }
 
-    /// Scales every gradient, of test and train points, to unit length; with the [`Identity`](crate::solver::Identity) as inverse scores are
-    /// cosines.
-    ///
-    /// A gradient of zero stays zero.
+    /// The same inverses with every gradient scaled to unit length: [`UnitGradients`].
     #[must_use]
-    pub fn with_unit_gradients(self) -> Self {
-        Self {
-            unit_gradients: true,
-            ..self
+    pub fn with_unit_gradients(self) -> BlockInfluence<UnitGradients<G>> {
+        BlockInfluence {
+            source: UnitGradients::new(self.source),
+            blocks: self.blocks,
+            stacks: self.stacks,
         }
     }
 
@@ -114,7 +110,7 @@ impl<G: GradientSource> BlockInfluence<G> {
         Ok(Self {
             source: self.source.clone(),
             blocks: damped(prepared.collect(), damping)?,
-            ..*self
+            stacks: self.stacks,
         })
     }
 
@@ -187,49 +183,6 @@ impl<G: GradientSource> BlockInfluence<G> {
         }
         Ok(Solution { rows, reports })
     }
-
-    /// The right-hand sides of a batch of `k` test points, `(k, dim)`.
-    pub(super) fn right_hand_sides(&self, batch: &G::Batch) -> Result<G::Rows> {
-        let rows = self.source.measurement_rows(batch)?;
-        if self.unit_gradients {
-            rows.scaled(&inverses(&finite::lengths(rows.norms()?, || {
-                Ok(rows.clone())
-            })?))
-        } else {
-            Ok(rows)
-        }
-    }
-
-    /// One over the length of each gradient, zero where there is none.
-    fn inverse_lengths(&self, gradients: &G::Gradients) -> Result<Vec<f64>> {
-        let norms = self.source.norms(gradients)?;
-        let lengths = finite::lengths(norms, || self.source.to_rows(gradients))?;
-        Ok(inverses(&lengths))
-    }
-
-    /// From the derivative of `⟨factor, g⟩` to that of `⟨factor, g / ‖g‖⟩`: the part along the change of the norm is taken off.
-    fn normalise_perturbations(
-        &self,
-        products: &mut ArrayD<f64>,
-        factors: &G::Rows,
-        batch: &G::Batch,
-    ) -> Result<()> {
-        let gradients = self.source.gradients(batch)?;
-        let scales = self.inverse_lengths(&gradients)?;
-        let unit = self.source.to_rows(&gradients)?.scaled(&scales)?;
-        let cosines = factors.gram(&unit)?;
-        for (j, &scale) in scales.iter().enumerate() {
-            let along = self.source.mixed_products(&unit.select(&[j])?, batch)?;
-            let along = along.index_axis(Axis(0), 0);
-            let along = along.index_axis(Axis(0), j);
-            let mut column = products.index_axis_mut(Axis(1), j);
-            for (i, mut product) in column.outer_iter_mut().enumerate() {
-                product.scaled_add(-cosines[[i, j]], &along);
-                product.mapv_inplace(|value| value * scale);
-            }
-        }
-        Ok(())
-    }
 }
 
 fn damped<R: Rows>(blocks: Vec<Undamped<R>>, damping: &Damping) -> Result<Vec<FittedBlock<R>>> {
@@ -254,16 +207,6 @@ fn damped<R: Rows>(blocks: Vec<Undamped<R>>, damping: &Damping) -> Result<Vec<Fi
         })
     };
     blocks.into_iter().zip(dampings).map(of_block).collect()
-}
-
-/// One over each norm, zero where there is none; not a number where the norm is none or infinite, so that what is made of it shows it.
-fn inverses(norms: &[f64]) -> Vec<f64> {
-    let inverse = |&norm: &f64| match norm {
-        0.0 => 0.0,
-        _ if norm.is_finite() => 1.0 / norm,
-        _ => f64::NAN,
-    };
-    norms.iter().map(inverse).collect()
 }
 
 /// The reports on rows that were solved in two parts.
@@ -312,17 +255,11 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     }
 
     fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
-        let gradients = self.source.gradients(batch)?;
-        if self.unit_gradients {
-            let scales = self.inverse_lengths(&gradients)?;
-            self.source.scaled(gradients, &scales)
-        } else {
-            Ok(gradients)
-        }
+        self.source.gradients(batch)
     }
 
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {
-        self.solve(&self.right_hand_sides(batch)?)
+        self.solve(&self.source.measurement_rows(batch)?)
     }
 
     fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
@@ -343,7 +280,7 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
             .map(|block| &block.inverse)
             .all(|inverse| inverse.is_immediate());
         let factors = if form == FactorForm::Solved && immediate {
-            self.solve(&self.right_hand_sides(sample)?)?.rows
+            self.solve(&self.source.measurement_rows(sample)?)?.rows
         } else {
             self.source.rows(Array2::zeros((1, self.dim())).view())?
         };
@@ -360,11 +297,7 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     }
 
     fn perturbations(&self, factors: &Self::Factors, train: &Self::Batch) -> Result<ArrayD<f64>> {
-        let mut products = self.source.mixed_products(factors, train)?;
-        if self.unit_gradients {
-            self.normalise_perturbations(&mut products, factors, train)?;
-        }
-        Ok(products)
+        self.source.mixed_products(factors, train)
     }
 
     fn input_shape(&self, sample: &Self::Batch) -> Result<Vec<usize>> {

@@ -85,7 +85,7 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
 
     /// Each row with the worst of its reports.
     fn factors(&self, batch: &G::Batch) -> Result<Solution<Vec<G::Rows>>> {
-        let rhs = self.first().right_hand_sides(batch)?;
+        let rhs = self.first().source().measurement_rows(batch)?;
         let mut factors: Vec<G::Rows> = Vec::with_capacity(self.models.len());
         let mut reports = Vec::new();
         for model in &self.models {
