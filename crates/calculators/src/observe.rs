@@ -67,7 +67,7 @@ impl SolveSummary {
 
     /// Counts a row whose status has this number.
     pub(crate) fn add_row(&mut self, status: u8, residual: f64) {
-        let name = STATUSES.get(usize::from(status)).copied().unwrap_or(OTHER);
+        let name = Status::name_of(status);
         *self.rows_by_status.entry(name).or_default() += 1;
         // Not `f64::max`, which would hide a residual that is not a number.
         if residual.total_cmp(&self.worst_residual).is_gt() {
@@ -75,39 +75,3 @@ impl SolveSummary {
         }
     }
 }
-
-/// The names of statuses; their positions are their numbers.
-pub(crate) const STATUSES: [&str; 11] = [
-    "converged",
-    "indefinite",
-    "iteration_limit",
-    "negative_curvature",
-    "breakdown",
-    "approximate",
-    "diverged",
-    OTHER,
-    "rounded",
-    "stagnated",
-    "not_finite",
-];
-const OTHER: &str = "other";
-
-/// The number of a status.
-pub(crate) fn code(status: Status) -> u8 {
-    match status {
-        Status::Converged => 0,
-        Status::Indefinite { .. } => 1,
-        Status::IterationLimit => 2,
-        Status::NegativeCurvature => 3,
-        Status::Breakdown => 4,
-        Status::Approximate => 5,
-        Status::Diverged => 6,
-        Status::Rounded => 8,
-        Status::Stagnated => 9,
-        Status::NotFinite => NOT_FINITE,
-        _ => 7,
-    }
-}
-
-/// The number of the status of rows whose numbers are not finite.
-pub(crate) const NOT_FINITE: u8 = 10;

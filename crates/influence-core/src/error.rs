@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::solver::Report;
+use crate::report::Report;
 
 /// What can go wrong in the core; every variant says what was expected and what came.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,7 @@ pub mod linalg;
 mod model;
 pub mod operator;
 mod random;
+mod report;
 mod rows;
 pub mod solver;
 #[cfg(any(test, feature = "testing"))]

@@ -14,10 +14,7 @@ mod subspace;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt::{self, Debug, Display},
-    sync::Arc,
-};
+use std::{fmt::Debug, sync::Arc};
 
 use ndarray::Array2;
 
@@ -27,6 +24,7 @@ use crate::{
     operator::{Estimate, LinearOperator, Shift},
 };
 
+pub use crate::report::{Report, Status};
 pub use arnoldi::Arnoldi;
 pub use conjugate_gradient::ConjugateGradient;
 pub use direct::Direct;
@@ -231,116 +229,6 @@ impl<R> Solution<R> {
                 worst,
             }),
         }
-    }
-}
-
-/// How the solution of one row went.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Report {
-    /// Operator applications spent on the row; 0 for a direct method.
-    pub iterations: usize,
-    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts, an estimate from above where the status is
-    /// [`Approximate`](Status::Approximate); 0 where `b = 0`.
-    pub residual: f64,
-    /// How it ended.
-    pub status: Status,
-}
-
-/// How the solution of one row ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// Solved to the tolerance.
-    Converged,
-    /// Solved within an approximation, such as a low-rank one, that the residual is an upper estimate of.
-    Approximate,
-    /// Solved, but the matrix is not positive definite: factors may point uphill.
-    Indefinite {
-        /// How many eigenvalues are negative.
-        negative: usize,
-    },
-    /// Solved as exactly as the precision of the rows allows, though not to the tolerance that was asked for: the residual is what rounding leaves.
-    Rounded,
-    /// Not solved: the iterations ran out.
-    IterationLimit,
-    /// Not solved: the operator curves downwards along a search direction.
-    NegativeCurvature,
-    /// Not solved: along some direction the matrix is zero to rounding.
-    Breakdown,
-    /// Not solved: the residual no longer falls, and beginning again from where it is does not help.
-    Stagnated,
-    /// Not solved: the iteration grew without bound.
-    Diverged,
-    /// Not solved: numbers of the factor, or of the influences that come of it, are not finite.
-    NotFinite,
-}
-
-impl Status {
-    /// Whether the row solves its equation.
-    pub fn is_solved(self) -> bool {
-        matches!(
-            self,
-            Self::Converged | Self::Approximate | Self::Rounded | Self::Indefinite { .. }
-        )
-    }
-}
-
-impl Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Converged => write!(f, "converged"),
-            Self::Approximate => write!(
-                f,
-                "solved within an approximation; a higher rank brings it nearer"
-            ),
-            Self::Indefinite { negative } => write!(
-                f,
-                "solved an indefinite system with {negative} negative eigenvalues; raise the damping above the size of the most negative one \
-                 (those of the Hessian may have any size, those of other curvatures only that of rounding)"
-            ),
-            Self::Rounded => write!(
-                f,
-                "solved as exactly as the precision allows, not to rtol; loosen rtol, or use 64-bit precision"
-            ),
-            Self::IterationLimit => write!(
-                f,
-                "iteration limit reached; allow more (max_iterations, with lissa depth and repeats), loosen rtol, raise the damping, or use cg with a preconditioner"
-            ),
-            Self::NegativeCurvature => write!(
-                f,
-                "negative curvature met, the damped curvature is indefinite; raise the damping, or use the direct solver \
-                 (eigenvalues of the Hessian may be negative by any size, those of other curvatures only by rounding)"
-            ),
-            Self::Diverged => write!(
-                f,
-                "diverged; raise the scale above the largest eigenvalue that a batch may have, or raise the damping"
-            ),
-            Self::Breakdown => write!(
-                f,
-                "breakdown, the damped curvature is zero to rounding along some direction; raise the damping, or use 64-bit precision"
-            ),
-            Self::Stagnated => write!(
-                f,
-                "stagnated, the residual falls no further in this precision; loosen rtol, raise the damping, or use 64-bit precision"
-            ),
-            Self::NotFinite => write!(
-                f,
-                "not finite, numbers overflowed; compute in 64 bits (precision = \"f64\"), or bring the inputs to a common scale (data.scale = \"standard\")"
-            ),
-        }
-    }
-}
-
-impl Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.status == Status::NotFinite {
-            return Display::fmt(&self.status, f);
-        }
-        write!(f, "relative residual {:.1e}", self.residual)?;
-        if self.iterations > 0 {
-            write!(f, " after {} iterations", self.iterations)?;
-        }
-        write!(f, ": {}", self.status)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     Error, Precision, Result, Rows,
     block::{Block, BlockDamping, Damping},
     operator::{Estimate, Shift},
+    report::of_parts,
     solver::{Inverse, Prepared, Report, Solution, Status},
 };
 
@@ -173,7 +174,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             parts.push((block.columns(), solution.rows));
             reports = Some(match reports {
                 None => solution.reports,
-                Some(so_far) => worse_of(so_far, solution.reports),
+                Some(so_far) => of_parts(so_far, solution.reports),
             });
         }
         let rows = G::Rows::assemble(self.source.dim(), &parts)?;
@@ -207,38 +208,6 @@ fn damped<R: Rows>(blocks: Vec<Undamped<R>>, damping: &Damping) -> Result<Vec<Fi
         })
     };
     blocks.into_iter().zip(dampings).map(of_block).collect()
-}
-
-/// The reports on rows that were solved in two parts.
-pub(super) fn worse_of(a: Vec<Report>, b: Vec<Report>) -> Vec<Report> {
-    a.into_iter().zip(b).map(|(a, b)| worse(a, b)).collect()
-}
-
-/// The report of a row whose parts were solved one by one: the less fortunate status, the larger residual, iterations added.
-fn worse(a: Report, b: Report) -> Report {
-    let status = match (a.status, b.status) {
-        (Status::Indefinite { negative }, Status::Indefinite { negative: more }) => {
-            Status::Indefinite {
-                negative: negative + more,
-            }
-        }
-        (first, second) if severity(first) < severity(second) => second,
-        (first, _) => first,
-    };
-    Report {
-        iterations: a.iterations + b.iterations,
-        residual: a.residual.max(b.residual),
-        status,
-    }
-}
-
-fn severity(status: Status) -> u8 {
-    match status {
-        Status::Converged => 0,
-        Status::Approximate => 1,
-        solved if solved.is_solved() => 2,
-        _ => 3,
-    }
 }
 
 impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {

@@ -6,7 +6,9 @@ use super::{
     BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis,
     axes::{joined, stacked},
 };
-use crate::{Error, Precision, Result, ThreadSafe, block::Damping, solver::Solution};
+use crate::{
+    Error, Precision, Result, ThreadSafe, block::Damping, report::of_parts, solver::Solution,
+};
 
 /// The influences of a model under several dampings, `(k, n, dampings)`.
 ///
@@ -92,7 +94,7 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
             let solution = model.solve_from(&rhs, factors.last())?;
             reports = match factors.len() {
                 0 => solution.reports,
-                _ => super::block_influence::worse_of(reports, solution.reports),
+                _ => of_parts(reports, solution.reports),
             };
             factors.push(solution.rows);
         }

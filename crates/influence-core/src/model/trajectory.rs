@@ -1,9 +1,7 @@
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
-use super::{
-    FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined, block_influence::worse_of,
-};
-use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
+use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined};
+use crate::{Error, Precision, Result, ThreadSafe, report::of_parts, solver::Solution};
 
 /// The weighted sum of the influences of several models of the same data, the checkpoints of a training run: `Σ_c η_c · up_c[i, j]`.
 ///
@@ -100,7 +98,7 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
         }
         for solution in solutions {
             rows.push(solution.rows);
-            reports = worse_of(reports, solution.reports);
+            reports = of_parts(reports, solution.reports);
         }
         Ok(Solution { rows, reports })
     }

@@ -3,7 +3,10 @@
 
 use std::sync::Mutex;
 
-use influence_core::{ChunkGrid, solver::Report};
+use influence_core::{
+    ChunkGrid,
+    solver::{Report, Status},
+};
 use serde_json::{Map, Value, json};
 use zarrs::array::{Array, ArrayCreateError, ZARR_NAN_F64, data_type};
 
@@ -11,13 +14,7 @@ use super::{
     array::{Codecs, StoredArray, codec_options, declare_array},
     kinds::ArrayLayout,
 };
-use crate::{
-    SolveSummary,
-    error::BoxError,
-    observe::{NOT_FINITE, STATUSES, code},
-    sink::lock,
-    zarr::place::OpenGroup,
-};
+use crate::{SolveSummary, error::BoxError, sink::lock, zarr::place::OpenGroup};
 
 pub(super) const STATUS: &str = "solver_status";
 pub(super) const RESIDUAL: &str = "solver_residual";
@@ -26,6 +23,8 @@ pub(super) const ITERATIONS: &str = "solver_iterations";
 /// The values where no row was solved.
 const NO_STATUS: u8 = u8::MAX;
 const NO_COUNT: i64 = -1;
+/// The status where numbers of a row are not finite.
+const NOT_FINITE: u8 = Status::NotFinite.code();
 
 /// Status, true relative residual and iterations of each test row, in chunks as its factors.
 pub(crate) struct ReportArrays {
@@ -59,7 +58,10 @@ impl ReportArrays {
             )
         };
         // Flags of the climate and forecast conventions (CF), which xarray understands.
-        let flags = json!({ "flag_values": (0..STATUSES.len()).collect::<Vec<_>>(), "flag_meanings": STATUSES.join(" ") });
+        let flags = json!({
+            "flag_values": (0..Status::NAMES.len()).collect::<Vec<_>>(),
+            "flag_meanings": Status::NAMES.join(" "),
+        });
         let none = Value::Null;
         Ok(Self {
             status: declare(STATUS, (data_type::uint8(), NO_STATUS.into()), flags)?,
@@ -101,7 +103,7 @@ impl ReportArrays {
     /// of them may be there already.
     pub(crate) fn write(&self, row: usize, reports: &[Report]) -> Result<(), BoxError> {
         let (at, options) = ([row as u64], codec_options());
-        let statuses = reports.iter().map(|report| code(report.status));
+        let statuses = reports.iter().map(|report| report.status.code());
         let residuals = reports.iter().map(|report| report.residual);
         let counts = reports
             .iter()
