@@ -14,7 +14,7 @@ use crate::{Result, Rows, random};
 pub use damped::Damped;
 pub use matrix::Matrix;
 pub use sample_mean::SampleMean;
-pub use shift::Shift;
+pub use shift::{Shift, check_damping};
 
 /// A number that may have been estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,7 +3,7 @@
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows,
     block::Block,
-    operator::Estimate,
+    operator::{Estimate, check_damping},
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
 use ndarray::{Array1, Axis};
@@ -37,14 +37,11 @@ impl Prepared<Stack> for DiagonalFisher {
 
     fn inverse(&self, damping: f64) -> CoreResult<Box<dyn Inverse<Stack>>> {
         let damped = &self.values + damping;
-        let valid = damping.is_finite() && damped.iter().all(|value| *value > 0.0);
-        if !valid || damping < 0.0 {
-            return Err(CoreError::Setting {
-                name: "damping",
-                requirement: "finite, and positive where a parameter has no curvature",
-                got: damping.to_string(),
-            });
-        }
+        check_damping(
+            damping,
+            damped.iter().all(|value| *value > 0.0),
+            "finite, and positive where a parameter has no curvature",
+        )?;
         let inverse = damped.mapv(f64::recip);
         Ok(Box::new(DiagonalInverse { inverse }))
     }

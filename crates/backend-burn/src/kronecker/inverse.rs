@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows,
-    operator::Estimate,
+    operator::{Estimate, check_damping},
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
 use ndarray::{Array3, ArrayD};
@@ -109,19 +109,16 @@ impl Prepared<Stack> for FactoredLayer {
     }
 
     fn inverse(&self, damping: f64) -> CoreResult<Box<dyn Inverse<Stack>>> {
-        let valid = damping.is_finite() && damping >= 0.0;
         let largest = self
             .values
             .iter()
             .fold(0.0_f64, |largest, value| largest.max(*value));
         let singular = |value: &f64| value + damping <= f64::EPSILON * largest;
-        if !valid || self.values.iter().any(singular) {
-            return Err(CoreError::Setting {
-                name: "damping",
-                requirement: "finite, and positive where Kronecker factors are singular",
-                got: damping.to_string(),
-            });
-        }
+        check_damping(
+            damping,
+            !self.values.iter().any(singular),
+            "finite, and positive where Kronecker factors are singular",
+        )?;
         let inverse = self.values.mapv(|value| 1.0 / (value + damping));
         let (device, precision) = &self.bases.place;
         let place = |array: &_| tensor3(array, device, *precision);

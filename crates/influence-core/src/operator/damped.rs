@@ -3,7 +3,10 @@ use ndarray::{Array2, ArrayView2};
 use super::{Estimate, LinearOperator, Shift};
 use crate::Result;
 
-/// `Op + λI`, or `Op + diag(λ)` with a λ for each parameter: the only place in the workspace that adds damping.
+/// `Op + λI`, or `Op + diag(λ)` with a λ for each parameter.
+///
+/// Solvers that know an operator only through its products add damping here and nowhere else. Those
+/// that hold its eigenvalues or its diagonal add λ to these.
 ///
 /// λ is added to the **mean** curvature.
 #[derive(Debug, Clone)]

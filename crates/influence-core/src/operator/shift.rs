@@ -128,13 +128,22 @@ impl Shift {
     }
 }
 
-fn check(lambda: f64) -> Result<()> {
-    if lambda.is_finite() && lambda >= 0.0 {
+/// Checks a damping: λ is finite and not negative whatever the method, and `holds` says whether it
+/// meets the rest of the `requirement` of this one.
+///
+/// # Errors
+/// [`Error::Setting`] with the requirement when λ does not meet it.
+pub fn check_damping(lambda: f64, holds: bool, requirement: &'static str) -> Result<()> {
+    if lambda.is_finite() && lambda >= 0.0 && holds {
         return Ok(());
     }
     Err(Error::Setting {
         name: "damping",
-        requirement: "finite and not negative",
+        requirement,
         got: lambda.to_string(),
     })
+}
+
+fn check(lambda: f64) -> Result<()> {
+    check_damping(lambda, true, "finite and not negative")
 }

@@ -191,17 +191,17 @@ impl<'a, R: Rows> Krylov<'a, R> {
             let unconverged = self.unconverged(&ritz);
             let complete = self.basis.len() == self.op.dim();
             if complete || (ritz.values.len() == self.rank && unconverged.is_empty()) {
-                return Ok(Self::found(ritz));
+                return Self::found(ritz);
             }
             if self.basis.len() + BLOCK > largest_basis && largest_basis < self.op.dim() {
                 if restarts == self.settings.max_restarts {
-                    return Ok(Self::found(ritz));
+                    return Self::found(ritz);
                 }
                 restarts += 1;
                 (self.basis, self.images) = (ritz.vectors.clone(), ritz.images.clone());
             }
             let Some(new) = self.directions(&ritz, &unconverged)? else {
-                return Ok(Self::found(ritz));
+                return Self::found(ritz);
             };
             self.images = joined(&self.images, &self.op.apply(&new)?)?;
             self.basis = joined(&self.basis, &new)?;
@@ -278,18 +278,18 @@ impl<'a, R: Rows> Krylov<'a, R> {
         orthonormal(&without(&new, &self.basis)?, self.precision)
     }
 
-    fn found(ritz: Ritz<R>) -> LowRank<R> {
+    fn found(ritz: Ritz<R>) -> Result<LowRank<R>> {
         let count = ritz.values.len();
         let smallest = ritz.values.last().map_or(0.0, |value| value.abs());
         // All of them together, as a row may have weight on each.
         let squares = ritz.norms[..count].iter().map(|norm| norm * norm);
         let worst = squares.sum::<f64>().sqrt();
         let wanted: Vec<usize> = (0..count).collect();
-        LowRank {
-            vectors: ritz.vectors.select(&wanted).unwrap_or(ritz.vectors),
+        Ok(LowRank {
+            vectors: ritz.vectors.select(&wanted)?,
             values: ritz.values,
             outside: smallest + worst,
             inexact: worst,
-        }
+        })
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{Inverse, Prepared, Report, Solution, Solver, Status};
 use crate::{
     Error, Result, Rows,
-    operator::{Estimate, LinearOperator},
+    operator::{Estimate, LinearOperator, check_damping},
 };
 
 /// The mean of the damped inverses of single samples in place of the inverse of their mean: `DataInf`.
@@ -35,7 +35,7 @@ pub struct InverseHarmonicMean;
 
 impl<R: Rows> Solver<R> for InverseHarmonicMean {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
-        Ok(Box::new(Samples { op }))
+        Ok(Box::new(PreparedHarmonicMean { op }))
     }
 
     fn stacks(&self) -> usize {
@@ -44,28 +44,26 @@ impl<R: Rows> Solver<R> for InverseHarmonicMean {
 }
 
 #[derive(Debug)]
-struct Samples<R: Rows> {
+struct PreparedHarmonicMean<R: Rows> {
     op: Arc<dyn LinearOperator<Rows = R>>,
 }
 
-impl<R: Rows> Prepared<R> for Samples<R> {
+impl<R: Rows> Prepared<R> for PreparedHarmonicMean<R> {
     fn dim(&self) -> usize {
         self.op.dim()
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
-        if !(damping.is_finite() && damping > 0.0) {
-            return Err(Error::Setting {
-                name: "damping",
-                requirement: "finite and positive for the inverse harmonic mean",
-                got: damping.to_string(),
-            });
-        }
+        check_damping(
+            damping,
+            damping > 0.0,
+            "finite and positive for the inverse harmonic mean",
+        )?;
         let weighted = self.op.harmonic(damping)?.ok_or(Error::Unsupported {
             what: "the inverse harmonic mean, which needs the empirical Fisher,",
             by: "this curvature",
         })?;
-        Ok(Box::new(HarmonicMean { weighted, damping }))
+        Ok(Box::new(HarmonicMeanInverse { weighted, damping }))
     }
 
     fn mean_eigenvalue(&self) -> Result<Estimate> {
@@ -75,12 +73,12 @@ impl<R: Rows> Prepared<R> for Samples<R> {
 
 /// `(b − W b) / λ` with `W` the mean of `g gᵀ / (λ + ‖g‖²)`.
 #[derive(Debug)]
-struct HarmonicMean<R: Rows> {
+struct HarmonicMeanInverse<R: Rows> {
     weighted: Arc<dyn LinearOperator<Rows = R>>,
     damping: f64,
 }
 
-impl<R: Rows> Inverse<R> for HarmonicMean<R> {
+impl<R: Rows> Inverse<R> for HarmonicMeanInverse<R> {
     fn dim(&self) -> usize {
         self.weighted.dim()
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result, Rows,
-    operator::{Estimate, LinearOperator},
+    operator::{Estimate, LinearOperator, check_damping},
 };
 
 /// `V diag(values) Vᵀ`, and zero curvature along the rest.
@@ -79,14 +79,11 @@ impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
         let whole = self.low_rank.values.len() == self.dim();
-        let valid = damping.is_finite() && damping >= 0.0;
-        if !valid || (damping <= 0.0 && self.complement && !whole) {
-            return Err(Error::Setting {
-                name: "damping",
-                requirement: "finite, and positive where the rank is below the dimension",
-                got: damping.to_string(),
-            });
-        }
+        check_damping(
+            damping,
+            damping > 0.0 || !self.complement || whole,
+            "finite, and positive where the rank is below the dimension",
+        )?;
         Ok(Box::new(LowRankInverse {
             low_rank: Arc::clone(&self.low_rank),
             damping,
