@@ -68,7 +68,7 @@ pub fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
 
 /// A factored symmetric matrix, ready to solve.
 #[derive(Debug)]
-pub(crate) enum Factors {
+pub(crate) enum Factorisation {
     /// `L Lᵀ` of a positive definite matrix.
     Definite(Mat<f64>),
     /// The Bunch-Kaufman factors of any other.
@@ -85,7 +85,7 @@ pub(crate) struct BunchKaufman {
     permutation: Perm<usize>,
 }
 
-impl Factors {
+impl Factorisation {
     /// Factors a symmetric matrix, of which the lower triangle is read: Cholesky, and Bunch-Kaufman where that fails.
     ///
     /// # Errors
@@ -289,10 +289,10 @@ mod tests {
         let definite = array![[4.0, 1.0], [1.0, 3.0]];
         let indefinite = array![[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, -5.0]];
         let rhs = array![[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]];
-        let factors = Factors::new(&indefinite)?;
+        let factors = Factorisation::new(&indefinite)?;
         assert_eq!(factors.negative(), Some(2));
         assert!(largest(&(factors.solve(&rhs).dot(&indefinite) - &rhs)) < 1e-14);
-        assert_eq!(Factors::new(&definite)?.negative(), None);
+        assert_eq!(Factorisation::new(&definite)?.negative(), None);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ mod tests {
                 .filter(|&&value| value < 0.0)
                 .count();
             assert_eq!(
-                Factors::new(&matrix)?.negative(),
+                Factorisation::new(&matrix)?.negative(),
                 Some(negative),
                 "seed {seed}"
             );
@@ -320,7 +320,7 @@ mod tests {
         let matrix = array![[1.0, f64::NAN], [f64::NAN, 1.0]];
         assert!(matches!(eigen(&matrix), Err(Error::NotFinite { .. })));
         assert!(matches!(
-            Factors::new(&matrix),
+            Factorisation::new(&matrix),
             Err(Error::NotFinite { .. })
         ));
     }

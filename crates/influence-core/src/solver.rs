@@ -20,7 +20,6 @@ use ndarray::Array2;
 
 use crate::{
     Error, Precision, Result, Rows,
-    linalg::norm,
     operator::{Estimate, LinearOperator, Shift},
 };
 

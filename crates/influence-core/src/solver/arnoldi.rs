@@ -4,9 +4,9 @@ use ndarray::{Array1, Array2};
 
 use super::{
     Prepared, Solver, State, check_count, check_fraction,
-    low_rank::{LowRank, columns_as_rows, dominant},
+    low_rank::{Eigenpairs, columns_as_rows, dominant},
     product,
-    subspace::{joined, norms, orthonormal, precision, without},
+    subspace::{gram_norms, joined, orthonormal, precision, without},
 };
 use crate::{
     Error, Precision, Result, Rows,
@@ -121,7 +121,7 @@ impl<R: Rows> Solver<R> for Arnoldi {
         op: Arc<dyn LinearOperator<Rows = R>>,
         state: &State,
     ) -> Result<Box<dyn Prepared<R>>> {
-        let low_rank = LowRank::restore(op.as_ref(), state)?;
+        let low_rank = Eigenpairs::restore(op.as_ref(), state)?;
         Ok(low_rank.prepared(op, self.complement))
     }
 
@@ -183,7 +183,7 @@ impl<'a, R: Rows> Krylov<'a, R> {
     }
 
     /// Grows and shrinks the basis until the wanted pairs have converged or the restarts are used up.
-    fn run(mut self) -> Result<LowRank<R>> {
+    fn run(mut self) -> Result<Eigenpairs<R>> {
         let largest_basis = (2 * self.rank + 2 * BLOCK).min(self.op.dim());
         let mut restarts = 0;
         loop {
@@ -227,7 +227,7 @@ impl<'a, R: Rows> Krylov<'a, R> {
         let residuals = images.add_scaled(-1.0, &scaled)?;
         let wanted = values.len().min(self.rank);
         Ok(Ritz {
-            norms: norms(&residuals)?,
+            norms: gram_norms(&residuals)?,
             values: values.slice_move(ndarray::s![..wanted]),
             vectors,
             images,
@@ -263,9 +263,9 @@ impl<'a, R: Rows> Krylov<'a, R> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let before = norms(rows)?;
+        let before = gram_norms(rows)?;
         let rest = without(rows, &self.basis)?;
-        let after = norms(&rest)?;
+        let after = gram_norms(&rest)?;
         let grown = |&row: &usize| after[row] > 10.0 * self.precision * before[row];
         let kept: Vec<usize> = (0..before.len()).filter(grown).collect();
         if kept.is_empty() {
@@ -278,14 +278,14 @@ impl<'a, R: Rows> Krylov<'a, R> {
         orthonormal(&without(&new, &self.basis)?, self.precision)
     }
 
-    fn found(ritz: Ritz<R>) -> Result<LowRank<R>> {
+    fn found(ritz: Ritz<R>) -> Result<Eigenpairs<R>> {
         let count = ritz.values.len();
         let smallest = ritz.values.last().map_or(0.0, |value| value.abs());
         // All of them together, as a row may have weight on each.
         let squares = ritz.norms[..count].iter().map(|norm| norm * norm);
         let worst = squares.sum::<f64>().sqrt();
         let wanted: Vec<usize> = (0..count).collect();
-        Ok(LowRank {
+        Ok(Eigenpairs {
             vectors: ritz.vectors.select(&wanted)?,
             values: ritz.values,
             outside: smallest + worst,

@@ -1,5 +1,5 @@
 mod block;
-mod directions;
+mod definiteness;
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use ndarray::Array2;
 
 use super::{
     Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
-    checked_host, norm,
+    checked_host,
 };
 use crate::{
     Error, Precision, Result, Rows,
+    linalg::norm,
     operator::{Damped, Estimate, LinearOperator, Shift},
 };
-use block::Block;
+use block::{BlockIteration, System};
 
 /// Block preconditioned conjugate gradients: every right-hand side searches along the directions of all.
 ///
@@ -53,13 +54,6 @@ pub struct ConjugateGradient<R: Rows> {
     rtol: Option<f64>,
     max_iterations: Option<usize>,
     preconditioner: Option<Arc<dyn Solver<R>>>,
-}
-
-/// The tolerance where none is given: far above what rounding leaves of a residual in a precision of this relative error.
-fn default_rtol(precision: f64) -> f64 {
-    /// Between the precision of 32-bit and of 64-bit floats.
-    const SINGLE: f64 = 1e-12;
-    if precision > SINGLE { 1e-4 } else { 1e-6 }
 }
 
 /// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for ever.
@@ -192,12 +186,12 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
             Err(Error::Unsupported { .. }) => prepared.inverse(shift.mean(self.op.dim())),
             outcome => outcome,
         });
-        Ok(Box::new(ConjugateGradientInverse {
+        Ok(Box::new(ConjugateGradientInverse(System {
             op: Damped::new(Arc::clone(&self.op), shift.clone())?,
             preconditioner: preconditioner.transpose()?,
             rtol: self.rtol,
             max_iterations: self.max_iterations,
-        }))
+        })))
     }
 
     fn mean_eigenvalue(&self) -> Result<Estimate> {
@@ -211,16 +205,11 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
 }
 
 #[derive(Debug)]
-struct ConjugateGradientInverse<R: Rows> {
-    op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
-    preconditioner: Option<Box<dyn Inverse<R>>>,
-    rtol: Option<f64>,
-    max_iterations: usize,
-}
+struct ConjugateGradientInverse<R: Rows>(System<R>);
 
 impl<R: Rows> Inverse<R> for ConjugateGradientInverse<R> {
     fn dim(&self) -> usize {
-        self.op.dim()
+        self.0.op.dim()
     }
 
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
@@ -232,7 +221,7 @@ impl<R: Rows> Inverse<R> for ConjugateGradientInverse<R> {
         Error::check_size("warm start", "vector length", rhs.dim(), start.dim())?;
         self.run(
             rhs,
-            Some(&checked_host("warm start", self.op.dim(), start)?),
+            Some(&checked_host("warm start", self.0.op.dim(), start)?),
         )
     }
 }
@@ -240,7 +229,7 @@ impl<R: Rows> Inverse<R> for ConjugateGradientInverse<R> {
 impl<R: Rows> ConjugateGradientInverse<R> {
     /// Solves for the rows that are not zero, scaled to unit length; the others are solved by zero.
     fn run(&self, rhs: &R, start: Option<&Array2<f64>>) -> Result<Solution<R>> {
-        let host = checked_host("conjugate gradients", self.op.dim(), rhs)?;
+        let host = checked_host("conjugate gradients", self.0.op.dim(), rhs)?;
         let mut reports = vec![
             Report {
                 iterations: 0,
@@ -263,7 +252,8 @@ impl<R: Rows> ConjugateGradientInverse<R> {
                 Array2::from_shape_fn(shape, |(i, j)| values[[rows[i], j]] / norms[rows[i]]).view(),
             )
         };
-        let mut block = Block::new(self, scaled(&host)?, start.map(scaled).transpose()?)?;
+        let mut block =
+            BlockIteration::new(&self.0, scaled(&host)?, start.map(scaled).transpose()?)?;
         while block.iterate()? {}
         let solved = block.into_solution()?;
         let mut scales = Array2::zeros((norms.len(), rows.len()));

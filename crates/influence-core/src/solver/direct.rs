@@ -2,12 +2,10 @@ use std::sync::{Arc, OnceLock};
 
 use ndarray::{Array2, Zip, s};
 
-use super::{
-    Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, norm, product,
-};
+use super::{Inverse, Prepared, Report, Solution, Solver, State, Status, checked_host, product};
 use crate::{
     Error, Precision, Result, Rows,
-    linalg::{Eigen, Factors, eigen},
+    linalg::{Eigen, Factorisation, eigen, norm},
     operator::{Damped, Estimate, LinearOperator, Matrix, Shift},
 };
 
@@ -105,7 +103,7 @@ impl<R: Rows> Prepared<R> for Dense {
 
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         let matrix = Damped::new(Arc::clone(&self.matrix), shift.clone())?;
-        let factors = Factors::new(&matrix.to_dense()?)?;
+        let factors = Factorisation::new(&matrix.to_dense()?)?;
         Ok(Box::new(DirectInverse {
             matrix,
             factors,
@@ -125,7 +123,7 @@ impl<R: Rows> Prepared<R> for Dense {
 #[derive(Debug)]
 struct DirectInverse {
     matrix: Damped<Arc<Matrix>>,
-    factors: Factors,
+    factors: Factorisation,
     /// Of the matrix, if a row was met that the factors do not solve.
     eigen: OnceLock<Eigen>,
 }

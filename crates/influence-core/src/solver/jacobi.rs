@@ -3,11 +3,11 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, Axis};
 
 use super::{
-    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, checked_host, norm,
-    product,
+    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, checked_host, product,
 };
 use crate::{
     Error, Precision, Result, Rows,
+    linalg::norm,
     operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
@@ -90,7 +90,7 @@ fn guarded(samples: &Array2<f64>) -> Array1<f64> {
 impl<R: Rows> Solver<R> for Jacobi {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let diagonal = self.diagonal(op.as_ref())?;
-        Ok(Box::new(Diagonal { op, diagonal }))
+        Ok(Box::new(PreparedJacobi { op, diagonal }))
     }
 
     fn restore(
@@ -100,7 +100,7 @@ impl<R: Rows> Solver<R> for Jacobi {
     ) -> Result<Box<dyn Prepared<R>>> {
         let diagonal = state.vector(DIAGONAL)?;
         Error::check_size("jacobi", "vector length", op.dim(), diagonal.len())?;
-        Ok(Box::new(Diagonal { op, diagonal }))
+        Ok(Box::new(PreparedJacobi { op, diagonal }))
     }
 
     fn stacks(&self) -> usize {
@@ -118,12 +118,12 @@ const DIAGONAL: &str = "diagonal";
 
 /// The diagonal without damping.
 #[derive(Debug)]
-struct Diagonal<R: Rows> {
+struct PreparedJacobi<R: Rows> {
     op: Arc<dyn LinearOperator<Rows = R>>,
     diagonal: Array1<f64>,
 }
 
-impl<R: Rows> Prepared<R> for Diagonal<R> {
+impl<R: Rows> Prepared<R> for PreparedJacobi<R> {
     fn dim(&self) -> usize {
         self.diagonal.len()
     }

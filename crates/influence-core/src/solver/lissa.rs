@@ -7,13 +7,15 @@ use rand::RngExt;
 
 use super::{
     Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
-    checked_host, subspace::norms,
+    checked_host, subspace::gram_norms,
 };
 use crate::{
     Error, Result, Rows,
+    linalg::norm,
     operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
+use scale::top_eigenvalue;
 
 /// A stochastic Neumann series: each step sees one batch of the data.
 ///
@@ -150,7 +152,7 @@ impl<R: Rows> Solver<R> for Lissa {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let top = match self.scale {
             Some(_) => 0.0,
-            None => self.top_eigenvalue(op.as_ref())?,
+            None => top_eigenvalue(op.as_ref(), self.seed, self.full_batch)?,
         };
         let settings = self.clone();
         Ok(Box::new(PreparedLissa { op, settings, top }))
@@ -250,7 +252,7 @@ impl<R: Rows> LissaInverse<R> {
             });
         }
         let rows = sum.unwrap_or_else(|| rhs.clone());
-        let lengths: Vec<f64> = host.outer_iter().map(|row| super::norm(&row)).collect();
+        let lengths: Vec<f64> = host.outer_iter().map(|row| norm(&row)).collect();
         self.judged(rhs, rows, &lengths, steps)
     }
 
@@ -264,14 +266,15 @@ impl<R: Rows> LissaInverse<R> {
             None => rhs.scaled(&vec![step; rhs.len()])?,
         };
         // What the damping allows, were the curvature nothing, at most; without one the growth over the start.
-        let limit = GROWTH * norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
+        let limit =
+            GROWTH * gram_norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
         let first_averaged = depth / 2;
         let mut average = x.clone();
         for taken in 0..depth {
             let product = self.product(&x, &mut random)?;
             x = x.add_scaled(step, rhs)?.add_scaled(-step, &product)?;
             if taken % LOOK == 0 || taken + 1 == depth {
-                let lengths = norms(&x)?;
+                let lengths = gram_norms(&x)?;
                 if lengths
                     .iter()
                     .any(|length| length.is_nan() || *length > limit)
@@ -310,7 +313,7 @@ impl<R: Rows> LissaInverse<R> {
 
     /// The rows with their true residuals; those that diverged, and those whose right-hand side is zero, are zero.
     fn judged(&self, rhs: &R, rows: R, lengths: &[f64], steps: usize) -> Result<Solution<R>> {
-        let residuals = norms(&rhs.add_scaled(-1.0, &self.op.apply(&rows)?)?)?;
+        let residuals = gram_norms(&rhs.add_scaled(-1.0, &self.op.apply(&rows)?)?)?;
         let relative = |(&residual, &length): (&f64, &f64)| {
             if length > 0.0 { residual / length } else { 0.0 }
         };

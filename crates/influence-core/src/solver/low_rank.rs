@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::{
     Inverse, Prepared, Report, Solution, State, Status,
-    subspace::{norms, without},
+    subspace::{gram_norms, without},
 };
 use crate::{
     Error, Result, Rows,
@@ -15,7 +15,7 @@ use crate::{
 
 /// `V diag(values) Vᵀ`, and zero curvature along the rest.
 #[derive(Debug, Clone)]
-pub(super) struct LowRank<R> {
+pub(super) struct Eigenpairs<R> {
     pub(super) values: Array1<f64>,
     /// Orthonormal, `(rank, dim)`.
     pub(super) vectors: R,
@@ -29,7 +29,7 @@ const VALUES: &str = "values";
 const VECTORS: &str = "vectors";
 const ERRORS: &str = "errors";
 
-impl<R: Rows> LowRank<R> {
+impl<R: Rows> Eigenpairs<R> {
     /// What stands for an operator; the complement is the rest of the space, which has curvature zero, or is left out.
     pub(super) fn prepared(
         self,
@@ -38,7 +38,7 @@ impl<R: Rows> LowRank<R> {
     ) -> Box<dyn Prepared<R>> {
         Box::new(PreparedLowRank {
             op,
-            low_rank: Arc::new(self),
+            eigenpairs: Arc::new(self),
             complement,
         })
     }
@@ -68,7 +68,7 @@ impl<R: Rows> LowRank<R> {
 #[derive(Debug)]
 struct PreparedLowRank<R: Rows> {
     op: Arc<dyn LinearOperator<Rows = R>>,
-    low_rank: Arc<LowRank<R>>,
+    eigenpairs: Arc<Eigenpairs<R>>,
     complement: bool,
 }
 
@@ -78,14 +78,14 @@ impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
     }
 
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>> {
-        let whole = self.low_rank.values.len() == self.dim();
+        let whole = self.eigenpairs.values.len() == self.dim();
         check_damping(
             damping,
             damping > 0.0 || !self.complement || whole,
             "finite, and positive where the rank is below the dimension",
         )?;
         Ok(Box::new(LowRankInverse {
-            low_rank: Arc::clone(&self.low_rank),
+            eigenpairs: Arc::clone(&self.eigenpairs),
             damping,
             complement: self.complement && !whole,
             whole,
@@ -97,14 +97,14 @@ impl<R: Rows> Prepared<R> for PreparedLowRank<R> {
     }
 
     fn state(&self) -> Result<State> {
-        self.low_rank.state()
+        self.eigenpairs.state()
     }
 }
 
 /// `V (D + λ)⁻¹ Vᵀ b`, with the complement `+ (b − V Vᵀ b) / λ`.
 #[derive(Debug)]
 struct LowRankInverse<R> {
-    low_rank: Arc<LowRank<R>>,
+    eigenpairs: Arc<Eigenpairs<R>>,
     damping: f64,
     complement: bool,
     /// Whether the vectors span the whole space.
@@ -113,7 +113,7 @@ struct LowRankInverse<R> {
 
 impl<R: Rows> Inverse<R> for LowRankInverse<R> {
     fn dim(&self) -> usize {
-        self.low_rank.vectors.dim()
+        self.eigenpairs.vectors.dim()
     }
 
     fn is_immediate(&self) -> bool {
@@ -122,7 +122,7 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
 
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
-        let vectors = &self.low_rank.vectors;
+        let vectors = &self.eigenpairs.vectors;
         let along = rhs.gram(vectors)?;
         let not_finite = |row: ndarray::ArrayView1<'_, f64>| row.iter().any(|c| !c.is_finite());
         if let Some(row) = along.outer_iter().position(not_finite) {
@@ -161,7 +161,7 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
     /// as zero, since a preconditioner must be positive definite.
     fn precondition(&self, rhs: &R) -> Result<R> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
-        let values = self.low_rank.values.mapv(|value| value.max(0.0));
+        let values = self.eigenpairs.values.mapv(|value| value.max(0.0));
         let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let shrink = values.mapv(|value| {
             let damped = value + self.damping;
@@ -171,8 +171,8 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
                 0.0
             }
         });
-        let along = rhs.gram(&self.low_rank.vectors)? * &shrink;
-        rhs.add_scaled(1.0, &self.low_rank.vectors.combine(along.view())?)
+        let along = rhs.gram(&self.eigenpairs.vectors)? * &shrink;
+        rhs.add_scaled(1.0, &self.eigenpairs.vectors.combine(along.view())?)
     }
 }
 
@@ -189,8 +189,8 @@ impl<R: Rows> LowRankInverse<R> {
             .collect();
         let mut outside: Vec<f64> = squares.iter().map(|square| square.sqrt()).collect();
         if !cancelled.is_empty() {
-            let rest = without(&rhs.select(&cancelled)?, &self.low_rank.vectors)?;
-            let lengths = norms(&rest)?;
+            let rest = without(&rhs.select(&cancelled)?, &self.eigenpairs.vectors)?;
+            let lengths = gram_norms(&rest)?;
             cancelled
                 .into_iter()
                 .zip(lengths)
@@ -202,7 +202,7 @@ impl<R: Rows> LowRankInverse<R> {
     /// `1 / (D + λ)`, zero where that is zero to rounding.
     fn inverse_eigenvalues(&self) -> Array1<f64> {
         let rounding = self.rounding();
-        self.low_rank.values.mapv(|value| {
+        self.eigenpairs.values.mapv(|value| {
             let damped = value + self.damping;
             if damped.abs() > rounding {
                 1.0 / damped
@@ -213,14 +213,14 @@ impl<R: Rows> LowRankInverse<R> {
     }
 
     fn rounding(&self) -> f64 {
-        let values = self.low_rank.values.iter();
+        let values = self.eigenpairs.values.iter();
         let largest = values.fold(0.0_f64, |largest, value| largest.max(value.abs()));
         f64::EPSILON * largest.max(self.damping)
     }
 
     /// The length of the part of a row along which the damped curvature is zero to rounding.
     fn lost(&self, along: &ndarray::ArrayView1<'_, f64>) -> f64 {
-        let pairs = along.iter().zip(&self.low_rank.values);
+        let pairs = along.iter().zip(&self.eigenpairs.values);
         let flat = pairs.filter(|(_, value)| (*value + self.damping).abs() <= self.rounding());
         flat.map(|(along, _)| along * along).sum::<f64>().sqrt()
     }
@@ -228,12 +228,12 @@ impl<R: Rows> LowRankInverse<R> {
     /// With `x` inside of the span, `b` as a whole and outside of it.
     fn report(&self, inside: f64, length: f64, outside: f64, lost: f64) -> Report {
         let negative = |&&value: &&f64| value + self.damping < 0.0;
-        let negative = self.low_rank.values.iter().filter(negative).count();
-        let LowRank {
+        let negative = self.eigenpairs.values.iter().filter(negative).count();
+        let Eigenpairs {
             outside: curvature,
             inexact,
             ..
-        } = *self.low_rank;
+        } = *self.eigenpairs;
         let missed = if self.whole {
             inexact * inside
         } else if self.complement {

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::{
     Prepared, Solver, State, check_count,
-    low_rank::{LowRank, columns_as_rows, dominant},
+    low_rank::{Eigenpairs, columns_as_rows, dominant},
     product,
     subspace::{orthonormal, precision},
 };
@@ -92,7 +92,7 @@ impl Nystroem {
         Self { seed, ..self }
     }
 
-    fn sketch<R: Rows>(&self, op: &dyn LinearOperator<Rows = R>) -> Result<LowRank<R>> {
+    fn sketch<R: Rows>(&self, op: &dyn LinearOperator<Rows = R>) -> Result<Eigenpairs<R>> {
         let dim = op.dim();
         let columns = self.rank.saturating_add(self.oversampling).min(dim);
         let mut test = op.rows(random::normal((columns, dim), self.seed).view())?;
@@ -123,7 +123,7 @@ impl Nystroem {
         image: &R,
         core: &Array2<f64>,
         precision: f64,
-    ) -> Result<LowRank<R>> {
+    ) -> Result<Eigenpairs<R>> {
         let core = (core + &core.t()) * 0.5;
         let Eigen { values, vectors } = eigen(&core)?;
         let largest = values
@@ -165,7 +165,7 @@ impl Nystroem {
         let exhausted = kept.len() < self.rank || kept.len() == test.dim();
         let smallest = values.last().map_or(0.0, |value| value.abs());
         let error = if exhausted { rounding } else { smallest };
-        Ok(LowRank {
+        Ok(Eigenpairs {
             values,
             vectors,
             outside: error,
@@ -184,7 +184,7 @@ impl<R: Rows> Solver<R> for Nystroem {
         op: Arc<dyn LinearOperator<Rows = R>>,
         state: &State,
     ) -> Result<Box<dyn Prepared<R>>> {
-        Ok(LowRank::restore(op.as_ref(), state)?.prepared(op, true))
+        Ok(Eigenpairs::restore(op.as_ref(), state)?.prepared(op, true))
     }
 
     fn stacks(&self) -> usize {

@@ -16,8 +16,12 @@ pub(super) fn precision<R: Rows>(rows: &R) -> Result<f64> {
     Ok((4.0 * error).max(f64::EPSILON))
 }
 
-/// The norms of the rows; not finite where the numbers are not.
-pub(super) fn norms<R: Rows>(rows: &R) -> Result<Vec<f64>> {
+/// The norms of the rows from the diagonal of their Gram matrix; not finite where the numbers are
+/// not.
+///
+/// One product serves all rows, and its last bits are those of the other Gram matrices that an
+/// iteration compares them with. [`Rows::norms`] goes row by row, or as the backend likes.
+pub(super) fn gram_norms<R: Rows>(rows: &R) -> Result<Vec<f64>> {
     Ok(rows
         .gram(rows)?
         .diag()

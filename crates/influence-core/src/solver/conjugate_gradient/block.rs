@@ -35,18 +35,34 @@
 
 use ndarray::{Array2, Axis};
 
-use super::{
-    ConjugateGradientInverse, default_rtol,
-    directions::{Curvature, curvature},
-};
+use std::sync::Arc;
+
+use super::definiteness::{Definiteness, definiteness};
 use crate::{
     Result, Rows,
-    operator::LinearOperator,
+    operator::{Damped, LinearOperator},
     solver::{
-        Report, Solution, Status,
-        subspace::{norms, orthonormal, precision},
+        Inverse, Report, Solution, Status,
+        subspace::{gram_norms, orthonormal, precision},
     },
 };
+
+/// What is solved, and how far.
+#[derive(Debug)]
+pub(super) struct System<R: Rows> {
+    pub(super) op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
+    pub(super) preconditioner: Option<Box<dyn Inverse<R>>>,
+    pub(super) rtol: Option<f64>,
+    pub(super) max_iterations: usize,
+}
+
+/// The tolerance where none is given: far above what rounding leaves of a residual in a precision
+/// of this relative error.
+fn default_rtol(precision: f64) -> f64 {
+    /// Between the precision of 32-bit and of 64-bit floats.
+    const SINGLE: f64 = 1e-12;
+    if precision > SINGLE { 1e-4 } else { 1e-6 }
+}
 
 /// Every so many iterations the true residuals are looked at, so that a drift of the recurrence is noticed.
 const CHECK_PERIOD: usize = 50;
@@ -62,8 +78,8 @@ const PROGRESS: f64 = 0.5;
 ///
 /// A row that has finished keeps its solution, but its residual goes on lending directions to the others until the next restart. Without it
 /// the new directions would not be conjugate to the old ones, and the rows that remain would need many times the iterations.
-pub(super) struct Block<'a, R: Rows> {
-    settings: &'a ConjugateGradientInverse<R>,
+pub(super) struct BlockIteration<'a, R: Rows> {
+    system: &'a System<R>,
     rtol: f64,
     rhs: R,
     solution: R,
@@ -98,13 +114,9 @@ enum Verdict {
     GoesOn,
 }
 
-impl<'a, R: Rows> Block<'a, R> {
+impl<'a, R: Rows> BlockIteration<'a, R> {
     /// `rhs` and `start` are in units of the norms of the right-hand sides.
-    pub(super) fn new(
-        settings: &'a ConjugateGradientInverse<R>,
-        rhs: R,
-        start: Option<R>,
-    ) -> Result<Self> {
+    pub(super) fn new(system: &'a System<R>, rhs: R, start: Option<R>) -> Result<Self> {
         let k = rhs.len();
         let warm = start.is_some();
         let zeros = || rhs.like(Array2::zeros((k, rhs.dim())).view());
@@ -120,8 +132,8 @@ impl<'a, R: Rows> Block<'a, R> {
             restarted: f64::INFINITY,
         };
         let mut block = Self {
-            settings,
-            rtol: settings.rtol.unwrap_or(default_rtol(precision)),
+            system,
+            rtol: system.rtol.unwrap_or(default_rtol(precision)),
             solution: start.map_or_else(zeros, Ok)?,
             residual: rhs.clone(),
             rhs,
@@ -137,7 +149,7 @@ impl<'a, R: Rows> Block<'a, R> {
         if warm {
             block.check(&(0..k).collect::<Vec<_>>())?;
         }
-        if !block.active.is_empty() && (warm || settings.preconditioner.is_some()) {
+        if !block.active.is_empty() && (warm || system.preconditioner.is_some()) {
             // Directions begin where the top eigenvectors are not, and would never show how large the operator is.
             block.largest_curvature = block.top_eigenvalue()?;
         }
@@ -153,8 +165,8 @@ impl<'a, R: Rows> Block<'a, R> {
         let some: Vec<usize> = (0..self.rhs.len().min(VECTORS)).collect();
         let (mut vectors, mut top) = (self.rhs.select(&some)?, 0.0);
         for _ in 0..STEPS {
-            let images = self.settings.op.apply(&vectors)?;
-            let lengths = norms(&images)?;
+            let images = self.system.op.apply(&vectors)?;
+            let lengths = gram_norms(&images)?;
             let sound = |length: &f64| length.is_finite() && *length > 0.0;
             top = lengths.iter().copied().filter(sound).fold(top, f64::max);
             let inverse = lengths
@@ -170,26 +182,26 @@ impl<'a, R: Rows> Block<'a, R> {
         if self.active.is_empty() {
             return Ok(false);
         }
-        if self.iterations == self.settings.max_iterations {
+        if self.iterations == self.system.max_iterations {
             return self.conclude(Status::IterationLimit);
         }
         let Some(directions) = self.directions.take() else {
             return self.restart();
         };
-        let images = self.settings.op.apply(&directions)?;
+        let images = self.system.op.apply(&directions)?;
         self.iterations += 1;
         for &row in &self.active {
             self.reports[row].iterations += 1;
         }
         let along = directions.gram(&images)?;
-        match curvature(&along, &mut self.largest_curvature, self.precision)? {
-            Curvature::Negative => self.conclude(Status::NegativeCurvature),
-            Curvature::NotFinite => self.restart(),
-            Curvature::Flat => {
+        match definiteness(&along, &mut self.largest_curvature, self.precision)? {
+            Definiteness::Negative => self.conclude(Status::NegativeCurvature),
+            Definiteness::NotFinite => self.restart(),
+            Definiteness::Flat => {
                 self.flat = true;
                 self.restart()
             }
-            Curvature::Positive { inverse, flat } => {
+            Definiteness::Positive { inverse, flat } => {
                 self.flat |= flat;
                 self.advance(&directions, &images, &inverse)
             }
@@ -204,7 +216,7 @@ impl<'a, R: Rows> Block<'a, R> {
         let residual = self
             .residual
             .add_scaled(-1.0, &images.combine(steps.view())?)?;
-        let claimed = norms(&residual)?;
+        let claimed = gram_norms(&residual)?;
         if steps.iter().chain(&claimed).any(|value| !value.is_finite()) {
             return self.restart();
         }
@@ -249,7 +261,7 @@ impl<'a, R: Rows> Block<'a, R> {
     }
 
     fn preconditioned(&self) -> Result<R> {
-        match &self.settings.preconditioner {
+        match &self.system.preconditioner {
             None => Ok(self.residual.clone()),
             Some(inverse) => inverse.precondition(&self.residual),
         }
@@ -260,7 +272,7 @@ impl<'a, R: Rows> Block<'a, R> {
         for &row in rows {
             self.reports[row].iterations += 1;
         }
-        let image = self.settings.op.apply(&self.solution.select(rows)?)?;
+        let image = self.system.op.apply(&self.solution.select(rows)?)?;
         self.rhs.select(rows)?.add_scaled(-1.0, &image)
     }
 
@@ -271,12 +283,12 @@ impl<'a, R: Rows> Block<'a, R> {
             return Ok(false);
         }
         let truth = self.true_residual(rows)?;
-        let drifts = norms(&truth.add_scaled(-1.0, &self.residual.select(rows)?)?)?;
+        let drifts = gram_norms(&truth.add_scaled(-1.0, &self.residual.select(rows)?)?)?;
         let limits = self.rounding(rows)?;
         let mut kept = Array2::eye(self.rhs.len());
         let mut replaced = Array2::zeros((self.rhs.len(), rows.len()));
         let mut stalled = false;
-        for (index, (residual, drift)) in norms(&truth)?.into_iter().zip(drifts).enumerate() {
+        for (index, (residual, drift)) in gram_norms(&truth)?.into_iter().zip(drifts).enumerate() {
             let row = rows[index];
             if drift > TOLERATED_DRIFT * residual {
                 kept[[row, row]] = 0.0;
@@ -316,7 +328,7 @@ impl<'a, R: Rows> Block<'a, R> {
     /// What the rounding of the true residuals of these rows comes to, but no more than the tolerance that is the default in this precision: beyond
     /// it a row is no solution, however exact it may be.
     fn rounding(&self, rows: &[usize]) -> Result<Vec<f64>> {
-        let lengths = norms(&self.solution.select(rows)?)?.into_iter();
+        let lengths = gram_norms(&self.solution.select(rows)?)?.into_iter();
         let of_length = |length| self.precision * (1.0 + self.largest_curvature * length);
         let limit = default_rtol(self.precision);
         Ok(lengths.map(|length| limit.min(of_length(length))).collect())
@@ -328,7 +340,7 @@ impl<'a, R: Rows> Block<'a, R> {
         let truth = self.true_residual(&rows)?;
         let limits = self.rounding(&rows)?;
         let mut place = Array2::zeros((self.rhs.len(), rows.len()));
-        for (index, residual) in norms(&truth)?.into_iter().enumerate() {
+        for (index, residual) in gram_norms(&truth)?.into_iter().enumerate() {
             let row = rows[index];
             if residual <= self.rtol {
                 self.finish(row, residual, Status::Converged);
@@ -364,7 +376,7 @@ impl<'a, R: Rows> Block<'a, R> {
     /// Ends every active row with `status`, save those whose true residual turns out to be small enough.
     fn conclude(&mut self, status: Status) -> Result<bool> {
         let rows = self.active.clone();
-        let truth = norms(&self.true_residual(&rows)?)?;
+        let truth = gram_norms(&self.true_residual(&rows)?)?;
         for (row, residual) in rows.into_iter().zip(truth) {
             let status = if residual <= self.rtol {
                 Status::Converged

@@ -11,7 +11,7 @@ use crate::{
 const NOISE: f64 = 16.0;
 
 /// What the operator does along the directions: the matrix `P A Pᵀ` judged by its eigenvalues.
-pub(super) enum Curvature {
+pub(super) enum Definiteness {
     /// It curves upwards somewhere and downwards nowhere.
     Positive {
         /// The inverse of the matrix on the span of the eigenvectors along which it curves upwards, zero along the others.
@@ -28,13 +28,13 @@ pub(super) enum Curvature {
 }
 
 /// Judges `P A Pᵀ`, and raises `scale`, the largest curvature met so far, against which rounding is measured.
-pub(super) fn curvature(
+pub(super) fn definiteness(
     matrix: &Array2<f64>,
     scale: &mut f64,
     precision: f64,
-) -> Result<Curvature> {
+) -> Result<Definiteness> {
     if matrix.iter().any(|value| !value.is_finite()) {
-        return Ok(Curvature::NotFinite);
+        return Ok(Definiteness::NotFinite);
     }
     let symmetric = (matrix + &matrix.t()) * 0.5;
     let Eigen { values, vectors } = eigen(&symmetric)?;
@@ -45,14 +45,14 @@ pub(super) fn curvature(
     *scale = scale.max(largest.abs()).max(smallest.abs());
     let rounding = precision * *scale;
     if smallest < -NOISE * rounding {
-        return Ok(Curvature::Negative);
+        return Ok(Definiteness::Negative);
     }
     let flat = values.iter().filter(|&&value| value <= rounding).count();
     if flat == values.len() {
-        return Ok(Curvature::Flat);
+        return Ok(Definiteness::Flat);
     }
     let (values, vectors) = (values.slice(s![flat..]), vectors.slice(s![.., flat..]));
-    Ok(Curvature::Positive {
+    Ok(Definiteness::Positive {
         inverse: (&vectors / &values).dot(&vectors.t()),
         flat: flat > 0,
     })
