@@ -11,12 +11,14 @@
 //! | [`Quantiles`] | quantiles to a relative accuracy `α` | `< 1/α` per lane, sign and power of two | counts are whole numbers |
 //! | tuples, `Vec` | what several make of the same chunks | the sum of theirs | each part's own reason |
 //!
-//! A *lane* is a point of the axis that is not reduced or, where nothing is kept apart, the whole result. `Mean` and `GroupSum` also
-//! keep the sums of chunks that came before their turn: few when chunks come nearly in the order of the grid, but in a
-//! [fork](Aggregator::fork) that was not given the first chunks of a lane, all until it is merged.
+//! A *lane* is a point of the axis that is not reduced or, where nothing is kept apart, the whole
+//! result. `Mean` and `GroupSum` also keep the sums of chunks that came before their turn: few when
+//! chunks come nearly in the order of the grid, but in a [fork](Aggregator::fork) that was not
+//! given the first chunks of a lane, all until it is merged.
 //!
 //! # An aggregator of one's own
-//! The least effort is to change the chunks and hand them to one of these, which does the bookkeeping and has the contract already:
+//! The least effort is to change the chunks and hand them to one of these, which does the
+//! bookkeeping and has the contract already:
 //! ```
 //! use influence_core::{Chunk, ChunkGrid, Result, aggregate::{Aggregator, Along, Mean}};
 //! use ndarray::{Array1, ArrayViewD, array};
@@ -57,8 +59,9 @@
 //! assert_eq!(helpful.finish()?, array![1.0 / 3.0, 1.0]);
 //! # Ok::<(), influence_core::Error>(())
 //! ```
-//! One that keeps books of its own refuses chunks that come twice or are missing, makes nothing depend on the order of arrival (whole
-//! numbers, a total order, or sums in an order that the grid fixes), and is held to that by the suite `testing::aggregator`.
+//! One that keeps books of its own refuses chunks that come twice or are missing, makes nothing
+//! depend on the order of arrival (whole numbers, a total order, or sums in an order that the grid
+//! fixes), and is held to that by the suite `testing::aggregator`.
 
 mod along;
 mod concatenate;
@@ -88,8 +91,8 @@ pub use top_k::{Order, Ranking, TopK};
 
 /// Takes the chunks of a result, each once, in any order, and makes something of them.
 ///
-/// The outcome does not depend on the order of arrival, to the bit. The first two axes of a chunk are its rows and columns;
-/// axes beyond them are whole.
+/// The outcome does not depend on the order of arrival, to the bit. The first two axes of a chunk
+/// are its rows and columns; axes beyond them are whole.
 pub trait Aggregator: Send {
     /// What is made of the chunks.
     type Output;
@@ -115,10 +118,12 @@ pub trait Aggregator: Send {
     where
         Self: Sized;
 
-    /// A fresh aggregator of the same settings and grid, without chunks, that another thread may fill and that is merged in the end.
+    /// A fresh aggregator of the same settings and grid, without chunks, that another thread may
+    /// fill and that is merged in the end.
     ///
-    /// It may be asked for at any time after [`begin`](Self::begin), whatever has been accepted since. `None`, which is the default
-    /// and the answer before `begin`, says that all chunks are better given to one aggregator: one that holds much memory.
+    /// It may be asked for at any time after [`begin`](Self::begin), whatever has been accepted
+    /// since. `None`, which is the default and the answer before `begin`, says that all chunks are
+    /// better given to one aggregator: one that holds much memory.
     fn fork(&self) -> Option<Self>
     where
         Self: Sized,

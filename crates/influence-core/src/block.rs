@@ -17,7 +17,8 @@ pub struct Parameter {
     pub shape: Vec<usize>,
 }
 
-/// The parameters of a model in order; a parameter-space vector is all of them, flattened row-major and joined.
+/// The parameters of a model in order; a parameter-space vector is all of them, flattened row-major
+/// and joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterLayout {
     parameters: Vec<Parameter>,
@@ -179,7 +180,8 @@ impl BlockStructure {
     ///
     /// # Errors
     /// [`Error::Setting`] for a model without parameters, an empty block or a name given twice,
-    /// [`Error::UnknownName`], [`Error::BlockOverlap`] and [`Error::BlockIncomplete`] for custom blocks that do not tile the parameters.
+    /// [`Error::UnknownName`], [`Error::BlockOverlap`] and [`Error::BlockIncomplete`] for custom
+    /// blocks that do not tile the parameters.
     pub fn resolve(&self, layout: &ParameterLayout) -> Result<Vec<Block>> {
         if layout.dim() == 0 {
             return Err(Error::Setting {

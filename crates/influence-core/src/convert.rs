@@ -17,7 +17,8 @@ pub trait TensorConverter {
     /// [`Error::Backend`](crate::Error::Backend) when the transfer fails.
     fn to_array(&self, tensor: &Self::Tensor) -> Result<ArrayD<f64>>;
 
-    /// Copies an array to the backend, same shape, rounded to the backend's precision. The array need not be contiguous.
+    /// Copies an array to the backend, same shape, rounded to the backend's precision. The array
+    /// need not be contiguous.
     ///
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) when the transfer fails.

@@ -94,7 +94,8 @@ pub enum Error {
         worst: Report,
     },
 
-    /// A kept state of a solver lacks something: it belongs to another solver, or to another operator.
+    /// A kept state of a solver lacks something: it belongs to another solver, or to another
+    /// operator.
     #[error("the state holds no {name} that is {expected}; fit again")]
     State {
         /// The array that is missing or of another kind.

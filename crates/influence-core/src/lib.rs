@@ -1,12 +1,13 @@
 //! Backend-agnostic core of *influence*: which training points made this model say this?
 //!
-//! Operators multiply, solvers invert, models turn gradients into factors and factors into scores, aggregators make
-//! something of the chunks. Nothing here knows a tensor library, a store or a thread: a backend implements [`Rows`],
-//! [`LinearOperator`](operator::LinearOperator) and [`GradientSource`], and gets every solver.
+//! Operators multiply, solvers invert, models turn gradients into factors and factors into scores,
+//! aggregators make something of the chunks. Nothing here knows a tensor library, a store or a
+//! thread: a backend implements [`Rows`], [`LinearOperator`](operator::LinearOperator) and
+//! [`GradientSource`], and gets every solver.
 //!
-//! Letters, in every doc comment and shape: `k` test rows, `n` train rows, `dim` parameters, `λ` damping, `g` per-sample
-//! gradient. Words: *factors* are `(H+λI)⁻¹g` of the test side, *scores* the inner products with train gradients,
-//! *influences* the whole.
+//! Letters, in every doc comment and shape: `k` test rows, `n` train rows, `dim` parameters, `λ`
+//! damping, `g` per-sample gradient. Words: *factors* are `(H+λI)⁻¹g` of the test side, *scores*
+//! the inner products with train gradients, *influences* the whole.
 //!
 //! Features: `testing` adds conformance suites that implementors of the traits run.
 

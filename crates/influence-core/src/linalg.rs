@@ -28,7 +28,8 @@ pub struct Eigen {
 /// Decomposes a symmetric matrix, of which the lower triangle is read.
 ///
 /// # Errors
-/// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration fails.
+/// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration
+/// fails.
 pub fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
     let op = "eigendecomposition";
     let dim = check(op, matrix)?;
@@ -86,10 +87,12 @@ pub(crate) struct BunchKaufman {
 }
 
 impl Factorisation {
-    /// Factors a symmetric matrix, of which the lower triangle is read: Cholesky, and Bunch-Kaufman where that fails.
+    /// Factors a symmetric matrix, of which the lower triangle is read: Cholesky, and Bunch-Kaufman
+    /// where that fails.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a matrix with such entries. A singular matrix is no error: its solutions are not finite.
+    /// [`Error::NotFinite`] for a matrix with such entries. A singular matrix is no error: its
+    /// solutions are not finite.
     pub(crate) fn new(matrix: &Array2<f64>) -> Result<Self> {
         check("factorisation", matrix)?;
         Ok(cholesky(matrix).map_or_else(
@@ -109,7 +112,8 @@ impl Factorisation {
     /// Solves for each row of `rhs`, `(k, dim)`.
     pub(crate) fn solve(&self, rhs: &Array2<f64>) -> Array2<f64> {
         let (k, dim) = rhs.dim();
-        // Rows of vectors, row-major, are the columns of a column-major matrix: no transposition is needed.
+        // Rows of vectors, row-major, are the columns of a column-major matrix: no transposition is
+        // needed.
         let mut solution = rhs.iter().copied().collect::<Vec<f64>>();
         let columns = MatMut::from_column_major_slice_mut(&mut solution, dim, k);
         match self {

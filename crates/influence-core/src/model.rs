@@ -30,16 +30,17 @@ pub use unit_gradients::UnitGradients;
 
 /// A fitted influence model.
 ///
-/// With `g` the gradient of the training loss of one sample, `H` the curvature as a mean over training samples and `λ` the damping,
-/// the influence of train point `j` on test point `i` is
+/// With `g` the gradient of the training loss of one sample, `H` the curvature as a mean over
+/// training samples and `λ` the damping, the influence of train point `j` on test point `i` is
 ///
 /// ```text
 /// up[i, j] = ⟨ (H + λI)⁻¹ g(test_i), g(train_j) ⟩
 /// ```
 ///
-/// without a minus sign and without `1/n`: a positive value is helpful, leaving train point `j` out raises the loss on
-/// test point `i` by about `up[i, j] / n`. The gradient on the test side is that of the *measurement*, which is the training loss
-/// unless the task says otherwise. Factors are `(H + λI)⁻¹ g` of the test side, scores the inner products.
+/// without a minus sign and without `1/n`: a positive value is helpful, leaving train point `j` out
+/// raises the loss on test point `i` by about `up[i, j] / n`. The gradient on the test side is that
+/// of the *measurement*, which is the training loss unless the task says otherwise. Factors are
+/// `(H + λI)⁻¹ g` of the test side, scores the inner products.
 ///
 /// A model is fitted or it does not exist, and never changes.
 ///
@@ -74,7 +75,8 @@ pub trait InfluenceModel {
     /// The factors of a batch of `k` test points, with a report on each.
     ///
     /// # Errors
-    /// Whatever the backend reports; a row that could not be solved is no error, its report says so.
+    /// Whatever the backend reports; a row that could not be solved is no error, its report says
+    /// so.
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>>;
 
     /// The scores of `k` factors against `n` gradients on the host, shape `(k, n)`, followed by
@@ -118,7 +120,8 @@ pub trait InfluenceModel {
         Ok(Footprint::dense(self.factor_len(), self.precision()))
     }
 
-    /// The axes of scores beyond those of test and train points, as a few train points show them; none for plain influences.
+    /// The axes of scores beyond those of test and train points, as a few train points show them;
+    /// none for plain influences.
     ///
     /// # Errors
     /// Whatever the backend reports.
@@ -126,10 +129,12 @@ pub trait InfluenceModel {
         Ok(Vec::new())
     }
 
-    /// The scores of `n` factors against the gradients at the same positions, shape `(n, axes)`: the diagonal of the scores, without the rest.
+    /// The scores of `n` factors against the gradients at the same positions, shape `(n, axes)`:
+    /// the diagonal of the scores, without the rest.
     ///
     /// # Errors
-    /// [`Error::Shape`] when there are not as many factors as gradients, otherwise as [`scores`](Self::scores).
+    /// [`Error::Shape`] when there are not as many factors as gradients, otherwise as
+    /// [`scores`](Self::scores).
     fn self_scores(
         &self,
         factors: &Self::Factors,
@@ -138,10 +143,12 @@ pub trait InfluenceModel {
         axes::diagonal(&self.scores(factors, gradients)?)
     }
 
-    /// How a score changes with the input of the train point: `∂/∂x ⟨factor_i, g_j(x)⟩`, shape `(k, n, input)`, for `n` train points.
+    /// How a score changes with the input of the train point: `∂/∂x ⟨factor_i, g_j(x)⟩`, shape
+    /// `(k, n, input)`, for `n` train points.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a model that cannot differentiate by its inputs, otherwise whatever the backend reports.
+    /// [`Error::Unsupported`] for a model that cannot differentiate by its inputs, otherwise
+    /// whatever the backend reports.
     fn perturbations(&self, _factors: &Self::Factors, _train: &Self::Batch) -> Result<ArrayD<f64>> {
         Err(Error::Unsupported {
             what: "the derivative by inputs",
@@ -161,7 +168,8 @@ pub trait InfluenceModel {
     }
 }
 
-/// Per-sample gradients of a task: what a backend supplies so that [`BlockInfluence`] can do the rest.
+/// Per-sample gradients of a task: what a backend supplies so that [`BlockInfluence`] can do the
+/// rest.
 pub trait GradientSource {
     /// A batch of samples.
     type Batch;
@@ -238,15 +246,18 @@ pub trait GradientSource {
     /// The inner products of `n` rows with the gradients at the same positions.
     ///
     /// # Errors
-    /// [`Error::Shape`] when there are not as many rows as gradients, otherwise as [`scores`](Self::scores).
+    /// [`Error::Shape`] when there are not as many rows as gradients, otherwise as
+    /// [`scores`](Self::scores).
     fn self_scores(&self, rows: &Self::Rows, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {
         axes::diagonal(&self.scores(rows, gradients)?)
     }
 
-    /// `∂/∂x ⟨row_i, g_j(x)⟩` for `k` rows and the gradients of the training loss of `n` samples with inputs `x`, shape `(k, n, input)`.
+    /// `∂/∂x ⟨row_i, g_j(x)⟩` for `k` rows and the gradients of the training loss of `n` samples
+    /// with inputs `x`, shape `(k, n, input)`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a source that cannot differentiate by its inputs, otherwise whatever the backend reports.
+    /// [`Error::Unsupported`] for a source that cannot differentiate by its inputs, otherwise
+    /// whatever the backend reports.
     fn mixed_products(&self, _rows: &Self::Rows, _batch: &Self::Batch) -> Result<ArrayD<f64>> {
         Err(Error::Unsupported {
             what: "the derivative by inputs",

@@ -56,9 +56,10 @@ impl Estimate {
 
 /// A symmetric linear map on parameter space, applied to a stack of vectors at once.
 ///
-/// Curvatures are such maps: they are never inverted here, that is the work of a [`Solver`](crate::solver::Solver).
-/// Symmetry is a contract; definiteness is not assumed, solvers find it out.
-/// Shapes: `(k, dim)` → `(k, dim)`. A curvature is the **mean** over samples, each sample with the same weight.
+/// Curvatures are such maps: they are never inverted here, that is the work of a
+/// [`Solver`](crate::solver::Solver). Symmetry is a contract; definiteness is not assumed, solvers
+/// find it out. Shapes: `(k, dim)` → `(k, dim)`. A curvature is the **mean** over samples, each
+/// sample with the same weight.
 ///
 /// # Examples
 /// ```
@@ -79,10 +80,12 @@ pub trait LinearOperator: Debug + Send + Sync {
     /// The product with each vector.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) when the vectors do not have length `dim`, otherwise whatever the backend or the data report.
+    /// [`Error::Shape`](crate::Error::Shape) when the vectors do not have length `dim`, otherwise
+    /// whatever the backend or the data report.
     fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows>;
 
-    /// Vectors with these values, `(k, dim)`, held where the operator multiplies: the way in for vectors made on the host.
+    /// Vectors with these values, `(k, dim)`, held where the operator multiplies: the way in for
+    /// vectors made on the host.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) when the values do not have `dim` columns,
@@ -95,8 +98,9 @@ pub trait LinearOperator: Debug + Send + Sync {
     /// As [`apply`](Self::apply).
     fn to_dense(&self) -> Result<Array2<f64>>;
 
-    /// The sum of the eigenvalues: exact where nothing is known of the operator up to a dimension of 2,048, at the price of the dense matrix (`dim`
-    /// applications, in blocks, and at most 32 MiB); beyond it an estimate from 64 random probes with a fixed seed.
+    /// The sum of the eigenvalues: exact where nothing is known of the operator up to a dimension
+    /// of 2,048, at the price of the dense matrix (`dim` applications, in blocks, and at most 32
+    /// MiB); beyond it an estimate from 64 random probes with a fixed seed.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -112,7 +116,8 @@ pub trait LinearOperator: Debug + Send + Sync {
         Ok(Estimate::of_samples(&products.sum_axis(Axis(1))))
     }
 
-    /// For a mean of `v vᵀ` over samples the mean of `v vᵀ / (λ + ‖v‖²)`; `None` for operators that are no such mean.
+    /// For a mean of `v vᵀ` over samples the mean of `v vᵀ / (λ + ‖v‖²)`; `None` for operators that
+    /// are no such mean.
     ///
     /// # Errors
     /// Whatever the backend or the data report.

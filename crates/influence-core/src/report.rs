@@ -7,8 +7,9 @@ use std::fmt::{self, Display};
 pub struct Report {
     /// Operator applications spent on the row; 0 for a direct method.
     pub iterations: usize,
-    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts, an estimate from above where the status is
-    /// [`Approximate`](Status::Approximate); 0 where `b = 0`.
+    /// The true relative residual `‖b − A x‖ / ‖b‖` of the matrix that the method inverts, an
+    /// estimate from above where the status is [`Approximate`](Status::Approximate); 0 where
+    /// `b = 0`.
     pub residual: f64,
     /// How it ended.
     pub status: Status,
@@ -20,14 +21,16 @@ pub struct Report {
 pub enum Status {
     /// Solved to the tolerance.
     Converged,
-    /// Solved within an approximation, such as a low-rank one, that the residual is an upper estimate of.
+    /// Solved within an approximation, such as a low-rank one, that the residual is an upper
+    /// estimate of.
     Approximate,
     /// Solved, but the matrix is not positive definite: factors may point uphill.
     Indefinite {
         /// How many eigenvalues are negative.
         negative: usize,
     },
-    /// Solved as exactly as the precision of the rows allows, though not to the tolerance that was asked for: the residual is what rounding leaves.
+    /// Solved as exactly as the precision of the rows allows, though not to the tolerance that was
+    /// asked for: the residual is what rounding leaves.
     Rounded,
     /// Not solved: the iterations ran out.
     IterationLimit,
@@ -35,7 +38,8 @@ pub enum Status {
     NegativeCurvature,
     /// Not solved: along some direction the matrix is zero to rounding.
     Breakdown,
-    /// Not solved: the residual no longer falls, and beginning again from where it is does not help.
+    /// Not solved: the residual no longer falls, and beginning again from where it is does not
+    /// help.
     Stagnated,
     /// Not solved: the iteration grew without bound.
     Diverged,

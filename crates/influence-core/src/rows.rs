@@ -8,8 +8,8 @@ use crate::{Error, Result};
 
 /// A stack of `k` vectors of length `dim`, held wherever the backend keeps its numbers.
 ///
-/// Solvers see nothing else of a backend: they form inner products on the host, in `f64`, and ask for
-/// linear combinations. `Array2<f64>` is the reference implementation.
+/// Solvers see nothing else of a backend: they form inner products on the host, in `f64`, and ask
+/// for linear combinations. `Array2<f64>` is the reference implementation.
 ///
 /// # Examples
 /// ```
@@ -37,7 +37,8 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     /// The inner products `⟨self_i, other_j⟩`, shape `(k, k')`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the lengths of the vectors differ, [`Error::Backend`] when the backend fails.
+    /// [`Error::Shape`] when the lengths of the vectors differ, [`Error::Backend`] when the backend
+    /// fails.
     fn gram(&self, other: &Self) -> Result<Array2<f64>>;
 
     /// The `m` linear combinations `Σ_j coefficients[i, j] · self_j`; coefficients are `(m, k)`.
@@ -54,7 +55,8 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
 
     /// `scale · self + Σ_j coefficients[i, j] · basis_j`, row by row; coefficients are `(k, rank)`.
     ///
-    /// A backend may keep the sum as it is, where that takes less room and inner products with it cost less.
+    /// A backend may keep the sum as it is, where that takes less room and inner products with it
+    /// cost less.
     ///
     /// # Errors
     /// As [`combine`](Self::combine) and [`add_scaled`](Self::add_scaled).
@@ -79,7 +81,8 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     /// [`Error::OutOfRange`] when a range leaves `0..dim`, [`Error::Backend`].
     fn columns(&self, columns: &[Range<usize>]) -> Result<Self>;
 
-    /// The inverse of [`columns`](Self::columns): vectors of length `dim` whose given columns hold the parts, and zero elsewhere.
+    /// The inverse of [`columns`](Self::columns): vectors of length `dim` whose given columns hold
+    /// the parts, and zero elsewhere.
     ///
     /// At least one part must come; all have the same number of rows.
     ///
@@ -191,7 +194,8 @@ impl Rows for Array2<f64> {
     }
 }
 
-/// The length of a vector from its inner product with itself, which rounding may leave below zero; what is not a number stays none.
+/// The length of a vector from its inner product with itself, which rounding may leave below zero;
+/// what is not a number stays none.
 pub fn length_from_square(square: f64) -> f64 {
     if square < 0.0 { 0.0 } else { square.sqrt() }
 }

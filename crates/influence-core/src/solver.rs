@@ -36,8 +36,9 @@ pub use state::State;
 
 /// Settings of a method that inverts operators.
 ///
-/// A solver is plain settings. [`prepare`](Self::prepare) does the work that no damping enters, [`Prepared::inverse`] adds the damping, and
-/// [`Inverse::solve`] takes right-hand sides: what is expensive is done once for all dampings.
+/// A solver is plain settings. [`prepare`](Self::prepare) does the work that no damping enters,
+/// [`Prepared::inverse`] adds the damping, and [`Inverse::solve`] takes right-hand sides: what is
+/// expensive is done once for all dampings.
 ///
 /// # Examples
 /// ```
@@ -60,10 +61,12 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     /// Whatever the operator reports, or [`Error::Factorisation`].
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>>;
 
-    /// Takes up an earlier preparation on the same operator from what [`Prepared::state`] kept of it.
+    /// Takes up an earlier preparation on the same operator from what [`Prepared::state`] kept of
+    /// it.
     ///
     /// # Errors
-    /// [`Error::State`] when the state is not one of this solver on such an operator, otherwise as [`prepare`](Self::prepare).
+    /// [`Error::State`] when the state is not one of this solver on such an operator, otherwise as
+    /// [`prepare`](Self::prepare).
     fn restore(
         &self,
         op: Arc<dyn LinearOperator<Rows = R>>,
@@ -84,14 +87,15 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
         self.prepare(op)?.inverse(damping)
     }
 
-    /// How many stacks of the size of its right-hand sides an inverse holds while it solves, these and the solutions included;
-    /// for planning how many to solve together.
+    /// How many stacks of the size of its right-hand sides an inverse holds while it solves, these
+    /// and the solutions included; for planning how many to solve together.
     fn stacks(&self) -> usize {
         8
     }
 
-    /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an estimate from above: matrices and bases of
-    /// this dimension, of rows in this precision. What the operator itself keeps is not counted.
+    /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an
+    /// estimate from above: matrices and bases of this dimension, of rows in this precision. What
+    /// the operator itself keeps is not counted.
     fn fit_bytes(&self, _dim: usize, _precision: Precision, _inverses: usize) -> usize {
         0
     }
@@ -127,13 +131,16 @@ pub trait Prepared<R: Rows>: Debug + Send + Sync {
     /// The inverse of the operator plus `damping` times the identity.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a damping out of the domain of the method, otherwise as [`Solver::prepare`].
+    /// [`Error::Setting`] for a damping out of the domain of the method, otherwise as
+    /// [`Solver::prepare`].
     fn inverse(&self, damping: f64) -> Result<Box<dyn Inverse<R>>>;
 
-    /// The inverse of the operator plus a diagonal that has a λ for each of several groups of columns.
+    /// The inverse of the operator plus a diagonal that has a λ for each of several groups of
+    /// columns.
     ///
     /// # Errors
-    /// As [`inverse`](Self::inverse); [`Error::Unsupported`] for methods that rest on the same λ everywhere, if it is not.
+    /// As [`inverse`](Self::inverse); [`Error::Unsupported`] for methods that rest on the same λ
+    /// everywhere, if it is not.
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         match shift.uniform() {
             Some(damping) => self.inverse(damping),
@@ -169,10 +176,12 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
     /// A row that could not be solved is no error: its [`Report`] says so.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the operator reports.
+    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the operator
+    /// reports.
     fn solve(&self, rhs: &R) -> Result<Solution<R>>;
 
-    /// As [`solve`](Self::solve), starting from a guess; methods that do not iterate have no use for it.
+    /// As [`solve`](Self::solve), starting from a guess; methods that do not iterate have no use
+    /// for it.
     ///
     /// # Errors
     /// As [`solve`](Self::solve); [`Error::Shape`] when `start` is not shaped as `rhs`.
@@ -182,12 +191,14 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
         self.solve(rhs)
     }
 
-    /// Whether solving is a matter of a few products, so that it may be done to see what solutions take.
+    /// Whether solving is a matter of a few products, so that it may be done to see what solutions
+    /// take.
     fn is_immediate(&self) -> bool {
         false
     }
 
-    /// The solutions alone, without the cost of finding out how good they are: what a preconditioner is asked for.
+    /// The solutions alone, without the cost of finding out how good they are: what a
+    /// preconditioner is asked for.
     ///
     /// # Errors
     /// As [`solve`](Self::solve).
@@ -260,7 +271,8 @@ fn check_fraction(name: &'static str, value: f64) -> Result<()> {
     })
 }
 
-/// The right-hand sides on the host, checked: of length `dim`, and finite, since one such row would spoil the others.
+/// The right-hand sides on the host, checked: of length `dim`, and finite, since one such row would
+/// spoil the others.
 fn checked_host<R: Rows>(op: &'static str, dim: usize, rhs: &R) -> Result<Array2<f64>> {
     Error::check_size(op, "vector length", dim, rhs.dim())?;
     let host = rhs.to_host()?;

@@ -1,10 +1,11 @@
 //! The promise that a model may be shared among threads.
 
-/// A promise: concurrent calls on a shared reference give the answers of calls made one after another.
+/// A promise: concurrent calls on a shared reference give the answers of calls made one after
+/// another.
 ///
-/// `Send + Sync` says that sharing is free of data races; this marker says more, that it is free of *races of meaning*: no
-/// call changes what another call returns (no global mode flag, no shared random state, no scratch buffer). The parallel
-/// calculator demands it at compile time.
+/// `Send + Sync` says that sharing is free of data races; this marker says more, that it is free of
+/// *races of meaning*: no call changes what another call returns (no global mode flag, no shared
+/// random state, no scratch buffer). The parallel calculator demands it at compile time.
 pub trait ThreadSafe: Send + Sync {}
 
 impl<T: ThreadSafe + ?Sized> ThreadSafe for &T {}
@@ -13,8 +14,9 @@ impl<T: ThreadSafe + ?Sized> ThreadSafe for Box<T> {}
 
 /// The reader's own promise that a model is thread-safe where its author made none.
 ///
-/// It lets a model into the parallel calculator on the strength of `Send + Sync` alone. If concurrent calls disturb each
-/// other all the same, the numbers are wrong and nothing says so; prefer one replica per thread.
+/// It lets a model into the parallel calculator on the strength of `Send + Sync` alone. If
+/// concurrent calls disturb each other all the same, the numbers are wrong and nothing says so;
+/// prefer one replica per thread.
 #[derive(Debug, Clone)]
 pub struct AssumeThreadSafe<M>(pub M);
 

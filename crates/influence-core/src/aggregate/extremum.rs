@@ -9,7 +9,8 @@ macro_rules! extremum {
         $(#[$doc])*
         ///
         /// Among equal values the one with the lower index counts, NaN is refused as
-        /// [`Error::NotFinite`](crate::Error::NotFinite) and an empty axis as [`Error::Setting`](crate::Error::Setting).
+        /// [`Error::NotFinite`](crate::Error::NotFinite) and an empty axis as
+        /// [`Error::Setting`](crate::Error::Setting).
         #[derive(Debug, Clone)]
         pub struct $name(TopK);
 

@@ -5,12 +5,14 @@ use ndarray::{Array2, ArrayViewD};
 use super::{Aggregator, Along, ordered_sum::OrderedSum};
 use crate::{Chunk, ChunkGrid, Error, Result};
 
-/// The sums over groups of points along one axis, `(points of the other axis, groups)`: influence of a class, a source, a document.
+/// The sums over groups of points along one axis, `(points of the other axis, groups)`: influence
+/// of a class, a source, a document.
 ///
-/// The members that a group has in one chunk are summed on their own and the sums are added in the order of the grid, so the bits
-/// depend on the grid but not on the order of arrival. A group without members sums to zero. Memory is that of the outcome, and the
-/// sums of the chunks that came before others which precede them along the reduced axis.
-/// A number that is not finite makes the sum of its group not finite.
+/// The members that a group has in one chunk are summed on their own and the sums are added in the
+/// order of the grid, so the bits depend on the grid but not on the order of arrival. A group
+/// without members sums to zero. Memory is that of the outcome, and the sums of the chunks that
+/// came before others which precede them along the reduced axis. A number that is not finite makes
+/// the sum of its group not finite.
 ///
 /// # Examples
 /// ```
@@ -32,14 +34,16 @@ pub struct GroupSum {
 }
 
 impl GroupSum {
-    /// Sums along the given axis, of which each point belongs to one of `count` groups, numbered from zero.
+    /// Sums along the given axis, of which each point belongs to one of `count` groups, numbered
+    /// from zero.
     ///
-    /// The number of groups is said, not taken from the members, so that the shape of the outcome does not depend on which groups
-    /// happen to have some, and a stray number is refused instead of making the outcome large.
+    /// The number of groups is said, not taken from the members, so that the shape of the outcome
+    /// does not depend on which groups happen to have some, and a stray number is refused instead
+    /// of making the outcome large.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a group is not below `count`. That the groups are as many as the points is checked by
-    /// [`begin`](Aggregator::begin), which gives [`Error::Shape`] otherwise.
+    /// [`Error::Setting`] when a group is not below `count`. That the groups are as many as the
+    /// points is checked by [`begin`](Aggregator::begin), which gives [`Error::Shape`] otherwise.
     pub fn new(groups: impl Into<Arc<[usize]>>, count: usize, along: Along) -> Result<Self> {
         let groups = groups.into();
         if let Some(group) = groups.iter().find(|group| **group >= count) {

@@ -7,11 +7,13 @@ use super::{
 };
 use crate::{Chunk, ChunkGrid, Error, Result};
 
-/// How many values fall into each bin: of the whole result or, with [`along`](Self::along), of each point of one axis.
+/// How many values fall into each bin: of the whole result or, with [`along`](Self::along), of each
+/// point of one axis.
 ///
-/// Of the edges `e_0 < … < e_m`, bin `i` holds the values in `[e_i, e_{i+1})`, and the last bin also `e_m`, as numpy has it. What lies
-/// below and above is counted too, the infinities among it; NaN lies nowhere and is refused as [`Error::NotFinite`]. Counts are
-/// whole numbers, so the order of arrival does not matter. Memory is one count for each bin of each lane.
+/// Of the edges `e_0 < … < e_m`, bin `i` holds the values in `[e_i, e_{i+1})`, and the last bin
+/// also `e_m`, as numpy has it. What lies below and above is counted too, the infinities among it;
+/// NaN lies nowhere and is refused as [`Error::NotFinite`]. Counts are whole numbers, so the order
+/// of arrival does not matter. Memory is one count for each bin of each lane.
 ///
 /// # Examples
 /// ```
@@ -36,7 +38,8 @@ pub struct Histogram {
     counts: Array2<u64>,
 }
 
-/// The counts of a [`Histogram`]: one lane for the whole result, or one for each point of the axis that is kept.
+/// The counts of a [`Histogram`]: one lane for the whole result, or one for each point of the axis
+/// that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// How many values of each lane are less than the first edge.
@@ -51,7 +54,8 @@ impl Histogram {
     /// Counts between these edges.
     ///
     /// # Errors
-    /// [`Error::Setting`] when there are fewer than two edges, or they are not finite or not strictly increasing.
+    /// [`Error::Setting`] when there are fewer than two edges, or they are not finite or not
+    /// strictly increasing.
     pub fn new(edges: &[f64]) -> Result<Self> {
         let ordered = |pair: &[f64]| pair[0] < pair[1] && pair.iter().all(|edge| edge.is_finite());
         let wrong = edges.windows(2).find(|pair| !ordered(pair));
@@ -73,12 +77,13 @@ impl Histogram {
     /// Counts in so many bins of the same width between `lo` and `hi`.
     ///
     /// # Errors
-    /// As [`new`](Self::new): when there is no bin, the ends are not finite, `lo` is not below `hi`, or the bins are too narrow to
-    /// tell their edges apart.
+    /// As [`new`](Self::new): when there is no bin, the ends are not finite, `lo` is not below
+    /// `hi`, or the bins are too narrow to tell their edges apart.
     pub fn uniform(lo: f64, hi: f64, bins: usize) -> Result<Self> {
         let edge = |index: usize| {
             let share = index as f64 / bins as f64;
-            // A mean of the ends gives them exactly, and does not overflow where their difference would.
+            // A mean of the ends gives them exactly, and does not overflow where their difference
+            // would.
             lo * (1.0 - share) + hi * share
         };
         if bins == 0 {

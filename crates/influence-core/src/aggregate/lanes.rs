@@ -5,7 +5,8 @@ use ndarray::{ArrayViewD, Axis};
 use super::Along;
 use crate::{Chunk, ChunkGrid, Error, Result};
 
-/// Which values are taken together: those of a point of the axis that is kept or, if nothing is kept, all.
+/// Which values are taken together: those of a point of the axis that is kept or, if nothing is
+/// kept, all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Lanes(pub(super) Option<Along>);
 
@@ -49,7 +50,8 @@ impl Lanes {
 
 #[cfg(test)]
 impl Lanes {
-    /// No lanes, those of rows and those of columns, each with a matrix of which the rows are the lanes.
+    /// No lanes, those of rows and those of columns, each with a matrix of which the rows are the
+    /// lanes.
     pub(super) fn cases(values: &Array2<f64>) -> [(Self, Array2<f64>); 3] {
         let all = Array1::from_iter(values.iter().copied());
         [

@@ -5,10 +5,10 @@ use crate::{Chunk, ChunkGrid, Result};
 
 /// The mean along one axis.
 ///
-/// Each chunk is summed on its own and the sums are added in the order of the grid, so the bits depend on the grid
-/// but not on the order of arrival. Memory is one value for each point of the other axis, and the sums of the chunks that came
-/// before others which precede them along the reduced axis.
-/// A number that is not finite makes the mean not finite.
+/// Each chunk is summed on its own and the sums are added in the order of the grid, so the bits
+/// depend on the grid but not on the order of arrival. Memory is one value for each point of the
+/// other axis, and the sums of the chunks that came before others which precede them along the
+/// reduced axis. A number that is not finite makes the mean not finite.
 #[derive(Debug, Clone)]
 pub struct Mean(OrderedSum);
 

@@ -10,8 +10,9 @@ use crate::{Chunk, ChunkGrid, Error, Result};
 
 /// Sums over the groups of one axis, whose bits depend on the grid but not on the order of arrival.
 ///
-/// Within a chunk the members of each group are summed on their own, and these partial sums are added in the order of the grid:
-/// at once when it is their turn, otherwise they are kept until it is.
+/// Within a chunk the members of each group are summed on their own, and these partial sums are
+/// added in the order of the grid: at once when it is their turn, otherwise they are kept until it
+/// is.
 #[derive(Debug, Clone)]
 pub(super) struct OrderedSum {
     along: Along,
@@ -110,7 +111,8 @@ struct Row {
     absorbed: usize,
     /// Their sum, `(lanes, groups)`; without rows as long as there is none.
     prefix: Array2<f64>,
-    /// The partial sums that came ahead of their turn, by position of the chunk on the reduced axis.
+    /// The partial sums that came ahead of their turn, by position of the chunk on the reduced
+    /// axis.
     ahead: BTreeMap<usize, Partial>,
 }
 
@@ -158,7 +160,8 @@ impl Partial {
             .collect();
         let mut sums = Array2::zeros((values.len_of(kept), groups.len()));
         for (lane, mut sums) in values.axis_iter(kept).zip(sums.outer_iter_mut()) {
-            // One after another from +0, so that the sum does not depend on the layout of the values.
+            // One after another from +0, so that the sum does not depend on the layout of the
+            // values.
             for (value, &column) in lane.iter().zip(&columns) {
                 sums[column] += value;
             }

@@ -10,18 +10,21 @@ use super::{
 use crate::{Chunk, ChunkGrid, Error, Result};
 use sketch::{Buckets, Sketch};
 
-/// Quantiles to a relative accuracy: of the whole result or, with [`along`](Self::along), of each point of one axis.
+/// Quantiles to a relative accuracy: of the whole result or, with [`along`](Self::along), of each
+/// point of one axis.
 ///
-/// The `q`-quantile of `n` values is the one that has `⌊q (n − 1)⌋` others before it when they are sorted (numpy's `method="lower"`).
-/// With accuracy `α`, what comes out for a quantile `x` is within `α |x|` of it, and the least and greatest values are exact;
-/// below 2.2e-308 the accuracy is that at 2.2e-308. Zero is exact.
+/// The `q`-quantile of `n` values is the one that has `⌊q (n − 1)⌋` others before it when they are
+/// sorted (numpy's `method="lower"`). With accuracy `α`, what comes out for a quantile `x` is
+/// within `α |x|` of it, and the least and greatest values are exact; below 2.2e-308 the accuracy
+/// is that at 2.2e-308. Zero is exact.
 ///
-/// Values are counted in buckets whose width is in proportion to the values, however small or large, and no buckets are ever
-/// joined to save memory. Counts are whole numbers, so the order of arrival does not matter. Memory is that of the buckets with
-/// values in each lane: fewer than `1/α` for each sign and power of two that occurs.
+/// Values are counted in buckets whose width is in proportion to the values, however small or
+/// large, and no buckets are ever joined to save memory. Counts are whole numbers, so the order of
+/// arrival does not matter. Memory is that of the buckets with values in each lane: fewer than
+/// `1/α` for each sign and power of two that occurs.
 ///
-/// The outcome has shape `(lanes, quantiles)`, with one lane for the whole result. Numbers that are not finite are refused as
-/// [`Error::NotFinite`].
+/// The outcome has shape `(lanes, quantiles)`, with one lane for the whole result. Numbers that are
+/// not finite are refused as [`Error::NotFinite`].
 ///
 /// # Examples
 /// ```
@@ -39,8 +42,8 @@ use sketch::{Buckets, Sketch};
 /// ```
 ///
 /// # References
-/// Masson, Rim and Lee, *`DDSketch`: a fast and fully-mergeable quantile sketch with relative-error guarantees*, VLDB 2019; without
-/// its limit on the number of buckets.
+/// Masson, Rim and Lee, *`DDSketch`: a fast and fully-mergeable quantile sketch with relative-error
+/// guarantees*, VLDB 2019; without its limit on the number of buckets.
 #[derive(Debug, Clone)]
 pub struct Quantiles {
     probabilities: Vec<f64>,
@@ -54,7 +57,8 @@ impl Quantiles {
     /// These quantiles, each between 0 and 1, to this relative accuracy.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a quantile is not between 0 and 1, or the accuracy is not greater than 0 and less than 1.
+    /// [`Error::Setting`] when a quantile is not between 0 and 1, or the accuracy is not greater
+    /// than 0 and less than 1.
     pub fn new(quantiles: &[f64], relative_accuracy: f64) -> Result<Self> {
         let setting = |name, requirement, got: f64| Error::Setting {
             name,

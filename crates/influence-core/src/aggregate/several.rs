@@ -37,9 +37,11 @@ macro_rules! tuple {
 }
 
 tuple! {
-    /// Several aggregators, up to six, that each take every chunk: the influences are computed once for all.
+    /// Several aggregators, up to six, that each take every chunk: the influences are computed once
+    /// for all.
     ///
-    /// The outcome is the tuple of outcomes. The first error is passed on, and a tuple forks if all of its parts do.
+    /// The outcome is the tuple of outcomes. The first error is passed on, and a tuple forks if all
+    /// of its parts do.
     ///
     /// # Examples
     /// ```
@@ -91,7 +93,8 @@ impl Aggregator for () {
     }
 }
 
-/// Several aggregators of one type that each take every chunk, as in a tuple; the outcome is the list of outcomes.
+/// Several aggregators of one type that each take every chunk, as in a tuple; the outcome is the
+/// list of outcomes.
 impl<T: Aggregator> Aggregator for Vec<T> {
     type Output = Vec<T::Output>;
 

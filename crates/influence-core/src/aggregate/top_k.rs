@@ -31,8 +31,8 @@ pub struct Ranking {
 
 /// The `k` first values along one axis, with their indices; all of them when there are fewer.
 ///
-/// Among equal values the lower index comes first, so the order of arrival does not matter. Memory is bounded by `k` values for each
-/// point of the other axis.
+/// Among equal values the lower index comes first, so the order of arrival does not matter. Memory
+/// is bounded by `k` values for each point of the other axis.
 ///
 /// # Examples
 /// ```

@@ -10,11 +10,13 @@ pub enum Damping {
     Uniform(Strength),
     /// By name of block; every block must be named.
     PerBlock(BTreeMap<String, Strength>),
-    /// As another damping has it, but for some parameters, which have one of their own and stay in their block.
+    /// As another damping has it, but for some parameters, which have one of their own and stay in
+    /// their block.
     Excepting {
         /// That of all other parameters.
         rest: Box<Damping>,
-        /// By name of parameter, in which `*` stands for any characters: `*.bias`. Each must name at least one.
+        /// By name of parameter, in which `*` stands for any characters: `*.bias`. Each must name
+        /// at least one.
         parameters: BTreeMap<String, Strength>,
     },
 }
@@ -34,7 +36,8 @@ pub enum Strength {
     Absolute(f64),
     /// λ is this times the mean eigenvalue of the curvature of the block.
     ///
-    /// Grosse et al., *Studying large language model generalization with influence functions*, 2023, use 0.1.
+    /// Grosse et al., *Studying large language model generalization with influence functions*,
+    /// 2023, use 0.1.
     Relative(f64),
 }
 
@@ -44,9 +47,11 @@ impl Damping {
         Self::Uniform(Strength::Relative(fraction))
     }
 
-    /// This damping, with other strengths for parameters of these names, in which `*` stands for any characters.
+    /// This damping, with other strengths for parameters of these names, in which `*` stands for
+    /// any characters.
     ///
-    /// Weight decay that leaves out biases is `Damping::from(decay).excepting([("*.bias".into(), 0.0.into())])`.
+    /// Weight decay that leaves out biases is
+    /// `Damping::from(decay).excepting([("*.bias".into(), 0.0.into())])`.
     #[must_use]
     pub fn excepting(self, parameters: impl IntoIterator<Item = (String, Strength)>) -> Self {
         Self::Excepting {
@@ -58,8 +63,8 @@ impl Damping {
     /// The damping of each block, in order.
     ///
     /// # Errors
-    /// [`Error::UnknownName`] when a named block or parameter does not exist or a block is not named, [`Error::Setting`] when a parameter is named
-    /// twice.
+    /// [`Error::UnknownName`] when a named block or parameter does not exist or a block is not
+    /// named, [`Error::Setting`] when a parameter is named twice.
     pub fn resolve(&self, blocks: &[&Block]) -> Result<Vec<BlockDamping>> {
         let Self::Excepting { rest, parameters } = self else {
             let of_block = |(rest, block): (Strength, &&Block)| BlockDamping {
@@ -128,7 +133,8 @@ fn check_names(parameters: &BTreeMap<String, Strength>, blocks: &[&Block]) -> Re
     }
 }
 
-/// The strength that a parameter is given: that of its very name, else that of the one pattern that it matches.
+/// The strength that a parameter is given: that of its very name, else that of the one pattern that
+/// it matches.
 fn strength_of(name: &str, parameters: &BTreeMap<String, Strength>) -> Result<Option<Strength>> {
     if let Some(strength) = parameters.get(name) {
         return Ok(Some(*strength));
@@ -158,10 +164,12 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 impl BlockDamping {
-    /// λ of the block, or of its parameters, given how to find the mean eigenvalue of the block, which is asked for once at most.
+    /// λ of the block, or of its parameters, given how to find the mean eigenvalue of the block,
+    /// which is asked for once at most.
     ///
     /// # Errors
-    /// As [`Strength::value`]; [`Error::Setting`] for a λ that is negative or not finite, if not all are the same.
+    /// As [`Strength::value`]; [`Error::Setting`] for a λ that is negative or not finite, if not
+    /// all are the same.
     pub fn shift(
         &self,
         block: &Block,
@@ -185,7 +193,8 @@ impl Strength {
     /// λ, given how to find the mean eigenvalue.
     ///
     /// # Errors
-    /// [`Error::Setting`] when λ would be relative to a mean eigenvalue that is not positive; whatever finding it reports.
+    /// [`Error::Setting`] when λ would be relative to a mean eigenvalue that is not positive;
+    /// whatever finding it reports.
     pub fn value(self, mean_eigenvalue: impl FnOnce() -> Result<f64>) -> Result<f64> {
         match self {
             Self::Absolute(value) => Ok(value),

@@ -4,9 +4,11 @@ use ndarray::ArrayD;
 
 use crate::{Error, Result};
 
-/// One array of a data set, samples along its first axis, read by range, in any order and from any thread.
+/// One array of a data set, samples along its first axis, read by range, in any order and from any
+/// thread.
 ///
-/// Readers of files and stores implement it wherever they live; a backend joins several of them into a [`Dataset`](crate::Dataset).
+/// Readers of files and stores implement it wherever they live; a backend joins several of them
+/// into a [`Dataset`](crate::Dataset).
 pub trait FieldSource: Send + Sync {
     /// The file or store and the array in it, as messages call it.
     fn name(&self) -> &str;
@@ -14,10 +16,12 @@ pub trait FieldSource: Send + Sync {
     /// The shape, samples first; it has at least one axis.
     fn shape(&self) -> &[usize];
 
-    /// The samples of a range, of shape `(range.len(), shape[1..])`. Reading the same range again gives the same values.
+    /// The samples of a range, of shape `(range.len(), shape[1..])`. Reading the same range again
+    /// gives the same values.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] when the range leaves the array, [`Error::Dataset`] when it cannot be read.
+    /// [`Error::OutOfRange`] when the range leaves the array, [`Error::Dataset`] when it cannot be
+    /// read.
     fn rows(&self, range: Range<usize>) -> Result<Values>;
 }
 
@@ -35,7 +39,8 @@ impl<F: FieldSource + ?Sized> FieldSource for Arc<F> {
     }
 }
 
-/// Numbers as they are read: floats keep their precision, 16-bit ones become 32-bit, integers and bools become 64-bit integers.
+/// Numbers as they are read: floats keep their precision, 16-bit ones become 32-bit, integers and
+/// bools become 64-bit integers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// 32-bit floats.

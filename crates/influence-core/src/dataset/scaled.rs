@@ -12,7 +12,8 @@ use crate::{Error, Result};
 /// How many numbers are in memory at a time while statistics are taken.
 const BLOCK: usize = 1 << 20;
 
-/// `(x − subtract) / divide`: one pair for all numbers of a sample, or one for each place along the first axis of a sample.
+/// `(x − subtract) / divide`: one pair for all numbers of a sample, or one for each place along the
+/// first axis of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
     subtract: Vec<f64>,
@@ -20,7 +21,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Takes what is subtracted and what is divided by, each one number or as many as a sample has places along its first axis.
+    /// Takes what is subtracted and what is divided by, each one number or as many as a sample has
+    /// places along its first axis.
     ///
     /// # Errors
     /// [`Error::Setting`] when a number is not finite or a divisor is zero.
@@ -40,8 +42,9 @@ impl Scale {
         Ok(Self { subtract, divide })
     }
 
-    /// To mean 0 and standard deviation 1 over an array: for each feature of flat samples, each channel of samples of three axes and more, or for
-    /// all numbers alike of samples of two axes. What does not vary is only moved to 0.
+    /// To mean 0 and standard deviation 1 over an array: for each feature of flat samples, each
+    /// channel of samples of three axes and more, or for all numbers alike of samples of two axes.
+    /// What does not vary is only moved to 0.
     ///
     /// # Errors
     /// [`Error::Dataset`] when the array cannot be read.
@@ -81,7 +84,8 @@ impl Scale {
     }
 }
 
-/// An array whose numbers are scaled as they are read: 32-bit floats stay so, all others become 64-bit floats.
+/// An array whose numbers are scaled as they are read: 32-bit floats stay so, all others become
+/// 64-bit floats.
 #[derive(Clone)]
 pub struct Scaled {
     source: Arc<dyn FieldSource>,
@@ -101,7 +105,8 @@ impl Scaled {
     /// Scales an array.
     ///
     /// # Errors
-    /// [`Error::Shape`] when there are several numbers to scale by, but not as many as samples have places along their first axis.
+    /// [`Error::Shape`] when there are several numbers to scale by, but not as many as samples have
+    /// places along their first axis.
     pub fn new(source: Arc<dyn FieldSource>, scale: Scale) -> Result<Self> {
         let places = source.shape().get(1).copied().unwrap_or(1);
         for numbers in [&scale.subtract, &scale.divide] {
@@ -160,7 +165,8 @@ impl Scaled {
     }
 }
 
-/// Sums from which mean and deviation follow, taken from the first number so that they do not cancel.
+/// Sums from which mean and deviation follow, taken from the first number so that they do not
+/// cancel.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     first: f64,

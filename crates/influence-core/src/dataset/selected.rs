@@ -14,7 +14,8 @@ const SPREAD: usize = 8;
 
 /// Some rows of an array, in any order, each as often as it is listed.
 ///
-/// Rows that lie near each other are read at once, with those in between, so that a source that is stored in chunks decodes them once.
+/// Rows that lie near each other are read at once, with those in between, so that a source that is
+/// stored in chunks decodes them once.
 ///
 /// # Examples
 /// ```

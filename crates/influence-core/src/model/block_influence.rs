@@ -32,7 +32,8 @@ struct FittedBlock<R: Rows> {
     inverse: Box<dyn Inverse<R>>,
 }
 
-/// A block with what its solver found out about its curvature, of which the mean eigenvalue may be known.
+/// A block with what its solver found out about its curvature, of which the mean eigenvalue may be
+/// known.
 struct Undamped<R: Rows> {
     block: Block,
     prepared: Arc<dyn Prepared<R>>,
@@ -49,8 +50,9 @@ impl<G: GradientSource> BlockInfluence<G> {
     /// Joins a source of gradients with the prepared curvature of each block, and damps it.
     ///
     /// # Errors
-    /// [`Error::Setting`] without any block or for a damping out of its domain, [`Error::Shape`] when a curvature does not fit its block,
-    /// [`Error::OutOfRange`] when a block leaves the parameters of the source, [`Error::UnknownName`] when the damping does not fit the blocks.
+    /// [`Error::Setting`] without any block or for a damping out of its domain, [`Error::Shape`]
+    /// when a curvature does not fit its block, [`Error::OutOfRange`] when a block leaves the
+    /// parameters of the source, [`Error::UnknownName`] when the damping does not fit the blocks.
     pub fn new(source: G, blocks: PreparedBlocks<G::Rows>, damping: &Damping) -> Result<Self> {
         if blocks.is_empty() {
             return Err(Error::Setting {
@@ -78,7 +80,8 @@ impl<G: GradientSource> BlockInfluence<G> {
         })
     }
 
-    /// Says how many stacks of right-hand sides the inverses hold while they solve: [`Solver::stacks`](crate::solver::Solver::stacks).
+    /// Says how many stacks of right-hand sides the inverses hold while they solve:
+    /// [`Solver::stacks`](crate::solver::Solver::stacks).
     #[must_use]
     pub fn with_stacks(self, stacks: usize) -> Self {
         Self { stacks, ..self }
@@ -147,7 +150,8 @@ impl<G: GradientSource> BlockInfluence<G> {
     /// Solves `(H + λI) x = b` for given rows `(k, dim)`, block by block.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the inverses report.
+    /// [`Error::Shape`] when the rows do not have length `dim`, otherwise whatever the inverses
+    /// report.
     pub fn solve(&self, rhs: &G::Rows) -> Result<Solution<G::Rows>> {
         self.solve_from(rhs, None)
     }

@@ -4,7 +4,8 @@ use ndarray::Array2;
 
 use crate::{Result, Rows, linalg::norm};
 
-/// Squares of lengths outside of this range may overflow or vanish in 32-bit floats, where those within are exact enough.
+/// Squares of lengths outside of this range may overflow or vanish in 32-bit floats, where those
+/// within are exact enough.
 const SAFE: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
 
 /// Which rows hold a number that is not finite.
@@ -38,7 +39,8 @@ pub(super) fn cleared<R: Rows>(rows: &R, spoilt: &[usize]) -> Result<R> {
     rows.like(host.view())
 }
 
-/// The lengths of rows from their norms; those that may have overflowed or vanished are computed on the host.
+/// The lengths of rows from their norms; those that may have overflowed or vanished are computed on
+/// the host.
 pub(super) fn lengths<R: Rows>(
     norms: Vec<f64>,
     rows: impl FnOnce() -> Result<R>,

@@ -2,7 +2,8 @@
 
 use crate::Precision;
 
-/// What a model needs per sample, estimated: the numbers from which work is cut so that it fits a bound on memory.
+/// What a model needs per sample, estimated: the numbers from which work is cut so that it fits a
+/// bound on memory.
 ///
 /// Bytes are upper estimates, operations are orders of magnitude; neither changes a result.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,8 +22,8 @@ pub struct Footprint {
     pub gradient_flops: f64,
     /// Floating-point operations of the score of a pair.
     pub score_flops: f64,
-    /// Whether factors are in a form of their own: as plain numbers, kept and read back, they would be larger, slower to score, and give other
-    /// last bits.
+    /// Whether factors are in a form of their own: as plain numbers, kept and read back, they would
+    /// be larger, slower to score, and give other last bits.
     pub compact: bool,
 }
 
@@ -35,7 +36,8 @@ pub enum FactorForm {
     Stored,
 }
 
-/// The working memory of scores: a term for each test point, for each train point, and for each pair.
+/// The working memory of scores: a term for each test point, for each train point, and for each
+/// pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScoringFootprint {
     /// Bytes per test point.
@@ -73,7 +75,8 @@ impl Footprint {
         Self { solving, ..self }
     }
 
-    /// The footprint of so many models of the same data scored together, each with its own gradients: checkpoints.
+    /// The footprint of so many models of the same data scored together, each with its own
+    /// gradients: checkpoints.
     #[must_use]
     pub fn of_checkpoints(self, count: usize) -> Self {
         let more = count.saturating_sub(1);
@@ -98,8 +101,9 @@ impl Footprint {
         self
     }
 
-    /// The footprint of derivatives by inputs of so many numbers, in place of scores: differentiating twice holds about three times what
-    /// differentiating once does, and is done anew for every pair.
+    /// The footprint of derivatives by inputs of so many numbers, in place of scores:
+    /// differentiating twice holds about three times what differentiating once does, and is done
+    /// anew for every pair.
     #[must_use]
     pub fn of_perturbations(mut self, numbers: usize, precision: Precision) -> Self {
         self.scoring.per_train += 3 * self.differentiating;
@@ -122,7 +126,8 @@ impl Footprint {
         }
     }
 
-    /// Bytes in use while `test` factors are scored against `train` gradients, both of them excluded.
+    /// Bytes in use while `test` factors are scored against `train` gradients, both of them
+    /// excluded.
     pub fn scoring_bytes(&self, test: usize, train: usize) -> usize {
         let ScoringFootprint {
             per_test,

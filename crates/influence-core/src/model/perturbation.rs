@@ -9,8 +9,9 @@ use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 /// perturbation[i, j, …] = ∂/∂x ⟨ (H + λI)⁻¹ g(test_i), g(x, y_j) ⟩  at x = x_j
 /// ```
 ///
-/// of shape `(k, n, input)`: where it is positive, a little more of that input makes train point `j` more helpful to test point `i`. The mixed second
-/// derivative is never formed; a factor costs one pass of differentiating twice over each train batch.
+/// of shape `(k, n, input)`: where it is positive, a little more of that input makes train point
+/// `j` more helpful to test point `i`. The mixed second derivative is never formed; a factor costs
+/// one pass of differentiating twice over each train batch.
 ///
 /// Scores need the train points themselves, so these stand in for their gradients.
 ///

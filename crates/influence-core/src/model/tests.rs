@@ -55,7 +55,8 @@ fn two_blocks(damping: &Damping) -> Result<BlockInfluence<LeastSquares>> {
     BlockInfluence::new(problem, blocks, damping)
 }
 
-/// The scores after each input of one train point was moved a little, as derivatives: `(k, n, dim)`.
+/// The scores after each input of one train point was moved a little, as derivatives:
+/// `(k, n, dim)`.
 fn differences<M: InfluenceModel<Batch = Samples>>(
     model: &M,
     test: &Samples,

@@ -3,13 +3,15 @@ use ndarray::{Array2, ArrayD, ArrayView2, s};
 use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined};
 use crate::{Error, Precision, Result, ThreadSafe, report::of_parts, solver::Solution};
 
-/// The weighted sum of the influences of several models of the same data, the checkpoints of a training run: `Σ_c η_c · up_c[i, j]`.
+/// The weighted sum of the influences of several models of the same data, the checkpoints of a
+/// training run: `Σ_c η_c · up_c[i, j]`.
 ///
-/// With the [`Identity`](crate::solver::Identity) as inverse and the learning rates as weights this is `TracIn`: by how much the steps taken on
-/// train point `j` lowered the loss on test point `i`.
+/// With the [`Identity`](crate::solver::Identity) as inverse and the learning rates as weights this
+/// is `TracIn`: by how much the steps taken on train point `j` lowered the loss on test point `i`.
 ///
 /// # References
-/// Pruthi, Liu, Kale and Sundararajan, *Estimating training data influence by tracing gradient descent*, 2020, equation 1 (`TracInCP`).
+/// Pruthi, Liu, Kale and Sundararajan, *Estimating training data influence by tracing gradient
+/// descent*, 2020, equation 1 (`TracInCP`).
 #[derive(Debug, Clone)]
 pub struct Trajectory<M> {
     checkpoints: Vec<(f64, M)>,
@@ -19,7 +21,8 @@ impl<M: InfluenceModel> Trajectory<M> {
     /// Joins models with their weights, the learning rates at which training went through them.
     ///
     /// # Errors
-    /// [`Error::Setting`] without any checkpoint or for a weight that is not finite, [`Error::Shape`] when the checkpoints differ in dimension.
+    /// [`Error::Setting`] without any checkpoint or for a weight that is not finite,
+    /// [`Error::Shape`] when the checkpoints differ in dimension.
     pub fn new(checkpoints: Vec<(f64, M)>) -> Result<Self> {
         let setting = |name, requirement, got: String| Error::Setting {
             name,

@@ -19,8 +19,8 @@ impl<Op: LinearOperator> Damped<Op> {
     /// Adds λ, a number or a [`Shift`], to the diagonal of `op`.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) when a λ is negative or not finite, [`Error::Shape`](crate::Error::Shape) when a shift is one of
-    /// other columns.
+    /// [`Error::Setting`](crate::Error::Setting) when a λ is negative or not finite,
+    /// [`Error::Shape`](crate::Error::Shape) when a shift is one of other columns.
     pub fn new(op: Op, shift: impl Into<Shift>) -> Result<Self> {
         let shift = shift.into();
         shift.check(op.dim())?;

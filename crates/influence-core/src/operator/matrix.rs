@@ -3,7 +3,8 @@ use ndarray::{Array2, ArrayView2};
 use super::{Estimate, LinearOperator};
 use crate::{Error, Result};
 
-/// A symmetric matrix on the host: the reference operator, and the one that solvers are tested with.
+/// A symmetric matrix on the host: the reference operator, and the one that solvers are tested
+/// with.
 #[derive(Debug, Clone)]
 pub struct Matrix {
     values: Array2<f64>,
@@ -13,7 +14,8 @@ impl Matrix {
     /// Takes a symmetric matrix.
     ///
     /// # Errors
-    /// [`Error::Shape`] when it is not square, [`Error::NotFinite`] when a number in it is not, [`Error::Setting`] when it is not symmetric to rounding.
+    /// [`Error::Shape`] when it is not square, [`Error::NotFinite`] when a number in it is not,
+    /// [`Error::Setting`] when it is not symmetric to rounding.
     pub fn new(values: Array2<f64>) -> Result<Self> {
         Error::check_size("matrix", "columns", values.nrows(), values.ncols())?;
         if values.iter().any(|value| !value.is_finite()) {

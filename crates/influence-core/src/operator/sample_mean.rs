@@ -5,9 +5,11 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use super::{Estimate, LinearOperator};
 use crate::{Error, Result};
 
-/// The mean of `w v vᵀ` over samples on the host, in batches: the empirical Fisher where the vectors are gradients.
+/// The mean of `w v vᵀ` over samples on the host, in batches: the empirical Fisher where the
+/// vectors are gradients.
 ///
-/// All weights are 1 to begin with. The reference of what backends compute from data, and what stochastic solvers are tested with.
+/// All weights are 1 to begin with. The reference of what backends compute from data, and what
+/// stochastic solvers are tested with.
 ///
 /// # Examples
 /// ```
@@ -27,10 +29,12 @@ pub struct SampleMean {
 }
 
 impl SampleMean {
-    /// Takes one vector per sample, `(n, dim)`, in batches of this many samples; the last may be smaller, samples count alike.
+    /// Takes one vector per sample, `(n, dim)`, in batches of this many samples; the last may be
+    /// smaller, samples count alike.
     ///
     /// # Errors
-    /// [`Error::Setting`] without samples or for batches of none, [`Error::NotFinite`] when a number is not.
+    /// [`Error::Setting`] without samples or for batches of none, [`Error::NotFinite`] when a
+    /// number is not.
     pub fn new(vectors: Array2<f64>, batch_size: usize) -> Result<Self> {
         for (name, count) in [("samples", vectors.nrows()), ("batch size", batch_size)] {
             if count == 0 {

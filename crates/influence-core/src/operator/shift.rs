@@ -4,7 +4,8 @@ use ndarray::Array1;
 
 use crate::{Error, Result, Rows};
 
-/// What is added to the diagonal of a mean curvature: λ, or a λ for each of several groups of columns.
+/// What is added to the diagonal of a mean curvature: λ, or a λ for each of several groups of
+/// columns.
 ///
 /// # Examples
 /// ```
@@ -37,7 +38,8 @@ impl Shift {
     /// A λ for each range of columns; ranges follow each other from 0 on.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a λ is negative or not finite, or there are no ranges, [`Error::Shape`] when the ranges do not follow each other.
+    /// [`Error::Setting`] when a λ is negative or not finite, or there are no ranges,
+    /// [`Error::Shape`] when the ranges do not follow each other.
     pub fn by_columns(ranges: Vec<(Range<usize>, f64)>) -> Result<Self> {
         let mut end = 0;
         let mut groups: Vec<(f64, Vec<Range<usize>>)> = Vec::new();

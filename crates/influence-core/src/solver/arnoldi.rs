@@ -15,26 +15,31 @@ use crate::{
     random,
 };
 
-/// The dominant eigenvectors of the curvature, those of largest magnitude, by a restarted block Krylov iteration; along the rest of the space
-/// the curvature counts as zero.
+/// The dominant eigenvectors of the curvature, those of largest magnitude, by a restarted block
+/// Krylov iteration; along the rest of the space the curvature counts as zero.
 ///
 /// ```text
 /// x = V (D + λ)⁻¹ Vᵀ b + (b − V Vᵀ b) / λ
 /// ```
 ///
-/// The operator is symmetric, so this is Lanczos' method; its name in this field is Arnoldi's. A block of vectors is multiplied at a time,
-/// since an application is a pass over the data. The basis is kept orthonormal in full, the projected matrix is formed and not
-/// taken from a recurrence, and where the basis gets too large it shrinks to the best Ritz vectors (a thick restart). A pair has converged when its true
-/// residual `‖A v − θ v‖` is at most the tolerance times the largest `|θ|`.
+/// The operator is symmetric, so this is Lanczos' method; its name in this field is Arnoldi's. A
+/// block of vectors is multiplied at a time, since an application is a pass over the data. The
+/// basis is kept orthonormal in full, the projected matrix is formed and not taken from a
+/// recurrence, and where the basis gets too large it shrinks to the best Ritz vectors (a thick
+/// restart). A pair has converged when its true residual `‖A v − θ v‖` is at most the tolerance
+/// times the largest `|θ|`.
 ///
-/// Rows report [`Status::Approximate`](super::Status::Approximate) with an upper estimate of their residual, made of the smallest eigenvalue kept and of the
-/// residuals of the pairs, also of those that did not converge. Where an eigenvalue is below `−λ`, of the rest of the
-/// space nothing is known that would make a solution: rows are [`Status::NegativeCurvature`](super::Status::NegativeCurvature), not solved, or
+/// Rows report [`Status::Approximate`](super::Status::Approximate) with an upper estimate of their
+/// residual, made of the smallest eigenvalue kept and of the residuals of the pairs, also of those
+/// that did not converge. Where an eigenvalue is below `−λ`, of the rest of the space nothing is
+/// known that would make a solution: rows are
+/// [`Status::NegativeCurvature`](super::Status::NegativeCurvature), not solved, or
 /// [`Status::Indefinite`](super::Status::Indefinite) where the eigenvectors are all there are.
 ///
 /// # References
-/// Schioppa, Zablotskaia, Vilar and Sokolov, *Scaling up influence functions*, 2022; Wu and Simon, *Thick-restart Lanczos method for large symmetric
-/// eigenvalue problems*, 2000. The former leave out the complement `(b − V Vᵀ b) / λ`, see [`without_complement`](Self::without_complement).
+/// Schioppa, Zablotskaia, Vilar and Sokolov, *Scaling up influence functions*, 2022; Wu and Simon,
+/// *Thick-restart Lanczos method for large symmetric eigenvalue problems*, 2000. The former leave
+/// out the complement `(b − V Vᵀ b) / λ`, see [`without_complement`](Self::without_complement).
 ///
 /// # Examples
 /// ```
@@ -100,7 +105,8 @@ impl Arnoldi {
         Self { seed, ..self }
     }
 
-    /// Leaves out the rest of the space, as the first authors do: small errors only where gradients lie in the span of the eigenvectors.
+    /// Leaves out the rest of the space, as the first authors do: small errors only where gradients
+    /// lie in the span of the eigenvectors.
     #[must_use]
     pub fn without_complement(self) -> Self {
         Self {
@@ -129,7 +135,8 @@ impl<R: Rows> Solver<R> for Arnoldi {
         6
     }
 
-    /// A basis and its images, old and new side by side as they grow, and the pairs with their images and residuals.
+    /// A basis and its images, old and new side by side as they grow, and the pairs with their
+    /// images and residuals.
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
         let rank = self.rank.min(dim);
         let basis = rank.saturating_mul(2).saturating_add(2 * BLOCK).min(dim);
@@ -182,7 +189,8 @@ impl<'a, R: Rows> Krylov<'a, R> {
         })
     }
 
-    /// Grows and shrinks the basis until the wanted pairs have converged or the restarts are used up.
+    /// Grows and shrinks the basis until the wanted pairs have converged or the restarts are used
+    /// up.
     fn run(mut self) -> Result<Eigenpairs<R>> {
         let largest_basis = (2 * self.rank + 2 * BLOCK).min(self.op.dim());
         let mut restarts = 0;
@@ -243,7 +251,8 @@ impl<'a, R: Rows> Krylov<'a, R> {
         (0..ritz.values.len()).filter(above).collect()
     }
 
-    /// What the basis grows by: the residuals of pairs that have not converged, else random directions; nothing where it cannot grow.
+    /// What the basis grows by: the residuals of pairs that have not converged, else random
+    /// directions; nothing where it cannot grow.
     fn directions(&mut self, ritz: &Ritz<R>, unconverged: &[usize]) -> Result<Option<R>> {
         let room = BLOCK.min(self.op.dim() - self.basis.len());
         let residuals = ritz
@@ -258,7 +267,8 @@ impl<'a, R: Rows> Krylov<'a, R> {
         self.outside(&self.op.rows(drawn.view())?)
     }
 
-    /// Orthonormal directions with the part of the rows that lies outside of the basis, if any does beyond rounding.
+    /// Orthonormal directions with the part of the rows that lies outside of the basis, if any does
+    /// beyond rounding.
     fn outside(&self, rows: &R) -> Result<Option<R>> {
         if rows.is_empty() {
             return Ok(None);

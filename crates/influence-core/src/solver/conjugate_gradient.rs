@@ -16,26 +16,33 @@ use crate::{
 };
 use block::{BlockIteration, System};
 
-/// Block preconditioned conjugate gradients: every right-hand side searches along the directions of all.
+/// Block preconditioned conjugate gradients: every right-hand side searches along the directions of
+/// all.
 ///
-/// One application of the operator serves all rows of an iteration, and `k` rows search a space that grows by up to `k` dimensions at
-/// a time, so that the number of iterations falls with `k`. The directions are orthonormalised through the eigendecomposition
-/// of their Gram matrix and dependent ones are dropped, hence duplicate rows, zero rows and more rows than
-/// dimensions are no trouble.
+/// One application of the operator serves all rows of an iteration, and `k` rows search a space
+/// that grows by up to `k` dimensions at a time, so that the number of iterations falls with `k`.
+/// The directions are orthonormalised through the eigendecomposition of their Gram matrix and
+/// dependent ones are dropped, hence duplicate rows, zero rows and more rows than dimensions are no
+/// trouble.
 ///
-/// A row has [converged](super::Status::Converged) when its *true* relative residual, computed from `b − A x`, is at most `rtol`; the
-/// recurrence only says when to look. It is then left alone, while its residual goes on lending
-/// directions to the other rows. Rows still active when the operator is found
-/// to curve downwards keep what they have and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature).
-/// Where the residual no longer falls, all rows begin again from the true one. A row that this does not help either is
-/// [`Status::Rounded`](super::Status::Rounded), which is solved, if its residual is what rounding leaves and no more than the tolerance that is the
-/// default in its precision; else [`Status::Stagnated`](super::Status::Stagnated), or [`Status::Breakdown`](super::Status::Breakdown) where
-/// a direction was met along which the operator is zero to rounding.
+/// A row has [converged](super::Status::Converged) when its *true* relative residual, computed from
+/// `b − A x`, is at most `rtol`; the recurrence only says when to look. It is then left alone,
+/// while its residual goes on lending directions to the other rows. Rows still active when the
+/// operator is found to curve downwards keep what they have and report
+/// [`Status::NegativeCurvature`](super::Status::NegativeCurvature). Where the residual no longer
+/// falls, all rows begin again from the true one. A row that this does not help either is
+/// [`Status::Rounded`](super::Status::Rounded), which is solved, if its residual is what rounding
+/// leaves and no more than the tolerance that is the default in its precision; else
+/// [`Status::Stagnated`](super::Status::Stagnated), or
+/// [`Status::Breakdown`](super::Status::Breakdown) where a direction was met along which the
+/// operator is zero to rounding.
 ///
 /// # References
-/// O'Leary, *The block conjugate gradient algorithm and related methods*, 1980; Ji and Li, *A breakdown-free block conjugate
-/// gradient method*, 2017, algorithm 2; Dubrulle, *Retooling the method of block conjugate gradients*, 2001. We differ in that directions are dropped by
-/// eigenvalue, finished rows move no more, and the residual is replaced by the true one now and then (van der Vorst and Ye, 2000).
+/// O'Leary, *The block conjugate gradient algorithm and related methods*, 1980; Ji and Li, *A
+/// breakdown-free block conjugate gradient method*, 2017, algorithm 2; Dubrulle, *Retooling the
+/// method of block conjugate gradients*, 2001. We differ in that directions are dropped by
+/// eigenvalue, finished rows move no more, and the residual is replaced by the true one now and
+/// then (van der Vorst and Ye, 2000).
 ///
 /// # Examples
 /// ```
@@ -56,7 +63,8 @@ pub struct ConjugateGradient<R: Rows> {
     preconditioner: Option<Arc<dyn Solver<R>>>,
 }
 
-/// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for ever.
+/// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for
+/// ever.
 const ITERATIONS_PER_DIMENSION: usize = 10;
 const DEFAULT_ITERATION_CAP: usize = 1000;
 
@@ -71,16 +79,17 @@ impl<R: Rows> Default for ConjugateGradient<R> {
 }
 
 impl<R: Rows> ConjugateGradient<R> {
-    /// A relative tolerance of `1e-6` for rows in 64-bit and `1e-4` for rows in 32-bit floats, at most `10 · dim` iterations but no more than 1000,
-    /// no preconditioner.
+    /// A relative tolerance of `1e-6` for rows in 64-bit and `1e-4` for rows in 32-bit floats, at
+    /// most `10 · dim` iterations but no more than 1000, no preconditioner.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The largest relative residual `‖b − A x‖ / ‖b‖` at which a row counts as solved.
     ///
-    /// A residual is not an error: the relative error of a row is at most the residual times the condition number, which is `(μ + λ) / λ`
-    /// with `μ` the largest eigenvalue of the curvature and λ the damping. The error of an influence is at most the residual times
+    /// A residual is not an error: the relative error of a row is at most the residual times the
+    /// condition number, which is `(μ + λ) / λ` with `μ` the largest eigenvalue of the curvature
+    /// and λ the damping. The error of an influence is at most the residual times
     /// `‖g_test‖ ‖g_train‖ / λ`.
     ///
     /// # Errors
@@ -181,7 +190,8 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
 
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         let preconditioner = self.preconditioner.as_ref();
-        // A preconditioner need only be near: one that rests on the same λ everywhere gets the mean.
+        // A preconditioner need only be near: one that rests on the same λ everywhere gets the
+        // mean.
         let preconditioner = preconditioner.map(|prepared| match prepared.inverse_shifted(shift) {
             Err(Error::Unsupported { .. }) => prepared.inverse(shift.mean(self.op.dim())),
             outcome => outcome,

@@ -11,24 +11,29 @@ use crate::{
 
 /// Builds the dense matrix and factors it on the host, in `f64`.
 ///
-/// Memory grows with `dim²`, time with `dim³`, so it is for small blocks; for those nothing is more exact. Cholesky's
-/// factorisation comes first; when the matrix is not positive definite, that of Bunch and Kaufman takes its place
-/// and every row that is solved reports [`Status::Indefinite`]. One step of iterative refinement follows each solution.
-/// Where the matrix is singular to rounding, a row that has no part along such directions is solved without them, through the eigenvectors: gradients
-/// of a softmax have none along a shift of all outputs, along which biases without damping have no curvature.
-/// The residuals are those of the `f64` solution, before it is rounded to the precision of the rows; a row whose residual
-/// is above `1e-6` is a [`Status::Breakdown`].
+/// Memory grows with `dim²`, time with `dim³`, so it is for small blocks; for those nothing is more
+/// exact. Cholesky's factorisation comes first; when the matrix is not positive definite, that of
+/// Bunch and Kaufman takes its place and every row that is solved reports [`Status::Indefinite`].
+/// One step of iterative refinement follows each solution. Where the matrix is singular to
+/// rounding, a row that has no part along such directions is solved without them, through the
+/// eigenvectors: gradients of a softmax have none along a shift of all outputs, along which biases
+/// without damping have no curvature. The residuals are those of the `f64` solution, before it is
+/// rounded to the precision of the rows; a row whose residual is above `1e-6` is a
+/// [`Status::Breakdown`].
 ///
 /// # References
-/// Bunch and Kaufman, *Some stable methods for calculating inertia and solving symmetric linear systems*, 1977.
+/// Bunch and Kaufman, *Some stable methods for calculating inertia and solving symmetric linear
+/// systems*, 1977.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Direct;
 
-/// Relative residuals above this are no solution; a well-posed system stays ten orders of magnitude below.
+/// Relative residuals above this are no solution; a well-posed system stays ten orders of magnitude
+/// below.
 const LARGEST_RESIDUAL: f64 = 1e-6;
 
 impl Direct {
-    /// [`prepare`](Solver::prepare) for a matrix that is at hand, a curvature without damping; its symmetric part counts.
+    /// [`prepare`](Solver::prepare) for a matrix that is at hand, a curvature without damping; its
+    /// symmetric part counts.
     ///
     /// # Errors
     /// [`Error::Shape`] for a matrix that is not square.
@@ -40,7 +45,8 @@ impl Direct {
     /// [`restore`](Solver::restore) for vectors of a length.
     ///
     /// # Errors
-    /// [`Error::State`] when the state is not one of this solver, [`Error::Shape`] when it is one for another length.
+    /// [`Error::State`] when the state is not one of this solver, [`Error::Shape`] when it is one
+    /// for another length.
     pub fn of_state<R: Rows>(dim: usize, state: &State) -> Result<Box<dyn Prepared<R>>> {
         let dense = Dense::new(state.matrix(MATRIX)?)?;
         Error::check_size("direct solver", "rows", dim, dense.matrix.dim())?;
@@ -162,7 +168,8 @@ impl<R: Rows> Inverse<R> for DirectInverse {
 }
 
 impl DirectInverse {
-    /// The solution after one step of refinement, where that makes the residual smaller; zero where there is none.
+    /// The solution after one step of refinement, where that makes the residual smaller; zero where
+    /// there is none.
     fn refined(&self, rhs: &Array2<f64>) -> Result<Array2<f64>> {
         let mut solution = self.factors.solve(rhs);
         let mut residual = self.residual(rhs, &solution)?;
@@ -194,7 +201,8 @@ impl DirectInverse {
         Ok(rhs - self.matrix.apply(solution)?)
     }
 
-    /// The solution of one row, `(1, dim)`, along the eigenvectors whose eigenvalues are not zero to rounding, if that solves it.
+    /// The solution of one row, `(1, dim)`, along the eigenvectors whose eigenvalues are not zero
+    /// to rounding, if that solves it.
     fn within_range(&self, rhs: &Array2<f64>) -> Result<Option<(Array2<f64>, Report)>> {
         let Eigen { values, vectors } = if let Some(found) = self.eigen.get() {
             found
@@ -225,7 +233,8 @@ impl DirectInverse {
     }
 }
 
-/// The report on a row of this length with a residual of that, of a matrix with so many negative eigenvalues.
+/// The report on a row of this length with a residual of that, of a matrix with so many negative
+/// eigenvalues.
 fn report(scale: f64, residual: f64, negative: Option<usize>) -> Report {
     let residual = if scale > 0.0 { residual / scale } else { 0.0 };
     let status = match negative {

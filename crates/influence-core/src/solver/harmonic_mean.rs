@@ -6,18 +6,21 @@ use crate::{
     operator::{Estimate, LinearOperator, check_damping},
 };
 
-/// The mean of the damped inverses of single samples in place of the inverse of their mean: `DataInf`.
+/// The mean of the damped inverses of single samples in place of the inverse of their mean:
+/// `DataInf`.
 ///
 /// ```text
 /// (1/n) Σ_i (g_i g_iᵀ + λI)⁻¹ = (1/λ) (I − (1/n) Σ_i g_i g_iᵀ / (λ + ‖g_i‖²))
 /// ```
 ///
-/// Nothing is solved: one pass over the data serves all right-hand sides. It is a cruder approximation than its cheapness suggests where gradients are
-/// long beside λ. The operator must be a mean of outer products of one vector per sample, the empirical Fisher; with blocks, `g` is the part of
-/// the gradient in the block. λ must be positive.
+/// Nothing is solved: one pass over the data serves all right-hand sides. It is a cruder
+/// approximation than its cheapness suggests where gradients are long beside λ. The operator must
+/// be a mean of outer products of one vector per sample, the empirical Fisher; with blocks, `g` is
+/// the part of the gradient in the block. λ must be positive.
 ///
 /// # References
-/// Kwon, Wu, Wu and Zou, *`DataInf`: efficiently estimating data influence in LoRA-tuned LLMs and diffusion models*, 2024, equation 5.
+/// Kwon, Wu, Wu and Zou, *`DataInf`: efficiently estimating data influence in LoRA-tuned LLMs and
+/// diffusion models*, 2024, equation 5.
 ///
 /// # Examples
 /// ```

@@ -8,11 +8,12 @@ use crate::{
 
 /// Takes the curvature as the identity: factors are gradients, influences their inner products.
 ///
-/// The operator is not applied, hence neither curvature nor damping counts. This is the gradient dot product, the influence
-/// of a step of gradient descent.
+/// The operator is not applied, hence neither curvature nor damping counts. This is the gradient
+/// dot product, the influence of a step of gradient descent.
 ///
 /// # References
-/// Pruthi, Liu, Kale and Sundararajan, *Estimating training data influence by tracing gradient descent*, 2020, section 3, for one checkpoint.
+/// Pruthi, Liu, Kale and Sundararajan, *Estimating training data influence by tracing gradient
+/// descent*, 2020, section 3, for one checkpoint.
 ///
 /// # Examples
 /// ```

@@ -15,13 +15,15 @@ use crate::{
 /// The inverse of the diagonal, estimated with random signs: a preconditioner for
 /// [`ConjugateGradient`](super::ConjugateGradient).
 ///
-/// The estimate is the mean of `z ∘ A z` over probes `z` of random signs. It is exact for a diagonal operator; otherwise the
-/// entries off the diagonal add noise that falls with the square root of the number of probes. An entry is never taken
-/// below its own standard error, nor below `1e-8` of the largest, so that the inverse stays positive.
+/// The estimate is the mean of `z ∘ A z` over probes `z` of random signs. It is exact for a
+/// diagonal operator; otherwise the entries off the diagonal add noise that falls with the square
+/// root of the number of probes. An entry is never taken below its own standard error, nor below
+/// `1e-8` of the largest, so that the inverse stays positive.
 ///
-/// As a solver of its own it is an approximation and says so: [`solve`](Inverse::solve) spends one application of the operator on
-/// the true residual, and a row above `1e-6` reports [`Status::IterationLimit`].
-/// [`precondition`](Inverse::precondition) leaves the operator alone. The scaling is done on the host.
+/// As a solver of its own it is an approximation and says so: [`solve`](Inverse::solve) spends one
+/// application of the operator on the true residual, and a row above `1e-6` reports
+/// [`Status::IterationLimit`]. [`precondition`](Inverse::precondition) leaves the operator alone.
+/// The scaling is done on the host.
 ///
 /// # References
 /// Bekas, Kokiopoulou and Saad, *An estimator for the diagonal of a matrix*, 2007, equation 2.

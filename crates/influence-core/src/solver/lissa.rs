@@ -23,19 +23,24 @@ use scale::top_eigenvalue;
 /// x ← x + (b − (A_batch + λI) x) / scale,    begun at b / scale
 /// ```
 ///
-/// Batches are drawn independently and `A_batch` is scaled so that its mean is `A`: then the expected iterate obeys the series of the whole operator,
-/// which it would not with each batch once per pass. The iterates of the last half of a repeat are averaged, and so are the repeats, since the noise of the batches does not die out by itself. The scale must exceed the largest eigenvalue
-/// that any batch has, or the series diverges; unless one is given it is estimated by power iterations when the solver is prepared. A step moves
-/// along an eigenvector of eigenvalue `μ` by the fraction `(μ + λ) / scale`, so small dampings need many steps: [`ConjugateGradient`](super::ConjugateGradient)
-/// needs far fewer passes over the data, and this is here for comparison with the literature.
+/// Batches are drawn independently and `A_batch` is scaled so that its mean is `A`: then the
+/// expected iterate obeys the series of the whole operator, which it would not with each batch once
+/// per pass. The iterates of the last half of a repeat are averaged, and so are the repeats, since
+/// the noise of the batches does not die out by itself. The scale must exceed the largest
+/// eigenvalue that any batch has, or the series diverges; unless one is given it is estimated by
+/// power iterations when the solver is prepared. A step moves along an eigenvector of eigenvalue
+/// `μ` by the fraction `(μ + λ) / scale`, so small dampings need many steps:
+/// [`ConjugateGradient`](super::ConjugateGradient) needs far fewer passes over the data, and this
+/// is here for comparison with the literature.
 ///
-/// One application of the whole operator at the end gives the true residual. A row that is above the tolerance reports
-/// [`Status::IterationLimit`](super::Status::IterationLimit), one that grew without bound [`Status::Diverged`](super::Status::Diverged) and is zero.
+/// One application of the whole operator at the end gives the true residual. A row that is above
+/// the tolerance reports [`Status::IterationLimit`](super::Status::IterationLimit), one that grew
+/// without bound [`Status::Diverged`](super::Status::Diverged) and is zero.
 ///
 /// # References
-/// Agarwal, Bullins and Hazan, *Second-order stochastic optimization for machine learning in linear time*, 2017; Koh and Liang, *Understanding
-/// black-box predictions via influence functions*, 2017, section 3. We differ in averaging the tail (Polyak and Juditsky, 1992) and in the
-/// scale.
+/// Agarwal, Bullins and Hazan, *Second-order stochastic optimization for machine learning in linear
+/// time*, 2017; Koh and Liang, *Understanding black-box predictions via influence functions*, 2017,
+/// section 3. We differ in averaging the tail (Polyak and Juditsky, 1992) and in the scale.
 ///
 /// # Examples
 /// ```
@@ -136,7 +141,8 @@ impl Lissa {
         Self { seed, ..self }
     }
 
-    /// Lets every step see all data: no noise, and steps as expensive as those of conjugate gradients.
+    /// Lets every step see all data: no noise, and steps as expensive as those of conjugate
+    /// gradients.
     #[must_use]
     pub fn full_batch(self) -> Self {
         Self {
@@ -265,7 +271,8 @@ impl<R: Rows> LissaInverse<R> {
             Some(start) => start.clone(),
             None => rhs.scaled(&vec![step; rhs.len()])?,
         };
-        // What the damping allows, were the curvature nothing, at most; without one the growth over the start.
+        // What the damping allows, were the curvature nothing, at most; without one the growth over
+        // the start.
         let limit =
             GROWTH * gram_norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
         let first_averaged = depth / 2;
@@ -311,7 +318,8 @@ impl<R: Rows> LissaInverse<R> {
             .scaled(&vec![parts as f64; x.len()])
     }
 
-    /// The rows with their true residuals; those that diverged, and those whose right-hand side is zero, are zero.
+    /// The rows with their true residuals; those that diverged, and those whose right-hand side is
+    /// zero, are zero.
     fn judged(&self, rhs: &R, rows: R, lengths: &[f64], steps: usize) -> Result<Solution<R>> {
         let residuals = gram_norms(&rhs.add_scaled(-1.0, &self.op.apply(&rows)?)?)?;
         let relative = |(&residual, &length): (&f64, &f64)| {

@@ -30,7 +30,8 @@ const VECTORS: &str = "vectors";
 const ERRORS: &str = "errors";
 
 impl<R: Rows> Eigenpairs<R> {
-    /// What stands for an operator; the complement is the rest of the space, which has curvature zero, or is left out.
+    /// What stands for an operator; the complement is the rest of the space, which has curvature
+    /// zero, or is left out.
     pub(super) fn prepared(
         self,
         op: Arc<dyn LinearOperator<Rows = R>>,
@@ -157,8 +158,9 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
         })
     }
 
-    /// Scaled so that the rest of the space is left as it is, as Frangella, Tropp and Udell have it, equation 5.3; eigenvalues below zero count
-    /// as zero, since a preconditioner must be positive definite.
+    /// Scaled so that the rest of the space is left as it is, as Frangella, Tropp and Udell have
+    /// it, equation 5.3; eigenvalues below zero count as zero, since a preconditioner must be
+    /// positive definite.
     fn precondition(&self, rhs: &R) -> Result<R> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
         let values = self.eigenpairs.values.mapv(|value| value.max(0.0));
@@ -177,7 +179,8 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
 }
 
 impl<R: Rows> LowRankInverse<R> {
-    /// The length of the part of each right-hand side outside of the span; as a difference of squares where that is exact enough.
+    /// The length of the part of each right-hand side outside of the span; as a difference of
+    /// squares where that is exact enough.
     fn outside(&self, rhs: &R, along: &Array2<f64>, lengths: &[f64]) -> Result<Vec<f64>> {
         /// The share of the square below which rounding in single precision would show.
         const CANCELLED: f64 = 1e-3;
@@ -262,7 +265,8 @@ impl<R: Rows> LowRankInverse<R> {
     }
 }
 
-/// The `rank` pairs of largest magnitude of an eigendecomposition in ascending order: which, largest first.
+/// The `rank` pairs of largest magnitude of an eigendecomposition in ascending order: which,
+/// largest first.
 pub(super) fn dominant(values: &Array1<f64>, rank: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));

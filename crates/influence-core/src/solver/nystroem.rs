@@ -15,23 +15,26 @@ use crate::{
     random,
 };
 
-/// A randomised low-rank approximation of the curvature: its dominant eigenvectors as one random sketch sees them. Along the rest of the space the
-/// curvature counts as zero.
+/// A randomised low-rank approximation of the curvature: its dominant eigenvectors as one random
+/// sketch sees them. Along the rest of the space the curvature counts as zero.
 ///
 /// ```text
 /// A ≈ (A Ω) (Ωᵀ A Ω)⁻¹ (A Ω)ᵀ = V D Vᵀ,    x = V (D + λ)⁻¹ Vᵀ b + (b − V Vᵀ b) / λ
 /// ```
 ///
-/// Few applications of the operator, each to `rank + oversampling` vectors at once: one for the sketch and one for each power iteration, which
-/// sharpen it. Where the sketch finds negative curvature, the operator is shifted until it finds none, and the shift is taken off the eigenvalues
-/// again; negative ones come out as what they are. Where they exceed the damping, rows are not solved and report
-/// [`Status::NegativeCurvature`](super::Status::NegativeCurvature), or [`Status::Indefinite`](super::Status::Indefinite) where the rank is the dimension.
+/// Few applications of the operator, each to `rank + oversampling` vectors at once: one for the
+/// sketch and one for each power iteration, which sharpen it. Where the sketch finds negative
+/// curvature, the operator is shifted until it finds none, and the shift is taken off the
+/// eigenvalues again; negative ones come out as what they are. Where they exceed the damping, rows
+/// are not solved and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature), or
+/// [`Status::Indefinite`](super::Status::Indefinite) where the rank is the dimension.
 ///
 /// It is also a preconditioner for [`ConjugateGradient`](super::ConjugateGradient).
 ///
 /// # References
-/// Frangella, Tropp and Udell, *Randomized Nyström preconditioning*, 2023, algorithm 2.1. We differ in the square root of the core matrix, which
-/// comes from its eigendecomposition, and in the shift for indefinite operators.
+/// Frangella, Tropp and Udell, *Randomized Nyström preconditioning*, 2023, algorithm 2.1. We differ
+/// in the square root of the core matrix, which comes from its eigendecomposition, and in the shift
+/// for indefinite operators.
 ///
 /// # Examples
 /// ```
@@ -77,7 +80,8 @@ impl Nystroem {
         }
     }
 
-    /// How often the sketch is multiplied by the operator before it is used: each one brings it nearer to the dominant eigenvectors.
+    /// How often the sketch is multiplied by the operator before it is used: each one brings it
+    /// nearer to the dominant eigenvectors.
     #[must_use]
     pub fn with_power_iterations(self, power_iterations: usize) -> Self {
         Self {
@@ -130,7 +134,8 @@ impl Nystroem {
             .iter()
             .fold(0.0_f64, |largest, value| largest.max(value.abs()));
         let smallest = values.first().copied().unwrap_or(0.0);
-        // Rounding alone, or negative curvature: then the operator as a whole may be as negative as it is positive.
+        // Rounding alone, or negative curvature: then the operator as a whole may be as negative as
+        // it is positive.
         let indefinite = smallest < -precision * largest * values.len() as f64;
         let rounding = (precision * largest * (test.dim() as f64).sqrt()).max(f64::MIN_POSITIVE);
         let shift = if indefinite { 2.0 * largest } else { rounding };
@@ -191,7 +196,8 @@ impl<R: Rows> Solver<R> for Nystroem {
         6
     }
 
-    /// The sketch as it is drawn, in `f64`; as it is multiplied, with what is made of it on the way; and the vectors kept.
+    /// The sketch as it is drawn, in `f64`; as it is multiplied, with what is made of it on the
+    /// way; and the vectors kept.
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
         let columns = self.rank.saturating_add(self.oversampling).min(dim);
         let drawn = product([columns, dim, size_of::<f64>()]);

@@ -11,7 +11,8 @@ use crate::{
 pub(super) fn precision<R: Rows>(rows: &R) -> Result<f64> {
     let third = Array2::from_elem((1, rows.dim()), 1.0 / 3.0);
     let back = rows.like(third.view())?.to_host()?;
-    // The binary expansion of 1/3 is rounded by a third of a unit in the last place, whatever the number of digits.
+    // The binary expansion of 1/3 is rounded by a third of a unit in the last place, whatever the
+    // number of digits.
     let error = back.first().map_or(0.0, |value| (3.0 * value - 1.0).abs());
     Ok((4.0 * error).max(f64::EPSILON))
 }
@@ -30,9 +31,11 @@ pub(super) fn gram_norms<R: Rows>(rows: &R) -> Result<Vec<f64>> {
         .collect())
 }
 
-/// Orthonormal directions with the span of the rows, dependent ones dropped; nothing where no direction is left.
+/// Orthonormal directions with the span of the rows, dependent ones dropped; nothing where no
+/// direction is left.
 ///
-/// Dividing by the square roots of small eigenvalues magnifies rounding, so a second pass cleans up after the first.
+/// Dividing by the square roots of small eigenvalues magnifies rounding, so a second pass cleans up
+/// after the first.
 pub(super) fn orthonormal<R: Rows>(rows: &R, precision: f64) -> Result<Option<R>> {
     let Some(first) = combination(&rows.gram(rows)?, rows.dim(), precision)? else {
         return Ok(None);
@@ -44,7 +47,8 @@ pub(super) fn orthonormal<R: Rows>(rows: &R, precision: f64) -> Result<Option<R>
     Ok(Some(rows.combine(second.view())?))
 }
 
-/// The coefficients, `(p, k)`, that turn `k` rows with this Gram matrix into `p ≤ min(k, dim)` orthonormal ones.
+/// The coefficients, `(p, k)`, that turn `k` rows with this Gram matrix into `p ≤ min(k, dim)`
+/// orthonormal ones.
 fn combination(gram: &Array2<f64>, dim: usize, precision: f64) -> Result<Option<Array2<f64>>> {
     // Rows of unit length: what counts is the angle to the others, not the size.
     let lengths = gram.diag().mapv(f64::sqrt);
@@ -78,7 +82,8 @@ fn combination(gram: &Array2<f64>, dim: usize, precision: f64) -> Result<Option<
     Ok(Some(coefficients))
 }
 
-/// The rows without their part in the span of an orthonormal basis; twice, as once leaves rounding behind.
+/// The rows without their part in the span of an orthonormal basis; twice, as once leaves rounding
+/// behind.
 pub(super) fn without<R: Rows>(rows: &R, basis: &R) -> Result<R> {
     let mut rows = rows.clone();
     for _ in 0..2 {

@@ -344,7 +344,8 @@ fn running_out_of_iterations_is_reported_with_the_true_residual() -> Result<()> 
 
 #[test]
 fn single_precision_reaches_what_it_can_and_says_when_it_cannot() -> Result<()> {
-    /// What rounding a product of a matrix makes of a residual, per unit of its condition: a fraction of the precision of 32-bit floats.
+    /// What rounding a product of a matrix makes of a residual, per unit of its condition: a
+    /// fraction of the precision of 32-bit floats.
     const ROUNDING: f64 = 4e-9;
     for (condition, solved) in [(10.0, true), (1e3, true), (1e6, false)] {
         let matrix = testing::symmetric(&log_spaced(condition), 5);

@@ -30,8 +30,9 @@ fn accept<A: Aggregator>(aggregator: &mut A, values: &Array2<f64>, chunk: &Chunk
     )
 }
 
-/// Checks that the outcome is the same for shuffled arrival and for chunks shared out among aggregators that are merged, be they begun
-/// or [forked](Aggregator::fork), and that duplicate, missing, foreign and misshapen chunks are refused.
+/// Checks that the outcome is the same for shuffled arrival and for chunks shared out among
+/// aggregators that are merged, be they begun or [forked](Aggregator::fork), and that duplicate,
+/// missing, foreign and misshapen chunks are refused.
 ///
 /// # Panics
 /// When this does not hold.
@@ -84,7 +85,8 @@ pub fn aggregator<A: Aggregator>(
     refusals(begun, make(), &values, &grid);
 }
 
-/// The outcome of an aggregator, its fork and the fork's fork, each forked from one that holds chunks already.
+/// The outcome of an aggregator, its fork and the fork's fork, each forked from one that holds
+/// chunks already.
 fn forked<A: Aggregator>(first: A, values: &Array2<f64>, grid: &ChunkGrid) -> A::Output {
     let mut parts = vec![first];
     for (turn, chunk) in shuffled(grid, 5).iter().enumerate() {

@@ -3,7 +3,8 @@ use ndarray::{Array, Axis, Dimension, IxDyn, ShapeBuilder, Slice};
 use super::{assert_close, succeed};
 use crate::TensorConverter;
 
-/// Checks that arrays of the given ranks, up to 3, contiguous or not, come back from the backend as they went.
+/// Checks that arrays of the given ranks, up to 3, contiguous or not, come back from the backend as
+/// they went.
 ///
 /// # Panics
 /// When one does not, to `tolerance`.

@@ -3,8 +3,8 @@ use ndarray::{ArrayD, Axis};
 use super::succeed;
 use crate::{Dataset, Error};
 
-/// Checks that the batches of a data set join to the whole, whatever the ranges and their order, and that ranges beyond the data are
-/// refused.
+/// Checks that the batches of a data set join to the whole, whatever the ranges and their order,
+/// and that ranges beyond the data are refused.
 ///
 /// `values` lays a batch out as an array with one sample per row.
 ///

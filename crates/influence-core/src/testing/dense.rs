@@ -1,6 +1,7 @@
 use ndarray::{Array1, Array2, Axis};
 
-/// Numbers between −1 and 1, the same for the same seed, for tests that need data but no statistics.
+/// Numbers between −1 and 1, the same for the same seed, for tests that need data but no
+/// statistics.
 pub fn random(shape: (usize, usize), seed: u64) -> Array2<f64> {
     let mut state = seed
         .wrapping_mul(0x2545_F491_4F6C_DD1D)
@@ -34,8 +35,8 @@ pub fn symmetric(eigenvalues: &[f64], seed: u64) -> Array2<f64> {
     (&matrix + &matrix.t()) * 0.5
 }
 
-/// Solves `A x = b` for each row of `rhs`, `(k, dim)`, by Gaussian elimination with partial pivoting: an oracle that
-/// shares no code with the solvers.
+/// Solves `A x = b` for each row of `rhs`, `(k, dim)`, by Gaussian elimination with partial
+/// pivoting: an oracle that shares no code with the solvers.
 ///
 /// # Panics
 /// When the matrix is not square or does not fit the right-hand sides.

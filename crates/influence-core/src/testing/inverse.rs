@@ -3,13 +3,15 @@ use ndarray::Array2;
 use super::{assert_close, dense, succeed};
 use crate::{Error, Rows, operator::LinearOperator, solver::Inverse};
 
-/// Checks an inverse against the operator that it inverts, for no, one, few and more right-hand sides than dimensions, with one of zero
-/// among them.
+/// Checks an inverse against the operator that it inverts, for no, one, few and more right-hand
+/// sides than dimensions, with one of zero among them.
 ///
-/// The operator must be well-conditioned: solutions are compared with those of Gaussian elimination.
+/// The operator must be well-conditioned: solutions are compared with those of Gaussian
+/// elimination.
 ///
 /// # Panics
-/// When a row is not solved, a solution deviates by more than `tolerance`, or a wrong width is accepted.
+/// When a row is not solved, a solution deviates by more than `tolerance`, or a wrong width is
+/// accepted.
 pub fn inverse<R: Rows>(
     inverse: &dyn Inverse<R>,
     op: &dyn LinearOperator<Rows = R>,

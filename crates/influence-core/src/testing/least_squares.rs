@@ -51,10 +51,11 @@ impl Dataset for SamplesDataset {
     }
 }
 
-/// Least squares on a linear map, `ℓ = ½ (wᵀx − y)²`: a source of gradients whose influences are known in closed form.
+/// Least squares on a linear map, `ℓ = ½ (wᵀx − y)²`: a source of gradients whose influences are
+/// known in closed form.
 ///
-/// The gradient is `r x` with the residual `r = wᵀx − y`, and the curvature is the mean of `x xᵀ`, so that
-/// `up[i, j] = r_i r_j x_iᵀ (H + λI)⁻¹ x_j`. Everything is on the host in `f64`.
+/// The gradient is `r x` with the residual `r = wᵀx − y`, and the curvature is the mean of `x xᵀ`,
+/// so that `up[i, j] = r_i r_j x_iᵀ (H + λI)⁻¹ x_j`. Everything is on the host in `f64`.
 #[derive(Debug, Clone)]
 pub struct LeastSquares {
     weights: Array1<f64>,

@@ -1,8 +1,8 @@
 use super::{assert_close, succeed};
 use crate::InfluenceModel;
 
-/// Checks that scores are linear in the factors, that factors survive the way to the host and back, and that a model gives
-/// the same answer twice.
+/// Checks that scores are linear in the factors, that factors survive the way to the host and back,
+/// and that a model gives the same answer twice.
 ///
 /// `test` should hold more than one sample.
 ///

@@ -3,8 +3,8 @@ use ndarray::Array2;
 use super::{assert_close, dense::random, succeed};
 use crate::{Error, Rows, operator::LinearOperator};
 
-/// Checks that an operator is linear and symmetric, is the sum of its parts, agrees with its dense form, and refuses vectors of
-/// another length.
+/// Checks that an operator is linear and symmetric, is the sum of its parts, agrees with its dense
+/// form, and refuses vectors of another length.
 ///
 /// # Panics
 /// When one of these does not hold to `tolerance`.

@@ -4,7 +4,8 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::{Error, Result, Rows, operator::LinearOperator};
 
-/// Rows whose every operation, inner products included, is done in 32-bit precision: what solvers meet on most backends.
+/// Rows whose every operation, inner products included, is done in 32-bit precision: what solvers
+/// meet on most backends.
 #[derive(Debug, Clone)]
 pub struct Single(Array2<f32>);
 

@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 
 /// How numbers are put into buckets that are narrow relative to the numbers in them.
 ///
-/// A bucket holds the numbers that agree in sign, exponent and the first so many binary digits after the leading one: between
-/// powers of two the logarithm is interpolated linearly, as the fast variant of `DDSketch` does. Against buckets of equal logarithms
-/// that takes up to three times as many, but no logarithm, of which the last bits differ from machine to machine, and the edges are exact.
+/// A bucket holds the numbers that agree in sign, exponent and the first so many binary digits
+/// after the leading one: between powers of two the logarithm is interpolated linearly, as the fast
+/// variant of `DDSketch` does. Against buckets of equal logarithms that takes up to three times as
+/// many, but no logarithm, of which the last bits differ from machine to machine, and the edges are
+/// exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Buckets {
     /// How many of the lower bits of a number its bucket does not see.
@@ -15,10 +17,12 @@ pub(super) struct Buckets {
 const DIGITS: u32 = f64::MANTISSA_DIGITS - 1;
 
 impl Buckets {
-    /// The widest buckets of which the middle is within a relative `accuracy` of every number in them.
+    /// The widest buckets of which the middle is within a relative `accuracy` of every number in
+    /// them.
     pub(super) fn new(accuracy: f64) -> Self {
-        // A bucket of `d` digits is 2^-d of its power of two wide, so its middle is at most 2^-(d+1) off. Beyond the last digit,
-        // which is never needed for that, a bucket is one number.
+        // A bucket of `d` digits is 2^-d of its power of two wide, so its middle is at most
+        // 2^-(d+1) off. Beyond the last digit, which is never needed for that, a bucket is one
+        // number.
         let enough = |digits: &u32| 0.5_f64.powi(digits.cast_signed() + 1) <= accuracy;
         let digits = (0..DIGITS).find(enough).unwrap_or(DIGITS);
         Self {
@@ -83,7 +87,8 @@ impl Sketch {
         self.greatest = self.greatest.max(other.greatest);
     }
 
-    /// About the number that has `⌊q (n − 1)⌋` of the `n` others before it; exactly, if it is the first or the last.
+    /// About the number that has `⌊q (n − 1)⌋` of the `n` others before it; exactly, if it is the
+    /// first or the last.
     pub(super) fn quantile(&self, q: f64, buckets: Buckets) -> f64 {
         let last = self.counts.values().sum::<u64>().saturating_sub(1) as f64;
         let rank = (q * last).floor();

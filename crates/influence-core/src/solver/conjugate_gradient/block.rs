@@ -1,8 +1,9 @@
 //! The state of a block of right-hand sides that are solved together.
 //!
 //! # The iteration
-//! `k` right-hand sides are the rows of `B`, `(k, dim)`; `A` is symmetric and positive definite, `M` the preconditioner. With `X` and
-//! `R = B − X A` of the shape of `B`, and `p ≤ k` directions that are the rows of `P`, `(p, dim)`, an iteration is
+//! `k` right-hand sides are the rows of `B`, `(k, dim)`; `A` is symmetric and positive definite,
+//! `M` the preconditioner. With `X` and `R = B − X A` of the shape of `B`, and `p ≤ k` directions
+//! that are the rows of `P`, `(p, dim)`, an iteration is
 //!
 //! ```text
 //! Γ = P A Pᵀ                     (p, p)
@@ -12,26 +13,32 @@
 //! P ← orthonormal(R M − β P)
 //! ```
 //!
-//! `α` makes the error of every row as small as it can be along `P` in the norm of `A`, `β` makes the new directions conjugate to the old ones, so
-//! that what has been reached is kept. This is the block method of O'Leary (1980). One application of `A` to `p` vectors, a pass over the data,
-//! serves all rows, and each row searches a space that grows by `p` dimensions at a time: with many rows there are far fewer passes than
-//! with one row at a time.
+//! `α` makes the error of every row as small as it can be along `P` in the norm of `A`, `β` makes
+//! the new directions conjugate to the old ones, so that what has been reached is kept. This is the
+//! block method of O'Leary (1980). One application of `A` to `p` vectors, a pass over the data,
+//! serves all rows, and each row searches a space that grows by `p` dimensions at a time: with many
+//! rows there are far fewer passes than with one row at a time.
 //!
 //! # Where a block breaks down, and the matrix does not
-//! The rows of a block become dependent: two right-hand sides are nearly equal, there are more rows than dimensions, or one row is nearly solved.
-//! In the method as published `R Rᵀ` is then singular and the iteration breaks down, for every matrix. Dubrulle (2001) keeps the directions
-//! orthonormal instead; Ji and Li (2017, algorithm 2) drop those that depend on the others. This is done here, by the
-//! eigenvalues of the Gram matrix of the directions: `p` shrinks, `α` and `β` become rectangular, nothing else changes.
-//! The columns of `Γ` along which `A` is flat to rounding are dropped in the same way.
+//! The rows of a block become dependent: two right-hand sides are nearly equal, there are more rows
+//! than dimensions, or one row is nearly solved. In the method as published `R Rᵀ` is then singular
+//! and the iteration breaks down, for every matrix. Dubrulle (2001) keeps the directions
+//! orthonormal instead; Ji and Li (2017, algorithm 2) drop those that depend on the others. This is
+//! done here, by the eigenvalues of the Gram matrix of the directions: `p` shrinks, `α` and `β`
+//! become rectangular, nothing else changes. The columns of `Γ` along which `A` is flat to rounding
+//! are dropped in the same way.
 //!
 //! # Rounding
-//! `R` is carried along and drifts away from `B − X A`, and the directions lose their conjugacy. Where a row counts as solved, and now and then, the
-//! true residual is computed, and takes the place of `R` where the two differ (van der Vorst and Ye, 2000). Where this does not help, or no direction
-//! is left, the block **restarts** from the true residuals of all rows, as if they were new right-hand sides, which is a step of iterative refinement.
-//! Only a row that a restart did not bring nearer is given up.
+//! `R` is carried along and drifts away from `B − X A`, and the directions lose their conjugacy.
+//! Where a row counts as solved, and now and then, the true residual is computed, and takes the
+//! place of `R` where the two differ (van der Vorst and Ye, 2000). Where this does not help, or no
+//! direction is left, the block **restarts** from the true residuals of all rows, as if they were
+//! new right-hand sides, which is a step of iterative refinement. Only a row that a restart did not
+//! bring nearer is given up.
 //!
-//! The true residual itself is computed with rounding, of about `ε ‖A‖ ‖x‖`. A row that has come down to it solves exactly a system whose matrix
-//! differs from `A` by rounding (Rigal and Gaches, 1967); no method does better in this precision, whatever tolerance was asked for.
+//! The true residual itself is computed with rounding, of about `ε ‖A‖ ‖x‖`. A row that has come
+//! down to it solves exactly a system whose matrix differs from `A` by rounding (Rigal and Gaches,
+//! 1967); no method does better in this precision, whatever tolerance was asked for.
 
 use ndarray::{Array2, Axis};
 
@@ -64,20 +71,24 @@ fn default_rtol(precision: f64) -> f64 {
     if precision > SINGLE { 1e-4 } else { 1e-6 }
 }
 
-/// Every so many iterations the true residuals are looked at, so that a drift of the recurrence is noticed.
+/// Every so many iterations the true residuals are looked at, so that a drift of the recurrence is
+/// noticed.
 const CHECK_PERIOD: usize = 50;
-/// A recurrence this far from the truth, relative to it, is replaced: doing so always would spoil conjugacy for nothing.
+/// A recurrence this far from the truth, relative to it, is replaced: doing so always would spoil
+/// conjugacy for nothing.
 const TOLERATED_DRIFT: f64 = 0.1;
-/// How many true residuals in a row may fail to fall, while the recurrence says so, before the row counts as stalled.
+/// How many true residuals in a row may fail to fall, while the recurrence says so, before the row
+/// counts as stalled.
 const PATIENCE: usize = 2;
 /// A residual has fallen when it is below this part of what it was.
 const PROGRESS: f64 = 0.5;
 
-/// The rows that are not zero, in units of their norms: a residual norm is then a relative one, and squares of small gradients do
-/// not underflow.
+/// The rows that are not zero, in units of their norms: a residual norm is then a relative one, and
+/// squares of small gradients do not underflow.
 ///
-/// A row that has finished keeps its solution, but its residual goes on lending directions to the others until the next restart. Without it
-/// the new directions would not be conjugate to the old ones, and the rows that remain would need many times the iterations.
+/// A row that has finished keeps its solution, but its residual goes on lending directions to the
+/// others until the next restart. Without it the new directions would not be conjugate to the old
+/// ones, and the rows that remain would need many times the iterations.
 pub(super) struct BlockIteration<'a, R: Rows> {
     system: &'a System<R>,
     rtol: f64,
@@ -150,15 +161,16 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
             block.check(&(0..k).collect::<Vec<_>>())?;
         }
         if !block.active.is_empty() && (warm || system.preconditioner.is_some()) {
-            // Directions begin where the top eigenvectors are not, and would never show how large the operator is.
+            // Directions begin where the top eigenvectors are not, and would never show how large
+            // the operator is.
             block.largest_curvature = block.top_eigenvalue()?;
         }
         block.search()?;
         Ok(block)
     }
 
-    /// An estimate from below of the norm of the operator: a few steps of the power iteration from right-hand sides, which are gradients and hence
-    /// long along its top eigenvectors.
+    /// An estimate from below of the norm of the operator: a few steps of the power iteration from
+    /// right-hand sides, which are gradients and hence long along its top eigenvectors.
     fn top_eigenvalue(&self) -> Result<f64> {
         const VECTORS: usize = 4;
         const STEPS: usize = 3;
@@ -208,7 +220,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         }
     }
 
-    /// Moves to where the error is smallest in the norm of the operator, and finds the next directions.
+    /// Moves to where the error is smallest in the norm of the operator, and finds the next
+    /// directions.
     fn advance(&mut self, directions: &R, images: &R, inverse: &Array2<f64>) -> Result<bool> {
         let steps = inverse
             .dot(&directions.gram(&self.residual)?)
@@ -276,8 +289,9 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         self.rhs.select(rows)?.add_scaled(-1.0, &image)
     }
 
-    /// Holds the recurrence of these active rows against their true residuals: rows that are done or can get no better finish, and a
-    /// recurrence that has drifted is replaced by the truth. Whether the block should restart.
+    /// Holds the recurrence of these active rows against their true residuals: rows that are done
+    /// or can get no better finish, and a recurrence that has drifted is replaced by the truth.
+    /// Whether the block should restart.
     fn check(&mut self, rows: &[usize]) -> Result<bool> {
         if rows.is_empty() {
             return Ok(false);
@@ -325,8 +339,9 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         }
     }
 
-    /// What the rounding of the true residuals of these rows comes to, but no more than the tolerance that is the default in this precision: beyond
-    /// it a row is no solution, however exact it may be.
+    /// What the rounding of the true residuals of these rows comes to, but no more than the
+    /// tolerance that is the default in this precision: beyond it a row is no solution, however
+    /// exact it may be.
     fn rounding(&self, rows: &[usize]) -> Result<Vec<f64>> {
         let lengths = gram_norms(&self.solution.select(rows)?)?.into_iter();
         let of_length = |length| self.precision * (1.0 + self.largest_curvature * length);
@@ -334,7 +349,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         Ok(lengths.map(|length| limit.min(of_length(length))).collect())
     }
 
-    /// Begins again from the true residuals; rows that have not come nearer since the last time end.
+    /// Begins again from the true residuals; rows that have not come nearer since the last time
+    /// end.
     fn restart(&mut self) -> Result<bool> {
         let rows = self.active.clone();
         let truth = self.true_residual(&rows)?;
@@ -373,7 +389,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         };
     }
 
-    /// Ends every active row with `status`, save those whose true residual turns out to be small enough.
+    /// Ends every active row with `status`, save those whose true residual turns out to be small
+    /// enough.
     fn conclude(&mut self, status: Status) -> Result<bool> {
         let rows = self.active.clone();
         let truth = gram_norms(&self.true_residual(&rows)?)?;

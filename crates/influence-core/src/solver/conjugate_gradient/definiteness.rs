@@ -7,14 +7,16 @@ use crate::{
     linalg::{Eigen, eigen},
 };
 
-/// Products of the operator carry several roundings: only what is this many times below rounding is surely negative.
+/// Products of the operator carry several roundings: only what is this many times below rounding is
+/// surely negative.
 const NOISE: f64 = 16.0;
 
 /// What the operator does along the directions: the matrix `P A Pᵀ` judged by its eigenvalues.
 pub(super) enum Definiteness {
     /// It curves upwards somewhere and downwards nowhere.
     Positive {
-        /// The inverse of the matrix on the span of the eigenvectors along which it curves upwards, zero along the others.
+        /// The inverse of the matrix on the span of the eigenvectors along which it curves upwards,
+        /// zero along the others.
         inverse: Array2<f64>,
         /// Whether there are others, flat to rounding.
         flat: bool,
@@ -27,7 +29,8 @@ pub(super) enum Definiteness {
     NotFinite,
 }
 
-/// Judges `P A Pᵀ`, and raises `scale`, the largest curvature met so far, against which rounding is measured.
+/// Judges `P A Pᵀ`, and raises `scale`, the largest curvature met so far, against which rounding is
+/// measured.
 pub(super) fn definiteness(
     matrix: &Array2<f64>,
     scale: &mut f64,

@@ -1,9 +1,10 @@
-//! Where a block breaks down and the matrix does not: dependent right-hand sides, and single precision.
+//! Where a block breaks down and the matrix does not: dependent right-hand sides, and single
+//! precision.
 
 use super::*;
 
-/// The Gauss-Newton matrix of a network of 64, 64 and 10 units on images of digits: nine large eigenvalues, then a long tail. With λ the condition number is
-/// 2,300.
+/// The Gauss-Newton matrix of a network of 64, 64 and 10 units on images of digits: nine large
+/// eigenvalues, then a long tail. With λ the condition number is 2,300.
 fn of_network(dim: usize) -> Vec<f64> {
     let tail = |j: usize| 0.1 * (j as f64 / 10.0).powf(-1.2);
     let top = [2.27, 1.57, 1.34, 1.1, 0.99, 0.7, 0.68, 0.4, 0.32];
@@ -14,7 +15,8 @@ fn of_network(dim: usize) -> Vec<f64> {
 const SIZE: usize = 160;
 const LAMBDA: f64 = 1e-3;
 
-/// Gradients of test points: along the eigenvectors as long as the roots of the eigenvalues, and all near a few of them.
+/// Gradients of test points: along the eigenvectors as long as the roots of the eigenvalues, and
+/// all near a few of them.
 fn gradients(matrix: &Array2<f64>, k: usize, spread: f64) -> Array2<f64> {
     let bases = testing::random((6, SIZE), 3).dot(matrix);
     let mixing = testing::random((k, 6), 4);

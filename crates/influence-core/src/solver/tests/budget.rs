@@ -8,7 +8,8 @@ use crate::operator::SampleMean;
 /// The top eigenvalue is 1; both dampings are well below it.
 const DAMPINGS: [f64; 2] = [0.1, 0.01];
 
-/// Falls off by steps of a factor, as curvatures of networks do, some directions downwards if wanted.
+/// Falls off by steps of a factor, as curvatures of networks do, some directions downwards if
+/// wanted.
 fn decaying(indefinite: bool) -> Array2<f64> {
     let value = |j: usize| {
         let sign = if indefinite && j % 5 == 3 { -1.0 } else { 1.0 };
@@ -195,7 +196,8 @@ fn the_harmonic_mean_is_the_mean_of_the_inverses_of_samples() -> Result<()> {
 
 #[test]
 fn a_sketch_of_an_indefinite_operator_is_stable_and_says_so() -> Result<()> {
-    // Where the Cholesky factorisation of the core fails, others have been off by a factor of thousands.
+    // Where the Cholesky factorisation of the core fails, others have been off by a factor of
+    // thousands.
     let values: Vec<f64> = (0..DIM)
         .map(|j| -1.0 + 6.0 * j as f64 / (DIM - 1) as f64)
         .collect();
