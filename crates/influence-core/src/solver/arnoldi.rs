@@ -1,3 +1,39 @@
+//! The dominant eigenvectors by a block Krylov iteration with thick restarts.
+//!
+//! # The iteration
+//! The basis `Q`, `(m, dim)`, has orthonormal rows, and `W = Q A` holds their images. A round is
+//!
+//! ```text
+//! H = Q Wᵀ = U Θ Uᵀ                        (m, m): the operator as the basis sees it
+//! v_j = u_jᵀ Q,  A v_j = u_jᵀ W            Ritz vectors and their images, without a product
+//! r_j = A v_j − θ_j v_j                    some eigenvalue is within ‖r_j‖ of θ_j
+//! Q ← Q and the r_j of up to 8 pairs that have not converged, made orthogonal to Q
+//! ```
+//!
+//! Residuals lie in the span of `Q` and `Q A`, so this is the Krylov space of Lanczos' method;
+//! taking residuals of wanted pairs alone spends each product on a pair that needs it. Where all
+//! residuals are within the basis to rounding, the space is invariant, and random directions take
+//! over: an eigenvector that the first block happens to miss would never be found otherwise.
+//!
+//! # Thick restarts
+//! The basis grows to `2 · rank + 16` rows and then shrinks to the best `rank + 8` Ritz vectors (Wu
+//! and Simon, 2000). Their images are combined from `W`, so a restart costs no product, and memory
+//! does not grow with the number of rounds. The 8 pairs beyond the rank keep the neighbours of the
+//! last wanted one, on whose distance its convergence depends.
+//!
+//! # Why not a recurrence
+//! `H` is block tridiagonal in exact arithmetic, and Lanczos' three-term recurrence would save the
+//! inner products with old directions. In floating point it loses orthogonality as soon as a pair
+//! converges, and finds that pair again. Here an application of `A` is a pass over the data, beside
+//! which `(m, dim)` inner products cost little: so the basis is kept orthonormal in full, and `H`
+//! is formed and made symmetric.
+//!
+//! # Why a block
+//! A pass over the data takes about the same time for 8 vectors as for one, and eigenvalues that
+//! occur several times, which one vector finds only by rounding, are found.
+//!
+//! The inversion with the pairs, and what it reports, is in the module `low_rank`.
+
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2};
@@ -284,14 +320,15 @@ impl<'a, R: Rows> Krylov<'a, R> {
         let Some(new) = orthonormal(&rest.select(&kept)?, self.precision)? else {
             return Ok(None);
         };
-        // What was small has become unit length, and with it its rounding errors along the basis.
+        // A small remainder was scaled up to unit length, and with it its rounding errors along the
+        // basis, which would spoil the orthogonality of the whole.
         orthonormal(&without(&new, &self.basis)?, self.precision)
     }
 
     fn found(ritz: Ritz<R>) -> Result<Eigenpairs<R>> {
         let count = ritz.values.len();
         let smallest = ritz.values.last().map_or(0.0, |value| value.abs());
-        // All of them together, as a row may have weight on each.
+        // A row may have weight on every pair: their errors add up, at worst in quadrature.
         let squares = ritz.norms[..count].iter().map(|norm| norm * norm);
         let worst = squares.sum::<f64>().sqrt();
         let wanted: Vec<usize> = (0..count).collect();

@@ -1,4 +1,39 @@
-//! Curvatures known along a few eigenvectors.
+//! Solving with a curvature that is known along a few eigenvectors: the end that
+//! [`Nystroem`](super::Nystroem) and [`Arnoldi`](super::Arnoldi) share.
+//!
+//! # The formula
+//! The rows of `V`, `(r, dim)`, are orthonormal, and `D = diag(d_1 … d_r)` holds the curvature
+//! along each. Along the rest of the space the curvature counts as zero, so that the damped
+//! curvature and its inverse are, for rows `B`, `(k, dim)`,
+//!
+//! ```text
+//! A + λI       ≈  Vᵀ (D + λ) V + λ (I − VᵀV)
+//! B (A + λI)⁻¹ ≈  B Vᵀ (D + λ)⁻¹ V + (B − B VᵀV) / λ
+//!              =  B / λ + C V    with  C = B Vᵀ ((D + λ)⁻¹ − 1/λ),  (k, r)
+//! ```
+//!
+//! The last line is computed. `B Vᵀ` is small and goes to the host, where it is scaled in `f64`;
+//! the operator itself is not applied. The sum `B / λ + C V` is left to the backend
+//! ([`Rows::plus_combination`]): gradients kept as outer products stay so, with `k · r` numbers
+//! beside them, where `B − B VᵀV` would have to be multiplied out. Without the complement, as
+//! Schioppa et al. (2022) have it, the term `B / λ` falls away and `C = B Vᵀ (D + λ)⁻¹`.
+//!
+//! # The residual
+//! A true residual would cost a pass over the data, so an upper estimate takes its place, made of
+//! what the inversion leaves out:
+//! - the curvature along the rest of the space, at most [`outside`](Eigenpairs::outside), which
+//!   acts on a solution of length `‖b_⊥‖ / λ` there;
+//! - the error of the eigenvectors, at most [`inexact`](Eigenpairs::inexact), which acts on the
+//!   part of the solution within the span;
+//! - the part of `b` along which `d_i + λ` is zero to rounding: it is not inverted at all.
+//!
+//! `‖b_⊥‖` is the root of `‖b‖² − ‖V b‖²`, which cancels where `b` is nearly within the span: then
+//! the difference of vectors is formed after all.
+//!
+//! # As a preconditioner
+//! `(d_r + λ) Vᵀ (D + λ)⁻¹ V + (I − VᵀV)` is the inverse up to a factor (Frangella, Tropp and
+//! Udell, 2023, equation 5.3, with the smallest eigenvalue kept in place of zero along the rest).
+//! Conjugate gradients do not see the factor, and no division by a small λ is left.
 
 use std::sync::Arc;
 

@@ -1,3 +1,41 @@
+//! A low-rank curvature from one random sketch.
+//!
+//! # The approximation
+//! The rows of `Ω`, `(c, dim)` with `c = rank + oversampling`, are orthonormal and random, `A` is
+//! the curvature. Nyström's approximation of a positive semi-definite `A`,
+//!
+//! ```text
+//! A ≈ (Ω A)ᵀ (Ω A Ωᵀ)⁻¹ (Ω A),
+//! ```
+//!
+//! needs nothing but the products `Ω A`. It is never above `A`, and exact where the rows of `Ω`
+//! span the range of `A`. Power iterations `Ω ← orthonormal(Ω A)` come before, each at the price of
+//! a pass over the data: they multiply the weight of an eigenvector by its eigenvalue, so that the
+//! dominant ones stand out where eigenvalues fall slowly.
+//!
+//! # The steps
+//! ```text
+//! Y = Ω A,  C = Y Ωᵀ                       (c, dim), (c, c)
+//! Y ← Y + σ Ω,  C ← C + σ I                a shift
+//! F = C^(-1/2) Y                           (c, dim), so that A + σI ≈ Fᵀ F
+//! F Fᵀ = U S Uᵀ                            (c, c)
+//! V = S^(-1/2) Uᵀ F,  D = S − σ            the eigenvectors as rows, the eigenvalues
+//! ```
+//!
+//! All decompositions are of `(c, c)` matrices on the host in `f64`; the backend sees products and
+//! combinations of rows only. The price is that `F Fᵀ` squares the condition of `F`: eigenvalues
+//! below rounding times the largest are lost, and are dropped. They are far below any damping.
+//!
+//! # Why a shift
+//! Where the rank of `A` is below `c`, `C` is singular, and rounding decides the signs of its small
+//! eigenvalues, of which the inverse root is then taken. A shift of the size of rounding lifts them
+//! above it, and is taken off `S` at the end. Frangella, Tropp and Udell take Cholesky's factor of
+//! the shifted core; a root by way of eigenvalues also bears a core that is still singular.
+//!
+//! An indefinite `A`, such as a Hessian, has no such approximation. Then `σ` is twice the largest
+//! magnitude in the core, so that the shifted operator is positive definite as far as the sketch
+//! can see, and pairs are chosen by the magnitude of `D`, not of `S`.
+
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2};
@@ -108,7 +146,9 @@ impl Nystroem {
         for _ in 0..self.power_iterations {
             test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
             let image = op.apply(&test)?;
-            // An operator of lower rank maps directions to nothing; they are kept as they are.
+            // An operator of lower rank maps directions to zero, and orthonormal rows would be
+            // fewer. A little of each direction keeps all of them; along the others it is below
+            // rounding.
             test = image.add_scaled(precision, &test)?;
         }
         let test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
@@ -120,7 +160,7 @@ impl Nystroem {
         self.factored(&test, &image, &core, precision)
     }
 
-    /// From `Ω`, `A Ω` and `Ωᵀ A Ω` to eigenvalues and eigenvectors.
+    /// From `Ω`, `Y` and `C` to eigenvalues and eigenvectors.
     fn factored<R: Rows>(
         &self,
         test: &R,
@@ -139,12 +179,14 @@ impl Nystroem {
         let indefinite = smallest < -precision * largest * values.len() as f64;
         let rounding = (precision * largest * (test.dim() as f64).sqrt()).max(f64::MIN_POSITIVE);
         let shift = if indefinite { 2.0 * largest } else { rounding };
-        // (A + σ) Ω and Ωᵀ (A + σ) Ω, of which the inverse square root is taken.
+        // Y + σ Ω, and the inverse root of C + σ I; what rounding leaves of it below `rounding` is
+        // taken as that, or its inverse would drown the others.
         let shifted = image.add_scaled(shift, test)?;
         let roots = values.mapv(|value| 1.0 / (value + shift).max(rounding).sqrt());
         let root = (&vectors * &roots).dot(&vectors.t());
         let factor = shifted.combine(root.view())?;
-        // The eigenvectors of F Fᵀ from those of its Gram matrix.
+        // The right singular vectors of F from the eigenvectors of F Fᵀ: F itself stays where it
+        // is.
         let Eigen {
             values: squares,
             vectors: mixing,

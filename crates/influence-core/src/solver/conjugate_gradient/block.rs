@@ -19,30 +19,30 @@
 //! serves all rows, and each row searches a space that grows by `p` dimensions at a time: with many
 //! rows there are far fewer passes than with one row at a time.
 //!
-//! # Where a block breaks down, and the matrix does not
+//! # Deflation
 //! The rows of a block become dependent: two right-hand sides are nearly equal, there are more rows
-//! than dimensions, or one row is nearly solved. In the method as published `R Rᵀ` is then singular
-//! and the iteration breaks down, for every matrix. Dubrulle (2001) keeps the directions
-//! orthonormal instead; Ji and Li (2017, algorithm 2) drop those that depend on the others. This is
-//! done here, by the eigenvalues of the Gram matrix of the directions: `p` shrinks, `α` and `β`
-//! become rectangular, nothing else changes. The columns of `Γ` along which `A` is flat to rounding
-//! are dropped in the same way.
+//! than dimensions, or one row is nearly solved. In O'Leary's method `R Rᵀ` is then singular, and
+//! the iteration breaks down however well-conditioned `A` is. Dubrulle (2001) keeps the directions
+//! orthonormal instead; Ji and Li (2017, algorithm 2) drop those that depend on the others. Here
+//! they are dropped by the eigenvalues of their Gram matrix: `p` shrinks, `α` and `β` become
+//! rectangular, and nothing else changes. Directions along which `A` is zero to rounding are
+//! dropped from `Γ⁻¹` in the same way.
 //!
-//! # Rounding
-//! `R` is carried along and drifts away from `B − X A`, and the directions lose their conjugacy.
-//! Where a row counts as solved, and now and then, the true residual is computed, and takes the
-//! place of `R` where the two differ (van der Vorst and Ye, 2000). Where this does not help, or no
-//! direction is left, the block **restarts** from the true residuals of all rows, as if they were
-//! new right-hand sides, which is a step of iterative refinement. Only a row that a restart did not
-//! bring nearer is given up.
+//! # Restarts
+//! The recurrence for `R` drifts away from `B − X A`, and the directions lose their conjugacy. When
+//! a row seems solved, and every 50 iterations, the true residual is computed, and replaces `R`
+//! where the two differ (van der Vorst and Ye, 2000); replacing it always would spoil conjugacy for
+//! nothing. Where that does not help, or no direction is left, the block restarts from the true
+//! residuals of all rows, as if they were new right-hand sides: a step of iterative refinement. A
+//! row is given up only when a restart did not bring it nearer.
 //!
-//! The true residual itself is computed with rounding, of about `ε ‖A‖ ‖x‖`. A row that has come
-//! down to it solves exactly a system whose matrix differs from `A` by rounding (Rigal and Gaches,
-//! 1967); no method does better in this precision, whatever tolerance was asked for.
-
-use ndarray::{Array2, Axis};
+//! The true residual itself carries rounding of about `ε ‖A‖ ‖x‖`. A row that has come down to it
+//! solves exactly a system whose matrix differs from `A` by rounding (Rigal and Gaches, 1967): no
+//! method does better in this precision, whatever tolerance was asked for.
 
 use std::sync::Arc;
+
+use ndarray::{Array2, Axis};
 
 use super::definiteness::{Definiteness, definiteness};
 use crate::{
@@ -54,7 +54,7 @@ use crate::{
     },
 };
 
-/// What is solved, and how far.
+/// The damped operator with a preconditioner, and when to stop.
 #[derive(Debug)]
 pub(super) struct System<R: Rows> {
     pub(super) op: Damped<Arc<dyn LinearOperator<Rows = R>>>,
@@ -71,8 +71,8 @@ fn default_rtol(precision: f64) -> f64 {
     if precision > SINGLE { 1e-4 } else { 1e-6 }
 }
 
-/// Every so many iterations the true residuals are looked at, so that a drift of the recurrence is
-/// noticed.
+/// The true residuals are computed after every this many iterations, so that a drift of the
+/// recurrence is noticed.
 const CHECK_PERIOD: usize = 50;
 /// A recurrence this far from the truth, relative to it, is replaced: doing so always would spoil
 /// conjugacy for nothing.
@@ -95,7 +95,7 @@ pub(super) struct BlockIteration<'a, R: Rows> {
     rhs: R,
     solution: R,
     residual: R,
-    /// Orthonormal; nothing when no direction is left to search.
+    /// Orthonormal; `None` when no direction is left to search.
     directions: Option<R>,
     active: Vec<usize>,
     reports: Vec<Report>,
@@ -233,6 +233,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         if steps.iter().chain(&claimed).any(|value| !value.is_finite()) {
             return self.restart();
         }
+        // The residuals of rows that have finished go on being updated: their steps are taken out of
+        // the solution only, so that all residuals stay orthogonal to the directions so far.
         self.residual = residual;
         self.solution = self
             .solution
@@ -249,6 +251,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         if self.active.is_empty() {
             return Ok(false);
         }
+        // β takes the old directions out of the new ones. In exact arithmetic those before the last
+        // are conjugate already, so two blocks of directions are enough.
         let improved = self.preconditioned()?;
         let conjugate = inverse.dot(&images.gram(&improved)?).reversed_axes();
         let next = improved.add_scaled(-1.0, &directions.combine(conjugate.view())?)?;
