@@ -1,4 +1,4 @@
-//! Aggregators: what becomes of the chunks.
+//! Aggregators: how the chunks of a result are reduced.
 //!
 //! | aggregator | what comes out | memory | why the order of arrival does not matter |
 //! |---|---|---|---|
@@ -14,9 +14,9 @@
 //! A *lane* is a point of the axis that is not reduced or, where nothing is kept apart, the whole
 //! result. `Mean` and `GroupSum` also keep the sums of chunks that came before their turn: few when
 //! chunks come nearly in the order of the grid, but in a [fork](Aggregator::fork) that was not
-//! given the first chunks of a lane, all until it is merged.
+//! given the first chunks of a lane, all of them until it is merged.
 //!
-//! # An aggregator of one's own
+//! # A custom aggregator
 //! The least effort is to change the chunks and hand them to one of these, which does the
 //! bookkeeping and has the contract already:
 //! ```
@@ -59,9 +59,9 @@
 //! assert_eq!(helpful.finish()?, array![1.0 / 3.0, 1.0]);
 //! # Ok::<(), influence_core::Error>(())
 //! ```
-//! One that keeps books of its own refuses chunks that come twice or are missing, makes nothing
-//! depend on the order of arrival (whole numbers, a total order, or sums in an order that the grid
-//! fixes), and is held to that by the suite `testing::aggregator`.
+//! One that does its own bookkeeping refuses chunks that come twice or are missing, and its result
+//! does not depend on the order of arrival: it is made of whole numbers, a total order, or sums in
+//! an order that the grid fixes. The suite `testing::aggregator` checks this.
 
 mod along;
 mod concatenate;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::report::Report;
 
-/// What can go wrong in the core; every variant says what was expected and what came.
+/// Errors of the core; every variant says what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -45,7 +45,8 @@
 //! let mut top = TopK::new(1, Order::Largest, Along::Train);
 //! top.begin(&grid)?;
 //! for chunk in grid.chunks() {
-//!     let gradients = train.select(&chunk.columns.clone().collect::<Vec<_>>())?;
+//!     let columns: Vec<usize> = chunk.columns.clone().collect();
+//!     let gradients = Rows::select(&train, &columns)?;
 //!     top.accept(&chunk, factors.gram(&gradients)?.view().into_dyn())?;
 //! }
 //! assert_eq!(top.finish()?[0].indices, [2]);

@@ -42,7 +42,7 @@ pub use unit_gradients::UnitGradients;
 /// of the *measurement*, which is the training loss unless the task says otherwise. Factors are
 /// `(H + λI)⁻¹ g` of the test side, scores the inner products.
 ///
-/// A model is fitted or it does not exist, and never changes.
+/// A model is always fitted, and never changes.
 ///
 /// # References
 /// Koh and Liang, *Understanding black-box predictions via influence functions*, 2017, equation 2.

@@ -195,7 +195,7 @@ impl Rows for Array2<f64> {
 }
 
 /// The length of a vector from its inner product with itself, which rounding may leave below zero;
-/// what is not a number stays none.
+/// not a number stays not a number.
 pub fn length_from_square(square: f64) -> f64 {
     if square < 0.0 { 0.0 } else { square.sqrt() }
 }

@@ -37,8 +37,8 @@ pub use state::State;
 /// Settings of a method that inverts operators.
 ///
 /// A solver is plain settings. [`prepare`](Self::prepare) does the work that no damping enters,
-/// [`Prepared::inverse`] adds the damping, and [`Inverse::solve`] takes right-hand sides: what is
-/// expensive is done once for all dampings.
+/// [`Prepared::inverse`] adds the damping, and [`Inverse::solve`] takes right-hand sides: the
+/// expensive part is done once for all dampings.
 ///
 /// # Examples
 /// ```
@@ -61,8 +61,7 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     /// Whatever the operator reports, or [`Error::Factorisation`].
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>>;
 
-    /// Takes up an earlier preparation on the same operator from what [`Prepared::state`] kept of
-    /// it.
+    /// Restores an earlier preparation on the same operator from its [`Prepared::state`].
     ///
     /// # Errors
     /// [`Error::State`] when the state is not one of this solver on such an operator, otherwise as
@@ -93,9 +92,9 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
         8
     }
 
-    /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an
-    /// estimate from above: matrices and bases of this dimension, of rows in this precision. What
-    /// the operator itself keeps is not counted.
+    /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an upper
+    /// estimate: matrices and bases of this dimension, of rows in this precision. The memory of the
+    /// operator itself is not counted.
     fn fit_bytes(&self, _dim: usize, _precision: Precision, _inverses: usize) -> usize {
         0
     }
@@ -123,7 +122,7 @@ impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
     }
 }
 
-/// What a solver has found out about an operator before any damping is known; it never changes.
+/// The part of an inversion that does not depend on damping, done once; it never changes.
 pub trait Prepared<R: Rows>: Debug + Send + Sync {
     /// The length of the vectors.
     fn dim(&self) -> usize;
@@ -139,8 +138,8 @@ pub trait Prepared<R: Rows>: Debug + Send + Sync {
     /// columns.
     ///
     /// # Errors
-    /// As [`inverse`](Self::inverse); [`Error::Unsupported`] for methods that rest on the same λ
-    /// everywhere, if it is not.
+    /// As [`inverse`](Self::inverse); [`Error::Unsupported`] for a method that needs the same λ
+    /// everywhere, if there are several.
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         match shift.uniform() {
             Some(damping) => self.inverse(damping),
@@ -151,13 +150,13 @@ pub trait Prepared<R: Rows>: Debug + Send + Sync {
         }
     }
 
-    /// The mean eigenvalue of the operator, `trace / dim`: what a relative damping is relative to.
+    /// The mean eigenvalue of the operator, `trace / dim`, to which a relative damping refers.
     ///
     /// # Errors
     /// Whatever the operator reports.
     fn mean_eigenvalue(&self) -> Result<Estimate>;
 
-    /// What was expensive to find out, for [`Solver::restore`]; empty where nothing was.
+    /// The expensive part as named arrays, for [`Solver::restore`]; empty where there is none.
     ///
     /// # Errors
     /// [`Error::Backend`] when the transfer fails.
@@ -180,8 +179,7 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
     /// reports.
     fn solve(&self, rhs: &R) -> Result<Solution<R>>;
 
-    /// As [`solve`](Self::solve), starting from a guess; methods that do not iterate have no use
-    /// for it.
+    /// As [`solve`](Self::solve), starting from a guess; methods that do not iterate ignore it.
     ///
     /// # Errors
     /// As [`solve`](Self::solve); [`Error::Shape`] when `start` is not shaped as `rhs`.
@@ -191,14 +189,12 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
         self.solve(rhs)
     }
 
-    /// Whether solving is a matter of a few products, so that it may be done to see what solutions
-    /// take.
+    /// Whether `solve` is cheap enough for a planner to call once.
     fn is_immediate(&self) -> bool {
         false
     }
 
-    /// The solutions alone, without the cost of finding out how good they are: what a
-    /// preconditioner is asked for.
+    /// The solutions without reports, and without the cost of these: for use as a preconditioner.
     ///
     /// # Errors
     /// As [`solve`](Self::solve).

@@ -1,8 +1,8 @@
 //! Conformance suites that implementors of the core traits run, and a problem whose influences are
 //! known in closed form.
 //!
-//! Each suite is a function that panics with an account of what does not hold; call it from a test
-//! of your own. Comparisons are relative to the largest number involved, with a tolerance that you
+//! Each suite is a function that panics with an account of what does not hold; call it from your
+//! own test. Comparisons are relative to the largest number involved, with a tolerance that you
 //! give.
 
 mod aggregator;

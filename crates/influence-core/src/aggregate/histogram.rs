@@ -74,7 +74,7 @@ impl Histogram {
         })
     }
 
-    /// Counts in so many bins of the same width between `lo` and `hi`.
+    /// Counts in this many bins of the same width between `lo` and `hi`.
     ///
     /// # Errors
     /// As [`new`](Self::new): when there is no bin, the ends are not finite, `lo` is not below

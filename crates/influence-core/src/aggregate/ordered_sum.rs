@@ -23,7 +23,7 @@ pub(super) struct OrderedSum {
 }
 
 impl OrderedSum {
-    /// Sums along the given axis, over so many groups.
+    /// Sums along the given axis, over this many groups.
     pub(super) fn new(along: Along, groups: usize) -> Self {
         Self {
             along,

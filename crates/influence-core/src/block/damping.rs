@@ -10,10 +10,9 @@ pub enum Damping {
     Uniform(Strength),
     /// By name of block; every block must be named.
     PerBlock(BTreeMap<String, Strength>),
-    /// As another damping has it, but for some parameters, which have one of their own and stay in
-    /// their block.
+    /// Another damping, with exceptions for some parameters, which stay in their block.
     Excepting {
-        /// That of all other parameters.
+        /// The damping of all other parameters.
         rest: Box<Damping>,
         /// By name of parameter, in which `*` stands for any characters: `*.bias`. Each must name
         /// at least one.
@@ -133,8 +132,8 @@ fn check_names(parameters: &BTreeMap<String, Strength>, blocks: &[&Block]) -> Re
     }
 }
 
-/// The strength that a parameter is given: that of its very name, else that of the one pattern that
-/// it matches.
+/// The exception for a parameter, if there is one: by its exact name, else by the one pattern that
+/// matches it.
 fn strength_of(name: &str, parameters: &BTreeMap<String, Strength>) -> Result<Option<Strength>> {
     if let Some(strength) = parameters.get(name) {
         return Ok(Some(*strength));
@@ -165,7 +164,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 impl BlockDamping {
     /// λ of the block, or of its parameters, given how to find the mean eigenvalue of the block,
-    /// which is asked for once at most.
+    /// which is called once at most.
     ///
     /// # Errors
     /// As [`Strength::value`]; [`Error::Setting`] for a λ that is negative or not finite, if not

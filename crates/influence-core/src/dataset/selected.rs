@@ -9,7 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 use super::{FieldSource, Values};
 use crate::{Error, Result};
 
-/// Up to so many times the rows that are wanted are read to have them at once.
+/// At most this many times the wanted rows are read to have them at once.
 const SPREAD: usize = 8;
 
 /// Some rows of an array, in any order, each as often as it is listed.

@@ -21,7 +21,7 @@ pub struct BlockInfluence<G: GradientSource> {
     stacks: usize,
 }
 
-/// A block with what its solver found out about its curvature, and the inverse for one damping.
+/// A block with its prepared curvature, and the inverse for one damping.
 #[derive(Debug)]
 struct FittedBlock<R: Rows> {
     block: Block,
@@ -32,15 +32,14 @@ struct FittedBlock<R: Rows> {
     inverse: Box<dyn Inverse<R>>,
 }
 
-/// A block with what its solver found out about its curvature, of which the mean eigenvalue may be
-/// known.
+/// A block with its prepared curvature, of which the mean eigenvalue may be known.
 struct Undamped<R: Rows> {
     block: Block,
     prepared: Arc<dyn Prepared<R>>,
     mean: Option<Estimate>,
 }
 
-/// Blocks, each with what its solver found out.
+/// Blocks, each with its prepared curvature.
 type PreparedBlocks<R> = Vec<(Block, Box<dyn Prepared<R>>)>;
 
 /// Stacks of right-hand sides that a solver holds, where nothing better is known.
@@ -80,7 +79,7 @@ impl<G: GradientSource> BlockInfluence<G> {
         })
     }
 
-    /// Says how many stacks of right-hand sides the inverses hold while they solve:
+    /// Sets how many stacks of right-hand sides the inverses hold while they solve:
     /// [`Solver::stacks`](crate::solver::Solver::stacks).
     #[must_use]
     pub fn with_stacks(self, stacks: usize) -> Self {
@@ -128,7 +127,7 @@ impl<G: GradientSource> BlockInfluence<G> {
         self.blocks.iter().map(|fitted| &fitted.block)
     }
 
-    /// What was found out about the curvature of each block.
+    /// The prepared curvature of each block.
     pub fn prepared(&self) -> impl Iterator<Item = (&Block, &dyn Prepared<G::Rows>)> {
         self.blocks
             .iter()

@@ -2,8 +2,8 @@
 
 use crate::Precision;
 
-/// What a model needs per sample, estimated: the numbers from which work is cut so that it fits a
-/// bound on memory.
+/// Memory and cost per sample, estimated: a planner cuts the work by them so that it fits a bound
+/// on memory.
 ///
 /// Bytes are upper estimates, operations are orders of magnitude; neither changes a result.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,8 +22,8 @@ pub struct Footprint {
     pub gradient_flops: f64,
     /// Floating-point operations of the score of a pair.
     pub score_flops: f64,
-    /// Whether factors are in a form of their own: as plain numbers, kept and read back, they would
-    /// be larger, slower to score, and give other last bits.
+    /// Whether factors are in a compact form: as plain numbers, kept and read back, they would be
+    /// larger, slower to score, and give other last bits.
     pub compact: bool,
 }
 
@@ -68,14 +68,14 @@ impl Footprint {
         }
     }
 
-    /// The footprint with a solver that holds so many stacks of the size of its right-hand sides.
+    /// The footprint with a solver that holds this many stacks of the size of its right-hand sides.
     #[must_use]
     pub fn with_solver(self, stacks: usize) -> Self {
         let solving = self.factor.saturating_mul(stacks).max(self.solving);
         Self { solving, ..self }
     }
 
-    /// The footprint of so many models of the same data scored together, each with its own
+    /// The footprint of this many models of the same data scored together, each with its own
     /// gradients: checkpoints.
     #[must_use]
     pub fn of_checkpoints(self, count: usize) -> Self {
@@ -88,22 +88,22 @@ impl Footprint {
         }
     }
 
-    /// The footprint of so many dampings of a model scored together.
+    /// The footprint of this many dampings of a model scored together.
     #[must_use]
     pub fn of_dampings(self, count: usize) -> Self {
         self.of_factors(count).with_numbers(count)
     }
 
-    /// The footprint of scores made of so many numbers that are joined on the host.
+    /// The footprint of scores of this many numbers each, joined on the host.
     #[must_use]
     pub fn with_numbers(mut self, count: usize) -> Self {
         self.scoring.per_pair += 2 * count * size_of::<f64>();
         self
     }
 
-    /// The footprint of derivatives by inputs of so many numbers, in place of scores:
-    /// differentiating twice holds about three times what differentiating once does, and is done
-    /// anew for every pair.
+    /// The footprint of derivatives by inputs of this many numbers, in place of scores:
+    /// differentiating twice holds about three times what differentiating once does, and is
+    /// repeated for every pair.
     #[must_use]
     pub fn of_perturbations(mut self, numbers: usize, precision: Precision) -> Self {
         self.scoring.per_train += 3 * self.differentiating;
@@ -115,7 +115,7 @@ impl Footprint {
         self
     }
 
-    /// So many factors for each test point.
+    /// This many factors for each test point.
     fn of_factors(self, count: usize) -> Self {
         let more = count.saturating_sub(1);
         Self {

@@ -12,9 +12,9 @@ use crate::{
 
 /// The influences of a model under several dampings, `(k, n, dampings)`.
 ///
-/// Everything that no damping enters is done once: what the solvers found out about the curvature,
-/// and the gradients of both sides. Iterative solvers start from the factors of the damping before,
-/// so neighbours should stand side by side.
+/// Everything that does not depend on damping is done once: the preparations of the solvers, and
+/// the gradients of both sides. Iterative solvers start from the factors of the damping before, so
+/// neighbours should stand side by side.
 #[derive(Debug)]
 pub struct Sweep<G: GradientSource> {
     models: Vec<BlockInfluence<G>>,

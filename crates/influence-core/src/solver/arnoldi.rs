@@ -141,8 +141,8 @@ impl Arnoldi {
         Self { seed, ..self }
     }
 
-    /// Leaves out the rest of the space, as the first authors do: small errors only where gradients
-    /// lie in the span of the eigenvectors.
+    /// Leaves out the rest of the space, as Schioppa et al. do: errors are small only where
+    /// gradients lie in the span of the eigenvectors.
     #[must_use]
     pub fn without_complement(self) -> Self {
         Self {

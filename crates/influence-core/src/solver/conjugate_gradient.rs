@@ -22,15 +22,15 @@ use block::{BlockIteration, System};
 /// One application of the operator serves all rows of an iteration, and `k` rows search a space
 /// that grows by up to `k` dimensions at a time, so that the number of iterations falls with `k`.
 /// The directions are orthonormalised through the eigendecomposition of their Gram matrix and
-/// dependent ones are dropped, hence duplicate rows, zero rows and more rows than dimensions are no
-/// trouble.
+/// dependent ones are dropped, so duplicate rows, zero rows and more rows than dimensions are no
+/// problem.
 ///
 /// A row has [converged](super::Status::Converged) when its *true* relative residual, computed from
-/// `b − A x`, is at most `rtol`; the recurrence only says when to look. It is then left alone,
-/// while its residual goes on lending directions to the other rows. Rows still active when the
+/// `b − A x`, is at most `rtol`; the recurrence only says when to look. Its solution is then left
+/// alone, while its residual still gives directions to the other rows. Rows still active when the
 /// operator is found to curve downwards keep what they have and report
 /// [`Status::NegativeCurvature`](super::Status::NegativeCurvature). Where the residual no longer
-/// falls, all rows begin again from the true one. A row that this does not help either is
+/// falls, all rows restart from the true one. A row that this does not help either is
 /// [`Status::Rounded`](super::Status::Rounded), which is solved, if its residual is what rounding
 /// leaves and no more than the tolerance that is the default in its precision; else
 /// [`Status::Stagnated`](super::Status::Stagnated), or
@@ -63,8 +63,8 @@ pub struct ConjugateGradient<R: Rows> {
     preconditioner: Option<Arc<dyn Solver<R>>>,
 }
 
-/// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and nobody waits for
-/// ever.
+/// Exact arithmetic needs `dim` iterations at most; rounding makes it more, and there must be an
+/// end.
 const ITERATIONS_PER_DIMENSION: usize = 10;
 const DEFAULT_ITERATION_CAP: usize = 1000;
 
@@ -190,8 +190,7 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
 
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
         let preconditioner = self.preconditioner.as_ref();
-        // A preconditioner need only be near: one that rests on the same λ everywhere gets the
-        // mean.
+        // A preconditioner need only be close: one that needs the same λ everywhere gets the mean.
         let preconditioner = preconditioner.map(|prepared| match prepared.inverse_shifted(shift) {
             Err(Error::Unsupported { .. }) => prepared.inverse(shift.mean(self.op.dim())),
             outcome => outcome,

@@ -32,8 +32,8 @@ pub struct Direct;
 const LARGEST_RESIDUAL: f64 = 1e-6;
 
 impl Direct {
-    /// [`prepare`](Solver::prepare) for a matrix that is at hand, a curvature without damping; its
-    /// symmetric part counts.
+    /// [`prepare`](Solver::prepare) for a matrix that is already there, a curvature without
+    /// damping; its symmetric part counts.
     ///
     /// # Errors
     /// [`Error::Shape`] for a matrix that is not square.
@@ -75,7 +75,8 @@ impl<R: Rows> Solver<R> for Direct {
         14
     }
 
-    /// The matrix and what it is made from, and for each inverse its factors; all of them in `f64`.
+    /// The matrix, the matrices it is made from, and the factors of each inverse; all of them in
+    /// `f64`.
     fn fit_bytes(&self, dim: usize, _precision: Precision, inverses: usize) -> usize {
         let matrices = inverses.saturating_add(3);
         product([dim, dim, matrices, size_of::<f64>()])
@@ -233,8 +234,8 @@ impl DirectInverse {
     }
 }
 
-/// The report on a row of this length with a residual of that, of a matrix with so many negative
-/// eigenvalues.
+/// The report on a row of this length with a residual of this length, of a matrix with this many
+/// negative eigenvalues.
 fn report(scale: f64, residual: f64, negative: Option<usize>) -> Report {
     let residual = if scale > 0.0 { residual / scale } else { 0.0 };
     let status = match negative {

@@ -8,7 +8,7 @@ use crate::{
 
 /// Takes the curvature as the identity: factors are gradients, influences their inner products.
 ///
-/// The operator is not applied, hence neither curvature nor damping counts. This is the gradient
+/// The operator is not applied, so neither curvature nor damping counts. This is the gradient
 /// dot product, the influence of a step of gradient descent.
 ///
 /// # References

@@ -20,7 +20,7 @@ use crate::{
 /// root of the number of probes. An entry is never taken below its own standard error, nor below
 /// `1e-8` of the largest, so that the inverse stays positive.
 ///
-/// As a solver of its own it is an approximation and says so: [`solve`](Inverse::solve) spends one
+/// Used as a solver, it is an approximation and says so: [`solve`](Inverse::solve) spends one
 /// application of the operator on the true residual, and a row above `1e-6` reports
 /// [`Status::IterationLimit`]. [`precondition`](Inverse::precondition) leaves the operator alone.
 /// The scaling is done on the host.

@@ -79,7 +79,7 @@ impl Default for Lissa {
 
 /// Power iterations come near the largest eigenvalue from below.
 const SAFETY: f64 = 1.2;
-/// A solution so many times longer than what the damping allows has diverged.
+/// An iterate this many times longer than all right-hand sides added up has diverged.
 const GROWTH: f64 = 1e6;
 /// A relative residual that no noise explains: the series has diverged.
 const LOST: f64 = 100.0;
@@ -271,8 +271,8 @@ impl<R: Rows> LissaInverse<R> {
             Some(start) => start.clone(),
             None => rhs.scaled(&vec![step; rhs.len()])?,
         };
-        // What the damping allows, were the curvature nothing, at most; without one the growth over
-        // the start.
+        // Without curvature and damping each step would add b / scale: an iterate that is far longer
+        // than all of these together has diverged.
         let limit =
             GROWTH * gram_norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
         let first_averaged = depth / 2;

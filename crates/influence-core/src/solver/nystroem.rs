@@ -53,8 +53,8 @@ use crate::{
     random,
 };
 
-/// A randomised low-rank approximation of the curvature: its dominant eigenvectors as one random
-/// sketch sees them. Along the rest of the space the curvature counts as zero.
+/// A randomised low-rank approximation of the curvature: its dominant eigenvectors, found with one
+/// random sketch. Along the rest of the space the curvature counts as zero.
 ///
 /// ```text
 /// A ≈ (A Ω) (Ωᵀ A Ω)⁻¹ (A Ω)ᵀ = V D Vᵀ,    x = V (D + λ)⁻¹ Vᵀ b + (b − V Vᵀ b) / λ
@@ -63,8 +63,8 @@ use crate::{
 /// Few applications of the operator, each to `rank + oversampling` vectors at once: one for the
 /// sketch and one for each power iteration, which sharpen it. Where the sketch finds negative
 /// curvature, the operator is shifted until it finds none, and the shift is taken off the
-/// eigenvalues again; negative ones come out as what they are. Where they exceed the damping, rows
-/// are not solved and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature), or
+/// eigenvalues again; negative ones come out negative. Where they exceed the damping, rows are not
+/// solved and report [`Status::NegativeCurvature`](super::Status::NegativeCurvature), or
 /// [`Status::Indefinite`](super::Status::Indefinite) where the rank is the dimension.
 ///
 /// It is also a preconditioner for [`ConjugateGradient`](super::ConjugateGradient).
@@ -238,8 +238,8 @@ impl<R: Rows> Solver<R> for Nystroem {
         6
     }
 
-    /// The sketch as it is drawn, in `f64`; as it is multiplied, with what is made of it on the
-    /// way; and the vectors kept.
+    /// The sketch as it is drawn, in `f64`, and as it is multiplied, with the intermediate stacks
+    /// and the vectors kept.
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
         let columns = self.rank.saturating_add(self.oversampling).min(dim);
         let drawn = product([columns, dim, size_of::<f64>()]);

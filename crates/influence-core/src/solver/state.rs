@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayD, Dimension};
 
 use crate::{Error, Result};
 
-/// Named arrays: what is kept of a preparation, so that it need not be repeated.
+/// The expensive part of a preparation as named arrays, so that it need not be repeated.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     arrays: BTreeMap<String, ArrayD<f64>>,

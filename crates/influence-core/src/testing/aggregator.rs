@@ -31,7 +31,7 @@ fn accept<A: Aggregator>(aggregator: &mut A, values: &Array2<f64>, chunk: &Chunk
 }
 
 /// Checks that the outcome is the same for shuffled arrival and for chunks shared out among
-/// aggregators that are merged, be they begun or [forked](Aggregator::fork), and that duplicate,
+/// aggregators that are merged, whether begun or [forked](Aggregator::fork), and that duplicate,
 /// missing, foreign and misshapen chunks are refused.
 ///
 /// # Panics

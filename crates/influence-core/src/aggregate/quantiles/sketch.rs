@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 /// How numbers are put into buckets that are narrow relative to the numbers in them.
 ///
-/// A bucket holds the numbers that agree in sign, exponent and the first so many binary digits
+/// A bucket holds the numbers that agree in sign, exponent and the first few binary digits
 /// after the leading one: between powers of two the logarithm is interpolated linearly, as the fast
 /// variant of `DDSketch` does. Against buckets of equal logarithms that takes up to three times as
 /// many, but no logarithm, of which the last bits differ from machine to machine, and the edges are

@@ -80,13 +80,13 @@ const TOLERATED_DRIFT: f64 = 0.1;
 /// How many true residuals in a row may fail to fall, while the recurrence says so, before the row
 /// counts as stalled.
 const PATIENCE: usize = 2;
-/// A residual has fallen when it is below this part of what it was.
+/// A residual has fallen when it is below this part of its earlier value.
 const PROGRESS: f64 = 0.5;
 
 /// The rows that are not zero, in units of their norms: a residual norm is then a relative one, and
 /// squares of small gradients do not underflow.
 ///
-/// A row that has finished keeps its solution, but its residual goes on lending directions to the
+/// A row that has finished keeps its solution, but its residual still gives directions to the
 /// others until the next restart. Without it the new directions would not be conjugate to the old
 /// ones, and the rows that remain would need many times the iterations.
 pub(super) struct BlockIteration<'a, R: Rows> {
@@ -170,7 +170,7 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
     }
 
     /// An estimate from below of the norm of the operator: a few steps of the power iteration from
-    /// right-hand sides, which are gradients and hence long along its top eigenvectors.
+    /// right-hand sides, which are gradients and therefore long along its top eigenvectors.
     fn top_eigenvalue(&self) -> Result<f64> {
         const VECTORS: usize = 4;
         const STEPS: usize = 3;
@@ -233,8 +233,8 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         if steps.iter().chain(&claimed).any(|value| !value.is_finite()) {
             return self.restart();
         }
-        // The residuals of rows that have finished go on being updated: their steps are taken out of
-        // the solution only, so that all residuals stay orthogonal to the directions so far.
+        // The residuals of rows that have finished go on being updated: their steps are taken out
+        // of the solution only, so that all residuals stay orthogonal to the directions so far.
         self.residual = residual;
         self.solution = self
             .solution
@@ -393,7 +393,7 @@ impl<'a, R: Rows> BlockIteration<'a, R> {
         };
     }
 
-    /// Ends every active row with `status`, save those whose true residual turns out to be small
+    /// Ends every active row with `status`, except those whose true residual turns out to be small
     /// enough.
     fn conclude(&mut self, status: Status) -> Result<bool> {
         let rows = self.active.clone();

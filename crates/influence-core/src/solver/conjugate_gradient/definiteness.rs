@@ -7,8 +7,8 @@ use crate::{
     linalg::{Eigen, eigen},
 };
 
-/// Products of the operator carry several roundings: only what is this many times below rounding is
-/// surely negative.
+/// Products of the operator carry several roundings: a value is surely negative only this many
+/// times below rounding.
 const NOISE: f64 = 16.0;
 
 /// What the operator does along the directions: the matrix `P A Pᵀ` judged by its eigenvalues.
