@@ -10,6 +10,7 @@ use ndarray::{Array1, Array2, array, s};
 
 use super::*;
 use crate::{
+    linalg::norm,
     operator::{Damped, Matrix},
     testing::{self, Single, SingleMatrix},
 };
