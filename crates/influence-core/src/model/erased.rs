@@ -147,6 +147,10 @@ impl<M: InfluenceModel + 'static> InfluenceModel for Erasing<M> {
         Ok(Erased::new(self.0.factors_from_array(array)?))
     }
 
+    fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Erased> {
+        Ok(Erased::new(self.0.gradients_from_array(array)?))
+    }
+
     fn footprint(&self, sample: &M::Batch, form: FactorForm) -> Result<Footprint> {
         self.0.footprint(sample, form)
     }
