@@ -268,6 +268,21 @@ fn a_path_through_a_re_export_leads_to_the_definition() {
 }
 
 #[test]
+fn names_of_other_crates_draw_no_arrows() {
+    let files = |import| {
+        [
+            ("lib.rs", import),
+            ("a.rs", "pub fn f() { crate::other::g() }"),
+        ]
+    };
+    let with = |import| found_in(&files(import));
+    assert!(with("mod a;\npub use elsewhere::other;\nfn h() { a::f() }").is_empty());
+    assert!(with("mod a;\npub use elsewhere::*;\nfn h() { a::f() }").is_empty());
+    let inner = "mod a;\npub mod other { pub fn g() {} }\nfn h() { a::f() }";
+    assert_eq!(with(inner), [["a", "crate"]]);
+}
+
+#[test]
 fn types_of_an_ancestor_are_free_and_its_functions_are_not() {
     let parent = "mod child;\npub struct Common;\nconst MOST: u8 = 1;\nfn f() { child::g() }";
     let lib = ("lib.rs", "mod parent;");

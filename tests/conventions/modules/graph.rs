@@ -27,6 +27,7 @@ pub(super) struct Circle {
 enum Target {
     Module(usize),
     Item(usize, Kind),
+    OtherCrate,
 }
 
 /// The circles of the crate with this root, see the head of the test.
@@ -88,10 +89,10 @@ impl Graph {
 
     /// A re-export of a descendant's item counts where the file uses the name itself.
     fn add_import(&self, edges: &mut Edges, from: usize, import: &Use) {
-        let Some(target) = self.resolve(from, &import.path, FUEL) else {
+        let target = self.resolve(from, &import.path, FUEL);
+        let Some(target @ (Target::Module(owner) | Target::Item(owner, _))) = target else {
             return;
         };
-        let (Target::Module(owner) | Target::Item(owner, _)) = target;
         let words = &self.modules[from].words;
         let free = import.exported && self.contains(from, owner);
         let path = import.path.join("::");
@@ -144,7 +145,7 @@ impl Graph {
             .starts_with(&self.modules[outer].path)
     }
 
-    /// What a path of the crate leads to, seen from a module; `None` for other crates.
+    /// What a path leads to, seen from a module; `None` where its first name is unknown there.
     fn resolve(&self, from: usize, path: &[String], fuel: usize) -> Option<Target> {
         let fuel = fuel.checked_sub(1)?;
         let (first, mut rest) = path.split_first()?;
@@ -182,20 +183,28 @@ impl Graph {
         if let Some(kind) = items.get(name) {
             return Some(Target::Item(module, *kind));
         }
-        let mut imported = uses
-            .iter()
-            .filter(|import| import.name.as_deref() == Some(name));
-        let globs = uses.iter().filter(|import| import.name.is_none());
-        imported
-            .find_map(|import| self.resolve(module, &import.path, fuel))
-            .or_else(|| {
-                let mut owners =
-                    globs.filter_map(|import| self.resolve(module, &import.path, fuel));
-                owners.find_map(|owner| match owner {
-                    Target::Module(owner) if owner != module => self.lookup(owner, name, fuel),
-                    _ => None,
-                })
+        let targets = |glob: bool| {
+            let imports = uses.iter().filter(move |import| match &import.name {
+                Some(imported) => !glob && imported == name,
+                None => glob,
+            });
+            imports.map(move |import| {
+                let target = self.resolve(module, &import.path, fuel);
+                target.unwrap_or(Target::OtherCrate)
             })
+        };
+        let through_glob = |target: Target| match target {
+            Target::Module(owner) if owner != module => self.lookup(owner, name, fuel),
+            Target::OtherCrate => Some(target),
+            _ => None,
+        };
+        targets(false).next().or_else(|| {
+            let found: Vec<Target> = targets(true).filter_map(through_glob).collect();
+            let within = found
+                .iter()
+                .find(|target| !matches!(target, Target::OtherCrate));
+            within.or(found.first()).copied()
+        })
     }
 
     fn circle(&self, edges: &Edges, circle: &BTreeSet<usize>) -> Circle {
