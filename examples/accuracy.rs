@@ -1,7 +1,8 @@
-//! How near every method comes to the exact influences of its curvature, on handwritten digits.
+//! The error of every method against the exact influences of its curvature, on handwritten digits.
 //!
-//! Prints a Markdown table for a softmax regression and a small network: the largest difference from the direct solution, over the largest influence,
-//! with λ a tenth and a hundredth of the top eigenvalue. Errors, not correlations: at 1 an answer is of no use.
+//! Prints a Markdown table for a softmax regression and a small network: the largest difference from
+//! the direct solution, divided by the largest influence, for λ at a tenth and a hundredth of the top
+//! eigenvalue. These are errors, not correlations: at 1 the values are useless.
 //!
 //! ```sh
 //! cargo run --release --example accuracy
@@ -153,7 +154,7 @@ impl Problem {
     }
 }
 
-/// The largest difference, over the largest value.
+/// The largest difference, divided by the largest value.
 fn error(got: &ArrayD<f64>, exact: &ArrayD<f64>) -> f64 {
     let largest = |values: &ArrayD<f64>| {
         values

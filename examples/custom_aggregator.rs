@@ -1,6 +1,7 @@
-//! An aggregator of one's own: for each test point, how many training points of each class help it.
+//! A custom aggregator: for each test point, the number of training points of each class that help it.
 //!
-//! It works on a result that is being computed, sequentially or in parallel, and on one that is stored; it never sees the whole matrix.
+//! It works on a result while it is computed, sequentially or in parallel, and on a stored one. It
+//! never sees the whole matrix.
 //!
 //! ```sh
 //! cargo run --release --example custom_aggregator
@@ -22,9 +23,9 @@ use ndarray::{Array2, ArrayD, ArrayViewD};
 
 use digits::{Digits, Outcome};
 
-/// Counts the training points of each class that help, `(test, class)`.
+/// Counts the helpful training points of each class, `(test, class)`.
 ///
-/// Counts are whole numbers, so their sum does not depend on the order in which chunks arrive.
+/// Counts are integers, so their sum does not depend on the order in which chunks arrive.
 #[derive(Debug, Clone)]
 struct Helpers {
     classes: Arc<[usize]>,
@@ -90,7 +91,7 @@ impl Aggregator for Helpers {
         Ok(())
     }
 
-    /// Lets every thread count for itself.
+    /// Lets every thread count separately.
     fn fork(&self) -> Option<Self> {
         let mut fork = Self::new(self.classes.to_vec());
         fork.begin(self.grid.as_ref()?).ok()?;
@@ -106,7 +107,7 @@ impl Aggregator for Helpers {
 }
 
 fn main() -> Outcome<()> {
-    // The contract, on made-up values: any order of arrival, merging, forks, and refusals.
+    // The contract, on made-up values: any order of arrival, merges, forks, and refusals.
     testing::aggregator(
         || Helpers::new((0..11).map(|point| point % 3).collect()),
         |a, b| a == b,
@@ -125,7 +126,7 @@ fn main() -> Outcome<()> {
     let lazy = sequential.influences(&test, &train).with_chunks(4, 100)?;
     let counts = lazy.compute(helpers.clone())?;
     let folder = tempfile::tempdir()?;
-    // Counted while it is written, and again from what was written.
+    // Counted while the output is written, and again from the output.
     let (_, (in_parallel, all)) = parallel
         .influences(&test, &train)
         .with_chunks(4, 100)?
@@ -148,7 +149,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The same, the plain way.
+/// The same counts from the whole matrix.
 fn counted(influences: &ArrayD<f64>, classes: &[usize]) -> Array2<u64> {
     let mut counts = Array2::zeros((influences.shape()[0], 10));
     for (place, &influence) in influences.indexed_iter() {

@@ -1,7 +1,9 @@
-//! Finds mislabelled training points: a tenth of the labels of handwritten digits is wrong, and the influences tell which.
+//! Finds mislabelled training points: a tenth of the labels of handwritten digits is wrong, and the
+//! influences show which.
 //!
-//! Two orders of inspection: by the mean influence on test points with good labels, the most harmful first; and by the influence of each
-//! point on itself, the largest first, which needs no test points at all.
+//! There are two orders of inspection: by the mean influence on test points with correct labels, the
+//! most harmful first; and by the influence of each point on itself, the largest first, which needs no
+//! test points.
 //!
 //! ```sh
 //! cargo run --release --example find_mislabelled
@@ -60,7 +62,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// How many of the points with the lowest scores have a wrong label.
+/// The number of points with a wrong label among those with the lowest scores.
 fn found(scores: impl Iterator<Item = f64>) -> usize {
     let mut ranked: Vec<(usize, f64)> = scores.enumerate().collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));

@@ -1,4 +1,5 @@
-//! Fits once and scores later: what is expensive is kept in files, and taken up under another damping or for other training points.
+//! Fits once and scores later: the expensive results are saved to files, and loaded for another damping
+//! or for other training points.
 //!
 //! ```sh
 //! cargo run --release --example fit_once_score_later
@@ -19,7 +20,7 @@ use ndarray::ArrayD;
 
 use digits::{Digits, Outcome};
 
-/// The same settings each time; a file made with others is refused by name.
+/// The same settings each time; a file made with other settings is refused.
 fn settings(damping: f64) -> Fit<impl Task<Module = mlp::Mlp>> {
     Fit::new(mlp::task())
         .with_curvature(Curvature::GaussNewton)
@@ -44,14 +45,14 @@ fn main() -> Outcome<()> {
     let data = Arc::new(train.clone());
     let folder = tempfile::tempdir()?;
 
-    // The fit: Kronecker factors of every layer, whatever the damping.
+    // The fit: Kronecker factors of every layer, which do not depend on the damping.
     let fitted = folder.path().join("ekfac.safetensors");
     let first = settings(0.1).fit_and_save(&network, data.clone(), &fitted)?;
     let loaded = settings(0.1).load(&network, data.clone(), &fitted)?;
     let at_once = influences(&first, &test, &train)?;
     assert_eq!(at_once, influences(&loaded, &test, &train)?, "to the bit");
 
-    // Another damping, without fitting: from the file, or from the fitted model.
+    // Another damping without another fit: from the file, or from the fitted model.
     let from_file = influences(
         &settings(0.01).load(&network, data.clone(), &fitted)?,
         &test,
@@ -66,7 +67,7 @@ fn main() -> Outcome<()> {
     let refusal = other.load(&network, data, &fitted).err();
     println!("another curvature: {}", refusal.ok_or("refused")?);
 
-    // The factors of the test points, solved once; scores against any training points, later.
+    // The factors of the test points are solved once; scores against any training points come later.
     let factors = folder.path().join("factors.zarr");
     let calculator = Sequential::new(&loaded);
     calculator
@@ -82,7 +83,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The largest difference, over the largest value of the second.
+/// The largest difference, divided by the largest value of the second.
 fn difference(got: &ArrayD<f64>, expected: &ArrayD<f64>) -> f64 {
     let largest = |values: &ArrayD<f64>| {
         values

@@ -1,4 +1,5 @@
-//! More data than memory: files read by range, a bound on memory, Zarr output; a run that is interrupted and taken up again ends with the same bytes.
+//! More data than memory: files read by range, a bound on memory, Zarr output. A run that is interrupted
+//! and resumed ends with the same bytes.
 //!
 //! ```sh
 //! cargo run --release --example out_of_core
@@ -32,7 +33,7 @@ use npyz::{WriteOptions, WriterBuilder};
 use digits::{Digits, Outcome};
 
 const DIGITS: usize = 1500;
-/// How often the digits are written, each time a little fainter.
+/// The number of copies of the digits, each a little fainter.
 const COPIES: u8 = 40;
 const MEMORY: usize = 4 << 20;
 
@@ -41,7 +42,7 @@ struct Softmax {
     layer: Linear,
 }
 
-/// Ends a computation after so many chunks, as a signal would.
+/// Ends a computation after this many chunks, like a signal.
 struct StopAfter(AtomicUsize, Cancellation);
 
 impl Observer for StopAfter {
@@ -71,7 +72,7 @@ fn main() -> Outcome<()> {
     .with_gradient_memory(MEMORY)
     .fit(&model, Arc::new(train.clone()))?;
     let parallel = Parallel::new(influence, None)?;
-    // Without chunks of our own there would be many small ones, which is what so little memory suggests.
+    // With this little memory the default would be many small chunks.
     let lazy = || {
         let lazy = parallel.influences(&test, &train).with_memory(MEMORY);
         lazy.with_chunks(50, 500)
@@ -119,7 +120,7 @@ fn main() -> Outcome<()> {
         whole.len()
     );
 
-    // What was written is reduced chunk by chunk, like what is computed.
+    // The output is reduced chunk by chunk, just as during the computation.
     let top = StoredInfluences::open(at("taken_up.zarr"))?.compute(TopK::new(
         3,
         Order::Largest,
@@ -132,7 +133,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Writes the digits many times over, a part at a time.
+/// Writes many copies of the digits, one part at a time.
 fn write(inputs: &Path, targets: &Path) -> Outcome<()> {
     let digits = Digits::read(0..DIGITS)?;
     let n = (DIGITS * usize::from(COPIES)) as u64;
@@ -151,7 +152,7 @@ fn write(inputs: &Path, targets: &Path) -> Outcome<()> {
     Ok(y.finish()?)
 }
 
-/// Every file of a folder with its bytes.
+/// Every file of a folder, with its bytes.
 fn files(folder: &Path) -> Outcome<BTreeMap<PathBuf, Vec<u8>>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(below) = folders.pop() {

@@ -1,8 +1,8 @@
-//! A burn model of one's own behind the whole command line.
+//! The whole command line for a custom burn model.
 //!
 //! ```sh
 //! cargo build --release --example own_model && cd examples
-//! ../target/release/examples/own_model train own_model.toml      # writes own_model.safetensors; or bring weights from PyTorch
+//! ../target/release/examples/own_model train own_model.toml      # writes own_model.safetensors; weights from PyTorch work too
 //! ../target/release/examples/own_model run own_model.toml        # writes own_model.zarr
 //! ../target/release/examples/own_model report own_model.zarr     # writes own_model.html
 //! ```

@@ -1,14 +1,16 @@
-//! How well influences predict retraining: the defaults of `influence init` against those it had before.
+//! How well influences predict retraining: the defaults of `influence init` against earlier ones.
 //!
-//! Two small networks are trained on handwritten digits, then again on random halves of the points. A half leaves points out, and the influences of
-//! those that it keeps predict the loss of the network that it gives. Printed is the rank correlation of both over the halves, mean over test points (the
-//! linear datamodeling score of Park et al. 2023), with the standard error over test points.
+//! Two small networks are trained on handwritten digits, then again on random halves of the points. The
+//! influences of the points in a half predict the loss of the network trained on it. The table shows the
+//! rank correlation of prediction and loss over the halves, as the mean over test points (the linear
+//! datamodeling score of Park et al. 2023), with the standard error over test points.
 //!
 //! ```sh
 //! cargo run --release --example retraining -- --halves 60 --seeds 2
 //! ```
 //!
-//! takes about a minute on one core. Without options there are a few halves only, enough to see that it works.
+//! takes about a minute on one core. Without options there are only a few halves, enough to see that it
+//! works.
 
 #[path = "support/digits.rs"]
 mod digits;
@@ -29,7 +31,7 @@ use perceptron::{Perceptron, Points, Recipe, task};
 
 /// Test points on which the loss is predicted.
 const TESTS: usize = 100;
-/// From so many halves on, it is claimed which of two defaults is better.
+/// With at least this many halves, the example asserts which of two defaults is better.
 const ENOUGH: usize = 40;
 
 /// A method with the factor of its relative damping.
@@ -71,7 +73,7 @@ impl Method {
     }
 }
 
-/// A network, and what `influence init` proposed and proposes for one of its size.
+/// A network, with the earlier and the present proposal of `influence init` for its size.
 struct Case {
     recipe: Recipe,
     before: Method,
@@ -107,7 +109,7 @@ struct Experiment {
     test: Points,
     halves: Vec<Vec<usize>>,
     seeds: u64,
-    /// Networks on all points, each with influences of its own.
+    /// Networks trained on all points, each with its influences.
     networks: u64,
 }
 
@@ -143,7 +145,7 @@ impl Experiment {
         losses
     }
 
-    /// What influences predict of the losses: the more a half keeps of what helps, the smaller the loss.
+    /// The prediction from influences: the more helpful points a half keeps, the smaller the loss.
     fn predicted(&self, influences: &Array2<f64>) -> Array2<f64> {
         let mut predicted = Array2::zeros((TESTS, self.halves.len()));
         for (half, mut column) in self.halves.iter().zip(predicted.columns_mut()) {
@@ -152,7 +154,7 @@ impl Experiment {
         predicted
     }
 
-    /// The correlation by test point, mean over networks that were trained on all points.
+    /// The correlation by test point, as the mean over networks trained on all points.
     fn score(&self, recipe: Recipe, method: &Method, losses: &Array2<f64>) -> Outcome<Array1<f64>> {
         let (train, test) = (Arc::new(self.train.dataset()?), self.test.dataset()?);
         let mut sum = Array1::zeros(TESTS);

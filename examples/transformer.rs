@@ -1,7 +1,9 @@
-//! Influences of an attention block on sequences: embedding, multi-head attention, layer norm, and a linear head; nothing of it is written for this.
+//! Influences of an attention block on sequences: embedding, multi-head attention, layer norm, and a
+//! linear head, all of them ordinary burn modules.
 //!
-//! The network learns whether the first token of a sequence comes again. Among the training sequences are copies of a few test sequences with the
-//! wrong label; the influences are to name them. EK-FAC, which scales to large models, is held against the exact solution.
+//! The network learns whether the first token of a sequence occurs again. The training sequences include
+//! copies of a few test sequences with the wrong label; the influences must find them. EK-FAC, which
+//! scales to large models, is compared with the exact solution.
 //!
 //! ```sh
 //! cargo run --release --example transformer
@@ -77,7 +79,7 @@ impl Block {
     }
 }
 
-/// Cross-entropy; a task of its own because its inputs are tokens.
+/// Cross-entropy; a custom task, because the inputs are tokens.
 struct Sequences;
 
 impl Task for Sequences {
@@ -139,7 +141,8 @@ fn main() -> Outcome<()> {
     println!("conjugate gradients: {found:?}, {error:.0e} off");
     assert!(error < 1e-3 && found == places);
 
-    // What scales to large models takes layers, and the positions of a sequence, as independent: the order stays, the size does not.
+    // EK-FAC treats layers, and the positions of a sequence, as independent: the ranking stays, the
+    // values do not.
     let (got, found) = influences(
         fit().with_kronecker(Kronecker::Ekfac),
         &block,
@@ -157,7 +160,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// The influences, and how many training points are more harmful to a test sequence than its copy.
+/// The influences, and the number of training points more harmful to a test sequence than its copy.
 fn influences(
     fit: Fit<Sequences>,
     block: &Block,
@@ -194,7 +197,7 @@ fn trained(data: &[TensorData]) -> Block {
     device.seed(0);
     let mut block = Block::new(&device);
     let mut optimiser = AdamConfig::new().init();
-    // Not so long that the wrong labels are learned by heart.
+    // Short enough that the wrong labels are not memorised.
     for _ in 0..120 {
         let x = Tensor::from_data(data[0].clone(), &device);
         let y = Tensor::from_data(data[1].clone(), &device);

@@ -7,7 +7,7 @@ use influence::{ArrayDataset, FieldSource, NpyField, Values};
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Pixels between 0 and 1, 64 to an image, and the digit of each.
+/// Pixels between 0 and 1, 64 per image, and the digit of each image.
 pub(crate) struct Digits {
     pub(crate) pixels: Vec<f32>,
     pub(crate) labels: Vec<i64>,
@@ -26,7 +26,7 @@ impl Digits {
         })
     }
 
-    /// As the calculators read them.
+    /// The digits as a data set for the calculators.
     pub(crate) fn dataset(&self) -> Outcome<ArrayDataset> {
         let n = self.labels.len();
         Ok(ArrayDataset::new(vec![

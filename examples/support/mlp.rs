@@ -1,4 +1,4 @@
-//! A small network and its training, ordinary burn code, for several examples.
+//! A small network and its training in ordinary burn code, for several examples.
 
 use burn::{
     module::Module,
@@ -25,7 +25,7 @@ pub(crate) fn task() -> impl Task<Module = Mlp, Inputs = (Tensor<2>, Tensor<1, b
     })
 }
 
-/// Trains a network with Adam; the same each time.
+/// Trains a network with Adam; the result is the same each time.
 pub(crate) fn trained(digits: &Digits) -> Mlp {
     const BATCH: usize = 50;
     let device = Device::flex().autodiff();

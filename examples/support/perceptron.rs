@@ -1,4 +1,5 @@
-//! A network with one hidden layer, trained by a loop over plain arrays that is quick enough to be run hundreds of times.
+//! A network with one hidden layer, trained by a loop over plain arrays that is fast enough to run
+//! hundreds of times.
 
 use burn::{
     module::{Module, Param},
@@ -44,7 +45,7 @@ impl Points {
         }
     }
 
-    /// As the calculators read them.
+    /// The digits as a data set for the calculators.
     pub(crate) fn dataset(&self) -> Outcome<ArrayDataset> {
         let labels = self.digits.iter().map(|&digit| i64::try_from(digit));
         let digits = Digits {
@@ -55,11 +56,11 @@ impl Points {
     }
 }
 
-/// How a network is made.
+/// How a network is trained.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recipe {
     pub(crate) hidden: usize,
-    /// How much of each parameter is added to its gradient.
+    /// The weight decay: this multiple of each parameter is added to its gradient.
     pub(crate) decay: f32,
 }
 
@@ -71,7 +72,7 @@ struct Dense {
 }
 
 impl Dense {
-    /// Uniform below the inverse root of the number of inputs, as `PyTorch` draws them.
+    /// Uniform, at most one over the square root of the number of inputs, as in `PyTorch`.
     fn new(inputs: usize, outputs: usize, random: &mut impl Rng) -> Self {
         let bound = 1.0 / (inputs as f32).sqrt();
         let mut draw = || random.random_range(-bound..bound);
@@ -92,7 +93,7 @@ impl Dense {
         x.dot(&self.weight.t()) + &self.bias
     }
 
-    /// A step against the gradient that a signal at the outputs gives.
+    /// A step against the gradient, given the gradient at the outputs.
     fn step(
         &mut self,
         speed: &mut Self,
@@ -142,7 +143,7 @@ pub(crate) struct Perceptron {
 }
 
 impl Perceptron {
-    /// Trains by stochastic gradient descent; the same each time.
+    /// Trains by stochastic gradient descent; the result is the same each time.
     pub(crate) fn train(recipe: Recipe, points: &Points, seed: u64) -> Self {
         let random = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut network = Self {
@@ -190,7 +191,7 @@ impl Perceptron {
         self.last.forward(&hidden)
     }
 
-    /// The loss of each point, in nats; small ones to as many digits as large ones.
+    /// The loss of each point, in nats; small losses are as precise as large ones.
     pub(crate) fn losses(&self, points: &Points) -> Array1<f64> {
         let scores = self.scores(points);
         let pairs = scores.rows().into_iter().zip(&points.digits);
@@ -202,7 +203,7 @@ impl Perceptron {
         pairs.map(loss).collect()
     }
 
-    /// The share of points that are given their digit.
+    /// The share of points that are classified correctly.
     pub(crate) fn accuracy(&self, points: &Points) -> f64 {
         let scores = self.scores(points);
         let pairs = scores.rows().into_iter().zip(&points.digits);
@@ -252,7 +253,7 @@ impl Linear {
     }
 }
 
-/// The network as influences are computed of it.
+/// The network as a burn module.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
     first: Linear,
