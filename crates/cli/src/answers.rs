@@ -20,7 +20,7 @@ use toml::Table;
 
 use crate::{
     config::Config,
-    output::{is_url, location},
+    output::{ORIGIN, is_url, location},
     overrides,
     plan::Plan,
     subject::Models,
@@ -33,9 +33,6 @@ pub(crate) use moved::check_digests;
 pub use report::{Size, run as report};
 pub use suspicion::By;
 pub use top::run as top;
-
-/// The attribute that says what an output was made from.
-pub const ORIGIN: &str = "config";
 
 /// An output that is there.
 #[derive(Debug)]

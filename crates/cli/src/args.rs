@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use influence_data::{Decimal, Delimiter, TableForm};
 
-use crate::{config::Memory, log, plan::Existing, progress::Style};
+use crate::{config::Memory, log, output::Existing, progress::Style};
 
 pub use answers::{
     InspectArguments, ListingArguments, MislabelledArguments, ReportArguments, TopArguments,

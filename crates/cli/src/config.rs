@@ -8,7 +8,10 @@ mod place;
 mod sizes;
 mod train;
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use influence_data::Data;
@@ -152,6 +155,27 @@ impl Default for Compute {
             threads: None,
             memory: None,
             check_gradient: true,
+        }
+    }
+}
+
+impl Compute {
+    /// With a bound on memory and a number of threads in place of those configured, where given.
+    #[must_use]
+    pub fn granted(self, memory: Option<Memory>, threads: Option<NonZero<usize>>) -> Self {
+        Self {
+            memory: memory.or(self.memory),
+            threads: threads.map(NonZero::get).or(self.threads),
+            ..self
+        }
+    }
+
+    /// How many threads compute; by default one for each core.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        match self.strategy {
+            Strategy::Sequential => 1,
+            Strategy::Parallel => self.threads.unwrap_or_else(cores),
         }
     }
 }

@@ -20,10 +20,9 @@ use crate::{
     output::check_file,
     plan::Plan,
     progress::{Progress, Stage},
-    run::{REHEARSED, threads},
     session::Session,
     subject::{FitSource, Models, Subject},
-    summary::timings,
+    summary::{REHEARSED, timings},
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 
@@ -124,11 +123,12 @@ pub fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let mut config = Config::load(&arguments.config, &arguments.set)?;
-    let compute = &mut config.compute;
-    compute.memory = arguments.memory.or(compute.memory);
-    let given = arguments.threads.count.map(NonZero::get);
-    compute.threads = given.or(compute.threads);
+    let config = Config::load(&arguments.config, &arguments.set)?;
+    let (memory, threads) = (arguments.memory, arguments.threads.count);
+    let config = Config {
+        compute: config.compute.granted(memory, threads),
+        ..config
+    };
     let mut plan = Plan::of_inputs(config, models)?;
     plan.observer = Some(session.observer());
     session.remark(&plan.remarks);
@@ -316,7 +316,7 @@ pub(crate) fn settings<T: Task>(plan: &Plan, fit: Fit<T>) -> Result<Fit<T>> {
         .with_batch_size(BATCH)
         .with_device(plan.device.clone());
     fit = fit.with_gradient_memory(memory::share(compute, SHARE_OF_FIT));
-    if let Some(threads) = NonZero::new(threads(compute)) {
+    if let Some(threads) = NonZero::new(compute.threads()) {
         fit = fit.with_threads(threads);
     }
     if let Some(observer) = &plan.observer {

@@ -26,6 +26,7 @@ pub mod model;
 pub mod output;
 pub mod overrides;
 pub mod plan;
+mod prediction;
 pub mod progress;
 mod record;
 pub mod run;

@@ -2,8 +2,57 @@
 
 use std::{fs, io::Write, path::Path};
 
-use anyhow::{Context, ensure};
-use influence_calculators::{Location, Result};
+use anyhow::{Context, bail, ensure};
+use influence_calculators::{Error, Location, Result, ZarrOptions, zarr::Claim};
+use serde_json::{Map, Value};
+
+/// The attribute of an output that holds the configuration it was made with.
+pub const ORIGIN: &str = "config";
+
+/// What becomes of an output that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays, and the run is refused.
+    #[default]
+    Refuse,
+    /// It is replaced.
+    Overwrite,
+    /// It is completed: chunks that it holds are not computed again.
+    Resume,
+}
+
+/// How an output is written: with these attributes, and in place of an earlier one or as its
+/// completion where that is wanted.
+pub fn zarr_options(attributes: Map<String, Value>, existing: Existing) -> ZarrOptions {
+    let options = ZarrOptions::default().with_attributes(attributes);
+    match existing {
+        Existing::Overwrite => options.overwriting(),
+        Existing::Resume => options.resuming(),
+        Existing::Refuse => options,
+    }
+}
+
+/// Claims a place for an output: no other run writes to it while the claim is held.
+///
+/// # Errors
+/// When the place is taken, and not by an output of this program that is to be replaced or
+/// completed; when it cannot be written to, another run writes to it, or its folder does not exist.
+pub fn claim(path: &Path, existing: Existing) -> anyhow::Result<Claim> {
+    if !is_url(path) {
+        check_folder(path)?;
+    }
+    let (location, options) = (location(path)?, zarr_options(Map::new(), existing));
+    // The check comes first: a place that holds the files of others is not even locked.
+    let checked = location.check(&options);
+    match checked.and_then(|()| Claim::new(&location, &options)) {
+        Err(Error::Exists { path }) => {
+            bail!(
+                "{path} exists; go on with it by --resume, replace it by --overwrite, or choose another path"
+            )
+        }
+        outcome => Ok(outcome?),
+    }
+}
 
 /// Whether a setting that may be a path or a URL is a URL.
 pub fn is_url(path: &Path) -> bool {

@@ -1,11 +1,11 @@
 //! A run, checked as a whole before anything is computed or written.
 
-use std::{num::NonZero, path::Path, sync::Arc};
+use std::{num::NonZero, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
-use influence_calculators::{Error, Prefetch, share_threads, zarr::Claim};
+use influence_calculators::{Prefetch, share_threads};
 use influence_core::{
     Dataset, Precision,
     block::{Block, ParameterLayout},
@@ -16,24 +16,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::{Blocks, Config, Method},
     digest,
-    output::{check_folder, is_url, location},
+    output::Existing,
     progress::Progress,
-    run::zarr_options,
     session::Session,
     subject::{Models, Subject},
 };
-
-/// What becomes of an output that is already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Existing {
-    /// It stays, and the run is refused.
-    #[default]
-    Refuse,
-    /// It is replaced.
-    Overwrite,
-    /// It is completed: chunks that it holds are not computed again.
-    Resume,
-}
 
 /// Everything a run needs; whatever could be known to fail has been checked.
 #[derive(Debug)]
@@ -264,28 +251,6 @@ impl Ground {
             test,
             remarks,
         })
-    }
-}
-
-/// Claims a place for an output: no other run writes to it as long as the claim is held.
-///
-/// # Errors
-/// When the place is taken, and no output of this program that is to be replaced or completed; when it cannot be written to, another run writes to
-/// it, or the folder that is to hold it does not exist.
-pub fn claim(path: &Path, existing: Existing) -> Result<Claim> {
-    if !is_url(path) {
-        check_folder(path)?;
-    }
-    let (location, options) = (location(path)?, zarr_options(Map::new(), existing));
-    // What is not ours is not even locked.
-    let checked = location.check(&options);
-    match checked.and_then(|()| Claim::new(&location, &options)) {
-        Err(Error::Exists { path }) => {
-            bail!(
-                "{path} exists; go on with it by --resume, replace it by --overwrite, or choose another path"
-            )
-        }
-        outcome => Ok(outcome?),
     }
 }
 

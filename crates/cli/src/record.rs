@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest, memory,
-    output::{is_url, write_whole},
-    plan::{Existing, Plan},
+    output::{Existing, is_url, write_whole},
+    plan::Plan,
     progress::Progress,
-    run::threads,
 };
 
 /// The file within an output that says what it is.
@@ -78,7 +77,7 @@ impl Record {
                 })
                 .collect(),
             peak_memory: memory::peak(),
-            threads: threads(&plan.config.compute),
+            threads: plan.config.compute.threads(),
             cores: available_parallelism().map_or(1, usize::from),
             device: plan.config.device.clone(),
         })

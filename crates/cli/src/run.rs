@@ -6,25 +6,24 @@ use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, LazyInfluences, Parallel, Sequential as SequentialCalculator, SolveSummary,
-    ZarrOptions,
 };
 use influence_core::{InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
-    answers::ORIGIN,
     args::RunArguments,
     assessment::Assessment,
     config::{Compute, Config, Strategy},
     fit::{self, Consumer},
     memory,
-    plan::{Existing, Plan},
+    output::{ORIGIN, zarr_options},
+    plan::Plan,
     progress::Stage,
     record::Record,
     schedule::{self, check_room},
     session::Session,
     subject::Models,
-    summary::{self, Summary},
+    summary::{self, REHEARSED, Summary},
 };
 
 /// What is computed.
@@ -54,10 +53,6 @@ impl What {
         }
     }
 }
-
-/// What a dry run ends with.
-pub(crate) const REHEARSED: &str =
-    "dry run         all is checked; nothing was computed or written";
 
 /// `influence run`: computes what a configuration describes, and prints a summary.
 ///
@@ -222,20 +217,11 @@ impl Consumer for Run<'_> {
 
 /// The configuration, with what the command line says instead.
 pub(crate) fn config(arguments: &RunArguments) -> Result<Config> {
-    let mut config = Config::load(&arguments.config, &arguments.set)?;
-    let compute = &mut config.compute;
-    compute.memory = arguments.memory.or(compute.memory);
-    compute.threads = arguments.threads.map(NonZero::get).or(compute.threads);
-    Ok(config)
-}
-
-/// How many threads compute.
-pub(crate) fn threads(compute: &Compute) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    match compute.strategy {
-        Strategy::Sequential => 1,
-        Strategy::Parallel => compute.threads.unwrap_or_else(cores),
-    }
+    let config = Config::load(&arguments.config, &arguments.set)?;
+    Ok(Config {
+        compute: config.compute.granted(arguments.memory, arguments.threads),
+        ..config
+    })
 }
 
 /// The calculator of a plan.
@@ -269,14 +255,4 @@ pub(crate) fn bounded<'a, M: InfluenceModel>(
             .with_memory(memory.bytes())
             .with_memory_taken(memory::taken()),
     })
-}
-
-/// How an output is written: with what it says about itself, and in place of an earlier one if that is wanted.
-pub(crate) fn zarr_options(attributes: Map<String, Value>, existing: Existing) -> ZarrOptions {
-    let options = ZarrOptions::default().with_attributes(attributes);
-    match existing {
-        Existing::Overwrite => options.overwriting(),
-        Existing::Resume => options.resuming(),
-        Existing::Refuse => options,
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
     memory::{self, Taker, size},
     output::is_url,
     plan::Plan,
-    run::{config, threads},
+    run::config,
     session::Session,
     subject::Models,
 };
@@ -62,7 +62,7 @@ fn schedule(plan: &Plan, workload: &Workload) -> Result<Schedule> {
         chunk: [compute.test_chunk, compute.train_chunk],
         memory,
         taken: memory.map_or(0, |_| memory::taken()),
-        threads: threads(compute),
+        threads: compute.threads(),
     };
     let schedule = Schedule::for_influences(workload, &budget, true)?;
     if memory.is_none() {

@@ -19,8 +19,7 @@ use crate::{
     error::{Ending, Interrupted},
     interrupt::{self, Interrupt},
     log,
-    output::location,
-    plan::{self, Existing},
+    output::{self, Existing, location},
     progress::{Progress, Stage},
 };
 
@@ -125,11 +124,11 @@ impl Session {
     /// Claims the place of an output, and keeps it until the output is written or the command ends.
     ///
     /// # Errors
-    /// As [`claim`](plan::claim).
+    /// As [`claim`](output::claim).
     pub fn claim(&self, output: &Path, existing: Existing) -> Result<()> {
         // What an earlier command of the session claimed would be in the way.
         self.interrupt.release();
-        self.interrupt.claimed(plan::claim(output, existing)?);
+        self.interrupt.claimed(output::claim(output, existing)?);
         Ok(())
     }
 

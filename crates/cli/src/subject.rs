@@ -159,14 +159,6 @@ pub enum FitSource<'a> {
     Load(&'a Path),
 }
 
-/// The class that outputs speak for: the first of the largest.
-pub(crate) fn largest(outputs: impl Iterator<Item = f64>) -> Option<usize> {
-    let first = outputs
-        .enumerate()
-        .reduce(|best, other| if other.1 > best.1 { other } else { best });
-    first.map(|(class, _)| class)
-}
-
 /// A module with a task.
 struct Bound<T: Task> {
     task: Arc<T>,

@@ -8,6 +8,10 @@ use influence_calculators::SolveSummary;
 
 use crate::{assessment::Assessment, memory, plan::Plan};
 
+/// The last line of a dry run.
+pub(crate) const REHEARSED: &str =
+    "dry run         all is checked; nothing was computed or written";
+
 /// What a run has to say for itself.
 #[derive(Debug)]
 pub struct Summary<'a> {

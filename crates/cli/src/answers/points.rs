@@ -7,7 +7,7 @@ use influence_data::{Samples, Target};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::{plan::Plan, subject::largest};
+use crate::{plan::Plan, prediction::largest};
 
 /// Points of which everything is read at a time.
 const BATCH: usize = 1024;

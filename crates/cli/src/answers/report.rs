@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     args::ReportArguments,
-    output::{check_file, write_whole},
+    output::{ORIGIN, check_file, write_whole},
     plan::Plan,
     record::Record,
     subject::Models,
@@ -148,7 +148,7 @@ fn charts(bins: Bins, page: &Page<'_>) -> Vec<Chart> {
 
 /// What the model is, in a few words.
 fn model(stored: &Stored, plan: &Plan) -> String {
-    let config = &stored.influences.attributes()[super::ORIGIN];
+    let config = &stored.influences.attributes()[ORIGIN];
     let weights = config["model"]["weights"].as_str().unwrap_or_default();
     let file = Path::new(weights).file_name().unwrap_or_default();
     format!("{}, {} parameters", file.display(), plan.dim)

@@ -9,7 +9,7 @@ use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
 use ndarray::{Array2, ArrayView1};
 
-use crate::subject::largest;
+use crate::prediction::largest;
 
 /// Of fewer points nothing is concluded.
 const FEW: usize = 10;
