@@ -1,19 +1,27 @@
 //! The command line.
 
-mod answers;
 pub(crate) mod help;
+mod init;
+mod outputs;
+mod reporting;
+mod run;
+mod values;
 
 use std::{num::NonZero, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use influence_data::{Decimal, Delimiter, TableForm};
 
-use crate::{config::Memory, log, output::Existing, progress::Style};
+use values::threads;
 
-pub use answers::{
-    InspectArguments, ListingArguments, MislabelledArguments, ReportArguments, TopArguments,
-    VerifyArguments,
+pub use init::{Activation, InitArguments};
+pub use outputs::{
+    InspectArguments, ListingArguments, MislabelledArguments, Ranking, ReportArguments,
+    TopArguments, VerifyArguments,
+};
+pub use reporting::Reporting;
+pub use run::{
+    ExistingArguments, FitArguments, RunArguments, SweepArguments, ThreadArguments, TrainArguments,
 };
 
 /// Which training points made this model say this?
@@ -35,54 +43,6 @@ pub struct Arguments {
     /// What is told while it is done
     #[command(flatten)]
     pub reporting: Reporting,
-}
-
-const TELLING: &str = "Progress and logs";
-
-/// What is told, on stderr, while a command runs.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Reporting {
-    /// How progress is shown, on stderr: auto, bar, lines, json or none
-    #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, hide_possible_values = true, help_heading = TELLING)]
-    pub progress: Style,
-    /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` goes before it
-    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = TELLING)]
-    pub verbose: u8,
-    /// Say nothing but errors and what was asked for
-    #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
-    pub quiet: bool,
-    /// How log lines are written, text or json [default: json where progress is json, else text]
-    #[arg(long, value_name = "FORMAT", value_enum, global = true, hide_possible_values = true, hide_short_help = true, help_heading = TELLING)]
-    log_format: Option<log::Format>,
-}
-
-impl Reporting {
-    /// How progress is shown.
-    pub fn style(&self) -> Style {
-        if self.quiet {
-            Style::Quiet
-        } else {
-            self.progress
-        }
-    }
-
-    /// How much is logged.
-    pub fn level(&self) -> log::Level {
-        if self.quiet {
-            log::Level::Quiet
-        } else {
-            log::Level::Verbose(self.verbose)
-        }
-    }
-
-    /// How log lines are written.
-    pub fn log_format(&self) -> log::Format {
-        let like_progress = match self.progress {
-            Style::Json => log::Format::Json,
-            _ => log::Format::Text,
-        };
-        self.log_format.unwrap_or(like_progress)
-    }
 }
 
 /// The commands.
@@ -188,28 +148,6 @@ pub enum Command {
     Man(ManArguments),
 }
 
-/// What becomes of an output that is already there; without any of these the command is refused.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct ExistingArguments {
-    /// Replace the output if it is there
-    #[arg(long)]
-    overwrite: bool,
-    /// Go on with the output of an earlier run that did not finish; what it holds is not computed again
-    #[arg(long, conflicts_with = "overwrite")]
-    resume: bool,
-}
-
-impl ExistingArguments {
-    /// The choice made.
-    pub fn choice(self) -> Existing {
-        match (self.overwrite, self.resume) {
-            (true, _) => Existing::Overwrite,
-            (false, true) => Existing::Resume,
-            (false, false) => Existing::Refuse,
-        }
-    }
-}
-
 /// Arguments of `influence demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
@@ -222,177 +160,6 @@ pub struct DemoArguments {
     /// What the split, the flipped labels and the first weights are drawn from; equal seeds give equal output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-}
-
-/// Arguments of `influence init`.
-#[derive(Debug, Clone, Args)]
-pub struct InitArguments {
-    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk) [default: a small network is to be trained]
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
-    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the only state dict that there is]
-    #[arg(long, value_name = "KEY", requires = "weights")]
-    pub state: Option<String>,
-    /// Inputs and targets of the training points
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all")]
-    pub train: Vec<String>,
-    /// Inputs and targets of the test points [default: none, for `influence self`]
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, requires = "train")]
-    pub test: Vec<String>,
-    /// Inputs and targets of all points, to be split, in place of --train and --test
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, conflicts_with_all = ["train", "test"])]
-    pub all: Vec<String>,
-    /// The share of --all that becomes test points
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
-    pub split: f64,
-    /// Whether the first line of tables of text, as .csv, has the names of their columns [default: as the lines tell]
-    #[arg(long, value_name = "BOOL")]
-    pub header: Option<bool>,
-    /// What stands between their columns: `,`, `;`, `|` or tab [default: as the lines tell]
-    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Delimiter::try_from(text.to_owned()))]
-    pub delimiter: Option<Delimiter>,
-    /// What stands before the decimals of their numbers: `.` or `,` [default: .]
-    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Decimal::try_from(text.to_owned()))]
-    pub decimal: Option<Decimal>,
-    /// What the model has between its layers
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    pub activation: Activation,
-    /// The weight decay with which the model was trained, or is to be: the damping that is exact for a model of one layer
-    #[arg(long, value_name = "RHO", value_parser = weight_decay)]
-    pub weight_decay: Option<f64>,
-    /// Where to write the configuration
-    #[arg(value_name = "CONFIG.toml", default_value = "influence.toml")]
-    pub config: PathBuf,
-    /// Replace the configuration if it is there
-    #[arg(long)]
-    pub overwrite: bool,
-}
-
-impl InitArguments {
-    /// How tables of text are written, as far as that is said.
-    pub fn form(&self) -> TableForm {
-        TableForm {
-            header: self.header,
-            delimiter: self.delimiter,
-            decimal: self.decimal,
-        }
-    }
-}
-
-/// An activation between layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Activation {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-    /// `x Φ(x)`, exact.
-    Gelu,
-}
-
-impl Activation {
-    /// The kind of layer.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Gelu => "gelu",
-        }
-    }
-}
-
-/// Arguments of `influence train`.
-#[derive(Debug, Clone, Args)]
-pub struct TrainArguments {
-    /// The configuration, TOML; relative paths in it are relative to it
-    #[arg(value_name = "CONFIG.toml")]
-    pub config: PathBuf,
-    /// Override a key of the configuration, as `train.epochs=50`; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Replace weights that are there
-    #[arg(long)]
-    pub overwrite: bool,
-    /// How many threads compute
-    #[command(flatten)]
-    pub threads: ThreadArguments,
-}
-
-/// Arguments of `influence run`.
-#[derive(Debug, Clone, Args)]
-pub struct RunArguments {
-    /// The configuration, TOML; relative paths in it are relative to it
-    #[arg(value_name = "CONFIG.toml")]
-    pub config: PathBuf,
-    /// Override a key of the configuration, as `method.damping=0.01`; may be given several times
-    ///
-    /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything else
-    #[arg(long, value_name = "PATH")]
-    pub fitted: Option<PathBuf>,
-    /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<Memory>,
-    /// How many threads compute; instead of compute.threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<NonZero<usize>>,
-    /// Check everything and say what would be done, but compute and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// What becomes of an output that is already there
-    #[command(flatten)]
-    pub existing: ExistingArguments,
-}
-
-/// Arguments of `influence sweep`.
-#[derive(Debug, Clone, Args)]
-pub struct SweepArguments {
-    /// What is run
-    #[command(flatten)]
-    pub run: RunArguments,
-    /// The dampings, in place of method.damping, as `0.1,0.01,0.001`
-    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true, value_parser = damping)]
-    pub damping: Vec<f64>,
-    /// Take them as multiples of the mean eigenvalue of each block
-    #[arg(long)]
-    pub relative: bool,
-}
-
-/// Arguments of `influence fit`.
-#[derive(Debug, Clone, Args)]
-pub struct FitArguments {
-    /// The configuration, as for `run`
-    #[arg(value_name = "CONFIG.toml")]
-    pub config: PathBuf,
-    /// Where to keep the fit, a safetensors file; one that is there is replaced
-    #[arg(long, value_name = "PATH")]
-    pub fitted: PathBuf,
-    /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// How much memory the fit may take, as 512MiB or 2GB; instead of compute.memory
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<Memory>,
-    /// How many threads compute
-    #[command(flatten)]
-    pub threads: ThreadArguments,
-    /// Check everything and say what would be done, but compute and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// How many threads compute, of commands that read a configuration or an output.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct ThreadArguments {
-    /// How many threads compute; instead of compute.threads [default: all cores]
-    #[arg(long = "threads", value_name = "N", value_parser = threads)]
-    pub count: Option<NonZero<usize>>,
 }
 
 impl Command {
@@ -413,32 +180,6 @@ impl Command {
             Self::Report(arguments) => arguments.threads.count,
             Self::Init(_) | Self::Doctor(_) | Self::Completions(_) | Self::Man(_) => None,
         }
-    }
-}
-
-/// A number of threads: at least one.
-fn threads(text: &str) -> Result<NonZero<usize>, String> {
-    let count = text.trim().parse().ok().and_then(NonZero::new);
-    count.ok_or_else(|| {
-        "expected a number of threads, 1 or more; leave it out to use all cores".to_owned()
-    })
-}
-
-/// A damping.
-fn damping(text: &str) -> Result<f64, String> {
-    not_negative(text).map_err(|error| format!("a damping is {error}"))
-}
-
-/// A weight decay.
-fn weight_decay(text: &str) -> Result<f64, String> {
-    not_negative(text).map_err(|error| format!("a weight decay is {error}"))
-}
-
-fn not_negative(text: &str) -> Result<f64, &'static str> {
-    match text.trim().parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        Ok(_) => Err("finite and not negative"),
-        Err(_) => Err("a number"),
     }
 }
 

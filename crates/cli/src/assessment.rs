@@ -9,7 +9,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use influence_data::Samples;
 
-use crate::{config::Config, plan::Plan, progress::Progress, subject::Subject};
+use crate::{config::Config, models::TaskModel, plan::Plan, watch::Watch};
 use inputs::unscaled;
 use quality::measured;
 use score::Fault;
@@ -66,7 +66,7 @@ impl Assessment {
     /// # Errors
     /// When points cannot be read, or the model cannot be evaluated.
     pub fn of(
-        (subject, origin): (&dyn Subject, Origin),
+        (model, origin): (&dyn TaskModel, Origin),
         config: &Config,
         sides: &[(Side, &Samples)],
     ) -> Result<Self> {
@@ -78,10 +78,10 @@ impl Assessment {
         // Where a configuration names no test points, the training points would be shown twice.
         let told = |side| side == Side::Training || config.data.has_test_points();
         for &(side, samples) in sides.iter().filter(|(side, _)| told(*side)) {
-            let (quality, extent) = measured(subject, samples, None)
+            let (quality, extent) = measured(model, samples, None)
                 .with_context(|| format!("evaluating the model on {} points", side.as_str()))?;
             if side == Side::Training {
-                scale = unscaled(subject, config, samples, &quality, &extent)?;
+                scale = unscaled(model, config, samples, &quality, &extent)?;
             }
             found.sides.push((side, quality));
         }
@@ -98,7 +98,7 @@ impl Assessment {
             (Side::Training, plan.train.inner()),
             (Side::Test, plan.test.inner()),
         ];
-        Self::of((&*plan.subject, Origin::Read), &plan.config, &sides)
+        Self::of((&*plan.model, Origin::Read), &plan.config, &sides)
     }
 
     /// Evaluates the model of a plan on the training points.
@@ -107,16 +107,16 @@ impl Assessment {
     /// As [`of`](Self::of).
     pub fn of_training(plan: &Plan) -> Result<Self> {
         let sides = [(Side::Training, plan.train.inner())];
-        Self::of((&*plan.subject, Origin::Read), &plan.config, &sides)
+        Self::of((&*plan.model, Origin::Read), &plan.config, &sides)
     }
 
     /// Says it to programs, and what looks wrong to everyone.
-    pub fn tell(&self, progress: &Progress) {
+    pub fn tell(&self, watch: &dyn Watch) {
         for (side, quality) in &self.sides {
-            progress.assessed(side.as_str(), quality);
+            watch.assessed(&quality.assessed(side.as_str()));
         }
         for warning in &self.warnings {
-            progress.warn(warning);
+            watch.warn(warning);
         }
     }
 

@@ -1,17 +1,17 @@
 //! The configuration of `influence run`: TOML, read strictly.
 
+mod compute;
 mod layer;
 mod memory;
 mod method;
 mod mistake;
+mod model;
+mod origin;
 mod place;
 mod sizes;
 mod train;
 
-use std::{
-    num::NonZero,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use influence_data::Data;
@@ -19,13 +19,16 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{output::is_url, overrides};
+use origin::origin;
 
+pub use compute::{Compute, Mode, Strategy};
 pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
 pub use method::{
     Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
 };
+pub use model::{Loss, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Training};
@@ -84,123 +87,6 @@ impl From<PrecisionName> for influence_core::Precision {
             PrecisionName::F64 => Self::F64,
         }
     }
-}
-
-/// A model.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`, or a record of burn.
-    pub weights: PathBuf,
-    /// The key of the weights in a file that holds more, as `net` or `checkpoint.model`; empty for all that it holds. Default: the only state
-    /// dict that there is.
-    pub state: Option<String>,
-    /// The training loss, of a sequential model.
-    pub loss: Option<Loss>,
-    /// The layers in order, of a sequential model.
-    pub layers: Option<Layers>,
-}
-
-impl Model {
-    /// Checks that weights that are to be written need no key.
-    ///
-    /// # Errors
-    /// When they have one.
-    pub(crate) fn check_trained(&self) -> Result<()> {
-        ensure!(
-            self.state.is_none(),
-            "model.state: `influence train` writes a file of its own, which holds nothing else; leave it out"
-        );
-        Ok(())
-    }
-}
-
-/// A training loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// Cross-entropy of the softmax of the outputs; targets are class numbers.
-    CrossEntropy,
-    /// Squared error, mean over the outputs.
-    Mse,
-}
-
-/// How the work is cut and spread.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Compute {
-    /// `parallel` (default) or `sequential`.
-    pub strategy: Strategy,
-    /// What is computed of every pair of points: `up` (default), `by-block` or `perturbation`.
-    pub mode: Mode,
-    /// Training points per chunk. Default: chosen automatically.
-    pub train_chunk: Option<usize>,
-    /// Test points per chunk. Default: chosen automatically.
-    pub test_chunk: Option<usize>,
-    /// Threads of the parallel strategy. Default: all cores.
-    pub threads: Option<usize>,
-    /// What the computation may take of the memory, roughly. Default: chosen automatically.
-    pub memory: Option<Memory>,
-    /// Whether the recorded gradient is held against burn's own before the fit. Default true.
-    pub check_gradient: bool,
-}
-
-impl Default for Compute {
-    fn default() -> Self {
-        Self {
-            strategy: Strategy::Parallel,
-            mode: Mode::Up,
-            train_chunk: None,
-            test_chunk: None,
-            threads: None,
-            memory: None,
-            check_gradient: true,
-        }
-    }
-}
-
-impl Compute {
-    /// With a bound on memory and a number of threads in place of those configured, where given.
-    #[must_use]
-    pub fn granted(self, memory: Option<Memory>, threads: Option<NonZero<usize>>) -> Self {
-        Self {
-            memory: memory.or(self.memory),
-            threads: threads.map(NonZero::get).or(self.threads),
-            ..self
-        }
-    }
-
-    /// How many threads compute; by default one for each core.
-    pub fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        match self.strategy {
-            Strategy::Sequential => 1,
-            Strategy::Parallel => self.threads.unwrap_or_else(cores),
-        }
-    }
-}
-
-/// Which calculator does the work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// Chunks side by side on threads.
-    Parallel,
-    /// One chunk after another.
-    Sequential,
-}
-
-/// What is computed of every pair of points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// The influence.
-    #[default]
-    Up,
-    /// The influence through each block of parameters; the blocks are those of the method.
-    ByBlock,
-    /// How the influence changes with each number of the training input.
-    Perturbation,
 }
 
 /// Where the result goes.
@@ -325,56 +211,6 @@ impl Config {
             *path = base.join(&*path);
         }
         self
-    }
-}
-
-/// The keys that decide about the numbers, with absolute paths, so that they can be computed again from anywhere.
-fn origin(mut table: Table, base: &Path) -> Table {
-    table.remove("output");
-    let compute = table.remove("compute");
-    if let Some(mode) = compute.and_then(|compute| compute.get("mode").cloned()) {
-        let compute = Table::from_iter([("mode".to_owned(), mode)]);
-        table.insert("compute".into(), compute.into());
-    }
-    table.remove("train");
-    if let Some(weights) = table
-        .get_mut("model")
-        .and_then(|model| model.get_mut("weights"))
-    {
-        make_absolute(weights, base);
-    }
-    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
-        for (key, value) in data.iter_mut() {
-            match (key.as_str(), value) {
-                ("train" | "test" | "all", toml::Value::Table(files)) => {
-                    files
-                        .iter_mut()
-                        .for_each(|(_, file)| make_absolute(file, base));
-                }
-                ("classes", file) => make_absolute(file, base),
-                _ => {}
-            }
-        }
-    }
-    let method = table.get_mut("method");
-    let checkpoints = method.and_then(|method| method.get_mut("checkpoints")?.as_array_mut());
-    for checkpoint in checkpoints.into_iter().flatten() {
-        if let Some(weights) = checkpoint.get_mut("weights") {
-            make_absolute(weights, base);
-        }
-    }
-    table
-}
-
-fn make_absolute(value: &mut toml::Value, base: &Path) {
-    let path = match value {
-        toml::Value::Table(array) => array.get_mut("file"),
-        path => Some(path),
-    };
-    if let Some(toml::Value::String(path)) = path
-        && let Ok(absolute) = std::path::absolute(base.join(&*path))
-    {
-        *path = absolute.to_string_lossy().into_owned();
     }
 }
 

@@ -5,11 +5,10 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
-use crate::config::Place;
+use crate::{config::Place, watch::Interrupted};
 
 /// The most letters of a message; what is longer repeats a file rather than saying what is wrong with it.
 const LONGEST: usize = 1000;
@@ -19,21 +18,6 @@ const KEPT_AT_END: usize = 300;
 pub const FAILURE: u8 = 2;
 /// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it, whichever signal it was.
 pub const INTERRUPTED: u8 = 130;
-
-/// A signal came while chunks were computed.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "interrupted: {done} of {total} chunks are written to {}; go on with --resume",
-    output.display()
-)]
-pub struct Interrupted {
-    /// The chunks that are written.
-    pub done: usize,
-    /// The chunks of the result.
-    pub total: usize,
-    /// Where they are.
-    pub output: PathBuf,
-}
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,35 +1,21 @@
-//! From a checked configuration to a fitted model, or to what it would take.
+//! From a checked configuration to a fitted influence model, or to its memory and cost.
 
-mod solver;
-
-use std::{io::Write, num::NonZero, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::{Batch, Fit, Influence, Kronecker, Task};
+use influence_backend_burn::{Batch, Influence};
 use influence_core::{
     BlockInfluence, ByBlock, Dataset, FactorForm, Footprint, GradientSource, InfluenceModel,
     Perturbation, Sweep, ThreadSafe, Trajectory,
-    solver::{Direct, Identity, InverseHarmonicMean},
 };
 
 use crate::{
-    args::FitArguments,
-    assessment::Assessment,
     config::{Config, MethodName, Mode},
     memory::{self, Taker},
-    output::check_file,
+    models::{FitSource, TaskModel},
     plan::Plan,
-    progress::{Progress, Stage},
-    session::Session,
-    subject::{FitSource, Models, Subject},
-    summary::{REHEARSED, timings},
+    watch::{Stage, Watch},
 };
-use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
-
-/// Training points per batch of the fit. Curvatures are added up batch by batch, so their last bits depend on it: it is the same for all runs.
-const BATCH: usize = 256;
-/// The part of the memory that gradients kept for iterations may take.
-const SHARE_OF_FIT: usize = 4;
 
 /// Something to be done with a model, whatever its type.
 pub trait Consumer {
@@ -52,17 +38,17 @@ pub trait Consumer {
 pub fn consume<C: Consumer>(
     plan: &Plan,
     fitted: Option<&Path>,
-    progress: &Progress,
+    watch: &dyn Watch,
     consumer: C,
 ) -> Result<C::Output> {
-    let outcome = fitted_and_consumed(plan, fitted, progress, consumer);
+    let outcome = fitted_and_consumed(plan, fitted, watch, consumer);
     outcome.map_err(|error| plan.config.places.located(error))
 }
 
 fn fitted_and_consumed<C: Consumer>(
     plan: &Plan,
     fitted: Option<&Path>,
-    progress: &Progress,
+    watch: &dyn Watch,
     consumer: C,
 ) -> Result<C::Output> {
     let Config {
@@ -74,8 +60,8 @@ fn fitted_and_consumed<C: Consumer>(
         method.name.as_str()
     );
     if !plan.checkpoints.is_empty() {
-        let checkpoints = plan.checkpoints.iter().map(|(rate, subject)| {
-            let influence = of_subject(plan, &**subject, FitSource::Fit, progress)?;
+        let checkpoints = plan.checkpoints.iter().map(|(rate, model)| {
+            let influence = of_model(plan, &**model, FitSource::Fit, watch)?;
             Ok((*rate, influence))
         });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
@@ -86,7 +72,7 @@ fn fitted_and_consumed<C: Consumer>(
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
-    let influence = of_subject(plan, &*plan.subject, source, progress)?;
+    let influence = of_model(plan, &*plan.model, source, watch)?;
     if method.name == MethodName::Cosine {
         return in_mode(plan, influence.with_unit_gradients(), consumer);
     }
@@ -113,82 +99,45 @@ where
     }
 }
 
-/// `influence fit`: fits the model of a configuration, and keeps in a file what is expensive of it.
+/// Refuses a method that has no fitted state to save.
 ///
 /// # Errors
-/// As [`consume`]; when the method fits nothing, or the file cannot be written.
-pub fn run(
-    arguments: &FitArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    let config = Config::load(&arguments.config, &arguments.set)?;
-    let (memory, threads) = (arguments.memory, arguments.threads.count);
-    let config = Config {
-        compute: config.compute.granted(memory, threads),
-        ..config
-    };
-    let mut plan = Plan::of_inputs(config, models)?;
-    plan.observer = Some(session.observer());
-    session.remark(&plan.remarks);
-    let method = plan.config.method.name;
+/// When the method of the configuration is such a one.
+pub fn check_savable(config: &Config) -> Result<()> {
+    let method = config.method.name;
     ensure!(
         method.has_curvature(),
         "method.name: {} fits nothing that could be kept",
         method.as_str()
     );
-    let path = &arguments.fitted;
-    check_file(path).context("--fitted")?;
-    check_memory(&plan)?;
-    let assessment = Assessment::of_plan(&plan)?;
-    assessment.tell(session.progress());
-    if arguments.dry_run {
-        footprint(&plan)?;
-        writeln!(
-            out,
-            "to fit          {}, {} parameters",
-            method.as_str(),
-            plan.dim
-        )?;
-        writeln!(out, "to be kept in   {}", path.display())?;
-        assessment.print(out)?;
-        return Ok(writeln!(out, "{REHEARSED}")?);
-    }
-    session.progress().stage(Stage::Fit);
-    of_subject(
-        &plan,
-        &*plan.subject,
-        FitSource::FitAndSave(path),
-        session.progress(),
-    )?;
-    let seconds = timings(&session.progress().phases());
-    session.print(|| {
-        writeln!(
-            out,
-            "fitted          {}, {} parameters",
-            method.as_str(),
-            plan.dim
-        )?;
-        assessment.print(out)?;
-        writeln!(out, "seconds         {seconds}")?;
-        Ok(writeln!(out, "kept in         {}", path.display())?)
-    })
+    Ok(())
 }
 
-fn of_subject(
+/// Fits the model of a plan, and keeps its expensive parts in a file.
+///
+/// # Errors
+/// As [`consume`]; when the file cannot be written.
+pub fn fit_and_save(plan: &Plan, path: &Path, watch: &dyn Watch) -> Result<()> {
+    watch.stage(Stage::Fit);
+    of_model(plan, &*plan.model, FitSource::FitAndSave(path), watch).map(drop)
+}
+
+fn of_model(
     plan: &Plan,
-    subject: &dyn Subject,
+    model: &dyn TaskModel,
     source: FitSource<'_>,
-    progress: &Progress,
+    watch: &dyn Watch,
 ) -> Result<Influence> {
-    let influence = subject.influence(plan, source).map_err(advised)?;
+    let settings = plan.fit_settings();
+    let influence = model
+        .influence(&settings, &plan.train, source)
+        .map_err(advised)?;
     for parameter in influence.source().untapped() {
-        progress.warn(&format!(
+        watch.warn(&format!(
             "the gradient of `{parameter}` is computed sample by sample, which is slow"
         ));
     }
-    warn_of_estimates(&influence, progress);
+    warn_of_estimates(&influence, watch);
     Ok(influence)
 }
 
@@ -206,12 +155,12 @@ fn advised(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Warns of dampings that are relative to a mean eigenvalue known to a per cent at best.
-fn warn_of_estimates(influence: &Influence, progress: &Progress) {
+fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
     const NOTABLE: f64 = 0.01;
     for (block, mean) in influence.mean_eigenvalues() {
         let Some(mean) = mean else { continue };
         if mean.standard_error > NOTABLE * mean.value.abs() {
-            progress.warn(&format!(
+            watch.warn(&format!(
                 "the damping of block `{}` is relative to a mean eigenvalue estimated from random probes, {:.2e} with a standard error of {:.1e}; a number in \
                  place of {{ relative = … }} is exact",
                 block.name(),
@@ -234,10 +183,13 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
         precision,
         ..
     } = &plan.config;
+    let settings = plan.fit_settings();
     let one = if method.name.has_curvature() {
-        plan.subject.footprint(plan)
+        plan.model.footprint(&settings, &plan.train)
     } else {
-        let influence = plan.subject.influence(plan, FitSource::Fit)?;
+        let influence = plan
+            .model
+            .influence(&settings, &plan.train, FitSource::Fit)?;
         let head = plan.train.batch(0..1)?;
         Ok(influence.footprint(&head, FactorForm::Solved)?)
     }
@@ -262,7 +214,7 @@ pub fn fit_bytes(plan: &Plan) -> Result<usize> {
     if !plan.config.method.name.has_curvature() {
         return Ok(0);
     }
-    let bytes = plan.subject.fit_bytes(plan);
+    let bytes = plan.model.fit_bytes(&plan.fit_settings(), &plan.train);
     bytes.context("looking at the gradients of a few training points")
 }
 
@@ -294,50 +246,4 @@ fn memory_checked(plan: &Plan) -> Result<usize> {
     };
     memory::check(&plan.config.compute, taker, needed)?;
     Ok(needed)
-}
-
-/// A fit with the settings of a plan.
-///
-/// # Errors
-/// When a setting of the method is out of its domain.
-pub(crate) fn settings<T: Task>(plan: &Plan, fit: Fit<T>) -> Result<Fit<T>> {
-    let Config {
-        method,
-        precision,
-        compute,
-        seed,
-        ..
-    } = &plan.config;
-    let mut fit = fit
-        .with_curvature(method.curvature(*seed))
-        .with_damping(method.damping())
-        .with_blocks(method.blocks())
-        .with_precision((*precision).into())
-        .with_batch_size(BATCH)
-        .with_device(plan.device.clone());
-    fit = fit.with_gradient_memory(memory::share(compute, SHARE_OF_FIT));
-    if let Some(threads) = NonZero::new(compute.threads()) {
-        fit = fit.with_threads(threads);
-    }
-    if let Some(observer) = &plan.observer {
-        fit = fit.with_observer(observer.clone());
-    }
-    if !compute.check_gradient {
-        fit = fit.trusting_the_recording();
-    }
-    if let (MethodName::Kfac | MethodName::Ekfac, Some(tolerance)) = (method.name, method.tolerance)
-    {
-        fit = fit.with_tolerance(tolerance);
-    }
-    Ok(match method.name {
-        MethodName::Direct => fit.with_solver(Direct),
-        MethodName::Cg => fit.with_solver(conjugate_gradient(method, *seed)?),
-        MethodName::Lissa => fit.with_solver(lissa(method, *seed)?),
-        MethodName::Arnoldi => fit.with_solver(arnoldi(method, *seed)?),
-        MethodName::Nystroem => fit.with_solver(nystroem(method, *seed)?),
-        MethodName::InverseHarmonicMean => fit.with_solver(InverseHarmonicMean),
-        MethodName::Kfac => fit.with_kronecker(Kronecker::Kfac),
-        MethodName::Ekfac => fit.with_kronecker(Kronecker::Ekfac),
-        MethodName::Identity | MethodName::Cosine | MethodName::Tracin => fit.with_solver(Identity),
-    })
 }

@@ -6,48 +6,51 @@
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 //! Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at URLs; `http` for reading.
 
-pub mod answers;
 pub mod args;
 pub mod assessment;
+pub mod commands;
 pub mod config;
-pub mod demo;
 pub mod digest;
-pub mod doctor;
 #[cfg(all(unix, feature = "wgpu"))]
 pub mod drivers;
 pub mod error;
 pub mod fit;
+pub mod fit_settings;
 pub mod init;
 pub mod interrupt;
+pub mod listing;
 pub mod log;
-pub mod manual;
 pub mod memory;
 pub mod model;
+pub mod models;
 pub mod output;
 pub mod overrides;
 pub mod plan;
 mod prediction;
 pub mod progress;
-mod record;
+pub mod queries;
+pub mod record;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod session;
-pub mod subject;
+mod setup;
 pub mod summary;
-pub mod sweep;
 pub mod train;
 pub mod verify;
+pub mod watch;
 pub mod weights;
 
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
-use args::{Arguments, Command};
+use args::Arguments;
 use clap::Parser;
 use influence_calculators::share_threads;
+use models::Models;
 use session::Session;
-use subject::Models;
 
-pub use subject::OwnModel;
+pub use commands::execute;
+pub use models::OwnModel;
 
 /// The whole command line for models of one's own: parses `args`, the name of the program first, does what they say, and tells how it ended.
 ///
@@ -89,49 +92,4 @@ pub fn run_with(
     let out = &mut std::io::stdout().lock();
     let outcome = execute(&arguments.command, models, &session, out);
     session.end(&outcome).exit_code()
-}
-
-/// Does what the command line says, within a session, and prints to `out`.
-///
-/// # Errors
-/// Whatever the command reports.
-pub fn execute(
-    command: &Command,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    match command {
-        Command::Init(arguments) => {
-            init::run(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Train(arguments) => {
-            train::run(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Demo(arguments) => demo::run(arguments, session, out)?,
-        Command::Run(arguments) => {
-            run::run(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Own(arguments) => {
-            run::run_self(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Sweep(arguments) => {
-            sweep::run(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Fit(arguments) => {
-            fit::run(arguments, models, session, &mut session.summary(out))?;
-        }
-        Command::Plan(arguments) => schedule::run(arguments, models, session, out)?,
-        Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
-        Command::Inspect(arguments) => answers::inspect(arguments, out)?,
-        Command::Top(arguments) => answers::top(arguments, models, out)?,
-        Command::Report(arguments) => {
-            answers::report(arguments, models, &mut session.summary(out))?;
-        }
-        Command::Mislabelled(arguments) => answers::mislabelled(arguments, models, out)?,
-        Command::Doctor(arguments) => doctor::run(arguments, out)?,
-        Command::Completions(arguments) => manual::completions(arguments, out)?,
-        Command::Man(arguments) => manual::pages(arguments, &mut session.summary(out))?,
-    }
-    Ok(out.flush()?)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use influence_cli::{run_with, subject::SequentialModels};
+use influence_cli::{models::SequentialModels, run_with};
 
 fn main() -> ExitCode {
     #[cfg(all(unix, feature = "wgpu"))]

@@ -81,8 +81,12 @@ pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses, before anything is computed, a place that no file can be kept in; leaves nothing behind.
-pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
+/// Refuses, before anything is computed, a place where no file can be written; leaves nothing
+/// behind.
+///
+/// # Errors
+/// When the folder does not exist, the place is a folder, or nothing can be written in it.
+pub fn check_file(path: &Path) -> anyhow::Result<()> {
     check_folder(path)?;
     ensure!(!path.is_dir(), "{} is a folder", path.display());
     if is_special(path) {
@@ -91,8 +95,12 @@ pub(crate) fn check_file(path: &Path) -> anyhow::Result<()> {
     check_writable(folder_of(path))
 }
 
-/// Refuses, before anything is computed, a folder that no files can be kept in, or that cannot be made; leaves nothing behind.
-pub(crate) fn check_files(folder: &Path) -> anyhow::Result<()> {
+/// Refuses, before anything is computed, a folder in which no files can be written or which cannot
+/// be made; leaves nothing behind.
+///
+/// # Errors
+/// When it is no folder, or nothing can be written in it.
+pub fn check_files(folder: &Path) -> anyhow::Result<()> {
     ensure!(
         folder.is_dir() || !folder.exists(),
         "{} is no folder",
@@ -107,8 +115,12 @@ fn check_writable(folder: &Path) -> anyhow::Result<()> {
     written.with_context(|| format!("no file can be written in {}", folder.display()))
 }
 
-/// Writes a file beside its place first, so that one that was there stays whole until the new one is.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Writes a file beside its place and then moves it there, so that an earlier one stays whole until
+/// the new one is.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let written = || {
         if is_special(path) {
             return fs::write(path, bytes);

@@ -24,7 +24,10 @@ use influence_core::{
     solver::{Report, Status},
 };
 
-use crate::{assessment::Quality, error::Ending};
+use crate::{
+    error::Ending,
+    watch::{Assessed, Stage, Watch},
+};
 use event::seconds;
 use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;
@@ -52,31 +55,6 @@ pub enum Style {
     /// Nothing but errors; asked for by an option of its own.
     #[value(skip)]
     Quiet,
-}
-
-/// What a command is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Reading and checking what was asked for.
-    Check,
-    /// Training a model.
-    Train,
-    /// Fitting the influence model.
-    Fit,
-    /// Computing, in one of the phases of the library.
-    Compute(Phase),
-}
-
-impl Stage {
-    /// The name, in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Check => "check",
-            Self::Train => "train",
-            Self::Fit => "fit",
-            Self::Compute(phase) => phase.as_str(),
-        }
-    }
 }
 
 /// Watches a command: shows how far it is, and collects reports of rows that did not simply converge.
@@ -144,45 +122,6 @@ impl Progress {
         state.notable = Notable::default();
     }
 
-    /// A stage begins.
-    pub fn stage(&self, stage: Stage) {
-        tracing::info!(phase = stage.as_str(), "phase begins");
-        let (now, mut state) = (self.started.elapsed(), self.state());
-        state.phases.begin(stage.as_str(), now);
-        if let Some(pace) = &mut state.pace {
-            pace.phase(now);
-        }
-        state.work.begin(stage.as_str(), now);
-        let event = Event::Phase {
-            phase: stage.as_str(),
-            seconds: seconds(now),
-        };
-        state.face.show(&event, now);
-    }
-
-    /// An epoch of a training has ended.
-    pub fn epoch(&self, epoch: usize, epochs: usize, loss: f64) {
-        tracing::info!(epoch, loss, "epoch ends");
-        self.show(&Event::Epoch {
-            epoch,
-            epochs,
-            loss,
-        });
-    }
-
-    /// A model was evaluated on the points of one side.
-    pub fn assessed(&self, side: &str, quality: &Quality) {
-        self.show(&Event::Assessed {
-            side,
-            points: quality.points,
-            sample: quality.sample,
-            loss: quality.loss,
-            accuracy: quality.score.accuracy(),
-            chance: quality.score.chance(),
-            r2: quality.score.r2(),
-        });
-    }
-
     /// Says how far the phase is, if that was not said for a while; called now and then while a command runs.
     pub fn beat(&self) {
         let (now, mut state) = (self.started.elapsed(), self.state());
@@ -199,18 +138,6 @@ impl Progress {
         self.state().work.has_ended()
     }
 
-    /// The seconds spent in each phase so far, the present one included, in the order in which they first began.
-    pub fn phases(&self) -> Vec<(&'static str, f64)> {
-        let phases = self.state().phases.until(self.started.elapsed());
-        let phases = phases.into_iter();
-        phases.map(|(name, time)| (name, seconds(time))).collect()
-    }
-
-    /// Says what should be known.
-    pub fn warn(&self, message: &str) {
-        self.show(&Event::Warning { message });
-    }
-
     /// Warns once of each status that rows ended with other than converged.
     pub fn warn_of_rows(&self) {
         let lines = self.state().notable.lines();
@@ -222,15 +149,6 @@ impl Progress {
     /// Says that a signal came, and what happens now.
     pub fn interrupting(&self, message: &str) {
         self.show(&Event::Interrupting { message });
-    }
-
-    /// The chunks that are written, and all chunks once they are known.
-    pub fn chunks(&self) -> (usize, Option<usize>) {
-        let pace = self.state().pace;
-        (
-            pace.map_or(0, |pace| pace.done()),
-            pace.map(|pace| pace.total()),
-        )
     }
 
     /// Shows how the command ended.
@@ -266,6 +184,54 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+impl Watch for Progress {
+    fn stage(&self, stage: Stage) {
+        tracing::info!(phase = stage.as_str(), "phase begins");
+        let (now, mut state) = (self.started.elapsed(), self.state());
+        state.phases.begin(stage.as_str(), now);
+        if let Some(pace) = &mut state.pace {
+            pace.phase(now);
+        }
+        state.work.begin(stage.as_str(), now);
+        let event = Event::Phase {
+            phase: stage.as_str(),
+            seconds: seconds(now),
+        };
+        state.face.show(&event, now);
+    }
+
+    fn epoch(&self, epoch: usize, epochs: usize, loss: f64) {
+        tracing::info!(epoch, loss, "epoch ends");
+        self.show(&Event::Epoch {
+            epoch,
+            epochs,
+            loss,
+        });
+    }
+
+    fn assessed(&self, assessed: &Assessed<'_>) {
+        self.show(&Event::from(*assessed));
+    }
+
+    fn warn(&self, message: &str) {
+        self.show(&Event::Warning { message });
+    }
+
+    fn phases(&self) -> Vec<(&'static str, f64)> {
+        let phases = self.state().phases.until(self.started.elapsed());
+        let phases = phases.into_iter();
+        phases.map(|(name, time)| (name, seconds(time))).collect()
+    }
+
+    fn chunks(&self) -> (usize, Option<usize>) {
+        let pace = self.state().pace;
+        (
+            pace.map_or(0, |pace| pace.done()),
+            pace.map(|pace| pace.total()),
+        )
     }
 }
 

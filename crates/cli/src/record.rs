@@ -1,4 +1,5 @@
-//! What a run took, kept beside its output: an output itself has the same bytes whenever and wherever it is made.
+//! What a run took, kept beside its output: an output itself has the same bytes whenever and
+//! wherever it is made.
 
 use std::{
     fs,
@@ -14,7 +15,7 @@ use crate::{
     digest, memory,
     output::{Existing, is_url, write_whole},
     plan::Plan,
-    progress::Progress,
+    watch::Watch,
 };
 
 /// The file within an output that says what it is.
@@ -22,45 +23,53 @@ const METADATA: &str = "zarr.json";
 
 /// What a run took.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) version: String,
+pub struct Record {
+    /// The version of the program.
+    pub version: String,
     /// The digest of the metadata of the output, by which the record belongs to it.
-    pub(crate) output: String,
+    pub output: String,
     /// When it began, UTC.
-    pub(crate) started: String,
+    pub started: String,
     /// Whether it went on with the output of an earlier run, whose time is not counted.
-    pub(crate) resumed: bool,
-    pub(crate) seconds: f64,
-    pub(crate) phases: Vec<Phase>,
+    pub resumed: bool,
+    /// The seconds of all phases together.
+    pub seconds: f64,
+    /// The seconds of each phase, in the order in which they first began.
+    pub phases: Vec<Phase>,
     /// The most resident memory that the process had, in bytes.
-    pub(crate) peak_memory: Option<usize>,
-    pub(crate) threads: usize,
-    pub(crate) cores: usize,
-    pub(crate) device: String,
+    pub peak_memory: Option<usize>,
+    /// The threads that computed.
+    pub threads: usize,
+    /// The cores of the machine.
+    pub cores: usize,
+    /// The device, as configured.
+    pub device: String,
 }
 
 /// The time spent in a phase.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Phase {
-    pub(crate) phase: String,
-    pub(crate) seconds: f64,
+pub struct Phase {
+    /// The name of the phase.
+    pub phase: String,
+    /// The seconds spent in it.
+    pub seconds: f64,
 }
 
 impl Record {
     /// Writes what the run of a plan took up to now beside its output, if that is a folder; warns where this fails.
-    pub(crate) fn keep(plan: &Plan, progress: &Progress) {
+    pub fn keep(plan: &Plan, watch: &dyn Watch) {
         let output = &plan.config.output.path;
         if is_url(output) {
             return;
         }
-        let kept = Self::new(plan, progress).and_then(|record| record.write(output));
+        let kept = Self::new(plan, watch).and_then(|record| record.write(output));
         if let Err(error) = kept {
-            progress.warn(&format!("what the run took is not recorded: {error:#}"));
+            watch.warn(&format!("what the run took is not recorded: {error:#}"));
         }
     }
 
-    fn new(plan: &Plan, progress: &Progress) -> Result<Self> {
-        let phases = progress.phases();
+    fn new(plan: &Plan, watch: &dyn Watch) -> Result<Self> {
+        let phases = watch.phases();
         let seconds: f64 = phases.iter().map(|(_, seconds)| seconds).sum();
         let started = Timestamp::now() - SignedDuration::from_secs_f64(seconds);
         Ok(Self {
@@ -96,7 +105,7 @@ impl Record {
     }
 
     /// The record of the run that wrote an output, if there is one and it belongs to it.
-    pub(crate) fn of(output: &Path) -> Option<Self> {
+    pub fn of(output: &Path) -> Option<Self> {
         if is_url(output) {
             return None;
         }

@@ -1,43 +1,40 @@
-//! `influence run`: parse, plan, run.
+//! Computing influences and writing them.
 
-use std::{io::Write, num::NonZero};
+use std::{num::NonZero, path::Path};
 
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, LazyInfluences, Parallel, Sequential as SequentialCalculator, SolveSummary,
+    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel,
+    Sequential as SequentialCalculator, SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
-    args::RunArguments,
     assessment::Assessment,
-    config::{Compute, Config, Strategy},
+    config::{Compute, Strategy},
     fit::{self, Consumer},
     memory,
-    output::{ORIGIN, zarr_options},
+    output::{ORIGIN, location, zarr_options},
     plan::Plan,
-    progress::Stage,
     record::Record,
-    schedule::{self, check_room},
-    session::Session,
-    subject::Models,
-    summary::{self, REHEARSED, Summary},
+    schedule::check_room,
+    watch::{Host, Interrupted, Stage, Watch},
 };
 
 /// What is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// Of every training point on every test point.
+pub enum Quantity {
+    /// The influence of every training point on every test point.
     Influences,
-    /// Of every training point on itself.
+    /// The influence of every training point on itself.
     SelfInfluences,
 }
 
-impl What {
+impl Quantity {
     /// In words, with the points of a plan.
-    fn of(self, plan: &Plan) -> String {
+    pub fn of(self, plan: &Plan) -> String {
         let [k, n] = plan.shape();
         match self {
             Self::Influences => format!("influences of {n} training points on {k} test points"),
@@ -45,8 +42,11 @@ impl What {
         }
     }
 
-    /// How good the model is on the points that are asked about.
-    fn assess(self, plan: &Plan) -> Result<Assessment> {
+    /// How good the model is on the points that the quantity is about.
+    ///
+    /// # Errors
+    /// As [`Assessment::of`].
+    pub fn assess(self, plan: &Plan) -> Result<Assessment> {
         match self {
             Self::Influences => Assessment::of_plan(plan),
             Self::SelfInfluences => Assessment::of_training(plan),
@@ -54,96 +54,39 @@ impl What {
     }
 }
 
-/// `influence run`: computes what a configuration describes, and prints a summary.
+/// Fits the model of a plan, or reads a fit from a file, computes a quantity, writes it to the
+/// output of the plan, and records beside it what the run took.
 ///
 /// # Errors
-/// Whatever is wrong with the configuration or the files, before anything is written; afterwards what the computation reports.
-pub fn run(
-    arguments: &RunArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    compute(What::Influences, arguments, models, session, out)
-}
-
-/// `influence self`: as [`run`], of every training point on itself.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_self(
-    arguments: &RunArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    compute(What::SelfInfluences, arguments, models, session, out)
-}
-
-fn compute(
-    what: What,
-    arguments: &RunArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    let config = config(arguments)?;
-    if what == What::Influences {
-        let there = config.data.check_test_points();
-        there.map_err(|error| config.places.located(error))?;
-    }
-    let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
-    session.remark(&plan.remarks);
-    fit::check_memory(&plan)?;
-    let assessment = what.assess(&plan)?;
-    assessment.tell(session.progress());
-    if arguments.dry_run {
-        return rehearse(what, (&plan, &assessment), arguments, session, out);
-    }
+/// Whatever the fit or the computation reports; [`Interrupted`] when the host cancelled it.
+pub fn compute(
+    quantity: Quantity,
+    plan: &Plan,
+    fitted: Option<&Path>,
+    host: &dyn Host,
+) -> Result<SolveSummary> {
     let attributes = plan.attributes()?;
-    session.progress().stage(Stage::Fit);
+    let watch = host.watch();
+    watch.stage(Stage::Fit);
     let run = Run {
-        what,
-        plan: &plan,
-        session,
+        quantity,
+        plan,
+        host,
+        watch: &*watch,
         attributes,
     };
-    let fitted = arguments.fitted.as_deref();
-    let solved = fit::consume(&plan, fitted, session.progress(), run)?;
-    Record::keep(&plan, session.progress());
-    let summary = Summary {
-        what: what.of(&plan),
-        plan: &plan,
-        assessment: &assessment,
-        solved: &solved,
-        phases: &session.progress().phases(),
-    };
-    session.print(|| summary::print(&summary, out))
+    let solved = fit::consume(plan, fitted, &*watch, run)?;
+    Record::keep(plan, &*watch);
+    Ok(solved)
 }
 
-/// Checks what is left to check, a fit that is to be taken up too, and says what would be done.
-fn rehearse(
-    what: What,
-    (plan, assessment): (&Plan, &Assessment),
-    arguments: &RunArguments,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    if let Some(fitted) = &arguments.fitted {
-        session.progress().stage(Stage::Fit);
-        fit::consume(plan, Some(fitted), session.progress(), Nothing)?;
-    }
-    match what {
-        What::Influences => schedule::print(plan, out)?,
-        What::SelfInfluences => {
-            fit::footprint(plan)?;
-            writeln!(out, "{}, {} parameters", what.of(plan), plan.dim)?;
-            writeln!(out, "method          {}", plan.config.method.name.as_str())?;
-            writeln!(out, "output          {}", plan.config.output.path.display())?;
-        }
-    }
-    assessment.print(out)?;
-    Ok(writeln!(out, "{REHEARSED}")?)
+/// Reads a fit from a file and checks that it belongs to a plan; computes nothing.
+///
+/// # Errors
+/// When the file cannot be read, or was made from anything else.
+pub fn check_fitted(plan: &Plan, fitted: &Path, watch: &dyn Watch) -> Result<()> {
+    watch.stage(Stage::Fit);
+    fit::consume(plan, Some(fitted), watch, Nothing)
 }
 
 /// Takes a model and does nothing with it.
@@ -162,9 +105,10 @@ impl Consumer for Nothing {
 
 /// Computes influences and writes them.
 struct Run<'a> {
-    what: What,
+    quantity: Quantity,
     plan: &'a Plan,
-    session: &'a Session,
+    host: &'a dyn Host,
+    watch: &'a dyn Watch,
     attributes: Map<String, Value>,
 }
 
@@ -179,12 +123,46 @@ impl Consumer for Run<'_> {
             config,
             train,
             test,
-            existing,
             ..
         } = self.plan;
         let calculator = calculator(self.plan, model)?;
-        let mut options =
-            zarr_options(self.attributes, *existing).with_remark(ORIGIN, self.plan.origin()?);
+        let options = self.options()?;
+        match self.quantity {
+            Quantity::Influences => {
+                let influences = bounded(calculator.influences(test, train), &config.compute)?;
+                check_room(self.plan, &influences.plan()?)?;
+                self.written(&options, |claim| {
+                    influences
+                        .with_observer(self.watch)
+                        .with_cancellation(self.host.cancellation())
+                        .to_claimed(claim, &options)
+                })
+            }
+            Quantity::SelfInfluences => {
+                let own = bounded_self(calculator.self_influences(train), &config.compute)?;
+                check_room(self.plan, &own.plan()?)?;
+                self.written(&options, |claim| {
+                    own.with_observer(self.watch)
+                        .with_cancellation(self.host.cancellation())
+                        .to_claimed(claim, &options)
+                })
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// How the output is written, with the labels of the points.
+    fn options(&self) -> Result<ZarrOptions> {
+        let Plan {
+            config,
+            train,
+            test,
+            existing,
+            ..
+        } = self.plan;
+        let mut options = zarr_options(self.attributes.clone(), *existing)
+            .with_remark(ORIGIN, self.plan.origin()?);
         if let Some(labels) = train.inner().labels() {
             options = options.with_train_labels(labels);
         }
@@ -195,37 +173,51 @@ impl Consumer for Run<'_> {
         {
             options = options.with_test_labels(labels);
         }
-        let (compute, path) = (&config.compute, &config.output.path);
-        if self.what == What::Influences {
-            let influences = bounded(calculator.influences(test, train), compute)?;
-            check_room(self.plan, &influences.plan()?)?;
-            return self.session.write(influences, path, &options);
+        Ok(options)
+    }
+
+    /// Writes the output, to the place that the host keeps or else to one that is claimed now.
+    fn written(
+        &self,
+        options: &ZarrOptions,
+        write: impl FnOnce(Claim) -> influence_calculators::Result<SolveSummary>,
+    ) -> Result<SolveSummary> {
+        let output = &self.plan.config.output.path;
+        let location = location(output)?;
+        let kept = self.host.writing();
+        let claim = kept.map_or_else(|| Claim::new(&location, options), Ok);
+        let outcome = claim.and_then(write);
+        let solved = outcome.map_err(|error| self.explained(error, output))?;
+        self.host.written(output);
+        Ok(solved)
+    }
+
+    /// An error, with how many chunks are written.
+    fn explained(&self, error: Error, output: &Path) -> anyhow::Error {
+        match (error, self.watch.chunks()) {
+            (Error::Cancelled, (done, total)) => Interrupted {
+                done,
+                total: total.unwrap_or_default(),
+                output: output.to_owned(),
+            }
+            .into(),
+            (error, (done, Some(total))) => {
+                self.watch.warn(&format!(
+                    "{done} of {total} chunks are written to {}; go on with --resume",
+                    output.display()
+                ));
+                error.into()
+            }
+            (error, _) => error.into(),
         }
-        let mut own = calculator.self_influences(train);
-        if let Some(points) = compute.train_chunk {
-            own = own.with_chunks(points)?;
-        }
-        if let Some(memory) = compute.memory {
-            own = own
-                .with_memory(memory.bytes())
-                .with_memory_taken(memory::taken());
-        }
-        check_room(self.plan, &own.plan()?)?;
-        self.session.write_own(own, path, &options)
     }
 }
 
-/// The configuration, with what the command line says instead.
-pub(crate) fn config(arguments: &RunArguments) -> Result<Config> {
-    let config = Config::load(&arguments.config, &arguments.set)?;
-    Ok(Config {
-        compute: config.compute.granted(arguments.memory, arguments.threads),
-        ..config
-    })
-}
-
 /// The calculator of a plan.
-pub(crate) fn calculator<M>(plan: &Plan, model: M) -> Result<Box<dyn Calculator<Model = M>>>
+///
+/// # Errors
+/// When its threads cannot be started.
+pub fn calculator<M>(plan: &Plan, model: M) -> Result<Box<dyn Calculator<Model = M>>>
 where
     M: InfluenceModel + ThreadSafe + 'static,
 {
@@ -238,8 +230,9 @@ where
     })
 }
 
-/// The chunks and the bound on memory as configured, what the process has taken already included.
-pub(crate) fn bounded<'a, M: InfluenceModel>(
+/// With the chunks and the bound on memory of a configuration; the memory that the process has
+/// taken already counts.
+fn bounded<'a, M: InfluenceModel>(
     mut influences: LazyInfluences<'a, M>,
     compute: &Compute,
 ) -> Result<LazyInfluences<'a, M>> {
@@ -252,6 +245,22 @@ pub(crate) fn bounded<'a, M: InfluenceModel>(
     Ok(match compute.memory {
         None => influences,
         Some(memory) => influences
+            .with_memory(memory.bytes())
+            .with_memory_taken(memory::taken()),
+    })
+}
+
+/// As [`bounded`], of self-influences.
+fn bounded_self<'a, M: InfluenceModel>(
+    mut own: LazySelfInfluences<'a, M>,
+    compute: &Compute,
+) -> Result<LazySelfInfluences<'a, M>> {
+    if let Some(points) = compute.train_chunk {
+        own = own.with_chunks(points)?;
+    }
+    Ok(match compute.memory {
+        None => own,
+        Some(memory) => own
             .with_memory(memory.bytes())
             .with_memory_taken(memory::taken()),
     })

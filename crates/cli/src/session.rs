@@ -9,18 +9,16 @@ use std::{
 };
 
 use anyhow::Result;
-use influence_calculators::{
-    Error, LazyInfluences, LazySelfInfluences, SolveSummary, ZarrOptions, zarr::Claim,
-};
-use influence_core::InfluenceModel;
+use influence_calculators::{Cancellation, zarr::Claim};
 
 use crate::{
     args::Reporting,
-    error::{Ending, Interrupted},
+    error::Ending,
     interrupt::{self, Interrupt},
     log,
-    output::{self, Existing, location},
-    progress::{Progress, Stage},
+    output::{self, Existing},
+    progress::Progress,
+    watch::{Host, Stage, Watch},
 };
 
 /// Between two looks at whether it is time to say how far a command is.
@@ -67,11 +65,6 @@ impl Session {
         }
     }
 
-    /// The same, for those who watch longer than they are called.
-    pub fn observer(&self) -> Arc<Progress> {
-        Arc::clone(&self.progress)
-    }
-
     /// Prints something to stdout, which may be the terminal that the bar is on.
     pub fn print<T>(&self, print: impl FnOnce() -> T) -> T {
         self.progress.bar().suspend(print)
@@ -86,96 +79,40 @@ impl Session {
         }
     }
 
-    /// Computes influences and writes them, until a signal comes.
-    ///
-    /// # Errors
-    /// [`Interrupted`] when a signal came, else whatever the computation reports.
-    pub fn write<'a, M: InfluenceModel>(
-        &'a self,
-        influences: LazyInfluences<'a, M>,
-        output: &Path,
-        options: &ZarrOptions,
-    ) -> Result<SolveSummary> {
-        self.written(output, options, |claim| {
-            influences
-                .with_observer(self.progress())
-                .with_cancellation(self.interrupt.cancellation())
-                .to_claimed(claim, options)
-        })
+    /// Says how the command ended.
+    pub fn end(&self, outcome: &Result<()>) -> Ending {
+        let ending = Ending::of(outcome);
+        self.progress.end(&ending);
+        ending
+    }
+}
+
+impl Host for Session {
+    fn watch(&self) -> Arc<dyn Watch> {
+        self.progress.clone()
     }
 
-    /// Computes self-influences and writes them, until a signal comes.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub fn write_own<'a, M: InfluenceModel>(
-        &'a self,
-        own: LazySelfInfluences<'a, M>,
-        output: &Path,
-        options: &ZarrOptions,
-    ) -> Result<SolveSummary> {
-        self.written(output, options, |claim| {
-            own.with_observer(self.progress())
-                .with_cancellation(self.interrupt.cancellation())
-                .to_claimed(claim, options)
-        })
+    fn cancellation(&self) -> &Cancellation {
+        self.interrupt.cancellation()
     }
 
-    /// Claims the place of an output, and keeps it until the output is written or the command ends.
-    ///
-    /// # Errors
-    /// As [`claim`](output::claim).
-    pub fn claim(&self, output: &Path, existing: Existing) -> Result<()> {
+    fn claim(&self, output: &Path, existing: Existing) -> Result<()> {
         // What an earlier command of the session claimed would be in the way.
         self.interrupt.release();
         self.interrupt.claimed(output::claim(output, existing)?);
         Ok(())
     }
 
-    /// Writes an output, to the place that is held or else is claimed now.
-    fn written(
-        &self,
-        output: &Path,
-        options: &ZarrOptions,
-        write: impl FnOnce(Claim) -> influence_calculators::Result<SolveSummary>,
-    ) -> Result<SolveSummary> {
-        let location = location(output)?;
-        let held = self.interrupt.writing();
-        let claim = held.map_or_else(|| Claim::new(&location, options), Ok);
-        let outcome = claim.and_then(write);
-        let solved = outcome.map_err(|error| self.explained(error, output))?;
+    fn writing(&self) -> Option<Claim> {
+        self.interrupt.writing()
+    }
+
+    fn written(&self, output: &Path) {
         let shown = output.display();
         self.interrupt.written(format!(
             "interrupted: all chunks are written to {shown} already"
         ));
         self.progress.warn_of_rows();
-        Ok(solved)
-    }
-
-    fn explained(&self, error: Error, output: &Path) -> anyhow::Error {
-        match (error, self.progress.chunks()) {
-            (Error::Cancelled, (done, total)) => Interrupted {
-                done,
-                total: total.unwrap_or_default(),
-                output: output.to_owned(),
-            }
-            .into(),
-            (error, (done, Some(total))) => {
-                self.progress.warn(&format!(
-                    "{done} of {total} chunks are written to {}; go on with --resume",
-                    output.display()
-                ));
-                error.into()
-            }
-            (error, _) => error.into(),
-        }
-    }
-
-    /// Says how the command ended.
-    pub fn end(&self, outcome: &Result<()>) -> Ending {
-        let ending = Ending::of(outcome);
-        self.progress.end(&ending);
-        ending
     }
 }
 

@@ -1,84 +1,97 @@
-//! `influence train`: trains the model of a configuration and writes its weights.
+//! Training the model of a configuration.
 
-mod descent;
-
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use influence_core::Dataset;
+use influence_data::Gather;
 
 use crate::{
-    args::TrainArguments,
     assessment::{Assessment, Origin, Side},
     config::{Config, Training},
+    models::Models,
     output::check_file,
-    plan::Ground,
-    progress::Stage,
-    session::Session,
-    subject::Models,
-    summary::timings,
+    setup::Setup,
+    watch::{Stage, Watch},
 };
-
-pub use descent::{Epoch, descend};
 
 /// How the files of weights end.
 const ENDING: &str = "safetensors";
 
-/// Trains, writes the weights, and prints how good the model is.
-///
-/// # Errors
-/// When the configuration does not describe a model that can be trained, the weights are there already, or the training fails.
-pub fn run(
-    arguments: &TrainArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    let config = Config::load_for_training(&arguments.config, &arguments.set)?;
-    let weights = config.model.weights.clone();
-    let located = |error| config.places.located(error);
-    check_places(&weights, &config.train, arguments.overwrite)
-        .context("model.weights")
-        .map_err(located)?;
-    let Ground {
-        mut subject,
-        train,
-        test,
-        remarks,
-        ..
-    } = Ground::untrained(&config, models).map_err(located)?;
-    session.remark(&remarks);
-    check_batches(&config, train.len(), subject.needs().batch).map_err(located)?;
-    session.progress().stage(Stage::Train);
-    let settings = &config.train;
-    let mut last = 0.0;
-    subject.train(settings, config.seed, &train, &mut |number, loss, saved| {
-        last = loss;
-        session.progress().epoch(number, settings.epochs, loss);
-        match settings.checkpoints {
-            Some(every) if number.is_multiple_of(every) => saved(&checkpoint(&weights, number)),
-            _ => Ok(()),
-        }
-    })?;
-    subject.save(&weights)?;
-    let sides = [(Side::Training, &train), (Side::Test, &test)];
-    let assessment = Assessment::of((&*subject, Origin::Trained), &config, &sides)?;
-    assessment.tell(session.progress());
-    let seconds = timings(&session.progress().phases());
-    session.print(|| {
-        writeln!(
-            out,
-            "trained         {} parameters, {} epochs, {last:.4} loss in the last of them",
-            subject.layout().dim(),
-            settings.epochs
-        )?;
-        assessment.print(out)?;
-        writeln!(out, "seconds         {seconds}")?;
-        Ok(writeln!(out, "weights         {}", weights.display())?)
-    })
+/// A model that is to be trained, and the points on both sides.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    config: &'a Config,
+    setup: Setup,
+}
+
+/// A training that has ended, its weights written.
+#[derive(Debug)]
+pub struct Trained {
+    /// The number of parameters.
+    pub parameters: usize,
+    /// The mean training loss in the last epoch.
+    pub loss: f64,
+    /// How good the trained model is.
+    pub assessment: Assessment,
+}
+
+impl<'a> Trainer<'a> {
+    /// Checks that the weights of a configuration can be written, and opens its data; weights that
+    /// are there are replaced if `overwrite` is set.
+    ///
+    /// # Errors
+    /// When weights are in the way, or the configuration does not describe a model that can be
+    /// trained.
+    pub fn new(config: &'a Config, models: &dyn Models, overwrite: bool) -> Result<Self> {
+        let located = |error| config.places.located(error);
+        check_places(&config.model.weights, &config.train, overwrite)
+            .context("model.weights")
+            .map_err(located)?;
+        let setup = Setup::untrained(config, models).map_err(located)?;
+        Ok(Self { config, setup })
+    }
+
+    /// What should be known of the files, in sentences.
+    pub fn remarks(&self) -> &[String] {
+        &self.setup.remarks
+    }
+
+    /// Trains the model, writes its weights and checkpoints, and assesses it.
+    ///
+    /// # Errors
+    /// When a batch is too small for the model, the training fails, or a file cannot be written.
+    pub fn train(self, watch: &dyn Watch) -> Result<Trained> {
+        let Self { config, setup } = self;
+        let Setup {
+            mut model,
+            train,
+            test,
+            ..
+        } = setup;
+        check_batches(config, train.len(), model.needs().batch)
+            .map_err(|error| config.places.located(error))?;
+        watch.stage(Stage::Train);
+        let (settings, weights) = (&config.train, &config.model.weights);
+        let mut last = 0.0;
+        model.train(settings, config.seed, &train, &mut |number, loss, save| {
+            last = loss;
+            watch.epoch(number, settings.epochs, loss);
+            match settings.checkpoints {
+                Some(every) if number.is_multiple_of(every) => save(&checkpoint(weights, number)),
+                _ => Ok(()),
+            }
+        })?;
+        model.save(weights)?;
+        let sides = [(Side::Training, &train), (Side::Test, &test)];
+        let assessment = Assessment::of((&*model, Origin::Trained), config, &sides)?;
+        assessment.tell(watch);
+        Ok(Trained {
+            parameters: model.layout().dim(),
+            loss: last,
+            assessment,
+        })
+    }
 }
 
 /// Refuses places for the weights and the checkpoints on the way to them.

@@ -1,152 +1,97 @@
-//! `influence verify`: what an output is worth.
+//! Computing a sample of an output again.
 
-use std::{io::Write, num::NonZero};
+use std::{num::NonZero, path::Path, sync::Arc};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use influence_backend_burn::Batch;
-use influence_calculators::{
-    Calculator, Location,
-    zarr::{Comparison, Verification, attributes, verify},
-};
+use influence_calculators::{Calculator, Location, zarr::Comparison};
 use influence_core::{InfluenceModel, ThreadSafe};
+use serde_json::{Map, Value};
 
 use crate::{
-    answers::{check_digests, origin},
-    args::VerifyArguments,
     config::PrecisionName,
     fit::{self, Consumer},
+    models::Models,
     output::location,
     plan::Plan,
-    progress::Stage,
+    queries::{check_digests, origin},
     run::calculator,
-    session::Session,
-    subject::Models,
+    watch::{Stage, Watch},
 };
 
-/// Checks an output, and prints what was found.
-///
-/// # Errors
-/// When chunks are missing, damaged, or not what they are when they are computed again; when files have changed since.
-pub fn run(
-    arguments: &VerifyArguments,
-    models: &dyn Models,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    let location = location(&arguments.output)?;
-    let found = verify(location.clone())?;
-    let Verification {
-        chunks,
-        missing,
-        damaged,
-        without_reports,
-        not_finite,
-        complete,
-    } = &found;
-    let sound = chunks - missing.len() - damaged.len();
-    writeln!(
-        out,
-        "chunks          {chunks}: {sound} sound, {} missing, {} damaged",
-        missing.len(),
-        damaged.len()
-    )?;
-    writeln!(
-        out,
-        "run             {}",
-        if *complete {
-            "complete"
-        } else {
-            "not complete"
-        }
-    )?;
-    if !without_reports.is_empty() {
-        let rows = without_reports.len();
-        writeln!(
-            out,
-            "reports         missing or damaged for {rows} rows of chunks"
-        )?;
-    }
-    for (what, faults) in [("missing", missing), ("damaged", damaged)] {
-        if let Some([row, column]) = faults.first() {
-            writeln!(out, "first {what}   row {row}, column {column} of chunks")?;
-        }
-    }
-    if let Some(row) = not_finite.first() {
-        let rows = not_finite.len();
-        writeln!(
-            out,
-            "not finite      numbers of {rows} rows, of row {row} for one"
-        )?;
-    }
-    if arguments.sample > 0 && sound > 0 {
-        recompute(arguments, models, session, &location, out)?;
-    }
-    ensure!(
-        found.is_sound(),
-        "{location} is not sound; resume the run that wrote it"
-    );
-    ensure!(
-        not_finite.is_empty(),
-        "{location} holds numbers that are not finite; compute it again in 64 bits (precision = \"f64\"), or with inputs on a common scale (data.scale = \"standard\")"
-    );
-    Ok(())
+/// Which chunks of which output are computed again.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// The output.
+    pub output: &'a Path,
+    /// How many of its chunks are computed again.
+    pub chunks: usize,
+    /// Overrides of the configuration that it was made with, `KEY=VALUE`.
+    pub set: &'a [String],
+    /// How many threads compute; all cores where none is given.
+    pub threads: Option<NonZero<usize>>,
 }
 
-fn recompute(
-    arguments: &VerifyArguments,
-    models: &dyn Models,
-    session: &Session,
-    location: &Location,
-    out: &mut impl Write,
-) -> Result<()> {
-    let stored = attributes(location.clone())?;
-    if stored["influence"]["kind"] == "self_influences" {
-        return Ok(writeln!(
-            out,
-            "computed again  nothing, as self-influences are checked by their checksums alone"
-        )?);
+/// Chunks that were computed again, compared with an output.
+#[derive(Debug)]
+pub struct Recomputed {
+    /// How many there are.
+    pub chunks: usize,
+    /// How many numbers differ.
+    pub differing: usize,
+    /// The largest difference, relative to the largest influence.
+    pub relative: f64,
+    /// The relative difference that the precision allows.
+    tolerance: f64,
+}
+
+impl Recomputed {
+    /// Whether no difference is larger than the precision allows.
+    pub fn agrees(&self) -> bool {
+        // A difference that is not a number is not smaller than the tolerance.
+        self.differing == 0 || self.relative <= self.tolerance
     }
-    let mut config = origin(&stored, &arguments.output, &arguments.set)?;
-    config.compute.threads = arguments.threads.count.map(NonZero::get);
-    let mut plan = Plan::of_inputs(config, models)?;
-    plan.observer = Some(session.observer());
-    check_digests(&stored, &plan)?;
-    session.progress().stage(Stage::Fit);
-    let again = Again {
-        plan: &plan,
-        location,
-        sample: arguments.sample,
-    };
-    fit::check_memory(&plan)?;
-    let comparison = fit::consume(&plan, None, session.progress(), again)?;
-    let Comparison {
-        chunks,
-        differing,
-        largest_difference,
-        largest_value,
-    } = &comparison;
-    writeln!(
-        out,
-        "computed again  {} chunks, {differing} numbers differ",
-        chunks.len()
-    )?;
-    if *differing == 0 {
-        return Ok(());
+}
+
+impl Sample<'_> {
+    /// Computes the sample again, from the files that the output with these attributes was made
+    /// from.
+    ///
+    /// # Errors
+    /// When the files are not there or have changed, or whatever the computation reports.
+    pub fn recompute(
+        self,
+        attributes: &Map<String, Value>,
+        models: &dyn Models,
+        watch: &Arc<dyn Watch>,
+    ) -> Result<Recomputed> {
+        let mut config = origin(attributes, self.output, self.set)?;
+        config.compute.threads = self.threads.map(NonZero::get);
+        let plan = Plan::of_inputs(config, models)?.watched_by(watch.clone());
+        check_digests(attributes, &plan)?;
+        watch.stage(Stage::Fit);
+        let again = Again {
+            plan: &plan,
+            location: &location(self.output)?,
+            sample: self.chunks,
+        };
+        fit::check_memory(&plan)?;
+        let Comparison {
+            chunks,
+            differing,
+            largest_difference,
+            largest_value,
+        } = fit::consume(&plan, None, &**watch, again)?;
+        Ok(Recomputed {
+            chunks: chunks.len(),
+            differing,
+            relative: largest_difference / largest_value,
+            tolerance: match plan.config.precision {
+                PrecisionName::F32 => 1e-3,
+                PrecisionName::F64 => 1e-9,
+            },
+        })
     }
-    let relative = largest_difference / largest_value;
-    writeln!(
-        out,
-        "difference      {relative:.1e} of the largest influence"
-    )?;
-    let tolerance = match plan.config.precision {
-        PrecisionName::F32 => 1e-3,
-        PrecisionName::F64 => 1e-9,
-    };
-    // Written so that a difference that is not a number fails.
-    if relative <= tolerance {
-        return Ok(());
-    }
-    bail!("{location} does not hold the influences of its configuration")
 }
 
 /// Computes a sample of chunks again.

@@ -6,7 +6,7 @@ use influence_data::Samples;
 use super::quality::{Quality, measured};
 use crate::{
     config::{Config, Layer},
-    subject::Subject,
+    models::TaskModel,
 };
 
 /// The largest number of a pixel of 8 bits, and of the digits of the UCI, which have 4 bits.
@@ -65,18 +65,18 @@ impl Extent {
 ///
 /// Pixels are tried both ways: a model that was trained on them as they are is worse on the others.
 pub(super) fn unscaled(
-    subject: &dyn Subject,
+    model: &dyn TaskModel,
     config: &Config,
     samples: &Samples,
     quality: &Quality,
     extent: &Extent,
 ) -> Result<Option<String>> {
-    if config.data.scale.is_some() || !reads_numbers(subject, config) {
+    if config.data.scale.is_some() || !reads_numbers(model, config) {
         return Ok(None);
     }
     let (largest, place) = extent.largest;
     if let Some(white) = extent.white() {
-        let (scaled, _) = measured(subject, samples, Some(white))?;
+        let (scaled, _) = measured(model, samples, Some(white))?;
         let good = quality.score.constant().map_or(0.0, |loss| TRAINED * loss);
         let better = !quality.loss.is_finite() || scaled.loss < quality.loss.max(good);
         return Ok(better.then(|| format!(
@@ -100,8 +100,8 @@ fn shown(number: f64) -> String {
 }
 
 /// Whether inputs are numbers to a model, and not the rows of an embedding.
-fn reads_numbers(subject: &dyn Subject, config: &Config) -> bool {
-    let forms = subject.forms();
+fn reads_numbers(model: &dyn TaskModel, config: &Config) -> bool {
+    let forms = model.forms();
     let layers = config.model.layers.iter().flat_map(|layers| &layers.0);
     let first = layers.map(Layer::kind).next();
     forms

@@ -10,7 +10,7 @@ use super::{
     inputs::Extent,
     score::{Fault, Score, Tally},
 };
-use crate::subject::Subject;
+use crate::{models::TaskModel, watch::Assessed};
 
 /// The most points of a side that are evaluated.
 const SAMPLE: usize = 1000;
@@ -35,6 +35,19 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// What is said of it to those who watch.
+    pub(super) fn assessed<'a>(&self, side: &'a str) -> Assessed<'a> {
+        Assessed {
+            side,
+            points: self.points,
+            sample: self.sample,
+            loss: self.loss,
+            accuracy: self.score.accuracy(),
+            chance: self.score.chance(),
+            r2: self.score.r2(),
+        }
+    }
+
     /// What is wrong, if anything is.
     pub(super) fn fault(&self) -> Option<Fault> {
         if self.not_finite > 0 {
@@ -59,7 +72,7 @@ impl Display for Quality {
 
 /// Evaluates a model on a sample of points, with inputs divided by a number if one is given; says what the inputs are like too.
 pub(super) fn measured(
-    subject: &dyn Subject,
+    model: &dyn TaskModel,
     samples: &Samples,
     divide: Option<f64>,
 ) -> Result<(Quality, Extent)> {
@@ -72,8 +85,8 @@ pub(super) fn measured(
             Some(divisor) => divided(batch, divisor)?,
             None => batch,
         };
-        losses.extend(subject.losses(&batch)?);
-        let outputs = subject.outputs(&batch)?;
+        losses.extend(model.losses(&batch)?);
+        let outputs = model.outputs(&batch)?;
         let [inputs, targets] = batch.fields() else {
             continue;
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Result, bail, ensure};
 
-use super::order::parts;
+use super::names::parts;
 use crate::weights::{Weights, rewritten};
 
 /// The tensors of one layer.

@@ -4,11 +4,12 @@ use anyhow::Result;
 use toml::Table;
 
 use super::{
+    activation::Activation,
     groups::groups,
     lines::Lines,
     order::{Outputs, is_said, orders},
 };
-use crate::{args::Activation, config::CONFIRM, weights::Weights};
+use crate::{config::CONFIRM, weights::Weights};
 
 /// The width of the layer that is proposed where there are no weights.
 const HIDDEN: usize = 64;
@@ -35,6 +36,7 @@ pub(super) fn parameters_to_train(sample: &[usize], outputs: usize) -> usize {
 }
 
 /// What is proposed for weights that are there.
+#[derive(Debug)]
 pub(super) struct Layers {
     pub(super) lines: Vec<String>,
     /// How sure their order is.

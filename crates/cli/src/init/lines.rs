@@ -3,12 +3,13 @@
 use anyhow::{Result, bail};
 
 use super::{
+    activation::Activation,
     flow::{Flow, Kind, Passed},
     groups::Group,
     norms::normalisation,
     order::{Orders, Placed},
 };
-use crate::{args::Activation, config::CONFIRM};
+use crate::config::CONFIRM;
 
 /// What is needed to write layers down.
 pub(super) struct Lines<'a> {

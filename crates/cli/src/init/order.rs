@@ -3,6 +3,7 @@
 use super::{
     flow::{Flow, Kind, Passed},
     groups::Group,
+    names::{Part, parts},
 };
 
 /// How many steps are tried; orders of equal layers are more than can be gone through.
@@ -117,30 +118,6 @@ fn precedes(one: &[Part], other: &[Part]) -> bool {
     matches!(differing, Some((Part::Number(one), Part::Number(other))) if one < other)
 }
 
-/// A piece of a name: numbers are ordered as numbers.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    Number(u64),
-    Text(String),
-}
-
-pub(super) fn parts(name: &str) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for piece in name.split_inclusive(|letter: char| !letter.is_ascii_digit()) {
-        let digits = piece.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        if let Ok(number) = digits.parse() {
-            parts.push(Part::Number(number));
-        }
-        let rest = &piece[digits.len()..];
-        match (parts.last_mut(), rest) {
-            (_, "") => {}
-            (Some(Part::Text(text)), rest) => text.push_str(rest),
-            (_, rest) => parts.push(Part::Text(rest.to_owned())),
-        }
-    }
-    parts
-}
-
 struct Search {
     kinds: Vec<Vec<Kind>>,
     earlier: Vec<Vec<usize>>,
@@ -212,7 +189,7 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, precedes};
+    use super::{super::names::parts, precedes};
 
     #[test]
     fn numbers_in_names_are_ordered_as_numbers() {

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::{
+    data::{Data, RUN, SELF},
     layers::Layers,
     method::{Problem, line},
     targets::Targets,
@@ -11,8 +12,9 @@ use super::{
 /// The weight decay of a model that is to be trained, where none is asked for.
 pub(super) const WEIGHT_DECAY: f64 = 1e-4;
 
-/// What a configuration is to say.
-pub(super) struct Proposal {
+/// A configuration to begin with.
+#[derive(Debug)]
+pub struct Proposal {
     pub(super) weights: String,
     /// The key of the weights in their file.
     pub(super) state: Option<String>,
@@ -27,41 +29,35 @@ pub(super) struct Proposal {
     pub(super) untrained: bool,
     /// Whether inputs are stored as integers, as pixels are.
     pub(super) integers: bool,
-}
-
-/// Inputs and targets, as TOML has them.
-pub(super) enum Data {
-    Apart {
-        train: [String; 2],
-        test: [String; 2],
-    },
-    /// Training points without test points.
-    Alone {
-        train: [String; 2],
-    },
-    Together {
-        all: [String; 2],
-        test: f64,
-    },
-}
-
-/// What computes influences on test points, and what self-influences.
-const RUN: &str = "influence run";
-pub(super) const SELF: &str = "influence self";
-
-impl Data {
-    /// The command that the points are for.
-    pub(super) fn command(&self) -> &'static str {
-        match self {
-            Self::Alone { .. } => SELF,
-            Self::Apart { .. } | Self::Together { .. } => RUN,
-        }
-    }
+    /// What was found in the files, in sentences.
+    pub(super) found: Vec<String>,
 }
 
 impl Proposal {
+    /// What was found in the files, in sentences.
+    pub fn found(&self) -> Vec<String> {
+        let mut found = self.found.clone();
+        found.dedup();
+        found
+    }
+
+    /// What should be known of the targets, in sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.targets.warnings
+    }
+
+    /// The command that computes what the points are for.
+    pub fn command(&self) -> &'static str {
+        self.data.command()
+    }
+
+    /// Whether there are test points, so that it is not for self-influences.
+    pub fn has_test_points(&self) -> bool {
+        self.command() != SELF
+    }
+
     /// The configuration, with a comment on every choice.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         [
             self.head(),
             self.model(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use super::Pair;
+use super::points::Points;
 
 /// More values than this, few points for each and gaps between them look like numbers rather than classes.
 const MANY: usize = 20;
@@ -30,8 +30,8 @@ impl Targets {
     /// # Errors
     /// When they cannot be read, or a classifier cannot be made of them.
     pub(super) fn of(
-        train: &Pair,
-        test: Option<&Pair>,
+        train: &Points,
+        test: Option<&Points>,
         outputs: Option<usize>,
         untrained: bool,
     ) -> Result<Self> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Pace;
+use crate::watch::Assessed;
 
 /// What can be told about a command while it runs; with `--progress json` each is an object on a line of its own.
 ///
@@ -143,6 +144,29 @@ pub enum Event<'a> {
         /// When.
         seconds: f64,
     },
+}
+
+impl<'a> From<Assessed<'a>> for Event<'a> {
+    fn from(assessed: Assessed<'a>) -> Self {
+        let Assessed {
+            side,
+            points,
+            sample,
+            loss,
+            accuracy,
+            chance,
+            r2,
+        } = assessed;
+        Self::Assessed {
+            side,
+            points,
+            sample,
+            loss,
+            accuracy,
+            chance,
+            r2,
+        }
+    }
 }
 
 impl Event<'_> {

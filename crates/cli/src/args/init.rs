@@ -1,0 +1,100 @@
+//! Arguments of `influence init`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use influence_data::{Decimal, Delimiter, TableForm};
+
+use super::values::weight_decay;
+use crate::init::{self, Request};
+
+/// Arguments of `influence init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArguments {
+    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk) [default: a small network is to be trained]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the only state dict that there is]
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    pub state: Option<String>,
+    /// Inputs and targets of the training points
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all")]
+    pub train: Vec<String>,
+    /// Inputs and targets of the test points [default: none, for `influence self`]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, requires = "train")]
+    pub test: Vec<String>,
+    /// Inputs and targets of all points, to be split, in place of --train and --test
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, conflicts_with_all = ["train", "test"])]
+    pub all: Vec<String>,
+    /// The share of --all that becomes test points
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
+    pub split: f64,
+    /// Whether the first line of tables of text, as .csv, has the names of their columns [default: as the lines tell]
+    #[arg(long, value_name = "BOOL")]
+    pub header: Option<bool>,
+    /// What stands between their columns: `,`, `;`, `|` or tab [default: as the lines tell]
+    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Delimiter::try_from(text.to_owned()))]
+    pub delimiter: Option<Delimiter>,
+    /// What stands before the decimals of their numbers: `.` or `,` [default: .]
+    #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Decimal::try_from(text.to_owned()))]
+    pub decimal: Option<Decimal>,
+    /// What the model has between its layers
+    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    pub activation: Activation,
+    /// The weight decay with which the model was trained, or is to be: the damping that is exact for a model of one layer
+    #[arg(long, value_name = "RHO", value_parser = weight_decay)]
+    pub weight_decay: Option<f64>,
+    /// Where to write the configuration
+    #[arg(value_name = "CONFIG.toml", default_value = "influence.toml")]
+    pub config: PathBuf,
+    /// Replace the configuration if it is there
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl InitArguments {
+    /// What the configuration is to be proposed from.
+    pub fn request(&self) -> Request {
+        Request {
+            config: self.config.clone(),
+            weights: self.weights.clone(),
+            state: self.state.clone(),
+            train: self.train.clone(),
+            test: self.test.clone(),
+            all: self.all.clone(),
+            split: self.split,
+            form: TableForm {
+                header: self.header,
+                delimiter: self.delimiter,
+                decimal: self.decimal,
+            },
+            activation: self.activation.into(),
+            weight_decay: self.weight_decay,
+        }
+    }
+}
+
+/// An activation between layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x Φ(x)`, exact.
+    Gelu,
+}
+
+impl From<Activation> for init::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu => Self::Relu,
+            Activation::Tanh => Self::Tanh,
+            Activation::Sigmoid => Self::Sigmoid,
+            Activation::Gelu => Self::Gelu,
+        }
+    }
+}

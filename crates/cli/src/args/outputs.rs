@@ -1,0 +1,199 @@
+//! Arguments of the commands that read outputs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::run::ThreadArguments;
+use crate::{
+    listing::{Destination, Format},
+    queries::By,
+    report::picture::Size,
+};
+
+/// Arguments of `influence verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// How many chunks are computed again; none needs neither model nor data
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub sample: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+/// Arguments of `influence inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArguments {
+    /// The output: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Print an object of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+/// Where an answer goes, and in what form.
+#[derive(Debug, Clone, Args)]
+pub struct ListingArguments {
+    /// In what form [default: as the ending of the file says, else table]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// Write to a file, .csv, .json or .parquet, instead of stdout
+    #[arg(long = "output", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "file")]
+    pub overwrite: bool,
+}
+
+impl ListingArguments {
+    /// The destination that is asked for.
+    ///
+    /// # Errors
+    /// When the format and the file do not fit, or a file is in the way.
+    pub(crate) fn destination(&self) -> Result<Destination<'_>> {
+        Destination::new(self.format, self.file.as_deref(), self.overwrite)
+    }
+}
+
+/// Arguments of `influence top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    ///
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    #[arg(long, value_name = "POINTS")]
+    pub points: Vec<String>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+/// What training points are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ranking {
+    /// The training loss, the largest first
+    Loss,
+    /// The influence on themselves, the largest first
+    #[value(name = "self")]
+    SelfInfluence,
+    /// The mean influence on the test points, the most harmful first
+    Mean,
+}
+
+impl From<Ranking> for By {
+    fn from(ranking: Ranking) -> Self {
+        match ranking {
+            Ranking::Loss => Self::Loss,
+            Ranking::SelfInfluence => Self::SelfInfluence,
+            Ranking::Mean => Self::Mean,
+        }
+    }
+}
+
+/// Arguments of `influence mislabelled`.
+#[derive(Debug, Clone, Args)]
+pub struct MislabelledArguments {
+    /// The output of `influence run` or `influence self`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// The output of `influence self` of the same training points, to be shown beside
+    #[arg(long = "self", value_name = "OUTPUT")]
+    pub own: Option<PathBuf>,
+    /// What the points are ranked by [default: loss, or mean where the model has memorised its training labels]
+    #[arg(long, value_name = "RANKING", value_enum)]
+    pub by: Option<Ranking>,
+    /// How many training points are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub show: usize,
+    /// The true labels of the training points, where they are known: says how good each ranking is
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+/// Arguments of `influence report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// The output of `influence run`: a directory, or a URL
+    #[arg(value_name = "OUTPUT")]
+    pub output: PathBuf,
+    /// Where to write the page [default: beside the output, with the ending .html]
+    #[arg(long, value_name = "PATH")]
+    pub html: Option<PathBuf>,
+    /// The output of `influence self` of the same points, to be shown too
+    #[arg(long = "self", value_name = "OUTPUT")]
+    pub own: Option<PathBuf>,
+    /// The output of the same run with compute.mode = by-block, to show what share each layer has
+    #[arg(long, value_name = "OUTPUT")]
+    pub by_layer: Option<PathBuf>,
+    /// The true labels of the training points, where they are known
+    #[arg(long, value_name = "ARRAY")]
+    pub truth: Option<String>,
+    /// Write every chart of the page into this folder too, as SVG
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
+    /// Write charts as PNG beside the SVG
+    #[arg(long, requires = "plots")]
+    pub png: bool,
+    /// Replace charts that are there
+    #[arg(long, requires = "plots")]
+    pub overwrite: bool,
+    /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
+    #[arg(long, value_name = "SIZE")]
+    pub image: Option<Size>,
+    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    ///
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    #[arg(long, value_name = "POINTS")]
+    pub points: Vec<String>,
+    /// How many test points are shown where none are named
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub show: usize,
+    /// How many training points are shown on either side
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 5)]
+    pub count: usize,
+    /// How many suspicious training points are shown
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub suspects: usize,
+    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}

@@ -1,0 +1,120 @@
+//! Arguments of the commands that train, fit and compute.
+
+use std::{num::NonZero, path::PathBuf};
+
+use clap::Args;
+
+use super::values::{damping, threads};
+use crate::{config::Memory, output::Existing};
+
+/// Arguments of `influence train`.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArguments {
+    /// The configuration, TOML; relative paths in it are relative to it
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Override a key of the configuration, as `train.epochs=50`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Replace weights that are there
+    #[arg(long)]
+    pub overwrite: bool,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+/// What becomes of an output that is already there; without any of these the command is refused.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ExistingArguments {
+    /// Replace the output if it is there
+    #[arg(long)]
+    overwrite: bool,
+    /// Go on with the output of an earlier run that did not finish; what it holds is not computed again
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+}
+
+impl ExistingArguments {
+    /// The choice made.
+    pub fn choice(self) -> Existing {
+        match (self.overwrite, self.resume) {
+            (true, _) => Existing::Overwrite,
+            (false, true) => Existing::Resume,
+            (false, false) => Existing::Refuse,
+        }
+    }
+}
+
+/// Arguments of `influence run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArguments {
+    /// The configuration, TOML; relative paths in it are relative to it
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Override a key of the configuration, as `method.damping=0.01`; may be given several times
+    ///
+    /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything else
+    #[arg(long, value_name = "PATH")]
+    pub fitted: Option<PathBuf>,
+    /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute; instead of compute.threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<NonZero<usize>>,
+    /// Check everything and say what would be done, but compute and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What becomes of an output that is already there
+    #[command(flatten)]
+    pub existing: ExistingArguments,
+}
+
+/// Arguments of `influence sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArguments {
+    /// What is run
+    #[command(flatten)]
+    pub run: RunArguments,
+    /// The dampings, in place of method.damping, as `0.1,0.01,0.001`
+    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true, value_parser = damping)]
+    pub damping: Vec<f64>,
+    /// Take them as multiples of the mean eigenvalue of each block
+    #[arg(long)]
+    pub relative: bool,
+}
+
+/// Arguments of `influence fit`.
+#[derive(Debug, Clone, Args)]
+pub struct FitArguments {
+    /// The configuration, as for `run`
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Where to keep the fit, a safetensors file; one that is there is replaced
+    #[arg(long, value_name = "PATH")]
+    pub fitted: PathBuf,
+    /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How much memory the fit may take, as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+    /// Check everything and say what would be done, but compute and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How many threads compute, of commands that read a configuration or an output.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadArguments {
+    /// How many threads compute; instead of compute.threads [default: all cores]
+    #[arg(long = "threads", value_name = "N", value_parser = threads)]
+    pub count: Option<NonZero<usize>>,
+}

@@ -1,0 +1,176 @@
+//! Outputs and targets, counted.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+use influence_backend_burn::OutputLoss;
+use ndarray::{Array2, ArrayView1};
+
+use super::{Classes, Score, Values};
+use crate::prediction::largest;
+
+/// Outputs and targets, as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    choices: Vec<Choice>,
+    /// Outputs and targets of each sample.
+    values: Vec<Pair>,
+}
+
+/// What the model says of a sample, and what it was to say.
+type Pair = (Vec<f64>, Vec<f64>);
+
+/// One choice of a class.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    /// Among several questions with frequencies of their own, which one.
+    question: usize,
+    right: bool,
+    class: usize,
+    /// The cross-entropy.
+    entropy: f64,
+}
+
+impl Tally {
+    /// Takes the outputs and targets of some samples; what does not fit each other is left out.
+    pub(crate) fn add(&mut self, outputs: &Array2<f64>, loss: OutputLoss, targets: &TensorData) {
+        match loss {
+            OutputLoss::CrossEntropy => self.choose(outputs, outputs.ncols(), targets),
+            OutputLoss::SequenceCrossEntropy { classes } => self.choose(outputs, classes, targets),
+            OutputLoss::BinaryCrossEntropy => self.decide(outputs, targets),
+            OutputLoss::MeanSquaredError if targets.num_elements() == outputs.len() => {
+                let columns = outputs.ncols().max(1);
+                let targets: Vec<f64> = targets.iter::<f64>().collect();
+                let rows = outputs.rows().into_iter().zip(targets.chunks(columns));
+                self.values
+                    .extend(rows.map(|(row, target)| (row.to_vec(), target.to_vec())));
+            }
+            _ => {}
+        }
+    }
+
+    /// One of this many classes, once or at each position.
+    fn choose(&mut self, outputs: &Array2<f64>, classes: usize, targets: &TensorData) {
+        let groups: Vec<Vec<f64>> = outputs
+            .rows()
+            .into_iter()
+            .flat_map(|row| {
+                let row = row.to_vec();
+                row.chunks(classes.max(1))
+                    .map(<[f64]>::to_vec)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        if targets.num_elements() != groups.len() {
+            return;
+        }
+        // Positions that are masked have no class.
+        let choices = groups.iter().zip(targets.iter::<i64>());
+        let choices = choices.filter_map(|(scores, class)| {
+            let class = usize::try_from(class).ok()?;
+            let own = scores.get(class)?;
+            Some(Choice {
+                question: 0,
+                right: largest(scores.iter().copied()) == Some(class),
+                class,
+                entropy: log_sum_exp(scores) - own,
+            })
+        });
+        self.choices.extend(choices);
+    }
+
+    /// Yes or no for each output.
+    fn decide(&mut self, outputs: &Array2<f64>, targets: &TensorData) {
+        if targets.num_elements() != outputs.len() {
+            return;
+        }
+        let numbers = outputs.indexed_iter().zip(targets.iter::<f64>());
+        let choices = numbers.filter_map(|(((_, question), &score), target)| {
+            let yes = match target {
+                0.0 => false,
+                1.0 => true,
+                _ => return None,
+            };
+            Some(Choice {
+                question,
+                right: (score > 0.0) == yes,
+                class: usize::from(yes),
+                entropy: log_sum_exp(&[0.0, score]) - if yes { score } else { 0.0 },
+            })
+        });
+        self.choices.extend(choices);
+    }
+
+    pub(crate) fn score(&self) -> Score {
+        if !self.choices.is_empty() {
+            return Score::Classes(classes(&self.choices));
+        }
+        values(&self.values).map_or(Score::Unknown, Score::Values)
+    }
+}
+
+fn classes(choices: &[Choice]) -> Classes {
+    let mut counts: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
+    for choice in choices {
+        let question = counts.entry(choice.question).or_default();
+        *question.entry(choice.class).or_default() += 1;
+    }
+    let count = choices.len() as f64;
+    let most = counts
+        .values()
+        .filter_map(|question| question.values().max());
+    let surprise = |choice: &Choice| {
+        let question = &counts[&choice.question];
+        let all: usize = question.values().sum();
+        (all as f64 / question[&choice.class] as f64).ln()
+    };
+    let mean = |of: &dyn Fn(&Choice) -> f64| choices.iter().map(of).sum::<f64>() / count;
+    let (entropy, constant) = (mean(&|choice| choice.entropy), mean(&surprise));
+    let gain = constant - entropy;
+    let spread = mean(&|choice| (surprise(choice) - choice.entropy - gain).powi(2));
+    Classes {
+        accuracy: mean(&|choice| f64::from(u8::from(choice.right))),
+        chance: most.sum::<usize>() as f64 / count,
+        choices: choices.len(),
+        entropy,
+        constant,
+        error: (spread / count).sqrt(),
+    }
+}
+
+/// None where no target varies.
+fn values(pairs: &[Pair]) -> Option<Values> {
+    let outputs = pairs.first()?.1.len();
+    let count = pairs.len() as f64;
+    let (mut scores, mut error, mut constant) = (Vec::new(), 0.0, 0.0);
+    for output in 0..outputs {
+        let mean = pairs.iter().map(|(_, target)| target[output]).sum::<f64>() / count;
+        let squares =
+            |of: &dyn Fn(&Pair) -> f64| pairs.iter().map(|pair| of(pair).powi(2)).sum::<f64>();
+        let residual = squares(&|(said, target)| said[output] - target[output]);
+        let total = squares(&|(_, target)| target[output] - mean);
+        error += residual / count;
+        constant += total / count;
+        if total > 0.0 {
+            scores.push(1.0 - residual / total);
+        }
+    }
+    let scores = ArrayView1::from(&scores[..]);
+    Some(Values {
+        r2: scores.mean()?,
+        range: [
+            scores.fold(f64::INFINITY, |least, &score| least.min(score)),
+            scores.fold(f64::NEG_INFINITY, |most, &score| most.max(score)),
+        ],
+        outputs: scores.len(),
+        points: pairs.len(),
+        error: error / outputs as f64,
+        constant: constant / outputs as f64,
+    })
+}
+
+fn log_sum_exp(scores: &[f64]) -> f64 {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+    largest + sum.ln()
+}

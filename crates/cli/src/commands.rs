@@ -1,0 +1,68 @@
+//! The commands: each reads its arguments, hands the work over, and prints what came of it.
+
+mod configuration;
+mod demo;
+mod doctor;
+mod fit;
+mod init;
+mod inspect;
+mod manual;
+mod mislabelled;
+mod plan;
+mod run;
+mod sweep;
+mod top;
+mod top_self;
+mod train;
+mod verify;
+
+use std::io::Write;
+
+use crate::{args::Command, models::Models, report, run::Quantity, session::Session};
+
+/// Does what the command line says, within a session, and prints to `out`.
+///
+/// # Errors
+/// Whatever the command reports.
+pub fn execute(
+    command: &Command,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    match command {
+        Command::Init(arguments) => {
+            init::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Train(arguments) => {
+            train::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Demo(arguments) => demo::run(arguments, session, out, execute)?,
+        Command::Run(arguments) => {
+            let out = &mut session.summary(out);
+            run::run(Quantity::Influences, arguments, models, session, out)?;
+        }
+        Command::Own(arguments) => {
+            let out = &mut session.summary(out);
+            run::run(Quantity::SelfInfluences, arguments, models, session, out)?;
+        }
+        Command::Sweep(arguments) => {
+            sweep::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Fit(arguments) => {
+            fit::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Plan(arguments) => plan::run(arguments, models, session, out)?,
+        Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
+        Command::Inspect(arguments) => inspect::run(arguments, out)?,
+        Command::Top(arguments) => top::run(arguments, models, out)?,
+        Command::Report(arguments) => {
+            report::run(arguments, models, &mut session.summary(out))?;
+        }
+        Command::Mislabelled(arguments) => mislabelled::run(arguments, models, out)?,
+        Command::Doctor(arguments) => doctor::run(arguments, out)?,
+        Command::Completions(arguments) => manual::completions(arguments, out)?,
+        Command::Man(arguments) => manual::pages(arguments, &mut session.summary(out))?,
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,47 @@
+//! Configurations, with the settings of a command line in place of their own.
+
+use std::{num::NonZero, path::Path};
+
+use anyhow::Result;
+
+use crate::{
+    args::{FitArguments, RunArguments},
+    config::{Config, Memory},
+};
+
+/// The configuration of a run.
+pub(super) fn of_run(arguments: &RunArguments) -> Result<Config> {
+    let RunArguments {
+        config,
+        set,
+        memory,
+        threads,
+        ..
+    } = arguments;
+    granted(config, set, *memory, *threads)
+}
+
+/// The configuration of a fit.
+pub(super) fn of_fit(arguments: &FitArguments) -> Result<Config> {
+    let FitArguments {
+        config,
+        set,
+        memory,
+        threads,
+        ..
+    } = arguments;
+    granted(config, set, *memory, threads.count)
+}
+
+fn granted(
+    path: &Path,
+    set: &[String],
+    memory: Option<Memory>,
+    threads: Option<NonZero<usize>>,
+) -> Result<Config> {
+    let config = Config::load(path, set)?;
+    Ok(Config {
+        compute: config.compute.granted(memory, threads),
+        ..config
+    })
+}

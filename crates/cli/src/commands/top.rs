@@ -1,0 +1,137 @@
+//! `influence top`: who helped and who harmed the model on chosen test points.
+
+use std::io::Write;
+
+use anyhow::Result;
+use influence_core::aggregate::Ranking;
+use serde_json::{Value, json};
+
+use super::top_self;
+use crate::{
+    args::TopArguments,
+    listing::{Column, Format, Kind, Listing},
+    models::Models,
+    queries::{About, Opinion, Points, Stored, id, name, opinions, select, shown, target},
+    summary::{signed, table},
+};
+
+/// Shows the training points that helped and harmed most.
+///
+/// # Errors
+/// When the output is no plain matrix, is not complete, or the data it was made from have changed.
+pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
+    let destination = arguments.listing.destination()?;
+    let stored = Stored::open(&arguments.output)?;
+    if stored.influences.array() == "self_influences" {
+        return top_self::run(arguments, (&stored, &destination), models, out);
+    }
+    stored.check_plain()?;
+    let plan = stored.plan(&arguments.set, models)?;
+    let about = plan.as_ref().map(About::read).transpose()?;
+    let all = match &about {
+        Some(about) => about.test.predictions.by_loss(),
+        None => (0..stored.influences.grid().shape()[0]).collect(),
+    };
+    let points = select(
+        &arguments.points,
+        sides(about.as_ref())[1],
+        all,
+        arguments.show,
+    )?;
+    let opinions = opinions(&stored, &points, arguments.count)?;
+    destination.write(out, |out| match destination.format {
+        Format::Table => print(&opinions, about.as_ref(), out),
+        format => listing(&opinions, about.as_ref()).write(format, out),
+    })
+}
+
+fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -> Result<()> {
+    let [train, test] = sides(about);
+    let ranked = |opinion: &Opinion, ranking: &Ranking| {
+        let entry = |(&point, &value): (&usize, &f64)| {
+            let called = name(train, point);
+            let target = match target(train, point) {
+                Value::Null => String::new(),
+                target => format!(":{}", shown(&target)),
+            };
+            let change = signed(opinion.loss_change(value));
+            format!("{called}{target} {change} ({})", signed(value))
+        };
+        let entries = ranking.indices.iter().zip(&ranking.values).map(entry);
+        entries.collect::<Vec<_>>().join("\n")
+    };
+    let rows = opinions.iter().map(|opinion| {
+        [
+            name(test, opinion.test),
+            shown(&target(test, opinion.test)),
+            shown(&predicted(about, opinion.test)),
+            ranked(opinion, &opinion.helpful),
+            ranked(opinion, &opinion.harmful),
+        ]
+    });
+    let headings = ["test point", "target", "predicted", "helpful", "harmful"];
+    writeln!(out, "{}", table(headings, 5, rows))?;
+    let (kind, unit) = match about {
+        Some(about) => ("training point:target", about.test.predictions.unit()),
+        None => ("training point", "units of the loss"),
+    };
+    writeln!(
+        out,
+        "{kind}, change of the loss on the test point if it is left out, in {unit} (influence)"
+    )?;
+    Ok(())
+}
+
+/// What is known of the training and of the test points.
+fn sides<'a>(about: Option<&'a About<'a>>) -> [Option<&'a Points<'a>>; 2] {
+    [
+        about.map(|about| &about.train),
+        about.map(|about| &about.test.points),
+    ]
+}
+
+/// What the model says of a test point, null where nothing is known of the points.
+fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
+    about.map_or(Value::Null, |about| about.test.predictions.of(point))
+}
+
+const COLUMNS: [Column; 11] = [
+    ("test", Kind::Integer),
+    ("test_id", Kind::Integer),
+    ("target", Kind::Integer),
+    ("predicted", Kind::Integer),
+    ("side", Kind::Text),
+    ("rank", Kind::Integer),
+    ("train", Kind::Integer),
+    ("train_id", Kind::Integer),
+    ("train_target", Kind::Integer),
+    ("influence", Kind::Number),
+    ("loss_change", Kind::Number),
+];
+
+fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<11> {
+    let [train_points, test_points] = sides(about);
+    let records = opinions.iter().flat_map(|opinion| {
+        let sides = [("helpful", &opinion.helpful), ("harmful", &opinion.harmful)];
+        sides.into_iter().flat_map(move |(side, ranking)| {
+            let entries = ranking.indices.iter().zip(&ranking.values).enumerate();
+            entries.map(move |(rank, (&train, &influence))| {
+                let test = opinion.test;
+                [
+                    json!(test),
+                    id(test_points, test),
+                    target(test_points, test),
+                    predicted(about, test),
+                    json!(side),
+                    json!(rank + 1),
+                    json!(train),
+                    id(train_points, train),
+                    target(train_points, train),
+                    json!(influence),
+                    json!(opinion.loss_change(influence)),
+                ]
+            })
+        })
+    });
+    Listing::new(COLUMNS, records)
+}

@@ -1,0 +1,93 @@
+//! `influence top` of self-influences: the training points that the model had to learn most by themselves.
+
+use std::io::Write;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    args::TopArguments,
+    listing::{Column, Destination, Format, Kind, Listing},
+    models::Models,
+    queries::{Evaluated, Stored, Suspicion, id, name, shown, target},
+    summary::{signed, table},
+};
+
+const COLUMNS: [Column; 6] = [
+    ("rank", Kind::Integer),
+    ("train", Kind::Integer),
+    ("train_id", Kind::Integer),
+    ("target", Kind::Integer),
+    ("predicted", Kind::Integer),
+    ("self_influence", Kind::Number),
+];
+
+/// Shows the training points with the largest influence on themselves.
+///
+/// # Errors
+/// When test points are named, the output is not complete, or the data it was made from have changed.
+pub(super) fn run(
+    arguments: &TopArguments,
+    (stored, destination): (&Stored, &Destination<'_>),
+    models: &dyn Models,
+    out: &mut impl Write,
+) -> Result<()> {
+    ensure!(
+        arguments.points.is_empty(),
+        "--points: it names test points, and {} is about none; leave it out",
+        stored.shown()
+    );
+    let own = Suspicion::read(stored)?;
+    let plan = stored.plan(&arguments.set, models)?;
+    let about = plan
+        .as_ref()
+        .map(|plan| Evaluated::read(&plan.train, plan))
+        .transpose()?;
+    let first = own.first(arguments.count);
+    let rows = first.iter().map(|&point| (point, own.scores[point]));
+    let rows: Vec<(usize, f64)> = rows.collect();
+    destination.write(out, |out| match destination.format {
+        Format::Table => print(&rows, about.as_ref(), out),
+        format => listing(&rows, about.as_ref()).write(format, out),
+    })
+}
+
+fn print(rows: &[(usize, f64)], about: Option<&Evaluated<'_>>, out: &mut dyn Write) -> Result<()> {
+    let points = about.map(|about| &about.points);
+    let rows = rows.iter().map(|&(point, influence)| {
+        [
+            name(points, point),
+            shown(&target(points, point)),
+            shown(&predicted(about, point)),
+            signed(influence),
+        ]
+    });
+    let headings = ["training point", "target", "predicted", "self-influence"];
+    writeln!(out, "{}", table(headings, 3, rows))?;
+    writeln!(
+        out,
+        "the largest self-influences: points that the model had to learn by heart, wrong labels among them"
+    )?;
+    Ok(())
+}
+
+fn listing(rows: &[(usize, f64)], about: Option<&Evaluated<'_>>) -> Listing<6> {
+    let points = about.map(|about| &about.points);
+    let records = rows.iter().enumerate();
+    let records = records.map(|(rank, &(point, influence))| {
+        [
+            json!(rank + 1),
+            json!(point),
+            id(points, point),
+            target(points, point),
+            predicted(about, point),
+            json!(influence),
+        ]
+    });
+    Listing::new(COLUMNS, records)
+}
+
+/// What the model says of a training point, null where nothing is known of the points.
+fn predicted(about: Option<&Evaluated<'_>>, point: usize) -> Value {
+    about.map_or(Value::Null, |about| about.predictions.of(point))
+}

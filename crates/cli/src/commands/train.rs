@@ -1,0 +1,42 @@
+//! `influence train`: trains the model of a configuration and writes its weights.
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use crate::{
+    args::TrainArguments, config::Config, models::Models, session::Session, summary::timings,
+    train::Trainer, watch::Watch,
+};
+
+/// Trains, writes the weights, and prints how good the model is.
+///
+/// # Errors
+/// When the configuration does not describe a model that can be trained, the weights are there
+/// already, or the training fails.
+pub fn run(
+    arguments: &TrainArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    let config = Config::load_for_training(&arguments.config, &arguments.set)?;
+    let trainer = Trainer::new(&config, models, arguments.overwrite)?;
+    session.remark(trainer.remarks());
+    let trained = trainer.train(session.progress())?;
+    let seconds = timings(&session.progress().phases());
+    session.print(|| {
+        writeln!(
+            out,
+            "trained         {} parameters, {} epochs, {:.4} loss in the last of them",
+            trained.parameters, config.train.epochs, trained.loss
+        )?;
+        trained.assessment.print(out)?;
+        writeln!(out, "seconds         {seconds}")?;
+        Ok(writeln!(
+            out,
+            "weights         {}",
+            config.model.weights.display()
+        )?)
+    })
+}

@@ -1,0 +1,55 @@
+//! What an output says about where it comes from.
+
+use std::path::Path;
+
+use toml::Table;
+
+/// The keys that decide about the numbers, with absolute paths, so that they can be computed again from anywhere.
+pub(super) fn origin(mut table: Table, base: &Path) -> Table {
+    table.remove("output");
+    let compute = table.remove("compute");
+    if let Some(mode) = compute.and_then(|compute| compute.get("mode").cloned()) {
+        let compute = Table::from_iter([("mode".to_owned(), mode)]);
+        table.insert("compute".into(), compute.into());
+    }
+    table.remove("train");
+    if let Some(weights) = table
+        .get_mut("model")
+        .and_then(|model| model.get_mut("weights"))
+    {
+        make_absolute(weights, base);
+    }
+    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
+        for (key, value) in data.iter_mut() {
+            match (key.as_str(), value) {
+                ("train" | "test" | "all", toml::Value::Table(files)) => {
+                    files
+                        .iter_mut()
+                        .for_each(|(_, file)| make_absolute(file, base));
+                }
+                ("classes", file) => make_absolute(file, base),
+                _ => {}
+            }
+        }
+    }
+    let method = table.get_mut("method");
+    let checkpoints = method.and_then(|method| method.get_mut("checkpoints")?.as_array_mut());
+    for checkpoint in checkpoints.into_iter().flatten() {
+        if let Some(weights) = checkpoint.get_mut("weights") {
+            make_absolute(weights, base);
+        }
+    }
+    table
+}
+
+fn make_absolute(value: &mut toml::Value, base: &Path) {
+    let path = match value {
+        toml::Value::Table(array) => array.get_mut("file"),
+        path => Some(path),
+    };
+    if let Some(toml::Value::String(path)) = path
+        && let Ok(absolute) = std::path::absolute(base.join(&*path))
+    {
+        *path = absolute.to_string_lossy().into_owned();
+    }
+}

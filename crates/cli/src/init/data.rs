@@ -1,0 +1,32 @@
+//! The points of a proposal, and the command that they are for.
+
+/// Inputs and targets, as TOML has them.
+#[derive(Debug)]
+pub(super) enum Data {
+    Apart {
+        train: [String; 2],
+        test: [String; 2],
+    },
+    /// Training points without test points.
+    Alone {
+        train: [String; 2],
+    },
+    Together {
+        all: [String; 2],
+        test: f64,
+    },
+}
+
+/// What computes influences on test points, and what self-influences.
+pub(super) const RUN: &str = "influence run";
+pub(super) const SELF: &str = "influence self";
+
+impl Data {
+    /// The command that the points are for.
+    pub(super) fn command(&self) -> &'static str {
+        match self {
+            Self::Alone { .. } => SELF,
+            Self::Apart { .. } | Self::Together { .. } => RUN,
+        }
+    }
+}

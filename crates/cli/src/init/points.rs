@@ -1,0 +1,166 @@
+//! The points that a proposal is for.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use influence_data::{ArrayPath, ClassOrder, Files, Source, TableForm, test_points};
+use toml::Value;
+
+use super::{data::Data, request::Request};
+
+/// The points that are given: of both sides or of the training side alone, or all together.
+pub(super) struct Sides {
+    pub(super) train: Points,
+    pub(super) test: Option<Points>,
+}
+
+impl Sides {
+    pub(super) fn open(request: &Request) -> Result<Self> {
+        let form = request.form;
+        if !request.all.is_empty() {
+            let train = Points::open(&request.all, form, ClassOrder::Own).context("--all")?;
+            return Ok(Self { train, test: None });
+        }
+        let train = Points::open(&request.train, form, ClassOrder::Own).context("--train")?;
+        let order = ClassOrder::of_training(train.names.as_deref());
+        let test = (!request.test.is_empty())
+            .then(|| Points::open(&request.test, form, order).context("--test"));
+        let test = test.transpose()?;
+        Ok(Self { train, test })
+    }
+
+    /// What was found on either side, in sentences.
+    pub(super) fn found(&self) -> Vec<String> {
+        let sides = [Some(&self.train), self.test.as_ref()];
+        sides
+            .into_iter()
+            .flatten()
+            .flat_map(|points| points.source.found())
+            .collect()
+    }
+
+    /// As they are written.
+    pub(super) fn data(&self, request: &Request, base: &Path) -> Data {
+        let written = |points: &Points| {
+            [&points.files.inputs, &points.files.targets].map(|file| relative_array(file, base))
+        };
+        match &self.test {
+            Some(test) => Data::Apart {
+                train: written(&self.train),
+                test: written(test),
+            },
+            None if request.all.is_empty() => Data::Alone {
+                train: written(&self.train),
+            },
+            None => Data::Together {
+                all: written(&self.train),
+                test: request.split,
+            },
+        }
+    }
+
+    /// How many there are on either side.
+    pub(super) fn points(&self, request: &Request) -> [usize; 2] {
+        let all = self.train.points;
+        if let Some(test) = &self.test {
+            return [all, test.points];
+        }
+        if request.all.is_empty() {
+            // Each training point is solved for itself.
+            return [all; 2];
+        }
+        let tests = test_points(all, request.split).min(all);
+        [all - tests, tests]
+    }
+}
+
+/// The inputs and targets of one side.
+pub(super) struct Points {
+    pub(super) source: Source,
+    pub(super) files: Files,
+    pub(super) points: usize,
+    pub(super) shape: Vec<usize>,
+    pub(super) target_shape: Vec<usize>,
+    /// Whether inputs, and targets, are stored as integers.
+    pub(super) integers: [bool; 2],
+    /// The names of the classes in the order of their numbers.
+    pub(super) names: Option<Vec<String>>,
+}
+
+impl Points {
+    /// Classes that have names get their numbers from `order`.
+    fn open(paths: &[String], form: TableForm, order: ClassOrder<'_>) -> Result<Self> {
+        let [inputs, targets] = paths else {
+            bail!(
+                "expected two arrays, inputs and targets, got {}",
+                paths.len()
+            );
+        };
+        let [inputs, targets] = [inputs, targets].map(|path| ArrayPath {
+            form,
+            ..ArrayPath::from(path.clone())
+        });
+        let files = Files {
+            inputs,
+            targets,
+            ids: None,
+            subset: None,
+        };
+        let source = Source::open(&files, order)?;
+        Ok(Self {
+            points: source.len(),
+            shape: source.sample_shape(),
+            target_shape: source.target_shape(),
+            integers: source.are_integers()?,
+            names: source.classes().map(<[String]>::to_vec),
+            files: source.files().clone(),
+            source,
+        })
+    }
+
+    /// A class by its name, or by its number where it has none.
+    pub(super) fn named(&self, class: i64) -> String {
+        let place = usize::try_from(class).ok();
+        let name = place.and_then(|place| self.names.as_ref()?.get(place).cloned());
+        name.unwrap_or_else(|| class.to_string())
+    }
+}
+
+/// A path as seen from a folder, if it is in it; else the whole of it.
+pub(super) fn relative(path: &Path, base: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
+    let seen: PathBuf = match absolute.strip_prefix(base) {
+        Ok(within) => within.to_owned(),
+        Err(_) => absolute,
+    };
+    seen.display().to_string()
+}
+
+/// An array as a configuration writes it.
+fn relative_array(array: &ArrayPath, base: &Path) -> String {
+    let path = ArrayPath {
+        path: relative(&array.path, base).into(),
+        ..array.clone()
+    };
+    let file = Value::from(path.to_string());
+    let TableForm {
+        header,
+        delimiter,
+        decimal,
+    } = array.form;
+    let said: String = [
+        header.map(|header| format!(", header = {header}")),
+        delimiter.map(|it| format!(", delimiter = {}", Value::from(it.to_string()))),
+        decimal.map(|it| format!(", decimal = {}", Value::from(it.to_string()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match said.as_str() {
+        "" => file.to_string(),
+        said => format!("{{ file = {file}{said} }}"),
+    }
+}

@@ -1,0 +1,186 @@
+//! Models bound to their tasks, whatever their types, and where they come from.
+//!
+//! A [`TaskModel`] is split by what is done with it: [`Described`] says what it reads,
+//! [`Fittable`] fits influence models on it, [`Evaluable`] gives losses and outputs, [`Trainable`]
+//! trains it and [`Savable`] writes its weights. All of them are object-safe.
+
+mod bound;
+mod custom;
+mod descent;
+mod save;
+mod sequential;
+
+use std::{fmt::Debug, path::Path, sync::Arc};
+
+use anyhow::Result;
+use burn::tensor::Device;
+use influence_backend_burn::{Batch, FieldForm, Influence, OutputLoss};
+use influence_calculators::Prefetch;
+use influence_core::{Footprint, block::ParameterLayout};
+use influence_data::{Gather, Samples, Target};
+use ndarray::Array2;
+
+use crate::{
+    config::{Config, Training},
+    fit_settings::FitSettings,
+};
+
+pub use custom::OwnModel;
+pub use descent::{Epoch, descend};
+pub use sequential::SequentialModels;
+
+/// Where the models of configurations come from.
+pub trait Models: Debug {
+    /// Whether the configuration lists the layers of the model, and says its loss.
+    fn are_listed(&self) -> bool;
+
+    /// Reads a model; `sample` is the shape of an input.
+    ///
+    /// # Errors
+    /// When the configuration lacks what such a model needs, or the weights do not fit it; contexts
+    /// name the key.
+    fn open(
+        &self,
+        config: &Config,
+        weights: &Path,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>>;
+
+    /// A model that is not trained, its weights drawn from the seed of the configuration.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn initial(
+        &self,
+        config: &Config,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>>;
+}
+
+/// A model bound to its task, of any type.
+pub trait TaskModel: Debug + Described + Fittable + Evaluable + Trainable + Savable {}
+
+impl<M: Debug + Described + Fittable + Evaluable + Trainable + Savable> TaskModel for M {}
+
+/// What a model reads, and what parameters it has.
+pub trait Described {
+    /// In what form it reads the fields of a batch.
+    fn forms(&self) -> Vec<FieldForm>;
+
+    /// What the targets of samples must be; a batch shows what the outputs are like.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    fn target(&self, batch: &Batch) -> Result<Target>;
+
+    /// What it needs of samples beyond their form.
+    fn needs(&self) -> Needs;
+
+    /// Its trained parameters.
+    fn layout(&self) -> &ParameterLayout;
+}
+
+/// A model on which influence models are fitted.
+pub trait Fittable {
+    /// Fits an influence model on the training points, or reads it from a file.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn influence(
+        &self,
+        settings: &FitSettings,
+        train: &Arc<Prefetch<Samples>>,
+        source: FitSource<'_>,
+    ) -> Result<Influence>;
+
+    /// The memory and the cost per sample of an influence model; nothing is fitted.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn footprint(
+        &self,
+        settings: &FitSettings,
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<Footprint>;
+
+    /// The bytes that a fit takes besides the gradients that it keeps, an estimate from above.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    fn fit_bytes(&self, settings: &FitSettings, train: &Arc<Prefetch<Samples>>) -> Result<usize>;
+}
+
+/// A model whose losses and outputs can be computed.
+pub trait Evaluable {
+    /// The training loss of each sample.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    fn losses(&self, batch: &Batch) -> Result<Vec<f64>>;
+
+    /// The outputs `(n, outputs)` of the samples and the loss that is taken of them, if the task
+    /// declares them.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>>;
+}
+
+/// A model that can be trained.
+pub trait Trainable {
+    /// Trains it, and calls `after` with each epoch that has ended.
+    ///
+    /// # Errors
+    /// When the data cannot be read, the loss is no longer finite, or whatever `after` reports.
+    fn train(
+        &mut self,
+        settings: &Training,
+        seed: u64,
+        points: &dyn Gather,
+        after: &mut AfterEpoch<'_>,
+    ) -> Result<()>;
+}
+
+/// A model whose weights can be written.
+pub trait Savable {
+    /// Writes its weights as safetensors, with the names and layouts of PyTorch.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    fn save(&self, path: &Path) -> Result<()>;
+}
+
+/// What a model needs of samples beyond their form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// The number of rows of the embedding that the inputs index, if the model begins with one.
+    pub entries: Option<usize>,
+    /// The fewest samples in a batch of a training.
+    pub batch: usize,
+}
+
+impl Default for Needs {
+    fn default() -> Self {
+        Self {
+            entries: None,
+            batch: 1,
+        }
+    }
+}
+
+/// What is done after an epoch: its number, counted from 1, the mean loss, and a function that
+/// saves the weights of that moment.
+pub type AfterEpoch<'a> = dyn FnMut(usize, f64, &dyn Fn(&Path) -> Result<()>) -> Result<()> + 'a;
+
+/// Where a fitted influence model comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum FitSource<'a> {
+    /// It is fitted.
+    Fit,
+    /// It is fitted, and its expensive parts are kept in a file.
+    FitAndSave(&'a Path),
+    /// It is read from such a file.
+    Load(&'a Path),
+}

@@ -1,0 +1,179 @@
+//! A burn module bound to its task.
+
+use std::{
+    cell::OnceCell,
+    fmt::{self, Debug},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use influence_backend_burn::{
+    Batch, Evaluator, FieldForm, Fit, Influence, Inputs, OutputLoss, Task, parameters,
+};
+use influence_calculators::Prefetch;
+use influence_core::{Footprint, block::ParameterLayout};
+use influence_data::{Gather, Samples, Target};
+use ndarray::Array2;
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+
+use super::{
+    AfterEpoch, Described, Evaluable, FitSource, Fittable, Needs, Savable, Trainable,
+    descent::{Epoch, descend},
+    save::save,
+};
+use crate::{config::Training, fit_settings::FitSettings};
+
+/// A module with a task.
+pub(super) struct Bound<T: Task> {
+    task: Arc<T>,
+    module: T::Module,
+    layout: ParameterLayout,
+    device: Device,
+    /// Made on first use: a computation of influences evaluates nothing.
+    evaluator: OnceCell<Evaluator<Arc<T>>>,
+    target: Option<Target>,
+    needs: Needs,
+}
+
+impl<T: Task> Debug for Bound<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Task> Bound<T> {
+    /// Binds them; without a target it is derived from the outputs.
+    pub(super) fn new(
+        task: Arc<T>,
+        module: T::Module,
+        device: &Device,
+        target: Option<Target>,
+    ) -> Self {
+        Self {
+            layout: parameters(&module),
+            device: device.clone(),
+            task,
+            module,
+            evaluator: OnceCell::new(),
+            target,
+            needs: Needs::default(),
+        }
+    }
+
+    /// With these needs in place of the default.
+    pub(super) fn needing(self, needs: Needs) -> Self {
+        Self { needs, ..self }
+    }
+
+    fn evaluator(&self) -> &Evaluator<Arc<T>> {
+        let make = || Evaluator::new(self.task.clone(), &self.module, &self.device);
+        self.evaluator.get_or_init(make)
+    }
+
+    fn fit(&self, settings: &FitSettings) -> Result<Fit<Arc<T>>> {
+        settings.apply(Fit::new(self.task.clone()))
+    }
+}
+
+impl<T: Task> Described for Bound<T> {
+    fn forms(&self) -> Vec<FieldForm> {
+        T::Inputs::forms()
+    }
+
+    fn target(&self, batch: &Batch) -> Result<Target> {
+        if let Some(target) = self.target {
+            return Ok(target);
+        }
+        Ok(match self.outputs(batch)? {
+            Some((outputs, OutputLoss::CrossEntropy)) => Target::Class {
+                classes: outputs.ncols(),
+            },
+            Some((outputs, OutputLoss::MeanSquaredError)) => Target::Values {
+                outputs: outputs.ncols(),
+            },
+            _ => Target::Any,
+        })
+    }
+
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    fn layout(&self) -> &ParameterLayout {
+        &self.layout
+    }
+}
+
+impl<T: Task> Fittable for Bound<T> {
+    fn influence(
+        &self,
+        settings: &FitSettings,
+        train: &Arc<Prefetch<Samples>>,
+        source: FitSource<'_>,
+    ) -> Result<Influence> {
+        let fit = self.fit(settings)?;
+        let (module, train) = (&self.module, train.clone());
+        match source {
+            FitSource::Fit => fit
+                .fit(module, train)
+                .context("fitting the influence model"),
+            FitSource::FitAndSave(path) => fit
+                .fit_and_save(module, train, path)
+                .context("fitting the influence model"),
+            FitSource::Load(path) => fit.load(module, train, path).context("--fitted"),
+        }
+    }
+
+    fn footprint(
+        &self,
+        settings: &FitSettings,
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<Footprint> {
+        let fit = self.fit(settings)?;
+        Ok(fit.footprint(&self.module, train.clone())?)
+    }
+
+    fn fit_bytes(&self, settings: &FitSettings, train: &Arc<Prefetch<Samples>>) -> Result<usize> {
+        let fit = self.fit(settings)?;
+        Ok(fit.fit_bytes(&self.module, train.clone(), settings.dampings())?)
+    }
+}
+
+impl<T: Task> Evaluable for Bound<T> {
+    fn losses(&self, batch: &Batch) -> Result<Vec<f64>> {
+        Ok(self.evaluator().losses(batch)?)
+    }
+
+    fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>> {
+        Ok(self.evaluator().outputs(batch)?)
+    }
+}
+
+impl<T: Task> Trainable for Bound<T> {
+    fn train(
+        &mut self,
+        settings: &Training,
+        seed: u64,
+        points: &dyn Gather,
+        after: &mut AfterEpoch<'_>,
+    ) -> Result<()> {
+        let begun = (&*self.task, self.module.clone());
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let after = &mut |epoch: Epoch<'_, T::Module>| {
+            after(epoch.number, epoch.loss, &|path| save(epoch.module, path))
+        };
+        self.module = descend(begun, &self.device, settings, points, &mut random, after)?;
+        self.evaluator = OnceCell::new();
+        Ok(())
+    }
+}
+
+impl<T: Task> Savable for Bound<T> {
+    fn save(&self, path: &Path) -> Result<()> {
+        save(&self.module, path)
+    }
+}

@@ -1,0 +1,147 @@
+use std::{
+    fmt::{self, Debug},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{DType, Device, Tensor},
+};
+use burn_store::{ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
+use influence_backend_burn::Task;
+
+use super::{Models, TaskModel, bound::Bound};
+use crate::{
+    config::{Config, Model},
+    weights::{Layout, Weights, float_dtype},
+};
+
+/// A burn module of one's own, with its task: what `influence_cli::run_with` gives the command line.
+///
+/// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task says what the loss is, the module what the
+/// layers are. Weights are found by the names of the module's fields, in files of PyTorch with its layout.
+pub struct OwnModel<T, F> {
+    task: Arc<T>,
+    init: F,
+}
+
+impl<T, F> Debug for OwnModel<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnModel").finish_non_exhaustive()
+    }
+}
+
+impl<T: Task, F: Fn(&Device) -> T::Module> OwnModel<T, F> {
+    /// A task, and how its module is made on a device; weights are read from a file afterwards, or trained.
+    pub fn new(task: T, init: F) -> Self {
+        Self {
+            task: Arc::new(task),
+            init,
+        }
+    }
+}
+
+impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
+    fn are_listed(&self) -> bool {
+        false
+    }
+
+    fn open(
+        &self,
+        config: &Config,
+        weights: &Path,
+        _sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>> {
+        check(&config.model)?;
+        let precision = config.precision.into();
+        let key = config.model.state.as_deref();
+        let (layout, weights) =
+            Weights::as_stored(weights, key, precision).context("model.weights")?;
+        let mut module = (self.init)(device).map(&mut InType(float_dtype(precision)));
+        load(&mut module, layout, weights).context("model.weights")?;
+        Ok(Box::new(Bound::new(
+            self.task.clone(),
+            module,
+            device,
+            None,
+        )))
+    }
+
+    fn initial(
+        &self,
+        config: &Config,
+        _sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>> {
+        check(&config.model)?;
+        config.model.check_trained()?;
+        device.seed(config.seed);
+        let module = (self.init)(device);
+        Ok(Box::new(Bound::new(
+            self.task.clone(),
+            module,
+            device,
+            None,
+        )))
+    }
+}
+
+fn check(model: &Model) -> Result<()> {
+    ensure!(
+        model.loss.is_none(),
+        "model.loss: the program has a task of its own, which says what the loss is; leave it out"
+    );
+    ensure!(
+        model.layers.is_none(),
+        "model.layers: the program has a model of its own; leave them out"
+    );
+    Ok(())
+}
+
+/// Puts all tensors into a module, which must be exactly those that it has.
+fn load<M: Module>(module: &mut M, layout: Layout, weights: Weights) -> Result<()> {
+    let source = weights.source().to_owned();
+    let unread = weights.unread().clone();
+    let tensors = weights.into_tensors().into_iter();
+    let tensors = tensors.map(|(name, data)| bridge::from_data(data, name, None));
+    let adapter: Option<Box<dyn ModuleAdapter>> = match layout {
+        Layout::Pytorch => Some(Box::new(PyTorchToBurnAdapter)),
+        Layout::Burn => None,
+    };
+    let result = module.apply(tensors.collect(), None, adapter, true);
+    if let Some(error) = result.errors.first() {
+        bail!("{source}: {error}");
+    }
+    let missing: Vec<&str> = result
+        .missing
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if let Some(reason) = missing.iter().find_map(|name| unread.get(*name)) {
+        bail!("{source}: {reason}");
+    }
+    ensure!(
+        missing.is_empty(),
+        "{source} lacks tensors of the model: {}; it has besides: {}",
+        missing.join(", "),
+        result.unused.join(", ")
+    );
+    ensure!(
+        result.unused.is_empty(),
+        "{source} holds tensors that the model does not have: {}",
+        result.unused.join(", ")
+    );
+    Ok(())
+}
+
+/// Casts float parameters.
+struct InType(DType);
+
+impl ModuleMapper for InType {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.cast(self.0))
+    }
+}

@@ -1,0 +1,84 @@
+use anyhow::{Result, ensure};
+use burn::{
+    module::Module,
+    optim::{
+        AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig,
+        momentum::MomentumConfig,
+    },
+    tensor::Device,
+};
+use influence_backend_burn::{Inputs, Task};
+use influence_data::Gather;
+use rand::{Rng, seq::SliceRandom};
+
+use crate::config::{Optimiser, Training};
+
+/// How far a training is after an epoch.
+#[derive(Debug)]
+pub struct Epoch<'a, M> {
+    /// The epoch, counted from 1.
+    pub number: usize,
+    /// The mean loss over its training points, each at the time of its step.
+    pub loss: f64,
+    /// The module as it is now, in inference mode.
+    pub module: &'a M,
+}
+
+/// Minimises the mean loss of a task by steps along gradients of batches drawn without replacement.
+///
+/// # Errors
+/// When points cannot be read, the loss is no longer finite, or whatever `after` reports after an epoch.
+pub fn descend<T: Task>(
+    (task, module): (&T, T::Module),
+    device: &Device,
+    settings: &Training,
+    points: &dyn Gather,
+    random: &mut dyn Rng,
+    after: &mut dyn FnMut(Epoch<'_, T::Module>) -> Result<()>,
+) -> Result<T::Module> {
+    let device = device.clone().autodiff();
+    let mut module = module.fork(&device).train();
+    let mut optimiser = optimiser(settings);
+    let mut order: Vec<usize> = (0..points.count()).collect();
+    for number in 1..=settings.epochs {
+        order.shuffle(random);
+        let mut sum = 0.0;
+        for chosen in order.chunks(settings.batch) {
+            let batch = points.gather(chosen)?;
+            let inputs = T::Inputs::read(batch.fields(), &device)?;
+            let loss = task.loss(&module, inputs).mean();
+            sum += loss.clone().into_scalar::<f64>() * chosen.len() as f64;
+            let gradients = GradientsParams::from_grads(loss.backward(), &module);
+            module = optimiser.step(settings.learning_rate, module, gradients);
+        }
+        let loss = sum / order.len() as f64;
+        ensure!(
+            loss.is_finite(),
+            "the loss is no longer finite after {number} epochs; lower train.learning_rate, now {}",
+            settings.learning_rate
+        );
+        after(Epoch {
+            number,
+            loss,
+            module: &module.valid(),
+        })?;
+    }
+    Ok(module.valid())
+}
+
+fn optimiser(settings: &Training) -> ModuleOptimizer {
+    let decay = Some(settings.weight_decay).filter(|&decay| decay > 0.0);
+    let decay = decay.map(WeightDecayConfig::new);
+    match settings.optimiser {
+        Optimiser::Adam => AdamConfig::new().with_weight_decay(decay).init(),
+        Optimiser::Sgd => {
+            let momentum = Some(settings.momentum).filter(|&momentum| momentum > 0.0);
+            let momentum = momentum.map(|momentum| {
+                let config = MomentumConfig::new().with_momentum(momentum);
+                config.with_dampening(0.0)
+            });
+            let sgd = SgdConfig::new().with_weight_decay(decay);
+            sgd.with_momentum(momentum).init()
+        }
+    }
+}

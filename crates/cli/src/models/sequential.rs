@@ -1,0 +1,107 @@
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{Device, Tensor};
+use influence_backend_burn::{Classification, Field, Regression};
+use influence_data::Target;
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+
+use super::{Models, Needs, TaskModel, bound::Bound};
+use crate::{
+    config::{Config, Layer, Layers, Loss, Model},
+    model::{Architecture, Sequential, initial_weights},
+    weights::Weights,
+};
+
+/// Sequential models, whose layers the configuration lists.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SequentialModels;
+
+impl Models for SequentialModels {
+    fn are_listed(&self) -> bool {
+        true
+    }
+
+    fn open(
+        &self,
+        config: &Config,
+        weights: &Path,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>> {
+        let (loss, layers) = described(&config.model)?;
+        let key = config.model.state.as_deref();
+        let weights =
+            Weights::read(weights, key, config.precision.into()).context("model.weights")?;
+        let names = layers.0.iter().filter_map(Layer::name);
+        weights.check_read(names).context("model.weights")?;
+        let weights = weights.with_tables(layers.0.iter().filter_map(Layer::table));
+        bound(loss, layers, &weights, sample, device)
+    }
+
+    fn initial(
+        &self,
+        config: &Config,
+        sample: &[usize],
+        device: &Device,
+    ) -> Result<Box<dyn TaskModel>> {
+        let (loss, layers) = described(&config.model)?;
+        config.model.check_trained()?;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
+        let weights = initial_weights(&layers.0, sample, &mut random).context("model.layers")?;
+        bound(loss, layers, &weights, sample, device)
+    }
+}
+
+/// What a sequential model needs said.
+fn described(model: &Model) -> Result<(Loss, &Layers)> {
+    let loss = model.loss.context("model: missing key `loss`")?;
+    let layers = model.layers.as_ref();
+    Ok((loss, layers.context("model: missing key `layers`")?))
+}
+
+fn bound(
+    loss: Loss,
+    layers: &Layers,
+    weights: &Weights,
+    sample: &[usize],
+    device: &Device,
+) -> Result<Box<dyn TaskModel>> {
+    let architecture = Architecture::plan(&layers.0, weights, sample).context("model.layers")?;
+    let module = architecture.build(weights, device)?;
+    Ok(if architecture.entries().is_some() {
+        with_loss(loss, &architecture, module, device, Sequential::look_up)?
+    } else {
+        with_loss(loss, &architecture, module, device, Sequential::forward)?
+    })
+}
+
+fn with_loss<I: Field + 'static>(
+    loss: Loss,
+    architecture: &Architecture,
+    module: Sequential,
+    device: &Device,
+    forward: fn(&Sequential, I) -> Tensor<2>,
+) -> Result<Box<dyn TaskModel>> {
+    let outputs = architecture.outputs();
+    let needs = Needs {
+        entries: architecture.entries(),
+        batch: architecture.smallest_batch(),
+    };
+    Ok(match loss {
+        Loss::CrossEntropy => {
+            ensure!(
+                outputs > 1,
+                "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
+            );
+            let task = Arc::new(Classification::new(forward));
+            let target = Target::Class { classes: outputs };
+            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
+        }
+        Loss::Mse => {
+            let task = Arc::new(Regression::new(forward));
+            let target = Target::Values { outputs };
+            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
+        }
+    })
+}

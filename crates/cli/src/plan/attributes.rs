@@ -1,0 +1,120 @@
+//! What an output says about itself.
+
+use anyhow::Result;
+use influence_data::{ArrayPath, Files};
+use serde_json::{Map, Value, json};
+
+use super::Plan;
+use crate::{
+    config::{Config, Method},
+    digest,
+};
+
+impl Plan {
+    /// What the output says about how it was made.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn attributes(&self) -> Result<Map<String, Value>> {
+        let Config {
+            seed,
+            device,
+            precision,
+            model,
+            data,
+            method,
+            ..
+        } = &self.config;
+        let mut attributes = Map::new();
+        let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
+        put("version", json!(env!("CARGO_PKG_VERSION")));
+        put("method", json!(method.name));
+        put("curvature", json!(method.curvature_name()));
+        put(
+            "damping",
+            match &method.sweep {
+                Some(dampings) => json!(dampings),
+                None => json!(method.damping),
+            },
+        );
+        put("blocks", json!(method.blocks));
+        put("solver", json!(solver_settings(method)?));
+        put("mode", json!(self.config.compute.mode));
+        put("loss", json!(model.loss));
+        put("precision", json!(precision));
+        put("device", json!(device));
+        put("seed", json!(seed));
+        if let Some(split) = data.split {
+            put("split", json!(split));
+        }
+        if let Some(scale) = &data.scale {
+            put("scale", json!(scale));
+        }
+        let checkpoints = method.checkpoints.iter().flatten();
+        let checkpoints =
+            checkpoints.map(|checkpoint| Ok(json!(digest::of_file(&checkpoint.weights)?)));
+        let mut of_files = Map::new();
+        of_files.insert("weights".into(), json!(digest::of_file(&model.weights)?));
+        of_files.insert("checkpoints".into(), checkpoints.collect::<Result<_>>()?);
+        let sets = [
+            ("train", &data.train),
+            ("test", &data.test),
+            ("all", &data.all),
+        ];
+        for (name, files) in sets {
+            if let Some(files) = files {
+                of_files.insert(name.into(), digests(files)?.into());
+            }
+        }
+        put("digests", of_files.into());
+        Ok(attributes)
+    }
+
+    /// What is needed to compute chunks of the output again; another run may say it otherwise.
+    ///
+    /// # Errors
+    /// None that can be met: TOML is JSON, but for dates, which no key takes.
+    pub fn origin(&self) -> Result<Value> {
+        Ok(serde_json::to_value(&self.config.origin)?)
+    }
+}
+
+/// The digests of the files of a data set.
+fn digests(files: &Files) -> Result<Map<String, Value>> {
+    let Files {
+        inputs,
+        targets,
+        ids,
+        subset,
+    } = files;
+    let named = [
+        ("inputs", Some(inputs)),
+        ("targets", Some(targets)),
+        ("ids", ids.as_ref()),
+        ("subset", subset.as_ref()),
+    ];
+    let given = named
+        .into_iter()
+        .filter_map(|(name, array)| Some((name, array?)));
+    let digest = |(name, array): (&str, &ArrayPath)| {
+        Ok((name.to_owned(), json!(digest::of_path(&array.path)?)))
+    };
+    given.map(digest).collect()
+}
+
+/// The settings of the solver that are given; what has a key of its own, and files, left out.
+fn solver_settings(method: &Method) -> Result<Value> {
+    const ELSEWHERE: [&str; 5] = ["name", "curvature", "damping", "blocks", "checkpoints"];
+    let mut settings = serde_json::to_value(method)?;
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, value| !value.is_null() && !ELSEWHERE.contains(&key.as_str()));
+        let checkpoints = method.checkpoints.iter().flatten();
+        let rates: Vec<f64> = checkpoints
+            .map(|checkpoint| checkpoint.learning_rate)
+            .collect();
+        if !rates.is_empty() {
+            settings.insert("learning_rates".into(), json!(rates));
+        }
+    }
+    Ok(settings)
+}

@@ -1,0 +1,153 @@
+//! The files that an output was made from: looked for where they were, and beside an output that was moved together with them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use influence_data::{ClassNames, Files};
+use serde_json::{Map, Value};
+
+use crate::{config::Config, digest, plan::Plan};
+
+/// A file that a configuration names.
+struct Named<'a> {
+    /// The key, as `--set` takes it.
+    key: String,
+    /// Where its digest is among those of an output; names of classes have none.
+    digest: Option<String>,
+    path: &'a mut PathBuf,
+}
+
+/// The configuration with each file where it is now; digests decide, of those where there are several.
+///
+/// # Errors
+/// When a file is nowhere.
+pub(super) fn found(
+    mut config: Config,
+    stored: &Map<String, Value>,
+    output: Option<&Path>,
+) -> Result<Config> {
+    for Named { key, digest, path } in named(&mut config) {
+        let digest = digest.and_then(|at| stored.get("digests")?.pointer(&at)?.as_str());
+        if let Some(moved) = output.and_then(|output| moved(path, digest, output)) {
+            tracing::info!(key, from = %path.display(), to = %moved.display(), "file was moved");
+            *path = moved;
+        }
+        ensure!(
+            path.exists(),
+            "{key}: {} does not exist; where it was moved to is said by --set {key}=...",
+            path.display()
+        );
+    }
+    Ok(config)
+}
+
+/// Refuses files that are no longer those that an output was made from, naming the first of them.
+///
+/// # Errors
+/// When there is one, or a file cannot be read.
+pub fn check_digests(stored: &Map<String, Value>, plan: &Plan) -> Result<()> {
+    let now = plan.attributes()?;
+    let [stored, now] = [stored, &now].map(|attributes| attributes.get("digests"));
+    if stored == now {
+        return Ok(());
+    }
+    let mut config = plan.config.clone();
+    let changed = named(&mut config).into_iter().find(|named| {
+        let digest = named.digest.as_ref();
+        digest.is_some_and(|at| {
+            let of =
+                |digests: Option<&Value>| digests.and_then(|digests| digests.pointer(at)).cloned();
+            of(stored) != of(now)
+        })
+    });
+    match changed {
+        Some(Named { key, path, .. }) => bail!(
+            "{} has changed since the output was written; restore it, or name the file of then by --set {key}=...",
+            path.display()
+        ),
+        None => bail!("the output was made from other files than the configuration names now"),
+    }
+}
+
+/// Where a file is that was moved together with an output: at the same place relative to it, or beside it.
+fn moved(stored: &Path, digest: Option<&str>, output: &Path) -> Option<PathBuf> {
+    let others: Vec<PathBuf> = beside(stored, output);
+    let is_it = |path: &Path| {
+        digest.is_none_or(|digest| digest::of_path(path).is_ok_and(|own| own == digest))
+    };
+    if stored.exists() && (others.is_empty() || is_it(stored)) {
+        return None;
+    }
+    others.into_iter().find(|path| is_it(path))
+}
+
+/// What lies under the same name, with as many of the folders above it as possible, in the folder of an output or in one above that.
+fn beside(stored: &Path, output: &Path) -> Vec<PathBuf> {
+    let Ok(output) = std::path::absolute(output) else {
+        return Vec::new();
+    };
+    let parts: Vec<_> = stored.components().collect();
+    let ends = (1..parts.len()).map(|first| parts[first..].iter().collect::<PathBuf>());
+    let ends: Vec<PathBuf> = ends.collect();
+    let own = stored.canonicalize().ok();
+    let mut found: Vec<PathBuf> = Vec::new();
+    for folder in output.ancestors().skip(1) {
+        let there = ends.iter().map(|end| folder.join(end));
+        let there = there.filter(|path| path.exists());
+        found.extend(there.filter(|path| path.canonicalize().ok() != own));
+    }
+    found
+}
+
+/// All files that a configuration names.
+fn named(config: &mut Config) -> Vec<Named<'_>> {
+    let mut all = vec![Named {
+        key: "model.weights".into(),
+        digest: Some("/weights".into()),
+        path: &mut config.model.weights,
+    }];
+    let checkpoints = config.method.checkpoints.iter_mut().flatten();
+    all.extend(checkpoints.enumerate().map(|(index, checkpoint)| Named {
+        key: "method.checkpoints".into(),
+        digest: Some(format!("/checkpoints/{index}")),
+        path: &mut checkpoint.weights,
+    }));
+    let data = &mut config.data;
+    for (side, files) in [
+        ("train", &mut data.train),
+        ("test", &mut data.test),
+        ("all", &mut data.all),
+    ] {
+        all.extend(files.iter_mut().flat_map(|files| of_side(side, files)));
+    }
+    if let Some(ClassNames::File(array)) = &mut data.classes {
+        all.push(Named {
+            key: "data.classes".into(),
+            digest: None,
+            path: &mut array.path,
+        });
+    }
+    all
+}
+
+fn of_side<'a>(side: &'static str, files: &'a mut Files) -> impl Iterator<Item = Named<'a>> {
+    let Files {
+        inputs,
+        targets,
+        ids,
+        subset,
+    } = files;
+    let arrays = [
+        ("inputs", Some(inputs)),
+        ("targets", Some(targets)),
+        ("ids", ids.as_mut()),
+        ("subset", subset.as_mut()),
+    ];
+    arrays.into_iter().filter_map(move |(name, array)| {
+        Some(Named {
+            key: format!("data.{side}.{name}"),
+            digest: Some(format!("/{side}/{name}")),
+            path: &mut array?.path,
+        })
+    })
+}

@@ -1,0 +1,248 @@
+//! The points that an output is about, and what the model says of them.
+
+use anyhow::{Context, Result};
+use burn::tensor::TensorData;
+use influence_backend_burn::OutputLoss;
+use influence_calculators::Prefetch;
+use influence_core::Dataset;
+use influence_data::{Samples, Target};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use crate::{plan::Plan, prediction::largest};
+
+/// Points of which everything is read at a time.
+const BATCH: usize = 1024;
+
+/// The points on one side of an output.
+#[derive(Debug)]
+pub struct Points<'a> {
+    samples: &'a Prefetch<Samples>,
+    targets: Targets,
+    names: Option<&'a [String]>,
+}
+
+/// What the model was to say of each point.
+#[derive(Debug)]
+enum Targets {
+    /// Class numbers.
+    Classes(Vec<usize>),
+    /// Numbers `(n, outputs)`.
+    Values(Array2<f64>),
+}
+
+impl<'a> Points<'a> {
+    /// Reads the targets of all points on one side of a plan.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
+        let mut classes = Vec::new();
+        let mut values = Vec::new();
+        for start in (0..samples.len()).step_by(BATCH) {
+            let [_, targets] = fields(samples, start..(start + BATCH).min(samples.len()))?;
+            if matches!(plan.target, Target::Class { .. }) {
+                let numbers = targets.iter::<i64>().map(usize::try_from);
+                classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
+            } else {
+                values.extend(targets.iter::<f64>());
+            }
+        }
+        let targets = if values.is_empty() {
+            Targets::Classes(classes)
+        } else {
+            let columns = values.len() / samples.len();
+            Targets::Values(Array2::from_shape_vec((samples.len(), columns), values)?)
+        };
+        Ok(Self {
+            samples,
+            targets,
+            names: plan.classes.as_deref(),
+        })
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers of one input.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn input(&self, point: usize) -> Result<Vec<f64>> {
+        let [inputs, _] = fields(self.samples, point..point + 1)?;
+        Ok(inputs.iter::<f64>().collect())
+    }
+
+    /// The names of the numbers of an input, where the file has them.
+    pub fn columns(&self) -> Option<&[String]> {
+        self.samples.inner().columns()
+    }
+
+    /// The id of a point, if it has one other than its number.
+    pub fn id(&self, point: usize) -> Option<String> {
+        self.samples.inner().id(point)
+    }
+
+    /// A class by its name, or by its number where it has none.
+    pub fn named(&self, class: usize) -> Value {
+        named(class, self.names)
+    }
+
+    /// The number of the class of a point, if points have classes.
+    pub fn class(&self, point: usize) -> Option<usize> {
+        match &self.targets {
+            Targets::Classes(classes) => classes.get(point).copied(),
+            Targets::Values(_) => None,
+        }
+    }
+
+    /// What the model was to say of a point.
+    pub fn target(&self, point: usize) -> Value {
+        match &self.targets {
+            Targets::Classes(classes) => named(classes[point], self.names),
+            Targets::Values(values) => numbers(values.row(point).iter().copied()),
+        }
+    }
+
+    /// What the model says of the points.
+    ///
+    /// # Errors
+    /// When the points cannot be read, or the model cannot be evaluated.
+    pub fn predictions(&self, plan: &'a Plan) -> Result<Predictions<'a>> {
+        let (mut losses, mut outputs, mut loss) = (Vec::new(), Vec::new(), None);
+        for start in (0..self.len()).step_by(BATCH) {
+            let batch = self.samples.batch(start..(start + BATCH).min(self.len()))?;
+            losses.extend(plan.model.losses(&batch)?);
+            if let Some((values, kind)) = plan.model.outputs(&batch)? {
+                outputs.extend(values.rows().into_iter().map(|row| row.to_vec()));
+                loss = Some(kind);
+            }
+        }
+        Ok(Predictions {
+            losses,
+            outputs,
+            loss,
+            names: self.names,
+        })
+    }
+}
+
+/// Points with what the model says of them.
+#[derive(Debug)]
+pub struct Evaluated<'a> {
+    /// The points.
+    pub points: Points<'a>,
+    /// What the model says of them.
+    pub predictions: Predictions<'a>,
+}
+
+impl<'a> Evaluated<'a> {
+    /// Reads the targets of the points on one side of a plan, and evaluates the model on them.
+    ///
+    /// # Errors
+    /// As [`Points::read`] and [`Points::predictions`].
+    pub fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
+        let points = Points::read(samples, plan)?;
+        Ok(Self {
+            predictions: points.predictions(plan)?,
+            points,
+        })
+    }
+
+    /// The share of points whose class the model predicts, if points have classes.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.points.class(0)?;
+        let right = |&point: &usize| self.predictions.of(point) == self.points.target(point);
+        let right = (0..self.points.len()).filter(right).count();
+        Some(right as f64 / self.points.len() as f64)
+    }
+}
+
+/// What a model says of points.
+#[derive(Debug)]
+pub struct Predictions<'a> {
+    /// The outputs of each point, if the task declares them.
+    outputs: Vec<Vec<f64>>,
+    loss: Option<OutputLoss>,
+    names: Option<&'a [String]>,
+    /// The training loss of each point.
+    pub losses: Vec<f64>,
+}
+
+impl Predictions<'_> {
+    /// The class with the largest output, or the outputs.
+    pub fn of(&self, point: usize) -> Value {
+        let Some(outputs) = self.outputs.get(point) else {
+            return Value::Null;
+        };
+        if self.loss != Some(OutputLoss::CrossEntropy) {
+            return numbers(outputs.iter().copied());
+        }
+        let class = largest(outputs.iter().copied());
+        class.map_or(Value::Null, |class| named(class, self.names))
+    }
+
+    /// What losses are measured in.
+    pub fn unit(&self) -> &'static str {
+        match self.loss {
+            Some(OutputLoss::CrossEntropy) => "nats",
+            _ => "units of the loss",
+        }
+    }
+
+    /// The points in the order of their loss, the largest first.
+    pub fn by_loss(&self) -> Vec<usize> {
+        let mut points: Vec<usize> = (0..self.losses.len()).collect();
+        points.sort_by(|&a, &b| self.losses[b].total_cmp(&self.losses[a]).then(a.cmp(&b)));
+        points
+    }
+}
+
+/// A value as it is read: whole or to four digits, several of them in brackets.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(shown).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (None, Some(number)) => format!("{number:.4}"),
+            _ => number.to_string(),
+        },
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A class by its name, or by its number where it has none.
+fn named(class: usize, names: Option<&[String]>) -> Value {
+    match names.and_then(|names| names.get(class)) {
+        Some(name) => json!(name),
+        None => json!(class),
+    }
+}
+
+/// One number by itself, several as a list.
+fn numbers(values: impl Iterator<Item = f64>) -> Value {
+    let values: Vec<f64> = values.collect();
+    match values.as_slice() {
+        [value] => json!(value),
+        values => json!(values),
+    }
+}
+
+fn fields(samples: &Prefetch<Samples>, range: std::ops::Range<usize>) -> Result<[TensorData; 2]> {
+    let fields = samples.batch(range)?.into_fields();
+    fields
+        .try_into()
+        .ok()
+        .context("a sample has inputs and targets")
+}

@@ -1,0 +1,69 @@
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{Page, text};
+
+impl Page<'_> {
+    /// What one wants to know first, where it is known.
+    pub(super) fn summary(&self) -> Markup {
+        let facts = [
+            ("Model", self.model.clone()),
+            ("Points", self.sizes()),
+            ("Method", self.method()),
+            ("Damping", self.fact("damping").map(damping)),
+            ("Negative influences", self.negative()),
+            ("Test rows solved", self.converged()),
+        ];
+        let facts = facts.into_iter();
+        let known = facts.filter_map(|(name, value)| Some((name, value?)));
+        html! {
+            dl.summary { @for (name, value) in known { div { dt { (name) } dd { (breakable(&value)) } } } }
+        }
+    }
+
+    fn sizes(&self) -> Option<String> {
+        let shape = self.fact("shape")?;
+        Some(format!("{} training, {} test", shape[1], shape[0]))
+    }
+
+    fn method(&self) -> Option<String> {
+        let method = text(self.fact("method")?);
+        Some(match self.fact("curvature") {
+            Some(curvature) => format!("{method}, {} curvature", text(curvature)),
+            None => method,
+        })
+    }
+
+    fn negative(&self) -> Option<String> {
+        let share = self.fact("negative")?.as_f64()?;
+        Some(format!("{:.1} % of all pairs", 100.0 * share))
+    }
+
+    fn converged(&self) -> Option<String> {
+        let rows = &self.solved.as_ref()?.rows;
+        let all: u64 = rows.iter().map(|(_, rows)| rows).sum();
+        let converged = rows.iter().find(|(status, _)| status == "converged");
+        let converged = converged.map_or(0, |(_, rows)| *rows);
+        Some(format!("{converged} of {all} converged"))
+    }
+}
+
+/// A text that may break before the ending of a file.
+fn breakable(text: &str) -> Markup {
+    let ending = text
+        .find('.')
+        .filter(|dot| text[dot + 1..].starts_with(|letter: char| letter.is_ascii_alphabetic()));
+    let (name, ending) = text.split_at(ending.unwrap_or(text.len()));
+    html! { (name) @if !ending.is_empty() { wbr; (ending) } }
+}
+
+/// A damping in few words: one for each block would be many.
+fn damping(value: &Value) -> String {
+    match value {
+        Value::Object(table) => match table.get("relative") {
+            Some(Value::Number(relative)) => format!("{relative} × mean eigenvalue"),
+            _ => "by block".into(),
+        },
+        other => text(other),
+    }
+}

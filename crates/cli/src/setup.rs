@@ -1,0 +1,83 @@
+//! A model and the points on both sides, opened and held against each other.
+
+use std::num::NonZero;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{DType, Device};
+use influence_backend_burn::device;
+use influence_calculators::share_threads;
+use influence_core::{Dataset, Precision};
+use influence_data::{Samples, Target};
+
+use crate::{
+    config::Config,
+    models::{Models, TaskModel},
+};
+
+/// A model and the points on both sides, which fit each other.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) device: Device,
+    pub(crate) model: Box<dyn TaskModel>,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) target: Target,
+    pub(crate) train: Samples,
+    pub(crate) test: Samples,
+    pub(crate) remarks: Vec<String>,
+}
+
+impl Setup {
+    /// With a model that is not trained.
+    pub(crate) fn untrained(config: &Config, models: &dyn Models) -> Result<Self> {
+        Self::new(config, |shape, device| {
+            models.initial(config, shape, device)
+        })
+    }
+
+    /// With a model made for inputs of a shape on a device.
+    pub(crate) fn new(
+        config: &Config,
+        open: impl FnOnce(&[usize], &Device) -> Result<Box<dyn TaskModel>>,
+    ) -> Result<Self> {
+        if let Some(threads) = config.compute.threads.and_then(NonZero::new) {
+            share_threads(threads);
+        }
+        let precision = config.precision.into();
+        let device = open_device(&config.device, precision)?;
+        let [train, test] = influence_data::open(&config.data)?;
+        let mut remarks = [train.remarks(), test.remarks()].concat();
+        remarks.dedup();
+        let shape = train.sample_shape();
+        let model = open(&shape, &device)?;
+        let forms = model.forms();
+        let [train_key, test_key] = config.data.keys();
+        let train = train.in_form(&forms, precision).context(train_key)?;
+        let test = test.in_form(&forms, precision).context(test_key)?;
+        if let Some(entries) = model.needs().entries {
+            train.check_entries(entries).context(train_key)?;
+            test.check_entries(entries).context(test_key)?;
+        }
+        let target = model.target(&train.batch(0..1)?)?;
+        train.check(target).context(train_key)?;
+        test.check(target).context(test_key)?;
+        Ok(Self {
+            device,
+            model,
+            shape,
+            target,
+            train,
+            test,
+            remarks,
+        })
+    }
+}
+
+fn open_device(name: &str, precision: Precision) -> Result<Device> {
+    let device = device::open(name).context("device")?;
+    let fits = precision == Precision::F32 || device.supports_dtype(DType::F64);
+    ensure!(
+        fits,
+        "precision: the device {name} has no f64; use f32, or the device cpu"
+    );
+    Ok(device)
+}
