@@ -5,12 +5,13 @@ mod embedding;
 mod kind;
 mod normalisation;
 mod pooling;
+mod tensors;
 
 use anyhow::{Result, ensure};
 
 use super::{
     operation::Fixed,
-    shape::{last_axis, numbers, permute, reshape, shown},
+    shape::{last_axis, numbers, permute, reshape},
 };
 use crate::{config, weights::Weights};
 pub(super) use convolution::Convolution;
@@ -18,9 +19,7 @@ use embedding::embedding;
 pub(super) use kind::{Kind, Motion};
 use normalisation::{batch_norm, group_norm, layer_norm, rms_norm};
 use pooling::{adaptive, pool};
-
-/// What a layer computes, if anything, and the shape of a sample behind it.
-type Checked = (Option<Kind>, Vec<usize>);
+use tensors::{Checked, Said, bias, shape_of};
 
 /// What a layer computes, if anything, and the shape of a sample behind it.
 pub(super) fn check(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Result<Checked> {
@@ -134,44 +133,6 @@ fn finite(key: &str, value: f64) -> Result<f64> {
     Ok(value)
 }
 
-/// What a layer says of its own size, where it says anything.
-struct Said {
-    outputs: Option<usize>,
-    kernel_size: Option<Vec<usize>>,
-    bias: Option<bool>,
-}
-
-impl Said {
-    /// Holds it against the weights.
-    fn check(&self, outputs: usize, kernel_size: &[usize], bias: bool) -> Result<()> {
-        said("outputs", self.outputs, outputs)?;
-        if let Some(size) = &self.kernel_size {
-            ensure!(
-                size == kernel_size,
-                "kernel_size = {}, but its weights have {}",
-                shown(size),
-                shown(kernel_size)
-            );
-        }
-        ensure!(
-            self.bias.is_none_or(|said| said == bias),
-            "bias = {}, but its weights have {}",
-            !bias,
-            if bias { "one" } else { "none" }
-        );
-        Ok(())
-    }
-}
-
-fn said(key: &str, said: Option<usize>, got: usize) -> Result<()> {
-    ensure!(
-        said.is_none_or(|said| said == got),
-        "{key} = {}, but its weights have {got}",
-        said.unwrap_or_default()
-    );
-    Ok(())
-}
-
 fn linear(name: &str, said: &Said, weights: &Weights, input: &[usize]) -> Result<Checked> {
     let weight = shape_of(name, weights, 2, "(out, in)")?;
     let bias = bias(name, weights, weight[0])?;
@@ -180,35 +141,4 @@ fn linear(name: &str, said: &Said, weights: &Weights, input: &[usize]) -> Result
     let mut output = input.to_vec();
     output.splice(input.len() - 1.., [weight[0]]);
     Ok((Some(Kind::Linear { weight, bias }), output))
-}
-
-/// The shape of a weight, of this rank.
-fn shape_of(name: &str, weights: &Weights, rank: usize, layout: &str) -> Result<Vec<usize>> {
-    let tensor = format!("{name}.weight");
-    let weight = weights.tensor(&tensor)?.shape().to_vec();
-    ensure!(
-        weight.len() == rank,
-        "tensor `{tensor}` has shape {}, expected {layout}",
-        shown(&weight)
-    );
-    ensure!(
-        !weight.contains(&0),
-        "tensor `{tensor}` has shape {}, which is empty",
-        shown(&weight)
-    );
-    Ok(weight)
-}
-
-/// Whether there is a bias, of as many numbers as the layer has outputs.
-fn bias(name: &str, weights: &Weights, outputs: usize) -> Result<bool> {
-    let tensor = format!("{name}.bias");
-    let Some(bias) = weights.shape(&tensor) else {
-        return Ok(false);
-    };
-    ensure!(
-        bias == [outputs],
-        "tensor `{tensor}` has shape {}, expected ({outputs})",
-        shown(bias)
-    );
-    Ok(true)
 }

@@ -5,9 +5,9 @@ use npyz::NpyFile;
 use rand::{Rng, RngExt, seq::SliceRandom};
 
 /// 8×8 pixels of 0 to 16.
-const IMAGES: &[u8] = include_bytes!("../../../../../data/digits/images.npy");
+const IMAGES: &[u8] = include_bytes!("../../../data/digits/images.npy");
 /// The digit of each image.
-const LABELS: &[u8] = include_bytes!("../../../../../data/digits/labels.npy");
+const LABELS: &[u8] = include_bytes!("../../../data/digits/labels.npy");
 
 /// The side of an image.
 pub(super) const SIDE: usize = 8;

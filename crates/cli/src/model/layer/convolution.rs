@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Checked, Kind, Motion, Said, bias, shape_of};
+use super::{
+    kind::{Kind, Motion},
+    tensors::{Checked, Said, bias, shape_of},
+};
 use crate::{
     config::{Layer, Padding, Pair},
     model::shape::{image, line, shown, slide, spread},

@@ -1,8 +1,8 @@
-//! Tables whose rows are looked up.
+//! Embeddings.
 
 use anyhow::{Result, ensure};
 
-use super::{said, shape_of};
+use super::tensors::{said, shape_of};
 use crate::weights::Weights;
 
 /// The shape of the table, and that of a sample behind it.

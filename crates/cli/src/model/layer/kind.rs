@@ -2,8 +2,10 @@
 
 use influence_core::block::Parameter;
 
-use super::normalisation::STATISTICS;
 use crate::model::operation::Fixed;
+
+/// The running statistics of a batch norm, from the batches that it was trained on.
+pub(super) const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// What a layer computes, in sizes that were checked.
 #[derive(Debug, Clone)]

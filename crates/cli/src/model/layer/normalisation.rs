@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Checked, Kind, bias, shape_of};
+use super::{
+    kind::{Kind, STATISTICS},
+    tensors::{Checked, bias, shape_of},
+};
 use crate::{
     model::shape::{last_axis, shown},
     weights::Weights,
 };
-
-/// What batch norm keeps of the batches that it was trained on.
-pub(super) const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 const LAST_AXIS: &str = "(features), for normalisation along the last axis";
 

@@ -5,7 +5,8 @@ use std::{collections::HashSet, rc::Rc};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::DType;
 
-use super::pickle::Id;
+/// The number of a node.
+pub(super) type Id = usize;
 
 /// A value. Texts are shared, so that a file cannot make many of one.
 #[derive(Debug)]

@@ -13,11 +13,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::object::{Node, Storage};
+use super::object::{Id, Node, Storage};
 use scalars::{bytes, length, line, number, text};
-
-/// The number of a node.
-pub(super) type Id = usize;
 
 /// No file of weights has as many values; each takes some tens of bytes.
 const MOST_NODES: usize = 1 << 21;

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    object::{Node, Object, View},
-    pickle::{Id, Pickle},
+    object::{Id, Node, Object, View},
+    pickle::Pickle,
 };
 
 /// Deeper than modules are in each other.

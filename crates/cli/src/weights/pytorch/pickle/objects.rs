@@ -5,8 +5,8 @@ use std::{io::BufRead, rc::Rc};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    super::object::{Element, Node, Object, Storage, View},
-    Id, Machine,
+    super::object::{Element, Id, Node, Object, Storage, View},
+    Machine,
     scalars::line,
 };
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 
 use super::{DEEPEST, State, Tree};
-use crate::weights::pytorch::{object::Node, pickle::Id};
+use crate::weights::pytorch::object::{Id, Node};
 
 impl Tree<'_> {
     /// The only state dict of the file: it, or the one in it that holds weights.
