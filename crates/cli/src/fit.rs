@@ -56,7 +56,7 @@ fn fitted_and_consumed<C: Consumer>(
     } = &plan.config;
     ensure!(
         fitted.is_none() || method.name.has_curvature(),
-        "--fitted: {} fits nothing that could be kept",
+        "--fitted: {} has no fitted state to read",
         method.name.as_str()
     );
     if !plan.checkpoints.is_empty() {
@@ -107,7 +107,7 @@ pub fn check_savable(config: &Config) -> Result<()> {
     let method = config.method.name;
     ensure!(
         method.has_curvature(),
-        "method.name: {} fits nothing that could be kept",
+        "method.name: {} has no fitted state to save",
         method.as_str()
     );
     Ok(())

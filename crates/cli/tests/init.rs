@@ -113,7 +113,7 @@ fn the_method_is_exact_while_it_is_quick_and_the_damping_fits_it() {
         let [name, curvature, damping] = method(&config);
         assert_eq!([name.as_str(), &damping], expected, "{sizes:?}");
         assert_eq!(curvature, "\"gauss-newton\"", "{text}");
-        assert!(!said.contains("needs your hand"), "{said}");
+        assert!(!said.contains("edit it before running"), "{said}");
     }
 }
 
@@ -177,7 +177,7 @@ fn what_integers_are_taken_for_is_said() {
         text.contains("the model has one output: taken as numbers"),
         "{text}"
     );
-    assert!(!said.contains("needs your hand"), "{said}");
+    assert!(!said.contains("edit it before running"), "{said}");
 }
 
 #[test]
@@ -219,17 +219,14 @@ fn a_model_that_cannot_be_built_is_told_in_one_line_and_in_the_file() {
     let (_, text, said) = folder.proposed(&["--weights", "model.safetensors"]);
     let told: Vec<&str> = said
         .lines()
-        .filter(|line| line.contains("needs your hand"))
+        .filter(|line| line.contains("edit it before running"))
         .collect();
     assert_eq!(told.len(), 1, "{said}");
     assert!(
-        told[0].starts_with("warning: influence.toml: it needs your hand before it runs: "),
+        told[0].starts_with("warning: influence.toml: edit it before running: "),
         "{said}"
     );
-    assert!(
-        text.starts_with("# it needs your hand before it runs: "),
-        "{text}"
-    );
+    assert!(text.starts_with("# edit it before running: "), "{text}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
     let run = command
         .current_dir(folder.path(""))

@@ -262,7 +262,7 @@ fn a_fit_that_was_kept_gives_the_same_bytes_and_no_other() {
         &["--fitted", kept, "--set", "method={ name = \"identity\" }"],
     );
     assert!(
-        said(&nothing).contains("identity fits nothing"),
+        said(&nothing).contains("identity has no fitted state"),
         "{}",
         said(&nothing)
     );
@@ -346,7 +346,7 @@ fn a_single_checkpoint_is_the_model_itself() {
     let kept = ["--set", "method.name=tracin", "--fitted", "no.safetensors"];
     let refused = influence("run", &config, &folder.path().join("other.zarr"), &kept);
     assert!(
-        said(&refused).contains("tracin fits nothing"),
+        said(&refused).contains("tracin has no fitted state"),
         "{}",
         said(&refused)
     );

@@ -19,7 +19,7 @@ pub(crate) const TELLING: [&str; 4] = [
      seconds), `interrupted` (message, done, total, seconds) or `failed` (error, seconds).",
     "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, `fit`, `train`, `init`, `report` or `man` did; \
      `top`, `inspect`, `plan` and others that are asked for an answer give it.",
-    "--verbose logs what is done, twice also each step, three times everything; the environment variable RUST_LOG goes before it.",
+    "--verbose logs what is done, twice also each step, three times everything; the environment variable RUST_LOG takes precedence.",
 ];
 
 /// What commands say of this in their own help.

@@ -173,7 +173,7 @@ pub struct ReportArguments {
     /// Replace charts that are there
     #[arg(long, requires = "plots")]
     pub overwrite: bool,
-    /// How inputs are images, as 8x8 or 3x32x32 [default: as they or the first reshape of the model are shaped]
+    /// Image size, such as 8x8 or 3x32x32 [default: from the shape of the inputs, or the first reshape of the model]
     #[arg(long, value_name = "SIZE")]
     pub image: Option<Size>,
     /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]

@@ -12,10 +12,10 @@ pub struct Reporting {
     /// How progress is shown, on stderr: auto, bar, lines, json or none
     #[arg(long, value_name = "STYLE", value_enum, default_value_t, global = true, hide_possible_values = true, help_heading = TELLING)]
     pub progress: Style,
-    /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` goes before it
+    /// Log more: -v what is done, -vv also each step, -vvv everything; `RUST_LOG` takes precedence
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = TELLING)]
     pub verbose: u8,
-    /// Say nothing but errors and what was asked for
+    /// Print only errors and the requested result
     #[arg(short, long, global = true, help_heading = TELLING, conflicts_with_all = ["verbose", "progress"])]
     pub quiet: bool,
     /// How log lines are written, text or json [default: json where progress is json, else text]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The first words of a configuration that does not run as it is.
-const HAND: &str = "it needs your hand before it runs";
+const HAND: &str = "edit it before running";
 
 /// Writes a configuration with a comment on each choice, and checks it as `run` would.
 ///

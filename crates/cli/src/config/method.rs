@@ -35,7 +35,8 @@ pub struct Method {
     /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name with `*` for any characters, as
     /// `{ "*.bias" = 0.0 }` where weight decay leaves out biases. All others have `damping`, or the λ of a sweep.
     pub damping_by_parameter: Option<BTreeMap<String, Lambda>>,
-    /// Several λ, which go before `damping`, each as `damping` has it: the influences under each of them, from one fit.
+    /// Several dampings, each written like `damping`, which they override: the influences under each of
+    /// them, from one fit.
     pub sweep: Option<Vec<DampingValue>>,
     /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a table of lists of parameters by block.
     pub blocks: Option<Blocks>,

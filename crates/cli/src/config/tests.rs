@@ -218,7 +218,7 @@ fn mistakes_are_named() {
         ),
         (
             &["method.name=identity"],
-            &["method.damping", "identity has none"],
+            &["method.damping", "does not apply to identity"],
         ),
         (
             &["model.layers=[{kind=\"linear\",nam=\"fc\"}]"],

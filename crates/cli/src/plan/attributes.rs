@@ -70,7 +70,7 @@ impl Plan {
         Ok(attributes)
     }
 
-    /// What is needed to compute chunks of the output again; another run may say it otherwise.
+    /// The configuration needed to compute chunks again; it is not compared when a run is resumed.
     ///
     /// # Errors
     /// None that can be met: TOML is JSON, but for dates, which no key takes.

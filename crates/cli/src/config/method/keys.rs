@@ -53,7 +53,7 @@ impl Method {
         ] {
             ensure!(
                 !given || self.name.has_curvature(),
-                "method.{key} is a setting of methods with a curvature, {name} has none"
+                "method.{key} does not apply to {name}, which uses no curvature"
             );
         }
         ensure!(
