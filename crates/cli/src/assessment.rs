@@ -1,4 +1,5 @@
-//! How good a model is on a sample of its points, told before anything is computed: one that was read or put together wrongly is no better than chance.
+//! How good a model is on a sample of its points, told before anything is computed: one that was
+//! read or put together wrongly is no better than chance.
 
 mod inputs;
 mod quality;

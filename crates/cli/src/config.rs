@@ -33,7 +33,8 @@ pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Training};
 
-/// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths resolved.
+/// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths
+/// resolved.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -61,7 +62,8 @@ pub struct Config {
     /// Where the result goes.
     #[serde(default)]
     pub output: Output,
-    /// What the result is made from, as it was read, with absolute paths: all but `compute` and `output`.
+    /// What the result is made from, as it was read, with absolute paths: all but `compute` and
+    /// `output`.
     #[serde(skip)]
     pub origin: Table,
     /// Where each key is, for messages.
@@ -93,8 +95,8 @@ impl From<PrecisionName> for influence_core::Precision {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// The Zarr store, a directory or a URL (needs feature s3, gcs or azure); it will hold the array `influences` of shape
-    /// `(test, train)`. Default `influences.zarr`.
+    /// The Zarr store, a directory or a URL (needs feature s3, gcs or azure); it will hold the
+    /// array `influences` of shape `(test, train)`. Default `influences.zarr`.
     pub path: PathBuf,
 }
 
@@ -114,7 +116,8 @@ impl Config {
     /// Reads a file, applies the overrides, and checks every setting that can be checked by itself.
     ///
     /// # Errors
-    /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type or out of its domain.
+    /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type
+    /// or out of its domain.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         Self::load_completed(path, overrides, |_| ())
     }

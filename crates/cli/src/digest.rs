@@ -34,8 +34,9 @@ pub fn of_file(path: &Path) -> Result<String> {
     Ok(shown(&hash.finalize()))
 }
 
-/// `sha256:` and the digest of the files in a folder and below: of each, in the order of their names, the length of the name, the name with `/`
-/// between its parts, the length of the contents and the contents, lengths as 64 bits in little endian.
+/// `sha256:` and the digest of the files in a folder and below: of each, in the order of their
+/// names, the length of the name, the name with `/` between its parts, the length of the contents
+/// and the contents, lengths as 64 bits in little endian.
 ///
 /// # Errors
 /// When the folder or a file cannot be read.

@@ -11,9 +11,11 @@ const SILENT: [(&str, &str); 5] = [
     ("VK_LOADER_DEBUG", "none"),
 ];
 
-/// Starts the program once more with the variables that silence drivers, unless all of them are set; those that are stay as they are.
+/// Starts the program once more with the variables that silence drivers, unless all of them are
+/// set; those that are stay as they are.
 ///
-/// Drivers read the environment of the process, which cannot be changed safely while it runs. To be called first of all.
+/// Drivers read the environment of the process, which cannot be changed safely while it runs. To be
+/// called first of all.
 pub fn silence() {
     let missing = SILENT.into_iter();
     let missing: Vec<_> = missing

@@ -1,7 +1,8 @@
 //! How the command ends.
 //!
-//! Exit codes: 0 done, also when the reader of stdout went away; 2 bad usage or input, or a failure while computing; 130 interrupted
-//! by a signal. No command has others: `doctor` ends with 0 whatever it finds.
+//! Exit codes: 0 done, also when the reader of stdout went away; 2 bad usage or input, or a failure
+//! while computing; 130 interrupted by a signal. No command has others: `doctor` ends with 0
+//! whatever it finds.
 
 use std::{
     io::{self, Write},
@@ -10,13 +11,15 @@ use std::{
 
 use crate::{config::Place, watch::Interrupted};
 
-/// The most letters of a message; what is longer repeats a file rather than saying what is wrong with it.
+/// The most letters of a message; what is longer repeats a file rather than saying what is wrong
+/// with it.
 const LONGEST: usize = 1000;
 /// The letters that are kept of the end of a longer message, where the innermost cause is.
 const KEPT_AT_END: usize = 300;
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.
 pub const FAILURE: u8 = 2;
-/// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it, whichever signal it was.
+/// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it,
+/// whichever signal it was.
 pub const INTERRUPTED: u8 = 130;
 
 /// How a command ended.
@@ -67,7 +70,8 @@ pub fn complain(line: &str) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// The error and its causes, from the outside inwards; a cause that the text before it already ends with is not repeated.
+/// The error and its causes, from the outside inwards; a cause that the text before it already ends
+/// with is not repeated.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {

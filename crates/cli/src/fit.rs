@@ -31,7 +31,8 @@ pub trait Consumer {
         M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static;
 }
 
-/// Fits the model of a configuration, or takes it from a file, and hands what is to be computed of it to a consumer.
+/// Fits the model of a configuration, or takes it from a file, and hands what is to be computed of
+/// it to a consumer.
 ///
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
@@ -171,7 +172,8 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
     }
 }
 
-/// What the model will take per sample, and of how many numbers its scores are made; nothing is fitted.
+/// What the model will take per sample, and of how many numbers its scores are made; nothing is
+/// fitted.
 ///
 /// # Errors
 /// As [`consume`].
@@ -218,7 +220,8 @@ pub fn fit_bytes(plan: &Plan) -> Result<usize> {
     bytes.context("looking at the gradients of a few training points")
 }
 
-/// Refuses a fit that there is not enough memory for, before any is taken; gives the bytes that it takes.
+/// Refuses a fit that there is not enough memory for, before any is taken; gives the bytes that it
+/// takes.
 ///
 /// # Errors
 /// When there is not enough memory; as [`consume`].

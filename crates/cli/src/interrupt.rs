@@ -20,10 +20,11 @@ const FINISHING: &str =
     "interrupted: finishing the chunks that are begun; interrupt again to stop at once";
 const NOTHING_WRITTEN: &str = "interrupted: nothing was written";
 
-/// Keeps SIGHUP from ending the process where it was started to outlive its terminal, as by `nohup`.
+/// Keeps SIGHUP from ending the process where it was started to outlive its terminal, as by
+/// `nohup`.
 ///
-/// Has to be called before the first thread is started: threads have the signal mask of the one that starts them. Known on
-/// Linux only.
+/// Has to be called before the first thread is started: threads have the signal mask of the one
+/// that starts them. Known on Linux only.
 pub fn keep_hangup_ignored() {
     #[cfg(target_os = "linux")]
     if is_hangup_ignored().unwrap_or_default() {
@@ -43,8 +44,8 @@ fn is_hangup_ignored() -> Option<bool> {
     Some(ignored & 1 == 1)
 }
 
-/// What a first signal does: ends the process at once as long as nothing is being written, else lets it finish what it has begun. A
-/// second one ends the process at once.
+/// What a first signal does: ends the process at once as long as nothing is being written, else
+/// lets it finish what it has begun. A second one ends the process at once.
 #[derive(Debug, Clone)]
 pub struct Interrupt(Arc<Inner>);
 
@@ -59,7 +60,8 @@ struct Inner {
 /// Where a command is, as far as signals care.
 #[derive(Debug)]
 enum At {
-    /// Nothing is being written: what there is to say of what is, and the place that is claimed for what will be.
+    /// Nothing is being written: what there is to say of what is, and the place that is claimed for
+    /// what will be.
     Rest(String, Option<Box<Claim>>),
     /// Chunks are being written.
     Writing,
@@ -87,7 +89,8 @@ impl Interrupt {
                 process::exit(INTERRUPTED.into());
             }
             inner.cancellation.cancel();
-            // Telling may take long, where stderr is not read, and a second signal must get through all the same.
+            // Telling may take long, where stderr is not read, and a second signal must get through
+            // all the same.
             let inner = Arc::clone(&inner);
             drop(thread::Builder::new().spawn(move || inner.first()));
         });
@@ -99,7 +102,8 @@ impl Interrupt {
         &self.0.cancellation
     }
 
-    /// Keeps the place of an output until it is written; a signal gives it back, so that nothing is left behind.
+    /// Keeps the place of an output until it is written; a signal gives it back, so that nothing is
+    /// left behind.
     pub fn claimed(&self, claim: Claim) {
         *self.0.at() = At::Rest(NOTHING_WRITTEN.to_owned(), Some(Box::new(claim)));
     }

@@ -1,10 +1,13 @@
 //! The command `influence`: parse → plan → run.
 //!
-//! [`config`] reads what is asked for, [`plan`] checks it against the files before anything is computed or written, and [`mod@run`] hands
-//! the work to the backend and the calculators, within a [`session`] that shows how far it is and listens to signals. [`demo`] shows on real data what influences are good for. No mathematics lives here.
+//! [`config`] reads what is asked for, [`plan`] checks it against the files before anything is
+//! computed or written, and [`mod@run`] hands the work to the backend and the calculators, within a
+//! [`session`] that shows how far it is and listens to signals. [`demo`] shows on real data what
+//! influences are good for. No mathematics lives here.
 //!
-//! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
-//! Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at URLs; `http` for reading.
+//! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through
+//! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at
+//! URLs; `http` for reading.
 
 pub mod args;
 pub mod assessment;
@@ -52,9 +55,11 @@ use session::Session;
 pub use commands::execute;
 pub use models::OwnModel;
 
-/// The whole command line for models of one's own: parses `args`, the name of the program first, does what they say, and tells how it ended.
+/// The whole command line for models of one's own: parses `args`, the name of the program first,
+/// does what they say, and tells how it ended.
 ///
-/// [`OwnModel`] joins a task and a burn module; in the configuration `model` then has `weights` alone.
+/// [`OwnModel`] joins a task and a burn module; in the configuration `model` then has `weights`
+/// alone.
 ///
 /// # Examples
 /// ```no_run

@@ -26,8 +26,9 @@ pub enum Level {
     Verbose(u8),
 }
 
-/// Logs what the crates of this project have to say at this level, and the warnings of all others; the environment variable
-/// `RUST_LOG` says otherwise where it is set. The bar of the progress is suspended while a line is written.
+/// Logs what the crates of this project have to say at this level, and the warnings of all others;
+/// the environment variable `RUST_LOG` says otherwise where it is set. The bar of the progress is
+/// suspended while a line is written.
 ///
 /// Does nothing where logs are collected already.
 pub fn install(level: Level, format: Format, progress: &Progress) {
@@ -46,7 +47,8 @@ pub fn install(level: Level, format: Format, progress: &Progress) {
     };
 }
 
-/// What lies between burn and a GPU, and complains of every driver that is not there while it looks for one that is.
+/// What lies between burn and a GPU, and complains of every driver that is not there while it looks
+/// for one that is.
 fn of_drivers(level: &str) -> String {
     let each = ["wgpu", "naga", "cubecl"].map(|target| format!("{target}={level}"));
     each.join(",")

@@ -11,7 +11,8 @@ use influence_calculators::Plan as Schedule;
 use crate::config::Compute;
 use groups::Group;
 
-/// What the process takes besides what is planned for: buffers that grow later, freed memory that the allocator keeps.
+/// What the process takes besides what is planned for: buffers that grow later, freed memory that
+/// the allocator keeps.
 const RESERVE: usize = 48 << 20;
 
 /// The bytes of memory that the process has now or will have beside the computation.
@@ -29,7 +30,8 @@ pub fn peak() -> Option<usize> {
     field("VmHWM:")
 }
 
-/// The bytes of memory that the machine has, or less where the control groups of the process or its limits allow less.
+/// The bytes of memory that the machine has, or less where the control groups of the process or its
+/// limits allow less.
 pub fn total() -> Option<usize> {
     let limits = Group::of_process().into_iter().map(|group| group.limit);
     let limits = limits.chain(address_limits().into_iter().map(|(limit, _)| limit));
@@ -52,7 +54,8 @@ pub fn size(bytes: usize) -> ByteSize {
     ByteSize::b(bytes as u64)
 }
 
-/// The bytes that the gradients kept for a fit may take, of those that a configuration or else the machine grants.
+/// The bytes that the gradients kept for a fit may take, of those that a configuration or else the
+/// machine grants.
 pub(crate) fn share(compute: &Compute, parts: usize) -> usize {
     match compute.memory {
         Some(memory) => memory.bytes() / parts,
@@ -108,7 +111,8 @@ fn least(machine: Option<usize>, limits: impl Iterator<Item = usize>) -> Option<
     limits.chain(machine).min()
 }
 
-/// The limits on what the process may map, each with what it has mapped: `ulimit -v` and `ulimit -d`.
+/// The limits on what the process may map, each with what it has mapped: `ulimit -v` and
+/// `ulimit -d`.
 fn address_limits() -> Vec<(usize, usize)> {
     let Ok(limits) = fs::read_to_string("/proc/self/limits") else {
         return Vec::new();

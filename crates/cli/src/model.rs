@@ -1,6 +1,7 @@
 //! A sequential model: a burn module made at run time from configured layers and PyTorch weights.
 //!
-//! [`Architecture::plan`] checks every shape symbolically before a number is computed; [`Architecture::build`] makes the module.
+//! [`Architecture::plan`] checks every shape symbolically before a number is computed;
+//! [`Architecture::build`] makes the module.
 
 mod architecture;
 mod build;
@@ -21,7 +22,8 @@ use operation::{Operation, each, within};
 
 /// Layers one after another. Parameters are named as in the state dict: `fc.weight`, `fc.bias`.
 ///
-/// Samples enter and leave as rows; each layer gives its rows the shape that it works on, so reshaping costs nothing.
+/// Samples enter and leave as rows; each layer gives its rows the shape that it works on, so
+/// reshaping costs nothing.
 #[derive(Debug, Clone)]
 pub struct Sequential {
     layers: Vec<Layer>,
@@ -71,7 +73,8 @@ impl Layer {
     }
 }
 
-/// By hand, since derived paths are those of struct fields: a layer's parameters are found under its own name.
+/// By hand, since derived paths are those of struct fields: a layer's parameters are found under
+/// its own name.
 impl Module for Sequential {
     fn collect_devices(&self, devices: Devices) -> Devices {
         self.layers

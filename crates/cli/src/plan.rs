@@ -145,7 +145,8 @@ impl Plan {
     }
 }
 
-/// Checks that blocks and dampings fit the parameters; gives the number of parameters in each block.
+/// Checks that blocks and dampings fit the parameters; gives the number of parameters in each
+/// block.
 fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>> {
     let key = match method.blocks {
         Some(Blocks::Custom(_)) => "method.blocks",

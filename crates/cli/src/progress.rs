@@ -57,7 +57,8 @@ pub enum Style {
     Quiet,
 }
 
-/// Watches a command: shows how far it is, and collects reports of rows that did not simply converge.
+/// Watches a command: shows how far it is, and collects reports of rows that did not simply
+/// converge.
 ///
 /// What cannot be written, because stderr is closed, is dropped.
 #[derive(Debug)]
@@ -122,7 +123,8 @@ impl Progress {
         state.notable = Notable::default();
     }
 
-    /// Says how far the phase is, if that was not said for a while; called now and then while a command runs.
+    /// Says how far the phase is, if that was not said for a while; called now and then while a
+    /// command runs.
     pub fn beat(&self) {
         let (now, mut state) = (self.started.elapsed(), self.state());
         let State {
@@ -287,7 +289,8 @@ impl Observer for Progress {
     }
 }
 
-/// Whether a terminal may be drawn on: a bar moves the cursor by the codes that colours are made of.
+/// Whether a terminal may be drawn on: a bar moves the cursor by the codes that colours are made
+/// of.
 fn may_draw() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("NO_COLOR").is_none() && set("TERM").is_none_or(|kind| kind != "dumb")

@@ -56,7 +56,8 @@ pub struct Phase {
 }
 
 impl Record {
-    /// Writes what the run of a plan took up to now beside its output, if that is a folder; warns where this fails.
+    /// Writes what the run of a plan took up to now beside its output, if that is a folder; warns
+    /// where this fails.
     pub fn keep(plan: &Plan, watch: &dyn Watch) {
         let output = &plan.config.output.path;
         if is_url(output) {

@@ -44,7 +44,8 @@ const ACCURACY: f64 = 1e-3;
 /// Writes a page about an output, and its charts as files where they are asked for.
 ///
 /// # Errors
-/// When the output is no plain matrix, is not complete, the data it was made from have changed, or another file is in the way.
+/// When the output is no plain matrix, is not complete, the data it was made from have changed, or
+/// another file is in the way.
 pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
     let started = Instant::now();
     let path = destination(arguments)?;
@@ -145,7 +146,8 @@ fn model(stored: &Stored, plan: &Plan) -> String {
     format!("{}, {} parameters", file.display(), plan.dim)
 }
 
-/// Every ranking that is known: by loss, by the mean influence on the test points, by self-influence.
+/// Every ranking that is known: by loss, by the mean influence on the test points, by
+/// self-influence.
 fn suspicions(
     arguments: &ReportArguments,
     stored: &Stored,

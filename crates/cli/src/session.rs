@@ -70,7 +70,8 @@ impl Session {
         self.progress.bar().suspend(print)
     }
 
-    /// Where a command says what it did, which is not what it was asked for: nowhere if nothing but that is wanted.
+    /// Where a command says what it did, which is not what it was asked for: nowhere if nothing but
+    /// that is wanted.
     pub fn summary<'a>(&self, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
         if self.quiet {
             Box::new(io::sink())
@@ -116,7 +117,8 @@ impl Host for Session {
     }
 }
 
-/// Lets a command say every few seconds that it goes on, on a thread of its own, which ends with the command; without one it is silent between phases.
+/// Lets a command say every few seconds that it goes on, on a thread of its own, which ends with
+/// the command; without one it is silent between phases.
 fn keep_beating(progress: &Arc<Progress>) {
     let progress = Arc::downgrade(progress);
     let beats = move || {

@@ -82,7 +82,8 @@ pub fn timings(phases: &[(&'static str, f64)]) -> String {
     format!("{total:.2}: {}", each.join(", "))
 }
 
-/// A table with a heading for each column; all but the first `left` columns are numbers, aligned on the right.
+/// A table with a heading for each column; all but the first `left` columns are numbers, aligned on
+/// the right.
 pub fn table<const C: usize>(
     headings: [&str; C],
     left: usize,

@@ -55,14 +55,15 @@ impl Weights {
         }
     }
 
-    /// Reads a file of safetensors, a state dict or checkpoint of PyTorch (`.pt`, `.pth`), or a record of burn (`.bpk`).
+    /// Reads a file of safetensors, a state dict or checkpoint of PyTorch (`.pt`, `.pth`), or a
+    /// record of burn (`.bpk`).
     ///
-    /// The names and layouts are those of PyTorch in any case. `key` leads to the weights in a file that holds more; without one they are the
-    /// only state dict that there is.
+    /// The names and layouts are those of PyTorch in any case. `key` leads to the weights in a file
+    /// that holds more; without one they are the only state dict that there is.
     ///
     /// # Errors
-    /// When the file cannot be read, it is not clear which of its tensors are the weights, two of them are one, or a number is not finite in
-    /// the precision.
+    /// When the file cannot be read, it is not clear which of its tensors are the weights, two of
+    /// them are one, or a number is not finite in the precision.
     pub fn read(path: &Path, key: Option<&str>, precision: Precision) -> Result<Self> {
         Ok(match Self::as_stored(path, key, precision)? {
             (Layout::Pytorch, weights) => weights,
@@ -84,7 +85,8 @@ impl Weights {
         }
     }
 
-    /// Says which layers are tables: a record of burn does not tell them from linear layers, and has them as PyTorch does.
+    /// Says which layers are tables: a record of burn does not tell them from linear layers, and
+    /// has them as PyTorch does.
     pub(crate) fn with_tables<'a>(mut self, layers: impl Iterator<Item = &'a str>) -> Self {
         for layer in layers.filter(|_| self.about.turned) {
             if let Some(table) = self.tensors.get_mut(&format!("{layer}.weight")) {
@@ -179,7 +181,8 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The names of all tensors: in the order of the model where the file says it, else sorted and `false`.
+    /// The names of all tensors: in the order of the model where the file says it, else sorted and
+    /// `false`.
     pub(crate) fn in_order(&self) -> (Vec<&str>, bool) {
         let Some(order) = &self.about.order else {
             return (self.names().collect(), false);
@@ -195,7 +198,8 @@ impl Weights {
         found.map(|(_, class)| class.as_str())
     }
 
-    /// What of the file is not taken for weights, for people: the key that was taken, and what was left out.
+    /// What of the file is not taken for weights, for people: the key that was taken, and what was
+    /// left out.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let About { key, left_out, .. } = &self.about;
         let key = key.iter();
@@ -244,7 +248,8 @@ impl Weights {
     }
 }
 
-/// The numbers of a tensor in a precision, or why they can be no weights: masks hold minus infinity.
+/// The numbers of a tensor in a precision, or why they can be no weights: masks hold minus
+/// infinity.
 ///
 /// # Errors
 /// When a number is not finite, and the tensor is no mask.

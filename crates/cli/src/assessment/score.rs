@@ -22,7 +22,8 @@ pub enum Score {
     Unknown,
 }
 
-/// How well classes are chosen. Of several choices for a sample (positions of a sequence, yes or no of several outputs) each counts.
+/// How well classes are chosen. Of several choices for a sample (positions of a sequence, yes or no
+/// of several outputs) each counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Classes {
     /// The share of right choices.
@@ -42,7 +43,8 @@ pub struct Classes {
 /// How well numbers are predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values {
-    /// The share of the variance that is explained, mean over the outputs whose targets vary; negative if the mean would be better.
+    /// The share of the variance that is explained, mean over the outputs whose targets vary;
+    /// negative if the mean would be better.
     pub r2: f64,
     /// The least and the largest of an output.
     range: [f64; 2],
@@ -132,7 +134,8 @@ impl Display for Score {
 }
 
 impl Classes {
-    /// A model knows something if it is right more often than chance, or its cross-entropy is smaller than that of a constant, beyond accident.
+    /// A model knows something if it is right more often than chance, or its cross-entropy is
+    /// smaller than that of a constant, beyond accident.
     fn fault(&self) -> Option<Fault> {
         let Self {
             accuracy, chance, ..

@@ -47,7 +47,8 @@ struct Findings {
     devices: Vec<Speed>,
 }
 
-/// Prints what was found, a line for each thing, with what follows from it where something is missing.
+/// Prints what was found, a line for each thing, with what follows from it where something is
+/// missing.
 ///
 /// # Errors
 /// When the writer fails.

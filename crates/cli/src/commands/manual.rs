@@ -1,4 +1,5 @@
-//! `influence completions` and `influence man`: what shells and readers of manuals need, from the definition of the command line.
+//! `influence completions` and `influence man`: what shells and readers of manuals need, from the
+//! definition of the command line.
 
 use std::{fs, io::Write};
 

@@ -1,4 +1,5 @@
-//! `influence top` of self-influences: the training points that the model had to learn most by themselves.
+//! `influence top` of self-influences: the training points that the model had to learn most by
+//! themselves.
 
 use std::io::Write;
 
@@ -25,7 +26,8 @@ const COLUMNS: [Column; 6] = [
 /// Shows the training points with the largest influence on themselves.
 ///
 /// # Errors
-/// When test points are named, the output is not complete, or the data it was made from have changed.
+/// When test points are named, the output is not complete, or the data it was made from have
+/// changed.
 pub(super) fn run(
     arguments: &TopArguments,
     (stored, destination): (&Stored, &Destination<'_>),

@@ -16,7 +16,8 @@ use crate::{
 /// Checks an output, and prints what was found.
 ///
 /// # Errors
-/// When chunks are missing, damaged, or not what they are when they are computed again; when files have changed since.
+/// When chunks are missing, damaged, or not what they are when they are computed again; when files
+/// have changed since.
 pub fn run(
     arguments: &VerifyArguments,
     models: &dyn Models,

@@ -46,8 +46,8 @@ fn unconfirmed(index: usize, table: &Table, doubt: &Value) -> String {
     )
 }
 
-/// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be said only for `influence train`. Shapes are
-/// per sample.
+/// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be
+/// said only for `influence train`. Shapes are per sample.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
@@ -144,7 +144,8 @@ pub enum Layer {
         #[serde(default = "single")]
         groups: usize,
     },
-    /// Rows of a table, looked up by the integers of the inputs: `(t)` becomes `(t, embedding_dim)`. The first layer that computes anything.
+    /// Rows of a table, looked up by the integers of the inputs: `(t)` becomes
+    /// `(t, embedding_dim)`. The first layer that computes anything.
     Embedding {
         /// The name of the weights.
         name: String,
@@ -199,12 +200,14 @@ pub enum Layer {
         #[serde(default = "zero")]
         padding: Pair,
     },
-    /// The mean of each of so many windows as even as can be, whatever the size of `(channels, length)` or `(channels, height, width)`.
+    /// The mean of each of so many windows as even as can be, whatever the size of
+    /// `(channels, length)` or `(channels, height, width)`.
     AdaptiveAvgPool {
         /// The sizes behind it, of one or two axes.
         output_size: Sizes,
     },
-    /// Normalisation by the running statistics of each channel, the first axis, then scale and shift.
+    /// Normalisation by the running statistics of each channel, the first axis, then scale and
+    /// shift.
     BatchNorm {
         /// The name of the weights.
         name: String,
@@ -217,7 +220,8 @@ pub enum Layer {
         /// Whether it has scale and shift. Default true.
         #[serde(default = "yes")]
         affine: bool,
-        /// Whether it has running statistics. Default true; without them samples interact, which is refused.
+        /// Whether it has running statistics. Default true; without them samples interact, which is
+        /// refused.
         #[serde(default = "yes")]
         track_running_stats: bool,
     },
@@ -238,7 +242,8 @@ pub enum Layer {
     RmsNorm {
         /// The name of the weights.
         name: String,
-        /// Added to the mean square. Default: the distance from 1 to the next number of 32 bits, 1.1920929e-7.
+        /// Added to the mean square. Default: the distance from 1 to the next number of 32 bits,
+        /// 1.1920929e-7.
         #[serde(default = "epsilon_of_f32")]
         eps: f64,
     },

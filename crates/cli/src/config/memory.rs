@@ -7,10 +7,12 @@ use toml::Value;
 
 const EXPECTED: &str = "expected a size, as 512MiB, 2GB or a number of bytes";
 
-/// Less would not hold the gradients of a few samples of a small model and what the program itself takes.
+/// Less would not hold the gradients of a few samples of a small model and what the program itself
+/// takes.
 const LEAST: ByteSize = ByteSize::mib(64);
 
-/// A bound on memory, 64 MiB or more: `512MiB` (powers of 1024), `2GB` (powers of 1000), or a number of bytes.
+/// A bound on memory, 64 MiB or more: `512MiB` (powers of 1024), `2GB` (powers of 1000), or a
+/// number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Memory(u64);
 

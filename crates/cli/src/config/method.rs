@@ -17,30 +17,36 @@ pub(super) use weight_decay::with_weight_decay;
 
 /// How the factors are computed.
 ///
-/// A key that belongs to some methods only says to which; given to another it is refused. Defaults not told are those of the solver.
+/// A key that belongs to some methods only says to which; given to another it is refused. Defaults
+/// not told are those of the solver.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    /// `direct` (default), `cg`, `lissa`, `arnoldi`, `nystroem`, `inverse-harmonic-mean`, `kfac`, `ekfac`, `identity`, `cosine` or `tracin`.
+    /// `direct` (default), `cg`, `lissa`, `arnoldi`, `nystroem`, `inverse-harmonic-mean`, `kfac`,
+    /// `ekfac`, `identity`, `cosine` or `tracin`.
     #[serde(default)]
     pub name: MethodName,
-    /// `gauss-newton` (default), `hessian`, `fisher` or `empirical-fisher`; `inverse-harmonic-mean` has `empirical-fisher` alone, `identity`,
-    /// `cosine` and `tracin` have none.
+    /// `gauss-newton` (default), `hessian`, `fisher` or `empirical-fisher`; `inverse-harmonic-mean`
+    /// has `empirical-fisher` alone, `identity`, `cosine` and `tracin` have none.
     pub curvature: Option<CurvatureName>,
     /// With the curvature `fisher`: labels drawn for each sample. Default 1.
     pub draws: Option<usize>,
-    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }` times the mean eigenvalue of each block,
-    /// `"weight-decay"`, which is `train.weight_decay`, or a table of numbers and multiples by block. No default: it depends on the model.
+    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }`
+    /// times the mean eigenvalue of each block, `"weight-decay"`, which is `train.weight_decay`, or
+    /// a table of numbers and multiples by block. No default: it depends on the model.
     pub damping: Option<DampingValue>,
-    /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name with `*` for any characters, as
-    /// `{ "*.bias" = 0.0 }` where weight decay leaves out biases. All others have `damping`, or the λ of a sweep.
+    /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name
+    /// with `*` for any characters, as `{ "*.bias" = 0.0 }` where weight decay leaves out biases.
+    /// All others have `damping`, or the λ of a sweep.
     pub damping_by_parameter: Option<BTreeMap<String, Lambda>>,
-    /// Several dampings, each written like `damping`, which they override: the influences under each of
-    /// them, from one fit.
+    /// Several dampings, each written like `damping`, which they override: the influences under
+    /// each of them, from one fit.
     pub sweep: Option<Vec<DampingValue>>,
-    /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a table of lists of parameters by block.
+    /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
+    /// table of lists of parameters by block.
     pub blocks: Option<Blocks>,
-    /// With `cg` and `lissa`: the relative residual at which a row is solved. Default with `cg` 1e-4, in 64-bit floats 1e-6, with `lissa` 0.01.
+    /// With `cg` and `lissa`: the relative residual at which a row is solved. Default with `cg`
+    /// 1e-4, in 64-bit floats 1e-6, with `lissa` 0.01.
     pub rtol: Option<f64>,
     /// With `cg`: the most iterations.
     pub max_iterations: Option<usize>,
@@ -48,10 +54,12 @@ pub struct Method {
     pub preconditioner: Option<PreconditionerName>,
     /// With `arnoldi`, `nystroem` and the preconditioner `nystroem`: eigenvectors kept.
     pub rank: Option<usize>,
-    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which it is found. With `kfac` and `ekfac`: the relative
-    /// error that influences may have so that wide layers cost less (default 1e-4); 0 for none.
+    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which
+    /// it is found. With `kfac` and `ekfac`: the relative error that influences may have so that
+    /// wide layers cost less (default 1e-4); 0 for none.
     pub tolerance: Option<f64>,
-    /// With `arnoldi`: whether the rest of the space is taken as having curvature zero (default `true`), or left out.
+    /// With `arnoldi`: whether the rest of the space is taken as having curvature zero (default
+    /// `true`), or left out.
     pub complement: Option<bool>,
     /// With `nystroem`: columns of the sketch beyond the rank.
     pub oversampling: Option<usize>,
@@ -63,9 +71,11 @@ pub struct Method {
     pub repeats: Option<usize>,
     /// With `lissa`: what the curvature is divided by. Default: estimated.
     pub scale: Option<f64>,
-    /// With `lissa`: whether each step sees all training points instead of a batch. Default `false`.
+    /// With `lissa`: whether each step sees all training points instead of a batch. Default
+    /// `false`.
     pub full_batch: Option<bool>,
-    /// With `tracin`: the weights at each checkpoint, with the learning rate there. Default: those of the model, with rate 1.
+    /// With `tracin`: the weights at each checkpoint, with the learning rate there. Default: those
+    /// of the model, with rate 1.
     pub checkpoints: Option<Vec<Checkpoint>>,
 }
 
@@ -225,7 +235,8 @@ impl Method {
         self.name.has_curvature().then_some(name)
     }
 
-    /// The curvature; the empirical Fisher, of which nothing is computed ahead, where the method has none.
+    /// The curvature; the empirical Fisher, of which nothing is computed ahead, where the method
+    /// has none.
     pub fn curvature(&self, seed: u64) -> Curvature {
         match self.curvature_name() {
             Some(CurvatureName::Hessian) => Curvature::Hessian,
@@ -245,15 +256,16 @@ impl Method {
         damping.map_or(Damping::from(0.0), |damping| self.damped(damping))
     }
 
-    /// The dampings of the sweep as the core takes them, if there is one, each with how it is written.
+    /// The dampings of the sweep as the core takes them, if there is one, each with how it is
+    /// written.
     pub fn dampings(&self) -> Option<Vec<(String, Damping)>> {
         let dampings = self.sweep.as_ref()?.iter();
         let named = dampings.map(|damping| (damping.to_string(), self.damped(damping)));
         Some(named.collect())
     }
 
-    /// λ of a method that iterates to a residual, where it is one known number and the curvature is not negative: it bounds the error that the
-    /// residual stands for.
+    /// λ of a method that iterates to a residual, where it is one known number and the curvature is
+    /// not negative: it bounds the error that the residual stands for.
     pub fn lambda_of_iterations(&self) -> Option<f64> {
         let iterates = matches!(self.name, MethodName::Cg | MethodName::Lissa);
         let is_plain = self.sweep.is_none() && self.damping_by_parameter.is_none();

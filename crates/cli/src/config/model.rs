@@ -11,10 +11,11 @@ use super::layer::Layers;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`, `NAME.bias` `(out)`, or a record of burn.
+    /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`,
+    /// `NAME.bias` `(out)`, or a record of burn.
     pub weights: PathBuf,
-    /// The key of the weights in a file that holds more, as `net` or `checkpoint.model`; empty for all that it holds. Default: the only state
-    /// dict that there is.
+    /// The key of the weights in a file that holds more, as `net` or `checkpoint.model`; empty for
+    /// all that it holds. Default: the only state dict that there is.
     pub state: Option<String>,
     /// The training loss, of a sequential model.
     pub loss: Option<Loss>,

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::Table;
 
-/// The keys that decide about the numbers, with absolute paths, so that they can be computed again from anywhere.
+/// The keys that decide about the numbers, with absolute paths, so that they can be computed again
+/// from anywhere.
 pub(super) fn origin(mut table: Table, base: &Path) -> Table {
     table.remove("output");
     let compute = table.remove("compute");

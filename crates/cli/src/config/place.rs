@@ -12,7 +12,8 @@ use toml::{
 
 use excerpt::{excerpt, line_number};
 
-/// A place that an error is about: `FILE:LINE`, or `--set KEY=VALUE`; put around the error as its context.
+/// A place that an error is about: `FILE:LINE`, or `--set KEY=VALUE`; put around the error as its
+/// context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     name: String,
@@ -105,7 +106,8 @@ impl Places {
         Some(self.of_bytes(if unknown { &key.name } else { &key.value }))
     }
 
-    /// The last override that decides about a key: of it, of a table that it is in, or of what is in it and is told of.
+    /// The last override that decides about a key: of it, of a table that it is in, or of what is
+    /// in it and is told of.
     fn overriding(&self, key: &str, message: &str) -> Option<&str> {
         let decides = |text: &&String| {
             let Some((overridden, value)) = text.split_once('=') else {
@@ -118,7 +120,8 @@ impl Places {
         found.map(String::as_str)
     }
 
-    /// The part of a value that a message is about: the layer or the key that it names, or the text that it repeats.
+    /// The part of a value that a message is about: the layer or the key that it names, or the text
+    /// that it repeats.
     fn within(&self, path: &str, message: &str) -> String {
         if let Some(layer) = named_layer(message) {
             let element = format!("{path}[{layer}]");

@@ -48,7 +48,8 @@ fn sizes(value: &Value) -> Option<Vec<usize>> {
     }
 }
 
-/// What lies around the input of a convolution: zeros on both sides of an axis, as many as are given or as PyTorch's words mean.
+/// What lies around the input of a convolution: zeros on both sides of an axis, as many as are
+/// given or as PyTorch's words mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Padding<S> {
     /// So many on each side.

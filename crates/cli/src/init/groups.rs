@@ -19,7 +19,8 @@ pub(super) struct Group {
     pub(super) statistics: Option<Vec<usize>>,
 }
 
-/// The layers that weights are of, in the order of the file, and whether that is the order of the model.
+/// The layers that weights are of, in the order of the file, and whether that is the order of the
+/// model.
 ///
 /// # Errors
 /// When a tensor is one that no layer has; the message says what it is, where that is known.

@@ -114,7 +114,8 @@ pub(super) fn outputs(layers: &[String], weights: &Weights) -> Option<usize> {
     (kind == "linear").then(|| shape[0])
 }
 
-/// How often weights are multiplied with for one sample: those of convolutions at every pixel, as if none were pooled away.
+/// How often weights are multiplied with for one sample: those of convolutions at every pixel, as
+/// if none were pooled away.
 pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
     let each = |shape: &[usize]| {
         // Weights of windows have an axis for each along which they move.

@@ -39,7 +39,8 @@ impl Lines<'_> {
         Ok(lines)
     }
 
-    /// The order of the names, where none fits the data: what does not fit is reported when the configuration is checked.
+    /// The order of the names, where none fits the data: what does not fit is reported when the
+    /// configuration is checked.
     fn by_name(&self, sample: &[usize]) -> Vec<Placed> {
         let mut flat = sample.len() == 1;
         let place = |(layer, group): (usize, &Group)| {
@@ -61,7 +62,8 @@ impl Lines<'_> {
         self.groups.iter().enumerate().filter_map(place).collect()
     }
 
-    /// Whether an activation follows: behind each layer but the last, or behind the normalisation of what it gives.
+    /// Whether an activation follows: behind each layer but the last, or behind the normalisation
+    /// of what it gives.
     fn is_activated(placed: &[Placed], place: usize) -> bool {
         let is_norm = |at: usize| {
             matches!(

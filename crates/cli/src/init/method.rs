@@ -1,18 +1,22 @@
 //! The method and the λ that are proposed: the one place where that is decided.
 //!
-//! Measured on digits by how well influences predict retraining on halves of the data: for networks of 2,410 and 4,810 parameters the exact
-//! Gauss-Newton influences at `{ relative = 1.0 }` correlate with it by 0.68 and 0.75, at `{ relative = 0.1 }` by 0.54 and 0.55, and those of
-//! EK-FAC, which `{ relative = 0.1 }` suits, by 0.59 and 0.67. For a model of one layer, whose loss is convex, λ is its weight decay.
+//! Measured on digits by how well influences predict retraining on halves of the data: for networks
+//! of 2,410 and 4,810 parameters the exact Gauss-Newton influences at `{ relative = 1.0 }`
+//! correlate with it by 0.68 and 0.75, at `{ relative = 0.1 }` by 0.54 and 0.55, and those of
+//! EK-FAC, which `{ relative = 0.1 }` suits, by 0.59 and 0.67. For a model of one layer, whose loss
+//! is convex, λ is its weight decay.
 
 use crate::config::MethodName;
 
-/// Up to so many parameters the direct method is proposed: a dense matrix of them is factored in seconds.
+/// Up to so many parameters the direct method is proposed: a dense matrix of them is factored in
+/// seconds.
 const DIRECT: usize = 3_000;
 /// Up to so many, conjugate gradients, if they are quick enough.
 const CG: usize = 100_000;
 /// Operations that are quick enough: about a quarter of an hour at 100 Gflop/s.
 const QUICK: f64 = 1e14;
-/// Operations of one product with the Gauss-Newton matrix, for each multiplication of the model: forward, and back to activations and weights.
+/// Operations of one product with the Gauss-Newton matrix, for each multiplication of the model:
+/// forward, and back to activations and weights.
 const PER_MULTIPLICATION: f64 = 6.0;
 /// Iterations that conjugate gradients take at the λ proposed here, roughly.
 const ITERATIONS: f64 = 50.0;
@@ -21,7 +25,8 @@ const ITERATIONS: f64 = 50.0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Problem {
     pub(super) parameters: usize,
-    /// The multiplications in which they are used for one sample: a convolution uses its own at every pixel.
+    /// The multiplications in which they are used for one sample: a convolution uses its own at
+    /// every pixel.
     pub(super) multiplications: usize,
     pub(super) train: usize,
     pub(super) test: usize,
@@ -32,7 +37,8 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// Exact while that is quick: `direct`, then `cg`, both on the Gauss-Newton matrix; `ekfac` beyond.
+    /// Exact while that is quick: `direct`, then `cg`, both on the Gauss-Newton matrix; `ekfac`
+    /// beyond.
     fn method(&self) -> MethodName {
         if self.parameters <= DIRECT {
             MethodName::Direct
@@ -43,7 +49,8 @@ impl Problem {
         }
     }
 
-    /// The floating-point operations of conjugate gradients: a product for each test point and iteration over all training points.
+    /// The floating-point operations of conjugate gradients: a product for each test point and
+    /// iteration over all training points.
     fn operations(&self) -> f64 {
         let factors = [self.multiplications, self.train, self.test];
         let product: f64 = factors.iter().map(|&factor| factor as f64).product();

@@ -70,8 +70,8 @@ pub(super) struct Orders {
     pub(super) complete: bool,
 }
 
-/// Goes through the orders that fit a sample and a number of outputs: of the file where it says one, else all in which numbers within names
-/// that are else alike grow.
+/// Goes through the orders that fit a sample and a number of outputs: of the file where it says
+/// one, else all in which numbers within names that are else alike grow.
 pub(super) fn orders(
     groups: &[Group],
     in_order: bool,
@@ -168,7 +168,8 @@ impl Search {
         self.used[layer] = false;
     }
 
-    /// Layers that may come next, first those that usually do: a normalisation behind what it normalises.
+    /// Layers that may come next, first those that usually do: a normalisation behind what it
+    /// normalises.
     fn next(&self) -> Vec<usize> {
         let free = |layer: &usize| {
             !self.used[*layer]

@@ -1,4 +1,5 @@
-//! What targets are taken for: class numbers or numbers. Integers may be either, so the guess is told.
+//! What targets are taken for: class numbers or numbers. Integers may be either, so the guess is
+//! told.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,8 @@ use anyhow::{Result, ensure};
 
 use super::points::Points;
 
-/// More values than this, few points for each and gaps between them look like numbers rather than classes.
+/// More values than this, few points for each and gaps between them look like numbers rather than
+/// classes.
 const MANY: usize = 20;
 /// So few points for each value are few.
 const FEW: usize = 10;
@@ -25,7 +27,8 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// Looks at the targets of both sides; `outputs` are those of the weights, where they are known, and a model may be still `untrained`.
+    /// Looks at the targets of both sides; `outputs` are those of the weights, where they are
+    /// known, and a model may be still `untrained`.
     ///
     /// # Errors
     /// When they cannot be read, or a classifier cannot be made of them.

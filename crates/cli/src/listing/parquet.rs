@@ -15,7 +15,8 @@ use serde_json::Value;
 use super::{Kind, Listing, text};
 
 impl<const C: usize> Listing<C> {
-    /// The bytes of a Parquet file of one row group: integers of 64 bits, doubles and text, any of which may be absent. Lists are text, as JSON.
+    /// The bytes of a Parquet file of one row group: integers of 64 bits, doubles and text, any of
+    /// which may be absent. Lists are text, as JSON.
     pub(super) fn parquet(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let properties = WriterProperties::builder()

@@ -47,7 +47,8 @@ impl Group {
         self.limit.saturating_sub(self.used)
     }
 
-    /// The groups of lines `number:controllers:path`, none between the colons in the second version.
+    /// The groups of lines `number:controllers:path`, none between the colons in the second
+    /// version.
     fn listed(root: &Path, lines: &str) -> Vec<Self> {
         let of_line = |line: &str| {
             let mut parts = line.splitn(3, ':').skip(1);

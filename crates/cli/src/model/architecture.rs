@@ -30,8 +30,8 @@ impl Architecture {
     /// Follows the shape of a sample through the layers.
     ///
     /// # Errors
-    /// When a layer does not fit its weights or what reaches it, weights are missing or left over, or the model does not end in
-    /// a single axis; the message names the layer and the tensor.
+    /// When a layer does not fit its weights or what reaches it, weights are missing or left over,
+    /// or the model does not end in a single axis; the message names the layer and the tensor.
     pub fn plan(layers: &[config::Layer], weights: &Weights, input: &[usize]) -> Result<Self> {
         ensure!(!layers.is_empty(), "model.layers is empty");
         check_names(layers)?;
@@ -72,7 +72,8 @@ impl Architecture {
         self.outputs
     }
 
-    /// The rows of the table in which the integers of the inputs are looked up, if the model begins with one.
+    /// The rows of the table in which the integers of the inputs are looked up, if the model begins
+    /// with one.
     pub fn entries(&self) -> Option<usize> {
         match &self.steps.first()?.kind {
             Kind::Embedding { weight, .. } => Some(weight[0]),
@@ -80,7 +81,8 @@ impl Architecture {
         }
     }
 
-    /// The fewest samples that a batch of a training may have: batch norm of single numbers has no variance over one.
+    /// The fewest samples that a batch of a training may have: batch norm of single numbers has no
+    /// variance over one.
     pub fn smallest_batch(&self) -> usize {
         let of_single_numbers = |step: &Step| {
             let positions: usize = step.input.iter().skip(1).product();

@@ -14,11 +14,13 @@ use super::{
 };
 use crate::{config::Layer, weights::Weights};
 
-/// Weights of layers that say their sizes, for samples of this shape: numbers between plus and minus `1/√inputs`, as PyTorch begins,
-/// normal ones in tables, and normalisations that change nothing.
+/// Weights of layers that say their sizes, for samples of this shape: numbers between plus and
+/// minus `1/√inputs`, as PyTorch begins, normal ones in tables, and normalisations that change
+/// nothing.
 ///
 /// # Errors
-/// When a layer does not say its size, or does not fit the samples that reach it; the message names the layer.
+/// When a layer does not say its size, or does not fit the samples that reach it; the message names
+/// the layer.
 pub fn initial_weights(
     layers: &[Layer],
     sample: &[usize],

@@ -72,7 +72,8 @@ impl GroupNorm {
     }
 }
 
-/// Normalisation of each channel, then scale and shift: by running statistics, or in training by those of the batch.
+/// Normalisation of each channel, then scale and shift: by running statistics, or in training by
+/// those of the batch.
 #[derive(Debug, Module)]
 pub(super) struct BatchNorm {
     pub(super) weight: Option<Param<Tensor<1>>>,
@@ -105,7 +106,8 @@ impl BatchNorm {
         batch_norm(input, weight, bias, mean, variance, self.epsilon)
     }
 
-    /// By the statistics of the batch, which then count towards the running ones: the variance divided by one number less, as PyTorch has it.
+    /// By the statistics of the batch, which then count towards the running ones: the variance
+    /// divided by one number less, as PyTorch has it.
     fn by_batch(&self, input: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<3> {
         let [n, _, positions] = input.dims();
         let numbers = (n * positions) as f64;
@@ -132,7 +134,8 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// `(n, t)` to `(n, t, numbers of a row)`. The row of the padding has no gradient: zeros stand in for it.
+    /// `(n, t)` to `(n, t, numbers of a row)`. The row of the padding has no gradient: zeros stand
+    /// in for it.
     pub(super) fn forward(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         let rows = embedding(self.weight.val(), indices.clone());
         match self.padding {

@@ -54,7 +54,8 @@ pub(super) struct Window {
     pub(super) padding: [usize; 2],
 }
 
-/// What an expression makes of the module within an operation, and what becomes of an operation without one.
+/// What an expression makes of the module within an operation, and what becomes of an operation
+/// without one.
 macro_rules! within {
     ($operation:expr, $module:ident => $made:expr, $fixed:pat => $otherwise:expr) => {
         match $operation {
@@ -103,7 +104,8 @@ from!(
 );
 
 impl Operation {
-    /// `(n, inputs)` → `(n, outputs)`; `input` is the shape of a sample. Shapes were checked by the plan.
+    /// `(n, inputs)` → `(n, outputs)`; `input` is the shape of a sample. Shapes were checked by the
+    /// plan.
     pub(super) fn forward(&self, rows: Tensor<2>, input: &[usize]) -> Tensor<2> {
         match self {
             Self::Linear(module) => along_last_axis(
@@ -182,14 +184,16 @@ impl Fixed {
     }
 }
 
-/// burn's own takes `exp` of what is above zero too, which overflows, and then the gradient is no number.
+/// burn's own takes `exp` of what is above zero too, which overflows, and then the gradient is no
+/// number.
 fn elu(rows: Tensor<2>, alpha: f64) -> Tensor<2> {
     let below = rows.clone().lower_equal_scalar(0);
     let negative = rows.clone().mask_fill(below.clone().bool_not(), 0.0);
     rows.mask_where(below, (negative.exp() - 1.0) * alpha)
 }
 
-/// Acts on the last axis of samples of any rank; leading axes become one, so that the samples stay apart.
+/// Acts on the last axis of samples of any rank; leading axes become one, so that the samples stay
+/// apart.
 fn along_last_axis(
     rows: Tensor<2>,
     input: &[usize],

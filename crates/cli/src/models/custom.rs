@@ -18,10 +18,12 @@ use crate::{
     weights::{Layout, Weights, float_dtype},
 };
 
-/// A burn module of one's own, with its task: what `influence_cli::run_with` gives the command line.
+/// A burn module of one's own, with its task: what `influence_cli::run_with` gives the command
+/// line.
 ///
-/// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task says what the loss is, the module what the
-/// layers are. Weights are found by the names of the module's fields, in files of PyTorch with its layout.
+/// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task
+/// says what the loss is, the module what the layers are. Weights are found by the names of the
+/// module's fields, in files of PyTorch with its layout.
 pub struct OwnModel<T, F> {
     task: Arc<T>,
     init: F,
@@ -34,7 +36,8 @@ impl<T, F> Debug for OwnModel<T, F> {
 }
 
 impl<T: Task, F: Fn(&Device) -> T::Module> OwnModel<T, F> {
-    /// A task, and how its module is made on a device; weights are read from a file afterwards, or trained.
+    /// A task, and how its module is made on a device; weights are read from a file afterwards, or
+    /// trained.
     pub fn new(task: T, init: F) -> Self {
         Self {
             task: Arc::new(task),

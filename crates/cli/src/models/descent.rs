@@ -27,7 +27,8 @@ pub struct Epoch<'a, M> {
 /// Minimises the mean loss of a task by steps along gradients of batches drawn without replacement.
 ///
 /// # Errors
-/// When points cannot be read, the loss is no longer finite, or whatever `after` reports after an epoch.
+/// When points cannot be read, the loss is no longer finite, or whatever `after` reports after an
+/// epoch.
 pub fn descend<T: Task>(
     (task, module): (&T, T::Module),
     device: &Device,

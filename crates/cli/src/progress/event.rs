@@ -5,11 +5,13 @@ use serde::Serialize;
 use super::Pace;
 use crate::watch::Assessed;
 
-/// What can be told about a command while it runs; with `--progress json` each is an object on a line of its own.
+/// What can be told about a command while it runs; with `--progress json` each is an object on a
+/// line of its own.
 ///
-/// The key `event` has the name of the variant in lower case, the other keys are those of the variant. New events and new
-/// keys may come with any version. Times are seconds since the start of the command; a number that is not known, or not finite, is `null`.
-/// The last event of a command that was not killed is `finished`, `interrupted` or `failed`.
+/// The key `event` has the name of the variant in lower case, the other keys are those of the
+/// variant. New events and new keys may come with any version. Times are seconds since the start of
+/// the command; a number that is not known, or not finite, is `null`. The last event of a command
+/// that was not killed is `finished`, `interrupted` or `failed`.
 ///
 /// # Examples
 /// ```
@@ -24,8 +26,8 @@ use crate::watch::Assessed;
 pub enum Event<'a> {
     /// A phase begins; `factors` and `scores` may come several times, in turn.
     Phase {
-        /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`, `factors`,
-        /// `scores`.
+        /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`,
+        /// `factors`, `scores`.
         phase: &'a str,
         /// When.
         seconds: f64,
@@ -34,13 +36,15 @@ pub enum Event<'a> {
     Working {
         /// As of `phase`.
         phase: &'a str,
-        /// What is counted: `batches` of the training data, `columns` of a dense matrix, `eigenvectors`, `chunks`; null where nothing is.
+        /// What is counted: `batches` of the training data, `columns` of a dense matrix,
+        /// `eigenvectors`, `chunks`; null where nothing is.
         step: Option<&'a str>,
         /// How many of them are done.
         done: usize,
         /// How many there are.
         total: usize,
-        /// How often the step was gone through before: methods that iterate pass over the data many times.
+        /// How often the step was gone through before: methods that iterate pass over the data many
+        /// times.
         passes: usize,
         /// When.
         seconds: f64,

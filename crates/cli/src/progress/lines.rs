@@ -11,7 +11,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Plain lines for a log: one for each phase, one every few seconds in between, and one at the end.
 ///
-/// The first phase begins with the program and is not announced, so that a command that is refused says nothing but why.
+/// The first phase begins with the program and is not announced, so that a command that is refused
+/// says nothing but why.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     phase: Option<String>,

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
-/// How far a computation is, how fast it goes, and when it will be done. It has no clock: times are since the start of the command.
+/// How far a computation is, how fast it goes, and when it will be done. It has no clock: times are
+/// since the start of the command.
 ///
-/// Chunks that an earlier run finished count as done, but say nothing about the rate. Neither does the time before scoring
-/// first begins: with all factors in memory it is spent once, and to spread it over the chunks would promise too late an end.
+/// Chunks that an earlier run finished count as done, but say nothing about the rate. Neither does
+/// the time before scoring first begins: with all factors in memory it is spent once, and to spread
+/// it over the chunks would promise too late an end.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     total: usize,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-/// How long a command was at what, by the name of the phase. It has no clock: times are since the start of the process.
+/// How long a command was at what, by the name of the phase. It has no clock: times are since the
+/// start of the process.
 #[derive(Debug, Default)]
 pub(super) struct Phases {
     /// When the command began.

@@ -1,4 +1,5 @@
-//! The files that an output was made from: looked for where they were, and beside an output that was moved together with them.
+//! The files that an output was made from: looked for where they were, and beside an output that
+//! was moved together with them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ struct Named<'a> {
     path: &'a mut PathBuf,
 }
 
-/// The configuration with each file where it is now; digests decide, of those where there are several.
+/// The configuration with each file where it is now; digests decide, of those where there are
+/// several.
 ///
 /// # Errors
 /// When a file is nowhere.
@@ -69,7 +71,8 @@ pub fn check_digests(stored: &Map<String, Value>, plan: &Plan) -> Result<()> {
     }
 }
 
-/// Where a file is that was moved together with an output: at the same place relative to it, or beside it.
+/// Where a file is that was moved together with an output: at the same place relative to it, or
+/// beside it.
 fn moved(stored: &Path, digest: Option<&str>, output: &Path) -> Option<PathBuf> {
     let others: Vec<PathBuf> = beside(stored, output);
     let is_it = |path: &Path| {
@@ -81,7 +84,8 @@ fn moved(stored: &Path, digest: Option<&str>, output: &Path) -> Option<PathBuf> 
     others.into_iter().find(|path| is_it(path))
 }
 
-/// What lies under the same name, with as many of the folders above it as possible, in the folder of an output or in one above that.
+/// What lies under the same name, with as many of the folders above it as possible, in the folder
+/// of an output or in one above that.
 fn beside(stored: &Path, output: &Path) -> Vec<PathBuf> {
     let Ok(output) = std::path::absolute(output) else {
         return Vec::new();

@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 
 use super::points::Points;
 
-/// The test points asked for, by their ids, or by their numbers where they have none; or else the first so many of a proposal.
+/// The test points asked for, by their ids, or by their numbers where they have none; or else the
+/// first so many of a proposal.
 ///
 /// # Errors
 /// When there is no such point.

@@ -1,4 +1,5 @@
-//! Which training points deserve to be looked at first: three rankings, and when each is the good one.
+//! Which training points deserve to be looked at first: three rankings, and when each is the good
+//! one.
 //!
 //! | ranking | looked at first | good when |
 //! |---|---|---|

@@ -24,7 +24,8 @@ pub fn true_labels(
     truth(path, count, plan)
 }
 
-/// The true labels of the training points; where these are some of the rows of their files, an array of all rows is taken too.
+/// The true labels of the training points; where these are some of the rows of their files, an
+/// array of all rows is taken too.
 ///
 /// # Errors
 /// When it cannot be read, or does not fit the points.

@@ -25,7 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Stored> {
     Ok(Stored::unordered(tensors.collect::<Result<_>>()?))
 }
 
-/// A tensor of a sequential model as PyTorch has it: burn's matrices are `(in, out)`, and its normalisations have other names.
+/// A tensor of a sequential model as PyTorch has it: burn's matrices are `(in, out)`, and its
+/// normalisations have other names.
 pub(super) fn as_pytorch(name: String, data: TensorData) -> (String, TensorData) {
     let layer = |last: &str| name.strip_suffix(last).map(ToOwned::to_owned);
     if let Some(layer) = layer(".gamma") {

@@ -21,10 +21,12 @@ pub(crate) enum Layout {
     Burn,
 }
 
-/// Reads all tensors of a file, or those under a key of it, and says how they are laid out; its format is told by how it begins.
+/// Reads all tensors of a file, or those under a key of it, and says how they are laid out; its
+/// format is told by how it begins.
 ///
 /// # Errors
-/// When the file cannot be read, is of no known format, or does not say which of its tensors are the weights.
+/// When the file cannot be read, is of no known format, or does not say which of its tensors are
+/// the weights.
 pub(super) fn read(path: &Path, key: Option<&str>) -> Result<(Layout, Stored)> {
     Ok(match Format::of(path)? {
         Format::Safetensors => (Layout::Pytorch, safetensors(path)?.under(key)?),
@@ -87,7 +89,8 @@ fn safetensors(path: &Path) -> Result<Stored> {
     Ok(Stored::unordered(tensors.collect()))
 }
 
-/// Refuses files of `safetensors.torch.save_model`, which keeps one name of a tied tensor and notes the others beside.
+/// Refuses files of `safetensors.torch.save_model`, which keeps one name of a tied tensor and notes
+/// the others beside.
 fn check_names(notes: Option<&HashMap<String, String>>, file: &SafeTensors<'_>) -> Result<()> {
     let has = |name: &str| file.tensor(name).is_ok();
     let mut notes: Vec<_> = notes.into_iter().flatten().collect();

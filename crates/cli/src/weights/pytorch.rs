@@ -1,6 +1,7 @@
 //! Files that `torch.save` wrote.
 //!
-//! They are read here, since the order of what was saved, dictionaries in dictionaries and tensors under two names must be seen.
+//! They are read here, since the order of what was saved, dictionaries in dictionaries and tensors
+//! under two names must be seen.
 
 mod container;
 mod object;
@@ -67,7 +68,8 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Stored> {
     })
 }
 
-/// Refuses tensors that share numbers: changing the one changes the other, which two layers do not do.
+/// Refuses tensors that share numbers: changing the one changes the other, which two layers do not
+/// do.
 fn check_apart(tensors: &[(String, View)]) -> Result<()> {
     let numbers = |(_, view): &&(String, View)| view.element.float.is_some() && view.numbers > 0;
     let mut sorted: Vec<&(String, View)> = tensors.iter().filter(numbers).collect();

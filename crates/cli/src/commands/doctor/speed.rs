@@ -12,7 +12,8 @@ const SIZE: usize = 768;
 /// Products are repeated for so long; the fastest counts.
 const LONG_ENOUGH: Duration = Duration::from_millis(150);
 
-/// How fast a device multiplies matrices, in 10⁹ operations per second; nothing for a precision that it does not have.
+/// How fast a device multiplies matrices, in 10⁹ operations per second; nothing for a precision
+/// that it does not have.
 #[derive(Debug, Serialize)]
 pub(super) struct Speed {
     pub(super) device: String,
@@ -59,7 +60,8 @@ impl Speed {
     }
 }
 
-/// What comes of some work, nothing if it panics: drivers that are missing are told of in no other way.
+/// What comes of some work, nothing if it panics: drivers that are missing are told of in no other
+/// way.
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
@@ -70,7 +72,8 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 fn rates(device: &Device) -> Result<[Option<f64>; 2], String> {
     let single = gigaflops(device, DType::F32)?;
-    // A device may say that it has f64, and compute in f32 or not at all: what counts is what comes of it.
+    // A device may say that it has f64, and compute in f32 or not at all: what counts is what comes
+    // of it.
     let has_double =
         device.supports_dtype(DType::F64) && guarded(|| is_double(device)) == Some(true);
     let double = has_double.then(|| gigaflops(device, DType::F64));

@@ -6,10 +6,11 @@ use toml::{Table, Value};
 /// What stands for the weight decay of the training.
 const WEIGHT_DECAY: &str = "weight-decay";
 
-/// The table of a configuration with `train.weight_decay` in place of each damping that says so, so that the configuration kept beside an output does not
-/// need the training section.
+/// The table of a configuration with `train.weight_decay` in place of each damping that says so, so
+/// that the configuration kept beside an output does not need the training section.
 ///
-/// `influence train` adds `ρ/2 ‖θ‖²` over all parameters to the mean loss, of which the second derivative is `ρ I`: λ is ρ.
+/// `influence train` adds `ρ/2 ‖θ‖²` over all parameters to the mean loss, of which the second
+/// derivative is `ρ I`: λ is ρ.
 ///
 /// # Errors
 /// When the training section has no weight decay.

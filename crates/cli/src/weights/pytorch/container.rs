@@ -1,4 +1,5 @@
-//! The files that `torch.save` writes: an archive, or before PyTorch 1.6 pickles with the numbers behind them.
+//! The files that `torch.save` writes: an archive, or before PyTorch 1.6 pickles with the numbers
+//! behind them.
 
 use std::{
     collections::HashMap,
@@ -175,7 +176,8 @@ fn has_ending(name: &str, ending: &str) -> bool {
         .is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
-/// A member of an archive; an archive may say of its lengths what it likes, so no more is unpacked than its bytes can hold.
+/// A member of an archive; an archive may say of its lengths what it likes, so no more is unpacked
+/// than its bytes can hold.
 fn member(
     archive: &mut ZipArchive<BufReader<File>>,
     name: &str,
@@ -202,7 +204,8 @@ fn member(
     Ok(bytes)
 }
 
-/// Three pickles (a magic number, a version, the machine), what was saved, the names of the storages, and their numbers.
+/// Three pickles (a magic number, a version, the machine), what was saved, the names of the
+/// storages, and their numbers.
 fn stream(mut file: BufReader<File>) -> Result<(Pickle, Form)> {
     let magic = Pickle::read(&mut file)?;
     ensure!(

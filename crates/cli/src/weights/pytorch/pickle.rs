@@ -1,7 +1,8 @@
 //! Python's pickles, as far as `torch.save` writes them: a tree is read, nothing is ever called.
 //!
-//! Values are nodes of one table and refer to each other by number, as Python's objects do by address: what a file names twice is one node,
-//! and memory grows with the length of the file alone.
+//! Values are nodes of one table and refer to each other by number, as Python's objects do by
+//! address: what a file names twice is one node, and memory grows with the length of the file
+//! alone.
 
 mod objects;
 mod scalars;
@@ -54,7 +55,8 @@ impl Pickle {
     }
 }
 
-/// What builds the values, as Python does: a stack, marks in it, and values that are kept by number.
+/// What builds the values, as Python does: a stack, marks in it, and values that are kept by
+/// number.
 #[derive(Default)]
 struct Machine {
     nodes: Vec<Node>,
@@ -228,7 +230,8 @@ impl Machine {
             b'1' => drop(self.above_mark()?),
             b'2' => {
                 let top = self.top()?;
-                // Python's own pickles have no such instruction; without a bound it would grow what is read.
+                // Python's own pickles have no such instruction; without a bound it would grow what
+                // is read.
                 ensure!(self.stack.len() < MOST_NODES, "the pickle is too large");
                 self.stack.push(top);
             }

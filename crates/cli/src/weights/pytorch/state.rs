@@ -52,7 +52,8 @@ impl State {
     /// The tensors under a key; without one those of the only state dict that there is.
     ///
     /// # Errors
-    /// When there is nothing under the key, several state dicts and no key, or tensors of a kind that is not known.
+    /// When there is nothing under the key, several state dicts and no key, or tensors of a kind
+    /// that is not known.
     pub(super) fn find(pickle: &Pickle, key: Option<&str>) -> Result<Self> {
         let tree = Tree {
             pickle,
@@ -129,7 +130,8 @@ impl Tree<'_> {
         found.map(|&(_, value)| value)
     }
 
-    /// What the state dict of a module has: its parameters, its buffers but for those that are not kept, and its modules.
+    /// What the state dict of a module has: its parameters, its buffers but for those that are not
+    /// kept, and its modules.
     fn module(&self, object: &Object) -> Option<Vec<(String, Id)>> {
         let [parameters, buffers, modules] = TABLES.map(|table| {
             self.attribute(object, table)

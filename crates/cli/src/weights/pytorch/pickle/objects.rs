@@ -130,7 +130,8 @@ impl Machine {
         items.iter().map(pair).collect()
     }
 
-    /// `('storage', type, key, device, numbers[, view])`, or `('module', class, file, source)` of whole modules before PyTorch 1.6.
+    /// `('storage', type, key, device, numbers[, view])`, or `('module', class, file, source)` of
+    /// whole modules before PyTorch 1.6.
     fn persistent(&mut self, id: Id) -> Result<()> {
         let Node::Tuple(fields) = &self.nodes[id] else {
             bail!("the pickle refers to what lies outside by no tuple");
