@@ -40,7 +40,7 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What is told while it is done
+    /// What is reported while it runs
     #[command(flatten)]
     pub reporting: Reporting,
 }
@@ -57,13 +57,13 @@ pub enum Command {
     /// Write a configuration, from weights and data that are there
     ///
     /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size and cost. Every choice has
-    /// a comment; what the weights cannot tell, as activations and pooling, is yours to compare with the model. How good the proposed model is on the
+    /// a comment; what the weights cannot tell, such as activations and pooling, is for you to compare with the model. How good the proposed model is on the
     /// points is printed: at chance it is another one. Without weights, a small network is proposed for `influence train`.
     #[command(override_usage = help::INIT, after_help = help::short("init"), after_long_help = help::long("init"))]
     Init(InitArguments),
     /// Train the model of a configuration, and write its weights
     ///
-    /// For models that were not trained elsewhere: layers say their sizes, as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how
+    /// For models that were not trained elsewhere: layers say their sizes, such as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how
     /// they are trained. The weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
     #[command(after_help = help::short("train"), after_long_help = help::long("train"))]
     Train(TrainArguments),
@@ -84,7 +84,7 @@ pub enum Command {
     /// Writes the array `influences` of shape (test, train, damping).
     #[command(after_help = help::short("sweep"), after_long_help = help::long("sweep"))]
     Sweep(SweepArguments),
-    /// Fit a method and keep what is expensive of it, for `--fitted`
+    /// Fit a method and keep its expensive parts, for `--fitted`
     ///
     /// What is kept does not depend on the damping. It is tied to the method, the model and the data that it was made from: `run`, `self` and
     /// `sweep` refuse it for others.

@@ -29,9 +29,9 @@ const TEST_ALONE: &str = "do their targets belong to them, are classes numbered 
 /// On which side points are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Those whose influence is asked for.
+    /// Those that have influence.
     Training,
-    /// Those on which it is asked.
+    /// Those that are influenced.
     Test,
 }
 
@@ -133,7 +133,7 @@ impl Assessment {
         Ok(())
     }
 
-    /// What is wrong on the first side on which something is.
+    /// The faults of the first side that has any.
     fn faults(&self, origin: Origin) -> Vec<String> {
         let mut faults = self.sides.iter().filter_map(|(side, quality)| {
             let fault = quality.fault()?;

@@ -1,8 +1,8 @@
-//! Drivers of graphics: what they write to stderr by themselves is kept off it.
+//! Graphics drivers, kept from writing to stderr by themselves.
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
-/// The variables by which Mesa, libEGL and the loader of Vulkan are told to be silent.
+/// The variables that silence Mesa, libEGL and the Vulkan loader.
 const SILENT: [(&str, &str); 5] = [
     ("EGL_LOG_LEVEL", "fatal"),
     ("LIBGL_DEBUG", "quiet"),

@@ -25,7 +25,7 @@ pub const INTERRUPTED: u8 = 130;
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// It did what it was asked for.
+    /// It succeeded.
     Done,
     /// A signal ended it; the message says what is written.
     Interrupted(String),

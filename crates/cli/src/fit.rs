@@ -142,7 +142,7 @@ fn of_model(
     Ok(influence)
 }
 
-/// An error, with what to do where it is about numbers that overflowed in a fit.
+/// An error, with advice where numbers overflowed in a fit.
 fn advised(error: anyhow::Error) -> anyhow::Error {
     let overflowed = error.chain().any(|cause| {
         let cause = cause.downcast_ref::<influence_core::Error>();

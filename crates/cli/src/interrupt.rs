@@ -116,12 +116,12 @@ impl Interrupt {
         }
     }
 
-    /// All is written, as `message` tells.
+    /// All is written; `message` says so.
     pub fn written(&self, message: String) {
         *self.0.at() = At::Rest(message, None);
     }
 
-    /// Gives back what is claimed and was not written to.
+    /// Gives back the place that is claimed, unless something was written to it.
     pub fn release(&self) {
         if let At::Rest(_, claim) = &mut *self.0.at() {
             drop(claim.take());

@@ -55,7 +55,7 @@ use session::Session;
 pub use commands::execute;
 pub use models::OwnModel;
 
-/// The whole command line for models of one's own: parses `args`, the name of the program first,
+/// The whole command line for custom models: parses `args`, the name of the program first,
 /// does what they say, and tells how it ended.
 ///
 /// [`OwnModel`] joins a task and a burn module; in the configuration `model` then has `weights`

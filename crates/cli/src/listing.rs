@@ -1,4 +1,4 @@
-//! Answers for other programs: named columns of values.
+//! Listings for other programs: named columns of values.
 
 mod parquet;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::output::{check_file, write_whole};
 
-/// In what form an answer is given.
+/// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// A table to be read.
@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// Where an answer goes, and in what form.
+/// The destination of a listing, and its format.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
     pub(crate) format: Format,
@@ -140,7 +140,7 @@ impl<const C: usize> Listing<C> {
         }
     }
 
-    /// In a form that is not a table.
+    /// Writes it in a format other than a table.
     pub(crate) fn write(&self, format: Format, out: &mut dyn Write) -> Result<()> {
         match format {
             Format::Json => self.write_json(out),
@@ -162,7 +162,7 @@ impl<const C: usize> Listing<C> {
         Ok(writeln!(out)?)
     }
 
-    /// One line for each record, after one of the names; what is absent is empty.
+    /// One line for each record, after one of the names; null is empty.
     fn write_csv(&self, out: &mut dyn Write) -> Result<()> {
         let mut lines = csv::Writer::from_writer(out);
         lines.write_record(self.columns.map(|(name, _)| name))?;

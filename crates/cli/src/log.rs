@@ -22,7 +22,7 @@ pub enum Format {
 pub enum Level {
     /// Errors.
     Quiet,
-    /// Warnings, and of this project so many steps more: what is done, each step, everything.
+    /// Warnings, and of this project up to three levels more: info, debug, trace.
     Verbose(u8),
 }
 

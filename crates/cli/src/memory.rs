@@ -65,14 +65,14 @@ pub(crate) fn share(compute: &Compute, parts: usize) -> usize {
     }
 }
 
-/// Something that takes memory, in the words of a refusal.
+/// Something that takes memory, as a refusal names it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taker<'a> {
     /// The key of the configuration that decides about it.
     pub(crate) key: &'a str,
-    /// What it is.
+    /// Its name.
     pub(crate) what: &'a str,
-    /// What is to be done where it takes too much.
+    /// What to do if it takes too much.
     pub(crate) advice: &'a str,
 }
 

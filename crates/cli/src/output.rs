@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The attribute of an output that holds the configuration it was made with.
 pub const ORIGIN: &str = "config";
 
-/// What becomes of an output that is already there.
+/// What happens to an existing output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
     /// It stays, and the run is refused.

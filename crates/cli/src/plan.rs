@@ -28,7 +28,7 @@ use crate::{
 pub struct Plan {
     /// The configuration.
     pub config: Config,
-    /// What becomes of an output that is already there.
+    /// What happens to an existing output.
     pub existing: Existing,
     /// The device that computes.
     pub device: Device,

@@ -52,7 +52,7 @@ pub enum Style {
     Json,
     /// Nothing but warnings and errors.
     None,
-    /// Nothing but errors; asked for by an option of its own.
+    /// Only errors; a separate option.
     #[value(skip)]
     Quiet,
 }
@@ -60,7 +60,7 @@ pub enum Style {
 /// Watches a command: shows how far it is, and collects reports of rows that did not simply
 /// converge.
 ///
-/// What cannot be written, because stderr is closed, is dropped.
+/// Events that cannot be written, because stderr is closed, are dropped.
 #[derive(Debug)]
 pub struct Progress {
     started: Instant,

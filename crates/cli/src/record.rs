@@ -18,7 +18,7 @@ use crate::{
     watch::Watch,
 };
 
-/// The file within an output that says what it is.
+/// The metadata file of an output.
 const METADATA: &str = "zarr.json";
 
 /// What a run took.

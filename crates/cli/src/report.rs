@@ -41,7 +41,7 @@ const BINS: usize = 60;
 const RANGE: [f64; 2] = [0.005, 0.995];
 const ACCURACY: f64 = 1e-3;
 
-/// Writes a page about an output, and its charts as files where they are asked for.
+/// Writes a page about an output, and on request its charts as files.
 ///
 /// # Errors
 /// When the output is no plain matrix, is not complete, the data it was made from have changed, or
@@ -76,7 +76,7 @@ pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Writ
     Ok(())
 }
 
-/// Reads and computes all that a page tells, with what is known of the points and the model.
+/// Reads and computes the contents of a page, with the points and the model if they are known.
 fn page<'a>(
     arguments: &ReportArguments,
     stored: &Stored,

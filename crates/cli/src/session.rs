@@ -70,8 +70,7 @@ impl Session {
         self.progress.bar().suspend(print)
     }
 
-    /// Where a command says what it did, which is not what it was asked for: nowhere if nothing but
-    /// that is wanted.
+    /// Where a command summarises what it did: nowhere if only errors and results are wanted.
     pub fn summary<'a>(&self, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
         if self.quiet {
             Box::new(io::sink())

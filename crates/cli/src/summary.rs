@@ -1,4 +1,4 @@
-//! What is printed.
+//! Summaries and tables.
 
 use std::io::Write;
 
@@ -12,10 +12,10 @@ use crate::{assessment::Assessment, memory, plan::Plan};
 pub(crate) const REHEARSED: &str =
     "dry run         all is checked; nothing was computed or written";
 
-/// What a run has to say for itself.
+/// The summary of a run.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    /// What was computed, of which points.
+    /// The quantity that was computed, and of which points.
     pub what: String,
     /// What was run.
     pub plan: &'a Plan,

@@ -11,10 +11,10 @@ use influence_calculators::{Cancellation, Observer, Phase, zarr::Claim};
 
 use crate::output::{Existing, claim};
 
-/// What a job is at.
+/// The stage of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Reading and checking what was asked for.
+    /// Reading and checking the configuration and the files.
     Check,
     /// Training a model.
     Train,

@@ -37,7 +37,7 @@ struct About {
     modules: Vec<(String, String)>,
     /// Tensors that can be no weights, and why.
     unread: BTreeMap<String, String>,
-    /// The key that was taken without being asked for.
+    /// The key that was chosen by default.
     key: Option<String>,
     /// What else in the file holds tensors.
     left_out: Vec<String>,

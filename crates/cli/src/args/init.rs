@@ -53,7 +53,7 @@ pub struct InitArguments {
 }
 
 impl InitArguments {
-    /// What the configuration is to be proposed from.
+    /// The files and choices that the configuration is proposed from.
     pub fn request(&self) -> Request {
         Request {
             config: self.config.clone(),

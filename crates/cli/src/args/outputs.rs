@@ -21,7 +21,7 @@ pub struct VerifyArguments {
     /// How many chunks are computed again; none needs neither model nor data
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub sample: usize,
-    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -43,7 +43,7 @@ pub struct InspectArguments {
     pub threads: ThreadArguments,
 }
 
-/// Where an answer goes, and in what form.
+/// The destination of a listing, and its format.
 #[derive(Debug, Clone, Args)]
 pub struct ListingArguments {
     /// In what form [default: as the ending of the file says, else table]
@@ -58,7 +58,7 @@ pub struct ListingArguments {
 }
 
 impl ListingArguments {
-    /// The destination that is asked for.
+    /// The destination of the listing.
     ///
     /// # Errors
     /// When the format and the file do not fit, or a file is in the way.
@@ -73,7 +73,7 @@ pub struct TopArguments {
     /// The output of `influence run`: a directory, or a URL
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
-    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may be given several times [default: those with the largest loss]
     ///
     /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
     #[arg(long, value_name = "POINTS")]
@@ -87,7 +87,7 @@ pub struct TopArguments {
     /// Where it goes, and in what form
     #[command(flatten)]
     pub listing: ListingArguments,
-    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -138,7 +138,7 @@ pub struct MislabelledArguments {
     /// Where it goes, and in what form
     #[command(flatten)]
     pub listing: ListingArguments,
-    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -176,7 +176,7 @@ pub struct ReportArguments {
     /// Image size, such as 8x8 or 3x32x32 [default: from the shape of the inputs, or the first reshape of the model]
     #[arg(long, value_name = "SIZE")]
     pub image: Option<Size>,
-    /// The test points by their ids, or where they have none counted from 0, as `0,17,4`; may be given several times [default: those with the largest loss]
+    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may be given several times [default: those with the largest loss]
     ///
     /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
     #[arg(long, value_name = "POINTS")]
@@ -190,7 +190,7 @@ pub struct ReportArguments {
     /// How many suspicious training points are shown
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub suspects: usize,
-    /// Override a key of the configuration that the output was made with, as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute

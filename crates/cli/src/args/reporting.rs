@@ -1,4 +1,4 @@
-//! What is told while a command runs.
+//! What a command reports while it runs.
 
 use clap::{ArgAction, Args};
 
@@ -6,7 +6,7 @@ use crate::{log, progress::Style};
 
 const TELLING: &str = "Progress and logs";
 
-/// What is told, on stderr, while a command runs.
+/// What a command reports on stderr while it runs.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Reporting {
     /// How progress is shown, on stderr: auto, bar, lines, json or none

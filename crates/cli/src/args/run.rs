@@ -13,7 +13,7 @@ pub struct TrainArguments {
     /// The configuration, TOML; relative paths in it are relative to it
     #[arg(value_name = "CONFIG.toml")]
     pub config: PathBuf,
-    /// Override a key of the configuration, as `train.epochs=50`; may be given several times
+    /// Override a key of the configuration, such as `train.epochs=50`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Replace weights that are there
@@ -24,7 +24,7 @@ pub struct TrainArguments {
     pub threads: ThreadArguments,
 }
 
-/// What becomes of an output that is already there; without any of these the command is refused.
+/// What happens to an existing output; without any of these the command is refused.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ExistingArguments {
     /// Replace the output if it is there
@@ -52,7 +52,7 @@ pub struct RunArguments {
     /// The configuration, TOML; relative paths in it are relative to it
     #[arg(value_name = "CONFIG.toml")]
     pub config: PathBuf,
-    /// Override a key of the configuration, as `method.damping=0.01`; may be given several times
+    /// Override a key of the configuration, such as `method.damping=0.01`; may be given several times
     ///
     /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -60,7 +60,7 @@ pub struct RunArguments {
     /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything else
     #[arg(long, value_name = "PATH")]
     pub fitted: Option<PathBuf>,
-    /// How much memory the computation may take, roughly, as 512MiB or 2GB; instead of compute.memory
+    /// How much memory the computation may take, roughly, such as 512MiB or 2GB; instead of compute.memory
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
     /// How many threads compute; instead of compute.threads [default: all cores]
@@ -69,7 +69,7 @@ pub struct RunArguments {
     /// Check everything and say what would be done, but compute and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// What becomes of an output that is already there
+    /// What happens to an existing output
     #[command(flatten)]
     pub existing: ExistingArguments,
 }
@@ -80,7 +80,7 @@ pub struct SweepArguments {
     /// What is run
     #[command(flatten)]
     pub run: RunArguments,
-    /// The dampings, in place of method.damping, as `0.1,0.01,0.001`
+    /// The dampings, in place of method.damping, such as `0.1,0.01,0.001`
     #[arg(long, value_name = "LAMBDA", value_delimiter = ',', required = true, value_parser = damping)]
     pub damping: Vec<f64>,
     /// Take them as multiples of the mean eigenvalue of each block
@@ -97,10 +97,10 @@ pub struct FitArguments {
     /// Where to keep the fit, a safetensors file; one that is there is replaced
     #[arg(long, value_name = "PATH")]
     pub fitted: PathBuf,
-    /// Override a key of the configuration, as `method.name=ekfac`; may be given several times
+    /// Override a key of the configuration, such as `method.name=ekfac`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// How much memory the fit may take, as 512MiB or 2GB; instead of compute.memory
+    /// How much memory the fit may take, such as 512MiB or 2GB; instead of compute.memory
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
     /// How many threads compute

@@ -16,7 +16,7 @@ use crate::{models::TaskModel, watch::Assessed};
 const SAMPLE: usize = 1000;
 /// Points that are evaluated at a time.
 const BATCH: usize = 64;
-/// What the sample is drawn from: the same points each time.
+/// The seed of the sample: it is the same each time.
 const SEED: u64 = 0;
 
 /// How good a model is on the points of one side.
@@ -48,7 +48,7 @@ impl Quality {
         }
     }
 
-    /// What is wrong, if anything is.
+    /// The fault of the model, if it has one.
     pub(super) fn fault(&self) -> Option<Fault> {
         if self.not_finite > 0 {
             return Some(Fault::NotFinite(self.not_finite));

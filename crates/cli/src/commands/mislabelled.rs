@@ -74,7 +74,7 @@ pub fn run(
     })
 }
 
-/// What to do for a ranking that is not there.
+/// How to get a ranking that is missing.
 fn missing(by: By, stored: &Stored) -> String {
     match by {
         By::Loss => format!(

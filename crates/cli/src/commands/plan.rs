@@ -147,7 +147,7 @@ pub(super) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// What there is to say of a disk that an output may not fit on.
+/// A warning if an output does not fit on its disk.
 fn room(output: &Path, bytes: usize) -> String {
     let folder = output.ancestors().find(|folder| folder.is_dir());
     match disk::free(folder.unwrap_or(Path::new("."))) {

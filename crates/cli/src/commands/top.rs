@@ -90,7 +90,7 @@ fn sides<'a>(about: Option<&'a About<'a>>) -> [Option<&'a Points<'a>>; 2] {
     ]
 }
 
-/// What the model says of a test point, null where nothing is known of the points.
+/// The prediction on a test point, null where nothing is known of the points.
 fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
     about.map_or(Value::Null, |about| about.test.predictions.of(point))
 }

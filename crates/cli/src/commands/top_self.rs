@@ -89,7 +89,7 @@ fn listing(rows: &[(usize, f64)], about: Option<&Evaluated<'_>>) -> Listing<6> {
     Listing::new(COLUMNS, records)
 }
 
-/// What the model says of a training point, null where nothing is known of the points.
+/// The prediction on a training point, null where nothing is known of the points.
 fn predicted(about: Option<&Evaluated<'_>>, point: usize) -> Value {
     about.map_or(Value::Null, |about| about.predictions.of(point))
 }

@@ -134,7 +134,7 @@ pub enum Layer {
         /// What is cut off around the image. Default 0.
         #[serde(default = "zero")]
         padding: Pair,
-        /// What the image is longer by, below and on the right. Default 0.
+        /// Rows and columns added below and on the right of the output. Default 0.
         #[serde(default = "zero")]
         output_padding: Pair,
         /// Steps within a window. Default 1.
@@ -200,7 +200,7 @@ pub enum Layer {
         #[serde(default = "zero")]
         padding: Pair,
     },
-    /// The mean of each of so many windows as even as can be, whatever the size of
+    /// The mean of each of this many windows, as even as possible, whatever the size of
     /// `(channels, length)` or `(channels, height, width)`.
     AdaptiveAvgPool {
         /// The sizes behind it, of one or two axes.
@@ -308,7 +308,7 @@ impl Layer {
         }
     }
 
-    /// The name of its weights, if they are a table whose rows are looked up.
+    /// The name of its weights, if it is an embedding.
     pub fn table(&self) -> Option<&str> {
         match self {
             Self::Embedding { name, .. } => Some(name),

@@ -36,8 +36,8 @@ pub struct Method {
     /// a table of numbers and multiples by block. No default: it depends on the model.
     pub damping: Option<DampingValue>,
     /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name
-    /// with `*` for any characters, as `{ "*.bias" = 0.0 }` where weight decay leaves out biases.
-    /// All others have `damping`, or the λ of a sweep.
+    /// with `*` for any characters, such as `{ "*.bias" = 0.0 }` where weight decay leaves out
+    /// biases. All others have `damping`, or the λ of a sweep.
     pub damping_by_parameter: Option<BTreeMap<String, Lambda>>,
     /// Several dampings, each written like `damping`, which they override: the influences under
     /// each of them, from one fit.
@@ -69,7 +69,7 @@ pub struct Method {
     pub depth: Option<usize>,
     /// With `lissa`: how many runs are averaged.
     pub repeats: Option<usize>,
-    /// With `lissa`: what the curvature is divided by. Default: estimated.
+    /// With `lissa`: the divisor of the curvature. Default: estimated.
     pub scale: Option<f64>,
     /// With `lissa`: whether each step sees all training points instead of a batch. Default
     /// `false`.
@@ -83,7 +83,7 @@ pub struct Method {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
-    /// Safetensors, as `model.weights`.
+    /// A file of weights, like `model.weights`.
     pub weights: PathBuf,
     /// The learning rate at which training went through it.
     pub learning_rate: f64,

@@ -76,7 +76,7 @@ fn unknown<'a>(message: &'a str, start: &str) -> Option<(&'a str, Vec<&'a str>)>
     Some((name, rest.split('`').skip(1).step_by(2).collect()))
 }
 
-/// The names that are known, after the one that is most like what was said, if one is.
+/// The known names, after the one that is most like the given one, if any is.
 pub(super) fn one_of(heading: &str, said: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return "it takes none".to_owned();
@@ -91,7 +91,7 @@ pub(super) fn one_of(heading: &str, said: &str, known: &[&str]) -> String {
     }
 }
 
-/// The name that is most like what was said, if one is like it at all.
+/// The known name that is most like the given one, if any is like it.
 fn nearest<'a>(said: &str, known: &[&'a str]) -> Option<&'a str> {
     let likeness = |name: &&str| strsim::jaro(&said.to_lowercase(), name);
     let each = known.iter().map(|name| (likeness(name), *name));

@@ -14,8 +14,8 @@ pub struct Model {
     /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`,
     /// `NAME.bias` `(out)`, or a record of burn.
     pub weights: PathBuf,
-    /// The key of the weights in a file that holds more, as `net` or `checkpoint.model`; empty for
-    /// all that it holds. Default: the only state dict that there is.
+    /// The key of the weights in a file that holds more, such as `net` or `checkpoint.model`; empty
+    /// for all that it holds. Default: the only state dict that there is.
     pub state: Option<String>,
     /// The training loss, of a sequential model.
     pub loss: Option<Loss>,

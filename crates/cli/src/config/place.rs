@@ -48,7 +48,7 @@ struct Key {
     path: String,
     /// Where the key itself is written.
     name: Range<usize>,
-    /// What an error of its value is shown at.
+    /// Where an error of its value is shown.
     value: Range<usize>,
     /// The value, if it is a text.
     text: Option<String>,

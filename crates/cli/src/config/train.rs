@@ -17,7 +17,7 @@ pub struct Training {
     pub weight_decay: f32,
     /// How much of the last step `sgd` adds to the next. Default 0.
     pub momentum: f64,
-    /// The weights are also kept after every so many epochs, if this is given.
+    /// If given, the weights are also saved every this many epochs.
     pub checkpoints: Option<usize>,
 }
 

@@ -5,13 +5,13 @@ use super::groups::Group;
 /// What is known of a sample between two layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// As the data has it.
+    /// A sample of the data.
     Sample(Vec<usize>),
     /// So many numbers.
     Flat(usize),
     /// Channels, over places of which pooling and strides tell how many.
     Channels { channels: usize, axes: usize },
-    /// Rows of so many numbers.
+    /// Rows of `size` numbers.
     Rows { rows: usize, size: usize },
 }
 
@@ -213,7 +213,7 @@ fn linear(inputs: usize, outputs: usize, flow: &Flow) -> Option<Passed> {
     }
 }
 
-/// The channels that reach a convolution of so many axes, and how they get there.
+/// The channels that reach a convolution over `axes` axes, and a layer that must come before it.
 fn channels(flow: &Flow, axes: usize, inputs: usize) -> Option<(usize, Option<String>)> {
     match flow {
         Flow::Sample(shape) if shape.len() == axes + 1 => Some((shape[0], None)),

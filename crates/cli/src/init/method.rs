@@ -8,10 +8,10 @@
 
 use crate::config::MethodName;
 
-/// Up to so many parameters the direct method is proposed: a dense matrix of them is factored in
+/// Up to this many parameters the direct method is proposed: a dense matrix of them is factored in
 /// seconds.
 const DIRECT: usize = 3_000;
-/// Up to so many, conjugate gradients, if they are quick enough.
+/// Up to this many, conjugate gradients, if they are quick enough.
 const CG: usize = 100_000;
 /// Operations that are quick enough: about a quarter of an hour at 100 Gflop/s.
 const QUICK: f64 = 1e14;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::activation::Activation;
 
-/// What a configuration is to be proposed from.
+/// The files and choices that a configuration is proposed from.
 ///
 /// Each of `train`, `test` and `all` holds two arrays, inputs and targets, or is empty.
 #[derive(Debug, Clone)]

@@ -13,11 +13,11 @@ const ROOT: &str = "/sys/fs/cgroup";
 pub(super) struct Group {
     /// The most bytes that its processes may have.
     pub(super) limit: usize,
-    /// The bytes that they have, without what is given back when it is wanted.
+    /// The bytes that they have, without those that the system can reclaim.
     used: usize,
 }
 
-/// The files of a version: limit, use, and the key of what is given back in `memory.stat`.
+/// The files of a version: limit, use, and the key of reclaimable memory in `memory.stat`.
 struct Files {
     limit: &'static str,
     used: &'static str,

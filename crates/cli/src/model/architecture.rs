@@ -72,8 +72,7 @@ impl Architecture {
         self.outputs
     }
 
-    /// The rows of the table in which the integers of the inputs are looked up, if the model begins
-    /// with one.
+    /// The number of rows of the embedding that the inputs index, if the model begins with one.
     pub fn entries(&self) -> Option<usize> {
         match &self.steps.first()?.kind {
             Kind::Embedding { weight, .. } => Some(weight[0]),

@@ -81,7 +81,7 @@ fn draw(
     Ok(())
 }
 
-/// A weight of this shape, and a bias of so many numbers.
+/// A weight of this shape, and a bias of this length.
 fn map(
     name: &str,
     shape: &[usize],

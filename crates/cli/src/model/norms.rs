@@ -125,7 +125,7 @@ impl BatchNorm {
     }
 }
 
-/// A table whose rows are looked up.
+/// An embedding: the rows of a table, by index.
 #[derive(Debug, Module)]
 pub(super) struct Embedding {
     pub(super) weight: Param<Tensor<2>>,

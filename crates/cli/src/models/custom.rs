@@ -18,8 +18,7 @@ use crate::{
     weights::{Layout, Weights, float_dtype},
 };
 
-/// A burn module of one's own, with its task: what `influence_cli::run_with` gives the command
-/// line.
+/// A custom burn module with its task, for `influence_cli::run_with`.
 ///
 /// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task
 /// says what the loss is, the module what the layers are. Weights are found by the names of the

@@ -102,7 +102,8 @@ fn digests(files: &Files) -> Result<Map<String, Value>> {
     given.map(digest).collect()
 }
 
-/// The settings of the solver that are given; what has a key of its own, and files, left out.
+/// The given settings of the solver, without those that have attributes of their own, and without
+/// files.
 fn solver_settings(method: &Method) -> Result<Value> {
     const ELSEWHERE: [&str; 5] = ["name", "curvature", "damping", "blocks", "checkpoints"];
     let mut settings = serde_json::to_value(method)?;

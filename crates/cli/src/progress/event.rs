@@ -117,10 +117,10 @@ pub enum Event<'a> {
     },
     /// A signal came; the command ends when the chunks that are begun are written.
     Interrupting {
-        /// What a person is told.
+        /// The message for people.
         message: &'a str,
     },
-    /// The command has done what it was asked for.
+    /// The command has succeeded.
     Finished {
         /// The chunks that are written.
         done: usize,
@@ -129,7 +129,7 @@ pub enum Event<'a> {
     },
     /// A signal has ended the command.
     Interrupted {
-        /// What a person is told.
+        /// The message for people.
         message: &'a str,
         /// The chunks that are written.
         done: usize,
@@ -194,7 +194,7 @@ impl Event<'_> {
         self
     }
 
-    /// What is said in text whether or not progress is shown.
+    /// The text that is shown whether or not progress is shown.
     pub(super) fn notice(&self) -> Option<String> {
         match self {
             Self::Warning { message } => Some(format!("warning: {message}")),

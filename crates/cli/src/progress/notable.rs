@@ -7,7 +7,7 @@ use influence_core::solver::{Report, Status};
 pub(super) struct Notable(Vec<(Discriminant<Status>, usize, Report)>);
 
 impl Notable {
-    /// Takes note of what is worth it.
+    /// Counts the reports of rows that did not converge.
     pub(super) fn add(&mut self, reports: &[Report]) {
         let notable = |report: &&Report| report.status != Status::Converged;
         for report in reports.iter().filter(notable) {

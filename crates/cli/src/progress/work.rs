@@ -40,7 +40,7 @@ impl Work {
         self.phase.is_none()
     }
 
-    /// `done` of `total` pieces of a step are done; gives what is to be shown, if it is time.
+    /// `done` of `total` pieces of a step are done; gives the event to show, if it is time.
     pub(super) fn step(
         &mut self,
         step: &'static str,

@@ -85,7 +85,7 @@ fn quantile_name(quantile: f64) -> String {
     }
 }
 
-/// Hands on each score of a pair as if it were a pair of its own.
+/// Passes on each score of a pair as if it were a pair by itself.
 #[derive(Debug, Clone)]
 struct Flat<A> {
     inner: A,
@@ -94,7 +94,7 @@ struct Flat<A> {
 }
 
 impl<A> Flat<A> {
-    /// Of so many scores for each pair.
+    /// For this many scores of each pair.
     fn new(inner: A, scores: usize) -> Self {
         Self {
             inner,

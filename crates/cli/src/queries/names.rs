@@ -20,7 +20,7 @@ pub fn class(points: Option<&Points<'_>>, class: usize) -> Value {
     points.map_or_else(|| class.into(), |points| points.named(class))
 }
 
-/// What the model was to say of a point, null where nothing is known of the points.
+/// The target of a point, null where nothing is known of the points.
 pub fn target(points: Option<&Points<'_>>, point: usize) -> Value {
     points.map_or(Value::Null, |points| points.target(point))
 }

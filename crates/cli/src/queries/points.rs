@@ -22,7 +22,7 @@ pub struct Points<'a> {
     names: Option<&'a [String]>,
 }
 
-/// What the model was to say of each point.
+/// The targets of the points.
 #[derive(Debug)]
 enum Targets {
     /// Class numbers.
@@ -103,7 +103,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// What the model was to say of a point.
+    /// The target of a point.
     pub fn target(&self, point: usize) -> Value {
         match &self.targets {
             Targets::Classes(classes) => named(classes[point], self.names),
@@ -111,7 +111,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// What the model says of the points.
+    /// The predictions of the model on the points.
     ///
     /// # Errors
     /// When the points cannot be read, or the model cannot be evaluated.
@@ -134,7 +134,7 @@ impl<'a> Points<'a> {
     }
 }
 
-/// Points with what the model says of them.
+/// Points with the predictions of the model.
 #[derive(Debug)]
 pub struct Evaluated<'a> {
     /// The points.
@@ -165,7 +165,7 @@ impl<'a> Evaluated<'a> {
     }
 }
 
-/// What a model says of points.
+/// The predictions of a model.
 #[derive(Debug)]
 pub struct Predictions<'a> {
     /// The outputs of each point, if the task declares them.
@@ -189,7 +189,7 @@ impl Predictions<'_> {
         class.map_or(Value::Null, |class| named(class, self.names))
     }
 
-    /// What losses are measured in.
+    /// The unit of the losses.
     pub fn unit(&self) -> &'static str {
         match self.loss {
             Some(OutputLoss::CrossEntropy) => "nats",

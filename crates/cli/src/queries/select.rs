@@ -1,11 +1,11 @@
-//! Points that are asked for by name.
+//! Points by name.
 
 use anyhow::{Context, Result};
 
 use super::points::Points;
 
-/// The test points asked for, by their ids, or by their numbers where they have none; or else the
-/// first so many of a proposal.
+/// The named test points, by their ids or, where they have none, by their numbers; without names
+/// the first `count` that are proposed.
 ///
 /// # Errors
 /// When there is no such point.

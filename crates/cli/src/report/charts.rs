@@ -40,7 +40,7 @@ pub(super) trait Drawing {
         230
     }
 
-    /// Draws with text and lines so many times their size.
+    /// Draws with text and lines enlarged by a factor.
     fn draw<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
     where
         B: DrawingBackend,
@@ -87,7 +87,7 @@ impl Chart {
         }
     }
 
-    /// What a file has above the chart; a page has words of its own.
+    /// The title of a chart in a file; a page has its own caption.
     fn title(&self) -> &str {
         self.alt
             .split_once(':')

@@ -97,7 +97,7 @@ impl Page<'_> {
         }
     }
 
-    /// What losses are measured in.
+    /// The unit of the losses.
     fn unit(&self) -> &'static str {
         let about = self.about.map(|about| about.test.predictions.unit());
         about.unwrap_or("units of the loss")
@@ -114,7 +114,7 @@ impl Page<'_> {
         Ok(sections)
     }
 
-    /// A chart with what is to be known of it, nothing where there is none of that name.
+    /// A chart with its caption, or nothing if there is none of that name.
     fn chart(&self, name: &str, caption: &Markup) -> Result<Markup> {
         let Some(chart) = self.charts.iter().find(|chart| chart.name == name) else {
             return Ok(html! {});

@@ -33,7 +33,7 @@ impl FromStr for Size {
 }
 
 impl Size {
-    /// As asked for, or as the samples or the first layer of the model have it.
+    /// The given size, or else that of the samples or of the first layer of the model.
     pub(super) fn of(asked: Option<Self>, model: &Model, sample: &[usize]) -> Result<Option<Self>> {
         let numbers: usize = sample.iter().product();
         if let Some(Self(sides)) = asked {

@@ -157,7 +157,7 @@ pub(super) fn check(arguments: &ReportArguments) -> Result<()> {
     Ok(())
 }
 
-/// Writes every chart as a file of its own.
+/// Writes every chart to its own file.
 pub(super) fn write(folder: &Path, charts: &[Chart], png: bool) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for chart in charts {

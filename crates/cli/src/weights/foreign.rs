@@ -1,6 +1,6 @@
 //! Files that are taken for weights and are none, by how they begin.
 
-/// What a file is that begins so, and what to do, if that is known.
+/// The kind of a file that begins with these bytes, and advice, if that is known.
 pub(super) fn said(start: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(start);
     let text = text.trim_start().to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! Weights that were rewritten for training, by the names of their tensors.
 
-/// What weights of these names were rewritten by, and how that is undone, if they were.
+/// The transformation by which weights of these names were rewritten, and how to undo it, if any.
 pub(crate) fn rewritten(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| {
         let (layer, tensor) = split(name);

@@ -10,7 +10,7 @@ pub(super) struct Stored {
     pub(super) tensors: Vec<(String, Numbers)>,
     /// Modules and their classes, where whole modules were saved.
     pub(super) modules: Vec<(String, String)>,
-    /// The key that was taken without being asked for.
+    /// The key that was chosen by default.
     pub(super) key: Option<String>,
     /// What else in the file holds tensors.
     pub(super) left_out: Vec<String>,

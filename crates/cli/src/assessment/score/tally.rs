@@ -23,7 +23,7 @@ type Pair = (Vec<f64>, Vec<f64>);
 /// One choice of a class.
 #[derive(Debug, Clone, Copy)]
 struct Choice {
-    /// Among several questions with frequencies of their own, which one.
+    /// The output, where several have frequencies of their own.
     question: usize,
     right: bool,
     class: usize,
@@ -32,7 +32,7 @@ struct Choice {
 }
 
 impl Tally {
-    /// Takes the outputs and targets of some samples; what does not fit each other is left out.
+    /// Adds the outputs and targets of some samples; those that do not fit each other are left out.
     pub(crate) fn add(&mut self, outputs: &Array2<f64>, loss: OutputLoss, targets: &TensorData) {
         match loss {
             OutputLoss::CrossEntropy => self.choose(outputs, outputs.ncols(), targets),

@@ -55,7 +55,7 @@ impl Folder {
         self.0.join(file)
     }
 
-    /// Writes the points as arrays, and what is to be done with them.
+    /// Writes the points as arrays, and the configuration.
     pub(super) fn write(&self, split: &Split, arguments: &DemoArguments) -> Result<()> {
         // The configuration comes first: it says whose folder this is, should the rest not follow.
         let threads = arguments.threads.map(NonZero::get);

@@ -60,8 +60,7 @@ impl Speed {
     }
 }
 
-/// What comes of some work, nothing if it panics: drivers that are missing are told of in no other
-/// way.
+/// The result of some work, or nothing if it panics, which is how missing drivers show.
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));

@@ -40,7 +40,8 @@ fn mistake(piece: &str, by: &str, set: &[&str]) -> (String, Option<String>) {
     )
 }
 
-/// A piece of the text, what comes in its place, how the message begins, and what the mark is below.
+/// A piece of the text, what comes in its place, how the message begins, and what the mark is
+/// below.
 const MISTAKES: &[(&str, &str, &str, Option<&str>)] = &[
     // Syntax.
     ("seed = 0", "seed = = 0", "c.toml:1: ", Some("=")),

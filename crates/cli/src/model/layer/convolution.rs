@@ -25,7 +25,7 @@ pub(in crate::model) struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
-    /// What a layer says of itself, if it is a convolution.
+    /// The settings of a layer, if it is a convolution.
     pub(in crate::model) fn of(layer: &'a Layer) -> Option<Self> {
         let pair = |pair: Pair| pair.0.to_vec();
         Some(match layer {

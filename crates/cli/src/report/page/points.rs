@@ -69,7 +69,7 @@ impl Page<'_> {
         }
     }
 
-    /// What the model says, marked where it is another class than the target.
+    /// The prediction of the model, marked where it is another class than the target.
     fn prediction(&self, about: &About<'_>, point: usize) -> Markup {
         let (says, is) = (about.test.predictions.of(point), target(self.test(), point));
         let wrong = about.test.points.class(point).is_some() && says != is;

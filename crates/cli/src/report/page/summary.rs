@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::{Page, text};
 
 impl Page<'_> {
-    /// What one wants to know first, where it is known.
+    /// The most important facts, as far as they are known.
     pub(super) fn summary(&self) -> Markup {
         let facts = [
             ("Model", self.model.clone()),

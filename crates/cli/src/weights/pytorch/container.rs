@@ -154,7 +154,7 @@ fn folder(names: &[String]) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// What an archive is that holds no pickle.
+/// The kind of an archive that holds no pickle.
 fn other_archive(names: &[String]) -> &'static str {
     let any = |is: &dyn Fn(&str) -> bool| names.iter().any(|name| is(name));
     if any(&|name| {

@@ -74,7 +74,7 @@ impl Machine {
         }
     }
 
-    /// What a call gives: tensors and dictionaries are known, everything else is an object.
+    /// The result of a call: tensors and dictionaries are known, everything else is an object.
     fn call(&mut self, function: Id, arguments: Id, depth: usize) -> Result<()> {
         let name = match &self.nodes[function] {
             Node::Class(name) => name.clone(),

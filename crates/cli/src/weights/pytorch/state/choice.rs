@@ -58,7 +58,7 @@ impl Tree<'_> {
         )
     }
 
-    /// What a key with dots leads to, if it is a dictionary, a list or a module.
+    /// The value at a dotted key, if it is a dictionary, a list or a module.
     pub(super) fn under(&self, at: Id, key: &str) -> Option<Id> {
         if key.is_empty() {
             return Some(at);
