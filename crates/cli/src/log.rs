@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::progress::Progress;
+use crate::{progress::Progress, watch::Watch};
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

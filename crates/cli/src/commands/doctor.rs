@@ -52,7 +52,7 @@ struct Findings {
 ///
 /// # Errors
 /// When the writer fails.
-pub fn run(arguments: &DoctorArguments, out: &mut impl Write) -> Result<()> {
+pub(super) fn run(arguments: &DoctorArguments, out: &mut impl Write) -> Result<()> {
     let findings = Findings::collect();
     if arguments.json {
         serde_json::to_writer_pretty(&mut *out, &findings)?;

@@ -14,14 +14,14 @@ use crate::{
     plan::Plan,
     session::Session,
     summary::{REHEARSED, timings},
-    watch::Host,
+    watch::{Host, Watch},
 };
 
 /// Fits, and says what was kept where.
 ///
 /// # Errors
 /// As [`fit::consume`]; when the method fits nothing, or the file cannot be written.
-pub fn run(
+pub(super) fn run(
     arguments: &FitArguments,
     models: &dyn Models,
     session: &Session,

@@ -24,7 +24,7 @@ const HAND: &str = "edit it before running";
 /// # Errors
 /// When the files cannot be read, the weights are of no kind of layer that is known, or the
 /// configuration is there already.
-pub fn run(
+pub(super) fn run(
     arguments: &InitArguments,
     models: &dyn Models,
     session: &Session,

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// When there is no output, or it cannot be read.
-pub fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<()> {
+pub(super) fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<()> {
     let stored = Stored::open(&arguments.output)?;
     let facts = facts(&stored)?;
     if arguments.json {

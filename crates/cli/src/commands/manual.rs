@@ -18,7 +18,7 @@ const PROGRAM: &str = "influence";
 ///
 /// # Errors
 /// When the writer fails.
-pub fn completions(arguments: &CompletionsArguments, out: &mut impl Write) -> Result<()> {
+pub(super) fn completions(arguments: &CompletionsArguments, out: &mut impl Write) -> Result<()> {
     // The generator panics where it cannot write, as to a closed pipe; it can into memory.
     let mut script = Vec::new();
     clap_complete::generate(
@@ -34,7 +34,7 @@ pub fn completions(arguments: &CompletionsArguments, out: &mut impl Write) -> Re
 ///
 /// # Errors
 /// When the folder or a page cannot be written.
-pub fn pages(arguments: &ManArguments, out: &mut impl Write) -> Result<()> {
+pub(super) fn pages(arguments: &ManArguments, out: &mut impl Write) -> Result<()> {
     let folder = &arguments.folder;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut program = Arguments::command().disable_help_subcommand(true);

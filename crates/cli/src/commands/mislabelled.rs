@@ -23,7 +23,7 @@ const INSPECTED: [usize; 4] = [1, 5, 10, 20];
 ///
 /// # Errors
 /// When an output is not complete, or the true labels do not fit its training points.
-pub fn run(
+pub(super) fn run(
     arguments: &MislabelledArguments,
     models: &dyn Models,
     out: &mut impl Write,

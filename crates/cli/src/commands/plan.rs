@@ -24,7 +24,7 @@ use crate::{
 ///
 /// # Errors
 /// Whatever a run would find wrong with the configuration, the files, or the memory.
-pub fn run(
+pub(super) fn run(
     arguments: &RunArguments,
     models: &dyn Models,
     session: &Session,

@@ -14,6 +14,7 @@ use crate::{
     run::{Quantity, check_fitted, compute},
     session::Session,
     summary::{self, REHEARSED, Summary},
+    watch::Watch,
 };
 
 /// Computes a quantity that a configuration describes, and prints a summary.
@@ -21,7 +22,7 @@ use crate::{
 /// # Errors
 /// Whatever is wrong with the configuration or the files, before anything is written; afterwards
 /// whatever the computation reports.
-pub fn run(
+pub(super) fn run(
     quantity: Quantity,
     arguments: &RunArguments,
     models: &dyn Models,

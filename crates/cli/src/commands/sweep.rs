@@ -11,7 +11,7 @@ use crate::{args::SweepArguments, models::Models, run::Quantity, session::Sessio
 ///
 /// # Errors
 /// As [`run`](run::run).
-pub fn run(
+pub(super) fn run(
     arguments: &SweepArguments,
     models: &dyn Models,
     session: &Session,

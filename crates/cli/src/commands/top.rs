@@ -19,7 +19,11 @@ use crate::{
 ///
 /// # Errors
 /// When the output is no plain matrix, is not complete, or the data it was made from have changed.
-pub fn run(arguments: &TopArguments, models: &dyn Models, out: &mut impl Write) -> Result<()> {
+pub(super) fn run(
+    arguments: &TopArguments,
+    models: &dyn Models,
+    out: &mut impl Write,
+) -> Result<()> {
     let destination = arguments.listing.destination()?;
     let stored = Stored::open(&arguments.output)?;
     if stored.influences.array() == "self_influences" {

@@ -14,7 +14,7 @@ use crate::{
 /// # Errors
 /// When the configuration does not describe a model that can be trained, the weights are there
 /// already, or the training fails.
-pub fn run(
+pub(super) fn run(
     arguments: &TrainArguments,
     models: &dyn Models,
     session: &Session,

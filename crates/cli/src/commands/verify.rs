@@ -18,7 +18,7 @@ use crate::{
 /// # Errors
 /// When chunks are missing, damaged, or not what they are when they are computed again; when files
 /// have changed since.
-pub fn run(
+pub(super) fn run(
     arguments: &VerifyArguments,
     models: &dyn Models,
     session: &Session,
