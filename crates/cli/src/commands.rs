@@ -18,7 +18,8 @@ mod verify;
 
 use std::io::Write;
 
-use crate::{args::Command, models::Models, report, run::Quantity, session::Session};
+use crate::{args::Command, report, session::Session};
+use influence_jobs::{models::Models, run::Quantity};
 
 /// Does what the command line says, within a session, and prints to `out`.
 ///

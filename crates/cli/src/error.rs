@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{config::Place, watch::Interrupted};
+use influence_jobs::{config::Place, watch::Interrupted};
 
 /// The most letters of a message; what is longer repeats a file rather than saying what is wrong
 /// with it.
@@ -157,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("c.toml");
         std::fs::write(&path, "seed = 0\nsed = 1").expect("written");
-        let outcome = crate::config::Config::load(&path, &[]).map(drop);
+        let outcome = influence_jobs::config::Config::load(&path, &[]).map(drop);
         let Ending::Failed { message, excerpt } = Ending::of(&outcome) else {
             panic!("it fails");
         };

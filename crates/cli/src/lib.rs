@@ -1,59 +1,45 @@
-//! The command `influence`: parse → plan → run.
+//! The command `influence`: arguments, what it prints, and how it ends.
 //!
-//! [`config`] reads what is asked for, [`plan`] checks it against the files before anything is
-//! computed or written, and [`mod@run`] hands the work to the backend and the calculators, within a
-//! [`session`] that shows how far it is and listens to signals. [`demo`] shows on real data what
-//! influences are good for. No mathematics lives here.
+//! ```text
+//!  args ──> commands ──> influence_jobs          no numbers are computed here
+//!              │   ^
+//!              │   └── session: progress (bar, lines, JSON), log, interrupt (signals), error
+//!              └─────> summary, listing (table, CSV, JSON, Parquet), report (a page, its charts)
+//! ```
+//!
+//! [`args`] defines the command line, [`commands`] hand plain values to [`influence_jobs`] within a
+//! [`session`], which shows how far they are and listens to signals, and print what came of it.
+//! Everything that can be done without a terminal is in [`influence_jobs`].
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through
 //! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at
 //! URLs; `http` for reading.
 
 pub mod args;
-pub mod assessment;
 pub mod commands;
-pub mod config;
-pub mod digest;
 #[cfg(all(unix, feature = "wgpu"))]
 pub mod drivers;
 pub mod error;
-pub mod fit;
-pub mod fit_settings;
-pub mod init;
 pub mod interrupt;
 pub mod listing;
 pub mod log;
-pub mod memory;
-pub mod model;
-pub mod models;
-pub mod output;
-pub mod overrides;
-pub mod plan;
-mod prediction;
 pub mod progress;
-pub mod queries;
-pub mod record;
 pub mod report;
-pub mod run;
-pub mod schedule;
 pub mod session;
-mod setup;
 pub mod summary;
-pub mod train;
-pub mod verify;
-pub mod watch;
-pub mod weights;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use args::Arguments;
 use clap::Parser;
 use influence_calculators::share_threads;
-use models::Models;
 use session::Session;
 
 pub use commands::execute;
-pub use models::OwnModel;
+pub use influence_jobs::{
+    config,
+    models::{Models, OwnModel, SequentialModels},
+};
 
 /// The whole command line for custom models: parses `args`, the name of the program first,
 /// does what they say, and tells how it ended.

@@ -6,9 +6,8 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use influence_jobs::output::{check_file, write_whole};
 use serde_json::{Map, Value};
-
-use crate::output::{check_file, write_whole};
 
 /// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use influence_jobs::watch::Watch;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::{progress::Progress, watch::Watch};
+use crate::progress::Progress;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

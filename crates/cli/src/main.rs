@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use influence_cli::{models::SequentialModels, run_with};
+use influence_cli::{SequentialModels, run_with};
 
 fn main() -> ExitCode {
     #[cfg(all(unix, feature = "wgpu"))]

@@ -23,11 +23,9 @@ use influence_core::{
     Chunk,
     solver::{Report, Status},
 };
+use influence_jobs::watch::{Assessed, Stage, Watch};
 
-use crate::{
-    error::Ending,
-    watch::{Assessed, Stage, Watch},
-};
+use crate::error::Ending;
 use event::seconds;
 use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;

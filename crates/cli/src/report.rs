@@ -3,6 +3,7 @@
 mod charts;
 mod layers;
 mod page;
+/// Inputs drawn as images.
 pub mod picture;
 mod pictures;
 mod plots;
@@ -17,9 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use influence_core::aggregate::{Histogram, Quantiles};
-
-use crate::{
-    args::ReportArguments,
+use influence_jobs::{
     models::Models,
     output::{ORIGIN, check_file, write_whole},
     plan::Plan,
@@ -28,6 +27,8 @@ use crate::{
     },
     record::Record,
 };
+
+use crate::args::ReportArguments;
 use charts::{Bins, Chart, edges};
 use layers::Layers;
 use page::{MARK, Page};

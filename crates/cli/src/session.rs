@@ -10,15 +10,17 @@ use std::{
 
 use anyhow::Result;
 use influence_calculators::{Cancellation, zarr::Claim};
+use influence_jobs::{
+    output::{self, Existing},
+    watch::{Host, Stage, Watch},
+};
 
 use crate::{
     args::Reporting,
     error::Ending,
     interrupt::{self, Interrupt},
     log,
-    output::{self, Existing},
     progress::Progress,
-    watch::{Host, Stage, Watch},
 };
 
 /// Between two looks at whether it is time to say how far a command is.

@@ -5,8 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::SolveSummary;
-
-use crate::{assessment::Assessment, memory, plan::Plan};
+use influence_jobs::{assessment::Assessment, memory, plan::Plan};
 
 /// The last line of a dry run.
 pub(crate) const REHEARSED: &str =

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use influence_data::{Decimal, Delimiter, TableForm};
+use influence_jobs::init::{self, Request};
 
 use super::values::weight_decay;
-use crate::init::{self, Request};
 
 /// Arguments of `influence init`.
 #[derive(Debug, Clone, Args)]

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use influence_jobs::queries::By;
 
 use super::run::ThreadArguments;
 use crate::{
     listing::{Destination, Format},
-    queries::By,
     report::picture::Size,
 };
 

@@ -3,9 +3,9 @@
 use std::{num::NonZero, path::PathBuf};
 
 use clap::Args;
+use influence_jobs::{config::Memory, output::Existing};
 
 use super::values::{damping, threads};
-use crate::{config::Memory, output::Existing};
 
 /// Arguments of `influence train`.
 #[derive(Debug, Clone, Args)]

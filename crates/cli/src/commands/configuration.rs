@@ -3,11 +3,9 @@
 use std::{num::NonZero, path::Path};
 
 use anyhow::Result;
+use influence_jobs::config::{Config, Memory};
 
-use crate::{
-    args::{FitArguments, RunArguments},
-    config::{Config, Memory},
-};
+use crate::args::{FitArguments, RunArguments};
 
 /// The configuration of a run.
 pub(super) fn of_run(arguments: &RunArguments) -> Result<Config> {

@@ -14,11 +14,11 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
+use influence_jobs::models::{Models, SequentialModels};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use crate::{
     args::{Arguments, Command, DemoArguments},
-    models::{Models, SequentialModels},
     session::Session,
 };
 use digits::Split;

@@ -3,18 +3,20 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-
-use super::configuration::of_fit;
-use crate::{
-    args::FitArguments,
+use influence_jobs::{
     assessment::Assessment,
     fit,
     models::Models,
     output::check_file,
     plan::Plan,
+    watch::{Host, Watch},
+};
+
+use super::configuration::of_fit;
+use crate::{
+    args::FitArguments,
     session::Session,
     summary::{REHEARSED, timings},
-    watch::{Host, Watch},
 };
 
 /// Fits, and says what was kept where.

@@ -3,18 +3,16 @@
 use std::{fs, io::Write};
 
 use anyhow::{Context, Result, ensure};
-
-use crate::{
-    args::InitArguments,
+use influence_jobs::{
     assessment::Assessment,
-    error::message,
     init::{Proposal, check, propose},
     models::Models,
     output::check_file,
     plan::Plan,
-    session::Session,
     watch::Watch,
 };
+
+use crate::{args::InitArguments, error::message, session::Session};
 
 /// The first words of a configuration that does not run as it is.
 const HAND: &str = "edit it before running";

@@ -3,12 +3,10 @@
 use std::io::Write;
 
 use anyhow::Result;
+use influence_jobs::queries::{Stored, facts};
 use serde_json::{Value, json};
 
-use crate::{
-    args::InspectArguments,
-    queries::{Stored, facts},
-};
+use crate::args::InspectArguments;
 
 /// Prints the facts about an output.
 ///

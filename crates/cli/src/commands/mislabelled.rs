@@ -3,16 +3,18 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
-
-use crate::{
-    args::MislabelledArguments,
-    listing::{Column, Format, Kind, Listing},
+use influence_jobs::{
     models::Models,
     queries::{
         By, Evaluated, Points, Stored, Suspicion, advised, class, id, name, self_influences, shown,
         target, true_labels,
     },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::MislabelledArguments,
+    listing::{Column, Format, Kind, Listing},
     summary::{signed, table},
 };
 

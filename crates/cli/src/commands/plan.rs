@@ -6,18 +6,17 @@ use anyhow::Result;
 use bytesize::ByteSize;
 use influence_calculators::Side;
 use influence_data::disk;
-
-use super::configuration::of_run;
-use crate::{
-    args::RunArguments,
+use influence_jobs::{
     assessment::Assessment,
     memory::{self, size},
     models::Models,
     output::is_url,
     plan::Plan,
     schedule::Forecast,
-    session::Session,
 };
+
+use super::configuration::of_run;
+use crate::{args::RunArguments, session::Session};
 
 /// Prints what a run of the configuration would do; looks at a few training points and computes
 /// nothing else.

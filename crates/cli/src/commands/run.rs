@@ -3,18 +3,20 @@
 use std::io::Write;
 
 use anyhow::Result;
-
-use super::{configuration::of_run, plan::print};
-use crate::{
-    args::RunArguments,
+use influence_jobs::{
     assessment::Assessment,
     fit,
     models::Models,
     plan::Plan,
     run::{Quantity, check_fitted, compute},
+    watch::Watch,
+};
+
+use super::{configuration::of_run, plan::print};
+use crate::{
+    args::RunArguments,
     session::Session,
     summary::{self, REHEARSED, Summary},
-    watch::Watch,
 };
 
 /// Computes a quantity that a configuration describes, and prints a summary.

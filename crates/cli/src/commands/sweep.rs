@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use anyhow::Result;
+use influence_jobs::{models::Models, run::Quantity};
 
 use super::run;
-use crate::{args::SweepArguments, models::Models, run::Quantity, session::Session};
+use crate::{args::SweepArguments, session::Session};
 
 /// Runs the configuration with the dampings in place of its own.
 ///

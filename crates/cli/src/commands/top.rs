@@ -4,14 +4,16 @@ use std::io::Write;
 
 use anyhow::Result;
 use influence_core::aggregate::Ranking;
+use influence_jobs::{
+    models::Models,
+    queries::{About, Opinion, Points, Stored, id, name, opinions, select, shown, target},
+};
 use serde_json::{Value, json};
 
 use super::top_self;
 use crate::{
     args::TopArguments,
     listing::{Column, Format, Kind, Listing},
-    models::Models,
-    queries::{About, Opinion, Points, Stored, id, name, opinions, select, shown, target},
     summary::{signed, table},
 };
 

@@ -4,13 +4,15 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
+use influence_jobs::{
+    models::Models,
+    queries::{Evaluated, Stored, Suspicion, id, name, shown, target},
+};
 use serde_json::{Value, json};
 
 use crate::{
     args::TopArguments,
     listing::{Column, Destination, Format, Kind, Listing},
-    models::Models,
-    queries::{Evaluated, Stored, Suspicion, id, name, shown, target},
     summary::{signed, table},
 };
 

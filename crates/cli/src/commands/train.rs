@@ -3,11 +3,9 @@
 use std::io::Write;
 
 use anyhow::Result;
+use influence_jobs::{config::Config, models::Models, train::Trainer, watch::Watch};
 
-use crate::{
-    args::TrainArguments, config::Config, models::Models, session::Session, summary::timings,
-    train::Trainer, watch::Watch,
-};
+use crate::{args::TrainArguments, session::Session, summary::timings};
 
 /// Trains, writes the weights, and prints how good the model is.
 ///

@@ -7,11 +7,9 @@ use influence_calculators::{
     Location,
     zarr::{Verification, attributes, verify},
 };
+use influence_jobs::{models::Models, output::location, verify::Sample, watch::Host};
 
-use crate::{
-    args::VerifyArguments, models::Models, output::location, session::Session, verify::Sample,
-    watch::Host,
-};
+use crate::{args::VerifyArguments, session::Session};
 
 /// Checks an output, and prints what was found.
 ///

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
+use influence_jobs::watch::Assessed;
 use serde::Serialize;
 
 use super::Pace;
-use crate::watch::Assessed;
 
 /// What can be told about a command while it runs; with `--progress json` each is an object on a
 /// line of its own.

@@ -5,10 +5,9 @@ use influence_core::{
     Chunk, ChunkGrid, Result as CoreResult,
     aggregate::{Aggregator, Along, Mean},
 };
+use influence_jobs::queries::Stored;
 use ndarray::{Array1, ArrayViewD, Axis};
 use serde_json::{Map, Value};
-
-use crate::queries::Stored;
 
 /// Settings that make other influences of the same points.
 const SETTINGS: [&str; 4] = ["method", "curvature", "damping", "precision"];

@@ -8,14 +8,14 @@ mod summary;
 use std::time::Instant;
 
 use anyhow::Result;
+use influence_jobs::{
+    queries::{About, Opinion, Suspicion},
+    record::Record,
+};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::{charts::Chart, layers::Layers, pictures::Pictures, solved::Solved};
-use crate::{
-    queries::{About, Opinion, Suspicion},
-    record::Record,
-};
 
 /// What every page of this program has near its beginning: such a file may be replaced.
 pub(super) const MARK: &str = "<meta name=\"generator\" content=\"influence\">";

@@ -3,8 +3,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-
-use crate::config::{Layer, Model};
+use influence_jobs::config::{Layer, Model};
 
 /// The side of the smallest image that is guessed at.
 const SMALLEST: usize = 8;

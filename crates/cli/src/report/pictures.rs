@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use anyhow::Result;
+use influence_jobs::queries::{About, Opinion, Points};
 
 use super::picture::{Picture, Size};
-use crate::queries::{About, Opinion, Points};
 
 /// The points that are shown, drawn where they are images.
 #[derive(Debug, Default)]

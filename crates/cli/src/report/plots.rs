@@ -1,20 +1,18 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
+use influence_jobs::{
+    output::{check_files, write_whole},
+    queries::{By, Suspicion},
+    record::Record,
+};
 
 use super::{
     charts::{Bars, Bins, Chart, Dots, Histogram, Kind},
     layers::Layers,
     solved::Solved,
 };
-use crate::{
-    args::ReportArguments,
-    listing::check_free,
-    output::{check_files, write_whole},
-    queries::{By, Suspicion},
-    record::Record,
-    summary::signed,
-};
+use crate::{args::ReportArguments, listing::check_free, summary::signed};
 
 /// The names that charts may have.
 const NAMES: [&str; 8] = [

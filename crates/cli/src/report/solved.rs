@@ -1,8 +1,7 @@
 use anyhow::Result;
 use influence_calculators::ZarrField;
 use influence_core::{FieldSource, Values};
-
-use crate::{output::location, queries::Stored};
+use influence_jobs::{output::location, queries::Stored};
 
 /// How the system of each test row was solved.
 #[derive(Debug)]

@@ -2,9 +2,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use influence_data::disk;
+use influence_jobs::memory;
 use serde::Serialize;
-
-use crate::memory;
 
 /// Below this there is no room to unpack data of a usual size.
 const LITTLE_SPACE: u64 = 1 << 30;

@@ -1,10 +1,10 @@
 use anyhow::Result;
 use bytesize::ByteSize;
+use influence_jobs::record::Record;
 use maud::html;
 use serde_json::Value;
 
 use super::{super::solved::Solved, Page, Section, pairs, text};
-use crate::record::Record;
 
 impl Page<'_> {
     /// How well the systems were solved, where there were any.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use influence_core::aggregate::Ranking;
+use influence_jobs::queries::{About, By, Opinion, Points, Suspicion, class, name, shown, target};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -9,10 +10,7 @@ use super::{
     super::{picture::Picture, plots::percent},
     Page, Section,
 };
-use crate::{
-    queries::{About, By, Opinion, Points, Suspicion, class, name, shown, target},
-    summary::signed,
-};
+use crate::summary::signed;
 
 impl Page<'_> {
     fn train(&self) -> Option<&Points<'_>> {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use influence_core::Dataset;
-use influence_data::Gather;
 
 use crate::{
     assessment::{Assessment, Origin, Side},

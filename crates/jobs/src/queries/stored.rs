@@ -9,10 +9,9 @@ use toml::Table;
 
 use super::moved::{check_digests, found};
 use crate::{
-    config::Config,
+    config::{Config, overrides},
     models::Models,
     output::{ORIGIN, is_url, location},
-    overrides,
     plan::Plan,
 };
 

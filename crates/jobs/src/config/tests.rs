@@ -1,7 +1,6 @@
 use toml::Table;
 
 use super::*;
-use crate::overrides;
 
 const CONTRACT: &str = r#"
 seed = 0

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::kind::Kind;
-use crate::{model::shape::shown, weights::Weights};
+use crate::{sequential::shape::shown, weights::Weights};
 
 /// What a layer computes, if anything, and the shape of a sample behind it.
 pub(super) type Checked = (Option<Kind>, Vec<usize>);

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     config::Pair,
-    model::{
+    sequential::{
         operation::Window,
         shape::{image, shown, slide},
     },

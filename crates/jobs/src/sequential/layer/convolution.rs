@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     config::{Layer, Padding, Pair},
-    model::shape::{image, line, shown, slide, spread},
+    sequential::shape::{image, line, shown, slide, spread},
     weights::Weights,
 };
 
 /// A convolution as configured, whatever the number of its axes.
-pub(in crate::model) struct Convolution<'a> {
-    pub(in crate::model) name: &'a str,
+pub(in crate::sequential) struct Convolution<'a> {
+    pub(in crate::sequential) name: &'a str,
     said: Said,
     stride: Vec<usize>,
     padding: Padding<Vec<usize>>,
@@ -26,7 +26,7 @@ pub(in crate::model) struct Convolution<'a> {
 
 impl<'a> Convolution<'a> {
     /// The settings of a layer, if it is a convolution.
-    pub(in crate::model) fn of(layer: &'a Layer) -> Option<Self> {
+    pub(in crate::sequential) fn of(layer: &'a Layer) -> Option<Self> {
         let pair = |pair: Pair| pair.0.to_vec();
         Some(match layer {
             Layer::Conv1d {
@@ -101,7 +101,7 @@ impl<'a> Convolution<'a> {
     }
 
     /// The shape of a weight that is to be drawn, and the number of outputs.
-    pub(in crate::model) fn sizes(&self, input: &[usize]) -> Result<(Vec<usize>, usize)> {
+    pub(in crate::sequential) fn sizes(&self, input: &[usize]) -> Result<(Vec<usize>, usize)> {
         let outputs = self.said.outputs;
         let outputs = outputs.context("say its channels, as outputs = 16")?;
         let window = self.said.kernel_size.as_deref();
@@ -118,7 +118,7 @@ impl<'a> Convolution<'a> {
     }
 
     /// Whether it has a bias, as far as it says.
-    pub(in crate::model) fn may_have_bias(&self) -> bool {
+    pub(in crate::sequential) fn may_have_bias(&self) -> bool {
         self.said.bias != Some(false)
     }
 

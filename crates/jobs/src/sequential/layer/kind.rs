@@ -2,14 +2,14 @@
 
 use influence_core::block::Parameter;
 
-use crate::model::operation::Fixed;
+use crate::sequential::operation::Fixed;
 
 /// The running statistics of a batch norm, from the batches that it was trained on.
 pub(super) const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// What a layer computes, in sizes that were checked.
 #[derive(Debug, Clone)]
-pub(in crate::model) enum Kind {
+pub(in crate::sequential) enum Kind {
     Linear {
         weight: Vec<usize>,
         bias: bool,
@@ -57,11 +57,11 @@ pub(in crate::model) enum Kind {
 
 /// How the windows of a convolution move, axis by axis.
 #[derive(Debug, Clone)]
-pub(in crate::model) struct Motion {
-    pub(in crate::model) stride: Vec<usize>,
-    pub(in crate::model) padding: Vec<(usize, usize)>,
-    pub(in crate::model) dilation: Vec<usize>,
-    pub(in crate::model) groups: usize,
+pub(in crate::sequential) struct Motion {
+    pub(in crate::sequential) stride: Vec<usize>,
+    pub(in crate::sequential) padding: Vec<(usize, usize)>,
+    pub(in crate::sequential) dilation: Vec<usize>,
+    pub(in crate::sequential) groups: usize,
 }
 
 impl Kind {
@@ -97,7 +97,7 @@ impl Kind {
     }
 
     /// The trained parameters in the order of the module, under the name of their layer.
-    pub(in crate::model) fn parameters(&self, name: &str) -> Vec<Parameter> {
+    pub(in crate::sequential) fn parameters(&self, name: &str) -> Vec<Parameter> {
         let parameter = |(tensor, shape)| Parameter {
             name: format!("{name}.{tensor}"),
             shape,
@@ -106,7 +106,7 @@ impl Kind {
     }
 
     /// The names of all tensors that the layer takes from its weights.
-    pub(in crate::model) fn tensors(&self) -> impl Iterator<Item = &'static str> {
+    pub(in crate::sequential) fn tensors(&self) -> impl Iterator<Item = &'static str> {
         let statistics: &[_] = match self {
             Self::BatchNorm { .. } => &STATISTICS,
             _ => &[],

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 ///
 /// # Errors
 /// When an override has no `=`, an empty key, or leads through a key that holds no table.
-pub fn apply(table: &mut Table, overrides: &[String]) -> Result<()> {
+pub(crate) fn apply(table: &mut Table, overrides: &[String]) -> Result<()> {
     overrides
         .iter()
         .try_for_each(|text| put(table, text).with_context(|| format!("--set {text}")))

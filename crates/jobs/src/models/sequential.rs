@@ -9,7 +9,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use super::{Models, Needs, TaskModel, bound::Bound};
 use crate::{
     config::{Config, Layer, Layers, Loss, Model},
-    model::{Architecture, Sequential, initial_weights},
+    sequential::{Architecture, Sequential, initial_weights},
     weights::Weights,
 };
 

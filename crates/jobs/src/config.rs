@@ -7,6 +7,7 @@ mod method;
 mod mistake;
 mod model;
 mod origin;
+pub(crate) mod overrides;
 mod place;
 mod sizes;
 mod train;
@@ -18,7 +19,7 @@ use influence_data::Data;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{output::is_url, overrides};
+use crate::output::is_url;
 use origin::origin;
 
 pub use compute::{Compute, Mode, Strategy};

@@ -7,7 +7,7 @@ use super::{
     tensors::{Checked, bias, shape_of},
 };
 use crate::{
-    model::shape::{last_axis, shown},
+    sequential::shape::{last_axis, shown},
     weights::Weights,
 };
 
