@@ -38,7 +38,7 @@ pub enum Error {
         message: String,
     },
 
-    /// A loss or output of the task is not shaped as it must be.
+    /// A loss or output of the task has the wrong shape.
     #[error("{what} of a batch of {samples} must have shape {expected}, got {got:?}")]
     TaskShape {
         /// Which function of the task.
@@ -102,8 +102,8 @@ pub enum Error {
     /// The loss is a linear function of the outputs for all samples looked at, so that Gauss-Newton
     /// and Fisher matrices are zero.
     ///
-    /// Log-probabilities for one: declare the logits of which they are made. A piecewise linear
-    /// loss has no such curvature.
+    /// Log-probabilities, for example: declare the logits they are computed from. A piecewise
+    /// linear loss has no such curvature.
     #[error(
         "the loss is a linear function of the outputs that the task declares, so that gauss-newton and fisher are zero: declare what comes before, logits in place of log-probabilities; for a loss that is piecewise linear use another curvature"
     )]
@@ -260,7 +260,8 @@ pub enum Error {
         problem: String,
     },
 
-    /// A fitted state was made from something else. Fit again, or go back to what it was made from.
+    /// A fitted state was made from another model, other data or other settings. Fit again, or go
+    /// back to those.
     #[error("{}: the state was fitted with {key} {saved}, now it is {current}; fit again, or go back to that", path.display())]
     FittedOtherwise {
         /// The file.

@@ -145,6 +145,8 @@ impl Gradients {
     pub(crate) fn for_scores(mut self) -> Self {
         for part in &mut self.parts {
             let form = &part.form;
+            // Rows of at most twice the memory are formed once here instead of again for each
+            // score.
             let affordable = form.width() * self.samples <= 2 * form.scalars();
             if affordable && !form.prefers_factors(&[form], MANY) {
                 part.form = Form::Rows(form.to_rows());
@@ -245,7 +247,7 @@ impl Gradients {
     }
 
     /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights
-    /// `(n, rank)`. The combinations are parts of their own, unless rows take no more memory.
+    /// `(n, rank)`. The combinations become additional parts, unless rows take no more memory.
     pub(crate) fn plus_combination(
         self,
         scale: f64,
@@ -259,6 +261,7 @@ impl Gradients {
         let mut parts = scaled.map_or_else(Vec::new, |scaled| scaled.parts);
         let own: usize = parts.iter().map(|part| part.form.scalars()).sum();
         let kept = own + weights.shape().num_elements();
+        // Thin parts pay only well below the size of rows: scores with them cost more per number.
         if 2 * kept > self.samples * self.dim {
             let sum = weights.clone().matmul(basis.clone());
             let own = Self { parts, ..self };

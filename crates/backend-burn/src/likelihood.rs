@@ -12,11 +12,11 @@
 //! There are two ways to use it:
 //!
 //! 1. A loss that the task declares has a second derivative in closed form, which costs nothing and
-//!    does not cancel in 32 bits. It is held against the head along random directions, on every
+//!    does not cancel in 32 bits. It is compared with the head along random directions, on every
 //!    batch and for every sample: at two made-up points, where neither the softmax nor the sigmoid
-//!    saturates, and at the outputs themselves. A factor for each sample and position is found in
-//!    passing. It is what class weights, masked positions and sums in place of means come to, all
-//!    of which multiply the loss by what does not depend on the outputs.
+//!    saturates, and at the outputs themselves. A weight for each sample and position is found in
+//!    passing. Class weights, masked positions and sums in place of means all have this form: they
+//!    multiply the loss by a factor that does not depend on the outputs.
 //! 2. Any other second derivative is taken from the head, column by column: as blocks, if a random
 //!    direction shows no more than that, else whole. A block is decomposed into eigenvectors; those
 //!    with eigenvalues below zero, where the loss is not convex, count negatively.

@@ -1,4 +1,4 @@
-//! Fitted states in files: safetensors, with a header that says what they were made from.
+//! Fitted states in files: safetensors, with their provenance in a header.
 
 use std::{
     borrow::Cow,
@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// What a fitted state was made from, by name; what it is loaded for must be the same. Causes stand
-/// before what they change.
+/// Everything a fitted state depends on, by name; it is loaded only where all of it is the same.
+/// Causes come before their effects, so that an error names the cause.
 pub(crate) type Provenance = Vec<(&'static str, String)>;
 
 /// The key of the header in the metadata of the file.
@@ -90,7 +90,7 @@ pub(crate) fn read(path: &Path, provenance: &Provenance) -> Result<BTreeMap<Stri
         .collect())
 }
 
-/// Refuses a state of another format, and then one made from anything else than what is given.
+/// Refuses a state of another format, and then one whose provenance differs.
 fn compare(path: &Path, saved: &BTreeMap<String, String>, current: &Provenance) -> Result<()> {
     let format = (FORMAT, FORMAT_NUMBER.to_owned());
     for (key, value) in std::iter::once(&format).chain(current) {

@@ -103,6 +103,8 @@ impl ModelGradients {
                 .copied()
                 .collect();
             forms = self.engine.tapped_gradients(&graph, batch, cotangent)?;
+            // A parameter may have a tap at one place and none at another: then all of its gradient
+            // comes from batches of one.
             forms.retain(|(parameter, _)| !slow.contains(parameter));
             forms.extend(self.one_by_one(function, batch, &slow, cotangent)?);
         }

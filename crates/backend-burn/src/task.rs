@@ -1,4 +1,4 @@
-//! What is asked of a model: its training loss, the measurement, and its outputs.
+//! The functions of a model: its training loss, the measurement, and its outputs.
 
 mod inputs;
 mod ready_made;
@@ -56,8 +56,8 @@ pub trait Task: Send + Sync + 'static {
     /// The training loss of each sample, `(n)`.
     fn loss(&self, module: &Self::Module, inputs: Self::Inputs) -> Tensor<1>;
 
-    /// What is asked about a test sample, `(k)`: its loss unless said otherwise, or a margin, a
-    /// logit, a log-probability.
+    /// The quantity explained for each test sample, `(k)`: its loss by default, or for example a
+    /// margin, a logit, a log-probability.
     fn measurement(&self, module: &Self::Module, inputs: Self::Inputs) -> Tensor<1> {
         self.loss(module, inputs)
     }
@@ -90,7 +90,7 @@ impl<T: Task> Task for Arc<T> {
     }
 }
 
-/// The outputs of a model, and what is known of the loss that is taken of them.
+/// The outputs of a model, and the loss that acts on them.
 ///
 /// # Examples
 /// ```
@@ -109,7 +109,7 @@ pub struct Outputs {
     pub values: Tensor<2>,
     /// The loss of a row.
     pub loss: OutputLoss,
-    /// By what the loss is multiplied: `(n, 1)` for a weight of each sample, `(n, positions)` for
+    /// The weights of the loss: `(n, 1)` for a weight of each sample, `(n, positions)` for
     /// one of each position of a sequence, or of each output where outputs are lost on one by one.
     /// `None` is 1 everywhere.
     pub weights: Option<Tensor<2>>,
@@ -125,11 +125,11 @@ impl Outputs {
         }
     }
 
-    /// Says by what the loss is multiplied, `(n, 1)` or `(n, positions)`: class weights, or zeros
+    /// Declares the weights of the loss, `(n, 1)` or `(n, positions)`: class weights, or zeros
     /// where a position is masked.
     ///
-    /// The second derivative is right without it, since it is held against the recorded loss;
-    /// saying it spares a warning.
+    /// The second derivative is right without it, since it is compared with the recorded loss;
+    /// declaring them avoids a warning.
     #[must_use]
     pub fn with_weights(self, weights: Tensor<2>) -> Self {
         Self {
@@ -139,9 +139,9 @@ impl Outputs {
     }
 }
 
-/// A loss of outputs, by what its second derivative with respect to them is.
+/// A loss of outputs, characterised by its second derivative with respect to them.
 ///
-/// What is declared here is a short cut. It is held against the recorded loss on every batch; where
+/// The declaration is a short cut. It is compared with the recorded loss on every batch; where
 /// the two differ by a factor for each sample or position (a sum in place of a mean, class weights,
 /// masks), the factor is found and used, and where they differ otherwise the second derivative is
 /// taken from the recorded loss.
@@ -160,7 +160,7 @@ pub enum OutputLoss {
     /// `(n, positions · classes)`, those of a position side by side; second derivative
     /// `(diag(p) − p pᵀ) / positions` at each position.
     SequenceCrossEntropy {
-        /// Among how many classes each position chooses.
+        /// The number of classes of each position.
         classes: usize,
     },
     /// Any other loss: its second derivative is taken from the recorded loss, as a matrix `(c, c)`

@@ -92,6 +92,7 @@ impl LinearOperator for Hessian {
         let mut dense = Array2::zeros((self.dim, self.dim));
         for part in 0..self.parts() {
             let scale = 1.0 / self.samples();
+            // A single layer gives its matrix at once; any other network gives it column by column.
             let whole = match self.mlp.part(part)? {
                 Some(linearised) => linearised.add_to(&mut dense, scale, &self.places)?,
                 None => false,

@@ -100,6 +100,7 @@ impl LinearOperator for OuterProducts {
         let mut dense = Array2::zeros((self.dim(), self.dim()));
         for part in 0..self.parts() {
             let vectors = self.restricted(part)?;
+            // All vectors of a sign in one matrix product.
             for sign in [1.0, -1.0] {
                 let alike = vectors.iter().filter(|(own, _)| own * sign > 0.0);
                 let alike: Vec<&Gradients> = alike.map(|(_, vectors)| vectors).collect();

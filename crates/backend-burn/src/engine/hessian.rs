@@ -25,8 +25,9 @@ where
         vector: &FloatTensor<B>,
     ) -> Result<Tensor<2>> {
         let leaves = tracked::<Autodiff<B>>(self.leaves(), parameters);
-        let slope = self.slope(graph, batch, &leaves, None, parameters, vector)?;
-        let second = backward(slope);
+        let derivative =
+            self.directional_derivative(graph, batch, &leaves, None, parameters, vector)?;
+        let second = backward(derivative);
         let of = |&index: &usize| {
             let product = second
                 .as_ref()
@@ -53,7 +54,7 @@ where
         let data = B::float_cast(B::float_from_data(data, &self.device), self.float);
         let leaf = Autodiff::<B>::from_inner(data).require_grad();
         let input = (graph.inputs[field], leaf.clone());
-        let slope = self.slope(
+        let derivative = self.directional_derivative(
             graph,
             batch,
             &self.leaves(),
@@ -61,7 +62,7 @@ where
             parameters,
             vector,
         )?;
-        let product = backward(slope).and_then(|gradients| leaf.grad(&gradients));
+        let product = backward(derivative).and_then(|gradients| leaf.grad(&gradients));
         let product = match product {
             Some(product) => B::float_reshape(product, shape),
             None => B::float_zeros(shape, &self.device, self.float),
@@ -77,7 +78,7 @@ where
 
     /// `⟨gradient, vector⟩` of the summed output, still differentiable by the leaves, and by the
     /// input if one is given in place of a field.
-    fn slope(
+    fn directional_derivative(
         &self,
         graph: &Graph,
         batch: &Batch,
@@ -86,6 +87,9 @@ where
         parameters: &[usize],
         vector: &FloatTensor<B>,
     ) -> Result<Option<FloatTensor<Autodiff<B>>>> {
+        // Each parameter is a leaf twice. The outer backward pass differentiates by the outer
+        // leaves; its gradients are tensors of the inner autodiff, which knows how they came of the
+        // inner leaves, and differentiates them again.
         let outer = leaves.iter().cloned();
         let outer = outer.map(Autodiff::<Autodiff<B>>::from_inner).collect();
         let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
@@ -110,7 +114,7 @@ where
         vector: &FloatTensor<B>,
     ) -> Option<FloatTensor<Autodiff<B>>> {
         let mut from = 0;
-        let mut slope = None;
+        let mut derivative = None;
         for &index in parameters {
             let to = from + self.columns[index].len();
             let direction = B::float_slice(vector.clone(), &[(0..1).into(), (from..to).into()]);
@@ -121,20 +125,20 @@ where
             let direction =
                 Autodiff::<B>::from_inner(B::float_reshape(direction, gradient.shape()));
             let term = Autodiff::<B>::float_sum(Autodiff::<B>::float_mul(gradient, direction));
-            slope = Some(match slope {
+            derivative = Some(match derivative {
                 None => term,
                 Some(sum) => Autodiff::<B>::float_add(sum, term),
             });
         }
-        slope
+        derivative
     }
 }
 
 /// The second backward pass, if there is anything to differentiate.
 fn backward<B: Backend>(
-    slope: Option<FloatTensor<Autodiff<B>>>,
+    derivative: Option<FloatTensor<Autodiff<B>>>,
 ) -> Option<<Autodiff<B> as AutodiffBackend>::Gradients> {
-    slope
+    derivative
         .filter(FloatTensor::<Autodiff<B>>::is_tracked)
         .map(FloatTensor::<Autodiff<B>>::backward)
 }

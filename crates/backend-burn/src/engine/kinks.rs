@@ -1,4 +1,4 @@
-//! How near the inputs of functions with a kink come to it.
+//! The distance of inputs of functions with a kink (`relu`, for example) from the kink.
 
 use burn::{
     backend::{
@@ -19,17 +19,17 @@ use crate::{
 /// Inputs this near to a kink, relative to the root mean square of their tensor, may be on either
 /// side of it in 32 bits.
 const NEAR: f64 = 1e-6;
-/// How many times as far the neighbourhood reaches that tells how many are near by chance.
+/// How many times wider the neighbourhood is in which inputs near by chance are counted.
 const WIDE: f64 = 1e3;
 
 /// Counts over samples.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Kinks {
-    /// Samples looked at.
+    /// Samples examined.
     pub(crate) samples: usize,
     /// Samples with an input within rounding of a kink.
     pub(crate) affected: usize,
-    /// Such inputs.
+    /// Inputs within rounding of a kink.
     near: usize,
     /// Inputs in the wide neighbourhood, those near included.
     wide: usize,
@@ -43,11 +43,11 @@ impl Kinks {
         self.wide += other.wide;
     }
 
-    /// Whether more are near than a few, and than chance leaves there.
+    /// Whether more inputs are near than a few, and more than by chance.
     pub(crate) fn is_notable(&self) -> bool {
-        /// Samples that are a few.
+        /// Samples that count as a few.
         const FEW: usize = 3;
-        /// Times what chance leaves.
+        /// Factor above the number by chance.
         const TIMES: f64 = 10.0;
         #[expect(clippy::cast_precision_loss, reason = "a rough comparison")]
         let (near, others) = (self.near as f64, (self.wide - self.near) as f64);
@@ -59,8 +59,8 @@ impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    /// Runs the graph and looks at what enters functions with a kink. What is exactly on one is
-    /// left out: zeros of padding and of inputs are there in any precision.
+    /// Runs the graph and examines the inputs of functions with a kink. Inputs exactly on one are
+    /// left out: zeros of padding, for example, are there in any precision.
     pub(super) fn counted_kinks(&self, graph: &Graph, batch: &Batch) -> Result<Kinks> {
         let mut environment = self.environment::<B>(graph, batch, |_, value| value);
         let mut affected = vec![false; batch.len()];
@@ -104,7 +104,7 @@ where
     values(&value)
 }
 
-/// What enters an operation whose derivative jumps, and where it does.
+/// The input of an operation whose derivative jumps, and the places of the jumps.
 fn kinked(operation: &OperationIr) -> Option<(&TensorIr, Vec<f64>)> {
     use ActivationOperationIr as A;
     use NumericOperationIr as N;

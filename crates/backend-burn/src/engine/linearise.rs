@@ -58,6 +58,8 @@ impl<B: Tanh> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
+    /// Evaluates the graph piece by piece: the output of each layer becomes a leaf, the next layer
+    /// reads the activation of that leaf, and so nothing is differentiated but the activations.
     pub(super) fn linearised(
         &self,
         graph: &Graph,
@@ -76,6 +78,8 @@ where
             if let (Some(leaf), Some(layer)) = (leaf.take(), layers.last_mut()) {
                 layer.activation = Some(leaf.derivatives(input));
             }
+            // The product itself is linear and needs no derivative: from here on the inputs are a
+            // constant, and the autodiff graph behind them is let go.
             environment.insert_float(recorded.input.id, constant::<B>(inputs.clone()));
             run(graph, recorded.product..recorded.last + 1, &mut environment)?;
             let output = value::<B>(&environment.peek_float(&recorded.output)?);

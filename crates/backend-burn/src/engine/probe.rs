@@ -148,6 +148,7 @@ where
                 let output_gradients = Channels::Last
                     .last::<B>(output_gradients, samples)
                     .unsqueeze_dim(1);
+                // The sides come in the order in which the weight is stored.
                 let (left, right, side) = if transposed {
                     (output_gradients, activations, OuterSide::Right)
                 } else {

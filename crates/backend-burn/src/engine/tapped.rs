@@ -25,12 +25,12 @@ use crate::{
     trace::Graph,
 };
 
-/// A forward pass on its way.
+/// A forward pass in progress.
 pub(super) struct Pass<'a, B: Backend> {
     executor: &'a Executor<B>,
     environment: Environment<Autodiff<B>>,
     samples: usize,
-    /// Indices read by constant constant_indices, by operation.
+    /// Indices of embeddings by constants, by operation.
     constant_indices: HashMap<usize, IntTensor<B>>,
     probes: Vec<Probe<B>>,
 }
@@ -262,6 +262,9 @@ impl<B: Tanh> Pass<'_, B> {
         let original = self.environment.peek_float(operand)?;
         let mut shape = original.shape().to_vec();
         let positions = leading / self.samples.max(1);
+        // A leaf `(n, 1, …)` of zeros is expanded to `(n, positions, …)` and joined to
+        // `(n · positions, …)`, as the samples are in the other operand. Its gradient sums over
+        // positions.
         shape[0] = 1;
         shape.insert(0, self.samples);
         let leaf = self.leaf(Shape::from(shape.clone()));
@@ -275,6 +278,7 @@ impl<B: Tanh> Pass<'_, B> {
         );
         self.environment.insert_float(operand.id, copies);
         execute(operation, &mut self.environment)?;
+        // Other operations read the operand as it was.
         self.environment.insert_float(operand.id, original);
         self.probes.push(Probe {
             leaf,
@@ -284,7 +288,7 @@ impl<B: Tanh> Pass<'_, B> {
     }
 }
 
-/// A tap that was found for another operation: never a silent zero.
+/// The error for a tap that was found for another operation: never a silent zero.
 pub(super) fn mismatch() -> Error {
     Error::Engine {
         message: "a tap does not belong to the operation it was found for".into(),

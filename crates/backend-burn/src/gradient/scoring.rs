@@ -62,7 +62,8 @@ impl Form {
         let [_, g, t] = own.counts();
         let [l, r] = own.sides();
         let (pairs, whole) = ((k * n) as f64, (g * l * r) as f64);
-        // An outer product at one position is elementwise; several are a matrix product besides.
+        // An outer product at one position is an elementwise product; several positions are a
+        // matrix product, whose result still has to be written.
         let multiplied_out = |samples: usize, positions: usize| {
             let gemm = if positions == 1 { 0 } else { 2 * positions };
             samples as f64 * whole * (gemm as f64 + ELEMENTWISE)

@@ -50,8 +50,8 @@ impl<B: Backend> Environment<B> {
         self.floats.insert(id, value);
     }
 
-    /// Backends answer some questions in an integer type of their own, which does not mix with
-    /// others.
+    /// Some operations of a backend return another integer type than the one chosen here; the two
+    /// do not mix.
     pub(super) fn insert_int(&mut self, id: TensorId, value: IntTensor<B>) {
         let same = value.dtype() == DType::from(self.int);
         let value = if same {

@@ -5,8 +5,8 @@
 /// operands.
 ///
 /// The shapes: `unary` reads `input`; `binary` reads `lhs` and `rhs`; `scalar` reads `lhs` and a
-/// number; `along` reads `input` and an axis. What is not in the table goes to the function after
-/// `else`.
+/// number; `along` reads `input` and an axis. Operations that are not in the table go to the
+/// function after `else`.
 macro_rules! operations {
     ($(#[$doc:meta])* $name:ident($family:ident) of $kind:ident into $insert:ident, else $rest:ident;
      unary: $($unary:ident $unary_fn:ident),*;
@@ -28,7 +28,8 @@ macro_rules! operations {
     };
 }
 
-/// As [`operations`], for outcomes of another kind, whose type the functions are told.
+/// The same as [`operations`], for results of another kind, whose type is an argument of the
+/// functions.
 macro_rules! questions {
     ($(#[$doc:meta])* $name:ident($family:ident) of $kind:ident into $insert:ident as $type:ident, else $rest:ident;
      unary: $($unary:ident $unary_fn:ident),*;

@@ -231,9 +231,11 @@ fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<GroupEigen> {
     let mut values = Array2::zeros((matrices.len_of(Axis(0)), matrices.len_of(Axis(1))));
     let mut vectors = Array3::zeros(matrices.raw_dim());
     for (group, matrix) in matrices.outer_iter().enumerate() {
+        // Sums of products in another order round differently above and below the diagonal.
         let found: Eigen = eigen(&((&matrix + &matrix.t()) * 0.5))?;
         values
             .row_mut(group)
+            // A covariance has no negative eigenvalues but by rounding.
             .assign(&found.values.mapv(|value| value.max(0.0)));
         vectors
             .index_axis_mut(Axis(0), group)

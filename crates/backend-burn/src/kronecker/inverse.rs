@@ -171,6 +171,9 @@ struct Terms {
 impl DeviceEigen {
     /// Matrices `(groups, k, outputs, width)` times the eigenvectors of both sides, or their
     /// transposes.
+    ///
+    /// `Q_Sᵀ G Q_A` as two matrix products, each over all `k` right-hand sides at once: the side
+    /// that is multiplied lies last.
     fn turned(&self, matrices: Tensor<4>, transposed: bool) -> Tensor<4> {
         let [g, k, s, a] = matrices.dims();
         let of = |basis: &Tensor<3>| {
@@ -254,6 +257,9 @@ impl FactoredInverse {
             ),
         );
         let (inputs, output_gradients) = (inputs.square(), output_gradients.square());
+        // A right-hand side `δ̃ ⊗ ã` has the residual `(δ̃ ⊗ ã) ∘ (D⁻¹ Σ_r o_r ⊗ i_r − 1)`, whose
+        // squared norm is a bilinear form in the squares of both sides: no matrix of the layer is
+        // formed.
         let sums = |of: Tensor<3>| of.sum_dim(2).sum_dim(0).flatten::<1>(0, 2);
         let left = inputs
             .clone()

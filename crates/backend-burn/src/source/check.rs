@@ -1,4 +1,4 @@
-//! Recorded gradients held against batches of one.
+//! Per-sample gradients checked against batches of one.
 
 use std::ops::Range;
 
@@ -28,10 +28,8 @@ impl ModelGradients {
     }
 
     /// Compares a batch with batches of one: outputs must agree, parameters whose gradients do not
-    /// are taken off their taps.
-    ///
-    /// So are those that no tap covers at this size of batch: at another size a tap might be found
-    /// by coincidence.
+    /// are taken off their taps. Parameters that no tap covers at this size of batch are taken off
+    /// as well: at another size a tap might be found by coincidence.
     fn check(&mut self, function: Function, batch: &Batch) -> Result<()> {
         let graph = self.trace.graph(function, batch)?;
         self.untapped.extend(graph.taps.untapped());
@@ -54,7 +52,7 @@ impl ModelGradients {
         let parameters: Vec<_> = parameters.collect();
         let differences = magnitudes(tapped - alone.clone(), &parameters)?;
         let scales = magnitudes(alone, &parameters)?;
-        // Below this, two gradients are rounding noise.
+        // Differences between gradients below this are rounding noise.
         let noise = 1e-4 * largest(&scales);
         let differ =
             |&parameter: &usize| differences[parameter] > tolerance * scales[parameter].max(noise);
@@ -62,7 +60,8 @@ impl ModelGradients {
         Ok(())
     }
 
-    /// Weights that differ from output to output: the sum of a softmax, for one, has no gradient.
+    /// Weights that differ from output to output: the plain sum would hide errors, since the sum of
+    /// a softmax, for example, has no gradient.
     fn uneven_cotangent(&self, [samples, width]: [usize; 2]) -> Tensor<2> {
         let weights = (0..samples * width).map(|entry| 1.0 + 0.5 * ((entry % width) as f64).sin());
         tensor(weights, [samples, width], &self.device, self.precision)

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl ModelGradients {
-    /// What the second derivative is: that of the declared loss, with what it is multiplied by, or
-    /// that of the recorded one.
+    /// The second derivative: that of the declared loss, times weights where the recorded loss has
+    /// them, or that of the recorded loss.
     pub(crate) fn output_hessian(&self, batch: &Batch) -> Result<OutputHessian> {
         let graph = self.trace.graph(Function::Outputs, batch)?;
         let head = self.trace.head(batch)?;
@@ -23,7 +23,8 @@ impl ModelGradients {
         Ok(hessian)
     }
 
-    /// Refuses outputs that are not those of the loss, and those of which it is a linear function.
+    /// Refuses outputs that are not those of the loss, and outputs of which the loss is a linear
+    /// function.
     pub(crate) fn with_curved_outputs(self, batch: &Batch) -> Result<Self> {
         let graph = self.trace.graph(Function::Outputs, batch)?;
         let head = self.trace.head(batch)?;
@@ -46,7 +47,7 @@ impl ModelGradients {
         })
     }
 
-    /// The weights that the task says, if it does.
+    /// The weights that the task declares, if it does.
     fn declared_weights(&self, graph: &Graph, batch: &Batch) -> Result<Option<Tensor<2>>> {
         let weighted = graph.declared.as_ref().is_some_and(|said| said.weighted);
         let evaluated = || {
@@ -56,7 +57,7 @@ impl ModelGradients {
         weighted.then(evaluated).transpose()
     }
 
-    /// Reports where what was found is not what the task says.
+    /// Warns where the loss that was found is not the declared one.
     fn compare(
         &self,
         hessian: &OutputHessian,
@@ -85,9 +86,9 @@ impl ModelGradients {
         Ok(())
     }
 
-    /// Reports if weights that the task says are not those found.
+    /// Warns if declared weights are not those that were found.
     fn compare_weights(&self, said: &Tensor<2>, found: &Tensor<2>) -> Result<()> {
-        /// What 32 bits leave of a ratio.
+        /// The relative precision of a ratio in 32 bits.
         const TOLERANCE: f64 = 1e-3;
         let ([n, columns], [_, positions]) = (said.dims(), found.dims());
         if columns != 1 && columns != positions {
@@ -124,7 +125,7 @@ fn declared(graph: &Graph) -> Result<OutputLoss> {
     declared.ok_or(Error::Undeclared)
 }
 
-/// The range of some factors.
+/// The range of some weights, for a message.
 fn shown(factors: &[f64]) -> String {
     let least = factors.iter().copied().fold(f64::INFINITY, f64::min);
     let most = factors.iter().copied().fold(f64::NEG_INFINITY, f64::max);

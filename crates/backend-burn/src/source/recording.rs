@@ -1,4 +1,4 @@
-//! Recorded gradients held against burn's own, where the model is far from anything special.
+//! Recorded gradients compared with burn's own, at parameters where nothing is special.
 //!
 //! Recording does not see `detach`. The two gradients are compared at made-up parameters: at those
 //! of a fitted model a gradient may be all but zero, for each sample or for their sum, and then
@@ -20,12 +20,12 @@ use crate::{
     trace::Function,
 };
 
-/// What burn does not approximate agrees to within 32 bits, kinks aside.
+/// Relative difference within which exact derivatives agree in 32 bits, kinks aside.
 const TOLERANCE: f64 = 1e-3;
-/// burn's derivative of gelu is that of another function.
+/// The same for gelu, whose derivative burn approximates.
 const OF_GELU: f64 = 1e-2;
-/// A gradient this much smaller than the largest of its parameter, or than the largest of all, may
-/// be rounding.
+/// A gradient smaller than this share of the largest of its parameter, or of the largest of all,
+/// may be rounding.
 const SMALL: f64 = 1e-2;
 const NOTHING: f64 = 1e-3;
 
@@ -45,7 +45,7 @@ impl Place {
         Self::new(2, 1.0, false),
         Self::new(5, 0.3, false),
     ];
-    /// Where a model takes the logarithm or root of a parameter.
+    /// For models that take the logarithm or square root of a parameter: signs are kept.
     const NEAR: [Self; 2] = [Self::new(3, 0.3, true), Self::new(4, 0.3, true)];
 
     const fn new(seed: u64, size: f64, near: bool) -> Self {
@@ -63,7 +63,7 @@ impl Place {
             let values: Vec<f64> = value.iter::<f64>().collect();
             let squares: f64 = values.iter().map(|value| value * value).sum();
             let size = (squares / values.len().max(1) as f64).sqrt();
-            // Layers that begin at zero need a size, too.
+            // Layers initialised with zeros need a size, too.
             let size = if size > 0.0 { size } else { 0.1 };
             let made_up = values.into_iter().map(|value| {
                 let number = 2.0 * random.random::<f64>() - 1.0;

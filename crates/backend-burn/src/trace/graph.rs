@@ -20,7 +20,7 @@ use crate::{
 pub enum Function {
     /// The training loss of each sample, `(n)`.
     Loss,
-    /// What is asked about each test sample, `(n)`; the loss unless said otherwise.
+    /// The quantity explained for each test sample, `(n)`; the loss by default.
     Measurement,
     /// The outputs `(n, c)` on which the loss acts.
     Outputs,

@@ -187,7 +187,7 @@ impl<T: Task> Trace for ModuleTrace<T> {
     }
 }
 
-/// What a recording learns besides its operations.
+/// The part of a recording that burn's recorder does not give.
 #[derive(Default)]
 struct Seen {
     parameters: Vec<(TensorId, usize)>,
