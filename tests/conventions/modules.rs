@@ -128,26 +128,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "weights::pytorch::pickle::scalars",
         ],
     ),
-    (
-        "influence-core",
-        &[
-            "convert",
-            "error",
-            "linalg",
-            "operator",
-            "operator::shift",
-            "rows",
-            "solver",
-            "solver::state",
-        ],
-    ),
-    (
-        "influence-core",
-        &[
-            "solver::conjugate_gradient",
-            "solver::conjugate_gradient::block",
-        ],
-    ),
 ];
 
 #[test]
