@@ -165,6 +165,12 @@ impl CustomBlocks {
         }
     }
 
+    /// Each block with the names of its parameters, in the order given.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let blocks = self.blocks.iter();
+        blocks.map(|(name, parameters)| (name.as_str(), &parameters[..]))
+    }
+
     /// Lets parameters that no block holds have no influence.
     #[must_use]
     pub fn ignoring_rest(self) -> Self {

@@ -43,6 +43,11 @@ impl TensorConverter for HostConverter {
 
 /// The precision in which a model computes, and in which its results are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize, serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum Precision {
     /// 32-bit floating point.
     #[default]

@@ -54,7 +54,9 @@
 //! ```
 //!
 //! # Features
-//! `testing` adds conformance suites that implementors of the traits run.
+//! `testing` adds conformance suites that implementors of the traits run. `serde` reads and writes
+//! settings as configurations have them: [`Damping`](block::Damping),
+//! [`BlockStructure`](block::BlockStructure), [`Precision`] and [`Scale`].
 
 pub mod aggregate;
 pub mod block;
@@ -69,6 +71,8 @@ pub mod operator;
 mod random;
 mod report;
 mod rows;
+#[cfg(feature = "serde")]
+mod settings;
 pub mod solver;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

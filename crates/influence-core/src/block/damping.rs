@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+};
 
 use super::Block;
 use crate::{Error, Result, operator::Shift};
@@ -205,6 +208,32 @@ impl Strength {
                     got: mean.to_string(),
                 }),
             },
+        }
+    }
+}
+
+/// As it is written in a configuration: `0.1` or `{ relative = 0.1 }`.
+impl Display for Strength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(value) => value.fmt(f),
+            Self::Relative(fraction) => write!(f, "{{ relative = {fraction} }}"),
+        }
+    }
+}
+
+/// As it is written in a configuration, `{ fc = 0.1 }` by block; exceptions come after `but`.
+impl Display for Damping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = |entries: &BTreeMap<String, Strength>| {
+            let entries = entries.iter();
+            let entries = entries.map(|(name, strength)| format!("{name} = {strength}"));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        };
+        match self {
+            Self::Uniform(strength) => strength.fmt(f),
+            Self::PerBlock(by_name) => f.write_str(&table(by_name)),
+            Self::Excepting { rest, parameters } => write!(f, "{rest} but {}", table(parameters)),
         }
     }
 }

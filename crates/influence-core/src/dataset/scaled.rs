@@ -42,6 +42,16 @@ impl Scale {
         Ok(Self { subtract, divide })
     }
 
+    /// The numbers that are subtracted: one, or one for each place.
+    pub fn subtract(&self) -> &[f64] {
+        &self.subtract
+    }
+
+    /// The divisors: one, or one for each place.
+    pub fn divide(&self) -> &[f64] {
+        &self.divide
+    }
+
     /// To mean 0 and standard deviation 1 over an array: for each feature of flat samples, each
     /// channel of samples of three axes and more, or for all numbers alike of samples of two axes.
     /// What does not vary is only moved to 0.
