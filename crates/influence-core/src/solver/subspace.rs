@@ -1,4 +1,20 @@
 //! Subspaces of parameter space, through small matrices on the host in `f64`.
+//!
+//! # Orthonormal rows from a Gram matrix
+//! A backend offers inner products and combinations of rows, not Householder reflections or single
+//! columns. These two are enough: with the Gram matrix `G = B Bᵀ`, `(k, k)`, of rows of unit length
+//! and its eigendecomposition `G = U Σ Uᵀ`, the rows of
+//!
+//! ```text
+//! Σ^(-1/2) Uᵀ B                            (p, dim), those with σ_i > ε k σ_max
+//! ```
+//!
+//! are orthonormal and span what `B` spans to rounding. An eigenvalue below the threshold is a
+//! dependent direction, which is dropped: Cholesky's factor of `G` would fail there.
+//!
+//! `G` has the squared condition of `B`, so after one pass the rows are orthonormal only up to
+//! `ε σ_max / σ_min`. A second pass starts from nearly orthonormal rows and leaves rounding, as
+//! with Cholesky-QR done twice (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015).
 
 use ndarray::{Array2, s};
 
@@ -34,8 +50,7 @@ pub(super) fn gram_norms<R: Rows>(rows: &R) -> Result<Vec<f64>> {
 /// Orthonormal directions with the span of the rows, dependent ones dropped; nothing where no
 /// direction is left.
 ///
-/// Dividing by the square roots of small eigenvalues magnifies rounding, so a second pass cleans up
-/// after the first.
+/// Two passes, since the first magnifies rounding by the roots of small eigenvalues.
 pub(super) fn orthonormal<R: Rows>(rows: &R, precision: f64) -> Result<Option<R>> {
     let Some(first) = combination(&rows.gram(rows)?, rows.dim(), precision)? else {
         return Ok(None);
