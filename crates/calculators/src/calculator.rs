@@ -1,4 +1,4 @@
-//! The calculator: what runs the work.
+//! The calculator: it holds a model and runs work on it.
 
 use std::sync::Arc;
 
@@ -13,8 +13,7 @@ use crate::{
 type Batch<C> = <<C as Calculator>::Model as InfluenceModel>::Batch;
 
 /// Holds a model and runs work on it; everything else is provided.
-///
-/// What the provided methods return is lazy: nothing runs before its `compute` or `to_zarr`.
+/// The provided methods return lazy queries: nothing runs before their `compute` or `to_zarr`.
 /// A `Box<dyn Calculator<Model = M>>` is a calculator too, for a choice at run time.
 ///
 /// # Examples

@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Ends computations early: its clones are one token, and once cancelled it stays so.
 ///
 /// A computation that holds the token finishes the tasks that it has begun, begins no further one,
-/// and returns [`Error::Cancelled`]. What it has written stays valid and can be resumed. May be
-/// cancelled from a signal handler's thread.
+/// and returns [`Error::Cancelled`]. The chunks written stay valid, and the output can be resumed.
+/// May be cancelled from a signal handler's thread.
 ///
 /// # Examples
 /// ```

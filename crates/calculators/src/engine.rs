@@ -34,8 +34,8 @@
 //! report; [`Supervisor`] decides whether it ends the computation.
 //!
 //! Where things are: `profile` measures a model before the first number, `job` has the loops over
-//! panels, `steps` has what one task does, `supervisor` tells observers, `runner` is all that the engine
-//! needs of a calculator.
+//! panels, `steps` has what one task does, `supervisor` tells observers, `runner` is all that the
+//! engine needs of a calculator.
 
 mod guard;
 mod job;

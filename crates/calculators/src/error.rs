@@ -48,7 +48,7 @@ pub enum Error {
         worst: Report,
     },
 
-    /// The computation was cancelled. What was written stays valid; resume the output to go on.
+    /// The computation was cancelled. The chunks written stay valid; resume the output to continue.
     #[error("cancelled before all chunks were computed")]
     Cancelled,
 
@@ -95,7 +95,7 @@ pub enum Error {
     Memory {
         /// The bound that was set.
         granted: usize,
-        /// What the smallest plan needs, what is taken already included.
+        /// The need of the smallest plan, bytes taken already included.
         needed: usize,
     },
 
@@ -116,7 +116,7 @@ pub enum Error {
         known.join("://, ")
     )]
     UnknownScheme {
-        /// What stands before `://`.
+        /// The text before `://`.
         scheme: String,
         /// The schemes that there are.
         known: Vec<&'static str>,
@@ -154,7 +154,7 @@ pub enum Error {
         path: String,
     },
 
-    /// The output that is to be resumed was made otherwise.
+    /// The output that is to be resumed was made with other settings.
     #[error(
         "{path} was written with {setting} = {stored}, this run has {given}; resume with the settings and data of the output, overwrite it, or choose another path"
     )]

@@ -25,7 +25,7 @@ pub struct Lazy<'a, M, Q> {
     supervisor: Supervisor<'a>,
 }
 
-/// What one kind of query has of its own; the rest is the same for all.
+/// The three steps in which kinds of queries differ; all else is the same for all.
 pub(crate) trait Query<M: InfluenceModel> {
     /// Measures the model on a few samples, and plans.
     ///
@@ -37,14 +37,15 @@ pub(crate) trait Query<M: InfluenceModel> {
         has_scratch: bool,
     ) -> Result<Planned>;
 
-    /// What an output of it is to be.
+    /// Describes the output.
     fn declare(&self, planned: &Planned) -> Declaration;
 
-    /// Computes every chunk that the sink of the job lacks; `output` is what is written meanwhile.
+    /// Computes every chunk that the sink of the job lacks; `output` is written meanwhile, if any
+    /// is.
     fn execute(&self, job: &Job<'_, M>, output: Option<&Output>) -> Result<()>;
 }
 
-/// What is known before the first number.
+/// A query that is ready to be executed.
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) profile: Profile,
@@ -114,7 +115,7 @@ impl<'a, M, Q> Lazy<'a, M, Q> {
 
 #[expect(
     private_bounds,
-    reason = "sealed: what a query consists of concerns the engine alone"
+    reason = "sealed: the steps of a query concern the engine alone"
 )]
 impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     /// The plan of the computation; looks at a few points to see what they take, and computes
@@ -195,6 +196,7 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
         aggregator: A,
     ) -> Result<(SolveSummary, A::Output)> {
         let planned = self.prepare(claim.chunk_shape(), true)?;
+        // An aggregator that refuses the grid does so before anything is written.
         let aggregate = Aggregate::new(aggregator, planned.plan.grid())?;
         let declaration = self.query.declare(&planned);
         let mut output = Output::declare(claim, declaration, options)?;

@@ -7,7 +7,7 @@
 //!            |
 //!       Lazy<Query>                       influences | factors | self-influences; nothing runs yet
 //!            |
-//!     plan:  Workload + Budget -> Plan    the grid, what is held in memory, what streams past
+//!     plan:  Workload + Budget -> Plan    the grid; one side is held, the other streams past
 //!            |
 //!     engine:  panels -> tasks -> chunks  each side is computed or read (SideSource)
 //!            |
@@ -18,8 +18,8 @@
 //! ```
 //!
 //! A [`Calculator`] holds a fitted model. [`Sequential`] works in the calling thread, [`Parallel`]
-//! on its own threads, and both give the same bits. What they return is [`Lazy`]: nothing runs
-//! until the result is handed to an aggregator or written as Zarr.
+//! on its own threads, and both give the same bits. They return [`Lazy`] queries: nothing runs
+//! until a query is handed an aggregator or written as Zarr.
 //!
 //! ```
 #![doc = include_str!("../doc/setup.rs")]
@@ -39,7 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to read on: the plan at [`Plan`], what is stored at [`zarr`], a custom strategy at
+//! Where to read on: the plan at [`Plan`], the stored layout at [`zarr`], a custom strategy at
 //! [`Calculator`], a custom backend in `examples/custom_backend.rs`.
 //!
 //! Letters, as in `influence_core`: `k` test rows, `n` train rows, `dim` parameters, `λ` damping,

@@ -5,7 +5,7 @@
 //! thread would begin the next task in the middle of its own: the model would be re-entered on one
 //! thread, the memory of two tasks would be in use at once, and a replica kept per thread would be
 //! borrowed twice. So each thread runs one job, a loop that takes task after task from a
-//! [`TaskQueue`]; what it meets while it waits in a kernel can only be parts of kernels. Threads
+//! [`TaskQueue`]; while it waits in a kernel it can only pick up parts of kernels. Threads
 //! without a task help with those.
 //!
 //! *Why the reported error does not depend on the threads.* Tasks are taken in order, so that of

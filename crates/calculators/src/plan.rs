@@ -22,7 +22,7 @@
 //!    held in one panel; with few test points and dense gradients it is the test side.
 //!
 //! [`Plan::for_influences`] makes all three at once from a [`Workload`] and a [`Budget`]. It needs
-//! no model, and it is the only planner: what is announced before a run is what the run does.
+//! no model, and it is the only planner: a run does exactly what was announced before it.
 
 mod request;
 #[cfg(test)]
@@ -37,7 +37,7 @@ use crate::{Error, Result};
 pub(crate) use request::factor_grid;
 pub use request::{Budget, Workload};
 
-/// What a core computes and a disk moves in a second: good enough to weigh computing against
+/// Operations of a core and bytes of a disk per second: good enough to weigh computing against
 /// reading.
 const FLOPS: f64 = 5e10;
 const DISK_BYTES: f64 = 1e9;
@@ -73,8 +73,7 @@ pub struct Resources {
 ///   panel.
 /// - With the train side held, each gradient is computed once. So is each factor, and if there are
 ///   several panels, factors are read again from a scratch array for each but the first.
-///
-/// Which side is held is decided by what must be done again; it changes no bit of the result.
+/// The side is held that leaves less to do again; the choice changes no bit of the result.
 ///
 /// # Examples
 /// ```

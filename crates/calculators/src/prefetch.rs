@@ -48,7 +48,7 @@ pub struct Prefetch<D: Dataset> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the callers and the background thread share.
+/// Shared by the callers and the background thread.
 struct Reader<D: Dataset> {
     data: D,
     requests: Mutex<Requests<D::Batch>>,
@@ -57,13 +57,13 @@ struct Reader<D: Dataset> {
 
 type Expected<B> = (Range<usize>, Arc<Ticket<B>>);
 
-/// What was asked for, and what is therefore expected.
+/// The ranges that are expected after those that were asked for.
 struct Requests<B> {
     ahead: Ahead<Arc<Ticket<B>>>,
     closing: bool,
 }
 
-/// What becomes of a range that is expected.
+/// A range that is expected, and its batch once it is read.
 struct Ticket<B> {
     readiness: Mutex<Readiness<B>>,
     done: Condvar,

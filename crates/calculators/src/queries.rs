@@ -1,4 +1,4 @@
-//! What can be asked of a calculator.
+//! The queries that a calculator answers.
 
 mod factors;
 mod influences;

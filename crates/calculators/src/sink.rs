@@ -22,8 +22,7 @@ pub(crate) trait Sink: Sync {
         Ok(())
     }
 
-    /// Takes note of test rows of which numbers turned out not to be finite, after they had been
-    /// solved.
+    /// Takes note of test rows that were solved and whose numbers turned out not to be finite.
     fn spoilt(&self, _rows: &[usize]) -> Result<()> {
         Ok(())
     }
@@ -38,12 +37,13 @@ impl Sink for () {
     }
 }
 
-/// Hands chunks to an aggregator; while it is busy to a fork of it, where it can be forked, so that
+/// Hands chunks to an aggregator; while that is busy, to a fork of it if it can be forked, so that
 /// no thread waits for another.
 pub(crate) struct Aggregate<A> {
-    /// Gets what it can: sums are shortest where chunks come to one place in order.
+    /// Gets all chunks that it can: merges are cheapest where most chunks come to one place in
+    /// order.
     first: Mutex<A>,
-    /// What forks are made of.
+    /// The template of forks.
     empty: Option<Mutex<A>>,
     /// Forks that no thread is using.
     idle: Mutex<Vec<A>>,
@@ -121,6 +121,8 @@ impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
     }
 
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
+        // The output first: a chunk that is stored but was not aggregated is handed over again by
+        // the run that resumes, while the reverse would be lost.
         self.0.deliver(chunk, values.view())?;
         self.1.deliver(chunk, values)
     }

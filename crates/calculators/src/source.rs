@@ -84,8 +84,8 @@ pub(crate) fn check_range(range: &Range<usize>, len: usize) -> Result<()> {
 
 /// One side of the matrix: its vectors are computed from samples, or they are read.
 ///
-/// What is computed on the test side are factors (each test point is solved), on the train side
-/// gradients. What is read on either side was computed before, by the same fitted model.
+/// On the test side factors are computed (each test point is solved), on the train side gradients.
+/// Vectors that are read must come from the same fitted model.
 pub enum SideSource<'a, B> {
     /// Computed from samples.
     Compute(Box<dyn Dataset<Batch = B> + 'a>),

@@ -30,7 +30,7 @@ impl Phase {
     }
 }
 
-/// What was being done when something failed; row numbers are those of the whole data set.
+/// The step in which something failed; row numbers are those of the whole data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {

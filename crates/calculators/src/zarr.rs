@@ -20,8 +20,8 @@
 //! checksum; `f32` or `f64`, as the model computes. A chunk that was never written reads as NaN,
 //! and whether it exists is the only state there is: a chunk may be computed again without harm.
 //! Consolidated metadata and `complete` are written last. A folder is locked while it is written
-//! to, by a file `.lock`. A run that ended early, however it ended, is taken up with
-//! [`ZarrOptions::resuming`]; [`verify`] says what an output is worth.
+//! to, by a file `.lock`. A run that ended early, however it ended, is resumed with
+//! [`ZarrOptions::resuming`]; [`verify`] checks an output.
 //!
 //! # Examples
 //! ```

@@ -6,7 +6,7 @@ use ndarray::s;
 use super::{guard::core_step, runner::Runner, steps::Steps};
 use crate::{Error, Phase, Result, Side, SideSource, Step, zarr::Scratch};
 
-/// What runs the tasks, in which order they come, and where the chunks go.
+/// A query in execution: who runs the tasks, in which order they come, and where the chunks go.
 pub(crate) struct Job<'a, M> {
     pub(crate) runner: &'a dyn Runner<Model = M>,
     pub(crate) steps: Steps<'a>,
@@ -46,6 +46,8 @@ impl<M: InfluenceModel> Job<'_, M> {
     ) -> Result<()> {
         let steps = self.steps;
         let [rows, columns] = self.open(&rows, &columns);
+        // All of the panel before the first column: each gradient then meets every held factor at
+        // once.
         let held = self.hold(Phase::Factors, &rows, |model, row| {
             steps.factors(model, (operands.test, operands.scratch), row)
         })?;
@@ -78,6 +80,7 @@ impl<M: InfluenceModel> Job<'_, M> {
 
     /// The rows and columns of chunks within a rectangle in which the sink lacks a chunk.
     fn open(&self, rows: &Range<usize>, columns: &Range<usize>) -> [Vec<usize>; 2] {
+        // A row or column whose chunks are all there needs no factors and no gradients.
         let lacks = |row, column| !self.steps.sink.has([row, column]);
         let lacking_row = |row: &usize| columns.clone().any(|column| lacks(*row, column));
         let lacking_column = |column: &usize| rows.clone().any(|row| lacks(row, *column));
@@ -94,6 +97,7 @@ impl<M: InfluenceModel> Job<'_, M> {
         positions: &[usize],
         make: impl Fn(&M, usize) -> Result<T> + Sync,
     ) -> Result<Held<T>> {
+        // A slot per position, since tasks end in any order and `T` need not have a default.
         let slots: Vec<OnceLock<T>> = positions.iter().map(|_| OnceLock::new()).collect();
         self.tasks(phase, positions.len(), |model, task| {
             let made = make(model, positions[task])?;

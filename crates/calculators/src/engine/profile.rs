@@ -8,7 +8,7 @@ use crate::{Error, Result, Step, Workload};
 /// Samples used to measure the footprint of one.
 const SAMPLES: usize = 2;
 
-/// What must be known of a model before the first number.
+/// Facts about a model that the plan and the output need before the first number.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     /// The number of parameters, and the length of a factor.
@@ -29,6 +29,7 @@ impl Profile {
         form: FactorForm,
     ) -> Result<Self> {
         let found = OnceLock::new();
+        // As a task, since a replica exists only in the threads that run tasks.
         runner.run(1, 1, &|model, _| {
             core_step(|| Step::Planning, || Self::of(model, data, form))
                 .map(|profile| found.get_or_init(|| profile))

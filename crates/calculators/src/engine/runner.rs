@@ -1,6 +1,6 @@
 use crate::Result;
 
-/// What runs tasks on a model: all that the engine needs of a [`Calculator`](crate::Calculator).
+/// Runs tasks on a model: all that the engine needs of a [`Calculator`](crate::Calculator).
 ///
 /// Every calculator is one. The engine does not name the calculator's trait, whose methods describe
 /// computations that the engine carries out: the arrow between them points one way.

@@ -39,6 +39,8 @@ impl Steps<'_> {
             Some(scratch) if scratch.has(row) => self.read_factors(model, scratch, &rows),
             Some(scratch) => {
                 let factors = self.solve(model, || test.batch(rows.clone()), &rows)?;
+                // Exact both ways, as f64 holds every number of either precision: factors that are
+                // read back score to the same bits.
                 let values = self.on_host(model, &factors, row)?;
                 let step = || Step::Solving { rows: rows.clone() };
                 guarded(step, || scratch.keep(row, &values.view()))?;
@@ -62,6 +64,8 @@ impl Steps<'_> {
             Ok(solution)
         })?;
         tracing::debug!(?rows, "factors solved");
+        // The observer and the user come first: rows that are refused leave no report in the
+        // output.
         guarded(step, || {
             self.supervisor.solved(rows, &solution.reports)?;
             self.sink.solved(rows, &solution.reports)

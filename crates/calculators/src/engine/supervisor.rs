@@ -50,6 +50,7 @@ impl Supervisor<'_> {
         };
         let not_finite = unsolved().filter(|(_, report)| report.status == Status::NotFinite);
         lock(&self.spoilt).extend(not_finite.map(|(row, _)| row));
+        // `total_cmp` puts NaN above every number: no row is worse.
         match unsolved().max_by(|(_, a), (_, b)| a.residual.total_cmp(&b.residual)) {
             Some((_, &worst)) if !self.accepts_unsolved => Err(Error::Unsolved {
                 rows: unsolved().map(|(row, _)| row).collect(),

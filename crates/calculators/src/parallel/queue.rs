@@ -27,7 +27,7 @@ impl TaskQueue {
 
     /// The next task; none after a failure.
     pub(super) fn next(&self) -> Option<usize> {
-        // Nothing is published through this counter: the end of the broadcast is what makes results
+        // Nothing is published through this counter: the end of the broadcast makes results
         // visible.
         self.next
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {

@@ -105,6 +105,7 @@ impl Plan {
         factors_kept: bool,
     ) -> Result<Self> {
         let footprint = workload.whole_footprint();
+        // All of the memory, taken or not: the chunks must not depend on what the process holds.
         let chunk = Self::chunk_shape(budget.chunk, workload.shape, &footprint, budget.bytes());
         let grid = grid(workload.shape, chunk)?;
         let plan = Self::new(&grid, &footprint, budget.resources(factors_kept));

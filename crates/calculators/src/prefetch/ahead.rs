@@ -1,13 +1,13 @@
 use std::{cmp::Ordering, collections::VecDeque, ops::Range};
 
-/// What lies at most this many batches behind the front is late: more than that no thread is out
-/// of step.
+/// What lies at most this many batches behind the front is late: no thread is further out of step
+/// than that.
 const PATIENCE: usize = 32;
 
 /// Which ranges to read ahead; a `T` is kept with each.
 ///
-/// Positions are taken round the data, since a pass is expected to be followed by another: what
-/// lies a little behind the front is late, everything else is ahead.
+/// Positions go round the data, since one pass is followed by another: a position a little behind
+/// the front is late, every other one is ahead.
 pub(super) struct Ahead<T> {
     len: usize,
     depth: usize,
@@ -42,8 +42,8 @@ impl<T: Default> Ahead<T> {
         self.slots.iter()
     }
 
-    /// Takes note of a request, which is not empty and within the data; gives what was kept for it,
-    /// if it was expected.
+    /// Takes note of a request, which must not be empty and must lie within the data; returns the
+    /// `T` kept for it, if it was expected.
     pub(super) fn request(&mut self, range: &Range<usize>) -> Option<T> {
         let expected = self.slots.iter().position(|(slot, _)| slot == range);
         let kept = expected.and_then(|index| self.slots.remove(index));
@@ -84,7 +84,7 @@ impl<T: Default> Ahead<T> {
         (ahead < self.len - late).then_some(ahead)
     }
 
-    /// Drops the slots that nobody came for: what was late long enough is far ahead.
+    /// Drops the slots that nobody asked for: once late enough, they count as far ahead.
     fn forget(&mut self) {
         let most = self.depth.saturating_mul(self.step);
         let mut slots = std::mem::take(&mut self.slots);

@@ -24,7 +24,7 @@ use zarrs::{
 
 use crate::error::BoxError;
 
-/// What to do about an array that is understood and cannot be read.
+/// The error of an array that is understood and cannot be read, with the way out.
 pub(crate) fn unreadable(source: &dyn Display) -> BoxError {
     format!("{source}; write it again as plain numbers packed by zstd, gzip, zlib, Blosc, LZ4, bzip2 or not at all").into()
 }
@@ -116,7 +116,7 @@ fn check_filters(of_array: &str, filters: &[(String, Value)]) -> Result<(), Stri
     }
 }
 
-/// What numpy calls a type of number of version 3: `f8` for `float64`.
+/// The name in numpy of a number type of version 3: `f8` for `float64`.
 fn numpy_name(kind: &str) -> String {
     let bytes = |bits: &str| bits.parse().map_or(0, |bits: usize| bits / 8);
     match (

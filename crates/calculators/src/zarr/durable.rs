@@ -16,9 +16,9 @@ use super::format::LOCK;
 /// crash.
 ///
 /// A value is written to a file of a unique name beside its place, brought to disk, renamed into
-/// its place, and the folder brought to disk. The rename is the commit. What a crash leaves behind
-/// is a file `.<name>.<unique>.partial`, which no listing shows and which is in nobody's way.
-/// Several processes may write to one folder.
+/// its place, and the folder brought to disk. The rename is the commit. A crash leaves at most a
+/// file `.<name>.<unique>.partial`, which no listing shows and which hinders nobody. Several
+/// processes may write to one folder.
 #[derive(Debug)]
 pub struct DurableStore {
     folder: FilesystemStore,
@@ -61,13 +61,13 @@ fn is_temporary(key: &StoreKey) -> bool {
     is_hidden(key.as_str().rsplit('/').next().unwrap_or_default())
 }
 
-/// Whether a file is this crate's own business: the lock, or what a crash left behind.
+/// Whether a file is internal to this crate: the lock, or left behind by a crash.
 pub(crate) fn is_hidden(name: &str) -> bool {
     name == LOCK || is_partial(name)
 }
 
-/// Removes what writers that were killed left behind in a folder and in those of its folders that
-/// are ours; no other process may be writing to them.
+/// Removes the files that killed writers left behind in a folder and in those of its folders that
+/// are this crate's; no other process may be writing to them.
 pub(crate) fn sweep(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,5 +1,4 @@
-//! What an output consists of: the arrays of each kind, their coordinates, and the reports of the
-//! solver.
+//! The parts of an output: the array of each kind, coordinates, and the reports of the solver.
 
 mod array;
 mod kinds;

@@ -12,20 +12,18 @@
 //! is missing or damaged is computed again, and to compute one twice does no harm, since the grid
 //! fixes its bits. This rests on values that appear whole or not at all
 //! ([`DurableStore`](super::DurableStore)) and on chunks that are written whole: the part beyond
-//! the edge of the matrix is filled with NaN, so that no write reads what another one wrote.
-//!
-//! *What a run may find when it was killed.* During `declare` the mark `declared: false` is in the
-//! attributes, so that a half-erased or half-declared output is known for what it is and declared
-//! again. Afterwards the attributes are those of the output; a run with other ones is refused, with
-//! the first difference named. Reports of the solver are written before the chunks of their rows,
-//! and a chunk counts only together with them: what was stored without a report is solved again.
+//! the edge of the matrix is filled with NaN, so that no write reads the bytes of another. *After a
+//! kill.* During `declare` the mark `declared: false` is in the attributes, so that a half-erased
+//! or half-declared output is recognised and declared again. Afterwards the attributes are those of
+//! the output; a run with other ones is refused, with the first difference named. Reports of the
+//! solver are written before the chunks of their rows, and a chunk counts only together with them:
+//! rows stored without a report are solved again.
 //!
 //! *Why consolidated metadata come last.* They are one copy of all metadata that readers prefer. As
 //! long as they are absent, no reader can hold a copy that is out of date.
 //!
 //! Declaring writes the same bytes whenever it is repeated, attaching writes nothing, and sealing
-//! only reads what others wrote: so these steps can be taken apart when several processes write one
-//! output.
+//! only reads: so the steps can be taken apart once several processes write one output.
 
 mod claim;
 mod declaration;
@@ -129,6 +127,7 @@ impl Output {
             .into_par_iter()
             .map(|row| self.is_reported(row))
             .collect();
+        // Reading and checking is bound by decompression, so every chunk is read by any thread.
         (0..down * across)
             .into_par_iter()
             .map(|position| {
@@ -243,8 +242,8 @@ fn clear(
     if let Some(earlier) = earlier {
         check_same(&group.name, earlier, attributes, options.remarks())?;
     } else {
-        // The mark comes first: an output that is only half erased or declared is known for what it
-        // is.
+        // The mark comes first, so that an output that is half erased or half declared is
+        // recognised.
         let mut mark = attributes.clone();
         mark[OWN]["declared"] = false.into();
         store_group(group, &mark, None).map_err(failed)?;
@@ -272,6 +271,7 @@ fn padded<T: Copy>(
     fill: T,
     convert: impl Fn(f64) -> T,
 ) -> ArrayD<T> {
+    // Whole chunks only: to write a part, the rest would have to be read first.
     let mut whole = ArrayD::from_elem(shape, fill);
     let mut corner = whole.view_mut();
     for (axis, &length) in values.shape().iter().enumerate() {

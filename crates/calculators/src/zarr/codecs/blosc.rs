@@ -13,7 +13,7 @@ const MIN_NUMBERS: usize = 128;
 /// From this distance on, `BloscLZ` writes distances in two more bytes.
 const FAR: usize = 8191;
 
-/// What the header says.
+/// The contents of the header.
 struct Header {
     flags: u8,
     typesize: usize,
@@ -51,7 +51,7 @@ impl Header {
 /// Unpacks a chunk that has at most `most` bytes.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault found.
 pub(super) fn unpack(bytes: &[u8], most: usize) -> Result<Vec<u8>, String> {
     let header = Header::read(bytes).ok_or("a chunk of Blosc is cut short or damaged")?;
     if header.nbytes > most {

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-/// What the filters are called in metadata.
+/// The names of the filters in metadata.
 const DELTA: [&str; 2] = ["delta", "numcodecs.delta"];
 const SCALED: [&str; 2] = ["fixedscaleoffset", "numcodecs.fixedscaleoffset"];
 
@@ -142,7 +142,7 @@ enum Numbers {
     Floats(Vec<f64>),
 }
 
-/// What a filter did to numbers of type `meant`, which made them of type `stored`.
+/// A filter that turned numbers of type `meant` into numbers of type `stored`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Filter {
     meant: NumberType,

@@ -1,9 +1,9 @@
-//! What `zarrs` asks of every codec, answered once for those that only read.
+//! The answers that `zarrs` wants of every codec, given once for those that only read.
 
 use zarrs::array::CodecError;
 
 /// Declares a codec that reads whole chunks and writes nothing, with the name it has among the
-/// codecs of `zarrs`. `partial_decode` is what it claims of reading a part of a chunk.
+/// codecs of `zarrs`. `partial_decode` is its claim about reading a part of a chunk.
 macro_rules! read_only {
     ($codec:ty, name: $name:expr, partial_decode: $partial_decode:literal) => {
         impl zarrs::plugin::ExtensionName for $codec {

@@ -19,7 +19,7 @@ use super::{
 /// A chunk of unknown size is unpacked up to this many bytes.
 const MOST: usize = 1 << 31;
 
-/// What the codecs are called in metadata, and here.
+/// The names of the codecs in metadata.
 const CODECS: [(&[&str], Unpack); 2] = [
     (&["blosc", "numcodecs.blosc"], Unpack::Blosc),
     (&["lz4", "numcodecs.lz4"], Unpack::Lz4),

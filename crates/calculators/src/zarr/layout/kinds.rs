@@ -1,5 +1,4 @@
-/// What the array of an output is called, and what its dimensions are: all that one kind of output
-/// has of its own.
+/// The name and the dimensions of the array of an output: all in which kinds of outputs differ.
 ///
 /// A grid of chunks has two dimensions. An array has the first of them or both, and after them the
 /// axes of a score. A new kind of output is another value here.

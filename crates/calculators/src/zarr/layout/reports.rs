@@ -1,5 +1,5 @@
-//! How test rows were solved, kept beside what was made of them: a run that is resumed knows of the
-//! rows before it.
+//! How test rows were solved, kept beside their numbers: a run that is resumed knows the rows of
+//! earlier runs.
 
 use std::sync::Mutex;
 

@@ -16,9 +16,7 @@ use crate::{
 };
 
 /// A place to write to: looked at, nothing in the way, and locked against other runs where it is a
-/// folder.
-///
-/// What takes long before the first number, such as fitting a model, is done while the place is
+/// folder. Long work before the first number, such as fitting a model, is done while the place is
 /// claimed: a place that cannot be written to, or that another run writes to, is known beforehand.
 /// Dropped without an output it leaves nothing behind.
 ///
@@ -50,6 +48,7 @@ impl Claim {
     pub fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
         options.check()?;
         let group = location.open_writable()?;
+        // Locked before it is looked at: otherwise another run could begin in between.
         let lock = match location.as_folder() {
             // A file in the way is described by the survey, better than by the failure to lock.
             Some(folder) if folder.is_dir() || !folder.exists() => Some(lock(folder, &group)?),
@@ -171,7 +170,7 @@ pub(super) fn check_same(
     }
 }
 
-/// The first place in which two values differ, and what is there.
+/// The first key at which two values differ, with both values.
 fn difference<'a>(
     at: &str,
     stored: &'a Value,

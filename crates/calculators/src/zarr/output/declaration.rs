@@ -1,4 +1,4 @@
-//! What an output is to be, said before any of its numbers.
+//! The description of an output before any of its numbers.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What an output is to be.
+/// The description of an output.
 #[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     pub(crate) layout: ArrayLayout,

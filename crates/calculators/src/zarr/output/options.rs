@@ -58,15 +58,15 @@ impl Default for Compression {
 }
 
 impl ZarrOptions {
-    /// Adds an attribute to the group: what the numbers are of, and how they were made.
+    /// Adds an attribute to the group: where the numbers come from, and how they were made.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.attributes.insert(name.into(), value.into());
         self
     }
 
-    /// Adds an attribute that a run which resumes the output may give otherwise: a path, a person,
-    /// a time.
+    /// Adds an attribute that may differ in a run which resumes the output: a path, a person, a
+    /// time.
     #[must_use]
     pub fn with_remark(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         let name = name.into();

@@ -11,7 +11,7 @@ pub(crate) struct OpenGroup {
     pub(crate) storage: ReadableWritableListableStorage,
     /// Its path within the store, `/` for the root.
     pub(crate) path: String,
-    /// What messages call it.
+    /// Its name in messages.
     pub(crate) name: String,
     /// The folder, where it is one.
     pub(crate) folder: Option<PathBuf>,
@@ -55,7 +55,7 @@ impl OpenGroup {
         })?)
     }
 
-    /// What the metadata say is there.
+    /// Its occupant, according to the metadata.
     pub(crate) fn occupant(&self) -> Result<Occupant> {
         let error = |source: BoxError| Error::store(&self.name, "read the metadata", source);
         let key = StoreKey::new(self.array("zarr.json").trim_start_matches('/'))

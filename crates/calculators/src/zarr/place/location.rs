@@ -60,8 +60,8 @@ impl Location {
         }
     }
 
-    /// A path or a URL. What has no scheme is a [`folder`](Self::folder); a scheme picks the store,
-    /// if its feature is on:
+    /// A path or a URL. A text without a scheme is a [`folder`](Self::folder); a scheme picks the
+    /// store, if its feature is on:
     ///
     /// | URL | feature | access |
     /// |---|---|---|
@@ -104,7 +104,7 @@ impl Location {
         }
     }
 
-    /// Whether [`parse`](Self::parse) takes this for a URL, be it of a known scheme or not, and not
+    /// Whether [`parse`](Self::parse) takes this for a URL, of a known scheme or not, rather than
     /// for a folder.
     pub fn is_url(text: &str) -> bool {
         is_url(text)

@@ -10,8 +10,8 @@ use crate::zarr::format::LOCK;
 
 /// The right to write to a folder, exclusive among the processes that ask for it.
 ///
-/// The system takes it back when the process ends, however it ends; what stays is an empty file
-/// that is in nobody's way.
+/// The system releases it when the process ends, however it ends; at most an empty file stays,
+/// which locks nobody out.
 #[derive(Debug)]
 pub(crate) struct Lock {
     folder: PathBuf,
@@ -68,7 +68,7 @@ fn is_still(_file: &File, _path: &Path) -> io::Result<bool> {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Removed while it is still locked, so that nobody can hold a file that is no longer there.
-        // What cannot be removed does no harm.
+        // A file that cannot be removed does no harm.
         drop(fs::remove_file(self.folder.join(LOCK)));
         drop(self.file.unlock());
         if self.made {

@@ -207,7 +207,7 @@ fn reader(number: &DataType) -> Option<(NumberKind, Read)> {
     readers.find_map(|(known, stored, read)| (known == *number).then_some((stored, read)))
 }
 
-/// What a path holds.
+/// The node at a path.
 enum Node {
     Array(Box<Metadata>),
     Other(String),

@@ -16,11 +16,11 @@ pub(crate) struct StoredMatrix {
     array: StoredArray,
     grid: ChunkGrid,
     layout: ArrayLayout,
-    /// What messages call the output.
+    /// The name of the output in messages.
     name: String,
 }
 
-/// What was found where a chunk should be.
+/// The finding where a chunk should be.
 pub(crate) enum StoredChunk {
     /// Its values, without the padding, with the axes of the array.
     There(ArrayD<f64>),
@@ -96,6 +96,7 @@ impl StoredMatrix {
                 Ok(StoredChunk::There(values.mapv(Into::into)))
             }
             Ok(None) => Ok(StoredChunk::Missing),
+            // The store failed, and the chunk may be sound: not a reason to compute it again.
             Err(source @ ArrayError::StorageError(_)) => {
                 Err(Error::store(&self.name, "read a chunk", source))
             }

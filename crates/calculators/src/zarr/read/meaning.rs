@@ -1,5 +1,5 @@
-//! What the attributes of an array say of its numbers: the conventions of CF, as xarray writes and
-//! reads them.
+//! The meaning that attributes give to the numbers of an array: the CF conventions, as xarray
+//! writes and reads them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use influence_core::Values;

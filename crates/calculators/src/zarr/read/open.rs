@@ -53,7 +53,7 @@ pub(super) fn open(
     };
     let own = &attributes[OWN];
     if own["declared"] == false {
-        // What is there may be what is left of an output that was to be replaced.
+        // The arrays may be remains of an earlier output that was to be replaced.
         let found = "an output of which only the mark was made; resume or overwrite it";
         return Err(refuse(found.into()));
     }

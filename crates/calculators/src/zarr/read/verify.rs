@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What was found of the chunks of an output.
+/// The state of the chunks of an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
     /// How many chunks there should be.
@@ -42,16 +42,16 @@ pub struct Verification {
 
 impl Verification {
     /// Whether everything is there, undamaged. If not, the run that wrote it can be resumed.
-    /// Numbers that are not finite are no damage: they are what the run computed.
+    /// Numbers that are not finite are no damage: the run computed them.
     pub fn is_sound(&self) -> bool {
         let faultless = self.missing.is_empty() && self.damaged.is_empty();
         self.complete && faultless && self.without_reports.is_empty()
     }
 }
 
-/// Reads every chunk of an output of this crate and checks it against its checksum, on the threads of
-/// rayon's pool: the caller's, if the calling thread belongs to one, else that of the process, whose
-/// size [`share_threads`](crate::share_threads) sets.
+/// Reads every chunk of an output of this crate and checks it against its checksum, on the threads
+/// of rayon's pool: the caller's, if the calling thread belongs to one, else that of the process,
+/// whose size [`share_threads`](crate::share_threads) sets.
 ///
 /// # Errors
 /// [`Error::NotZarr`] when there is no such output, [`Error::Store`] when it cannot be read.
@@ -117,6 +117,7 @@ impl Sample {
     pub(crate) fn draw(location: &Location, chunks: usize) -> Result<Self> {
         let expected = "influences written by this library";
         let (_, _, matrix) = open(&location.open()?, &[INFLUENCES], expected)?;
+        // Sorting by keyed hashes shuffles, without a generator of random numbers.
         let random = RandomState::new();
         let mut all: Vec<[usize; 2]> = matrix.grid().chunks().map(|chunk| chunk.index).collect();
         all.sort_by_cached_key(|index| random.hash_one(index));
