@@ -27,11 +27,12 @@
 //! use influence_calculators::{Calculator, Parallel, Sequential};
 //! use influence_core::aggregate::{Along, Concatenate, Order, TopK};
 //!
-//! // Which two training points help each test point most? In chunks of 2 by 4 points, on two
-//! threads. let parallel = Parallel::new(&model, NonZero::new(2))?; let influences =
-//! parallel.influences(&test, &train).with_chunks(2, 4)?;
-//! assert_eq!(influences.plan()?.grid().counts(), [2, 2]); let top =
-//! influences.compute(TopK::new(2, Order::Largest, Along::Train))?; assert_eq!(top.len(), 3);
+//! // Which two training points help each test point most? Chunks of 2 by 4 points, two threads.
+//! let parallel = Parallel::new(&model, NonZero::new(2))?;
+//! let influences = parallel.influences(&test, &train).with_chunks(2, 4)?;
+//! assert_eq!(influences.plan()?.grid().counts(), [2, 2]);
+//! let top = influences.compute(TopK::new(2, Order::Largest, Along::Train))?;
+//! assert_eq!(top.len(), 3);
 //!
 //! // The same numbers, one chunk after another, as one array.
 //! let whole = Sequential::new(&model).influences(&test, &train).compute(Concatenate::new())?;
