@@ -79,10 +79,11 @@ pub fn share_threads(threads: NonZero<usize>) -> bool {
 /// use influence_calculators::{Calculator, Parallel, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let parallel = Parallel::new(&model, NonZero::new(2))?; let influences =
-/// parallel.influences(&test, &train).with_chunks(2, 2)?.compute(Concatenate::new())?; let
-/// sequential = Sequential::new(model); assert_eq!(influences, sequential.influences(&test,
-/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?);
+/// let parallel = Parallel::new(&model, NonZero::new(2))?;
+/// let influences = parallel.influences(&test, &train).with_chunks(2, 2)?;
+/// let sequential = Sequential::new(&model);
+/// let expected = sequential.influences(&test, &train).with_chunks(2, 2)?;
+/// assert_eq!(influences.compute(Concatenate::new())?, expected.compute(Concatenate::new())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 /// A model that is merely `Send + Sync` is refused at compile time:

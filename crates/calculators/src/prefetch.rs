@@ -37,10 +37,12 @@ const DEPTH: usize = 2;
 /// use influence_calculators::{Calculator, Prefetch, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let calculator = Sequential::new(model); let plain = calculator.influences(&test,
-/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?; let train =
-/// Prefetch::new(train)?.with_depth(3); assert_eq!(calculator.influences(&test,
-/// &train).with_chunks(2, 2)?.compute(Concatenate::new())?, plain);
+/// let calculator = Sequential::new(model);
+/// let plain = calculator.influences(&test, &train).with_chunks(2, 2)?;
+/// let plain = plain.compute(Concatenate::new())?;
+/// let train = Prefetch::new(train)?.with_depth(3);
+/// let ahead = calculator.influences(&test, &train).with_chunks(2, 2)?;
+/// assert_eq!(ahead.compute(Concatenate::new())?, plain);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Prefetch<D: Dataset> {

@@ -34,8 +34,9 @@
 //! let options = ZarrOptions::default().with_attribute("method", "direct").overwriting();
 //! calculator.influence_factors(&test).to_zarr(&folder, &options)?;
 //!
-//! let factors = StoredFactors::open(&folder)?; let influences =
-//! calculator.influences_from_factors(&factors, &train).compute(Concatenate::new())?;
+//! let factors = StoredFactors::open(&folder)?;
+//! let influences = calculator.influences_from_factors(&factors, &train);
+//! let influences = influences.compute(Concatenate::new())?;
 //! assert_eq!(influences, calculator.influences(&test, &train).compute(Concatenate::new())?);
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())

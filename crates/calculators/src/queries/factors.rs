@@ -18,9 +18,11 @@ use crate::{
 /// use influence_calculators::{Calculator, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let calculator = Sequential::new(model); let factors =
-/// calculator.influence_factors(&test).to_array()?; assert_eq!(factors.dim(), (3, 2)); let
-/// influences = calculator.influences_from_factors(&factors, &train).compute(Concatenate::new())?;
+/// let calculator = Sequential::new(model);
+/// let factors = calculator.influence_factors(&test).to_array()?;
+/// assert_eq!(factors.dim(), (3, 2));
+/// let influences = calculator.influences_from_factors(&factors, &train);
+/// let influences = influences.compute(Concatenate::new())?;
 /// assert_eq!(influences, calculator.influences(&test, &train).compute(Concatenate::new())?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -20,8 +20,10 @@ use crate::{
 /// use influence_calculators::{Calculator, Sequential};
 /// use influence_core::aggregate::Concatenate;
 ///
-/// let calculator = Sequential::new(model); let influences = calculator.influences(&test,
-/// &train).with_chunks(2, 3)?.compute(Concatenate::new())?; assert_eq!(influences.shape(), [3, 7]);
+/// let calculator = Sequential::new(model);
+/// let influences = calculator.influences(&test, &train).with_chunks(2, 3)?;
+/// let influences = influences.compute(Concatenate::new())?;
+/// assert_eq!(influences.shape(), [3, 7]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type LazyInfluences<'a, M> = Lazy<'a, M, InfluenceQuery<'a, <M as InfluenceModel>::Batch>>;

@@ -17,7 +17,9 @@ use crate::{
 /// ```
 /// use influence_calculators::zarr::{Compression, ZarrOptions};
 ///
-/// let options = ZarrOptions::default().with_attribute("damping", 0.1).with_compression(Compression::None);
+/// let options = ZarrOptions::default()
+///     .with_attribute("damping", 0.1)
+///     .with_compression(Compression::None);
 /// assert_eq!(options.attributes()["damping"], 0.1);
 /// ```
 #[derive(Debug, Clone, Default)]

@@ -88,7 +88,8 @@ impl Location {
     /// use influence_calculators::{Error, Location};
     ///
     /// assert_eq!(Location::parse("runs/first.zarr")?.to_string(), "runs/first.zarr");
-    /// assert!(matches!(Location::parse("ftp://host/first.zarr"), Err(Error::UnknownScheme { .. })));
+    /// let unknown = Location::parse("ftp://host/first.zarr");
+    /// assert!(matches!(unknown, Err(Error::UnknownScheme { .. })));
     /// # Ok::<(), Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
