@@ -78,7 +78,7 @@ pub enum Command {
     /// Writes the array `self_influences` of shape (train). Large values are unusual points, mislabelled ones among them. The test points of the
     /// configuration are not used.
     #[command(name = "self", after_help = help::short("self"), after_long_help = help::long("self"))]
-    Own(RunArguments),
+    SelfInfluences(RunArguments),
     /// Compute the influences under several dampings, from one fit
     ///
     /// Writes the array `influences` of shape (test, train, damping).
@@ -167,7 +167,7 @@ impl Command {
     pub fn threads(&self) -> Option<NonZero<usize>> {
         match self {
             Self::Demo(arguments) => arguments.threads,
-            Self::Run(arguments) | Self::Own(arguments) | Self::Plan(arguments) => {
+            Self::Run(arguments) | Self::SelfInfluences(arguments) | Self::Plan(arguments) => {
                 arguments.threads
             }
             Self::Sweep(arguments) => arguments.run.threads,

@@ -43,7 +43,7 @@ pub fn execute(
             let out = &mut session.summary(out);
             run::run(Quantity::Influences, arguments, models, session, out)?;
         }
-        Command::Own(arguments) => {
+        Command::SelfInfluences(arguments) => {
             let out = &mut session.summary(out);
             run::run(Quantity::SelfInfluences, arguments, models, session, out)?;
         }

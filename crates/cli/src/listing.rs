@@ -104,13 +104,13 @@ pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<()> {
 
 /// Of what type the values of a column are; of mixed ones the widest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum ColumnType {
     Integer,
     Number,
     Text,
 }
 
-impl Kind {
+impl ColumnType {
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Null => None,
@@ -122,7 +122,7 @@ impl Kind {
 }
 
 /// A name, and the type of the values where there are none.
-pub(crate) type Column = (&'static str, Kind);
+pub(crate) type Column = (&'static str, ColumnType);
 
 /// Records of the same named values.
 #[derive(Debug)]
@@ -175,11 +175,13 @@ impl<const C: usize> Listing<C> {
     }
 
     /// The values of a column, and the type that holds them all.
-    fn column(&self, column: usize) -> (Kind, impl Iterator<Item = &Value>) {
+    fn column(&self, column: usize) -> (ColumnType, impl Iterator<Item = &Value>) {
         let values = || self.records.iter().map(move |record| &record[column]);
         let kind = self.columns[column].1;
         (
-            values().filter_map(Kind::of).fold(kind, Kind::max),
+            values()
+                .filter_map(ColumnType::of)
+                .fold(kind, ColumnType::max),
             values(),
         )
     }
@@ -205,7 +207,10 @@ mod tests {
             [json!(3), json!("a \"b\", c")],
             [json!(0.1_f64), Value::Null],
         ];
-        let listing = Listing::new([("number", Kind::Number), ("text", Kind::Text)], records);
+        let listing = Listing::new(
+            [("number", ColumnType::Number), ("text", ColumnType::Text)],
+            records,
+        );
         let (mut csv, mut objects) = (Vec::new(), Vec::new());
         listing.write(Format::Csv, &mut csv)?;
         listing.write(Format::Json, &mut objects)?;

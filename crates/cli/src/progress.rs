@@ -1,11 +1,11 @@
 //! How far a command is, shown in one of several ways, and what the solver had to say.
 
 mod event;
-mod face;
 mod lines;
 mod notable;
 mod pace;
 mod phases;
+mod renderer;
 mod work;
 
 use std::{
@@ -27,10 +27,10 @@ use influence_jobs::watch::{Assessed, Stage, Watch};
 
 use crate::error::Ending;
 use event::seconds;
-use face::{Bar, Face, Json, Quiet, Silent};
 use lines::Lines;
 use notable::Notable;
 use phases::Phases;
+use renderer::{Bar, Json, Quiet, Renderer, Silent};
 use work::Work;
 
 pub use event::Event;
@@ -68,7 +68,7 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct State {
-    face: Box<dyn Face>,
+    renderer: Box<dyn Renderer>,
     pace: Option<Pace>,
     phases: Phases,
     notable: Notable,
@@ -83,7 +83,7 @@ impl Progress {
             Style::Auto => may_draw() && stderr().is_terminal(),
             Style::Lines | Style::Json | Style::None | Style::Quiet => false,
         };
-        let (bar, face): (_, Box<dyn Face>) = match style {
+        let (bar, renderer): (_, Box<dyn Renderer>) = match style {
             _ if bar => {
                 let bar = Bar::new();
                 (bar.0.clone(), Box::new(bar))
@@ -94,7 +94,7 @@ impl Progress {
             _ => (ProgressBar::hidden(), Box::new(Lines::default())),
         };
         let state = State {
-            face,
+            renderer,
             pace: None,
             phases: Phases::default(),
             notable: Notable::default(),
@@ -126,10 +126,13 @@ impl Progress {
     pub fn beat(&self) {
         let (now, mut state) = (self.started.elapsed(), self.state());
         let State {
-            work, face, pace, ..
+            work,
+            renderer,
+            pace,
+            ..
         } = &mut *state;
         if let Some(event) = work.due(now) {
-            face.show(&event.with_chunks(*pace), now);
+            renderer.show(&event.with_chunks(*pace), now);
         }
     }
 
@@ -173,7 +176,7 @@ impl Progress {
 
     fn show(&self, event: &Event<'_>) {
         let now = self.started.elapsed();
-        self.state().face.show(event, now);
+        self.state().renderer.show(event, now);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,7 +203,7 @@ impl Watch for Progress {
             phase: stage.as_str(),
             seconds: seconds(now),
         };
-        state.face.show(&event, now);
+        state.renderer.show(&event, now);
     }
 
     fn epoch(&self, epoch: usize, epochs: usize, loss: f64) {
@@ -238,9 +241,9 @@ impl Watch for Progress {
 impl FitObserver for Progress {
     fn fitting(&self, step: FitStep, done: usize, total: usize) {
         let (now, mut state) = (self.started.elapsed(), self.state());
-        let State { work, face, .. } = &mut *state;
+        let State { work, renderer, .. } = &mut *state;
         if let Some(event) = work.step(step.as_str(), [done, total], now) {
-            face.show(&event, now);
+            renderer.show(&event, now);
         }
     }
 }
@@ -257,7 +260,7 @@ impl Observer for Progress {
             rows,
             columns,
         };
-        state.face.show(&event, now);
+        state.renderer.show(&event, now);
     }
 
     fn phase(&self, phase: Phase) {
@@ -283,7 +286,7 @@ impl Observer for Progress {
         let Some(pace) = &mut state.pace else { return };
         pace.deliver();
         let event = progressed(chunk, pace, now);
-        state.face.show(&event, now);
+        state.renderer.show(&event, now);
     }
 }
 

@@ -19,9 +19,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use influence_core::aggregate::{Histogram, Quantiles};
 use influence_jobs::{
+    job::Job,
     models::Models,
     output::{ORIGIN, check_file, write_whole},
-    plan::Plan,
     queries::{
         About, Evaluated, Stored, Suspicion, facts, opinions, select, self_influences, truth,
     },
@@ -53,15 +53,15 @@ pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Writ
     plots::check(arguments)?;
     let stored = Stored::open_plain(&arguments.output)?;
     stored.check_complete()?;
-    let plan = stored.plan(&arguments.set, models)?;
-    let about = plan.as_ref().map(About::read).transpose()?;
-    let known = about.as_ref().zip(plan.as_ref());
+    let job = stored.job(&arguments.set, models)?;
+    let about = job.as_ref().map(About::read).transpose()?;
+    let known = about.as_ref().zip(job.as_ref());
     let page = page(arguments, &stored, known)?;
     write_whole(&path, page.render(started)?.as_bytes())?;
     writeln!(out, "wrote {}: open it in a browser", path.display())?;
-    if let (Some(plan), None) = (&plan, arguments.image)
-        && Size::of(None, &plan.config.model, &plan.sample_shape)?.is_none()
-        && let Some(size) = Size::guess(&plan.sample_shape)
+    if let (Some(job), None) = (&job, arguments.image)
+        && Size::of(None, &job.config.model, &job.sample_shape)?.is_none()
+        && let Some(size) = Size::guess(&job.sample_shape)
     {
         writeln!(out, "if inputs are images, --image {size} draws them")?;
     }
@@ -81,7 +81,7 @@ pub fn run(arguments: &ReportArguments, models: &dyn Models, out: &mut impl Writ
 fn page<'a>(
     arguments: &ReportArguments,
     stored: &Stored,
-    known: Option<(&'a About<'a>, &Plan)>,
+    known: Option<(&'a About<'a>, &Job)>,
 ) -> Result<Page<'a>> {
     let [k, n] = stored.influences.grid().shape();
     let about = known.map(|(about, _)| about);
@@ -92,16 +92,16 @@ fn page<'a>(
     let test = about.map(|about| &about.test.points);
     let shown = select(&arguments.points, test, shown, arguments.show)?;
     let opinions = opinions(stored, &shown, arguments.count)?;
-    let plan = known.map(|(_, plan)| plan);
-    let suspicions = suspicions(arguments, stored, plan)?;
+    let job = known.map(|(_, job)| job);
+    let suspicions = suspicions(arguments, stored, job)?;
     let suspects = suspicions.iter();
     let suspects: Vec<Vec<usize>> = suspects
         .map(|suspicion| suspicion.first(arguments.suspects))
         .collect();
-    let truth = arguments.truth.as_ref().map(|path| truth(path, n, plan));
+    let truth = arguments.truth.as_ref().map(|path| truth(path, n, job));
     let pictures = match known {
-        Some((about, plan)) => {
-            let size = Size::of(arguments.image, &plan.config.model, &plan.sample_shape)?;
+        Some((about, job)) => {
+            let size = Size::of(arguments.image, &job.config.model, &job.sample_shape)?;
             Pictures::draw(about, size, &opinions, &suspects)?
         }
         None => Pictures::default(),
@@ -111,7 +111,7 @@ fn page<'a>(
     let bins = distribution(stored)?;
     let mut page = Page {
         name: stored.shown(),
-        model: known.map(|(_, plan)| model(stored, plan)),
+        model: known.map(|(_, job)| model(stored, job)),
         facts: facts(stored)?,
         outside: [bins.below, bins.above],
         charts: Vec::new(),
@@ -140,11 +140,11 @@ fn charts(bins: Bins, page: &Page<'_>) -> Vec<Chart> {
 }
 
 /// What the model is, in a few words.
-fn model(stored: &Stored, plan: &Plan) -> String {
+fn model(stored: &Stored, job: &Job) -> String {
     let config = &stored.influences.attributes()[ORIGIN];
     let weights = config["model"]["weights"].as_str().unwrap_or_default();
     let file = Path::new(weights).file_name().unwrap_or_default();
-    format!("{}, {} parameters", file.display(), plan.dim)
+    format!("{}, {} parameters", file.display(), job.dim)
 }
 
 /// Every ranking that is known: by loss, by the mean influence on the test points, by
@@ -152,13 +152,13 @@ fn model(stored: &Stored, plan: &Plan) -> String {
 fn suspicions(
     arguments: &ReportArguments,
     stored: &Stored,
-    plan: Option<&Plan>,
+    job: Option<&Job>,
 ) -> Result<Vec<Suspicion>> {
-    let train = plan.map(|plan| Evaluated::read(&plan.train, plan));
+    let train = job.map(|job| Evaluated::read(&job.train, job));
     let losses = train.transpose()?;
     let losses = losses.map(|train| Suspicion::of_losses(&train.predictions.losses));
     let points = stored.influences.grid().shape()[1];
-    let own = arguments.own.as_deref();
+    let own = arguments.self_influences.as_deref();
     let own = own.map(|path| self_influences(path, points)).transpose();
     let all = [
         losses,

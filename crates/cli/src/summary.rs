@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::SolveSummary;
-use influence_jobs::{assessment::Assessment, memory, plan::Plan};
+use influence_jobs::{assessment::Assessment, job::Job, memory};
 
 /// The last line of a dry run.
 pub(crate) const REHEARSED: &str =
@@ -17,7 +17,7 @@ pub struct Summary<'a> {
     /// The quantity that was computed, and of which points.
     pub what: String,
     /// What was run.
-    pub plan: &'a Plan,
+    pub job: &'a Job,
     /// How good the model is.
     pub assessment: &'a Assessment,
     /// How the solver fared.
@@ -31,14 +31,14 @@ pub struct Summary<'a> {
 /// # Errors
 /// When the writer fails.
 pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
-    let method = &summary.plan.config.method;
+    let method = &summary.job.config.method;
     let statuses: Vec<String> = summary
         .solved
         .rows_by_status()
         .iter()
         .map(|(status, rows)| format!("{rows} {status}"))
         .collect();
-    writeln!(out, "{}, {} parameters", summary.what, summary.plan.dim)?;
+    writeln!(out, "{}, {} parameters", summary.what, summary.job.dim)?;
     summary.assessment.print(out)?;
     let curvature = method
         .curvature_name()
@@ -66,7 +66,7 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
     writeln!(
         out,
         "output          {}",
-        summary.plan.config.output.path.display()
+        summary.job.config.output.path.display()
     )?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use influence_data::Samples;
 
-use crate::{config::Config, models::TaskModel, plan::Plan, watch::Watch};
+use crate::{config::Config, job::Job, models::TaskModel, watch::Watch};
 use inputs::unscaled;
 use quality::measured;
 use score::Fault;
@@ -90,25 +90,25 @@ impl Assessment {
         Ok(found)
     }
 
-    /// Evaluates the model of a plan on both sides.
+    /// Evaluates the model of a job on both sides.
     ///
     /// # Errors
     /// As [`of`](Self::of).
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
+    pub fn of_job(job: &Job) -> Result<Self> {
         let sides = [
-            (Side::Training, plan.train.inner()),
-            (Side::Test, plan.test.inner()),
+            (Side::Training, job.train.inner()),
+            (Side::Test, job.test.inner()),
         ];
-        Self::of((&*plan.model, Origin::Read), &plan.config, &sides)
+        Self::of((&*job.model, Origin::Read), &job.config, &sides)
     }
 
-    /// Evaluates the model of a plan on the training points.
+    /// Evaluates the model of a job on the training points.
     ///
     /// # Errors
     /// As [`of`](Self::of).
-    pub fn of_training(plan: &Plan) -> Result<Self> {
-        let sides = [(Side::Training, plan.train.inner())];
-        Self::of((&*plan.model, Origin::Read), &plan.config, &sides)
+    pub fn of_training(job: &Job) -> Result<Self> {
+        let sides = [(Side::Training, job.train.inner())];
+        Self::of((&*job.model, Origin::Read), &job.config, &sides)
     }
 
     /// Says it to programs, and what looks wrong to everyone.

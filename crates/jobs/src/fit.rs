@@ -11,9 +11,9 @@ use influence_core::{
 
 use crate::{
     config::{Config, MethodName, Mode},
+    job::Job,
     memory::{self, Taker},
     models::{FitSource, TaskModel},
-    plan::Plan,
     watch::{Stage, Watch},
 };
 
@@ -37,32 +37,32 @@ pub trait Consumer {
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
 pub fn consume<C: Consumer>(
-    plan: &Plan,
+    job: &Job,
     fitted: Option<&Path>,
     watch: &dyn Watch,
     consumer: C,
 ) -> Result<C::Output> {
-    let outcome = fitted_and_consumed(plan, fitted, watch, consumer);
-    outcome.map_err(|error| plan.config.places.located(error))
+    let outcome = fitted_and_consumed(job, fitted, watch, consumer);
+    outcome.map_err(|error| job.config.places.located(error))
 }
 
 fn fitted_and_consumed<C: Consumer>(
-    plan: &Plan,
+    job: &Job,
     fitted: Option<&Path>,
     watch: &dyn Watch,
     consumer: C,
 ) -> Result<C::Output> {
     let Config {
         method, compute, ..
-    } = &plan.config;
+    } = &job.config;
     ensure!(
         fitted.is_none() || method.name.has_curvature(),
         "--fitted: {} has no fitted state to read",
         method.name.as_str()
     );
-    if !plan.checkpoints.is_empty() {
-        let checkpoints = plan.checkpoints.iter().map(|(rate, model)| {
-            let influence = of_model(plan, &**model, FitSource::Fit, watch)?;
+    if !job.checkpoints.is_empty() {
+        let checkpoints = job.checkpoints.iter().map(|(rate, model)| {
+            let influence = of_model(job, &**model, FitSource::Fit, watch)?;
             Ok((*rate, influence))
         });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
@@ -73,22 +73,22 @@ fn fitted_and_consumed<C: Consumer>(
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
-    let influence = of_model(plan, &*plan.model, source, watch)?;
+    let influence = of_model(job, &*job.model, source, watch)?;
     if method.name == MethodName::Cosine {
-        return in_mode(plan, influence.with_unit_gradients(), consumer);
+        return in_mode(job, influence.with_unit_gradients(), consumer);
     }
-    in_mode(plan, influence, consumer)
+    in_mode(job, influence, consumer)
 }
 
 /// Hands what the mode computes of an influence model to a consumer.
-fn in_mode<G, C>(plan: &Plan, influence: BlockInfluence<G>, consumer: C) -> Result<C::Output>
+fn in_mode<G, C>(job: &Job, influence: BlockInfluence<G>, consumer: C) -> Result<C::Output>
 where
     G: GradientSource<Batch = Batch> + ThreadSafe + Clone + 'static,
     C: Consumer,
 {
     let Config {
         method, compute, ..
-    } = &plan.config;
+    } = &job.config;
     match (method.dampings(), compute.mode) {
         (Some(dampings), Mode::Up) => {
             consumer.consume(Sweep::new(&influence, dampings).context("method.sweep")?)
@@ -114,24 +114,24 @@ pub fn check_savable(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Fits the model of a plan, and keeps its expensive parts in a file.
+/// Fits the model of a job, and keeps its expensive parts in a file.
 ///
 /// # Errors
 /// As [`consume`]; when the file cannot be written.
-pub fn fit_and_save(plan: &Plan, path: &Path, watch: &dyn Watch) -> Result<()> {
+pub fn fit_and_save(job: &Job, path: &Path, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
-    of_model(plan, &*plan.model, FitSource::FitAndSave(path), watch).map(drop)
+    of_model(job, &*job.model, FitSource::FitAndSave(path), watch).map(drop)
 }
 
 fn of_model(
-    plan: &Plan,
+    job: &Job,
     model: &dyn TaskModel,
     source: FitSource<'_>,
     watch: &dyn Watch,
 ) -> Result<Influence> {
-    let settings = plan.fit_settings();
+    let settings = job.fit_settings();
     let influence = model
-        .influence(&settings, &plan.train, source)
+        .influence(&settings, &job.train, source)
         .map_err(advised)?;
     for parameter in influence.source().untapped() {
         watch.warn(&format!(
@@ -177,32 +177,30 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
 ///
 /// # Errors
 /// As [`consume`].
-pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
-    check_memory(plan)?;
+pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
+    check_memory(job)?;
     let Config {
         method,
         compute,
         precision,
         ..
-    } = &plan.config;
-    let settings = plan.fit_settings();
+    } = &job.config;
+    let settings = job.fit_settings();
     let one = if method.name.has_curvature() {
-        plan.model.footprint(&settings, &plan.train)
+        job.model.footprint(&settings, &job.train)
     } else {
-        let influence = plan
-            .model
-            .influence(&settings, &plan.train, FitSource::Fit)?;
-        let head = plan.train.batch(0..1)?;
+        let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
+        let head = job.train.batch(0..1)?;
         Ok(influence.footprint(&head, FactorForm::Solved)?)
     }
     .context("looking at the gradients of a few training points")?;
-    let one = one.of_checkpoints(plan.checkpoints.len().max(1));
+    let one = one.of_checkpoints(job.checkpoints.len().max(1));
     Ok(match (compute.mode, &method.sweep) {
         (Mode::Up, None) => (one, 1),
         (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
-        (Mode::ByBlock, _) => (one.with_numbers(plan.blocks.len()), plan.blocks.len()),
+        (Mode::ByBlock, _) => (one.with_numbers(job.blocks.len()), job.blocks.len()),
         (Mode::Perturbation, _) => {
-            let numbers = plan.sample_shape.iter().product();
+            let numbers = job.sample_shape.iter().product();
             (one.of_perturbations(numbers, (*precision).into()), numbers)
         }
     })
@@ -212,11 +210,11 @@ pub fn footprint(plan: &Plan) -> Result<(Footprint, usize)> {
 ///
 /// # Errors
 /// As [`consume`].
-pub fn fit_bytes(plan: &Plan) -> Result<usize> {
-    if !plan.config.method.name.has_curvature() {
+pub fn fit_bytes(job: &Job) -> Result<usize> {
+    if !job.config.method.name.has_curvature() {
         return Ok(0);
     }
-    let bytes = plan.model.fit_bytes(&plan.fit_settings(), &plan.train);
+    let bytes = job.model.fit_bytes(&job.fit_settings(), &job.train);
     bytes.context("looking at the gradients of a few training points")
 }
 
@@ -225,14 +223,14 @@ pub fn fit_bytes(plan: &Plan) -> Result<usize> {
 ///
 /// # Errors
 /// When there is not enough memory; as [`consume`].
-pub fn check_memory(plan: &Plan) -> Result<usize> {
-    let checked = memory_checked(plan);
-    checked.map_err(|error| plan.config.places.located(error))
+pub fn check_memory(job: &Job) -> Result<usize> {
+    let checked = memory_checked(job);
+    checked.map_err(|error| job.config.places.located(error))
 }
 
-fn memory_checked(plan: &Plan) -> Result<usize> {
-    let (method, needed) = (plan.config.method.name, fit_bytes(plan)?);
-    let what = format!("the fit by {} of {} parameters", method.as_str(), plan.dim);
+fn memory_checked(job: &Job) -> Result<usize> {
+    let (method, needed) = (job.config.method.name, fit_bytes(job)?);
+    let what = format!("the fit by {} of {} parameters", method.as_str(), job.dim);
     let advice = match method {
         MethodName::Direct => {
             "take the method ekfac, or cg with the curvature gauss-newton, or smaller method.blocks"
@@ -247,6 +245,6 @@ fn memory_checked(plan: &Plan) -> Result<usize> {
         what: &what,
         advice,
     };
-    memory::check(&plan.config.compute, taker, needed)?;
+    memory::check(&job.config.compute, taker, needed)?;
     Ok(needed)
 }

@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use influence_core::Precision;
 use toml::Table;
 
-use crate::{config::Config, models::Models, plan::Plan, weights::Weights};
+use crate::{config::Config, job::Job, models::Models, weights::Weights};
 use layers::{
     Layers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,
     to_train,
@@ -136,8 +136,8 @@ fn lines(layers: Option<&Layers>) -> Option<&[String]> {
 ///
 /// # Errors
 /// Whatever a run would find wrong with it.
-pub fn check(text: &str, path: &Path, models: &dyn Models) -> Result<Plan> {
+pub fn check(text: &str, path: &Path, models: &dyn Models) -> Result<Job> {
     let table: Table = text.parse().context("the configuration")?;
     let base = path.parent().unwrap_or(Path::new(""));
-    Plan::of_inputs(Config::from_table(table)?.resolved(base), models)
+    Job::of_inputs(Config::from_table(table)?.resolved(base), models)
 }

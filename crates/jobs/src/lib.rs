@@ -3,7 +3,7 @@
 //! values, and watches through a trait.
 //!
 //! ```text
-//!  Config (TOML) ──> Plan ─────────────── checked as a whole, before a number is computed
+//!  Config (TOML) ──> Job ─────────────── checked as a whole, before a number is computed
 //!                      │ model: TaskModel = Described + Fittable + Evaluable + Trainable + Savable
 //!                      │ train, test: Samples
 //!                      ├─ Assessment      how good is the model? what looks wrong?
@@ -17,7 +17,7 @@
 //!  Host, Watch: how far a job is, whether it is cancelled, and who keeps the place of its output
 //! ```
 //!
-//! [`config`] reads what is asked for, [`plan`] holds it against the files before anything is
+//! [`config`] reads what is asked for, [`job`] holds it against the files before anything is
 //! written, [`mod@run`] hands the work to the backend and the calculators, and [`queries`] read what
 //! was written. [`models`] are sequential ones that a configuration lists, or burn modules of a
 //! program with their tasks.
@@ -31,9 +31,9 @@
 //! ```no_run
 //! use influence_jobs::{
 //!     config::Config,
+//!     job::Job,
 //!     models::SequentialModels,
 //!     output::Existing,
-//!     plan::Plan,
 //!     queries::{Stored, opinions},
 //!     run::{Quantity, compute},
 //!     watch::Unattended,
@@ -41,11 +41,11 @@
 //!
 //! let host = Unattended::default();
 //! let config = Config::load("influence.toml".as_ref(), &["method.damping=0.01".to_owned()])?;
-//! let plan = Plan::new(config, Existing::Refuse, &SequentialModels, &host)?;
-//! let solved = compute(Quantity::Influences, &plan, None, &host)?;
+//! let job = Job::new(config, Existing::Refuse, &SequentialModels, &host)?;
+//! let solved = compute(Quantity::Influences, &job, None, &host)?;
 //! println!("worst residual: {:.1e}", solved.worst_residual());
 //!
-//! let stored = Stored::open_plain(&plan.config.output.path)?;
+//! let stored = Stored::open_plain(&job.config.output.path)?;
 //! for opinion in opinions(&stored, &[0], 5)? {
 //!     println!("most helpful: {:?}", opinion.helpful.indices);
 //! }
@@ -57,16 +57,16 @@ pub mod config;
 pub mod digest;
 pub mod fit;
 pub mod fit_settings;
+pub mod forecast;
 pub mod init;
+pub mod job;
 pub mod memory;
 pub mod models;
 pub mod output;
-pub mod plan;
 mod prediction;
 pub mod queries;
 pub mod record;
 pub mod run;
-pub mod schedule;
 pub mod sequential;
 mod setup;
 pub mod train;

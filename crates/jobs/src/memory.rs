@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
-use influence_calculators::Plan as Schedule;
+use influence_calculators::Plan;
 
 use crate::config::Compute;
 use groups::Group;
@@ -59,9 +59,7 @@ pub fn size(bytes: usize) -> ByteSize {
 pub(crate) fn share(compute: &Compute, parts: usize) -> usize {
     match compute.memory {
         Some(memory) => memory.bytes() / parts,
-        None => available().map_or(Schedule::MEMORY, |bytes| {
-            (bytes / parts).min(Schedule::MEMORY)
-        }),
+        None => available().map_or(Plan::MEMORY, |bytes| (bytes / parts).min(Plan::MEMORY)),
     }
 }
 

@@ -12,9 +12,10 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    digest, memory,
+    digest,
+    job::Job,
+    memory,
     output::{Existing, is_url, write_whole},
-    plan::Plan,
     watch::Watch,
 };
 
@@ -35,7 +36,7 @@ pub struct Record {
     /// The seconds of all phases together.
     pub seconds: f64,
     /// The seconds of each phase, in the order in which they first began.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseTime>,
     /// The most resident memory that the process had, in bytes.
     pub peak_memory: Option<usize>,
     /// The threads that computed.
@@ -48,7 +49,7 @@ pub struct Record {
 
 /// The time spent in a phase.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct Phase {
+pub struct PhaseTime {
     /// The name of the phase.
     pub phase: String,
     /// The seconds spent in it.
@@ -56,40 +57,40 @@ pub struct Phase {
 }
 
 impl Record {
-    /// Writes what the run of a plan took up to now beside its output, if that is a folder; warns
+    /// Writes what the run of a job took up to now beside its output, if that is a folder; warns
     /// where this fails.
-    pub fn keep(plan: &Plan, watch: &dyn Watch) {
-        let output = &plan.config.output.path;
+    pub fn keep(job: &Job, watch: &dyn Watch) {
+        let output = &job.config.output.path;
         if is_url(output) {
             return;
         }
-        let kept = Self::new(plan, watch).and_then(|record| record.write(output));
+        let kept = Self::new(job, watch).and_then(|record| record.write(output));
         if let Err(error) = kept {
             watch.warn(&format!("what the run took is not recorded: {error:#}"));
         }
     }
 
-    fn new(plan: &Plan, watch: &dyn Watch) -> Result<Self> {
+    fn new(job: &Job, watch: &dyn Watch) -> Result<Self> {
         let phases = watch.phases();
         let seconds: f64 = phases.iter().map(|(_, seconds)| seconds).sum();
         let started = Timestamp::now() - SignedDuration::from_secs_f64(seconds);
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            output: digest::of_file(&plan.config.output.path.join(METADATA))?,
+            output: digest::of_file(&job.config.output.path.join(METADATA))?,
             started: started.round(Unit::Second)?.to_string(),
-            resumed: plan.existing == Existing::Resume,
+            resumed: job.existing == Existing::Resume,
             seconds: (seconds * 1e3).round() / 1e3,
             phases: phases
                 .into_iter()
-                .map(|(phase, seconds)| Phase {
+                .map(|(phase, seconds)| PhaseTime {
                     phase: phase.into(),
                     seconds,
                 })
                 .collect(),
             peak_memory: memory::peak(),
-            threads: plan.config.compute.threads(),
+            threads: job.config.compute.threads(),
             cores: available_parallelism().map_or(1, usize::from),
-            device: plan.config.device.clone(),
+            device: job.config.device.clone(),
         })
     }
 
@@ -137,7 +138,7 @@ mod tests {
             started: "2026-01-02T03:04:05Z".into(),
             resumed: false,
             seconds: 1.5,
-            phases: vec![Phase {
+            phases: vec![PhaseTime {
                 phase: "fit".into(),
                 seconds: 1.5,
             }],

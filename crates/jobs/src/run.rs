@@ -15,11 +15,11 @@ use crate::{
     assessment::Assessment,
     config::{Compute, Strategy},
     fit::{self, Consumer},
+    forecast::check_room,
+    job::Job,
     memory,
     output::{ORIGIN, location, zarr_options},
-    plan::Plan,
     record::Record,
-    schedule::check_room,
     watch::{Host, Interrupted, Stage, Watch},
 };
 
@@ -33,9 +33,9 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// In words, with the points of a plan.
-    pub fn of(self, plan: &Plan) -> String {
-        let [k, n] = plan.shape();
+    /// In words, with the points of a job.
+    pub fn of(self, job: &Job) -> String {
+        let [k, n] = job.shape();
         match self {
             Self::Influences => format!("influences of {n} training points on {k} test points"),
             Self::SelfInfluences => format!("self-influences of {n} training points"),
@@ -46,47 +46,47 @@ impl Quantity {
     ///
     /// # Errors
     /// As [`Assessment::of`].
-    pub fn assess(self, plan: &Plan) -> Result<Assessment> {
+    pub fn assess(self, job: &Job) -> Result<Assessment> {
         match self {
-            Self::Influences => Assessment::of_plan(plan),
-            Self::SelfInfluences => Assessment::of_training(plan),
+            Self::Influences => Assessment::of_job(job),
+            Self::SelfInfluences => Assessment::of_training(job),
         }
     }
 }
 
-/// Fits the model of a plan, or reads a fit from a file, computes a quantity, writes it to the
-/// output of the plan, and records beside it what the run took.
+/// Fits the model of a job, or reads a fit from a file, computes a quantity, writes it to the
+/// output of the job, and records beside it what the run took.
 ///
 /// # Errors
 /// Whatever the fit or the computation reports; [`Interrupted`] when the host cancelled it.
 pub fn compute(
     quantity: Quantity,
-    plan: &Plan,
+    job: &Job,
     fitted: Option<&Path>,
     host: &dyn Host,
 ) -> Result<SolveSummary> {
-    let attributes = plan.attributes()?;
+    let attributes = job.attributes()?;
     let watch = host.watch();
     watch.stage(Stage::Fit);
     let run = Run {
         quantity,
-        plan,
+        job,
         host,
         watch: &*watch,
         attributes,
     };
-    let solved = fit::consume(plan, fitted, &*watch, run)?;
-    Record::keep(plan, &*watch);
+    let solved = fit::consume(job, fitted, &*watch, run)?;
+    Record::keep(job, &*watch);
     Ok(solved)
 }
 
-/// Reads a fit from a file and checks that it belongs to a plan; computes nothing.
+/// Reads a fit from a file and checks that it belongs to a job; computes nothing.
 ///
 /// # Errors
 /// When the file cannot be read, or was made from anything else.
-pub fn check_fitted(plan: &Plan, fitted: &Path, watch: &dyn Watch) -> Result<()> {
+pub fn check_fitted(job: &Job, fitted: &Path, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
-    fit::consume(plan, Some(fitted), watch, Nothing)
+    fit::consume(job, Some(fitted), watch, Nothing)
 }
 
 /// Takes a model and does nothing with it.
@@ -106,7 +106,7 @@ impl Consumer for Nothing {
 /// Computes influences and writes them.
 struct Run<'a> {
     quantity: Quantity,
-    plan: &'a Plan,
+    job: &'a Job,
     host: &'a dyn Host,
     watch: &'a dyn Watch,
     attributes: Map<String, Value>,
@@ -119,18 +119,18 @@ impl Consumer for Run<'_> {
     where
         M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
     {
-        let Plan {
+        let Job {
             config,
             train,
             test,
             ..
-        } = self.plan;
-        let calculator = calculator(self.plan, model)?;
+        } = self.job;
+        let calculator = calculator(self.job, model)?;
         let options = self.options()?;
         match self.quantity {
             Quantity::Influences => {
                 let influences = bounded(calculator.influences(test, train), &config.compute)?;
-                check_room(self.plan, &influences.plan()?)?;
+                check_room(self.job, &influences.plan()?)?;
                 self.written(&options, |claim| {
                     influences
                         .with_observer(self.watch)
@@ -140,7 +140,7 @@ impl Consumer for Run<'_> {
             }
             Quantity::SelfInfluences => {
                 let own = bounded_self(calculator.self_influences(train), &config.compute)?;
-                check_room(self.plan, &own.plan()?)?;
+                check_room(self.job, &own.plan()?)?;
                 self.written(&options, |claim| {
                     own.with_observer(self.watch)
                         .with_cancellation(self.host.cancellation())
@@ -154,15 +154,15 @@ impl Consumer for Run<'_> {
 impl Run<'_> {
     /// How the output is written, with the labels of the points.
     fn options(&self) -> Result<ZarrOptions> {
-        let Plan {
+        let Job {
             config,
             train,
             test,
             existing,
             ..
-        } = self.plan;
+        } = self.job;
         let mut options = zarr_options(self.attributes.clone(), *existing)
-            .with_remark(ORIGIN, self.plan.origin()?);
+            .with_remark(ORIGIN, self.job.origin()?);
         if let Some(labels) = train.inner().labels() {
             options = options.with_train_labels(labels);
         }
@@ -182,7 +182,7 @@ impl Run<'_> {
         options: &ZarrOptions,
         write: impl FnOnce(Claim) -> influence_calculators::Result<SolveSummary>,
     ) -> Result<SolveSummary> {
-        let output = &self.plan.config.output.path;
+        let output = &self.job.config.output.path;
         let location = location(output)?;
         let kept = self.host.writing();
         let claim = kept.map_or_else(|| Claim::new(&location, options), Ok);
@@ -213,19 +213,19 @@ impl Run<'_> {
     }
 }
 
-/// The calculator of a plan.
+/// The calculator of a job.
 ///
 /// # Errors
 /// When its threads cannot be started.
-pub fn calculator<M>(plan: &Plan, model: M) -> Result<Box<dyn Calculator<Model = M>>>
+pub fn calculator<M>(job: &Job, model: M) -> Result<Box<dyn Calculator<Model = M>>>
 where
     M: InfluenceModel + ThreadSafe + 'static,
 {
-    Ok(match plan.config.compute.strategy {
+    Ok(match job.config.compute.strategy {
         Strategy::Sequential => Box::new(SequentialCalculator::new(model)),
         Strategy::Parallel => Box::new(Parallel::new(
             model,
-            plan.config.compute.threads.and_then(NonZero::new),
+            job.config.compute.threads.and_then(NonZero::new),
         )?),
     })
 }

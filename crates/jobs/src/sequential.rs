@@ -44,7 +44,7 @@ impl Sequential {
     }
 
     /// The outputs of samples `(n, t)` of a model that begins with an embedding.
-    pub fn look_up(&self, samples: Tensor<2, Int>) -> Tensor<2> {
+    pub fn embed(&self, samples: Tensor<2, Int>) -> Tensor<2> {
         match self.layers.split_first() {
             Some((
                 Layer {

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use crate::{
     config::PrecisionName,
     fit::{self, Consumer},
+    job::Job,
     models::Models,
     output::location,
-    plan::Plan,
     queries::{check_digests, origin},
     run::calculator,
     watch::{Stage, Watch},
@@ -67,26 +67,26 @@ impl Sample<'_> {
     ) -> Result<Recomputed> {
         let mut config = origin(attributes, self.output, self.set)?;
         config.compute.threads = self.threads.map(NonZero::get);
-        let plan = Plan::of_inputs(config, models)?.watched_by(watch.clone());
-        check_digests(attributes, &plan)?;
+        let job = Job::of_inputs(config, models)?.watched_by(watch.clone());
+        check_digests(attributes, &job)?;
         watch.stage(Stage::Fit);
         let again = Again {
-            plan: &plan,
+            job: &job,
             location: &location(self.output)?,
             sample: self.chunks,
         };
-        fit::check_memory(&plan)?;
+        fit::check_memory(&job)?;
         let Comparison {
             chunks,
             differing,
             largest_difference,
             largest_value,
-        } = fit::consume(&plan, None, &**watch, again)?;
+        } = fit::consume(&job, None, &**watch, again)?;
         Ok(Recomputed {
             chunks: chunks.len(),
             differing,
             relative: largest_difference / largest_value,
-            tolerance: match plan.config.precision {
+            tolerance: match job.config.precision {
                 PrecisionName::F32 => 1e-3,
                 PrecisionName::F64 => 1e-9,
             },
@@ -96,7 +96,7 @@ impl Sample<'_> {
 
 /// Computes a sample of chunks again.
 struct Again<'a> {
-    plan: &'a Plan,
+    job: &'a Job,
     location: &'a Location,
     sample: usize,
 }
@@ -108,8 +108,8 @@ impl Consumer for Again<'_> {
     where
         M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
     {
-        let calculator = calculator(self.plan, model)?;
-        let influences = calculator.influences(&self.plan.test, &self.plan.train);
+        let calculator = calculator(self.job, model)?;
+        let influences = calculator.influences(&self.job.test, &self.job.train);
         Ok(influences.compare(self.location.clone(), self.sample)?)
     }
 }

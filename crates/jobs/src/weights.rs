@@ -1,11 +1,11 @@
 //! Weights of a model, by name, from a file of safetensors, PyTorch or burn.
 
 mod burnpack;
+mod contents;
 mod file;
 mod foreign;
 mod pytorch;
 mod rewritten;
-mod stored;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
 use influence_core::Precision;
 
+use contents::{Contents, Entry};
 pub(crate) use file::Layout;
 pub(crate) use rewritten::rewritten;
-use stored::{Numbers, Stored};
 
 /// What PyTorch's batch norm counts beside its weights.
 const COUNTER: &str = "num_batches_tracked";
@@ -112,7 +112,7 @@ impl Weights {
         Ok((layout, weights))
     }
 
-    fn of_file(source: String, stored: Stored, precision: Precision) -> Result<Self> {
+    fn of_file(source: String, stored: Contents, precision: Precision) -> Result<Self> {
         let mut weights = Self::new(source, BTreeMap::new());
         let names = stored.tensors.iter().map(|(name, _)| name.clone());
         weights.about = About {
@@ -255,12 +255,12 @@ impl Weights {
 /// When a number is not finite, and the tensor is no mask.
 fn in_precision(
     name: &str,
-    numbers: Numbers,
+    numbers: Entry,
     precision: Precision,
 ) -> Result<Result<TensorData, String>> {
     let data = match numbers {
-        Numbers::Float(data) => data,
-        Numbers::Other(kind) => {
+        Entry::Float(data) => data,
+        Entry::Other(kind) => {
             return Ok(Err(format!(
                 "tensor `{name}` has dtype {kind}, weights must be F16, BF16, F32 or F64"
             )));

@@ -125,7 +125,7 @@ pub struct MislabelledArguments {
     pub output: PathBuf,
     /// The output of `influence self` of the same training points, to be shown beside
     #[arg(long = "self", value_name = "OUTPUT")]
-    pub own: Option<PathBuf>,
+    pub self_influences: Option<PathBuf>,
     /// What the points are ranked by [default: loss, or mean where the model has memorised its training labels]
     #[arg(long, value_name = "RANKING", value_enum)]
     pub by: Option<Ranking>,
@@ -157,7 +157,7 @@ pub struct ReportArguments {
     pub html: Option<PathBuf>,
     /// The output of `influence self` of the same points, to be shown too
     #[arg(long = "self", value_name = "OUTPUT")]
-    pub own: Option<PathBuf>,
+    pub self_influences: Option<PathBuf>,
     /// The output of the same run with compute.mode = by-block, to show what share each layer has
     #[arg(long, value_name = "OUTPUT")]
     pub by_layer: Option<PathBuf>,

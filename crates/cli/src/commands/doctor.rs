@@ -8,7 +8,7 @@ use std::io::Write;
 use anyhow::Result;
 use bytesize::ByteSize;
 use influence_backend_burn::device;
-use influence_calculators::Plan as Schedule;
+use influence_calculators::Plan;
 use serde::Serialize;
 
 use crate::args::DoctorArguments;
@@ -80,7 +80,7 @@ impl Findings {
             features_off: features(false),
             processor: Processor::detect(),
             memory: Memory::detect(),
-            default_bound: Schedule::MEMORY,
+            default_bound: Plan::MEMORY,
             temporary: Temporary::detect(),
             devices: device::available()
                 .iter()

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use influence_jobs::{
     assessment::Assessment,
     fit,
+    job::Job,
     models::Models,
     output::check_file,
-    plan::Plan,
     watch::{Host, Watch},
 };
 
@@ -29,27 +29,27 @@ pub(super) fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let plan = Plan::of_inputs(of_fit(arguments)?, models)?.watched_by(session.watch());
-    session.remark(&plan.remarks);
-    fit::check_savable(&plan.config)?;
+    let job = Job::of_inputs(of_fit(arguments)?, models)?.watched_by(session.watch());
+    session.remark(&job.remarks);
+    fit::check_savable(&job.config)?;
     let path = &arguments.fitted;
     check_file(path).context("--fitted")?;
-    fit::check_memory(&plan)?;
-    let assessment = Assessment::of_plan(&plan)?;
+    fit::check_memory(&job)?;
+    let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
     let fitted = format!(
         "{}, {} parameters",
-        plan.config.method.name.as_str(),
-        plan.dim
+        job.config.method.name.as_str(),
+        job.dim
     );
     if arguments.dry_run {
-        fit::footprint(&plan)?;
+        fit::footprint(&job)?;
         writeln!(out, "to fit          {fitted}")?;
         writeln!(out, "to be kept in   {}", path.display())?;
         assessment.print(out)?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
-    fit::fit_and_save(&plan, path, session.progress())?;
+    fit::fit_and_save(&job, path, session.progress())?;
     let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(out, "fitted          {fitted}")?;

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use influence_jobs::{
     assessment::Assessment,
     init::{Proposal, check, propose},
+    job::Job,
     models::Models,
     output::check_file,
-    plan::Plan,
     watch::Watch,
 };
 
@@ -60,8 +60,8 @@ pub(super) fn run(
             out,
             "next: look at the layers in it, then `influence train {shown}` and `{command} {shown}`"
         )?,
-        Some(Ok(plan)) => {
-            describe(&proposal, &plan, session, out)?;
+        Some(Ok(job)) => {
+            describe(&proposal, &job, session, out)?;
             writeln!(
                 out,
                 "next: look at the layers in it, then `{command} {shown}`"
@@ -76,15 +76,10 @@ pub(super) fn run(
 }
 
 /// Says what the model is, and how good it is on the points.
-fn describe(
-    proposal: &Proposal,
-    plan: &Plan,
-    session: &Session,
-    out: &mut impl Write,
-) -> Result<()> {
-    let assessment = Assessment::of_plan(plan)?;
+fn describe(proposal: &Proposal, job: &Job, session: &Session, out: &mut impl Write) -> Result<()> {
+    let assessment = Assessment::of_job(job)?;
     assessment.tell(session.progress());
-    let [k, n] = plan.shape();
+    let [k, n] = job.shape();
     let tested = if proposal.has_test_points() {
         format!(", {k} test points")
     } else {
@@ -93,7 +88,7 @@ fn describe(
     writeln!(
         out,
         "the model has {} parameters; {n} training points{tested}",
-        plan.dim
+        job.dim
     )?;
     assessment.print(out)
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::MislabelledArguments,
-    listing::{Column, Format, Kind, Listing},
+    listing::{Column, ColumnType, Format, Listing},
     summary::{signed, table},
 };
 
@@ -34,12 +34,12 @@ pub(super) fn run(
     let stored = Stored::open(&arguments.output)?;
     let read = Suspicion::read(&stored)?;
     let count = read.scores.len();
-    let own = arguments.own.as_deref();
+    let own = arguments.self_influences.as_deref();
     let own = own.map(|path| self_influences(path, count)).transpose();
-    let plan = stored.plan(&arguments.set, models)?;
-    let about = plan
+    let job = stored.job(&arguments.set, models)?;
+    let about = job
         .as_ref()
-        .map(|plan| Evaluated::read(&plan.train, plan))
+        .map(|job| Evaluated::read(&job.train, job))
         .transpose()?;
     let losses = about
         .as_ref()
@@ -52,7 +52,7 @@ pub(super) fn run(
         .collect();
     let truth = arguments.truth.as_ref();
     let truth = truth
-        .map(|path| true_labels(path, about.as_ref(), count, plan.as_ref()))
+        .map(|path| true_labels(path, about.as_ref(), count, job.as_ref()))
         .transpose()
         .context("--truth")?;
     let known: Vec<By> = rankings.iter().map(|ranking| ranking.by).collect();
@@ -226,15 +226,15 @@ impl Suspects<'_> {
     fn listing(&self, show: usize) -> Listing<9> {
         let [loss, own, mean] = [By::Loss, By::SelfInfluence, By::Mean];
         let columns: [Column; 9] = [
-            ("rank", Kind::Integer),
-            ("train", Kind::Integer),
-            ("train_id", Kind::Integer),
-            ("label", Kind::Integer),
-            ("predicted", Kind::Integer),
-            ("truth", Kind::Integer),
-            (loss.column(), Kind::Number),
-            (own.column(), Kind::Number),
-            (mean.column(), Kind::Number),
+            ("rank", ColumnType::Integer),
+            ("train", ColumnType::Integer),
+            ("train_id", ColumnType::Integer),
+            ("label", ColumnType::Integer),
+            ("predicted", ColumnType::Integer),
+            ("truth", ColumnType::Integer),
+            (loss.column(), ColumnType::Number),
+            (own.column(), ColumnType::Number),
+            (mean.column(), ColumnType::Number),
         ];
         let records = self.order.iter().take(show).enumerate();
         Listing::new(

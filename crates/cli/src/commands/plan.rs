@@ -8,11 +8,11 @@ use influence_calculators::Side;
 use influence_data::disk;
 use influence_jobs::{
     assessment::Assessment,
+    forecast::Forecast,
+    job::Job,
     memory::{self, size},
     models::Models,
     output::is_url,
-    plan::Plan,
-    schedule::Forecast,
 };
 
 use super::configuration::of_run;
@@ -32,36 +32,36 @@ pub(super) fn run(
     let config = of_run(arguments)?;
     let there = config.data.check_test_points();
     there.map_err(|error| config.places.located(error))?;
-    let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
-    session.remark(&plan.remarks);
-    let assessment = Assessment::of_plan(&plan)?;
+    let job = Job::new(config, arguments.existing.choice(), models, session)?;
+    session.remark(&job.remarks);
+    let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
-    print(&plan, out)?;
+    print(&job, out)?;
     assessment.print(out)
 }
 
-/// Prints what a run of a plan would do, a line for each thing.
-pub(super) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
+/// Prints what a run of a job would do, a line for each thing.
+pub(super) fn print(job: &Job, out: &mut impl Write) -> Result<()> {
     let Forecast {
         numbers,
         footprint,
-        schedule,
+        plan,
         fit_bytes: fit,
-    } = Forecast::new(plan)?;
-    let ([k, n], dim) = (plan.shape(), plan.dim);
-    let [down, across] = schedule.grid().counts();
-    let [rows, columns] = schedule.grid().chunk_shape();
-    let (held, streams) = match schedule.held() {
+    } = Forecast::new(job)?;
+    let ([k, n], dim) = (job.shape(), job.dim);
+    let [down, across] = plan.grid().counts();
+    let [rows, columns] = plan.grid().chunk_shape();
+    let (held, streams) = match plan.held() {
         Side::Test => ("factors of test points", "gradients of training points"),
         Side::Train => ("gradients of training points", "factors of test points"),
     };
-    let method = plan.config.method.name;
+    let method = job.config.method.name;
     let uncounted = if method.has_curvature() {
         "the fit and solving not counted"
     } else {
         "solving not counted"
     };
-    let precision: influence_core::Precision = plan.config.precision.into();
+    let precision: influence_core::Precision = job.config.precision.into();
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");
     line(
         "influences",
@@ -85,31 +85,31 @@ pub(super) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
         "in memory",
         format!(
             "{held}, {} panels; {streams} stream past",
-            schedule.panels().len()
+            plan.panels().len()
         ),
     )?;
     line(
         "passes",
         format!(
             "gradients of all training points {}, factors of all test points {}, solved once",
-            schedule.gradient_passes(),
-            schedule.factor_passes()
+            plan.gradient_passes(),
+            plan.factor_passes()
         ),
     )?;
     line(
         "operations",
         format!(
             "gradients {:.1e}, scores {:.1e}, {uncounted}",
-            schedule.gradient_flops(),
-            schedule.score_flops()
+            plan.gradient_flops(),
+            plan.score_flops()
         ),
     )?;
     line(
         "time",
         format!(
             "about {:.0} s with {} tasks at a time, {uncounted}",
-            schedule.seconds(),
-            schedule.workers()
+            plan.seconds(),
+            plan.workers()
         ),
     )?;
     line(
@@ -125,15 +125,12 @@ pub(super) fn print(plan: &Plan, out: &mut impl Write) -> Result<()> {
         format!(
             "up to {} for the fit, {} for the computation, {} taken already",
             size(fit),
-            size(schedule.peak_bytes()),
+            size(plan.peak_bytes()),
             size(memory::taken())
         ),
     )?;
-    line("scratch", size(schedule.scratch_bytes()).to_string())?;
-    let (output, path) = (
-        k * n * numbers * precision.bytes(),
-        &plan.config.output.path,
-    );
+    line("scratch", size(plan.scratch_bytes()).to_string())?;
+    let (output, path) = (k * n * numbers * precision.bytes(), &job.config.output.path);
     line(
         "output",
         format!(

@@ -6,8 +6,8 @@ use anyhow::Result;
 use influence_jobs::{
     assessment::Assessment,
     fit,
+    job::Job,
     models::Models,
-    plan::Plan,
     run::{Quantity, check_fitted, compute},
     watch::Watch,
 };
@@ -36,18 +36,18 @@ pub(super) fn run(
         let there = config.data.check_test_points();
         there.map_err(|error| config.places.located(error))?;
     }
-    let plan = Plan::new(config, arguments.existing.choice(), models, session)?;
-    session.remark(&plan.remarks);
-    fit::check_memory(&plan)?;
-    let assessment = quantity.assess(&plan)?;
+    let job = Job::new(config, arguments.existing.choice(), models, session)?;
+    session.remark(&job.remarks);
+    fit::check_memory(&job)?;
+    let assessment = quantity.assess(&job)?;
     assessment.tell(session.progress());
     if arguments.dry_run {
-        return rehearse(quantity, (&plan, &assessment), arguments, session, out);
+        return rehearse(quantity, (&job, &assessment), arguments, session, out);
     }
-    let solved = compute(quantity, &plan, arguments.fitted.as_deref(), session)?;
+    let solved = compute(quantity, &job, arguments.fitted.as_deref(), session)?;
     let summary = Summary {
-        what: quantity.of(&plan),
-        plan: &plan,
+        what: quantity.of(&job),
+        job: &job,
         assessment: &assessment,
         solved: &solved,
         phases: &session.progress().phases(),
@@ -58,21 +58,21 @@ pub(super) fn run(
 /// Checks the rest, including a fit that is to be read, and says what would be done.
 fn rehearse(
     quantity: Quantity,
-    (plan, assessment): (&Plan, &Assessment),
+    (job, assessment): (&Job, &Assessment),
     arguments: &RunArguments,
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
     if let Some(fitted) = &arguments.fitted {
-        check_fitted(plan, fitted, session.progress())?;
+        check_fitted(job, fitted, session.progress())?;
     }
     match quantity {
-        Quantity::Influences => print(plan, out)?,
+        Quantity::Influences => print(job, out)?,
         Quantity::SelfInfluences => {
-            fit::footprint(plan)?;
-            writeln!(out, "{}, {} parameters", quantity.of(plan), plan.dim)?;
-            writeln!(out, "method          {}", plan.config.method.name.as_str())?;
-            writeln!(out, "output          {}", plan.config.output.path.display())?;
+            fit::footprint(job)?;
+            writeln!(out, "{}, {} parameters", quantity.of(job), job.dim)?;
+            writeln!(out, "method          {}", job.config.method.name.as_str())?;
+            writeln!(out, "output          {}", job.config.output.path.display())?;
         }
     }
     assessment.print(out)?;

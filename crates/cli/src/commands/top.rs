@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::top_self;
 use crate::{
     args::TopArguments,
-    listing::{Column, Format, Kind, Listing},
+    listing::{Column, ColumnType, Format, Listing},
     summary::{signed, table},
 };
 
@@ -32,8 +32,8 @@ pub(super) fn run(
         return top_self::run(arguments, (&stored, &destination), models, out);
     }
     stored.check_plain()?;
-    let plan = stored.plan(&arguments.set, models)?;
-    let about = plan.as_ref().map(About::read).transpose()?;
+    let job = stored.job(&arguments.set, models)?;
+    let about = job.as_ref().map(About::read).transpose()?;
     let all = match &about {
         Some(about) => about.test.predictions.by_loss(),
         None => (0..stored.influences.grid().shape()[0]).collect(),
@@ -102,17 +102,17 @@ fn predicted(about: Option<&About<'_>>, point: usize) -> Value {
 }
 
 const COLUMNS: [Column; 11] = [
-    ("test", Kind::Integer),
-    ("test_id", Kind::Integer),
-    ("target", Kind::Integer),
-    ("predicted", Kind::Integer),
-    ("side", Kind::Text),
-    ("rank", Kind::Integer),
-    ("train", Kind::Integer),
-    ("train_id", Kind::Integer),
-    ("train_target", Kind::Integer),
-    ("influence", Kind::Number),
-    ("loss_change", Kind::Number),
+    ("test", ColumnType::Integer),
+    ("test_id", ColumnType::Integer),
+    ("target", ColumnType::Integer),
+    ("predicted", ColumnType::Integer),
+    ("side", ColumnType::Text),
+    ("rank", ColumnType::Integer),
+    ("train", ColumnType::Integer),
+    ("train_id", ColumnType::Integer),
+    ("train_target", ColumnType::Integer),
+    ("influence", ColumnType::Number),
+    ("loss_change", ColumnType::Number),
 ];
 
 fn listing(opinions: &[Opinion], about: Option<&About<'_>>) -> Listing<11> {

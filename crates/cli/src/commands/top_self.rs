@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 
 use crate::{
     args::TopArguments,
-    listing::{Column, Destination, Format, Kind, Listing},
+    listing::{Column, ColumnType, Destination, Format, Listing},
     summary::{signed, table},
 };
 
 const COLUMNS: [Column; 6] = [
-    ("rank", Kind::Integer),
-    ("train", Kind::Integer),
-    ("train_id", Kind::Integer),
-    ("target", Kind::Integer),
-    ("predicted", Kind::Integer),
-    ("self_influence", Kind::Number),
+    ("rank", ColumnType::Integer),
+    ("train", ColumnType::Integer),
+    ("train_id", ColumnType::Integer),
+    ("target", ColumnType::Integer),
+    ("predicted", ColumnType::Integer),
+    ("self_influence", ColumnType::Number),
 ];
 
 /// Shows the training points with the largest influence on themselves.
@@ -42,10 +42,10 @@ pub(super) fn run(
         stored.shown()
     );
     let own = Suspicion::read(stored)?;
-    let plan = stored.plan(&arguments.set, models)?;
-    let about = plan
+    let job = stored.job(&arguments.set, models)?;
+    let about = job
         .as_ref()
-        .map(|plan| Evaluated::read(&plan.train, plan))
+        .map(|job| Evaluated::read(&job.train, job))
         .transpose()?;
     let first = own.first(arguments.count);
     let rows = first.iter().map(|&point| (point, own.scores[point]));

@@ -12,7 +12,7 @@ use parquet::{
 };
 use serde_json::Value;
 
-use super::{Kind, Listing, text};
+use super::{ColumnType, Listing, text};
 
 impl<const C: usize> Listing<C> {
     /// The bytes of a Parquet file of one row group: integers of 64 bits, doubles and text, any of
@@ -36,9 +36,9 @@ impl<const C: usize> Listing<C> {
     fn schema(&self) -> Result<TypePtr> {
         let fields = (0..C).map(|column| -> Result<TypePtr> {
             let (physical, logical) = match self.column(column).0 {
-                Kind::Integer => (Physical::INT64, None),
-                Kind::Number => (Physical::DOUBLE, None),
-                Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+                ColumnType::Integer => (Physical::INT64, None),
+                ColumnType::Number => (Physical::DOUBLE, None),
+                ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             };
             let field = Type::primitive_type_builder(self.columns[column].0, physical)
                 .with_repetition(Repetition::OPTIONAL)
@@ -57,9 +57,9 @@ impl<const C: usize> Listing<C> {
     ) -> Result<()> {
         let (kind, values) = self.column(column);
         match kind {
-            Kind::Integer => write::<Int64Type>(group, values.map(Value::as_i64)),
-            Kind::Number => write::<DoubleType>(group, values.map(Value::as_f64)),
-            Kind::Text => {
+            ColumnType::Integer => write::<Int64Type>(group, values.map(Value::as_i64)),
+            ColumnType::Number => write::<DoubleType>(group, values.map(Value::as_f64)),
+            ColumnType::Text => {
                 let texts = values.map(|value| (!value.is_null()).then(|| text(value)));
                 write::<ByteArrayType>(
                     group,
@@ -101,11 +101,11 @@ mod tests {
     #[test]
     fn values_of_every_type_are_read_back() -> Result<()> {
         let columns = [
-            ("integer", Kind::Integer),
-            ("widened", Kind::Integer),
-            ("number", Kind::Number),
-            ("mixed", Kind::Integer),
-            ("absent", Kind::Integer),
+            ("integer", ColumnType::Integer),
+            ("widened", ColumnType::Integer),
+            ("number", ColumnType::Number),
+            ("mixed", ColumnType::Integer),
+            ("absent", ColumnType::Integer),
         ];
         let records = [
             [

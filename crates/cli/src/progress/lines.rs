@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{
     event::{Event, counted, outlook},
-    face::Face,
+    renderer::Renderer,
 };
 use crate::error::complain;
 
@@ -19,7 +19,7 @@ pub(super) struct Lines {
     last: Duration,
 }
 
-impl Face for Lines {
+impl Renderer for Lines {
     fn show(&mut self, event: &Event<'_>, now: Duration) {
         if let Some(line) = self.line(event, now) {
             complain(&line);

@@ -70,7 +70,7 @@ fn bound(
     let architecture = Architecture::plan(&layers.0, weights, sample).context("model.layers")?;
     let module = architecture.build(weights, device)?;
     Ok(if architecture.entries().is_some() {
-        with_loss(loss, &architecture, module, device, Sequential::look_up)?
+        with_loss(loss, &architecture, module, device, Sequential::embed)?
     } else {
         with_loss(loss, &architecture, module, device, Sequential::forward)?
     })

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use influence_data::{ClassNames, Files};
 use serde_json::{Map, Value};
 
-use crate::{config::Config, digest, plan::Plan};
+use crate::{config::Config, digest, job::Job};
 
 /// A file that a configuration names.
 struct Named<'a> {
@@ -47,13 +47,13 @@ pub(super) fn found(
 ///
 /// # Errors
 /// When there is one, or a file cannot be read.
-pub fn check_digests(stored: &Map<String, Value>, plan: &Plan) -> Result<()> {
-    let now = plan.attributes()?;
+pub fn check_digests(stored: &Map<String, Value>, job: &Job) -> Result<()> {
+    let now = job.attributes()?;
     let [stored, now] = [stored, &now].map(|attributes| attributes.get("digests"));
     if stored == now {
         return Ok(());
     }
-    let mut config = plan.config.clone();
+    let mut config = job.config.clone();
     let changed = named(&mut config).into_iter().find(|named| {
         let digest = named.digest.as_ref();
         digest.is_some_and(|at| {

@@ -9,7 +9,7 @@ use influence_data::{Samples, Target};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::{plan::Plan, prediction::largest};
+use crate::{job::Job, prediction::largest};
 
 /// Points of which everything is read at a time.
 const BATCH: usize = 1024;
@@ -32,16 +32,16 @@ enum Targets {
 }
 
 impl<'a> Points<'a> {
-    /// Reads the targets of all points on one side of a plan.
+    /// Reads the targets of all points on one side of a job.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
+    pub fn read(samples: &'a Prefetch<Samples>, job: &'a Job) -> Result<Self> {
         let mut classes = Vec::new();
         let mut values = Vec::new();
         for start in (0..samples.len()).step_by(BATCH) {
             let [_, targets] = fields(samples, start..(start + BATCH).min(samples.len()))?;
-            if matches!(plan.target, Target::Class { .. }) {
+            if matches!(job.target, Target::Class { .. }) {
                 let numbers = targets.iter::<i64>().map(usize::try_from);
                 classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
             } else {
@@ -57,7 +57,7 @@ impl<'a> Points<'a> {
         Ok(Self {
             samples,
             targets,
-            names: plan.classes.as_deref(),
+            names: job.classes.as_deref(),
         })
     }
 
@@ -115,12 +115,12 @@ impl<'a> Points<'a> {
     ///
     /// # Errors
     /// When the points cannot be read, or the model cannot be evaluated.
-    pub fn predictions(&self, plan: &'a Plan) -> Result<Predictions<'a>> {
+    pub fn predictions(&self, job: &'a Job) -> Result<Predictions<'a>> {
         let (mut losses, mut outputs, mut loss) = (Vec::new(), Vec::new(), None);
         for start in (0..self.len()).step_by(BATCH) {
             let batch = self.samples.batch(start..(start + BATCH).min(self.len()))?;
-            losses.extend(plan.model.losses(&batch)?);
-            if let Some((values, kind)) = plan.model.outputs(&batch)? {
+            losses.extend(job.model.losses(&batch)?);
+            if let Some((values, kind)) = job.model.outputs(&batch)? {
                 outputs.extend(values.rows().into_iter().map(|row| row.to_vec()));
                 loss = Some(kind);
             }
@@ -144,14 +144,14 @@ pub struct Evaluated<'a> {
 }
 
 impl<'a> Evaluated<'a> {
-    /// Reads the targets of the points on one side of a plan, and evaluates the model on them.
+    /// Reads the targets of the points on one side of a job, and evaluates the model on them.
     ///
     /// # Errors
     /// As [`Points::read`] and [`Points::predictions`].
-    pub fn read(samples: &'a Prefetch<Samples>, plan: &'a Plan) -> Result<Self> {
-        let points = Points::read(samples, plan)?;
+    pub fn read(samples: &'a Prefetch<Samples>, job: &'a Job) -> Result<Self> {
+        let points = Points::read(samples, job)?;
         Ok(Self {
-            predictions: points.predictions(plan)?,
+            predictions: points.predictions(job)?,
             points,
         })
     }

@@ -10,9 +10,9 @@ use toml::Table;
 use super::moved::{check_digests, found};
 use crate::{
     config::{Config, overrides},
+    job::Job,
     models::Models,
     output::{ORIGIN, is_url, location},
-    plan::Plan,
 };
 
 /// An output that is there.
@@ -88,17 +88,17 @@ impl Stored {
     ///
     /// # Errors
     /// When the files that it was made from are not there or have changed.
-    pub fn plan(&self, set: &[String], models: &dyn Models) -> Result<Option<Plan>> {
+    pub fn job(&self, set: &[String], models: &dyn Models) -> Result<Option<Job>> {
         let attributes = self.influences.attributes();
         if !attributes.contains_key(ORIGIN) {
             return Ok(None);
         }
-        let plan = origin(attributes, &self.path, set).and_then(|config| {
-            let plan = Plan::of_inputs(config, models)?;
-            check_digests(attributes, &plan)?;
-            Ok(plan)
+        let job = origin(attributes, &self.path, set).and_then(|config| {
+            let job = Job::of_inputs(config, models)?;
+            check_digests(attributes, &job)?;
+            Ok(job)
         });
-        plan.map(Some)
+        job.map(Some)
             .with_context(|| format!("what {} was made from", self.shown()))
     }
 }

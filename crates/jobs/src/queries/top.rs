@@ -11,7 +11,7 @@ use super::{
     points::{Evaluated, Points},
     stored::Stored,
 };
-use crate::{output::location, plan::Plan};
+use crate::{job::Job, output::location};
 
 /// What is known of the points of an output.
 #[derive(Debug)]
@@ -27,10 +27,10 @@ impl<'a> About<'a> {
     ///
     /// # Errors
     /// When the points cannot be read, or the model cannot be evaluated.
-    pub fn read(plan: &'a Plan) -> Result<Self> {
+    pub fn read(job: &'a Job) -> Result<Self> {
         Ok(Self {
-            train: Points::read(&plan.train, plan)?,
-            test: Evaluated::read(&plan.test, plan)?,
+            train: Points::read(&job.train, job)?,
+            test: Evaluated::read(&job.test, job)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use influence_data::{ArrayPath, ClassOrder, TableForm, classes};
 
 use super::points::Evaluated;
-use crate::plan::Plan;
+use crate::job::Job;
 
 /// The true labels, for points that have labels.
 ///
@@ -14,14 +14,14 @@ pub fn true_labels(
     path: &str,
     about: Option<&Evaluated<'_>>,
     count: usize,
-    plan: Option<&Plan>,
+    job: Option<&Job>,
 ) -> Result<Vec<usize>> {
     let about = about.context("the output does not say what labels it was made from")?;
     ensure!(
         count == 0 || about.points.class(0).is_some(),
         "the targets are numbers: there are no labels that could be wrong; leave --truth out"
     );
-    truth(path, count, plan)
+    truth(path, count, job)
 }
 
 /// The true labels of the training points; where these are some of the rows of their files, an
@@ -29,18 +29,18 @@ pub fn true_labels(
 ///
 /// # Errors
 /// When it cannot be read, or does not fit the points.
-pub fn truth(path: &str, expected: usize, plan: Option<&Plan>) -> Result<Vec<usize>> {
+pub fn truth(path: &str, expected: usize, job: Option<&Job>) -> Result<Vec<usize>> {
     let path = ArrayPath {
-        form: plan.map_or_else(TableForm::default, |plan| plan.config.data.form()),
+        form: job.map_or_else(TableForm::default, |job| job.config.data.form()),
         ..ArrayPath::from(path.to_owned())
     };
-    let names = plan.and_then(|plan| plan.classes.as_deref());
+    let names = job.and_then(|job| job.classes.as_deref());
     let truth = classes(&path, ClassOrder::of_training(names), expected)?;
     if truth.len() == expected {
         return Ok(truth);
     }
-    let rows = plan
-        .map(|plan| plan.train.inner())
+    let rows = job
+        .map(|job| job.train.inner())
         .filter(|train| train.is_selected());
     let selected = rows.and_then(|train| {
         let labels = (0..expected).map(|point| truth.get(train.row(point)).copied());

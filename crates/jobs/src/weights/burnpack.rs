@@ -5,24 +5,24 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::TensorData;
 
-use super::stored::{Numbers, Stored};
+use super::contents::{Contents, Entry};
 
 /// Reads a record; its index is sorted by name, so it says no order.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn read(path: &Path) -> Result<Stored> {
+pub(super) fn read(path: &Path) -> Result<Contents> {
     let reader = burn_pack::Reader::from_file_exact(path).context("reading a burnpack")?;
     let tensors = reader.into_tensors().context("reading a burnpack")?;
     let tensors = tensors.into_iter().map(|tensor| {
         let (name, dtype, shape, _, bytes) = tensor.into_parts().context("reading a burnpack")?;
         if !dtype.is_float() {
-            return Ok((name, Numbers::Other(format!("{dtype:?}"))));
+            return Ok((name, Entry::Other(format!("{dtype:?}"))));
         }
         let data = TensorData::from_bytes_vec(bytes.to_vec(), shape.to_vec(), dtype);
-        Ok((name, Numbers::Float(data)))
+        Ok((name, Entry::Float(data)))
     });
-    Ok(Stored::unordered(tensors.collect::<Result<_>>()?))
+    Ok(Contents::unordered(tensors.collect::<Result<_>>()?))
 }
 
 /// A tensor of a sequential model as PyTorch has it: burn's matrices are `(in, out)`, and its

@@ -8,8 +8,9 @@ use burn_pack::MAGIC_NUMBER;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
-    burnpack, foreign, pytorch,
-    stored::{Numbers, Stored, tied},
+    burnpack,
+    contents::{Contents, Entry, tied},
+    foreign, pytorch,
 };
 
 /// How tensors are named and laid out.
@@ -27,7 +28,7 @@ pub(crate) enum Layout {
 /// # Errors
 /// When the file cannot be read, is of no known format, or does not say which of its tensors are
 /// the weights.
-pub(super) fn read(path: &Path, key: Option<&str>) -> Result<(Layout, Stored)> {
+pub(super) fn read(path: &Path, key: Option<&str>) -> Result<(Layout, Contents)> {
     Ok(match Format::of(path)? {
         Format::Safetensors => (Layout::Pytorch, safetensors(path)?.under(key)?),
         Format::Pytorch => (Layout::Pytorch, pytorch::read(path, key)?),
@@ -68,7 +69,7 @@ impl Format {
 }
 
 /// Files of safetensors are sorted by type and name: they do not say the order of layers.
-fn safetensors(path: &Path) -> Result<Stored> {
+fn safetensors(path: &Path) -> Result<Contents> {
     let bytes = std::fs::read(path)?;
     let unknown = "neither a safetensors file, nor one of PyTorch, nor a burnpack";
     let (_, metadata) = SafeTensors::read_metadata(&bytes).context(unknown)?;
@@ -80,13 +81,13 @@ fn safetensors(path: &Path) -> Result<Stored> {
             Dtype::BF16 => DType::BF16,
             Dtype::F32 => DType::F32,
             Dtype::F64 => DType::F64,
-            other => return (name.to_owned(), Numbers::Other(format!("{other:?}"))),
+            other => return (name.to_owned(), Entry::Other(format!("{other:?}"))),
         };
         let (bytes, shape) = (view.data().to_vec(), view.shape().to_vec());
         let data = TensorData::from_bytes_vec(bytes, shape, dtype);
-        (name.to_owned(), Numbers::Float(data))
+        (name.to_owned(), Entry::Float(data))
     });
-    Ok(Stored::unordered(tensors.collect()))
+    Ok(Contents::unordered(tensors.collect()))
 }
 
 /// Refuses files of `safetensors.torch.save_model`, which keeps one name of a tied tensor and notes

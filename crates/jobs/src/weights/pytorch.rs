@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::TensorData;
 
-use super::stored::{Numbers, Stored, tied};
+use super::contents::{Contents, Entry, tied};
 use container::Container;
 use object::View;
 use state::State;
@@ -36,7 +36,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the file cannot be read, holds no weights or several, or has two names for one tensor.
-pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Stored> {
+pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
     let (pickle, mut container) = Container::open(path).context("reading a PyTorch file")?;
     let state = State::find(&pickle, key)?;
     ensure!(
@@ -46,20 +46,20 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Stored> {
     let mut tensors = Vec::new();
     for (name, view) in &state.tensors {
         let numbers = match view.element.float {
-            None => Numbers::Other(view.element.name.clone()),
+            None => Entry::Other(view.element.name.clone()),
             Some(dtype) => {
                 let bytes = container
                     .read(view)
                     .with_context(|| format!("tensor `{name}`"))?;
                 let shape = view.shape.clone();
-                Numbers::Float(TensorData::from_bytes_vec(bytes, shape, dtype))
+                Entry::Float(TensorData::from_bytes_vec(bytes, shape, dtype))
             }
         };
         tensors.push((name.clone(), numbers));
     }
     // Only now is it known that the file has as many numbers as it says.
     check_apart(&state.tensors)?;
-    Ok(Stored {
+    Ok(Contents {
         tensors,
         modules: state.modules,
         key: state.key,

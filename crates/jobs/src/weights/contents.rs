@@ -5,9 +5,9 @@ use burn::tensor::TensorData;
 
 /// What a file of weights holds, as it is stored.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct Contents {
     /// Tensors by name, in the order of the file.
-    pub(super) tensors: Vec<(String, Numbers)>,
+    pub(super) tensors: Vec<(String, Entry)>,
     /// Modules and their classes, where whole modules were saved.
     pub(super) modules: Vec<(String, String)>,
     /// The key that was chosen by default.
@@ -20,15 +20,15 @@ pub(super) struct Stored {
 
 /// The numbers of a tensor.
 #[derive(Debug)]
-pub(super) enum Numbers {
+pub(super) enum Entry {
     Float(TensorData),
     /// Those of a type that weights do not have, by its name.
     Other(String),
 }
 
-impl Stored {
+impl Contents {
     /// Tensors of a file that says neither their order nor anything else.
-    pub(super) fn unordered(tensors: Vec<(String, Numbers)>) -> Self {
+    pub(super) fn unordered(tensors: Vec<(String, Entry)>) -> Self {
         Self {
             tensors,
             modules: Vec::new(),
@@ -48,7 +48,7 @@ impl Stored {
         };
         let rest = |name: &str| Some(name.strip_prefix(key)?.strip_prefix('.')?.to_owned());
         if !self.tensors.iter().any(|(name, _)| rest(name).is_some()) {
-            let first = |(name, _): &(String, Numbers)| Some(name.split_once('.')?.0.to_owned());
+            let first = |(name, _): &(String, Entry)| Some(name.split_once('.')?.0.to_owned());
             let mut known: Vec<String> = self.tensors.iter().filter_map(first).collect();
             known.sort_unstable();
             known.dedup();

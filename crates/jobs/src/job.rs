@@ -25,7 +25,7 @@ use crate::{
 
 /// Everything a run needs; whatever could be known to fail has been checked.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Job {
     /// The configuration.
     pub config: Config,
     /// What happens to an existing output.
@@ -56,7 +56,7 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
-impl Plan {
+impl Job {
     /// Claims the place of the output with the host, and checks a configuration against the files
     /// that it names.
     ///
@@ -72,8 +72,8 @@ impl Plan {
         claimed
             .context("output.path")
             .map_err(|error| config.places.located(error))?;
-        let plan = Self::of_inputs(config, models)?;
-        Ok(Self { existing, ..plan }.watched_by(host.watch()))
+        let job = Self::of_inputs(config, models)?;
+        Ok(Self { existing, ..job }.watched_by(host.watch()))
     }
 
     /// With fits that are watched.

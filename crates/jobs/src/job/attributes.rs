@@ -4,13 +4,13 @@ use anyhow::Result;
 use influence_data::{ArrayPath, Files};
 use serde_json::{Map, Value, json};
 
-use super::Plan;
+use super::Job;
 use crate::{
     config::{Config, Method},
     digest,
 };
 
-impl Plan {
+impl Job {
     /// What the output says about how it was made.
     ///
     /// # Errors

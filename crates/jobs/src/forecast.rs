@@ -1,14 +1,14 @@
 //! What a run would do, before anything is computed.
 
 use anyhow::Result;
-use influence_calculators::{Budget, Plan as Schedule, Workload};
+use influence_calculators::{Budget, Plan, Workload};
 use influence_core::Footprint;
 
 use crate::{
     config::Memory,
     fit::{fit_bytes, footprint},
+    job::Job,
     memory::{self, Taker},
-    plan::Plan,
 };
 
 /// What a run would do, and what it would take.
@@ -19,37 +19,37 @@ pub struct Forecast {
     /// The memory and the cost per sample.
     pub footprint: Footprint,
     /// How the calculators will cut and order the work.
-    pub schedule: Schedule,
+    pub plan: Plan,
     /// The bytes that the fit takes besides the gradients that it keeps.
     pub fit_bytes: usize,
 }
 
 impl Forecast {
-    /// The forecast of a plan: looks at the gradients of a few training points, and computes
+    /// The forecast of a job: looks at the gradients of a few training points, and computes
     /// nothing else.
     ///
     /// # Errors
     /// Whatever a run would find wrong with the memory or the chunks.
-    pub fn new(plan: &Plan) -> Result<Self> {
-        let (footprint, numbers) = footprint(plan)?;
+    pub fn new(job: &Job) -> Result<Self> {
+        let (footprint, numbers) = footprint(job)?;
         let workload = Workload {
-            shape: plan.shape(),
+            shape: job.shape(),
             footprint,
             numbers,
         };
-        let schedule = schedule(plan, &workload);
+        let plan = plan(job, &workload);
         Ok(Self {
             numbers,
-            schedule: schedule.map_err(|error| plan.config.places.located(error))?,
+            plan: plan.map_err(|error| job.config.places.located(error))?,
             footprint,
-            fit_bytes: fit_bytes(plan)?,
+            fit_bytes: fit_bytes(job)?,
         })
     }
 }
 
 /// The plan that the calculators will follow, asked of them.
-fn schedule(plan: &Plan, workload: &Workload) -> Result<Schedule> {
-    let compute = &plan.config.compute;
+fn plan(job: &Job, workload: &Workload) -> Result<Plan> {
+    let compute = &job.config.compute;
     let memory = compute.memory.map(Memory::bytes);
     let budget = Budget {
         chunk: [compute.test_chunk, compute.train_chunk],
@@ -57,22 +57,22 @@ fn schedule(plan: &Plan, workload: &Workload) -> Result<Schedule> {
         taken: memory.map_or(0, |_| memory::taken()),
         threads: compute.threads(),
     };
-    let schedule = Schedule::for_influences(workload, &budget, true)?;
+    let plan = Plan::for_influences(workload, &budget, true)?;
     if memory.is_none() {
-        check_room(plan, &schedule)?;
+        check_room(job, &plan)?;
     }
-    Ok(schedule)
+    Ok(plan)
 }
 
 /// Refuses a computation that there is no memory for, where no bound on it is given.
 ///
 /// # Errors
 /// When even the smallest pieces that it is cut into take too much.
-pub fn check_room(plan: &Plan, schedule: &Schedule) -> Result<()> {
+pub fn check_room(job: &Job, plan: &Plan) -> Result<()> {
     let taker = Taker {
         key: "compute",
         what: "the computation",
         advice: "take smaller test_chunk and train_chunk, fewer threads, or say a bound by --memory",
     };
-    memory::check(&plan.config.compute, taker, schedule.peak_bytes())
+    memory::check(&job.config.compute, taker, plan.peak_bytes())
 }

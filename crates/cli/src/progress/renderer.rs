@@ -11,7 +11,7 @@ const UNCOUNTED: &str = "{spinner} {prefix} {elapsed}";
 const COUNTING: &str = "{spinner} {prefix} {wide_bar} {pos}/{len} chunks{msg}";
 
 /// A way of showing what happens.
-pub(super) trait Face: Debug + Send {
+pub(super) trait Renderer: Debug + Send {
     /// Shows an event, so long after the start of the command.
     fn show(&mut self, event: &Event<'_>, now: Duration);
 }
@@ -20,7 +20,7 @@ pub(super) trait Face: Debug + Send {
 #[derive(Debug)]
 pub(super) struct Silent;
 
-impl Face for Silent {
+impl Renderer for Silent {
     fn show(&mut self, event: &Event<'_>, _now: Duration) {
         if let Some(notice) = event.notice() {
             complain(&notice);
@@ -32,7 +32,7 @@ impl Face for Silent {
 #[derive(Debug)]
 pub(super) struct Quiet;
 
-impl Face for Quiet {
+impl Renderer for Quiet {
     fn show(&mut self, event: &Event<'_>, now: Duration) {
         if !matches!(event, Event::Warning { .. }) {
             Silent.show(event, now);
@@ -44,7 +44,7 @@ impl Face for Quiet {
 #[derive(Debug)]
 pub(super) struct Json;
 
-impl Face for Json {
+impl Renderer for Json {
     fn show(&mut self, event: &Event<'_>, _now: Duration) {
         complain(&event.json());
     }
@@ -63,7 +63,7 @@ impl Bar {
     }
 }
 
-impl Face for Bar {
+impl Renderer for Bar {
     fn show(&mut self, event: &Event<'_>, _now: Duration) {
         match event {
             Event::Phase { phase, .. } => {
