@@ -28,7 +28,8 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 /// let path = std::env::temp_dir().join(format!("influence-durable-{}", std::process::id()));
 /// influence_core::durable::write(&path, b"whole")?;
 /// assert_eq!(std::fs::read(&path)?, b"whole");
-/// # std::fs::remove_file(&path)
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (mut file, beside) = temporary(path)?;
