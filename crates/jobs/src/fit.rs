@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Influence};
 use influence_core::{
-    BlockInfluence, ByBlock, Dataset, FactorForm, Footprint, GradientSource, InfluenceModel,
-    Perturbation, Sweep, ThreadSafe, Trajectory,
+    BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
+    InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
 };
 
 use crate::{
@@ -17,41 +17,17 @@ use crate::{
     watch::{Stage, Watch},
 };
 
-/// Something to be done with a model, whatever its type.
-pub trait Consumer {
-    /// What comes of it.
-    type Output;
-
-    /// Does it.
-    ///
-    /// # Errors
-    /// Whatever it reports.
-    fn consume<M>(self, model: M) -> Result<Self::Output>
-    where
-        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static;
-}
-
-/// Fits the model of a configuration, or takes it from a file, and hands what is to be computed of
-/// it to a consumer.
+/// Fits the model of a configuration, or takes it from a file: in its mode, as one type whatever
+/// the method.
 ///
 /// # Errors
 /// Whatever the backend reports; when the method cannot work within the memory.
-pub fn consume<C: Consumer>(
-    job: &Job,
-    fitted: Option<&Path>,
-    watch: &dyn Watch,
-    consumer: C,
-) -> Result<C::Output> {
-    let outcome = fitted_and_consumed(job, fitted, watch, consumer);
+pub fn model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
+    let outcome = fitted_model(job, fitted, watch);
     outcome.map_err(|error| job.config.places.located(error))
 }
 
-fn fitted_and_consumed<C: Consumer>(
-    job: &Job,
-    fitted: Option<&Path>,
-    watch: &dyn Watch,
-    consumer: C,
-) -> Result<C::Output> {
+fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
     let Config {
         method, compute, ..
     } = &job.config;
@@ -67,37 +43,36 @@ fn fitted_and_consumed<C: Consumer>(
         });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
         return match compute.mode {
-            Mode::Up => consumer.consume(trajectory),
-            Mode::Perturbation => consumer.consume(Perturbation::new(trajectory)),
+            Mode::Up => Ok(erase(trajectory)),
+            Mode::Perturbation => Ok(erase(Perturbation::new(trajectory))),
             Mode::ByBlock => bail!("compute.mode: tracin has no blocks; use up or perturbation"),
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
     let influence = of_model(job, &*job.model, source, watch)?;
-    if method.name == MethodName::Cosine {
-        return in_mode(job, influence.with_unit_gradients(), consumer);
+    match method.name {
+        MethodName::Cosine => in_mode(job, influence.with_unit_gradients()),
+        _ => in_mode(job, influence),
     }
-    in_mode(job, influence, consumer)
 }
 
-/// Hands what the mode computes of an influence model to a consumer.
-fn in_mode<G, C>(job: &Job, influence: BlockInfluence<G>, consumer: C) -> Result<C::Output>
+/// What the mode of a job computes of an influence model.
+fn in_mode<G>(job: &Job, influence: BlockInfluence<G>) -> Result<ErasedModel<Batch>>
 where
     G: GradientSource<Batch = Batch> + ThreadSafe + Clone + 'static,
-    C: Consumer,
 {
     let Config {
         method, compute, ..
     } = &job.config;
-    match (method.dampings(), compute.mode) {
+    Ok(match (method.dampings(), compute.mode) {
         (Some(dampings), Mode::Up) => {
-            consumer.consume(Sweep::new(&influence, dampings).context("method.sweep")?)
+            erase(Sweep::new(&influence, dampings).context("method.sweep")?)
         }
         (Some(_), _) => bail!("compute.mode: a sweep over dampings computes influences; use up"),
-        (None, Mode::Up) => consumer.consume(influence),
-        (None, Mode::ByBlock) => consumer.consume(ByBlock::new(influence)),
-        (None, Mode::Perturbation) => consumer.consume(Perturbation::new(influence)),
-    }
+        (None, Mode::Up) => erase(influence),
+        (None, Mode::ByBlock) => erase(ByBlock::new(influence)),
+        (None, Mode::Perturbation) => erase(Perturbation::new(influence)),
+    })
 }
 
 /// Refuses a method that has no fitted state to save.
@@ -117,7 +92,7 @@ pub fn check_savable(config: &Config) -> Result<()> {
 /// Fits the model of a job, and keeps its expensive parts in a file.
 ///
 /// # Errors
-/// As [`consume`]; when the file cannot be written.
+/// As [`model`]; when the file cannot be written.
 pub fn fit_and_save(job: &Job, path: &Path, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
     of_model(job, &*job.model, FitSource::FitAndSave(path), watch).map(drop)
@@ -176,7 +151,7 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
 /// fitted.
 ///
 /// # Errors
-/// As [`consume`].
+/// As [`model`].
 pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     check_memory(job)?;
     let Config {
@@ -209,7 +184,7 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
 ///
 /// # Errors
-/// As [`consume`].
+/// As [`model`].
 pub fn fit_bytes(job: &Job) -> Result<usize> {
     if !job.config.method.name.has_curvature() {
         return Ok(0);
@@ -222,7 +197,7 @@ pub fn fit_bytes(job: &Job) -> Result<usize> {
 /// takes.
 ///
 /// # Errors
-/// When there is not enough memory; as [`consume`].
+/// When there is not enough memory; as [`model`].
 pub fn check_memory(job: &Job) -> Result<usize> {
     let checked = memory_checked(job);
     checked.map_err(|error| job.config.places.located(error))

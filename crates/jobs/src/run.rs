@@ -8,13 +8,13 @@ use influence_calculators::{
     Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel,
     Sequential as SequentialCalculator, SolveSummary, ZarrOptions, zarr::Claim,
 };
-use influence_core::{InfluenceModel, ThreadSafe};
+use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
     assessment::Assessment,
     config::{Compute, Strategy},
-    fit::{self, Consumer},
+    fit,
     forecast::check_room,
     job::Job,
     memory,
@@ -75,7 +75,9 @@ pub fn compute(
         watch: &*watch,
         attributes,
     };
-    let solved = fit::consume(job, fitted, &*watch, run)?;
+    let model = fit::model(job, fitted, &*watch)?;
+    let written = run.write(model);
+    let solved = written.map_err(|error| job.config.places.located(error))?;
     Record::keep(job, &*watch);
     Ok(solved)
 }
@@ -86,21 +88,7 @@ pub fn compute(
 /// When the file cannot be read, or was made from anything else.
 pub fn check_fitted(job: &Job, fitted: &Path, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
-    fit::consume(job, Some(fitted), watch, Nothing)
-}
-
-/// Takes a model and does nothing with it.
-struct Nothing;
-
-impl Consumer for Nothing {
-    type Output = ();
-
-    fn consume<M>(self, _model: M) -> Result<()>
-    where
-        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
-    {
-        Ok(())
-    }
+    fit::model(job, Some(fitted), watch).map(drop)
 }
 
 /// Computes influences and writes them.
@@ -112,13 +100,8 @@ struct Run<'a> {
     attributes: Map<String, Value>,
 }
 
-impl Consumer for Run<'_> {
-    type Output = SolveSummary;
-
-    fn consume<M>(self, model: M) -> Result<SolveSummary>
-    where
-        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
-    {
+impl Run<'_> {
+    fn write(&self, model: ErasedModel<Batch>) -> Result<SolveSummary> {
         let Job {
             config,
             train,
@@ -149,9 +132,7 @@ impl Consumer for Run<'_> {
             }
         }
     }
-}
 
-impl Run<'_> {
     /// How the output is written, with the labels of the points.
     fn options(&self) -> Result<ZarrOptions> {
         let Job {

@@ -5,12 +5,12 @@ use std::{num::NonZero, path::Path, sync::Arc};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{Calculator, Location, zarr::Comparison};
-use influence_core::{InfluenceModel, ThreadSafe};
+use influence_core::ErasedModel;
 use serde_json::{Map, Value};
 
 use crate::{
     config::PrecisionName,
-    fit::{self, Consumer},
+    fit,
     job::Job,
     models::Models,
     output::location,
@@ -70,18 +70,16 @@ impl Sample<'_> {
         let job = Job::of_inputs(config, models)?.watched_by(watch.clone());
         check_digests(attributes, &job)?;
         watch.stage(Stage::Fit);
-        let again = Again {
-            job: &job,
-            location: &location(self.output)?,
-            sample: self.chunks,
-        };
+        let location = location(self.output)?;
         fit::check_memory(&job)?;
+        let model = fit::model(&job, None, &**watch)?;
+        let again = compare(&job, model, &location, self.chunks);
         let Comparison {
             chunks,
             differing,
             largest_difference,
             largest_value,
-        } = fit::consume(&job, None, &**watch, again)?;
+        } = again.map_err(|error| job.config.places.located(error))?;
         Ok(Recomputed {
             chunks: chunks.len(),
             differing,
@@ -95,21 +93,13 @@ impl Sample<'_> {
 }
 
 /// Computes a sample of chunks again.
-struct Again<'a> {
-    job: &'a Job,
-    location: &'a Location,
+fn compare(
+    job: &Job,
+    model: ErasedModel<Batch>,
+    location: &Location,
     sample: usize,
-}
-
-impl Consumer for Again<'_> {
-    type Output = Comparison;
-
-    fn consume<M>(self, model: M) -> Result<Comparison>
-    where
-        M: InfluenceModel<Batch = Batch> + ThreadSafe + 'static,
-    {
-        let calculator = calculator(self.job, model)?;
-        let influences = calculator.influences(&self.job.test, &self.job.train);
-        Ok(influences.compare(self.location.clone(), self.sample)?)
-    }
+) -> Result<Comparison> {
+    let calculator = calculator(job, model)?;
+    let influences = calculator.influences(&job.test, &job.train);
+    Ok(influences.compare(location.clone(), sample)?)
 }

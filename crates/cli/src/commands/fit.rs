@@ -22,7 +22,7 @@ use crate::{
 /// Fits, and says what was kept where.
 ///
 /// # Errors
-/// As [`fit::consume`]; when the method fits nothing, or the file cannot be written.
+/// As [`fit::model`]; when the method fits nothing, or the file cannot be written.
 pub(super) fn run(
     arguments: &FitArguments,
     models: &dyn Models,
