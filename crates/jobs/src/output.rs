@@ -1,9 +1,10 @@
 //! The place of an output: a folder, or a URL; and files, written whole.
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use influence_calculators::{Error, Location, Result, ZarrOptions, zarr::Claim};
+use influence_core::durable;
 use serde_json::{Map, Value};
 
 /// The attribute of an output that holds the configuration it was made with.
@@ -111,7 +112,7 @@ pub fn check_files(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn check_writable(folder: &Path) -> anyhow::Result<()> {
-    let written = shared().tempfile_in(folder).map(drop);
+    let written = tempfile::NamedTempFile::new_in(folder).map(drop);
     written.with_context(|| format!("no file can be written in {}", folder.display()))
 }
 
@@ -125,9 +126,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         if is_special(path) {
             return fs::write(path, bytes);
         }
-        let mut file = shared().tempfile_in(folder_of(path))?;
-        file.write_all(bytes)?;
-        file.persist(path).map(drop).map_err(|error| error.error)
+        durable::write(path, bytes)
     };
     written().with_context(|| path.display().to_string())
 }
@@ -141,15 +140,4 @@ fn is_special(path: &Path) -> bool {
 fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
-}
-
-/// Temporary files that may be read by whoever may read other files, as they will not be temporary.
-fn shared() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder
 }

@@ -135,99 +135,91 @@ where
         samples: usize,
         constant_indices: &HashMap<usize, IntTensor<B>>,
     ) -> Result<(usize, Form)> {
-        let output_gradients = output_gradients.clone();
+        let delta = output_gradients.clone();
         Ok(match self {
             Self::Linear {
                 weight,
                 transposed,
                 activations,
             } => {
-                let activations = Channels::Last
-                    .last::<B>(activations, samples)
-                    .unsqueeze_dim(1);
-                let output_gradients = Channels::Last
-                    .last::<B>(output_gradients, samples)
-                    .unsqueeze_dim(1);
-                // The sides come in the order in which the weight is stored.
-                let (left, right, side) = if transposed {
-                    (output_gradients, activations, OuterSide::Right)
-                } else {
-                    (activations, output_gradients, OuterSide::Left)
-                };
-                let form = Form::Outer {
-                    left,
-                    right,
-                    activations: side,
-                };
-                (weight, form)
+                let by_position = |tensor| Channels::Last.last::<B>(tensor, samples);
+                let (a, delta) = (by_position(activations), by_position(delta));
+                (weight, linear(a, delta, transposed))
             }
             Self::Convolution {
                 weight,
                 patches,
                 unfolding,
             } => {
-                let form = Form::Outer {
-                    left: of_four(unfolding.at_positions::<B>(output_gradients)),
-                    right: of_four(patches),
-                    activations: OuterSide::Right,
-                };
-                (weight, form)
+                let delta = of_four(unfolding.at_positions::<B>(delta));
+                (weight, outer(delta, of_four(patches), OuterSide::Right))
             }
             Self::Transposed {
                 weight,
                 activations,
                 unfolding,
             } => {
-                let form = Form::Outer {
-                    left: of_four(activations),
-                    right: of_four(unfolding.patches::<B>(output_gradients)),
-                    activations: OuterSide::Left,
-                };
-                (weight, form)
+                let delta = of_four(unfolding.patches::<B>(delta));
+                (weight, outer(of_four(activations), delta, OuterSide::Left))
             }
             Self::Scale {
                 parameter,
                 normalised,
                 channels,
             } => {
-                let products =
-                    channels.last::<B>(B::float_mul(output_gradients, normalised), samples);
+                let products = B::float_mul(delta, normalised);
+                let products = channels.last::<B>(products, samples);
                 (parameter, Form::Rows(summed(products)))
             }
             Self::Shift {
                 parameter,
                 channels,
-            } => (
-                parameter,
-                Form::Rows(summed(channels.last::<B>(output_gradients, samples))),
-            ),
+            } => {
+                let delta = channels.last::<B>(delta, samples);
+                (parameter, Form::Rows(summed(delta)))
+            }
             Self::Embedding {
                 table,
                 indices,
                 entries,
             } => {
-                let output_gradients = Channels::Last.last::<B>(output_gradients, samples);
-                let indices =
-                    indices_of::<B>(indices).reshape([samples, output_gradients.dims()[1]]);
-                (
-                    table,
-                    Form::Embedding {
-                        indices,
-                        output_gradients,
-                        entries,
-                    },
-                )
+                let delta = Channels::Last.last::<B>(delta, samples);
+                (table, embedding(indices_of::<B>(indices), delta, entries))
             }
-            Self::Copies { view } => (
-                view.parameter,
-                Form::Rows(undone::<B>(
-                    output_gradients,
-                    &view,
-                    samples,
-                    constant_indices,
-                )?),
-            ),
+            Self::Copies { view } => {
+                let rows = undone::<B>(delta, &view, samples, constant_indices)?;
+                (view.parameter, Form::Rows(rows))
+            }
         })
+    }
+}
+
+/// Outer products of activations and output gradients `(n, t, ·)`; the sides come in the order in
+/// which the weight is stored.
+fn linear(activations: Tensor<3>, output_gradients: Tensor<3>, transposed: bool) -> Form {
+    let [a, delta] = [activations, output_gradients].map(|side| side.unsqueeze_dim(1));
+    if transposed {
+        outer(delta, a, OuterSide::Right)
+    } else {
+        outer(a, delta, OuterSide::Left)
+    }
+}
+
+fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> Form {
+    Form::Outer {
+        left,
+        right,
+        activations,
+    }
+}
+
+/// Output gradients `(n, t, width)` of the rows at indices `(n · t)`.
+fn embedding(indices: Tensor<1, Int>, output_gradients: Tensor<3>, entries: usize) -> Form {
+    let [samples, positions, _] = output_gradients.dims();
+    Form::Embedding {
+        indices: indices.reshape([samples, positions]),
+        output_gradients,
+        entries,
     }
 }
 

@@ -128,7 +128,7 @@ impl Prepared<Stack> for FactoredLayer {
         };
         Ok(Box::new(FactoredInverse {
             inverse: place(&inverse),
-            low_rank: low_rank.map(|found| Terms {
+            low_rank: low_rank.map(|found| LowRankTerms {
                 output_factors: place(&found.output_factors),
                 input_factors: place(&found.input_factors),
                 residuals: place(&found.residuals),
@@ -157,12 +157,12 @@ struct FactoredInverse {
     bases: Arc<DeviceEigen>,
     /// `1 / (Λ + λ)`, `(groups, outputs, width)`.
     inverse: Tensor<3>,
-    low_rank: Option<Terms>,
+    low_rank: Option<LowRankTerms>,
 }
 
 /// A [`LowRankInverse`] on the device.
 #[derive(Debug)]
-struct Terms {
+struct LowRankTerms {
     output_factors: Tensor<3>,
     input_factors: Tensor<3>,
     residuals: Tensor<3>,
@@ -241,7 +241,7 @@ impl FactoredInverse {
     /// Solutions that stay outer products, one for each term.
     fn thin(
         &self,
-        terms: &Terms,
+        terms: &LowRankTerms,
         basis: &Tensor<3>,
         [inputs, output_gradients]: [Tensor<3>; 2],
     ) -> CoreResult<Solution<Stack>> {

@@ -23,12 +23,12 @@ pub(super) struct LinearLayer {
     weight: Range<usize>,
     /// Columns of the bias within the block, if there is one.
     bias: Option<Range<usize>>,
-    pub(super) shape: Shape,
+    pub(super) shape: LayerShape,
 }
 
 /// The sides of a linear map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct LayerShape {
     pub(super) groups: usize,
     /// Inputs of a group, without the 1 of the bias.
     pub(super) inputs: usize,
@@ -40,7 +40,7 @@ pub(super) struct Shape {
     pub(super) is_embedding: bool,
 }
 
-impl Shape {
+impl LayerShape {
     fn of(form: &Form) -> Option<Self> {
         match form {
             Form::Rows(_) | Form::Combination { .. } => None,
@@ -109,7 +109,7 @@ impl LinearLayer {
         for &parameter in block.parameters() {
             let columns = from..from + layout.columns(parameter).len();
             from = columns.end;
-            let shapes: Option<Vec<Shape>> = first.of(&columns).map(Shape::of).collect();
+            let shapes: Option<Vec<LayerShape>> = first.of(&columns).map(LayerShape::of).collect();
             match shapes.as_deref() {
                 Some([shape, rest @ ..]) if rest.iter().all(|other| other == shape) => {
                     weights.push((columns, *shape));
@@ -147,7 +147,7 @@ impl LinearLayer {
     /// Whether the gradients of a parameter are the output gradients summed over positions.
     fn has_bias(&self, gradients: &Gradients, columns: &Range<usize>) -> CoreResult<bool> {
         const TOLERANCE: f64 = 1e-4;
-        let Shape {
+        let LayerShape {
             groups,
             outputs,
             is_embedding,
@@ -297,7 +297,7 @@ impl LinearLayer {
     /// Rows of the block `(k, dim)` as matrices `(k, groups, outputs, width)`.
     pub(super) fn matrices(&self, rows: &Tensor<2>) -> Tensor<4> {
         let k = rows.dims()[0];
-        let Shape {
+        let LayerShape {
             groups,
             inputs,
             outputs,
@@ -322,7 +322,7 @@ impl LinearLayer {
     /// The inverse of [`matrices`](Self::matrices).
     pub(super) fn rows(&self, matrices: &Tensor<4>) -> Tensor<2> {
         let k = matrices.dims()[0];
-        let Shape {
+        let LayerShape {
             groups,
             inputs,
             outputs,

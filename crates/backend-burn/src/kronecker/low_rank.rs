@@ -72,12 +72,12 @@ impl LowRankInverse {
         let most = outputs * width / (2 * (outputs + width)).max(1);
         let mut terms = Vec::with_capacity(groups);
         for values in values.outer_iter() {
-            match Group::of(&values, damping, tolerance / MARGIN, most)? {
+            match GroupTerms::of(&values, damping, tolerance / MARGIN, most)? {
                 Some(found) => terms.push(found),
                 None => return Ok(None),
             }
         }
-        let rank = terms.iter().map(Group::rank).max().unwrap_or(0);
+        let rank = terms.iter().map(GroupTerms::rank).max().unwrap_or(0);
         let mut found = Self {
             output_factors: Array3::zeros((groups, rank, outputs)),
             input_factors: Array3::zeros((groups, rank, width)),
@@ -103,14 +103,14 @@ impl LowRankInverse {
 }
 
 /// The terms of one group.
-struct Group {
+struct GroupTerms {
     /// `(rank, outputs)`.
     output_factors: Array2<f64>,
     /// `(rank, width)`.
     input_factors: Array2<f64>,
 }
 
-impl Group {
+impl GroupTerms {
     /// The leading terms, as many as leave a relative error below the tolerance; `None` where that
     /// takes more than `most`.
     fn of(

@@ -32,13 +32,13 @@ const NOTHING: f64 = 1e-3;
 /// Made-up parameters: their size relative to those of the model, their sign, and whether each
 /// keeps its own sign.
 #[derive(Clone, Copy)]
-struct Place {
+struct TestPoint {
     seed: u64,
     size: f64,
     near: bool,
 }
 
-impl Place {
+impl TestPoint {
     const APART: [Self; 4] = [
         Self::new(1, 1.0, false),
         Self::new(1, -1.0, false),
@@ -83,12 +83,12 @@ impl Place {
 }
 
 /// The two gradients at one place, a flat vector for each trained parameter.
-struct Pair {
+struct GradientPair {
     recorded: Vec<Vec<f64>>,
     own: Vec<Vec<f64>>,
 }
 
-impl Pair {
+impl GradientPair {
     fn largest(&self, parameter: usize) -> f64 {
         largest(self.recorded[parameter].iter().chain(&self.own[parameter]))
     }
@@ -108,7 +108,7 @@ impl ModelGradients {
     /// Compares the gradient of the recorded loss with the one that burn's autodiff gives for the
     /// module itself.
     pub(crate) fn compared_with_burn(self, sample: &Batch) -> Result<Self> {
-        for places in [&Place::APART[..], &Place::NEAR] {
+        for places in [&TestPoint::APART[..], &TestPoint::NEAR] {
             let mut pairs = Vec::with_capacity(places.len());
             for place in places {
                 let Some(pair) = self.pair(*place, sample)? else {
@@ -128,7 +128,7 @@ impl ModelGradients {
     }
 
     /// The gradients of the losses, unevenly weighted; nothing where burn does not manage.
-    fn pair(&self, place: Place, sample: &Batch) -> Result<Option<Pair>> {
+    fn pair(&self, place: TestPoint, sample: &Batch) -> Result<Option<GradientPair>> {
         let layout = self.layout();
         let values = place.values(self.trace.values(), layout);
         let weights = (0..sample.len()).map(|index| 1.0 + 0.5 * (index as f64 + 1.0).sin());
@@ -146,12 +146,12 @@ impl ModelGradients {
             .iter()
             .map(tensors::values)
             .collect::<Result<_>>()?;
-        Ok(Some(Pair { recorded, own }))
+        Ok(Some(GradientPair { recorded, own }))
     }
 
     /// Refuses a parameter whose gradients differ at most of the places where it has one; a kink
     /// between two roundings is met at few.
-    fn judge(&self, pairs: &[Pair], tolerance: f64) -> Result<()> {
+    fn judge(&self, pairs: &[GradientPair], tolerance: f64) -> Result<()> {
         let parameters = self.layout().parameters();
         let scale = |index| {
             let all = pairs.iter().map(|pair| pair.largest(index));
