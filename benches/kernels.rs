@@ -3,8 +3,8 @@
 //! ```sh
 //! cargo bench --bench kernels [-- PART OF A NAME]
 //! ```
-//! Criterion measures both; the table at the end gives the rate of each, the operations of the kernel's matrix products alone counted, and the
-//! share of the plain product's rate that the kernel reaches with all that it does besides.
+//! Criterion measures both; the table at the end gives both rates, counting only the operations of
+//! matrix products, and the share of the plain product's rate that the whole kernel reaches.
 
 use std::{error::Error, fs, path::Path, sync::Arc, time::Duration};
 
@@ -58,7 +58,8 @@ fn samples(count: usize, sides: &[usize]) -> Outcome<Arc<ArrayDataset>> {
     Ok(Arc::new(ArrayDataset::new(vec![inputs, labels])?))
 }
 
-/// What is measured: work, the operations of its matrix products, and plain products `(a, b) × (b, c)` of those shapes.
+/// A kernel: its work, the operations of its matrix products, and the shapes of plain products
+/// `(a, b) × (b, c)`.
 struct Kernel {
     name: String,
     work: Box<dyn Fn() -> Outcome<()>>,
@@ -107,7 +108,8 @@ impl Fitted {
 type Forward = fn(&Maps, Tensor<2>) -> Tensor<2>;
 type ClassificationOf = Classification<Maps, Tensor<2>, Forward>;
 
-/// Scores of factors that are plain rows: contracted with the wide side of the gradients, then with the thin one.
+/// Scores of factors that are plain rows: contracted with the wide side of the gradients, then
+/// with the thin one.
 fn rows([l, r]: [usize; 2]) -> Outcome<Kernel> {
     let fitted = Fitted::new(&[l, r], TEST, |fit| {
         let fit = fit.with_curvature(Curvature::Fisher { draws: 1, seed: 0 });

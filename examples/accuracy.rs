@@ -1,8 +1,8 @@
 //! The error of every method against the exact influences of its curvature, on handwritten digits.
 //!
-//! Prints a Markdown table for a softmax regression and a small network: the largest difference from
-//! the direct solution, divided by the largest influence, for λ at a tenth and a hundredth of the top
-//! eigenvalue. These are errors, not correlations: at 1 the values are useless.
+//! Prints a Markdown table for a softmax regression and a small network: the largest difference
+//! from the direct solution, divided by the largest influence, for λ at a tenth and a hundredth of
+//! the top eigenvalue. These are errors, not correlations: at 1 the values are useless.
 //!
 //! ```sh
 //! cargo run --release --example accuracy

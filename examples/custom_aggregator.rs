@@ -1,4 +1,5 @@
-//! A custom aggregator: for each test point, the number of training points of each class that help it.
+//! A custom aggregator: for each test point, the number of training points of each class that help
+//! it.
 //!
 //! It works on a result while it is computed, sequentially or in parallel, and on a stored one. It
 //! never sees the whole matrix.

@@ -1,9 +1,9 @@
 //! Finds mislabelled training points: a tenth of the labels of handwritten digits is wrong, and the
 //! influences show which.
 //!
-//! There are two orders of inspection: by the mean influence on test points with correct labels, the
-//! most harmful first; and by the influence of each point on itself, the largest first, which needs no
-//! test points.
+//! There are two orders of inspection: by the mean influence on test points with correct labels,
+//! the most harmful first; and by the influence of each point on itself, the largest first, which
+//! needs no test points.
 //!
 //! ```sh
 //! cargo run --release --example find_mislabelled

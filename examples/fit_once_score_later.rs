@@ -1,5 +1,5 @@
-//! Fits once and scores later: the expensive results are saved to files, and loaded for another damping
-//! or for other training points.
+//! Fits once and scores later: the expensive results are saved to files, and loaded for another
+//! damping or for other training points.
 //!
 //! ```sh
 //! cargo run --release --example fit_once_score_later
@@ -67,7 +67,8 @@ fn main() -> Outcome<()> {
     let refusal = other.load(&network, data, &fitted).err();
     println!("another curvature: {}", refusal.ok_or("refused")?);
 
-    // The factors of the test points are solved once; scores against any training points come later.
+    // The factors of the test points are solved once; scores against any training points come
+    // later.
     let factors = folder.path().join("factors.zarr");
     let calculator = Sequential::new(&loaded);
     calculator

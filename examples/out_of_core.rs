@@ -1,5 +1,5 @@
-//! More data than memory: files read by range, a bound on memory, Zarr output. A run that is interrupted
-//! and resumed ends with the same bytes.
+//! More data than memory: files read by range, a bound on memory, Zarr output. A run that is
+//! interrupted and resumed ends with the same bytes.
 //!
 //! ```sh
 //! cargo run --release --example out_of_core

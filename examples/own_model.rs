@@ -2,9 +2,9 @@
 //!
 //! ```sh
 //! cargo build --release --example own_model && cd examples
-//! ../target/release/examples/own_model train own_model.toml      # writes own_model.safetensors; weights from PyTorch work too
-//! ../target/release/examples/own_model run own_model.toml        # writes own_model.zarr
-//! ../target/release/examples/own_model report own_model.zarr     # writes own_model.html
+//! ../target/release/examples/own_model train own_model.toml   # writes own_model.safetensors
+//! ../target/release/examples/own_model run own_model.toml     # writes own_model.zarr
+//! ../target/release/examples/own_model report own_model.zarr  # writes own_model.html
 //! ```
 
 use std::process::ExitCode;

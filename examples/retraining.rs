@@ -1,16 +1,16 @@
 //! How well influences predict retraining: the defaults of `influence init` against earlier ones.
 //!
-//! Two small networks are trained on handwritten digits, then again on random halves of the points. The
-//! influences of the points in a half predict the loss of the network trained on it. The table shows the
-//! rank correlation of prediction and loss over the halves, as the mean over test points (the linear
-//! datamodeling score of Park et al. 2023), with the standard error over test points.
+//! Two small networks are trained on handwritten digits, then again on random halves of the points.
+//! The influences of the points in a half predict the loss of the network trained on it. The table
+//! shows the rank correlation of prediction and loss over the halves, as the mean over test points
+//! (the linear datamodeling score of Park et al. 2023), with the standard error over test points.
 //!
 //! ```sh
 //! cargo run --release --example retraining -- --halves 60 --seeds 2
 //! ```
 //!
-//! takes about a minute on one core. Without options there are only a few halves, enough to see that it
-//! works.
+//! takes about a minute on one core. Without options there are only a few halves, enough to see
+//! that it works.
 
 #[path = "support/digits.rs"]
 mod digits;

@@ -1,9 +1,9 @@
-//! Influences of an attention block on sequences: embedding, multi-head attention, layer norm, and a
-//! linear head, all of them ordinary burn modules.
+//! Influences of an attention block on sequences: embedding, multi-head attention, layer norm, and
+//! a linear head, all of them ordinary burn modules.
 //!
-//! The network learns whether the first token of a sequence occurs again. The training sequences include
-//! copies of a few test sequences with the wrong label; the influences must find them. EK-FAC, which
-//! scales to large models, is compared with the exact solution.
+//! The network learns whether the first token of a sequence occurs again. The training sequences
+//! include copies of a few test sequences with the wrong label; the influences must find them.
+//! EK-FAC, which scales to large models, is compared with the exact solution.
 //!
 //! ```sh
 //! cargo run --release --example transformer

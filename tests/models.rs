@@ -48,7 +48,8 @@ fn usize_of(side: f64) -> usize {
     side as usize
 }
 
-/// Two layers with a tanh between them; the names of the fields are those of the fixture's blocks in order.
+/// Two layers with a tanh between them; the names of the fields are those of the fixture's blocks
+/// in order.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     first: Dense,

@@ -1,4 +1,5 @@
-//! Influences and factors against references from automatic differentiation in `PyTorch` and closed forms, in float64.
+//! Influences and factors against references from automatic differentiation in `PyTorch` and closed
+//! forms, in float64.
 
 use std::sync::Arc;
 

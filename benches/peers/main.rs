@@ -1,9 +1,11 @@
-//! One workload with one method, timed: this library's side of the comparison with others, which `compare.py` runs.
+//! One workload with one method, timed: this library's side of the comparison with others, which
+//! `compare.py` runs.
 //!
 //! ```sh
 //! cargo bench --bench peers -- W3 ekfac --data FOLDER
 //! ```
-//! Prints a line of JSON: seconds to fit and to score, and the peak of resident memory before and after.
+//! Prints a line of JSON: seconds to fit and to score, and the peak of resident memory before and
+//! after.
 
 mod models;
 
