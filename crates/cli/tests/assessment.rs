@@ -1,4 +1,4 @@
-//! What is told of a model before its influences are: how good it is, and that it is not.
+//! The assessment of a model before its influences are computed.
 
 #[path = "support/npy.rs"]
 mod npy;
@@ -27,7 +27,7 @@ const THREE: &str = "{ kind = \"linear\", name = \"inp\" }, { kind = \"relu\" },
 const SWAPPED: &str = "{ kind = \"linear\", name = \"hidden\" }, { kind = \"relu\" }, { kind = \"linear\", name = \"inp\" }, \
     { kind = \"relu\" }, { kind = \"linear\", name = \"out\" }";
 
-/// Numbers between −1 and 1 without a pattern that three classes could follow.
+/// Numbers between −1 and 1 without a pattern that separates three classes.
 fn numbers(points: usize) -> Array2<f32> {
     Array2::from_shape_fn((points, 3), |(row, column)| {
         (((row * 3 + column) * 7919 + 13) as f32 * 0.618).sin()
@@ -43,7 +43,7 @@ fn places(x: &Array2<f32>) -> Vec<i64> {
     x.rows().into_iter().map(place).collect()
 }
 
-/// What was said by a command.
+/// The output of a command.
 struct Said {
     out: String,
     /// The events `assessed`, the training points first.
@@ -83,7 +83,7 @@ impl Case {
         case
     }
 
-    /// Classes are the places of the largest inputs, which a model of one layer sees.
+    /// The class is the index of the largest input, which a model of one layer can learn.
     fn of_places() -> Self {
         let case = Self::new("cross-entropy", ONE);
         for (side, points) in [("", 60), ("t", 30)] {
@@ -193,7 +193,7 @@ fn a_good_model_is_told_and_not_warned_of() {
 #[test]
 fn every_command_that_takes_a_model_says_how_good_it_is() {
     let case = Case::of_places();
-    // The labels of other classes.
+    // The labels are those of other classes.
     for name in ["y.npy", "yt.npy"] {
         let x = numbers(if name == "y.npy" { 60 } else { 30 });
         let wrong: Vec<i64> = places(&x).iter().map(|place| (place + 1) % 3).collect();
@@ -285,7 +285,8 @@ fn pixels_that_are_not_scaled_are_told_with_the_line_that_scales_them() {
         case.inputs(&format!("x{side}.npy"), &pixels(points));
         case.classes(&format!("y{side}.npy"), &places(&pixels(points)));
     }
-    // The largest pixel is the largest at any scale: all is right, and the softmax saturated.
+    // The largest pixel is the largest at any scale: all predictions are right, and the softmax
+    // saturated.
     let on_scaled = [("fc", Array2::eye(3) * 30.0, vec![0.0; 3])];
     case.weights(&on_scaled);
     let said = case.run();
@@ -303,20 +304,20 @@ fn pixels_that_are_not_scaled_are_told_with_the_line_that_scales_them() {
         "data.scale={ divide = 255 }",
     ])
     .warns_of(&[]);
-    // Some labels that the model does not give: it is sure of all others.
+    // Some labels differ from the predictions; the model is certain of all others.
     let mut labels = places(&pixels(60));
     (0..60)
         .step_by(5)
         .for_each(|point| labels[point] = (labels[point] + 1) % 3);
     case.classes("y.npy", &labels);
     case.run().warns_of(&[LOSS, UNSCALED]);
-    // A model that was trained on pixels as they are.
+    // A model that was trained on unscaled pixels.
     case.weights(&[("fc", Array2::eye(3) * (30.0 / 255.0), vec![0.0; 3])]);
     case.classes("y.npy", &places(&pixels(60)));
     case.run().warns_of(&[]);
 }
 
-/// Two outputs of three inputs, as the weights say, with some noise.
+/// Two outputs of three inputs from the weights, with some noise.
 fn regression(inputs: impl Fn(f32) -> f32) -> Case {
     let case = Case::new("mse", ONE);
     let weight = Array2::from_shape_fn((2, 3), |(row, column)| (row + column) as f32 - 1.0);

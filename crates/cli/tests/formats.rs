@@ -33,7 +33,7 @@ fn golden(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// Runs the case with some keys set, and gives the files of its influences.
+/// Runs the case with some keys set, and returns the files of its influences.
 fn run(folder: &Path, settings: &[String]) -> BTreeMap<PathBuf, Vec<u8>> {
     let output = folder.join("influences.zarr");
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
@@ -88,7 +88,7 @@ fn as_safetensors(path: &Path, x: &ArrayD<f32>, y: &ArrayD<i64>) {
     std::fs::write(path, serialize(views, None).expect("serialised")).expect("written");
 }
 
-/// Chunks of 32 samples, which no batch of the case fits.
+/// Chunks of 32 samples, which do not match any batch of the case.
 fn as_zarr(path: &Path, x: &ArrayD<f32>, y: &ArrayD<i64>) {
     let store = Arc::new(FilesystemStore::new(path).expect("a store"));
     let sides = |shape: &[usize]| -> Vec<u64> { shape.iter().map(|&side| side as u64).collect() };
@@ -142,7 +142,7 @@ fn as_csv(path: &Path, x: &ArrayD<f32>, y: &ArrayD<i64>) {
     std::fs::write(path, text).expect("written");
 }
 
-/// Big-endian floats, and classes as bytes; compressed as MNIST is.
+/// Big-endian floats, and classes as bytes; compressed like MNIST.
 fn as_idx(folder: &Path, side: &str, x: &ArrayD<f32>, y: &ArrayD<i64>) {
     let rows = u32::try_from(y.len()).expect("few").to_be_bytes();
     let mut inputs = [&[0, 0, 0x0d, 2][..], &rows, &64_u32.to_be_bytes()].concat();
@@ -243,7 +243,7 @@ struct Written<'a> {
     /// The name of the class column and of pixel 0, 1 and so on.
     heading: Option<fn(Option<usize>) -> String>,
     index: bool,
-    /// A class as it is written.
+    /// A class as it is written in the file.
     class: fn(i64) -> String,
 }
 
@@ -283,7 +283,7 @@ impl Written<'_> {
     }
 }
 
-/// A way to write tables, the columns of inputs and targets in it, and what has to be said of it.
+/// A way to write tables, its columns of inputs and targets, and the keys that describe it.
 type Writing = (
     Written<'static>,
     &'static str,
@@ -366,7 +366,8 @@ fn tables_of_text_give_the_same_bytes_however_they_are_written() {
     }
 }
 
-/// Inputs and targets in files of their own, as pandas writes arrays: the heading of the one column, `0`, is told from a point by the inputs.
+/// Inputs and targets in separate files, as pandas writes arrays: the inputs decide that `0`, the
+/// heading of the single column, is not a point.
 #[test]
 fn headings_of_numbers_are_no_points() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -408,7 +409,7 @@ fn headings_of_numbers_are_no_points() {
     }
 }
 
-/// Test points lack the first class, and one of the sides is a text file.
+/// The test points lack the first class, and one side is a text file.
 #[test]
 fn labels_that_are_text_have_the_numbers_of_the_training_side() {
     let folder = tempfile::tempdir().expect("a folder");

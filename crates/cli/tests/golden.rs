@@ -1,4 +1,4 @@
-//! The real binary on models trained elsewhere, against dense float64 computations made elsewhere.
+//! The real binary on models trained elsewhere, against independent dense float64 computations.
 
 #[path = "support/difference.rs"]
 mod difference;
@@ -33,7 +33,7 @@ fn reference(case: &str, name: &str) -> ArrayD<f64> {
     ArrayD::from_shape_vec(shape.to_vec(), array.into_vec().expect("float64")).expect("a matrix")
 }
 
-/// Runs a case with some keys set, and gives the path of its output.
+/// Runs a case with some keys set, and returns the path of its output.
 fn run(case: &str, folder: &Path, settings: &[&str]) -> (PathBuf, Output) {
     let output = folder.join(format!("{case}-{}.zarr", settings.len()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
@@ -174,7 +174,7 @@ fn the_same_run_writes_the_same_bytes_whatever_the_threads() {
     assert_eq!(bytes(&["compute.strategy=sequential"]), once);
 }
 
-/// Says something past the test harness, which keeps the output of passing tests to itself.
+/// Prints past the test harness, which hides the output of passing tests.
 fn aloud(text: &str) {
     writeln!(std::io::stderr(), "{}", text.trim_end()).expect("stderr is open");
 }

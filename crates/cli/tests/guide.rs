@@ -1,4 +1,5 @@
-//! The guide and the README hold: configurations are read, command lines are parsed, keys are named, and the Python runs on a real output.
+//! The guide and the README are correct: their configurations and command lines are parsed, every
+//! key is explained, and the Python runs on a real output.
 
 use std::{
     collections::BTreeSet,
@@ -155,7 +156,8 @@ fn sources() -> Vec<String> {
         .collect()
 }
 
-/// The fields of what is read strictly, layers among it, but for those that no file can give.
+/// The fields of types that are read strictly, including layers, without those that no file can
+/// set.
 fn keys(source: &str) -> Vec<String> {
     let structures = source.split("deny_unknown_fields").skip(1);
     let bodies = structures.map(|rest| rest.split("\n}").next().unwrap_or_default());
@@ -176,7 +178,7 @@ fn keys(source: &str) -> Vec<String> {
     bodies.flat_map(of_body).collect()
 }
 
-/// Says something past the test harness, which keeps the output of passing tests to itself.
+/// Prints past the test harness, which hides the output of passing tests.
 fn aloud(text: &str) {
     writeln!(std::io::stderr(), "{}", text.trim_end()).expect("stderr is open");
 }
@@ -195,7 +197,7 @@ fn the_python_of_the_guide_runs_on_a_real_output() {
         let path = entry.expect("a file").path();
         fs::copy(&path, folder.path().join(path.file_name().expect("a name"))).expect("copied");
     }
-    // The commands that the chapter says it was made with.
+    // The commands that the chapter gives for its outputs.
     let chapter = root().join("docs/src/python.md");
     let text = fs::read_to_string(&chapter).expect("the chapter");
     let commands = text

@@ -1,4 +1,4 @@
-//! What `influence init` proposes, and what it says of its guesses.
+//! The proposals of `influence init`, and its comments on guesses.
 
 #[path = "support/npy.rs"]
 mod npy;
@@ -17,7 +17,7 @@ const DATA: [&str; 6] = ["--train", "x.npy", "y.npy", "--test", "xt.npy", "yt.np
 struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// Forty training and eight test points of so many numbers, of classes 0 to 2.
+    /// Forty training and eight test points with this many numbers each, of classes 0 to 2.
     fn new(inputs: usize) -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
         for (side, points) in [("", 40_u64), ("t", 8)] {
@@ -79,7 +79,7 @@ impl Folder {
         outcome.expect("the binary runs")
     }
 
-    /// The configuration, its text, and what was said beside.
+    /// The configuration, its text, and the output on stderr.
     fn proposed(&self, arguments: &[&str]) -> (Table, String, String) {
         let outcome = self.outcome(&[arguments, &DATA].concat());
         let said = String::from_utf8(outcome.stderr).expect("text");
@@ -123,7 +123,7 @@ fn a_model_to_be_trained_has_the_decay_that_is_asked_for() {
     for (arguments, decay) in [(&[][..], 1e-4), (&["--weight-decay", "0.01"], 0.01)] {
         let (config, text, _) = folder.proposed(arguments);
         assert_eq!(config["train"]["weight_decay"].as_float(), Some(decay));
-        // Two layers: the decay is no damping for them, and the file says why.
+        // Two layers: the decay is not used as their damping, and the file says why.
         let expected = ["\"cg\"", "\"gauss-newton\"", "{ relative = 1.0 }"];
         assert_eq!(method(&config), expected);
         assert!(

@@ -49,7 +49,7 @@ fn said(outcome: &Output) -> String {
         .concat()
 }
 
-/// The numbers that a command writes on the golden network.
+/// The numbers that a command writes for the golden network.
 fn numbers(command: &str, name: &str, arguments: &[&str]) -> ArrayD<f64> {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("out.zarr");
@@ -108,7 +108,7 @@ fn methods_with_enough_to_spend_equal_the_dense_reference() {
             &gauss_newton,
             1e-9,
         ),
-        // 120 gradients span no more: the rest of the space has no curvature.
+        // 120 gradients span no more than that: the rest of the space has no curvature.
         (
             &["name=arnoldi", "rank=130"],
             "empirical-fisher",
@@ -238,7 +238,7 @@ fn a_fit_that_was_kept_gives_the_same_bytes_and_no_other() {
             files(&fresh) == files(&loaded),
             "{method}: the bytes differ"
         );
-        // Another damping is no other fit, another curvature is.
+        // Another damping uses the same fit, another curvature does not.
         let damped = [&from_kept[..], &["--set", "method.damping=0.5"]].concat();
         let outcome = influence("run", &config, &output("damped"), &damped);
         assert!(outcome.status.success(), "{}", said(&outcome));
@@ -325,7 +325,7 @@ fn methods_and_modes_equal_the_dense_references() {
         assert!(outcome.status.success(), "{name}: {}", said(&outcome));
         let mut values = read(&output, "influences");
         let expected = reference(name);
-        // The reference of perturbations stops at the tenth training point.
+        // The reference of perturbations ends at the tenth training point.
         values.slice_axis_inplace(Axis(1), (0..expected.shape()[1]).into());
         let error = difference(&values, &expected);
         println!("| {name} | {error:.1e} |");

@@ -1,4 +1,5 @@
-//! The example `own_model`: a burn module behind the whole command line, against the same network as a sequential model.
+//! The example `own_model`: the whole command line for a burn module, against the same network as a
+//! sequential model.
 
 #[path = "support/difference.rs"]
 mod difference;
@@ -14,7 +15,7 @@ use difference::difference;
 use influence_core::{FieldSource, Values};
 use ndarray::ArrayD;
 
-/// The same network, with the names that the module's fields have.
+/// The same network, with the names of the module's fields.
 const SEQUENTIAL: &str = r#"
 loss = "cross-entropy"
 layers = [
@@ -31,7 +32,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The program that the example is; it is built with the workspace's tests.
+/// The program of the example; it is built with the workspace's tests.
 fn example() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let path = own.parent()?.parent()?.join("examples/own_model");

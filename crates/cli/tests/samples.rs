@@ -1,4 +1,5 @@
-//! Splits, subsets, scales, names and folders of images, against plain arrays that say the same.
+//! Splits, subsets, scales, names and folders of images, against plain arrays with the same
+//! content.
 
 #[path = "support/files.rs"]
 mod files;
@@ -24,7 +25,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The first so many digits: pixels of 0 to 16, and classes.
+/// The first `count` digits: pixels of 0 to 16, and classes.
 fn digits(count: usize) -> (Vec<u8>, Vec<u8>) {
     let read = |name: &str| -> Vec<u8> {
         let file = fs::read(root().join("data/digits").join(name)).expect("the data ship");
@@ -38,7 +39,7 @@ fn digits(count: usize) -> (Vec<u8>, Vec<u8>) {
 struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// A configuration of the trained network of the golden case, with data to be said.
+    /// A configuration of the trained network of the golden case, with the given data.
     fn new(data: &str) -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
         let weights = root().join("tests/golden/cli/mlp/model.safetensors");
@@ -85,7 +86,7 @@ test_chunk = 8
         String::from_utf8_lossy(&outcome.stdout).into_owned()
     }
 
-    /// What is complained of.
+    /// The error message.
     fn refused(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
         let outcome = command.current_dir(self.0.path()).args(arguments).output();
@@ -124,7 +125,7 @@ fn rows(pixels: &[u8], labels: &[u8], rows: &[usize]) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// Training and test points in files of their own.
+/// Training and test points in separate files.
 const APART: &str = r#"
 train = { inputs = "x_train.npy", targets = "y_train.npy" }
 test = { inputs = "x_test.npy", targets = "y_test.npy" }
@@ -152,7 +153,7 @@ fn a_split_gives_the_influences_of_the_points_that_its_coordinates_name() {
         apart.labels(&format!("y_{side}.npy"), &labels);
     }
     assert_eq!(apart.run(), together);
-    // Another seed is another result, and is not taken for the same.
+    // Another seed gives another result, and is not mistaken for the same.
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
     command.current_dir(split.0.path());
     let other = [
@@ -206,7 +207,7 @@ scale = { subtract = 8, divide = 16 }
     }
     assert_eq!(said.run(), done.run());
     assert_eq!(said.coordinate("train"), lines);
-    // Unscaled the numbers are others: the comparison sees the scale.
+    // Without the scale the numbers differ: the comparison does depend on it.
     said.influence(&[
         "run",
         "config.toml",
@@ -274,7 +275,8 @@ fn a_folder_of_images_is_an_array_with_names() {
     assert!(names[train].starts_with(top[0]["train_target"].as_str().expect("a name")));
 }
 
-/// Writes digits as images in a folder for each class, and gives pixels and labels in the order in which they are read.
+/// Writes digits as images in a folder for each class, and returns pixels and labels in the order
+/// in which they are read.
 fn in_folders(
     folder: &Folder,
     side: &str,
@@ -309,7 +311,7 @@ fn classes_have_the_numbers_of_the_training_points_on_every_side() {
     let (images, arrays) = (Folder::new(FOLDERS), Folder::new(APART));
     let all = (&pixels[..], &labels[..]);
     let train = in_folders(&images, "train", all, |row| row < 40);
-    // The first classes are missing: by themselves the others would move.
+    // The first classes are missing: without `classes` the others would be renumbered.
     let test = in_folders(&images, "test", all, |row| row >= 40 && labels[row] > 3);
     assert!(test.1.contains(&8) && !test.1.contains(&0));
     for (side, (pixels, labels)) in [("train", &train), ("test", &test)] {
@@ -317,7 +319,7 @@ fn classes_have_the_numbers_of_the_training_points_on_every_side() {
         arrays.labels(&format!("y_{side}.npy"), labels);
     }
     let expected = arrays.run();
-    // What is hidden is no class, on neither side.
+    // Hidden folders are not classes, on either side.
     for hidden in ["train/.ipynb_checkpoints", "test/__MACOSX", "test/.hidden"] {
         let hidden = images.path(hidden);
         fs::create_dir(&hidden).expect("made");
@@ -337,7 +339,8 @@ fn classes_have_the_numbers_of_the_training_points_on_every_side() {
     let top: Value = serde_json::from_str(&images.influence(&asked)).expect("JSON");
     assert_eq!(top[0]["target"], "digit-4");
     assert!(images.coordinate("test")[0].starts_with("digit-4/"));
-    // A list says the same, and what the true labels are called is numbered as the training points.
+    // A list gives the same, and the names of true labels are numbered like those of training
+    // points.
     fs::write(
         images.path("listed.toml"),
         images.config().replace(FOLDERS, &listed()),
@@ -509,7 +512,7 @@ classes = "classes.txt"
         table.contains("scan-7") && table.contains("class "),
         "{table}"
     );
-    // Points are asked for as they are told.
+    // Points are named as they are listed.
     let asked = ["top", "influences.zarr", "--points"];
     let csv = folder.influence(&[&asked[..], &["scan-11", "--format", "csv"]].concat());
     assert!(
@@ -535,7 +538,8 @@ classes = "classes.txt"
     );
 }
 
-/// Selects a column by the name of its training point; ends with code 3 where xarray is not installed.
+/// Selects a column by the name of its training point; ends with code 3 where xarray is not
+/// installed.
 const SELECT: &str = r#"
 import sys
 try:
@@ -575,7 +579,7 @@ fn python_selects_points_by_name() {
             String::from_utf8_lossy(&outcome.stdout).into_owned()
         }
     };
-    // Past the test harness, which keeps the output of passing tests to itself.
+    // Past the test harness, which hides the output of passing tests.
     std::io::stderr().write_all(said.as_bytes()).expect("open");
 }
 

@@ -1,4 +1,4 @@
-//! The real binary within a bound on memory, interrupted, taken up again and verified.
+//! The real binary within a bound on memory, interrupted, resumed and verified.
 
 #[path = "support/files.rs"]
 mod files;

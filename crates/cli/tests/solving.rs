@@ -1,4 +1,5 @@
-//! What is solved, and what cannot be, in the real binary: λ by parameter and as the weight decay of the training, single precision, overflow.
+//! What the real binary solves and what it refuses: λ by parameter and as the weight decay of the
+//! training, single precision, overflow.
 
 #[path = "support/difference.rs"]
 mod difference;
@@ -114,7 +115,7 @@ fn weight_decay_is_taken_from_the_training() {
     let keys = ["method.damping=weight-decay", "train.weight_decay=0.04"];
     let (all, attributes) = written(&keys);
     assert!(difference(&all, &reference("gauss_newton")) < 1e-10);
-    // The number is recorded, as the training section is not.
+    // The number is recorded, because the training section is not.
     assert_eq!(attributes["damping"], 0.04);
     assert_eq!(attributes["config"]["method"]["damping"], 0.04);
     let sweep = ["method.sweep=[\"weight-decay\", 1.0]", keys[1]];
@@ -160,8 +161,9 @@ fn what_cannot_be_damped_so_is_refused_by_name() {
     }
 }
 
-/// The golden regression on training and test points whose inputs are multiplied by a number; all training points have wrong labels, so that none has a
-/// gradient of zero under a saturated softmax.
+/// The golden regression on training and test points whose inputs are multiplied by a number; all
+/// training points have wrong labels, so that none has a gradient of zero under a saturated
+/// softmax.
 fn scaled(folder: &Path, train: f32, test: f32) -> [String; 2] {
     let file = std::fs::File::open(softmax().join("y_train.npy")).expect("the data ship");
     let labels = npyz::NpyFile::new(std::io::BufReader::new(file)).expect("a numpy array");
@@ -197,7 +199,7 @@ const METHODS: [&[&str]; 10] = [
     &["method.name=tracin"],
 ];
 
-/// A run in single precision; methods without a curvature come without its keys.
+/// A run in single precision; methods without a curvature omit its keys.
 fn run_single(folder: &Path, inputs: &[String; 2], method: &[&str]) -> Output {
     let config = std::fs::read_to_string(softmax().join("config.toml")).expect("the case ships");
     let bare = ["identity", "cosine", "tracin"];
@@ -235,7 +237,7 @@ fn run_single(folder: &Path, inputs: &[String; 2], method: &[&str]) -> Output {
 
 #[test]
 fn numbers_that_overflow_are_never_called_converged() {
-    // Gradients that are finite, of which products are not; and ten orders of magnitude beyond.
+    // Finite gradients whose products are not finite; and ten orders of magnitude larger ones.
     for (train, test) in [(1e19, 1e25), (1e30, 1e30)] {
         let folder = tempfile::tempdir().expect("a folder");
         let inputs = scaled(folder.path(), train, test);

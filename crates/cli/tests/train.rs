@@ -1,4 +1,4 @@
-//! `influence train`: steps against gradients written out, and the whole loop without weights from elsewhere.
+//! `influence train`: steps against explicit gradients, and the whole loop without given weights.
 
 #[path = "support/npy.rs"]
 mod npy;
@@ -195,7 +195,7 @@ fn what_cannot_be_trained_is_refused_by_name() {
     let complaint = folder.refusal(&["train", "config.toml"]);
     assert!(complaint.contains("line.safetensors exists"), "{complaint}");
     folder.influence(&["train", "config.toml", "--overwrite"]);
-    // A size that is said is held against the weights.
+    // A size in the configuration is compared with the weights.
     let layers = "model.layers=[{ kind = \"linear\", name = \"line\", outputs = 3 }]";
     let complaint = folder.refusal(&[
         "run",

@@ -1,4 +1,4 @@
-//! A browser without a display, where there is one.
+//! A browser without a display, where one is installed.
 
 use std::{
     fs,
@@ -8,9 +8,9 @@ use std::{
 
 use image::RgbImage;
 
-/// What Chromium is called where it is installed.
+/// The names under which Chromium is installed.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-/// What keeps it from looking for a network or a display.
+/// Options that keep it from using a network or a display.
 const OPTIONS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -30,7 +30,7 @@ pub(super) struct Browser {
 }
 
 impl Browser {
-    /// None where it is not installed, which is printed.
+    /// `None` where it is not installed, with a note on stderr.
     pub(super) fn find(folder: PathBuf) -> Option<Self> {
         let installed = |name: &&str| {
             let version = Command::new(name).arg("--version").output();
@@ -43,14 +43,14 @@ impl Browser {
         program.map(|program| Self { program, folder })
     }
 
-    /// The page as a window of this size shows it.
+    /// The page in a window of this size.
     pub(super) fn shot(&self, page: &str, window: [u32; 2]) -> RgbImage {
         let shot = self.folder.join("shot.png");
         self.open(page, window, &format!("--screenshot={}", shot.display()));
         image::open(&shot).expect("a picture").to_rgb8()
     }
 
-    /// The page as the browser has understood it.
+    /// The page as the browser parsed it.
     pub(super) fn dom(&self, page: &str, window: [u32; 2]) -> String {
         let output = self.open(page, window, "--dump-dom");
         String::from_utf8(output.stdout).expect("text")

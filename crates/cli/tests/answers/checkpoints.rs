@@ -1,4 +1,5 @@
-//! Files of weights as training scripts leave them: what is read gives the influences that torch gives, and what is not is refused by name.
+//! Files of weights as training scripts write them: those that are read give the influences of
+//! torch, the others are refused by name.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
@@ -26,7 +27,7 @@ impl Checkpoints {
         self.0.path().join(name)
     }
 
-    /// What a command prints, and whether it did what it was asked.
+    /// The output of a command, and whether it succeeded.
     fn said(&self, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
         let command = command.current_dir(self.0.path()).args(arguments);
@@ -48,7 +49,7 @@ impl Checkpoints {
         said
     }
 
-    /// Proposes a configuration, and says what `init` printed.
+    /// Proposes a configuration, and returns the output of `init`.
     fn init(&self, weights: &str, more: &[&str]) -> String {
         self.done(&init(weights, more))
     }
@@ -174,7 +175,7 @@ fn a_key_says_which_state_dict_is_the_model() {
     );
     folder.init("deep.pt", &["--state", "run.net"]);
     folder.check("deep.pt");
-    // A prefix of names, too.
+    // A prefix of names works too.
     folder.init("flat.pt", &["--state", "model"]);
     assert!(
         folder.proposed().contains("name = \"fc1\""),

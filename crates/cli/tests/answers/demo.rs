@@ -1,4 +1,4 @@
-//! The demonstration, and what can be done with what it leaves behind.
+//! The demonstration, and further commands on the folder that it writes.
 
 use std::{fs, process::Command};
 
@@ -45,7 +45,7 @@ fn every_command_works_on_what_the_demonstration_leaves_behind() {
     let said = done("verify influence-demo/influences.zarr --sample 1");
     assert!(said.contains("0 numbers differ"), "{said}");
     assert!(done("top influence-demo/influences.zarr --points 3").contains("nats"));
-    // A second one, with another seed, takes the place of the first.
+    // A second run, with another seed, replaces the first.
     let again = done("demo --seed 1");
     assert!(again.contains("143 of 1438 training points are mislabelled"));
     assert_ne!(again, said);

@@ -1,4 +1,4 @@
-//! What share of the influence goes through which layer.
+//! The share of the influence through each layer.
 
 use ndarray::{Array3, Axis};
 
@@ -27,7 +27,7 @@ impl Folder {
     }
 }
 
-/// The numbers in the row of a table that has this name.
+/// The numbers in the row of a table with this name.
 fn row(page: &str, name: &str) -> Vec<f64> {
     let start = format!("<th scope=\"row\">{name}</th>");
     let (_, rest) = page.split_once(&start).expect("the row");

@@ -46,7 +46,7 @@ fn parquet_holds_what_json_holds() {
         assert!(listed.len() >= 20);
         assert_eq!(rows(&folder.path(&file)), listed, "{command}");
     }
-    // Without a truth the column is there, without values.
+    // Without true labels the column is there, but empty.
     assert!(rows(&folder.path("mislabelled.parquet"))[0]["truth"].is_null());
 }
 

@@ -1,4 +1,5 @@
-//! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`, `inspect`, `report`.
+//! From files to answers with the real binary: `init`, `run`, `self`, `top`, `mislabelled`,
+//! `inspect`, `report`.
 
 mod browser;
 mod checkpoints;
@@ -47,7 +48,7 @@ impl Folder {
         folder
     }
 
-    /// With a configuration, influences and self-influences.
+    /// The same with a configuration, influences and self-influences.
     fn computed() -> Self {
         let folder = Self::new();
         folder.init();
@@ -82,7 +83,7 @@ impl Folder {
         command.output().expect("the binary runs")
     }
 
-    /// What a command prints that does what it is asked.
+    /// The output of a command that succeeds.
     fn done(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -90,7 +91,7 @@ impl Folder {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// What a command complains of.
+    /// The message of a command that fails.
     fn refused(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);
         let complaint = String::from_utf8(output.stderr).expect("text");
@@ -187,7 +188,8 @@ fn the_first_training_points_are_those_of_the_array() {
         "test,test_id,target,predicted,side,rank,train,train_id,train_target,influence,loss_change\n3,"
     ));
     assert_eq!(lines.lines().count(), 1 + 2 * 5);
-    // Without points, those with the largest loss come first: of four of the five the model is wrong.
+    // By default the points with the largest loss come first: the model is wrong on four of the
+    // five.
     let table = folder.done(&["top", "influences.zarr"]);
     assert!(
         table.contains("| 4          | 8      | 6         |"),
@@ -218,16 +220,16 @@ fn suspicious_labels_are_ranked_and_counted() {
         let point = index(&entry["train"]);
         assert!((mean[point] - number(&entry["mean_influence"])).abs() < 1e-9);
         assert!((own[point] - number(&entry["self_influence"])).abs() < 1e-12);
-        // The class that is predicted has at least a tenth of the probability.
+        // The predicted class has at least a tenth of the probability.
         let right = entry["predicted"] == entry["label"];
         assert!(!right || number(&entry["loss"]) < 10_f64.ln(), "{entry}");
     }
-    // Without a choice, it is the mean for this model, which has learned all of its labels.
+    // The default is the mean for this model, which has memorised all labels.
     let table = folder.done(&["mislabelled", "influences.zarr"]);
     let why = "ranked by mean influence: the model gets 100.0 % of its training labels right";
     assert!(table.contains(why), "{table}");
     assert!(table.contains("(other rankings: --by loss)"), "{table}");
-    // Say that the first two by mean influence, and the last, have other labels in truth.
+    // Suppose that the first two by mean influence, and the last, have other true labels.
     let mut truth: Vec<i64> = vec![0; 120];
     for entry in &by_mean {
         truth[index(&entry["train"])] = entry["label"].as_i64().expect("a class");
@@ -316,7 +318,7 @@ fn what_an_output_says_of_itself_is_so() {
     assert!((number(&facts["positive"]) - share).abs() < 1e-12);
     assert_eq!(facts["shape"], serde_json::json!([30, 120]));
     assert_eq!(facts["complete"], true);
-    // Scores with axes of their own too.
+    // Scores with further axes too.
     folder.done(&[
         "run",
         "influence.toml",

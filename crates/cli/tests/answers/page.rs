@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::{Folder, browser::Browser, npy};
 
-/// The sections of a page that has them all, and how much of what belongs into each.
+/// The sections of a complete page, and how much must be visible in each.
 const SECTIONS: [(&str, &[Content]); 9] = [
     ("points", &[Content::Pictures(20_000), Content::Text]),
     ("loss", &[Content::Pictures(8000), Content::Bars]),
@@ -19,9 +19,9 @@ const SECTIONS: [(&str, &[Content]); 9] = [
     ("settings", &[Content::Text]),
 ];
 
-/// What is to be seen in a section.
+/// The content that must be visible in a section.
 enum Content {
-    /// So many black pixels.
+    /// At least this many black pixels.
     Pictures(usize),
     /// Areas in the colours of charts.
     Bars,
@@ -74,7 +74,7 @@ fn a_page_has_all_its_parts_and_needs_nothing_else() {
         page.matches("<img src=\"data:image/png;base64,").count(),
         3 + 3 * 8 + 30
     );
-    // Three scores, all influences, layers, timings: each with words for who cannot see it.
+    // Three scores, all influences, layers, timings: each with a text for those who cannot see it.
     assert_eq!(page.matches("<svg").count(), 6);
     assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), 6);
     assert!(!page.contains("alt=\"\"") && !page.contains("aria-label=\"\""));
@@ -86,7 +86,7 @@ fn a_page_has_all_its_parts_and_needs_nothing_else() {
     assert!(
         !addresses.contains("http:") && !addresses.contains("https:") && !page.contains("<script")
     );
-    // A page of its own is replaced, another file is not.
+    // A page of the program is replaced, another file is not.
     folder.done(&["report", "influences.zarr"]);
     fs::write(folder.path("mine.html"), "mine").expect("written");
     let complaint = folder.refused(&["report", "influences.zarr", "--html", "mine.html"]);
@@ -102,7 +102,7 @@ fn a_page_has_all_its_parts_and_needs_nothing_else() {
     assert!(complaint.contains("64 numbers"), "{complaint}");
 }
 
-/// Names come from paths, which may hold anything.
+/// Names come from paths, which may contain any character.
 #[test]
 fn text_in_a_page_is_text() {
     let folder = Folder::computed();
@@ -114,7 +114,7 @@ fn text_in_a_page_is_text() {
     assert!(!page.contains("<img") && page.contains("<code class=\"numbers\">"));
 }
 
-/// What the top of the page says, and the counts of the solver.
+/// The summary at the top of the page, and the counts of the solver.
 #[test]
 fn the_summary_is_that_of_the_run() {
     let folder = Folder::computed();
@@ -164,7 +164,7 @@ fn a_browser_shows_every_section() {
         );
     }
     let plain = browser.shot(&page, size);
-    // A colour behind each section tells where it is.
+    // A background colour marks the place of each section.
     let coloured = browser.shot(&styled(&page, &colours()), size);
     let mut end = 0;
     for (index, (section, contents)) in SECTIONS.into_iter().enumerate() {
@@ -207,7 +207,7 @@ fn styled(page: &str, style: &str) -> String {
     page.replace("</head>", &format!("<style>{style}</style></head>"))
 }
 
-/// Nearly white, and nowhere else on the page.
+/// Almost white, and used nowhere else on the page.
 fn colour(section: usize) -> [u8; 3] {
     let step = u8::try_from(section).expect("few sections");
     [250, 255 - step, 244]
@@ -221,7 +221,7 @@ fn colours() -> String {
     SECTIONS.iter().enumerate().map(rule).collect()
 }
 
-/// Left, top, right and bottom of what has a colour.
+/// Left, top, right and bottom of the area with a colour.
 fn place(image: &RgbImage, colour: [u8; 3]) -> Option<[u32; 4]> {
     let pixels = image.enumerate_pixels();
     let pixels = pixels.filter(|(.., pixel)| pixel.0 == colour);

@@ -62,7 +62,7 @@ fn every_chart_becomes_a_file() {
         let png = image::load_from_memory(&read("png").expect("PNG")).expect("a picture");
         let png = png.to_rgb8();
         assert_eq!(png.width(), 1200);
-        // Below the axis there is text and nothing else.
+        // Below the axis there is only text.
         let foot = png
             .enumerate_pixels()
             .filter(|(_, y, _)| y + 60 > png.height());
@@ -74,7 +74,7 @@ fn every_chart_becomes_a_file() {
             .count();
         assert!(drawn > 500, "{name}: {drawn}");
     }
-    // Nothing is replaced unless that is said.
+    // Nothing is replaced without `--overwrite`.
     fs::write(folder.path("plots/timings.svg"), "mine").expect("written");
     let complaint = folder.refused(&report);
     assert!(complaint.contains("--overwrite"), "{complaint}");

@@ -1,4 +1,4 @@
-//! What a run took, beside its output.
+//! The record of time and memory beside an output.
 
 use std::fs;
 
@@ -68,7 +68,7 @@ fn a_record_of_another_run_is_not_shown() {
     assert!(!report("influences.zarr").contains("id=\"timings\""));
 }
 
-/// A run that cannot be recorded is done all the same.
+/// A run whose record cannot be written still succeeds.
 #[test]
 fn a_record_in_the_way_of_something_is_a_warning() {
     let folder = Folder::new();

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 
 use super::{Folder, golden, stored};
 
-/// The weights as a burn module of linear layers has them: matrices are `(in, out)`.
+/// The weights as in a burn module of linear layers: matrices are `(in, out)`.
 fn burnpack(folder: &Folder) {
     let bytes = fs::read(golden("model.safetensors")).expect("the weights ship");
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");

@@ -221,7 +221,7 @@ fn numbers_that_do_not_fit_are_named() {
     ]);
 }
 
-/// What may not be read; the superuser reads all.
+/// A file without permission to read; the superuser can read everything.
 #[test]
 #[cfg(unix)]
 fn files_that_may_not_be_read_are_named() {

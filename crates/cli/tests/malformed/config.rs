@@ -1,4 +1,4 @@
-//! Configurations that are wrong by themselves, or do not fit the files.
+//! Configurations that are wrong, or do not fit the files.
 
 use crate::{
     folder::Folder,

@@ -1,6 +1,8 @@
-//! Whatever is wrong with a command or its files: exit code 2, one message that names it, and nothing written.
+//! Any mistake in a command or its files gives exit code 2, one message that names it, and no
+//! output.
 //!
-//! With `INFLUENCE_TABLE=1` and `--nocapture` the tests print each case with its message, as rows of a Markdown table.
+//! With `INFLUENCE_TABLE=1` and `--nocapture` the tests print each case with its message, as rows
+//! of a Markdown table.
 
 mod arrays;
 mod command;

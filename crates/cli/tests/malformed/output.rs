@@ -1,4 +1,4 @@
-//! Outputs that are in the way or cannot be, and runs that succeed.
+//! Paths of outputs that exist or cannot be written, and runs that succeed.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ fn run(folder: &Folder, arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-/// Something that is not ours where the output is to be.
+/// A folder of another program at the path of the output.
 fn taken(folder: &Folder) {
     fs::create_dir(folder.path("influences.zarr")).expect("made");
     folder.write("influences.zarr/precious", "data");

@@ -1,4 +1,4 @@
-//! Selections, scales and names that do not fit the data, and trainings that cannot be done.
+//! Selections, scales and names that do not fit the data, and training that is impossible.
 
 use crate::{
     folder::Folder,

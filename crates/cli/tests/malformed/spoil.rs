@@ -1,4 +1,4 @@
-//! Ways to spoil a folder.
+//! Ways to damage a folder.
 
 use std::{fs, sync::Arc};
 
@@ -15,13 +15,13 @@ impl Folder {
         fs::remove_file(self.path(name)).expect("removed");
     }
 
-    /// A folder in the place of a file.
+    /// A folder instead of a file.
     pub(crate) fn replace_by_folder(&self, name: &str) {
         let _ = fs::remove_file(self.path(name));
         fs::create_dir(self.path(name)).expect("made");
     }
 
-    /// The file cut after so many bytes, or so many before its end if negative.
+    /// The file cut after this many bytes, or, if negative, this many bytes before its end.
     pub(crate) fn cut(&self, name: &str, length: isize) {
         let whole = fs::read(self.path(name)).expect("readable");
         let length = match usize::try_from(length) {

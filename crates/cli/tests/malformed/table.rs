@@ -1,4 +1,4 @@
-//! Runs a table of cases and holds each to the same rules.
+//! Runs a table of cases and checks each by the same rules.
 
 use std::{
     process::{Command, Output},
@@ -7,16 +7,16 @@ use std::{
 
 use crate::folder::Folder;
 
-/// No case may take longer, on a machine that is busy with other tests.
+/// The longest time of a case, on a machine that is busy with other tests.
 const LONGEST: Duration = Duration::from_mins(1);
-/// Address space that a command may take, in KiB; files that claim more are to be refused without trying.
+/// Limit on the address space of a command, in KiB; files that claim more must be refused at once.
 const ADDRESS_SPACE: &str = "4194304";
-/// The most letters of a message.
+/// The greatest length of a message.
 const LETTERS: usize = 1100;
 
 type Spoil = Box<dyn Fn(&Folder)>;
 
-/// What is wrong, the command, and what the message must say.
+/// The mistake, the command, and the required parts of the message.
 pub(crate) struct Case {
     name: &'static str,
     spoil: Spoil,
@@ -72,7 +72,7 @@ pub(crate) fn of_usage(
 
 pub(crate) fn nothing(_: &Folder) {}
 
-/// Runs all cases, and panics with all that is wrong with their messages.
+/// Runs all cases, and panics with everything that is wrong with their messages.
 pub(crate) fn check(cases: &[Case]) {
     let complaints: Vec<String> = cases.iter().flat_map(Case::complaints).collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
@@ -87,7 +87,7 @@ impl Case {
         let output = bounded(&folder, &self.arguments);
         let took = started.elapsed();
         let said = String::from_utf8_lossy(&output.stderr);
-        // Some mistakes show only after the first phase was announced.
+        // Some mistakes appear only after the first phase was announced.
         let lines = said.lines().filter(|line| !line.starts_with('['));
         let message = lines.collect::<Vec<_>>().join("\n");
         self.print(&message);
@@ -149,7 +149,7 @@ fn is_excerpt(line: &str) -> bool {
     })
 }
 
-/// Runs a command that may not take all of the memory.
+/// Runs a command with a limit on its memory.
 fn bounded(folder: &Folder, arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_influence");
     let mut command = if cfg!(unix) {

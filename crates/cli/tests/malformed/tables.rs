@@ -233,7 +233,7 @@ fn tables_that_do_not_say_how_they_are_written_are_named() {
     ]);
 }
 
-/// A run of which the training labels are this text, in a column of `x.csv` or in lines.
+/// A run whose training labels are this text, in a column of `x.csv` or one per line.
 fn labels(
     name: &'static str,
     train: &'static str,
@@ -417,7 +417,7 @@ fn tables_of_parquet_are_named() {
     ]);
 }
 
-/// A PNG that says it is so wide and high, with what a picture of one pixel has.
+/// A PNG that claims this width and height, with the data of a single pixel.
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let image = GrayImage::new(1, 1);

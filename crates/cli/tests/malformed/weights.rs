@@ -179,7 +179,7 @@ fn damaged_weights_are_named() {
     ]);
 }
 
-/// Calls `os.system` when it is unpickled as Python would.
+/// Would call `os.system` if Python unpickled it.
 fn malicious() -> Vec<u8> {
     let command = b"touch executed";
     let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
@@ -293,7 +293,7 @@ fn tuple(sizes: &[u8]) -> Vec<u8> {
     [b"(".to_vec(), sizes.collect(), b"t".to_vec()].concat()
 }
 
-/// A tensor in a pickle, of a storage of so many numbers.
+/// A tensor in a pickle, whose storage has this many numbers.
 fn tensor(numbers: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
     [
         b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
@@ -309,7 +309,7 @@ fn tensor(numbers: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// A state dict of these tensors, with so many bytes of numbers.
+/// A state dict of these tensors, with this many bytes of numbers.
 fn state_dict(tensors: &[(&str, Vec<u8>)], bytes: usize) -> Vec<u8> {
     let items = tensors.iter();
     let items: Vec<u8> = items
@@ -365,7 +365,7 @@ fn tensors_of_pytorch_that_cannot_be_are_named() {
 #[test]
 fn pickles_that_go_round_in_circles_come_to_an_end() {
     let pickled = |pickle: Vec<u8>| archive(&[("archive/data.pkl", &pickle)]);
-    // Each dictionary holds the one before twice.
+    // Each dictionary holds the previous one twice.
     let pair = |_| {
         [
             b"}q\x01(",

@@ -1,4 +1,4 @@
-//! Places that are written to are tried before the work, and nothing is left in them.
+//! Paths of outputs are checked before the work, and nothing is left there.
 
 use std::fs::{self, File};
 
@@ -7,7 +7,7 @@ use crate::{
     program::{computed, said},
 };
 
-/// A command that would write to a place that cannot be written to, be it by root.
+/// A command whose output path cannot be written to, even by root.
 fn refused(folder: &Folder, arguments: &[&str], key: &str) {
     let arguments = [arguments, &["--progress", "lines"]].concat();
     let (out, err, code) = said(&folder.path(""), &arguments);

@@ -1,4 +1,4 @@
-//! What a fit takes is held against the memory there is, before any of it is taken.
+//! The memory of a fit is compared with the available memory before the fit begins.
 
 use crate::{folder::Folder, program::said};
 
@@ -133,7 +133,8 @@ fn a_plan_counts_kronecker_factors_from_above_and_not_too_far() {
     }
 }
 
-/// The limit is on addresses, of which threads reserve many: less would not let the program start.
+/// The limit is on address space, of which threads reserve much: with less the program could not
+/// start.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_limit_of_the_shell_is_one_too() {

@@ -1,4 +1,4 @@
-//! An output that was moved is still about its files.
+//! An output that was moved still finds its files.
 
 use std::{fs, path::Path};
 
@@ -42,7 +42,7 @@ fn its_files_are_found_where_they_were_moved_to_together() {
     let folder = project();
     let top = succeeds(&folder.path("project"), &["top", "out/o.zarr"]);
     fs::rename(folder.path("project"), folder.path("elsewhere")).expect("moved");
-    // Another file of the same name is nearer, and not the one.
+    // A nearer file has the same name but other content.
     folder.array("elsewhere/out/x_train.npy", &[0.75_f32; 24], &[6, 4]);
     let moved = folder.path("elsewhere");
     assert_eq!(succeeds(&moved, &["top", "out/o.zarr"]), top);
@@ -99,7 +99,7 @@ fn a_file_that_is_nowhere_or_has_changed_is_named() {
     let (_, err, _) = said(&folder.path("project"), &["verify", "out/o.zarr"]);
     let expected = "data/y_train.npy does not exist; where it was moved to is said by --set data.train.targets=";
     assert!(err.contains(expected), "{err}");
-    // The digest of the changed labels is not that of then, wherever they are.
+    // The changed labels have another digest, wherever they are.
     let set = format!("data.train.targets={}", folder.path("labels.npy").display());
     let (_, err, code) = said(
         &folder.path("project"),

@@ -25,7 +25,7 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a command prints on stdout and on stderr, and its exit code.
+/// The output of a command on stdout and stderr, and its exit code.
 pub(crate) fn said(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
     let output = program(folder, arguments).output();
     texts(&output.expect("the binary runs"))

@@ -1,4 +1,4 @@
-//! What is said, and what is not.
+//! What each level of output prints.
 
 use crate::{
     folder::Folder,

@@ -1,4 +1,4 @@
-//! `--dry-run`, and what a run says about its time.
+//! `--dry-run`, and the times that a run prints.
 
 use crate::{
     folder::Folder,

@@ -10,7 +10,7 @@ use crate::{
 /// How every code of a terminal begins.
 const ESCAPE: u8 = 0x1b;
 
-/// The commands whose output is looked at, good and bad ones.
+/// The commands whose output is checked, successful and failing ones.
 const COMMANDS: [&[&str]; 8] = [
     &["--help"],
     &["help", "run"],
@@ -36,7 +36,7 @@ fn without_a_terminal_there_are_no_codes() {
     }
 }
 
-/// What a command shows on a terminal, if there is a program that makes one.
+/// The output of a command on a terminal, where a program can create one.
 fn on_a_terminal(folder: &Folder, arguments: &[&str], no_color: &str) -> Option<Vec<u8>> {
     let found = Command::new("script").arg("--version").output();
     if !found.is_ok_and(|found| found.status.success()) {
@@ -69,7 +69,7 @@ fn a_terminal_that_is_to_stay_plain_gets_no_codes() {
     }
 }
 
-/// Were there none, the test above would say nothing.
+/// Without any codes the test above would prove nothing.
 #[test]
 fn a_terminal_gets_codes_otherwise() {
     let folder = computed();

@@ -8,9 +8,9 @@ use std::{
 use crate::job::{Job, event};
 use serde_json::Value;
 
-/// A running command, of which as much of stderr was read as is told.
+/// A running command, with stderr read as far as the tests ask.
 ///
-/// Its jobs have many more events than a pipe holds: as long as no more is read they cannot end by themselves.
+/// Its jobs have many more events than a pipe holds: while nothing is read they cannot end.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
@@ -34,7 +34,7 @@ impl Running {
         }
     }
 
-    /// Reads on until there is an event of this name, any for an empty one, of which something holds.
+    /// Reads until an event with this name (any name if empty) satisfies the condition.
     fn wait_for(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.next().expect("more lines").expect("text");
@@ -45,7 +45,8 @@ impl Running {
         }
     }
 
-    /// Reads on to the event of the interruption; that which announces it, if there was one, and it.
+    /// Reads until the event of the interruption; returns the announcing event, if any, and that
+    /// one.
     fn end(&mut self) -> (Option<Value>, Value) {
         let mut told = None;
         loop {
@@ -71,7 +72,7 @@ impl Running {
     }
 }
 
-/// Whether the tests themselves were started to outlive their terminal; the lowest bit of a hexadecimal number tells.
+/// Whether the tests were started with SIGHUP ignored: the lowest bit of a hexadecimal number.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find(|line| line.starts_with("SigIgn:"));
@@ -92,7 +93,7 @@ fn a_signal_lets_what_is_begun_be_finished() {
         run.wait_for("chunk", |_| true);
         run.signal(signal);
         let (told, end) = run.end();
-        // What is begun may be finished before there was time to tell.
+        // Chunks in progress may be finished before the announcement.
         let expected =
             "interrupted: finishing the chunks that are begun; interrupt again to stop at once";
         assert!(told.is_none_or(|told| told["message"] == expected));
@@ -112,10 +113,10 @@ fn a_second_signal_ends_it_at_once() {
     let job = Job::new(64, 512);
     let mut run = Running::start(&job, &["--set", "compute.test_chunk=1"]);
     run.wait_for("chunk", |_| true);
-    // Different signals, because equal ones that come quickly are one.
+    // Different signals, because equal ones in quick succession are merged.
     run.signal("INT");
     run.signal("TERM");
-    // Nothing reads what it has to say, so it does not end otherwise.
+    // Nothing reads its stderr, so it cannot end by itself.
     assert_eq!(run.code(), Some(130));
 }
 
@@ -132,7 +133,7 @@ fn a_hangup_stays_ignored_where_it_was() {
     let mut run = Running::spawn(&mut outliving);
     run.wait_for("chunk", |_| true);
     run.signal("HUP");
-    // Were the hangup not ignored this would be the second signal.
+    // If the hangup were not ignored, this would be the second signal.
     run.signal("TERM");
     run.wait_for("interrupted", |_| true);
     assert_eq!(run.code(), Some(130));
@@ -141,7 +142,7 @@ fn a_hangup_stays_ignored_where_it_was() {
 #[test]
 fn before_chunks_are_computed_nothing_is_written() {
     let job = Job::new(2, 32768);
-    // A fit point by point takes long enough.
+    // A fit sample by sample takes long enough.
     let mut run = Running::start(&job, &["--set", "compute.train_chunk=1"]);
     run.wait_for("phase", |event| event["phase"] == "fit");
     run.signal("INT");

@@ -1,4 +1,4 @@
-//! A small run in a folder of its own.
+//! A small run in a separate folder.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -23,7 +23,7 @@ train_chunk = 8
 threads = 2
 "#;
 
-/// A linear model of 4 inputs on so many test and training points.
+/// A linear model of 4 inputs, with this many test and training points.
 pub(crate) struct Job(tempfile::TempDir);
 
 impl Job {
@@ -38,7 +38,7 @@ impl Job {
         for (name, count) in [("test", test), ("train", train)] {
             let wave = |index: usize| (index as f32 * 0.37).sin();
             let inputs: Vec<f32> = (0..4 * count).map(wave).collect();
-            // What the model says, and a little more: of one that fits nothing a run warns.
+            // The model's prediction plus noise: a run warns about a model that fits nothing.
             let said = inputs.chunks(4).map(|row| {
                 let products = row.iter().zip(&line).map(|(input, weight)| input * weight);
                 products.sum::<f32>()
@@ -73,7 +73,7 @@ impl Job {
         command
     }
 
-    /// How many chunks of the output are there.
+    /// The number of chunks of the output that exist.
     pub(crate) fn chunks_written(&self) -> usize {
         files(&self.path("influences.zarr/influences/c")).len()
     }

@@ -1,4 +1,4 @@
-//! What the real binary tells while it runs, and how it takes signals.
+//! Progress and signals of the real binary.
 
 #[path = "../support/files.rs"]
 mod files;

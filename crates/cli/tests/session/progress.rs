@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::job::{Job, event};
 use serde_json::Value;
 
-/// Everything the run says on stderr.
+/// Everything that the run writes to stderr.
 fn said(job: &Job, style: &str, arguments: &[&str]) -> String {
     let output = job
         .command(style, arguments)

@@ -1,8 +1,8 @@
-//! How far numbers are from a reference.
+//! The difference of numbers from a reference.
 
 use ndarray::ArrayD;
 
-/// The largest difference, relative to the largest entry of the reference; NaN counts as the largest there is.
+/// The largest difference, relative to the largest entry of the reference; NaN counts as infinite.
 pub(crate) fn difference(values: &ArrayD<f64>, reference: &ArrayD<f64>) -> f64 {
     assert_eq!(values.shape(), reference.shape());
     let scale = reference

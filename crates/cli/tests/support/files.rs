@@ -1,4 +1,4 @@
-//! What a command has written.
+//! The files that a command wrote.
 
 use std::{
     collections::BTreeMap,

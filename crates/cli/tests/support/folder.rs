@@ -1,4 +1,4 @@
-//! A folder with a valid run, to be spoilt.
+//! A folder with a valid run that tests damage.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

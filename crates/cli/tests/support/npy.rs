@@ -1,4 +1,4 @@
-//! Data as numpy writes them.
+//! Data in numpy's format.
 
 use std::{fs::File, path::Path};
 
