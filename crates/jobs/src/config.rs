@@ -15,8 +15,9 @@ mod train;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use influence_core::Precision;
 use influence_data::Data;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Table;
 
 use crate::output::is_url;
@@ -26,9 +27,7 @@ pub use compute::{Compute, Mode, Strategy};
 pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
-pub use method::{
-    Blocks, Checkpoint, CurvatureName, DampingValue, Lambda, Method, MethodName, PreconditionerName,
-};
+pub use method::{Checkpoint, CurvatureName, Method, MethodName, PreconditionerName};
 pub use model::{Loss, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
@@ -47,7 +46,7 @@ pub struct Config {
     pub device: String,
     /// `f32` or `f64`. Default `f32`.
     #[serde(default)]
-    pub precision: PrecisionName,
+    pub precision: Precision,
     /// The model.
     pub model: Model,
     /// The data.
@@ -70,26 +69,6 @@ pub struct Config {
     /// Where each key is, for messages.
     #[serde(skip)]
     pub places: Places,
-}
-
-/// A precision by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PrecisionName {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-    /// 64-bit floating point, on CPU devices.
-    F64,
-}
-
-impl From<PrecisionName> for influence_core::Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::F32 => Self::F32,
-            PrecisionName::F64 => Self::F64,
-        }
-    }
 }
 
 /// Where the result goes.

@@ -176,7 +176,7 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
         (Mode::ByBlock, _) => (one.with_numbers(job.blocks.len()), job.blocks.len()),
         (Mode::Perturbation, _) => {
             let numbers = job.sample_shape.iter().product();
-            (one.of_perturbations(numbers, (*precision).into()), numbers)
+            (one.of_perturbations(numbers, *precision), numbers)
         }
     })
 }

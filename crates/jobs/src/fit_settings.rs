@@ -45,7 +45,7 @@ impl FitSettings {
         Self {
             method: config.method.clone(),
             seed: config.seed,
-            precision: config.precision.into(),
+            precision: config.precision,
             device: device.clone(),
             gradient_memory: memory::share(compute, SHARE_OF_FIT),
             threads: compute.threads(),

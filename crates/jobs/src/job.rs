@@ -10,12 +10,12 @@ use influence_backend_burn::FitObserver;
 use influence_calculators::Prefetch;
 use influence_core::{
     Dataset,
-    block::{Block, ParameterLayout},
+    block::{Block, BlockStructure, ParameterLayout},
 };
 use influence_data::{Samples, Target, class_names};
 
 use crate::{
-    config::{Blocks, Config, Method},
+    config::{Config, Method},
     fit_settings::FitSettings,
     models::{Models, TaskModel},
     output::Existing,
@@ -149,7 +149,7 @@ impl Job {
 /// block.
 fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>> {
     let key = match method.blocks {
-        Some(Blocks::Custom(_)) => "method.blocks",
+        Some(BlockStructure::Custom(_)) => "method.blocks",
         _ => "model.layers",
     };
     let blocks = method.blocks().resolve(layout).context(key)?;

@@ -42,7 +42,7 @@ impl Setup {
         if let Some(threads) = config.compute.threads.and_then(NonZero::new) {
             share_threads(threads);
         }
-        let precision = config.precision.into();
+        let precision = config.precision;
         let device = open_device(&config.device, precision)?;
         let [train, test] = influence_data::open(&config.data)?;
         let mut remarks = [train.remarks(), test.remarks()].concat();

@@ -5,11 +5,10 @@ use std::{num::NonZero, path::Path, sync::Arc};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{Calculator, Location, zarr::Comparison};
-use influence_core::ErasedModel;
+use influence_core::{ErasedModel, Precision};
 use serde_json::{Map, Value};
 
 use crate::{
-    config::PrecisionName,
     fit,
     job::Job,
     models::Models,
@@ -85,8 +84,8 @@ impl Sample<'_> {
             differing,
             relative: largest_difference / largest_value,
             tolerance: match job.config.precision {
-                PrecisionName::F32 => 1e-3,
-                PrecisionName::F64 => 1e-9,
+                Precision::F32 => 1e-3,
+                Precision::F64 => 1e-9,
             },
         })
     }

@@ -61,7 +61,7 @@ pub(super) fn print(job: &Job, out: &mut impl Write) -> Result<()> {
     } else {
         "solving not counted"
     };
-    let precision: influence_core::Precision = job.config.precision.into();
+    let precision = job.config.precision;
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");
     line(
         "influences",

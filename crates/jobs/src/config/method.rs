@@ -8,11 +8,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use influence_backend_burn::Curvature;
-use influence_core::block::{BlockStructure, CustomBlocks, Damping};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use toml::Value;
+use influence_core::block::{BlockStructure, Damping, Strength};
+use serde::{Deserialize, Serialize};
 
-pub use damping::{DampingValue, Lambda};
 pub(super) use weight_decay::with_weight_decay;
 
 /// How the factors are computed.
@@ -34,17 +32,17 @@ pub struct Method {
     /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }`
     /// times the mean eigenvalue of each block, `"weight-decay"`, which is `train.weight_decay`, or
     /// a table of numbers and multiples by block. No default: it depends on the model.
-    pub damping: Option<DampingValue>,
+    pub damping: Option<Damping>,
     /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name
     /// with `*` for any characters, such as `{ "*.bias" = 0.0 }` where weight decay leaves out
     /// biases. All others have `damping`, or the λ of a sweep.
-    pub damping_by_parameter: Option<BTreeMap<String, Lambda>>,
+    pub damping_by_parameter: Option<BTreeMap<String, Strength>>,
     /// Several dampings, each written like `damping`, which they override: the influences under
     /// each of them, from one fit.
-    pub sweep: Option<Vec<DampingValue>>,
+    pub sweep: Option<Vec<Damping>>,
     /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
     /// table of lists of parameters by block.
-    pub blocks: Option<Blocks>,
+    pub blocks: Option<BlockStructure>,
     /// With `cg` and `lissa`: the relative residual at which a row is solved. Default with `cg`
     /// 1e-4, in 64-bit floats 1e-6, with `lissa` 0.01.
     pub rtol: Option<f64>,
@@ -87,49 +85,6 @@ pub struct Checkpoint {
     pub weights: PathBuf,
     /// The learning rate at which training went through it.
     pub learning_rate: f64,
-}
-
-/// How the parameters fall into blocks.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Blocks {
-    /// One block of all parameters.
-    #[default]
-    Full,
-    /// One block per layer, named as the layer.
-    LayerWise,
-    /// One block per parameter, named as the parameter.
-    ParameterWise,
-    /// Named blocks of named parameters.
-    #[serde(untagged)]
-    Custom(BTreeMap<String, Vec<String>>),
-}
-
-impl From<Blocks> for BlockStructure {
-    fn from(blocks: Blocks) -> Self {
-        match blocks {
-            Blocks::Full => Self::Full,
-            Blocks::LayerWise => Self::LayerWise,
-            Blocks::ParameterWise => Self::ParameterWise,
-            Blocks::Custom(blocks) => Self::Custom(CustomBlocks::new(blocks)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Blocks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        match value.as_str() {
-            Some("full") => Ok(Self::Full),
-            Some("layer-wise") => Ok(Self::LayerWise),
-            Some("parameter-wise") => Ok(Self::ParameterWise),
-            _ => value.clone().try_into().map(Self::Custom).map_err(|_| {
-                D::Error::custom(format!(
-                    "expected \"full\", \"layer-wise\", \"parameter-wise\", or a table of lists of parameters by block as {{ head = [\"fc.weight\"] }}, got {value}"
-                ))
-            }),
-        }
-    }
 }
 
 /// A method by name.
@@ -270,43 +225,39 @@ impl Method {
         let iterates = matches!(self.name, MethodName::Cg | MethodName::Lissa);
         let is_plain = self.sweep.is_none() && self.damping_by_parameter.is_none();
         let is_definite = self.curvature_name() != Some(CurvatureName::Hessian);
-        let Some(DampingValue::Uniform(Lambda::Absolute(lambda))) = self.damping else {
+        let Some(Damping::Uniform(Strength::Absolute(lambda))) = self.damping else {
             return None;
         };
         (iterates && is_plain && is_definite && lambda > 0.0).then_some(lambda)
     }
 
     /// A damping with the exceptions of single parameters.
-    fn damped(&self, damping: &DampingValue) -> Damping {
+    fn damped(&self, damping: &Damping) -> Damping {
         match &self.damping_by_parameter {
-            None => damping.structure(),
-            Some(parameters) => {
-                let own = parameters.iter();
-                let own = own.map(|(name, lambda)| (name.clone(), (*lambda).into()));
-                damping.structure().excepting(own)
-            }
+            None => damping.clone(),
+            Some(parameters) => damping.clone().excepting(parameters.clone()),
         }
     }
 
     /// The blocks of the curvature.
     pub fn blocks(&self) -> BlockStructure {
         let default = match self.name {
-            MethodName::Kfac | MethodName::Ekfac => Blocks::LayerWise,
-            _ => Blocks::Full,
+            MethodName::Kfac | MethodName::Ekfac => BlockStructure::LayerWise,
+            _ => BlockStructure::Full,
         };
-        self.blocks.clone().unwrap_or(default).into()
+        self.blocks.clone().unwrap_or(default)
     }
 
     /// Checks domains, and that keys of one method are not given to another.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(damping) = &self.damping {
-            damping.check("method.damping")?;
+            damping::check(damping, "method.damping")?;
         }
         for (index, damping) in self.sweep.iter().flatten().enumerate() {
-            damping.check(&format!("method.sweep[{index}]"))?;
+            damping::check(damping, &format!("method.sweep[{index}]"))?;
         }
-        for (name, lambda) in self.damping_by_parameter.iter().flatten() {
-            lambda.check(&format!("method.damping_by_parameter.{name}"))?;
+        for (name, strength) in self.damping_by_parameter.iter().flatten() {
+            damping::check_strength(*strength, &format!("method.damping_by_parameter.{name}"))?;
         }
         self.check_keys()?;
         self.check_domains()

@@ -1,3 +1,4 @@
+use influence_core::block::{BlockStructure, Damping};
 use toml::Table;
 
 use super::*;
@@ -50,11 +51,8 @@ fn the_contract_is_read() {
             bias: None
         }
     );
-    assert_eq!(
-        config.method.damping,
-        Some(DampingValue::Uniform(Lambda::Absolute(0.1)))
-    );
-    assert_eq!(config.method.blocks, Some(Blocks::Full));
+    assert_eq!(config.method.damping, Some(Damping::from(0.1)));
+    assert_eq!(config.method.blocks, Some(BlockStructure::Full));
     assert_eq!(config.compute.threads, Some(2));
 }
 
@@ -69,7 +67,7 @@ fn defaults_fill_what_may_be_left_out() {
         Config::from_table(text.parse().expect("valid TOML")).expect("a valid configuration");
     assert_eq!(
         (config.seed, config.device.as_str(), config.precision),
-        (0, "cpu", PrecisionName::F32)
+        (0, "cpu", Precision::F32)
     );
     assert_eq!(
         (config.method.name, config.method.curvature_name()),
@@ -191,19 +189,21 @@ fn methods_are_read() {
     ])
     .expect("valid");
     assert!(
-        matches!(config.method.damping, Some(DampingValue::PerBlock(by_block)) if by_block.len() == 2)
+        matches!(config.method.damping, Some(Damping::PerBlock(by_block)) if by_block.len() == 2)
     );
     let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#])
         .expect("valid");
-    assert!(matches!(config.method.blocks, Some(Blocks::Custom(_))));
+    assert!(matches!(
+        config.method.blocks,
+        Some(BlockStructure::Custom(_))
+    ));
     let config = read(&[
         "method.damping={ relative = 0.1 }",
         "method.sweep=[0.1, { relative = 2 }]",
     ]);
     let method = config.expect("valid").method;
-    let relative = |relative| DampingValue::Uniform(Lambda::Relative { relative });
-    assert_eq!(method.damping, Some(relative(0.1)));
-    let sweep = vec![DampingValue::Uniform(Lambda::Absolute(0.1)), relative(2.0)];
+    assert_eq!(method.damping, Some(Damping::relative(0.1)));
+    let sweep = vec![Damping::from(0.1), Damping::relative(2.0)];
     assert_eq!(method.sweep, Some(sweep));
 }
 

@@ -58,7 +58,7 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         check(&config.model)?;
-        let precision = config.precision.into();
+        let precision = config.precision;
         let key = config.model.state.as_deref();
         let (layout, weights) =
             Weights::as_stored(weights, key, precision).context("model.weights")?;

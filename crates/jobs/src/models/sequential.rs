@@ -31,8 +31,7 @@ impl Models for SequentialModels {
     ) -> Result<Box<dyn TaskModel>> {
         let (loss, layers) = described(&config.model)?;
         let key = config.model.state.as_deref();
-        let weights =
-            Weights::read(weights, key, config.precision.into()).context("model.weights")?;
+        let weights = Weights::read(weights, key, config.precision).context("model.weights")?;
         let names = layers.0.iter().filter_map(Layer::name);
         weights.check_read(names).context("model.weights")?;
         let weights = weights.with_tables(layers.0.iter().filter_map(Layer::table));
