@@ -13,6 +13,7 @@ use crate::{
 type Batch<C> = <<C as Calculator>::Model as InfluenceModel>::Batch;
 
 /// Holds a model and runs work on it; everything else is provided.
+///
 /// The provided methods return lazy queries: nothing runs before their `compute` or `to_zarr`.
 /// A `Box<dyn Calculator<Model = M>>` is a calculator too, for a choice at run time.
 ///

@@ -73,6 +73,7 @@ pub struct Resources {
 ///   panel.
 /// - With the train side held, each gradient is computed once. So is each factor, and if there are
 ///   several panels, factors are read again from a scratch array for each but the first.
+///
 /// The side is held that leaves less to do again; the choice changes no bit of the result.
 ///
 /// # Examples

@@ -105,7 +105,7 @@ fn the_lock_is_free_after_a_panic_which_is_an_error() -> Outcome {
         let calculator = parallel(&model, 2)?;
         let lazy = job.influences(&calculator, &data, &data.train)?;
         let outcome = lazy
-            .with_observer(&observer)
+            .with_observer(observer)
             .to_zarr(home.location(), &options());
         assert!(
             matches!(&outcome, Err(Error::Panicked { message, .. }) if message.contains("pleases")),

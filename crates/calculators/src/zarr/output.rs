@@ -12,18 +12,20 @@
 //! is missing or damaged is computed again, and to compute one twice does no harm, since the grid
 //! fixes its bits. This rests on values that appear whole or not at all
 //! ([`DurableStore`](super::DurableStore)) and on chunks that are written whole: the part beyond
-//! the edge of the matrix is filled with NaN, so that no write reads the bytes of another. *After a
-//! kill.* During `declare` the mark `declared: false` is in the attributes, so that a half-erased
-//! or half-declared output is recognised and declared again. Afterwards the attributes are those of
-//! the output; a run with other ones is refused, with the first difference named. Reports of the
-//! solver are written before the chunks of their rows, and a chunk counts only together with them:
-//! rows stored without a report are solved again.
+//! the edge of the matrix is filled with NaN, so that no write reads the bytes of another.
+//!
+//! *After a kill.* During `declare` the mark `declared: false` is in the attributes, so that a
+//! half-erased or half-declared output is recognised and declared again. Afterwards the attributes
+//! are those of the output; a run with other ones is refused, with the first difference named.
+//! Reports of the solver are written before the chunks of their rows, and a chunk counts only
+//! together with them: rows stored without a report are solved again.
 //!
 //! *Why consolidated metadata come last.* They are one copy of all metadata that readers prefer. As
 //! long as they are absent, no reader can hold a copy that is out of date.
 //!
 //! Declaring writes the same bytes whenever it is repeated, attaching writes nothing, and sealing
-//! only reads: so the steps can be taken apart once several processes write one output.
+//! writes only the metadata of the group: so the steps can be taken apart once several processes
+//! write one output.
 
 mod claim;
 mod declaration;

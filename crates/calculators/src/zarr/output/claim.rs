@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// A place to write to: looked at, nothing in the way, and locked against other runs where it is a
-/// folder. Long work before the first number, such as fitting a model, is done while the place is
+/// folder.
+///
+/// Long work before the first number, such as fitting a model, is done while the place is
 /// claimed: a place that cannot be written to, or that another run writes to, is known beforehand.
 /// Dropped without an output it leaves nothing behind.
 ///
