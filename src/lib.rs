@@ -1,8 +1,9 @@
 //! Influence functions for [burn](https://burn.dev) models: *which training points made this model say this?*
 //!
 //! This crate is the face of the workspace. [`backend`] turns an unmodified burn module into an influence model, [`calculators`] map
-//! it over chunks of data, sequentially or in parallel, into memory or into Zarr, and [`foundation`] holds the traits and the numerics
-//! on which both stand and on which other backends can be built.
+//! it over chunks of data, sequentially or in parallel, into memory or into Zarr, [`data`] reads samples
+//! from files, and [`foundation`] holds the traits and the numerics on which all of them stand and on
+//! which other backends can be built.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through WebGPU; `cuda` NVIDIA GPU.
 //! Off by default: `object-store` Zarr at `file://` and `memory://`; `s3`, `gcs`, `azure` and `http` (for reading) at those URLs.
@@ -11,19 +12,21 @@ pub use influence_backend_burn as backend;
 pub use influence_calculators as calculators;
 // Not `core`: a glob import of this crate would hide the language's own from derive macros.
 pub use influence_core as foundation;
+pub use influence_data as data;
 
 pub use backend::{
-    ArrayDataset, Batch, BurnDataset, Classification, Curvature, Evaluator, FieldDataset, Fit,
-    Influence, Kronecker, NpyDataset, NpyField, OutputLoss, Outputs, Regression, SafetensorsField,
-    Task, device,
+    ArrayDataset, BurnDataset, Classification, Curvature, Evaluator, Fit, Influence, Kronecker,
+    OutputLoss, Outputs, Regression, Task, batch_of, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
     StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
 };
+pub use data::{FieldDataset, NpyDataset, NpyField, SafetensorsField};
 pub use foundation::{
-    ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel, Perturbation,
-    Precision, Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe, Trajectory, Values,
+    Batch, ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel,
+    Perturbation, Precision, Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe,
+    Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,

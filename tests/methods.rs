@@ -11,7 +11,7 @@ use influence::{
     Arnoldi, ArrayDataset, Batch, BlockStructure, Calculator, Classification, Concatenate,
     ConjugateGradient, Curvature, Damping, Dataset, Direct, ErasedModel, Fit, Identity,
     InverseHarmonicMean, Kronecker, Lissa, Nystroem, Perturbation, Precision, Sequential, Task,
-    backend::Stack, erase, foundation::solver::Solver,
+    Values, backend::Stack, erase, foundation::solver::Solver,
 };
 use ndarray::{ArrayD, Axis};
 
@@ -292,9 +292,10 @@ fn every_method_has_perturbations_and_self_influences() {
                 .skip(input)
                 .step_by(INPUTS)
                 .for_each(|value| *value += step);
-            let inputs = TensorData::new(values, [5, INPUTS]);
+            let inputs = Values::new(values, &[5, INPUTS]).expect("five samples");
             let labels = train.batch(0..5).expect("a batch").fields()[1].clone();
-            let moved = ArrayDataset::new(vec![inputs, labels]).expect("a data set");
+            let moved = Batch::new(vec![inputs, labels]).expect("five samples");
+            let moved = ArrayDataset::from(moved);
             let lazy = calculator.influences_from_factors(&factors, &moved);
             lazy.compute(Concatenate::new()).expect("influences")
         };

@@ -62,6 +62,10 @@ pub enum Error {
         got: String,
     },
 
+    /// The core refuses a batch or its numbers.
+    #[error(transparent)]
+    Core(#[from] influence_core::Error),
+
     /// The curvature needs something that the task does not declare.
     #[error(
         "the curvature {curvature} needs the task to declare its outputs and their loss; implement Task::outputs, or use curvature = \"hessian\" (indefinite away from a minimum: it takes a larger damping) or \"empirical-fisher\""
@@ -182,66 +186,6 @@ pub enum Error {
         precision: &'static str,
     },
 
-    /// A numpy file cannot be used.
-    #[error("{}: {message}", path.display())]
-    Npy {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it, and what was expected.
-        message: String,
-    },
-
-    /// A safetensors file cannot be used.
-    #[error("{}: {message}", path.display())]
-    Safetensors {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What is wrong with it, and what was expected.
-        message: String,
-    },
-
-    /// A safetensors file has no tensor of the name, or several and no name was given. Name one of
-    /// those it has.
-    #[error("{}: {}; it has {}", path.display(), wanted(name.as_deref()), known.join(", "))]
-    Tensor {
-        /// The file.
-        path: std::path::PathBuf,
-        /// The name that was asked for, if one was.
-        name: Option<String>,
-        /// The names there are, sorted.
-        known: Vec<String>,
-    },
-
-    /// The arrays of a data set differ in their number of samples.
-    #[error("{array}: expected {expected} samples as in {first}, got {got}")]
-    Samples {
-        /// The array that differs.
-        array: String,
-        /// The number of samples of the first array.
-        expected: usize,
-        /// The first array.
-        first: String,
-        /// The number of samples of the array that differs.
-        got: usize,
-    },
-
-    /// An integer is too large for the type that all integers are read into. Class numbers and
-    /// token ids never are.
-    #[error(
-        "{array}: expected integers of 64 signed bits, got one that does not fit; store smaller ones"
-    )]
-    Integer {
-        /// The array.
-        array: String,
-    },
-
-    /// A file was cut short after it had been opened. Run again once it is whole.
-    #[error("{}: the file became shorter while it was in use; run again once it is whole", path.display())]
-    Shortened {
-        /// The file.
-        path: std::path::PathBuf,
-    },
-
     /// The outputs do not fall into positions.
     #[error("outputs of width {width} do not fall into positions of {classes} classes each")]
     OutputWidth {
@@ -290,25 +234,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl From<Error> for influence_core::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Npy { .. }
-            | Error::Safetensors { .. }
-            | Error::Tensor { .. }
-            | Error::Samples { .. }
-            | Error::Integer { .. }
-            | Error::Shortened { .. }
-            | Error::Io { .. }
+            Error::Core(error) => error,
+            Error::Io { .. }
             | Error::NoFittedState { .. }
             | Error::FittedOtherwise { .. }
             | Error::Field { .. } => Self::dataset(error),
             other => Self::backend("burn backend", other),
         }
     }
-}
-
-/// What was wanted of a file that does not have it.
-fn wanted(name: Option<&str>) -> String {
-    name.map_or_else(
-        || "a tensor must be named where there is not exactly one".to_owned(),
-        |name| format!("there is no tensor `{name}`"),
-    )
 }

@@ -21,7 +21,7 @@ use crate::{
 /// # Examples
 /// ```
 /// use burn::{module::Module, nn::{Linear, LinearConfig}, tensor::{Device, Tensor, TensorData}};
-/// use influence_backend_burn::{Batch, Classification, Evaluator};
+/// use influence_backend_burn::{Classification, Evaluator, batch_of};
 ///
 /// #[derive(Module, Debug)]
 /// struct Softmax { layer: Linear }
@@ -30,7 +30,7 @@ use crate::{
 /// let model = Softmax { layer: LinearConfig::new(2, 3).init(&device) };
 /// let task = Classification::new(|model: &Softmax, x: Tensor<2>| model.layer.forward(x));
 /// let evaluator = Evaluator::new(task, &model, &device);
-/// let batch = Batch::new(vec![TensorData::from([[1.0_f32, 0.0], [0.0, 1.0]]), TensorData::from([0_i64, 2])])?;
+/// let batch = batch_of(vec![TensorData::from([[1.0_f32, 0.0], [0.0, 1.0]]), TensorData::from([0_i64, 2])])?;
 /// assert_eq!(evaluator.losses(&batch)?.len(), 2);
 /// let (outputs, _) = evaluator.outputs(&batch)?.expect("classifications have outputs");
 /// assert_eq!(outputs.dim(), (2, 3));

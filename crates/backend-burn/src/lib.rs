@@ -95,19 +95,15 @@ pub mod trace;
 
 pub use convert::Converter;
 pub use curvature::Curvature;
-pub use dataset::{
-    ArrayDataset, Batch, BurnDataset, FieldDataset, NpyDataset, NpyField, SafetensorsField,
-    check_npy_header, check_npy_kind,
-};
+pub use dataset::{ArrayDataset, BurnDataset, batch_of};
 pub use error::{Error, Result};
 pub use evaluator::Evaluator;
 pub use fit::{Fit, Influence, Traced, TracedFit};
 pub use gradient::Gradients;
+pub use influence_core::{Batch, FieldForm, FieldKind};
 pub use kronecker::Kronecker;
 pub use observe::{FitObserver, FitStep};
 pub use source::ModelGradients;
 pub use stack::Stack;
-pub use task::{
-    Classification, Field, FieldForm, FieldKind, Inputs, OutputLoss, Outputs, Regression, Task,
-};
+pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};
 pub use trace::parameters;

@@ -12,17 +12,18 @@ use std::{
 
 use burn::{
     backend::ir::OperationIr,
-    tensor::{DType, Device, Tensor, TensorData},
+    tensor::{DType, Device, Tensor},
 };
 use influence_core::{
     Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult, Rows,
-    TensorConverter, ThreadSafe,
+    TensorConverter, ThreadSafe, Values,
     block::{Block, ParameterLayout},
 };
 use ndarray::{Array1, ArrayD, ArrayView2};
 
 use crate::{
     Batch, Converter, Error, Gradients, Result, Stack,
+    dataset::dtype,
     engine::{self, Engine},
     gradient::{Form, ParameterGradient},
     tensors::host,
@@ -303,16 +304,16 @@ impl GradientSource for ModelGradients {
     }
 
     fn input_shape(&self, sample: &Batch) -> CoreResult<Vec<usize>> {
-        let shown = |data: &TensorData| format!("{:?}", data.dtype());
+        let shown = |values: &Values| format!("{:?}", dtype(values));
         let input = sample.fields().get(INPUT);
-        let Some(input) = input.filter(|data| data.dtype().is_float()) else {
+        let Some(input) = input.filter(|values| dtype(values).is_float()) else {
             return Err(CoreError::from(Error::Field {
                 field: INPUT,
                 expected: "a float array, by which losses can be differentiated".into(),
                 got: input.map_or_else(|| "nothing".into(), shown),
             }));
         };
-        Ok(input.shape().to_vec()[1..].to_vec())
+        Ok(input.shape()[1..].to_vec())
     }
 
     fn footprint(&self, sample: &Batch, factors: &Stack) -> CoreResult<Footprint> {

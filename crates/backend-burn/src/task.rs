@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::{module::Module, tensor::Tensor};
 
-pub use inputs::{Field, FieldForm, FieldKind, Inputs};
+pub use inputs::{Field, Inputs};
 pub use ready_made::{Classification, Regression};
 
 /// The functions of a model whose gradients and curvature count.

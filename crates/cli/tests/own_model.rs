@@ -54,7 +54,7 @@ fn influences(path: &Path) -> ArrayD<f64> {
     match field.rows(0..field.shape()[0]).expect("read") {
         Values::F32(values) => values.mapv(f64::from),
         Values::F64(values) => values,
-        Values::I64(_) => panic!("influences are floats"),
+        _ => panic!("influences are floats"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::{Table, Value};
 
-/// What may be followed by `#` and the name of a part, in letters of either case.
+/// The endings that may be followed by `#` and the name of a part, in letters of either case.
 const WITH_PARTS: [&str; 9] = [
     ".safetensors",
     ".npz",
@@ -19,10 +19,12 @@ const WITH_PARTS: [&str; 9] = [
     "/",
 ];
 
-/// Where an array is: `FILE.npy`, `FILE.npz#ARRAY` or `FILE.safetensors#TENSOR` (without the name when there is one), `FILE.csv#COLUMNS` or
-/// `FILE.parquet#COLUMNS` (`a`, `a,b`, or `-a` for all but `a`), an IDX file, the folder of a Zarr array, or `FOLDER/` and `FOLDER/#class` of images.
+/// Where an array is: `FILE.npy`, `FILE.npz#ARRAY` or `FILE.safetensors#TENSOR` (without the name
+/// when there is one), `FILE.csv#COLUMNS` or `FILE.parquet#COLUMNS` (`a`, `a,b`, or `-a` for all
+/// but `a`), an IDX file, the folder of a Zarr array, or `FOLDER/` and `FOLDER/#class` of images.
 ///
-/// In a configuration it is this text, or a table of it and of how the file is written: `{ file = "y.csv", header = false }`.
+/// In a configuration it is this text, or a table of it and of how the file is written: `{ file =
+/// "y.csv", header = false }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArrayPath {
     /// The file or folder.
@@ -33,19 +35,19 @@ pub struct ArrayPath {
     pub form: TableForm,
 }
 
-/// How a table of text is written, as far as that is said; the rest is found out.
+/// How a table of text is written, as far as it is configured; the rest is found out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableForm {
     /// Whether the first line has the names of the columns.
     pub header: Option<bool>,
-    /// What stands between two columns.
+    /// The character between two columns.
     pub delimiter: Option<Delimiter>,
-    /// What stands before the decimals of a number.
+    /// The mark before the decimals of a number.
     pub decimal: Option<Decimal>,
 }
 
 impl TableForm {
-    /// What is said here, and in `other` of what is not.
+    /// The settings here, and those of `other` where there are none here.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -86,7 +88,7 @@ impl Display for Delimiter {
     }
 }
 
-/// What stands before the decimals of a number.
+/// The mark before the decimals of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Decimal {
@@ -117,7 +119,7 @@ impl Display for Decimal {
     }
 }
 
-/// An array with how its file is written.
+/// An array, and how its file is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -158,7 +160,7 @@ impl ArrayPath {
         })
     }
 
-    /// What stands before a `#`, if there is no ending by which that would name a part and the file is there.
+    /// The path before a `#` that names no part, if there is a file at it.
     pub(crate) fn before_unknown_part(&self) -> Option<&Path> {
         let text = self.path.to_str()?;
         let mut marks = text.match_indices('#');
@@ -193,13 +195,19 @@ impl From<String> for ArrayPath {
     }
 }
 
+impl From<&str> for ArrayPath {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
 impl Display for ArrayPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display().to_string();
         let Some(part) = &self.part else {
             return f.write_str(&path);
         };
-        // A folder may have lost the slash by which it is known to have parts.
+        // A folder may have lost the slash that marks it as having parts.
         let lowered = path.to_ascii_lowercase();
         let known = WITH_PARTS.iter().any(|ending| lowered.ends_with(ending));
         write!(f, "{path}{}#{part}", if known { "" } else { "/" })

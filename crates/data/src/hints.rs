@@ -1,13 +1,12 @@
-//! What may be meant by targets that do not fit.
+//! Hints for targets that do not fit: what they may be meant to be.
 
 use anyhow::Result;
-use influence_backend_burn::{FieldForm, FieldKind};
-use influence_core::{FieldSource, Values};
+use influence_core::{FieldForm, FieldKind, FieldSource};
 
-/// Rows that are looked at.
+/// The most rows that are looked at.
 const LOOKED_AT: usize = 1000;
 
-/// What to do about an array of class numbers that is none.
+/// A hint for targets that should be class numbers and are not.
 pub(super) fn hint(array: &dyn FieldSource, form: FieldForm) -> Result<String> {
     if form.kind != FieldKind::Int || form.rank != 1 {
         return Ok(String::new());
@@ -22,15 +21,11 @@ pub(super) fn hint(array: &dyn FieldSource, form: FieldForm) -> Result<String> {
     Ok(format!("; {hint}"))
 }
 
-/// What to do about numbers if they are classes, and they look so.
+/// A hint for numbers that look like classes.
 pub(super) fn may_be_classes(array: &dyn FieldSource) -> Result<Option<&'static str>> {
     let shape = array.shape();
     let rows = array.rows(0..shape[0].min(LOOKED_AT))?;
-    let values: Vec<f64> = match &rows {
-        Values::I64(values) => values.iter().map(|&value| value as f64).collect(),
-        Values::F32(values) => values.iter().map(|&value| value.into()).collect(),
-        Values::F64(values) => values.iter().copied().collect(),
-    };
+    let values: Vec<f64> = rows.floats().collect();
     let whole = values
         .iter()
         .all(|value| value.fract().abs() < f64::EPSILON);
@@ -56,13 +51,13 @@ fn is_one_hot(values: &[f64], columns: usize) -> bool {
     })
 }
 
-/// What to do about class numbers of which one is none of so many classes.
+/// A hint for class numbers of which one is not below the number of classes.
 pub(super) fn of_classes(numbers: &[i64], classes: usize) -> &'static str {
     let lowest = numbers.iter().min().copied().unwrap_or(0);
     let highest = numbers.iter().max().copied().unwrap_or(0);
     let are = |these: &[i64]| numbers.iter().all(|number| these.contains(number));
     let fits = |number: i64| usize::try_from(number).is_ok_and(|number| number < classes);
-    // Marks of points that are to be ignored, as in PyTorch and in pictures of segments.
+    // Marks of points to ignore, as PyTorch and segmentation masks use them.
     let marks = [-100, -1, 255];
     let unfit = numbers.iter().filter(|number| !fits(**number));
     if are(&[-1, 1]) {

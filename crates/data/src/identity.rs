@@ -2,16 +2,16 @@ use std::sync::Arc;
 
 use influence_calculators::Labels;
 
-/// Which rows of its files a data set has, and what they are called.
+/// Which rows of its files a data set has, and their names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Identity {
-    /// The rows in the files; all of them in order where there are none.
+pub(super) struct SampleIds {
+    /// The rows in the files; `None` for all of them in order.
     rows: Option<Arc<[usize]>>,
-    /// What every row of the files is called.
+    /// The name of every row of the files.
     names: Option<Arc<Labels>>,
 }
 
-impl Identity {
+impl SampleIds {
     /// Of all rows, with their names if they have any.
     pub(super) fn new(names: Option<Labels>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Identity {
         self.rows.as_ref().map_or(point, |rows| rows[point])
     }
 
-    /// What a point is called, where that is not just its number.
+    /// The name of a point, where it is not just its number.
     pub(super) fn id(&self, point: usize) -> Option<String> {
         let row = self.row(point);
         match (self.names.as_deref(), &self.rows) {
@@ -48,7 +48,7 @@ impl Identity {
         }
     }
 
-    /// What the first so many points are called, where that is not just their numbers.
+    /// The names of the first `len` points, where they are not just their numbers.
     pub(super) fn labels(&self, len: usize) -> Option<Labels> {
         let rows = (0..len).map(|point| self.row(point));
         match (self.names.as_deref(), &self.rows) {
@@ -74,14 +74,14 @@ mod tests {
 
     #[test]
     fn points_keep_the_names_of_their_rows() {
-        let plain = Identity::new(None);
+        let plain = SampleIds::new(None);
         assert_eq!((plain.row(3), plain.id(3)), (3, None));
         assert_eq!(plain.labels(2), None);
         let some = plain.select(&[4, 2, 7]).select(&[2, 0]);
         assert_eq!((some.row(0), some.id(1)), (7, Some("4".to_owned())));
         assert_eq!(some.labels(2), Some(Labels::Numbers(vec![7, 4])));
         let names = Labels::Names(["a", "b", "c"].map(str::to_owned).to_vec());
-        let named = Identity::new(Some(names)).select(&[2, 1]);
+        let named = SampleIds::new(Some(names)).select(&[2, 1]);
         assert_eq!(named.id(0), Some("c".to_owned()));
         let expected = Labels::Names(vec!["c".into(), "b".into()]);
         assert_eq!(named.labels(2), Some(expected));

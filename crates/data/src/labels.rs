@@ -1,4 +1,5 @@
-//! Classes that have names, as folders of images and columns of text have: one numbering for all sides.
+//! Classes that have names, such as folders of images and columns of text: one numbering for all
+//! sides.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,19 +14,20 @@ use ndarray::Array1;
 /// No message lists more names than this.
 const SHOWN: usize = 10;
 
-/// What gives classes that have names their numbers.
+/// Where classes that have names get their numbers from.
 #[derive(Debug, Clone, Copy)]
 pub enum ClassOrder<'a> {
     /// The names that are there, sorted.
     Own,
-    /// The names under a key, in their order: those of the training points, or those of the configuration.
+    /// The names under a key, in their order: those of the training points, or those of the
+    /// configuration.
     Listed {
         /// `data.train` or `data.classes`.
         key: &'static str,
         /// The names; the place of each is its number.
         classes: &'a [String],
     },
-    /// Nothing: the training points have numbers, and there is no list.
+    /// Nowhere: the training points have numbers, and there is no list.
     Unknown,
 }
 
@@ -42,7 +44,7 @@ impl<'a> ClassOrder<'a> {
 /// The class of each point by its name.
 #[derive(Debug, Clone)]
 pub(super) struct NamedLabels {
-    /// What messages call them.
+    /// Their name in messages.
     file: String,
     /// The names there are, each once, sorted.
     names: Vec<String>,
@@ -51,7 +53,7 @@ pub(super) struct NamedLabels {
 }
 
 impl NamedLabels {
-    /// From the name of the class of each point; `file` is what messages call them.
+    /// From the name of the class of each point; messages call them `file`.
     pub(super) fn new(file: String, labels: impl IntoIterator<Item = String>) -> Self {
         let mut seen = BTreeMap::new();
         let found: Vec<usize> = labels

@@ -12,8 +12,8 @@ use crate::{
     text,
 };
 
-/// What the rows of a data set are called: the lines of a text file, a column of a table, or an array of integers; and what is to be known of how
-/// they were read.
+/// The names of the rows of a data set: the lines of a text file, a column of a table, or an array
+/// of integers; and remarks on how they were read.
 ///
 /// # Errors
 /// When they cannot be read, or two rows have the same name.
@@ -44,7 +44,8 @@ fn of_texts(texts: Vec<String>) -> Labels {
     numbers.map_or(Labels::Names(texts), Labels::Numbers)
 }
 
-/// Rows counted from 0: the lines of a text file, or an array of integers; and what is to be known of how they were read.
+/// Rows counted from 0: the lines of a text file, or an array of integers; and remarks on how they
+/// were read.
 pub(super) fn rows(at: &ArrayPath) -> Result<(Vec<usize>, Vec<String>)> {
     let (numbers, remarks) = if open::is_text(at) {
         let number = |(line, text): (usize, String)| {
@@ -81,8 +82,6 @@ fn integers(at: &ArrayPath) -> Result<(Vec<i64>, Vec<String>)> {
     );
     match field.rows(0..shape[0])? {
         Values::I64(values) => Ok((values.into_iter().collect(), remarks)),
-        Values::F32(_) | Values::F64(_) => {
-            bail!("{at}: expected integers, got floating-point numbers")
-        }
+        _ => bail!("{at}: expected integers, got floating-point numbers"),
     }
 }

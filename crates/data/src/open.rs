@@ -1,35 +1,35 @@
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::SafetensorsField;
 use influence_calculators::ZarrField;
 use influence_core::FieldSource;
 
 use crate::{
     array_path::{ArrayPath, TableForm},
-    formats::{self, Columns, Texts, Unclear},
+    error::Error,
+    formats::{self, Columns, SafetensorsField, Texts, Unclear},
     text,
 };
 
-/// What a folder that is a Zarr array has, by version.
+/// The metadata file of a Zarr array, by version.
 const ZARR: [&str; 2] = ["zarr.json", ".zarray"];
-/// What a folder that is a Zarr group of version 2 has.
+/// The metadata file of a Zarr group of version 2.
 const ZARR_GROUP: &str = ".zgroup";
 
-/// An array that is there.
+/// An array that has been opened.
 pub(super) struct Opened {
     /// Its numbers.
     pub(super) field: Arc<dyn FieldSource>,
     /// What its columns are called, if it is a table.
     pub(super) columns: Option<Vec<String>>,
-    /// How the table is written, as far as that was said or chosen.
+    /// How the table is written: what was configured, and what was found out.
     pub(super) form: TableForm,
-    /// What was chosen that nobody said, and should be known, in sentences.
+    /// Choices that nobody configured and a reader should know of, in sentences.
     pub(super) remarks: Vec<String>,
 }
 
 impl Opened {
-    /// An array that is no table.
+    /// An array that is not a table.
     pub(super) fn plain(field: impl FieldSource + 'static) -> Self {
         Self {
             field: Arc::new(field),
@@ -51,10 +51,25 @@ impl From<Columns> for Opened {
     }
 }
 
-/// Opens an array by what is there: folders by what is in them, files by their ending or else by how they begin.
+/// Opens one array of numbers, samples along its first axis, whatever its format: the numbers stay
+/// where they are, or are unpacked once into a temporary file if they cannot be read by range.
+///
+/// `at` is a path, or a path and a part as [`ArrayPath`] reads them: `x.npy`, `a.npz#x`,
+/// `t.csv#width,height`, `photos/#class`.
 ///
 /// # Errors
-/// When nothing is there, it is of no known kind, or the reader of its kind refuses it.
+/// [`Error::Array`] or an error of its format when nothing is there, it is of no known format, or
+/// it holds anything but numbers; the message names the file.
+pub fn field(at: impl Into<ArrayPath>) -> crate::error::Result<Arc<dyn FieldSource>> {
+    let opened = array(&at.into()).map_err(Error::from_any)?;
+    Ok(opened.field)
+}
+
+/// Opens an array: folders by their contents, files by their ending or else by their first bytes.
+///
+/// # Errors
+/// When there is nothing at the path, its format is not known, or the reader of the format refuses
+/// it.
 pub(super) fn array(at: &ArrayPath) -> Result<Opened> {
     check_there(at)?;
     let ArrayPath { path, part, .. } = at;
@@ -63,20 +78,20 @@ pub(super) fn array(at: &ArrayPath) -> Result<Opened> {
         return folder(path, part);
     }
     formats::refuse_foreign(path)?;
-    Ok(match kind(path)? {
-        Kind::Npy => Opened::plain(formats::npy(path)?),
-        Kind::Safetensors => Opened::plain(SafetensorsField::open(path, part)?),
-        Kind::Npz => Opened::plain(formats::npz(path, part)?),
-        Kind::Parquet => formats::parquet(at)?.into(),
-        Kind::Csv => formats::csv(at)?.into(),
-        Kind::Idx => Opened::plain(formats::idx(path)?),
+    Ok(match format(path)? {
+        Format::Npy => Opened::plain(formats::npy(path)?),
+        Format::Safetensors => Opened::plain(SafetensorsField::open(path, part)?),
+        Format::Npz => Opened::plain(formats::npz(path, part)?),
+        Format::Parquet => formats::parquet(at)?.into(),
+        Format::Csv => formats::csv(at)?.into(),
+        Format::Idx => Opened::plain(formats::idx(path)?),
     })
 }
 
-/// The texts of a column of a table or the lines of a text file, if that is what is there.
+/// The texts of a column of a table, or the lines of a text file; `None` for any other format.
 ///
 /// # Errors
-/// When it is there and cannot be read.
+/// When there is nothing at the path, or it cannot be read.
 pub(super) fn texts(at: &ArrayPath) -> Result<Option<Texts>> {
     check_there(at)?;
     if is_text(at) {
@@ -89,14 +104,15 @@ pub(super) fn texts(at: &ArrayPath) -> Result<Option<Texts>> {
     if at.path.is_dir() {
         return Ok(None);
     }
-    Ok(match kind(&at.path)? {
-        Kind::Csv => Some(formats::csv_texts(at)?),
-        Kind::Parquet => Some(formats::parquet_texts(at)?),
+    Ok(match format(&at.path)? {
+        Format::Csv => Some(formats::csv_texts(at)?),
+        Format::Parquet => Some(formats::parquet_texts(at)?),
         _ => None,
     })
 }
 
-/// Opens what has a row for each of so many samples; where it is not clear whether the first line is one, their number tells, and a note says so.
+/// Opens a file with one row per sample. Where it is not clear whether the first line is a row, the
+/// known number of samples decides, and a remark says so.
 ///
 /// # Errors
 /// As `open`.
@@ -127,7 +143,7 @@ pub(super) fn beside<T>(
     Err(unclear)
 }
 
-/// Whether it is a text file, a line for each point.
+/// Whether it is a text file, with a line for each point.
 pub(super) fn is_text(at: &ArrayPath) -> bool {
     ending(&at.path) == "txt"
 }
@@ -177,7 +193,7 @@ fn folder(path: &Path, part: Option<&str>) -> Result<Opened> {
     Ok(Opened::plain(formats::images(path, part)?))
 }
 
-enum Kind {
+enum Format {
     Npy,
     Safetensors,
     Npz,
@@ -186,27 +202,27 @@ enum Kind {
     Idx,
 }
 
-fn kind(path: &Path) -> Result<Kind> {
+fn format(path: &Path) -> Result<Format> {
     Ok(match ending(path).as_str() {
-        "npy" => Kind::Npy,
-        "safetensors" => Kind::Safetensors,
-        "npz" => Kind::Npz,
-        "parquet" | "pq" => Kind::Parquet,
-        "csv" | "tsv" => Kind::Csv,
+        "npy" => Format::Npy,
+        "safetensors" => Format::Safetensors,
+        "npz" => Format::Npz,
+        "parquet" | "pq" => Format::Parquet,
+        "csv" | "tsv" => Format::Csv,
         "gz" if ["csv", "tsv"]
             .contains(&&*ending(Path::new(path.file_stem().unwrap_or_default()))) =>
         {
-            Kind::Csv
+            Format::Csv
         }
         _ => {
             let mut start = Vec::new();
             let file = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
             file.with_context(|| path.display().to_string())?;
             match start.as_slice() {
-                [0x93, b'N', b'U', b'M'] => Kind::Npy,
-                [b'P', b'K', ..] => Kind::Npz,
-                [b'P', b'A', b'R', b'1'] => Kind::Parquet,
-                [0, 0, 0x08..=0x0e, _] | [0x1f, 0x8b, ..] => Kind::Idx,
+                [0x93, b'N', b'U', b'M'] => Format::Npy,
+                [b'P', b'K', ..] => Format::Npz,
+                [b'P', b'A', b'R', b'1'] => Format::Parquet,
+                [0, 0, 0x08..=0x0e, _] | [0x1f, 0x8b, ..] => Format::Idx,
                 _ => bail!(
                     "{}: expected a file .npy, .npz, .safetensors, .csv, .tsv, .csv.gz, .parquet or IDX, or the folder of a zarr array or of images; text as numpy.savetxt writes it is saved by numpy.save",
                     path.display()

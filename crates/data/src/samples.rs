@@ -1,43 +1,43 @@
 use std::{ops::Range, sync::Arc};
 
 use anyhow::{Result, bail, ensure};
-use burn::tensor::{DType, TensorData};
-use influence_backend_burn::{Batch, FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
 use influence_core::{
-    Dataset, Error as CoreError, FieldSource, Precision, Result as CoreResult, Selected,
+    Batch, Dataset, Error as CoreError, FieldForm, FieldKind, FieldSource, Precision,
+    Result as CoreResult, Selected, Values,
 };
 
 use crate::{
-    array_path::ArrayPath, hints::of_classes, identity::Identity, labels::shown, settings::Files,
+    array_path::ArrayPath, fields::FieldDataset, hints::of_classes, identity::SampleIds,
+    labels::shown, settings::Files,
 };
 
 /// How many numbers are in memory at a time while files are checked.
 const SCANNED_NUMBERS: usize = 1 << 20;
 
-/// What targets must be, beyond their form.
+/// The requirement on the values of targets, beyond their form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// A class number below this.
+    /// A class number below `classes`.
     Class {
-        /// As many as the model has outputs.
+        /// The number of outputs of the model.
         classes: usize,
     },
-    /// So many numbers.
+    /// This many numbers.
     Values {
-        /// As many as the model has outputs.
+        /// The number of outputs of the model.
         outputs: usize,
     },
-    /// Whatever the task makes of it.
+    /// No requirement: the task decides.
     Any,
 }
 
-/// Points of which any may be asked for.
+/// Samples that can be read in any order.
 pub trait Gather {
-    /// How many there are.
+    /// The number of samples.
     fn count(&self) -> usize;
 
-    /// Some of them, in this order.
+    /// Some of the samples, in this order.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -49,15 +49,16 @@ pub trait Gather {
 pub struct Samples {
     pub(super) data: FieldDataset,
     pub(super) files: Files,
-    pub(super) identity: Identity,
+    pub(super) identity: SampleIds,
     pub(super) classes: Option<Arc<[String]>>,
     pub(super) columns: Option<Arc<[String]>>,
     pub(super) forms: [FieldForm; 2],
-    pub(super) dtype: DType,
+    pub(super) precision: Precision,
 }
 
 impl Samples {
-    /// Checks every number: inputs and targets are finite in the precision, and targets are what the model needs.
+    /// Checks every number: inputs and targets are finite in the precision, and targets are what
+    /// the model needs.
     ///
     /// # Errors
     /// The first row that does not fit, with its file.
@@ -86,7 +87,7 @@ impl Samples {
         self.classes.as_deref()
     }
 
-    /// Checks that inputs are rows of a table of so many entries.
+    /// Checks that inputs are rows of a table of this many entries.
     ///
     /// # Errors
     /// The first row that holds another, with its file.
@@ -100,7 +101,7 @@ impl Samples {
                 bail!("a sample has inputs and targets");
             };
             let found = inputs
-                .iter::<i64>()
+                .integers()
                 .enumerate()
                 .find(|(_, index)| outside(*index));
             if let Some((place, index)) = found {
@@ -115,12 +116,12 @@ impl Samples {
         Ok(())
     }
 
-    /// What a point is called, where that is not just its number.
+    /// The name of a point, where it is not just its number.
     pub fn id(&self, point: usize) -> Option<String> {
         self.identity.id(point)
     }
 
-    /// Whether they are some of the rows of their files.
+    /// Whether they are a selection of the rows of their files.
     pub fn is_selected(&self) -> bool {
         self.identity.is_selected()
     }
@@ -130,17 +131,17 @@ impl Samples {
         self.identity.row(point)
     }
 
-    /// What the points are called, where that is not just their numbers.
+    /// The names of the points, where they are not just their numbers.
     pub fn labels(&self) -> Option<Labels> {
         self.identity.labels(self.len())
     }
 
-    /// What the columns of the inputs are called, where those are a table.
+    /// The names of the columns of the inputs, where these are a table.
     pub fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()
     }
 
-    /// Numbers that come from names are right where every output of the model has a name.
+    /// Class numbers that come from names are right only if every output of the model has a name.
     fn check_classes(&self, target: Target) -> Result<()> {
         let (Some(names), path) = (&self.classes, &self.files.targets) else {
             return Ok(());
@@ -167,11 +168,12 @@ impl Samples {
         };
         self.check_finite(&self.files.inputs, inputs, &range)?;
         let path = &self.files.targets;
+        self.check_finite(path, targets, &range)?;
         let Target::Class { classes } = target else {
-            return self.check_finite(path, targets, &range);
+            return Ok(());
         };
         let outside = |class: i64| !usize::try_from(class).is_ok_and(|class| class < classes);
-        let mut classes_of = range.zip(targets.iter::<i64>());
+        let mut classes_of = range.zip(targets.integers());
         match classes_of.find(|(_, class)| outside(*class)) {
             None => Ok(()),
             Some((point, class)) => bail!(
@@ -185,28 +187,24 @@ impl Samples {
 
     fn all_classes(&self) -> Result<Vec<i64>> {
         let batch = self.batch(0..self.len())?;
-        Ok(batch.fields()[1].iter::<i64>().collect())
+        Ok(batch.fields()[1].integers().collect())
     }
 
-    fn check_finite(
-        &self,
-        path: &ArrayPath,
-        values: &TensorData,
-        range: &Range<usize>,
-    ) -> Result<()> {
-        let row_length = (values.num_elements() / range.len()).max(1);
-        match values.iter::<f64>().position(|value| !value.is_finite()) {
+    fn check_finite(&self, path: &ArrayPath, values: &Values, range: &Range<usize>) -> Result<()> {
+        let row_length = (values.len() / range.len()).max(1);
+        match values.floats().position(|value| !value.is_finite()) {
             Some(index) => bail!(
                 "{path}: row {} (counted from 0){} holds a number that is not finite in {:?}",
                 self.identity.row(range.start + index / row_length),
                 self.column(path, index % row_length, row_length),
-                values.dtype()
+                self.precision
             ),
             None => Ok(()),
         }
     }
 
-    /// A number of a row in words, if there are others: by the name of its column, or by its place.
+    /// A number of a row in words, if the row has others: by the name of its column, or by its
+    /// place.
     fn column(&self, path: &ArrayPath, place: usize, of: usize) -> String {
         let names = self
             .columns()
@@ -221,21 +219,20 @@ impl Samples {
     /// A batch in the form in which the task reads it.
     fn formed(&self, batch: Batch) -> CoreResult<Batch> {
         let fields = batch.into_fields();
-        let formed = fields.into_iter().zip(self.forms).map(|(data, form)| {
-            let data = match form.kind {
-                FieldKind::Float => data.convert_dtype(self.dtype),
-                FieldKind::Int | FieldKind::Bool => data,
+        let formed = fields.into_iter().zip(self.forms).map(|(values, form)| {
+            let values = match form.kind {
+                FieldKind::Float => values.in_precision(self.precision),
+                FieldKind::Int | FieldKind::Bool => values,
             };
-            let shape = shaped(data.shape(), form).ok_or_else(|| CoreError::Shape {
+            let shape = shaped(values.shape(), form).ok_or_else(|| CoreError::Shape {
                 op: "read samples",
                 axis: "axes",
                 expected: form.rank,
-                got: data.shape().len(),
+                got: values.shape().len(),
             })?;
-            let (bytes, _, dtype) = data.into_parts();
-            Ok(TensorData::from_bytes(bytes, shape, dtype))
+            values.reshaped(&shape)
         });
-        Ok(Batch::new(formed.collect::<CoreResult<_>>()?)?)
+        Batch::new(formed.collect::<CoreResult<_>>()?)
     }
 
     /// The shape in which the task reads a field, for as many samples as there are.
@@ -278,7 +275,7 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
     let (&samples, sample) = shape.split_first()?;
     match (form.rank, sample) {
         (rank, sample) if rank == sample.len() + 1 => Some(shape.to_vec()),
-        // Rows of numbers: what lies behind the samples is one axis.
+        // Rows of numbers: all axes behind the samples become one.
         (2, sample) if form.kind != FieldKind::Bool => Some(vec![samples, sample.iter().product()]),
         // A column of class numbers.
         (1, &[1]) if is_column(shape, form) => Some(vec![samples]),
@@ -291,12 +288,4 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
 /// Whether an array is a single column of integers, where the task reads one for each sample.
 pub(super) fn is_column(shape: &[usize], form: FieldForm) -> bool {
     form.kind == FieldKind::Int && form.rank == 1 && matches!(shape, [_, 1])
-}
-
-/// burn's name of a precision.
-pub(super) fn float_dtype(precision: Precision) -> DType {
-    match precision {
-        Precision::F32 => DType::F32,
-        Precision::F64 => DType::F64,
-    }
 }

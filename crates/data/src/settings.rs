@@ -8,9 +8,9 @@ use crate::array_path::{ArrayPath, Decimal, Delimiter, TableForm};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The points whose influence is asked for.
+    /// The training points, whose influence is computed.
     pub train: Option<Files>,
-    /// The points on which it is asked.
+    /// The test points, on which it is computed.
     pub test: Option<Files>,
     /// All points, in place of `train` and `test`.
     pub all: Option<Files>,
@@ -18,13 +18,16 @@ pub struct Data {
     pub split: Option<Split>,
     /// How inputs are scaled. Default: they are taken as they are.
     pub scale: Option<ScaleValue>,
-    /// What classes are called, in the order of their numbers. Default: their numbers, the folders of images, or labels that are text.
+    /// The names of classes, in the order of their numbers. Default: their numbers, the folders of
+    /// images, or labels that are text.
     pub classes: Option<ClassNames>,
-    /// Whether the first line of a `.csv` names its columns. Default: found out from the lines, and refused where they do not tell.
+    /// Whether the first line of a `.csv` names its columns. Default: found out from the lines, and
+    /// refused where they do not show it.
     pub header: Option<bool>,
-    /// What stands between the columns of a `.csv`. Default: `,`, `;`, tab or `|`, found out from the lines.
+    /// The character between the columns of a `.csv`. Default: `,`, `;`, tab or `|`, found out from
+    /// the lines.
     pub delimiter: Option<Delimiter>,
-    /// What stands before the decimals of the numbers of a `.csv`, `.` or `,`. Default `.`.
+    /// The mark before the decimals of the numbers of a `.csv`, `.` or `,`. Default `.`.
     pub decimal: Option<Decimal>,
 }
 
@@ -36,9 +39,11 @@ pub struct Files {
     pub inputs: ArrayPath,
     /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
     pub targets: ArrayPath,
-    /// What the samples are called: integers, a text file with a line for each, or a column. Default: their row, or the names of image files.
+    /// The names of the samples: integers, a text file with a line for each, or a column. Default:
+    /// their row, or the names of image files.
     pub ids: Option<ArrayPath>,
-    /// The rows that are used, counted from 0: an array of integers, or a text file with a line for each. Default: all.
+    /// The rows that are used, counted from 0: an array of integers, or a text file with a line for
+    /// each. Default: all.
     pub subset: Option<ArrayPath>,
 }
 
@@ -48,7 +53,7 @@ pub struct Files {
 pub struct Split {
     /// The share of test points, between 0 and 1.
     pub test: f64,
-    /// What the split is drawn from. Default 0.
+    /// The seed of the split. Default 0.
     #[serde(default)]
     pub seed: u64,
 }
@@ -70,17 +75,17 @@ pub enum ScaleValue {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GivenScale {
-    /// What is subtracted. Default 0.
+    /// Subtracted first. Default 0.
     #[serde(default = "zero")]
-    pub subtract: Numbers,
-    /// What is divided by. Default 1.
+    pub subtract: OneOrMore,
+    /// The divisor. Default 1.
     #[serde(default = "one")]
-    pub divide: Numbers,
+    pub divide: OneOrMore,
 }
 
 /// A number or several.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Numbers(pub Vec<f64>);
+pub struct OneOrMore(pub Vec<f64>);
 
 /// Where the names of classes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,12 +96,12 @@ pub enum ClassNames {
     File(ArrayPath),
 }
 
-fn zero() -> Numbers {
-    Numbers(vec![0.0])
+fn zero() -> OneOrMore {
+    OneOrMore(vec![0.0])
 }
 
-fn one() -> Numbers {
-    Numbers(vec![1.0])
+fn one() -> OneOrMore {
+    OneOrMore(vec![1.0])
 }
 
 impl<'de> Deserialize<'de> for ScaleValue {
@@ -115,7 +120,7 @@ impl<'de> Deserialize<'de> for ScaleValue {
     }
 }
 
-impl<'de> Deserialize<'de> for Numbers {
+impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let number = |value: &Value| {
@@ -151,17 +156,17 @@ impl<'de> Deserialize<'de> for ClassNames {
     }
 }
 
-/// Where the two sides come from.
+/// The files of the two sides.
 #[derive(Debug, Clone, Copy)]
 pub enum Sides<'a> {
-    /// From files of their own.
+    /// Each side has its files.
     Apart {
         /// The training points.
         train: &'a Files,
         /// The test points, if there are some: self-influences need none.
         test: Option<&'a Files>,
     },
-    /// From the same files.
+    /// Both sides are in the same files.
     Together {
         /// All points.
         all: &'a Files,
@@ -171,7 +176,7 @@ pub enum Sides<'a> {
 }
 
 impl Data {
-    /// Where the two sides come from.
+    /// The files of the two sides.
     ///
     /// # Errors
     /// When neither or both of the two ways are taken, or one of them in part.
@@ -205,7 +210,7 @@ impl Data {
         self.test.is_some() || self.all.is_some()
     }
 
-    /// Refuses data without test points, for what is asked on some.
+    /// Refuses data without test points, for commands that need them.
     ///
     /// # Errors
     /// When there are none.
@@ -226,7 +231,7 @@ impl Data {
         }
     }
 
-    /// How tables of text are written, as far as that is said of all.
+    /// How tables of text are written, as far as it is configured for all of them.
     pub fn form(&self) -> TableForm {
         TableForm {
             header: self.header,
@@ -235,7 +240,7 @@ impl Data {
         }
     }
 
-    /// Tells each array how tables are written, where it does not say so itself.
+    /// Gives each array the settings for all tables, where it has none itself.
     pub fn spread_form(&mut self) {
         let form = self.form();
         for array in self.files_mut() {
@@ -272,83 +277,4 @@ impl Data {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILES: &str = "{ inputs = \"x.npy\", targets = \"y.npy\" }";
-
-    fn read(text: &str) -> Result<Data> {
-        let text = text.replace("FILES", FILES);
-        let data: Data = toml::from_str(&text)?;
-        data.sides()?;
-        Ok(data)
-    }
-
-    #[test]
-    fn one_way_is_taken_and_taken_whole() {
-        assert!(read("train = FILES\ntest = FILES").is_ok());
-        assert!(read("train = FILES").is_ok());
-        assert!(read("all = FILES\nsplit = { test = 0.2, seed = 3 }").is_ok());
-        for (text, expected) in [
-            ("", "data.train is missing"),
-            ("test = FILES", "data.train is missing"),
-            ("all = FILES", "data.split is missing"),
-            ("split = { test = 0.2 }", "data.all, which is missing"),
-            (
-                "train = FILES\ntest = FILES\nall = FILES",
-                "leave it or them out",
-            ),
-            (
-                "all = FILES\nsplit = { test = 1.0 }",
-                "between 0 and 1, got 1",
-            ),
-        ] {
-            let error = format!("{:#}", read(text).expect_err(text));
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn scales_are_names_or_numbers() {
-        let scale = |text: &str| {
-            read(&format!("train = FILES\ntest = FILES\nscale = {text}")).map(|data| data.scale)
-        };
-        assert_eq!(
-            scale("\"standard\"").expect("valid"),
-            Some(ScaleValue::Standard)
-        );
-        assert_eq!(
-            scale("\"min-max\"").expect("valid"),
-            Some(ScaleValue::MinMax)
-        );
-        let given = GivenScale {
-            subtract: Numbers(vec![0.5, 1.0]),
-            divide: Numbers(vec![255.0]),
-        };
-        assert_eq!(
-            scale("{ subtract = [0.5, 1], divide = 255 }").expect("valid"),
-            Some(ScaleValue::Given(given))
-        );
-        for text in [
-            "\"robust\"",
-            "{ times = 2 }",
-            "{ divide = [] }",
-            "{ divide = \"2\" }",
-            "3",
-        ] {
-            assert!(scale(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn classes_are_listed_or_in_a_file() {
-        let classes = |text: &str| {
-            read(&format!("train = FILES\ntest = FILES\nclasses = {text}")).map(|data| data.classes)
-        };
-        let listed = ClassNames::Listed(vec!["cat".into(), "dog".into()]);
-        assert_eq!(classes("[\"cat\", \"dog\"]").expect("valid"), Some(listed));
-        let file = ClassNames::File(ArrayPath::from("c.txt".to_owned()));
-        assert_eq!(classes("\"c.txt\"").expect("valid"), Some(file));
-        assert!(classes("[1, 2]").is_err());
-    }
-}
+mod tests;

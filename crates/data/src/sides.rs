@@ -11,23 +11,25 @@ use crate::{
     labels::ClassOrder,
     names,
     open::beside,
+    sample_files::SampleFiles,
     samples::{Samples, Target},
     settings::{Data, ScaleValue, Sides},
-    source::Source,
     split,
     targets::{Targets, targets},
 };
 
 /// Opens both sides of a configuration: training and test points, split and scaled as it says.
 ///
-/// Classes that have names have the numbers of `data.classes` on both sides, without it those of the training points.
+/// Classes that have names have the numbers of `data.classes` on both sides, without it those of
+/// the training points.
 ///
-/// Where it names no test points, each training point is one: self-influences are of points on themselves.
+/// Where it names no test points, each training point is one: self-influences are of points on
+/// themselves.
 ///
 /// # Errors
-/// When a file cannot be used; when the two sides have samples of different shapes, a class on one side is unknown, or a selection or scale
-/// does not fit.
-pub fn open(data: &Data) -> Result<[Source; 2]> {
+/// When a file cannot be used; when the two sides have samples of different shapes, a class on one
+/// side is unknown, or a selection or scale does not fit.
+pub fn open(data: &Data) -> Result<[SampleFiles; 2]> {
     let listed = data.classes.as_ref().map(names::classes);
     let listed = listed.transpose().context("data.classes")?;
     let order = listed
@@ -38,12 +40,12 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
         });
     let [train, test] = match data.sides()? {
         Sides::Apart { train, test } => {
-            let train = Source::open(train, order).context("data.train")?;
+            let train = SampleFiles::open(train, order).context("data.train")?;
             let order = match order {
                 ClassOrder::Own => ClassOrder::of_training(train.classes()),
                 listed => listed,
             };
-            let test = test.map(|test| Source::open(test, order).context("data.test"));
+            let test = test.map(|test| SampleFiles::open(test, order).context("data.test"));
             let test = test.unwrap_or_else(|| Ok(train.clone()))?;
             ensure!(
                 listed.is_some() || train.classes().is_none() || test.classes().is_some(),
@@ -52,7 +54,7 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
             [train, test]
         }
         Sides::Together { all, split } => {
-            let all = Source::open(all, order).context("data.all")?;
+            let all = SampleFiles::open(all, order).context("data.all")?;
             let [train, test] = split::split(all.len(), split)?;
             [all.select(&train)?, all.select(&test)?]
         }
@@ -75,12 +77,12 @@ pub fn open(data: &Data) -> Result<[Source; 2]> {
         ScaleValue::Given(given) => Scale::new(given.subtract.0.clone(), given.divide.0.clone()),
     };
     let scale = scale.context("data.scale")?;
-    let scaled = |side: Source| side.scaled(&scale).context("data.scale");
+    let scaled = |side: SampleFiles| side.scaled(&scale).context("data.scale");
     Ok([scaled(train)?, scaled(test)?])
 }
 
 /// Refuses sides on which a column of the same name has another place.
-fn check_columns(train: &Source, test: &Source) -> Result<()> {
+fn check_columns(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
     let (Some(of_train), Some(of_test)) = (train.columns(), test.columns()) else {
         return Ok(());
     };
@@ -100,7 +102,8 @@ fn check_columns(train: &Source, test: &Source) -> Result<()> {
     }
 }
 
-/// What the classes of a configuration are called, if they have names: those of `data.classes`, or of the training points.
+/// The names of the classes of a configuration, if there are any: those of `data.classes`, or those
+/// of the training points.
 ///
 /// # Errors
 /// When the file with the names cannot be read, or there are not as many names as classes.
@@ -119,10 +122,12 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
     Ok(Some(names))
 }
 
-/// All classes of an array, or of names that have numbers in an order; `expected` of them, if it is not clear whether a first line is one.
+/// All classes of an array, or of names that have numbers in an order; `expected` of them, if it is
+/// not clear whether a first line is one.
 ///
 /// # Errors
-/// When there is no such array, it has more axes than one, holds anything but class numbers, or a name has no number.
+/// When there is no such array, it has more than one axis, holds anything but class numbers, or a
+/// name has no number.
 pub fn classes(path: &ArrayPath, order: ClassOrder<'_>, expected: usize) -> Result<Vec<usize>> {
     let open = |at: &ArrayPath| -> Result<(Targets, usize)> {
         let targets = targets(at)?;

@@ -3,7 +3,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 
 use crate::settings::Split;
 
-/// The training and the test points of so many, each in their order.
+/// Splits this many points into training and test points, each in their order.
 pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
     let mut order: Vec<usize> = (0..len).collect();
     order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(split.seed));
@@ -21,7 +21,7 @@ pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
     }))
 }
 
-/// How many test points a share of so many is.
+/// How many of the points a share for testing is.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

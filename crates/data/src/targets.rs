@@ -17,9 +17,9 @@ pub(super) enum Targets {
     Names {
         /// The name of each point.
         labels: NamedLabels,
-        /// How the table is written, as far as that was said or chosen.
+        /// How the table is written: what was configured, and what was found out.
         form: TableForm,
-        /// What was chosen that nobody said, and should be known, in sentences.
+        /// Choices that nobody configured and a reader should know of, in sentences.
         remarks: Vec<String>,
     },
 }
@@ -34,7 +34,8 @@ impl Targets {
     }
 }
 
-/// Opens targets by what is there: names of classes where folders of images, text files or columns of text have them, else an array.
+/// Opens targets: names of classes where folders of images, text files or columns of text have
+/// them, else an array.
 ///
 /// # Errors
 /// As [`open::array`]; when names are mixed with numbers, or one is missing.
@@ -59,7 +60,7 @@ pub(super) fn targets(at: &ArrayPath) -> Result<Targets> {
         Err(error) if error.is::<NotANumber>() => error,
         Err(error) => return Err(error),
     };
-    // Several columns are no labels.
+    // Several columns are not labels.
     match open::texts(at) {
         Ok(Some(texts)) => by_name(texts, at),
         _ => Err(error),

@@ -2,19 +2,17 @@ use std::path::Path;
 
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
 
-use burn::tensor::{DType, TensorData};
-use influence_backend_burn::{FieldForm, FieldKind};
 use influence_calculators::Labels;
-use influence_core::{Dataset, Precision};
+use influence_core::{Dataset, FieldForm, FieldKind, Precision, Values};
 
 use anyhow::Result;
 
 use crate::{
     array_path::ArrayPath,
     labels::ClassOrder,
+    sample_files::SampleFiles,
     samples::{Gather, Samples, Target},
     settings::Files,
-    source::Source,
 };
 
 fn write<T: Serialize + AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[u64]) {
@@ -66,13 +64,13 @@ impl Folder {
         write(&files.inputs.path, inputs.0, inputs.1);
         write(&files.targets.path, targets.0, targets.1);
         let samples =
-            Source::open(&files, ClassOrder::Own)?.in_form(&forms(target), Precision::F32)?;
+            SampleFiles::open(&files, ClassOrder::Own)?.in_form(&forms(target), Precision::F32)?;
         samples.check(target)?;
         Ok(samples)
     }
 }
 
-/// What sequential models read.
+/// The forms that sequential models read.
 fn forms(target: Target) -> [FieldForm; 2] {
     let form = |kind, rank| FieldForm { kind, rank };
     let targets = match target {
@@ -91,11 +89,8 @@ fn samples_become_rows_and_targets_what_the_loss_takes() -> Result<()> {
         Target::Class { classes: 2 },
     )?;
     let batch = samples.batch(1..2)?;
-    assert_eq!(
-        batch.fields()[0],
-        TensorData::new(vec![3.0_f32, 4.0], [1, 2])
-    );
-    assert_eq!(batch.fields()[1], TensorData::new(vec![1_i64], [1]));
+    assert_eq!(batch.fields()[0], Values::new(vec![3.0_f32, 4.0], &[1, 2])?);
+    assert_eq!(batch.fields()[1], Values::new(vec![1_i64], &[1])?);
     let samples = folder.check(
         (&[1.0_f64, 2.0], &[2]),
         (&[5_i16, -6], &[2]),
@@ -103,7 +98,7 @@ fn samples_become_rows_and_targets_what_the_loss_takes() -> Result<()> {
     )?;
     assert_eq!(
         samples.batch(0..2)?.fields()[1],
-        TensorData::new(vec![5.0_f32, -6.0], [2, 1])
+        Values::new(vec![5.0_f32, -6.0], &[2, 1])?
     );
     Ok(())
 }
@@ -192,19 +187,25 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
     write(&files.targets.path, &[0_i64, 1], &[2]);
     let form = |kind, rank| FieldForm { kind, rank };
     let target = form(FieldKind::Int, 1);
-    let shape = |input| -> Result<(Vec<usize>, DType)> {
-        let samples =
-            Source::open(&files, ClassOrder::Own)?.in_form(&[input, target], Precision::F64)?;
+    let shape = |input| -> Result<(Vec<usize>, &str)> {
+        let samples = SampleFiles::open(&files, ClassOrder::Own)?
+            .in_form(&[input, target], Precision::F64)?;
         let batch = samples.batch(0..2)?;
         let inputs = &batch.fields()[0];
-        Ok((inputs.shape().to_vec(), inputs.dtype()))
+        let kind = match inputs {
+            Values::F32(_) => "f32",
+            Values::F64(_) => "f64",
+            Values::I64(_) => "i64",
+            Values::Bool(_) => "bool",
+        };
+        Ok((inputs.shape().to_vec(), kind))
     };
     let float = |rank| shape(form(FieldKind::Float, rank));
-    assert_eq!(float(2)?, (vec![2, 4], DType::F64));
-    assert_eq!(float(3)?, (vec![2, 2, 2], DType::F64));
-    assert_eq!(float(4)?, (vec![2, 1, 2, 2], DType::F64));
-    assert_eq!(shape(form(FieldKind::Int, 3))?, (vec![2, 2, 2], DType::I64));
-    assert_eq!(shape(form(FieldKind::Int, 2))?, (vec![2, 4], DType::I64));
+    assert_eq!(float(2)?, (vec![2, 4], "f64"));
+    assert_eq!(float(3)?, (vec![2, 2, 2], "f64"));
+    assert_eq!(float(4)?, (vec![2, 1, 2, 2], "f64"));
+    assert_eq!(shape(form(FieldKind::Int, 3))?, (vec![2, 2, 2], "i64"));
+    assert_eq!(shape(form(FieldKind::Int, 2))?, (vec![2, 4], "i64"));
     assert!(float(5).is_err() && shape(form(FieldKind::Int, 5)).is_err());
     Ok(())
 }
@@ -228,20 +229,20 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
             subset,
             ..folder.files()
         };
-        Source::open(&files, ClassOrder::Own)
+        SampleFiles::open(&files, ClassOrder::Own)
     };
     let target = Target::Class { classes: 2 };
-    let samples = |source: Source| source.in_form(&forms(target), Precision::F32);
+    let samples = |source: SampleFiles| source.in_form(&forms(target), Precision::F32);
     let some = samples(open(None, text("rows.txt", "2\n0\n"))?)?;
     assert_eq!(some.len(), 2);
     assert_eq!(
         some.batch(0..2)?.fields()[0],
-        TensorData::from([[20.0_f32], [0.0]])
+        Values::new(vec![20.0_f32, 0.0], &[2, 1])?
     );
     assert_eq!(some.id(0), Some("2".to_owned()));
     assert_eq!(
         some.gather(&[1, 0])?.fields()[0],
-        TensorData::from([[0.0_f32], [20.0]])
+        Values::new(vec![0.0_f32, 20.0], &[2, 1])?
     );
     some.check(target)?;
     // Messages name the row of the file.

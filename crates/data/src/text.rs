@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 
-/// What is to be done about a file in another encoding.
+/// The advice for a file in another encoding.
 pub(super) const SAVE: &str = "save the file as UTF-8";
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -24,10 +24,10 @@ pub(super) fn check_start(start: &[u8]) -> Result<usize> {
     }
 }
 
-/// The lines of a text file, without what surrounds them, and without empty ones at the end.
+/// The lines of a text file, trimmed, and without empty ones at the end.
 ///
 /// # Errors
-/// When the file cannot be read, or is no UTF-8.
+/// When the file cannot be read, or is not UTF-8.
 pub(super) fn lines(path: &Path) -> Result<Vec<String>> {
     let shown = || path.display().to_string();
     let bytes = fs::read(path).with_context(shown)?;

@@ -1,16 +1,22 @@
 //! Data sets that need not fit into memory.
 
+mod batch;
 mod field;
+mod form;
 mod scaled;
 mod selected;
+mod values;
 
 use std::ops::Range;
 
 use crate::Result;
 
-pub use field::{FieldSource, Values};
+pub use batch::Batch;
+pub use field::FieldSource;
+pub use form::{FieldForm, FieldKind};
 pub use scaled::{Scale, Scaled};
 pub use selected::Selected;
+pub use values::Values;
 
 /// Samples read by range, in any order and from any thread; only what is asked for is in memory.
 pub trait Dataset: Send + Sync {

@@ -50,6 +50,17 @@ pub enum Error {
         len: usize,
     },
 
+    /// The batch does not have the fields that the task reads.
+    #[error("field {field} of the batch must be {expected}, got {got}")]
+    Field {
+        /// Position of the field in the batch.
+        field: usize,
+        /// What the task reads.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+
     /// A name of a block or parameter is not known.
     #[error("unknown {kind} `{name}`; known: {}", known.join(", "))]
     UnknownName {

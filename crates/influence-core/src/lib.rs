@@ -80,7 +80,9 @@ mod thread_safe;
 
 pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{HostConverter, Precision, TensorConverter};
-pub use dataset::{Dataset, FieldSource, Scale, Scaled, Selected, Values};
+pub use dataset::{
+    Batch, Dataset, FieldForm, FieldKind, FieldSource, Scale, Scaled, Selected, Values,
+};
 pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint, GradientSource,

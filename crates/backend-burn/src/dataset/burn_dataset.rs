@@ -4,9 +4,9 @@ use burn::{
     data::{dataloader::batcher::Batcher, dataset::Dataset as Items},
     tensor::{Device, TensorData},
 };
-use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
+use influence_core::{Batch, Dataset, Error as CoreError, Result as CoreResult};
 
-use super::Batch;
+use super::batch_of;
 
 /// A burn data set and batcher as a data set of host arrays.
 ///
@@ -15,7 +15,7 @@ use super::Batch;
 /// use burn::data::{dataloader::batcher::Batcher, dataset::InMemDataset};
 /// use burn::tensor::{Device, Int, Tensor};
 /// use influence_backend_burn::BurnDataset;
-/// use influence_core::Dataset;
+/// use influence_core::{Dataset, Values};
 ///
 /// #[derive(Clone, Debug)]
 /// struct Item { features: [f32; 2], label: i64 }
@@ -35,7 +35,7 @@ use super::Batch;
 /// let data = BurnDataset::new(items, ToSamples, Device::flex(), |batch: Samples| {
 ///     vec![batch.features.into_data(), batch.labels.into_data()]
 /// });
-/// assert_eq!(data.batch(1..2)?.fields()[0].as_slice::<f32>().unwrap(), [0.0, 2.0]);
+/// assert_eq!(data.batch(1..2)?.fields()[0], Values::new(vec![0.0_f32, 2.0], &[1, 2])?);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
 pub struct BurnDataset<D, B, F, I, O> {
@@ -90,8 +90,7 @@ where
             .map(|index| self.items.get(index))
             .collect::<Result<Vec<_>, _>>()
             .map_err(CoreError::dataset)?;
-        Ok(Batch::new((self.fields)(
-            self.batcher.batch(items, &self.device),
-        ))?)
+        let batch = self.batcher.batch(items, &self.device);
+        Ok(batch_of((self.fields)(batch))?)
     }
 }

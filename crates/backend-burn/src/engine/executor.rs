@@ -13,6 +13,7 @@ use influence_core::{Precision, block::ParameterLayout};
 
 use crate::{
     Batch, Error, Result,
+    dataset::tensor_data,
     graph::{Environment, Tanh, execute},
     panic::guarded,
     trace::Graph,
@@ -94,8 +95,8 @@ where
         for (id, data) in &graph.constants {
             environment.insert_data(*id, data.clone());
         }
-        for (id, data) in graph.inputs.iter().zip(batch.fields()) {
-            environment.insert_data(*id, data.clone());
+        for (id, values) in graph.inputs.iter().zip(batch.fields()) {
+            environment.insert_data(*id, tensor_data(values));
         }
         environment
     }

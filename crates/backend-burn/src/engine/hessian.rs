@@ -9,7 +9,7 @@ use burn::{
 };
 
 use super::executor::{Executor, tracked};
-use crate::{Batch, Result, graph::Tanh, trace::Graph};
+use crate::{Batch, Result, dataset::tensor_data, graph::Tanh, trace::Graph};
 
 impl<B: Tanh> Executor<B>
 where
@@ -49,7 +49,7 @@ where
         parameters: &[usize],
         vector: &FloatTensor<B>,
     ) -> Result<Tensor<2>> {
-        let data = batch.fields()[field].clone();
+        let data = tensor_data(&batch.fields()[field]);
         let shape = Shape::new([batch.len(), data.num_elements() / batch.len().max(1)]);
         let data = B::float_cast(B::float_from_data(data, &self.device), self.float);
         let leaf = Autodiff::<B>::from_inner(data).require_grad();

@@ -1,10 +1,13 @@
 //! Digests that tie a fitted state to the model and the data it was made from.
 
 use burn::tensor::TensorData;
-use influence_core::{Result as CoreResult, block::ParameterLayout};
+use influence_core::{Result as CoreResult, Values, block::ParameterLayout};
 use sha2::{Digest, Sha256};
 
-use crate::curvature::TrainingData;
+use crate::{
+    curvature::TrainingData,
+    dataset::{dtype, tensor_data},
+};
 
 /// The digest of all parameters, trained and frozen, and of the names and shapes of those that are
 /// trained.
@@ -29,7 +32,7 @@ pub(super) fn of_data(data: &TrainingData) -> CoreResult<String> {
             fields.extend(batch.fields().iter().map(described));
         }
         for (hash, values) in fields.iter_mut().zip(batch.fields()) {
-            hash.update(values.as_bytes());
+            hash.update(tensor_data(values).as_bytes());
         }
     }
     let mut whole = Sha256::new();
@@ -40,9 +43,9 @@ pub(super) fn of_data(data: &TrainingData) -> CoreResult<String> {
 }
 
 /// A digest begun with the kind of the numbers and the shape of a sample.
-fn described(values: &TensorData) -> Sha256 {
-    let sample = &values.shape().as_slice()[1..];
-    Sha256::new_with_prefix(format!("{:?} {sample:?}", values.dtype()))
+fn described(values: &Values) -> Sha256 {
+    let sample = &values.shape()[1..];
+    Sha256::new_with_prefix(format!("{:?} {sample:?}", dtype(values)))
 }
 
 fn shown(hash: Sha256) -> String {

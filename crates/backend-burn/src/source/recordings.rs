@@ -10,6 +10,7 @@ use influence_core::block::ParameterLayout;
 
 use crate::{
     Batch, Error, Result,
+    dataset::dtype,
     trace::{Function, Graph, Head, Trace},
 };
 
@@ -19,7 +20,7 @@ type BatchForm = Vec<(DType, Vec<usize>)>;
 fn form(batch: &Batch) -> BatchForm {
     let fields = batch.fields().iter();
     fields
-        .map(|field| (field.dtype(), field.shape().to_vec()))
+        .map(|field| (dtype(field), field.shape().to_vec()))
         .collect()
 }
 

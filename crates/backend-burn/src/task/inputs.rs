@@ -1,29 +1,13 @@
 use burn::{
     backend::capture::{CaptureBackend, TensorId},
-    tensor::{Bool, BoolStore, DType, Device, Float, Int, Tensor, TensorData},
+    tensor::{Bool, BoolStore, DType, Device, Float, Int, Tensor},
 };
+use influence_core::{FieldForm, FieldKind, Values};
 
-use crate::{Error, Result};
-
-/// What the numbers of a tensor are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldKind {
-    /// Floating-point numbers.
-    Float,
-    /// Integers.
-    Int,
-    /// Truth values.
-    Bool,
-}
-
-/// The kind and rank of a tensor, samples included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldForm {
-    /// What its numbers are.
-    pub kind: FieldKind,
-    /// How many axes it has, that of the samples included.
-    pub rank: usize,
-}
+use crate::{
+    Error, Result,
+    dataset::{dtype, tensor_data},
+};
 
 /// A tensor that a task reads from a field of a batch.
 pub trait Field: Sized {
@@ -34,7 +18,7 @@ pub trait Field: Sized {
     ///
     /// # Errors
     /// [`Error::Field`] when the field has another rank or kind; `position` names it.
-    fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self>;
+    fn read(values: &Values, position: usize, device: &Device) -> Result<Self>;
 
     /// The id of a tensor on a recording device.
     #[doc(hidden)]
@@ -49,14 +33,14 @@ macro_rules! field {
                 rank: D,
             };
 
-            fn read(data: &TensorData, position: usize, device: &Device) -> Result<Self> {
-                if data.rank() == D && $is_kind(data) {
-                    return Ok(Self::from_data(data.clone(), (device, $type)));
+            fn read(values: &Values, position: usize, device: &Device) -> Result<Self> {
+                if values.shape().len() == D && dtype(values).$is_kind() {
+                    return Ok(Self::from_data(tensor_data(values), (device, $type)));
                 }
                 Err(Error::Field {
                     field: position,
                     expected: format!(concat!("a ", $name, " array of rank {}"), D),
-                    got: format!("{:?} of shape {:?}", data.dtype(), data.shape().to_vec()),
+                    got: format!("{:?} of shape {:?}", dtype(values), values.shape()),
                 })
             }
 
@@ -74,18 +58,6 @@ field!(Float, is_float, "float", DType::F32);
 field!(Int, is_int, "integer", DType::I64);
 field!(Bool, is_bool, "bool", DType::Bool(BoolStore::U8));
 
-fn is_float(data: &TensorData) -> bool {
-    data.dtype().is_float()
-}
-
-fn is_int(data: &TensorData) -> bool {
-    data.dtype().is_int() || data.dtype().is_uint()
-}
-
-fn is_bool(data: &TensorData) -> bool {
-    data.dtype().is_bool()
-}
-
 /// The tensors that a task reads: a tuple of one to four of them.
 pub trait Inputs: Sized {
     /// What each field of a batch must be.
@@ -95,7 +67,7 @@ pub trait Inputs: Sized {
     ///
     /// # Errors
     /// [`Error::Field`] when the fields are not those that the task reads.
-    fn read(fields: &[TensorData], device: &Device) -> Result<Self>;
+    fn read(fields: &[Values], device: &Device) -> Result<Self>;
 
     /// The ids of the tensors on a recording device.
     #[doc(hidden)]
@@ -109,7 +81,7 @@ macro_rules! inputs {
                 vec![$($name::FORM),+]
             }
 
-            fn read(fields: &[TensorData], device: &Device) -> Result<Self> {
+            fn read(fields: &[Values], device: &Device) -> Result<Self> {
                 if fields.len() != $count {
                     let expected = concat!("one of ", $count, " fields").to_owned();
                     return Err(Error::Field { field: fields.len(), expected, got: format!("{} fields", fields.len()) });

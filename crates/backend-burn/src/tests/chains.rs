@@ -81,7 +81,7 @@ fn fields() -> Vec<TensorData> {
 }
 
 fn batch() -> Batch {
-    Batch::new(fields()).expect("a batch")
+    crate::batch_of(fields()).expect("a batch")
 }
 
 /// The mean Hessian as products with unit vectors, by differentiating twice.

@@ -92,7 +92,7 @@ fn products_agree(own: &Gradients, others: &Gradients, columns: &[Range<usize>])
 #[test]
 fn gradients_plus_combinations_of_a_basis_are_rows() {
     let fields = vec![floats(&[7, 20], 1.0), labels(7, 3)];
-    let batch = Batch::new(fields).expect("a batch");
+    let batch = crate::batch_of(fields).expect("a batch");
     let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let module = Mlp::new([20, 30, 25, 3], true);
     let source = source(task, &module, &batch, Precision::F64).expect("a source");
@@ -126,8 +126,8 @@ fn gradients_plus_combinations_of_a_basis_are_rows() {
 fn inner_products_of_factors_are_those_of_rows() {
     let device = Device::flex();
     // Groups and many positions; sequences, and a layer at a single position.
-    let images = Batch::new(vec![floats(&[5, 2, 9, 8], 1.0), labels(5, 3)]).expect("a batch");
-    let sequences = Batch::new(vec![tokens(5), labels(5, 3)]).expect("a batch");
+    let images = crate::batch_of(vec![floats(&[5, 2, 9, 8], 1.0), labels(5, 3)]).expect("a batch");
+    let sequences = crate::batch_of(vec![tokens(5), labels(5, 3)]).expect("a batch");
     let cnn = Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x));
     let sources = [
         (source(cnn, &Cnn::new(), &images, Precision::F64), images),

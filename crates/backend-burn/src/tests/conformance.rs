@@ -7,7 +7,7 @@ use influence_core::{Dataset, Precision, Rows, block::BlockStructure, testing};
 use ndarray::ArrayD;
 
 use super::{data, floats, labels, models::Mlp, source};
-use crate::{ArrayDataset, Batch, Classification, Converter, Curvature, Fit, Stack};
+use crate::{ArrayDataset, Classification, Converter, Curvature, Fit, Stack};
 
 #[test]
 fn stacks_are_rows() {
@@ -42,7 +42,7 @@ fn converters_bring_tensors_back() {
 fn arrays_in_memory_are_a_data_set() {
     let data = ArrayDataset::new(vec![floats(&[7, 3], 1.0), labels(7, 2)]).expect("a data set");
     testing::dataset(&data, |batch| {
-        let values = batch.fields()[0].iter::<f64>().collect();
+        let values = batch.fields()[0].floats().collect();
         ArrayD::from_shape_vec(vec![batch.len(), 3], values).expect("three columns")
     });
 }
@@ -50,7 +50,7 @@ fn arrays_in_memory_are_a_data_set() {
 #[test]
 fn curvatures_are_operators() {
     let fields = vec![floats(&[7, 3], 1.0), labels(7, 3)];
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let source =
         source(task, &Mlp::new([3, 2, 4, 3], true), &batch, Precision::F64).expect("a source");

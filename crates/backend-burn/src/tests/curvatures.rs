@@ -24,7 +24,7 @@ fn mean_gradient<T: Task>(task: T, module: &T::Module, batch: &Batch) -> Vec<f64
 /// Hessian products against central differences of the gradient, with a last batch that is smaller.
 fn products_agree<T: Task>(task: impl Fn() -> T, module: &T::Module, fields: Vec<TensorData>) {
     let module = moved(module, &vec![0.0; 1 << 12], 0.0);
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let source = source(task(), &module, &batch, Precision::F64).expect("a source");
     let blocks = BlockStructure::Full
         .resolve(source.layout())
@@ -92,7 +92,7 @@ fn hessian_products_of_a_transformer_block_agree_with_central_differences() {
 
 /// A curvature as a dense matrix, in two ways: formed, and from products with the identity.
 fn dense(curvature: Curvature, fields: Vec<TensorData>, memory: usize) -> [Array2<f64>; 2] {
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let source =
         source(task, &Mlp::new([3, 2, 4, 3], true), &batch, Precision::F64).expect("a source");
@@ -113,7 +113,7 @@ fn dense(curvature: Curvature, fields: Vec<TensorData>, memory: usize) -> [Array
 #[test]
 fn the_empirical_fisher_is_the_mean_outer_product_of_gradients() {
     let fields = vec![floats(&[7, 3], 1.0), labels(7, 3)];
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let source =
         source(task, &Mlp::new([3, 2, 4, 3], true), &batch, Precision::F64).expect("a source");
@@ -175,7 +175,7 @@ fn gauss_newton_is_the_hessian_minus_the_curvature_of_the_outputs() {
 #[test]
 fn gauss_newton_of_squared_error_is_two_over_outputs_times_the_jacobian_product() {
     let fields = vec![floats(&[5, 3], 1.0), floats(&[5, 2], 2.0)];
-    let batch = Batch::new(fields.clone()).expect("a batch");
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let mlp = Mlp::new([3, 2, 4, 2], false);
     let task = || Regression::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let source = source(task(), &mlp, &batch, Precision::F64).expect("a source");

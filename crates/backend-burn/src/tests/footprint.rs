@@ -8,7 +8,7 @@ use burn::{
 use influence_core::{GradientSource, Precision};
 
 use super::{floats, labels, source};
-use crate::{Batch, Classification, Stack};
+use crate::{Classification, Stack};
 
 #[derive(Module, Debug)]
 struct Network {
@@ -29,7 +29,7 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
         first: LinearConfig::new(300, 40).init(&device),
         last: LinearConfig::new(40, 10).init(&device),
     };
-    let batch = Batch::new(vec![floats(&[3, 300], 1.0), labels(3, 10)]).expect("a batch");
+    let batch = crate::batch_of(vec![floats(&[3, 300], 1.0), labels(3, 10)]).expect("a batch");
     let task = Classification::new(|network: &Network, x: Tensor<2>| network.forward(x));
     let source = source(task, &network, &batch, Precision::F32).expect("a source");
     let dim = 300 * 40 + 40 + 40 * 10 + 10;

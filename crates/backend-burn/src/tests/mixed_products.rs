@@ -11,7 +11,7 @@ use super::{
     per_sample_gradients::{Tokens, tokens},
     source, wave,
 };
-use crate::{Batch, Classification, ModelGradients, Regression, Stack, Task};
+use crate::{Classification, ModelGradients, Regression, Stack, Task};
 
 fn rows(source: &ModelGradients, k: usize) -> Stack {
     let dim = source.layout().dim();
@@ -20,7 +20,7 @@ fn rows(source: &ModelGradients, k: usize) -> Stack {
 }
 
 fn scores(source: &ModelGradients, rows: &Stack, fields: Vec<TensorData>) -> ArrayD<f64> {
-    let batch = Batch::new(fields).expect("a batch");
+    let batch = crate::batch_of(fields).expect("a batch");
     let gradients = source.gradients(&batch).expect("gradients");
     source.scores(rows, &gradients).expect("scores")
 }
@@ -44,7 +44,7 @@ fn nudged(fields: &[TensorData], index: usize, step: f64) -> Vec<TensorData> {
 /// scores.
 fn products_agree<T: Task>(task: T, module: &T::Module, fields: &[TensorData]) {
     const STEP: f64 = 1e-5;
-    let batch = Batch::new(fields.to_vec()).expect("a batch");
+    let batch = crate::batch_of(fields.to_vec()).expect("a batch");
     let source = source(task, module, &batch, Precision::F64).expect("a source");
     let rows = rows(&source, batch.len() + 2);
     let products = source.mixed_products(&rows, &batch).expect("products");
@@ -88,7 +88,7 @@ fn mixed_products_agree_with_central_differences() {
 
 #[test]
 fn inputs_that_are_no_floats_are_refused() {
-    let batch = Batch::new(vec![tokens(3), labels(3, 3)]).expect("a batch");
+    let batch = crate::batch_of(vec![tokens(3), labels(3, 3)]).expect("a batch");
     let source = source(Tokens, &Transformer::new(), &batch, Precision::F64).expect("a source");
     let error = source.mixed_products(&rows(&source, 1), &batch);
     let said = error
@@ -100,7 +100,7 @@ fn inputs_that_are_no_floats_are_refused() {
 
 /// Inner products at the same positions against those of the gradients multiplied out.
 fn own_scores_agree<T: Task>(task: T, module: &T::Module, fields: Vec<TensorData>) {
-    let batch = Batch::new(fields).expect("a batch");
+    let batch = crate::batch_of(fields).expect("a batch");
     let source = source(task, module, &batch, Precision::F64).expect("a source");
     let rows = rows(&source, batch.len());
     let gradients = source.gradients(&batch).expect("gradients");

@@ -77,7 +77,7 @@ fn jacobian(source: &ModelGradients, batch: &Batch) -> (Array2<f64>, Array3<f64>
 /// The mean of `Jᵀ H J`, and the least eigenvalue of `H`.
 fn expected(source: &ModelGradients, batch: &Batch, second: Second) -> (Array2<f64>, f64) {
     let (outputs, jacobian) = jacobian(source, batch);
-    let targets: Vec<f64> = batch.fields()[1].iter::<f64>().collect();
+    let targets: Vec<f64> = batch.fields()[1].floats().collect();
     let targets = Array2::from_shape_vec((batch.len(), targets.len() / batch.len()), targets);
     let targets = targets.expect("rows");
     let dim = source.layout().dim();
@@ -129,7 +129,7 @@ fn agrees<T: Task>(
     second: Second,
     name: &str,
 ) -> f64 {
-    let batch = Batch::new(fields.to_vec()).expect("a batch");
+    let batch = crate::batch_of(fields.to_vec()).expect("a batch");
     let source = source(task, module, &batch, Precision::F64).expect("a source");
     let (expected, least) = expected(&source, &batch, second);
     assert!(largest(&expected) > 1e-3, "{name}: nothing to compare");

@@ -70,7 +70,7 @@ fn taps_agree<T: Task>(
     samples: usize,
 ) {
     for (precision, tolerance) in [(Precision::F32, 1e-6), (Precision::F64, 1e-13)] {
-        let batch = Batch::new(fields(samples)).expect("a batch");
+        let batch = crate::batch_of(fields(samples)).expect("a batch");
         let source = source(task(), module, &batch, precision).expect("a source");
         assert_eq!(
             source.untapped().collect::<Vec<_>>(),
@@ -153,7 +153,7 @@ fn taps_of_a_transformer_block_agree_with_batches_of_one() {
 
 #[test]
 fn scores_and_sums_of_thin_gradients_equal_those_of_full_rows() {
-    let batch = Batch::new(vec![tokens(6), labels(6, 3)]).expect("a batch");
+    let batch = crate::batch_of(vec![tokens(6), labels(6, 3)]).expect("a batch");
     let source = source(Tokens, &Transformer::new(), &batch, Precision::F64).expect("a source");
     let gradients = source
         .gradients_of(Function::Loss, &batch, None)
@@ -200,7 +200,8 @@ fn a_parameter_without_a_tap_is_differentiated_sample_by_sample() {
         },
         1.0,
     );
-    let batch = Batch::new(vec![floats(&[4, 3, 1], 1.0), floats(&[4, 3], 2.0)]).expect("a batch");
+    let batch =
+        crate::batch_of(vec![floats(&[4, 3, 1], 1.0), floats(&[4, 3], 2.0)]).expect("a batch");
     let task = Regression::new(|gate: &Gate, x: Tensor<3>| {
         gate.gate
             .val()
@@ -250,10 +251,10 @@ fn samples_along_another_axis_are_not_mistaken_for_the_first() {
         x.mean_dim(0).squeeze_dim::<2>(0)
     });
     let fields = |samples| vec![floats(&[samples, 4, 2], 1.0), floats(&[samples, 2], 2.0)];
-    let checked = Batch::new(fields(3)).expect("a batch");
+    let checked = crate::batch_of(fields(3)).expect("a batch");
     let source = source(task, &module, &checked, Precision::F64).expect("a source");
     for samples in [4, 2, 5] {
-        let batch = Batch::new(fields(samples)).expect("a batch");
+        let batch = crate::batch_of(fields(samples)).expect("a batch");
         let (together, alone) = (rows_of(&source, &batch), one_by_one(&source, &batch));
         assert!(difference(&together, &alone) < 1e-13);
     }
@@ -288,7 +289,7 @@ fn frames_folded_into_the_samples_fall_back() {
     };
     // One sample as well: it is checked as a batch of two.
     for samples in [1, 3] {
-        let batch = Batch::new(vec![
+        let batch = crate::batch_of(vec![
             floats(&[samples, 2, 3, 3], 1.0),
             floats(&[samples, 2], 2.0),
         ])
@@ -324,7 +325,7 @@ fn a_reader_that_gives_other_samples_or_panics_is_an_error() {
         }
     }
     let short: fn() -> Batch =
-        || Batch::new(vec![floats(&[1, 2], 1.0), floats(&[1, 2], 2.0)]).expect("a batch");
+        || crate::batch_of(vec![floats(&[1, 2], 1.0), floats(&[1, 2], 2.0)]).expect("a batch");
     let broken: fn() -> Batch = || panic!("the file is gone");
     for (reader, message) in [
         (short, "expected samples 3, got 1"),
@@ -401,7 +402,7 @@ fn samples_that_interact_are_refused() {
         let x = m.layer.forward(x);
         x.clone() - x.mean_dim(0)
     });
-    let batch = Batch::new(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
+    let batch = crate::batch_of(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
     assert!(matches!(
         source(task, &module, &batch, Precision::F32),
         Err(Error::SamplesInteract { .. })
@@ -426,7 +427,7 @@ fn frozen_parameters_are_left_out() {
         let x: Tensor<3> = m.frozen.forward(x).unsqueeze_dim(2);
         m.trained.forward(m.norm.forward(x).squeeze_dim::<2>(2))
     });
-    let batch = Batch::new(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
+    let batch = crate::batch_of(vec![floats(&[3, 2], 1.0), floats(&[3, 2], 2.0)]).expect("a batch");
     let source = source(task, &module, &batch, Precision::F32).expect("a source");
     let names: Vec<&str> = source
         .layout()

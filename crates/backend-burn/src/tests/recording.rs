@@ -11,7 +11,7 @@ use burn::{
 use influence_core::Precision;
 
 use super::{data, floats, labels, models::settled, source};
-use crate::{ArrayDataset, Batch, Classification, Curvature, Fit, Regression, Task};
+use crate::{ArrayDataset, Classification, Curvature, Fit, Regression, Task};
 
 #[derive(Module, Debug)]
 struct Two {
@@ -182,7 +182,7 @@ fn inputs_of_kinks_within_rounding_are_counted_in_32_bits() {
             })
             .collect();
         let fields = vec![column(&inputs), labels(40, 2)];
-        let batch = Batch::new(fields.clone()).expect("a batch");
+        let batch = crate::batch_of(fields.clone()).expect("a batch");
         let source = source(Classification::new(relu), &module, &batch, precision);
         let found = source.expect("a source").look_for_kinks(&data(fields, 16));
         found.expect("counted")

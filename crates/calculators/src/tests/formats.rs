@@ -21,11 +21,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn floats(values: &Values) -> Vec<f64> {
-    match values {
-        Values::F32(values) => values.iter().copied().map(f64::from).collect(),
-        Values::F64(values) => values.iter().copied().collect(),
-        Values::I64(values) => values.iter().map(|&value| value as f64).collect(),
-    }
+    values.floats().collect()
 }
 
 /// What `make_formats.py` writes: 70 rows of 9 numbers, of version 2 without the second chunk.

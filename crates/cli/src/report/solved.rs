@@ -1,6 +1,6 @@
 use anyhow::Result;
 use influence_calculators::ZarrField;
-use influence_core::{FieldSource, Values};
+use influence_core::FieldSource;
 use influence_jobs::{output::location, queries::Stored};
 
 /// How the system of each test row was solved.
@@ -47,9 +47,5 @@ impl Solved {
 
 fn column(stored: &Stored, array: &str) -> Result<Vec<f64>> {
     let field = ZarrField::open(location(&stored.path)?, array)?;
-    Ok(match field.rows(0..field.shape()[0])? {
-        Values::F64(values) => values.into_iter().collect(),
-        Values::F32(values) => values.into_iter().map(f64::from).collect(),
-        Values::I64(values) => values.into_iter().map(|value| value as f64).collect(),
-    })
+    Ok(field.rows(0..field.shape()[0])?.floats().collect())
 }

@@ -1,9 +1,8 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::NpyField;
 
-use super::spool::Spool;
+use super::{npy::NpyField, spool::Spool};
 use crate::{
     array_path::{Decimal, TableForm},
     labels::{shown, twice},
@@ -31,11 +30,11 @@ pub(crate) struct NotANumber {
 pub(crate) struct Columns {
     /// Their numbers.
     pub(crate) field: NpyField,
-    /// What they are called.
+    /// The names of the columns.
     pub(crate) names: Vec<String>,
-    /// How the table is written, as far as that was said or chosen.
+    /// How the table is written: what was configured, and what was found out.
     pub(crate) form: TableForm,
-    /// What was chosen that nobody said, and should be known, in sentences.
+    /// Choices that nobody configured and a reader should know of, in sentences.
     pub(crate) remarks: Vec<String>,
 }
 
@@ -44,9 +43,9 @@ pub(crate) struct Columns {
 pub(crate) struct Texts {
     /// One of each row.
     pub(crate) rows: Vec<String>,
-    /// How the table is written, as far as that was said or chosen.
+    /// How the table is written: what was configured, and what was found out.
     pub(crate) form: TableForm,
-    /// What was chosen that nobody said, and should be known, in sentences.
+    /// Choices that nobody configured and a reader should know of, in sentences.
     pub(crate) remarks: Vec<String>,
 }
 
@@ -59,7 +58,8 @@ pub(super) struct Chosen {
     pub(super) left_out: Vec<String>,
 }
 
-/// Which columns of a table are meant: `a`, `a,b`, or `-a,b` for all but these; all without a choice.
+/// Which columns of a table are meant: `a`, `a,b`, or `-a,b` for all but these; all without a
+/// choice.
 ///
 /// An index that was written along is none of all columns, but can be named.
 pub(super) fn choose(
@@ -112,7 +112,7 @@ pub(super) fn is_index(name: &str) -> bool {
     name.is_empty() || INDEX.iter().any(|start| name.starts_with(start))
 }
 
-/// What a table says of columns that it leaves out.
+/// The remark on columns that are left out.
 pub(super) fn left_out(columns: &[String]) -> Option<String> {
     let quoted = columns.iter().map(|name| match name.as_str() {
         "" => "the column without a name".to_owned(),
@@ -169,9 +169,11 @@ impl Cell {
     }
 }
 
-/// The numbers of a table on their way into an array `(rows, columns)`, or `(rows)` of a single column.
+/// The numbers of a table on their way into an array `(rows, columns)`, or `(rows)` of a single
+/// column.
 ///
-/// They are kept as 64-bit floats and, as long as all of them are, also as 64-bit integers: class numbers stay what they are.
+/// They are kept as 64-bit floats and, as long as all are integers, also as 64-bit integers: class
+/// numbers stay exact.
 pub(super) struct Table {
     floats: Spool,
     integers: Option<Spool>,
@@ -231,7 +233,7 @@ impl Table {
         }
     }
 
-    /// What is to be known of columns that count the rows, and that nobody named.
+    /// Remarks on columns that count the rows and that nobody named.
     pub(super) fn counting_remark(&self, names: &[String]) -> Option<String> {
         let column = *self.counting().first()?;
         let name = &names[column];
@@ -315,7 +317,7 @@ mod tests {
             }
             assert!(choose(Some("-a,y"), &names, is_index).is_err());
         }
-        // A single column is no index.
+        // A single column is not an index.
         let alone = choose(None, &[String::new()], is_index).expect("there");
         assert_eq!(alone.columns, [0]);
     }

@@ -25,16 +25,17 @@ use heading::{COMPARED, Verdict, judge, shown};
 
 pub(crate) use heading::Unclear;
 
-/// The bytes from which it is told how a table is written.
+/// The bytes from which the way a table is written is found out.
 const START: u64 = 1 << 18;
 
 /// Opens columns of a table of text: of numbers, with a heading or without, also packed by gzip.
 ///
-/// Without a heading columns are called `0`, `1` and so on. What the configuration does not say of how it is written is told by the lines.
+/// Without a heading columns are called `0`, `1` and so on. Anything about the writing that is not
+/// configured is found out from the lines.
 ///
 /// # Errors
-/// When the file cannot be read or is no UTF-8, its lines do not tell how it is written, a column is not there, or a field is no number
-/// ([`NotANumber`]); the message names row and column.
+/// When the file cannot be read or is not UTF-8, its lines do not show how it is written, a column
+/// does not exist, or a field is not a number ([`NotANumber`]); the message names row and column.
 pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
     table(at).with_context(|| at.path.display().to_string())
 }
@@ -109,9 +110,9 @@ struct Lines {
     names: Vec<String>,
     delimiter: Delimiter,
     decimal: Decimal,
-    /// Whether nobody said what separates the columns, and it is not what the ending of the file says.
+    /// Whether the separator of columns is not configured and is not the one of the file's ending.
     delimiter_guessed: bool,
-    /// The first line and what it was taken for, where nobody said what it is.
+    /// The first line and what it was taken for, where that is not configured.
     first: Option<(String, Verdict)>,
     /// Lines that were read ahead.
     ahead: VecDeque<StringRecord>,
@@ -217,7 +218,7 @@ impl Lines {
         }
     }
 
-    /// What the first line was taken for, where nobody said it.
+    /// What the first line was taken for, where that is not configured.
     fn guess(&self) -> Option<String> {
         let (first, verdict) = self.first.as_ref()?;
         Some(if verdict.is_heading() {
@@ -247,7 +248,7 @@ impl Lines {
         }
     }
 
-    /// What was said of how the table is written, and what was chosen.
+    /// How the table is written: what is configured, and what was found out.
     fn form(&self, said: TableForm) -> TableForm {
         said.or(TableForm {
             header: self.uncertain(),
@@ -256,7 +257,7 @@ impl Lines {
         })
     }
 
-    /// What is to be known of the choices made.
+    /// Remarks on the choices made.
     fn remarks(&self, left: &[String]) -> Vec<String> {
         let guess = self.guess().filter(|_| self.uncertain().is_some());
         let delimiter = self.delimiter_guessed.then(|| {
@@ -273,7 +274,7 @@ impl Lines {
     }
 }
 
-/// Refuses numbers with a comma where nobody said what it is.
+/// Refuses numbers with a comma where the mark of decimals is not configured.
 fn check_decimals(below: &[StringRecord]) -> Result<()> {
     let with_comma = |field: &&str| {
         field.contains(',')
@@ -290,7 +291,7 @@ fn check_decimals(below: &[StringRecord]) -> Result<()> {
     }
 }
 
-/// The beginning of a file, without its byte-order mark, and what follows it.
+/// The beginning of a file without its byte-order mark, and the rest.
 fn unpacked(path: &Path) -> Result<(Vec<u8>, Box<dyn Read>)> {
     let mut file = BufReader::new(File::open(path)?);
     let packed = file.fill_buf()?.starts_with(&GZIP);

@@ -1,11 +1,11 @@
-//! Files of other programs, known by how they begin.
+//! Files of other programs, recognised by their first bytes.
 
 use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, Result, bail};
 use zip::ZipArchive;
 
-/// Refuses a file of a format that is known and not read, and says what to save in its place.
+/// Refuses a file whose format is recognised but not read, and says what to save in its place.
 ///
 /// # Errors
 /// When it is such a file, or cannot be read.

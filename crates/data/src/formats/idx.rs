@@ -6,19 +6,18 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
-use influence_backend_burn::NpyField;
 
-use super::spool::Spool;
+use super::{npy::NpyField, spool::Spool};
 
 /// How a gzip file begins.
 pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// More axes than this are no data set.
+/// No data set has more axes than this.
 const MOST_AXES: usize = 8;
 
 /// Opens a file of the IDX format, in which MNIST is distributed, also compressed with gzip.
 ///
 /// # Errors
-/// When it is no such file, or holds another number of bytes than it says.
+/// When it is not such a file, or its size is not that of its header.
 pub(crate) fn open(path: &Path) -> Result<NpyField> {
     let shown = path.display().to_string();
     let failed = || shown.clone();

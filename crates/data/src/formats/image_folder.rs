@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What a file that is taken for an image ends in.
+/// The endings of files that are taken for images.
 const ENDINGS: [&str; 15] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "tif", "tiff", "gif", "ppm", "pgm",
     "pbm", "pnm",
@@ -22,7 +22,7 @@ const LITTER: [&str; 5] = [
     ".gitkeep",
     ".gitignore",
 ];
-/// What the sides of a data set are called, which no class is.
+/// Names of folders that are sides of a data set, not classes.
 const SIDES: [&str; 8] = [
     "train",
     "training",
@@ -33,7 +33,7 @@ const SIDES: [&str; 8] = [
     "validation",
     "dev",
 ];
-/// No message lists more of what was left out.
+/// No message lists more files that were left out.
 const SHOWN: usize = 5;
 
 /// The images below a folder, by class.
@@ -45,7 +45,7 @@ pub(super) struct ImageFolder {
     left_out: LeftOut,
 }
 
-/// What is in a folder of images and is not read.
+/// The files in a folder of images that are not read.
 #[derive(Debug, Default)]
 struct LeftOut {
     count: usize,
@@ -102,7 +102,7 @@ impl ImageFolder {
         self.classes.iter().flat_map(|(_, images)| images)
     }
 
-    /// What is in the folder and is not read, in words.
+    /// The files in the folder that are not read, in words.
     pub(super) fn left_out(&self) -> Option<String> {
         let LeftOut { count, first } = &self.left_out;
         let names = first.join(", ");

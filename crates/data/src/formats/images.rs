@@ -2,12 +2,11 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Rgb};
-use influence_backend_burn::NpyField;
 
-use super::{image_folder::ImageFolder, spool::Spool};
+use super::{image_folder::ImageFolder, npy::NpyField, spool::Spool};
 use crate::labels::NamedLabels;
 
-/// What is asked for to get the classes of images in place of their pixels.
+/// The part that names the classes of images rather than their pixels.
 const CLASS: &str = "class";
 
 /// Opens a folder with a folder of images for each class: `(n, channels, height, width)` of 0 to
@@ -27,7 +26,7 @@ pub(crate) fn open(folder: &Path, part: Option<&str>) -> Result<NpyField> {
     }
 }
 
-/// The class of each image, if this is what a part of a folder means.
+/// The class of each image, if the part asks for classes.
 ///
 /// # Errors
 /// When the folder has no classes with images.
@@ -44,7 +43,7 @@ pub(crate) fn labels(folder: &Path, part: Option<&str>) -> Result<Option<NamedLa
     Ok(Some(NamedLabels::new(file, labels)))
 }
 
-/// What images are called: their files, with the folder of their class.
+/// The names of images: their files, with the folder of their class.
 pub(crate) fn names(folder: &Path) -> Option<Vec<String>> {
     let listed = ImageFolder::open(folder).ok()?;
     let within = listed.images().map(|file| file.strip_prefix(folder).ok());
@@ -53,7 +52,7 @@ pub(crate) fn names(folder: &Path) -> Option<Vec<String>> {
         .collect()
 }
 
-/// How many images and classes a folder has, and what in it was left out.
+/// How many images and classes a folder has, and a note on what was left out.
 pub(crate) fn survey(folder: &Path) -> Option<(String, Option<String>)> {
     let listed = ImageFolder::open(folder).ok()?;
     let (images, classes) = (listed.len(), listed.classes.len());

@@ -5,12 +5,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use influence_backend_burn::{NpyField, check_npy_header, check_npy_kind};
 use npyz::{DType, NpyFile};
 use zip::ZipArchive;
 
 use super::{
-    npy::by_sample,
+    c_order::by_sample,
+    npy::{NpyField, check_header, check_kind},
     spool::{temporary, temporary_folder, writing},
 };
 use crate::disk;
@@ -18,7 +18,7 @@ use crate::disk;
 /// Opens an array in an archive of numpy, by its name unless it is the only one.
 ///
 /// # Errors
-/// When the file is no such archive, has no such array, or holds another number of bytes than the array says.
+/// When the file is not such an archive, has no such array, or its size is not that of the array.
 pub(crate) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
     let shown = path.display();
     let file = File::open(path).with_context(|| shown.to_string())?;
@@ -27,7 +27,8 @@ pub(crate) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
     let member = choose(&archive, array).with_context(|| shown.to_string())?;
     let name = format!("{shown}#{}", member.trim_end_matches(".npy"));
     let entry = archive.by_name(&member).with_context(|| name.clone())?;
-    // What an archive says of its sizes may be false: the array says how long it is, and no more than that is unpacked.
+    // The sizes in an archive may be false: no more is unpacked than the header of the array asks
+    // for.
     let declared = declared(&archive_bytes(&name, entry)?, &name)?;
     let folder = temporary_folder();
     if let Some(free) = disk::free(&folder) {
@@ -51,7 +52,7 @@ pub(crate) fn open(path: &Path, array: Option<&str>) -> Result<NpyField> {
 
 /// The bytes of a member from its beginning.
 fn archive_bytes(name: &str, mut entry: impl Read) -> Result<Vec<u8>> {
-    // Headers are far shorter; a longer one is no array.
+    // Headers are far shorter; a longer one is not an array.
     let mut start = Vec::new();
     let read = entry.by_ref().take(1 << 16).read_to_end(&mut start);
     read.with_context(|| format!("unpacking {name}"))?;
@@ -60,14 +61,14 @@ fn archive_bytes(name: &str, mut entry: impl Read) -> Result<Vec<u8>> {
 
 /// How many bytes an array has, with its header.
 fn declared(start: &[u8], name: &str) -> Result<u64> {
-    check_npy_header(start).map_err(|problem| anyhow!("{name}: {problem}"))?;
+    check_header(start).map_err(|problem| anyhow!("{name}: {problem}"))?;
     let total = start.len();
     let mut rest = start;
     let npy = NpyFile::new(&mut rest).with_context(|| format!("{name}: not a numpy array"))?;
     let DType::Plain(kind) = npy.dtype() else {
         bail!("{name}: expected plain numbers, got a structured array");
     };
-    check_npy_kind(&kind).map_err(|problem| anyhow!("{name}: {problem}"))?;
+    check_kind(&kind).map_err(|problem| anyhow!("{name}: {problem}"))?;
     let size = kind.num_bytes().unwrap_or(0) as u64;
     let numbers = npy
         .shape()
@@ -80,7 +81,7 @@ fn declared(start: &[u8], name: &str) -> Result<u64> {
 }
 
 fn choose(archive: &ZipArchive<BufReader<File>>, array: Option<&str>) -> Result<String> {
-    // A name that is no text is none that could be asked for.
+    // A name that is not text cannot be asked for.
     let mut names: Vec<String> = archive
         .file_names()
         .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))

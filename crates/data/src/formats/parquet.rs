@@ -16,7 +16,7 @@ use crate::{
     labels::shown,
 };
 
-/// The metadata that pandas leaves: which columns are its index, and what its own types were.
+/// The metadata that pandas leaves: which columns are its index, and its own types.
 const PANDAS: &str = "pandas";
 /// How the time between two moments is called there; in the file it is an integer.
 const DURATION: &str = "timedelta";
@@ -24,8 +24,8 @@ const DURATION: &str = "timedelta";
 /// Opens columns of a Parquet file: of numbers, or of lists of numbers, which lie side by side.
 ///
 /// # Errors
-/// When the file cannot be read, a column is not there or holds dates or times, or a value is no number ([`NotANumber`]); the message names
-/// row and column.
+/// When the file cannot be read, a column is not there or holds dates or times, or a value is no
+/// number ([`NotANumber`]); the message names row and column.
 pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
     table(at).with_context(|| at.path.display().to_string())
 }
@@ -130,7 +130,7 @@ fn table(at: &ArrayPath) -> Result<Columns> {
 struct Opened {
     reader: SerializedFileReader<File>,
     names: Vec<String>,
-    /// What pandas says of its columns.
+    /// The metadata of pandas on its columns.
     pandas: Value,
 }
 
@@ -154,7 +154,7 @@ impl Opened {
         self.reader.metadata().file_metadata().schema()
     }
 
-    /// Whether a column is the index of a table, by what pandas says or by its name.
+    /// Whether a column is the index of a table, by the metadata of pandas or by its name.
     fn is_index(&self, name: &str) -> bool {
         let index = self.pandas["index_columns"].as_array();
         is_index(name) || index.is_some_and(|columns| columns.iter().any(|column| column == name))
@@ -173,7 +173,7 @@ impl Opened {
         Ok(rows.map(|row| row.map_err(unreadable)))
     }
 
-    /// What a column holds if that is no number.
+    /// The contents of a column that holds no numbers, in words.
     fn no_number(&self, column: usize) -> Option<&'static str> {
         let of_pandas = self.pandas["columns"].as_array().into_iter().flatten();
         let mut of_pandas = of_pandas.filter(|about| about["name"] == *self.names[column]);
@@ -204,7 +204,7 @@ impl Opened {
     }
 }
 
-/// What a column of text holds.
+/// The contents of a column of text, in words.
 const TEXT: &str = "text";
 
 /// An error of unpacking, which may be that a codec is not built in.
@@ -220,7 +220,7 @@ fn unreadable(error: ParquetError) -> Error {
     }
 }
 
-/// What a column holds if that is no number.
+/// The contents of a column that holds no numbers, in words.
 fn no_number(column: &Type) -> Option<&'static str> {
     if column.is_group() {
         return column
@@ -249,7 +249,7 @@ fn no_number(column: &Type) -> Option<&'static str> {
     }
 }
 
-/// The numbers of a value, or else what it is.
+/// The numbers of a value, or a name for what it is instead.
 fn push(field: &Field, row: &mut Vec<Cell>) -> Result<(), String> {
     let cell = match *field {
         Field::Bool(value) => Cell::Integer(value.into()),

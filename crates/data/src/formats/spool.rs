@@ -5,14 +5,17 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use influence_backend_burn::NpyField;
+
+use super::npy::NpyField;
 
 /// The longest header that is written: shapes are short.
 const HEADER: usize = 128;
 
-/// Numbers on their way into a temporary file, which is gone when it is closed, however the process ends.
+/// Numbers on their way into a temporary file, which is gone when it is closed, however the process
+/// ends.
 ///
-/// They are kept as a numpy array, so that one reader serves them all; the header, with the number of rows, is written last.
+/// They are kept as a numpy array, so that one reader serves them all; the header, with the number
+/// of rows, is written last.
 pub(super) struct Spool {
     file: BufWriter<File>,
 }
@@ -25,7 +28,8 @@ impl Spool {
         Ok(Self { file })
     }
 
-    /// Opens what was written as an array of this type of number, as numpy writes it (`<f4`), and shape; `name` is what messages call it.
+    /// Opens the written numbers as an array of this type, such as `<f4` of numpy, and shape;
+    /// messages call it `name`.
     pub(super) fn finish(self, kind: &str, shape: &[usize], name: String) -> Result<NpyField> {
         let mut file = self.file.into_inner().with_context(writing)?;
         let sides: Vec<String> = shape.iter().map(|side| format!("{side},")).collect();
@@ -61,7 +65,7 @@ pub(super) fn temporary() -> Result<File> {
     })
 }
 
-/// What is being done when a temporary file cannot be written.
+/// The context of an error when a temporary file cannot be written.
 pub(super) fn writing() -> String {
     format!(
         "writing a temporary file in {}; set TMPDIR to a folder with more room",

@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use influence_backend_burn::NpyField;
-use influence_core::{FieldSource, Values};
+use influence_core::FieldSource;
 
 use super::*;
 
@@ -18,12 +17,8 @@ fn golden(name: &str) -> PathBuf {
 
 /// Shape and numbers.
 fn all(field: &NpyField) -> (Vec<usize>, Vec<f64>) {
-    let numbers = match field.rows(0..field.shape()[0]).expect("readable") {
-        Values::F32(values) => values.iter().copied().map(f64::from).collect(),
-        Values::F64(values) => values.iter().copied().collect(),
-        Values::I64(values) => values.iter().map(|&value| value as f64).collect(),
-    };
-    (field.shape().to_vec(), numbers)
+    let values = field.rows(0..field.shape()[0]).expect("readable");
+    (field.shape().to_vec(), values.floats().collect())
 }
 
 fn expected(name: &str) -> (Vec<usize>, Vec<f64>) {

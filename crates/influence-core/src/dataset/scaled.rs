@@ -145,8 +145,8 @@ impl FieldSource for Scaled {
             )]
             Values::F32(array) => Values::F32(self.applied(array, f64::from, |value| value as f32)),
             Values::F64(array) => Values::F64(self.applied(array, |value| value, |value| value)),
-            Values::I64(array) => {
-                let array = array.mapv(|value| value as f64);
+            values @ (Values::I64(_) | Values::Bool(_)) => {
+                let array = values.into_f64();
                 Values::F64(self.applied(array, |value| value, |value| value))
             }
         })
@@ -226,20 +226,8 @@ fn each(source: &dyn FieldSource, groups: usize, mut take: impl FnMut(usize, f64
     let step = (BLOCK / row.max(1)).max(1);
     for start in (0..len).step_by(step) {
         let values = source.rows(start..(start + step).min(len))?;
-        // Arrays are gone over in logical order, whatever their layout.
-        match values {
-            Values::F32(array) => array
-                .iter()
-                .enumerate()
-                .for_each(|(index, &value)| add(index, value.into())),
-            Values::F64(array) => array
-                .iter()
-                .enumerate()
-                .for_each(|(index, &value)| add(index, value)),
-            Values::I64(array) => array
-                .iter()
-                .enumerate()
-                .for_each(|(index, &value)| add(index, value as f64)),
+        for (index, value) in values.floats().enumerate() {
+            add(index, value);
         }
     }
     Ok(())
@@ -274,23 +262,15 @@ mod tests {
         }
 
         fn rows(&self, range: Range<usize>) -> Result<Values> {
-            let cut = |from: usize, to: usize| ndarray::Slice::from(from..to);
-            let rows = cut(range.start, range.end);
-            Ok(match &self.1 {
-                Values::F32(array) => Values::F32(array.slice_axis(Axis(0), rows).to_owned()),
-                Values::F64(array) => Values::F64(array.slice_axis(Axis(0), rows).to_owned()),
-                Values::I64(array) => Values::I64(array.slice_axis(Axis(0), rows).to_owned()),
-            })
+            Ok(self.1.slice(range))
         }
     }
 
     fn scaled(source: &Arc<dyn FieldSource>, scale: Scale) -> Vec<f64> {
         let scaled = Scaled::new(source.clone(), scale).expect("the scale fits");
-        match scaled.rows(0..source.shape()[0]).expect("read") {
-            Values::F32(array) => array.iter().map(|&value| value.into()).collect(),
-            Values::F64(array) => array.into_iter().collect(),
-            Values::I64(_) => panic!("scaled numbers are floats"),
-        }
+        let values = scaled.rows(0..source.shape()[0]).expect("read");
+        assert!(matches!(values, Values::F32(_) | Values::F64(_)));
+        values.floats().collect()
     }
 
     #[test]

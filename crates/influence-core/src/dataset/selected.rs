@@ -116,11 +116,7 @@ fn picked(values: Values, rows: impl Iterator<Item = usize>) -> Values {
     if rows.iter().copied().eq(0..values.shape()[0]) {
         return values;
     }
-    match values {
-        Values::F32(array) => Values::F32(array.select(Axis(0), &rows)),
-        Values::F64(array) => Values::F64(array.select(Axis(0), &rows)),
-        Values::I64(array) => Values::I64(array.select(Axis(0), &rows)),
-    }
+    values.select(&rows)
 }
 
 /// Arrays one below the other; those of one source have one type.
@@ -142,6 +138,7 @@ fn joined(mut parts: Vec<Values>) -> Result<Values> {
         Some(Values::F32(_)) => join!(F32),
         Some(Values::F64(_)) => join!(F64),
         Some(Values::I64(_)) => join!(I64),
+        Some(Values::Bool(_)) => join!(Bool),
         None => Err(mixed()),
     }
 }

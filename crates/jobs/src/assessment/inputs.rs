@@ -1,6 +1,5 @@
 use anyhow::Result;
-use burn::tensor::TensorData;
-use influence_backend_burn::FieldKind;
+use influence_core::{FieldKind, Values};
 use influence_data::Samples;
 
 use super::quality::{Quality, measured};
@@ -41,9 +40,9 @@ impl Default for Extent {
 
 impl Extent {
     /// Records the inputs of this many samples.
-    pub(super) fn add(&mut self, inputs: &TensorData, samples: usize) {
-        let numbers = (inputs.num_elements() / samples.max(1)).max(1);
-        for (index, number) in inputs.iter::<f64>().enumerate() {
+    pub(super) fn add(&mut self, inputs: &Values, samples: usize) {
+        let numbers = (inputs.len() / samples.max(1)).max(1);
+        for (index, number) in inputs.floats().enumerate() {
             self.least = self.least.min(number);
             self.whole &= number.fract() == 0.0;
             if number.abs() > self.largest.0 {
@@ -116,7 +115,8 @@ mod tests {
 
     fn extent(numbers: &[f64]) -> Extent {
         let mut extent = Extent::default();
-        extent.add(&TensorData::new(numbers.to_vec(), [numbers.len()]), 1);
+        let inputs = Values::new(numbers.to_vec(), &[numbers.len()]);
+        extent.add(&inputs.expect("they fit"), 1);
         extent
     }
 
@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn the_largest_number_is_known_by_its_place_in_a_sample() {
         let mut extent = Extent::default();
-        extent.add(&TensorData::new(vec![1.0, 2.0, 3.0, -9.0], [2, 2]), 2);
+        let inputs = Values::new(vec![1.0, 2.0, 3.0, -9.0], &[2, 2]);
+        extent.add(&inputs.expect("four"), 2);
         assert_eq!((extent.least, extent.largest), (-9.0, (9.0, 1)));
     }
 }

@@ -1,8 +1,7 @@
 use std::fmt::{self, Display};
 
 use anyhow::Result;
-use burn::tensor::TensorData;
-use influence_backend_burn::Batch;
+use influence_core::{Batch, Precision, Values};
 use influence_data::{Gather, Samples};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 
@@ -118,13 +117,16 @@ fn sample(count: usize) -> Vec<usize> {
 
 /// A batch with its inputs divided.
 fn divided(batch: Batch, divisor: f64) -> Result<Batch> {
-    let divide = |inputs: TensorData| {
-        let numbers: Vec<f64> = inputs.iter::<f64>().map(|x| x / divisor).collect();
-        TensorData::new(numbers, inputs.shape().to_vec()).convert_dtype(inputs.dtype())
-    };
-    let fields = batch.into_fields().into_iter().enumerate();
-    let fields = fields.map(|(index, field)| if index == 0 { divide(field) } else { field });
-    Ok(Batch::new(fields.collect::<Vec<_>>())?)
+    let mut fields = batch.into_fields();
+    if let Some(inputs) = fields.first_mut() {
+        let numbers: Vec<f64> = inputs.floats().map(|x| x / divisor).collect();
+        let precision = match inputs {
+            Values::F32(_) => Precision::F32,
+            _ => Precision::F64,
+        };
+        *inputs = Values::new(numbers, inputs.shape())?.in_precision(precision);
+    }
+    Ok(Batch::new(fields)?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use influence_data::{ArrayPath, ClassOrder, Files, Source, TableForm, test_points};
+use influence_data::{ArrayPath, ClassOrder, Files, SampleFiles, TableForm, test_points};
 use toml::Value;
 
 use super::{data::Data, request::Request};
@@ -79,7 +79,7 @@ impl Sides {
 
 /// The inputs and targets of one side.
 pub(super) struct Points {
-    pub(super) source: Source,
+    pub(super) source: SampleFiles,
     pub(super) files: Files,
     pub(super) points: usize,
     pub(super) shape: Vec<usize>,
@@ -109,7 +109,7 @@ impl Points {
             ids: None,
             subset: None,
         };
-        let source = Source::open(&files, order)?;
+        let source = SampleFiles::open(&files, order)?;
         Ok(Self {
             points: source.len(),
             shape: source.sample_shape(),

@@ -1,10 +1,9 @@
 //! The points that an output is about, and what the model says of them.
 
 use anyhow::{Context, Result};
-use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
-use influence_core::Dataset;
+use influence_core::{Dataset, Values};
 use influence_data::{Samples, Target};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -42,10 +41,10 @@ impl<'a> Points<'a> {
         for start in (0..samples.len()).step_by(BATCH) {
             let [_, targets] = fields(samples, start..(start + BATCH).min(samples.len()))?;
             if matches!(job.target, Target::Class { .. }) {
-                let numbers = targets.iter::<i64>().map(usize::try_from);
+                let numbers = targets.integers().map(usize::try_from);
                 classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
             } else {
-                values.extend(targets.iter::<f64>());
+                values.extend(targets.floats());
             }
         }
         let targets = if values.is_empty() {
@@ -77,7 +76,7 @@ impl<'a> Points<'a> {
     /// When it cannot be read.
     pub fn input(&self, point: usize) -> Result<Vec<f64>> {
         let [inputs, _] = fields(self.samples, point..point + 1)?;
-        Ok(inputs.iter::<f64>().collect())
+        Ok(inputs.floats().collect())
     }
 
     /// The names of the numbers of an input, where the file has them.
@@ -239,7 +238,7 @@ fn numbers(values: impl Iterator<Item = f64>) -> Value {
     }
 }
 
-fn fields(samples: &Prefetch<Samples>, range: std::ops::Range<usize>) -> Result<[TensorData; 2]> {
+fn fields(samples: &Prefetch<Samples>, range: std::ops::Range<usize>) -> Result<[Values; 2]> {
     let fields = samples.batch(range)?.into_fields();
     fields
         .try_into()

@@ -68,7 +68,7 @@ pub fn opinions(stored: &Stored, points: &[usize], count: usize) -> Result<Vec<O
         let row = match field.rows(test..test + 1)? {
             Values::F32(row) => row.mapv(f64::from),
             Values::F64(row) => row,
-            Values::I64(_) => anyhow::bail!("{}: influences are no integers", stored.shown()),
+            _ => anyhow::bail!("{}: influences are no integers", stored.shown()),
         };
         if !row.iter().all(|value| value.is_finite()) {
             stored.check_complete()?;

@@ -39,7 +39,7 @@ fn kronecker_factors_have_the_weights_of_the_loss() {
             let rows = influence_core::GradientSource::rows(influence.source(), rhs.view());
             let solution = influence.solve(&rows.expect("rows")).expect("solved");
             let factors = solution.converged().and_then(|rows| rows.to_host());
-            let batch = Batch::new(fields).expect("a batch");
+            let batch = crate::batch_of(fields).expect("a batch");
             let mut matrix = factored(influence.source(), &batch, second, kronecker);
             matrix.diag_mut().mapv_inplace(|value| value + damping);
             let expected = testing::solve(&matrix, &rhs);
@@ -57,7 +57,7 @@ fn factored(
     kronecker: Kronecker,
 ) -> Array2<f64> {
     let (outputs, _) = jacobian(source, batch);
-    let read = |field: usize| -> Vec<f64> { batch.fields()[field].iter::<f64>().collect() };
+    let read = |field: usize| -> Vec<f64> { batch.fields()[field].floats().collect() };
     let (inputs, targets) = (read(0), read(1));
     let (n, width) = (batch.len(), 4);
     let (mut of_inputs, mut of_gradients) = (Array2::zeros((5, 5)), Array2::zeros((width, width)));

@@ -21,7 +21,7 @@ fn draws_have_the_second_derivative_of_the_loss_as_their_second_moment() {
     ];
     for (name, loss, declared, second) in cases {
         let fields = vec![floats(&[SAMPLES, 4], 1.0), targets(4)];
-        let batch = Batch::new(fields).expect("a batch");
+        let batch = crate::batch_of(fields).expect("a batch");
         let source = source(
             Own::new(loss, declared),
             &Line::single(4),
@@ -53,14 +53,13 @@ fn draws_have_the_second_derivative_of_the_loss_as_their_second_moment() {
 #[test]
 fn closed_forms_do_not_cancel_in_32_bits() {
     let steep: Vec<f64> = wave(SAMPLES * 4, 1.0).iter().map(|x| 20.0 * x).collect();
-    let steep = TensorData::new(steep, [SAMPLES, 4]);
-    let batch = Batch::new(vec![steep, targets(4)]).expect("a batch");
+    let fields = vec![TensorData::new(steep, [SAMPLES, 4]), targets(4)];
+    let batch = crate::batch_of(fields.clone()).expect("a batch");
     let of = |precision| {
         let task = Own::new(class_weighted, OutputLoss::CrossEntropy);
         source(task, &Line::single(4), &batch, precision).expect("a source")
     };
     let (expected, _) = expected(&of(Precision::F64), &batch, oracle::class_weighted);
-    let fields = batch.fields().to_vec();
     let [rounded, _] = formed(&of(Precision::F32), fields, Curvature::GaussNewton);
     let worst = largest(&(&rounded - &expected)) / largest(&expected);
     assert!(worst < 1e-4, "{worst:e}");

@@ -93,6 +93,7 @@ impl Meaning {
             Values::F32(numbers) => self.decoded(&numbers, f64::from),
             Values::F64(numbers) => self.decoded(&numbers, |number| number),
             Values::I64(numbers) => self.decoded(&numbers, |number| number as f64),
+            Values::Bool(truths) => self.decoded(&truths, |truth| f64::from(u8::from(truth))),
         })
     }
 
@@ -114,6 +115,7 @@ impl Meaning {
                     .position(|&number| number == missing as f32 || f64::from(number) == missing),
                 Values::F64(numbers) => numbers.iter().position(|&number| number == missing),
                 Values::I64(numbers) => numbers.iter().position(|&number| number as f64 == missing),
+                Values::Bool(_) => None,
             };
             Some((place?, missing))
         })

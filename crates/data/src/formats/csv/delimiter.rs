@@ -1,4 +1,4 @@
-//! What separates the columns of a table.
+//! The separator of the columns of a table.
 
 use anyhow::{Result, bail};
 use csv::{ReaderBuilder, StringRecord};
@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord};
 use super::{super::columns::Cell, heading::COMPARED};
 use crate::array_path::{Decimal, Delimiter, TableForm};
 
-/// What may separate columns, the usual one first.
+/// The characters that may separate columns, the usual one first.
 const KNOWN: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The delimiter of a table by its first lines, where the form does not say it.
@@ -38,7 +38,8 @@ pub(super) fn find(start: &[u8], form: TableForm) -> Result<Delimiter> {
     }
 }
 
-/// How much of a table is columns of numbers, in percent, if the delimiter makes as many columns of every line, and more than one.
+/// How much of a table is columns of numbers, in percent, if the delimiter makes as many columns of
+/// every line, and more than one.
 fn fit(start: &[u8], delimiter: u8) -> Option<usize> {
     let records = records(start, delimiter)?;
     let columns = records.first()?.len();

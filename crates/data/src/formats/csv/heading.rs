@@ -7,9 +7,10 @@ use crate::array_path::Decimal;
 
 /// Lines below the first that are compared with it.
 pub(super) const COMPARED: usize = 200;
-/// What is written where a value is missing, in lower case.
+/// The ways to write a missing value, in lower case.
 const MISSING: [&str; 8] = ["", "na", "nan", "n/a", "null", "none", "?", "-"];
-/// As many numbers in a row that rise or fall are names rather than values: they do so by chance once in 360 times.
+/// As many numbers in a row that rise or fall are names rather than values: they do so by chance
+/// once in 360 times.
 const RISING: usize = 6;
 
 /// It cannot be told whether the first line of a table is a heading or a point.
@@ -22,12 +23,13 @@ pub(crate) struct Unclear {
     why: &'static str,
 }
 
-/// What the first line is taken for.
+/// What the first line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Heading,
     Point,
-    /// As the others, but with less to say for it than that it is text above numbers, or numbers as those below.
+    /// As the others, but with less to say for it than that it is text above numbers, or numbers as
+    /// those below.
     PerhapsHeading,
     PerhapsPoint,
 }
@@ -38,7 +40,7 @@ impl Verdict {
     }
 }
 
-/// What a field is.
+/// The kind of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Missing,
@@ -57,7 +59,8 @@ fn kind(field: &str, decimal: Decimal) -> Kind {
     }
 }
 
-/// Compares the first line with those below it, column by column; where they do not tell, the columns that are chosen by name do.
+/// Compares the first line with those below it, column by column; where they do not tell, the
+/// columns that are chosen by name do.
 pub(super) fn judge(
     first: &StringRecord,
     below: &[StringRecord],
@@ -72,7 +75,7 @@ pub(super) fn judge(
     }
 }
 
-/// Whether columns are chosen by what the first line has, and not by their numbers.
+/// Whether columns are chosen by texts of the first line rather than by their numbers.
 fn names(first: &StringRecord, choice: &str) -> bool {
     let chosen = choice.strip_prefix('-').unwrap_or(choice).split(',');
     let mut chosen = chosen.map(str::trim);

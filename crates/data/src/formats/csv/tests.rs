@@ -23,7 +23,7 @@ fn numbers(columns: &Columns) -> (Vec<usize>, Vec<f64>) {
     let values = match field.rows(0..field.shape()[0]).expect("read") {
         Values::I64(values) => values.iter().map(|&value| value as f64).collect(),
         Values::F64(values) => values.into_iter().collect(),
-        Values::F32(_) => panic!("tables are of 64 bits"),
+        _ => panic!("tables are of 64 bits"),
     };
     (field.shape().to_vec(), values)
 }
@@ -119,7 +119,7 @@ fn an_index_is_left_out_and_told() -> Result<()> {
     let named = read("t.csv", "Unnamed: 0,a\n7,0.5\n9,2\n", Some("Unnamed: 0,a"))?;
     assert_eq!(numbers(&named), (vec![2, 2], vec![7.0, 0.5, 9.0, 2.0]));
     assert!(named.remarks.is_empty());
-    // A column that counts is told of.
+    // A remark names a column that counts the rows.
     let rows = ["1,0.5", "2,0.5", "3,0.5", "4,0.5", "5,0.5", "6,0.5"].join("\n");
     let counted = read("t.csv", &format!("Id,a\n{rows}"), None)?;
     assert!(counted.remarks[0].contains("`Id` counts the rows"));

@@ -101,7 +101,7 @@ fn values(at: &ArrayPath) -> Result<Vec<f64>> {
     Ok(match field.rows(0..field.shape()[0])? {
         Values::I64(values) => values.iter().map(|&value| value as f64).collect(),
         Values::F64(values) => values.into_iter().collect(),
-        Values::F32(_) => panic!("tables are of 64 bits"),
+        _ => panic!("tables are of 64 bits"),
     })
 }
 

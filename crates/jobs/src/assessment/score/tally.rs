@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
+use influence_core::Values as Targets;
 use ndarray::{Array2, ArrayView1};
 
 use super::{Classes, Score, Values};
@@ -33,14 +33,14 @@ struct Choice {
 
 impl Tally {
     /// Adds the outputs and targets of some samples; those that do not fit each other are left out.
-    pub(crate) fn add(&mut self, outputs: &Array2<f64>, loss: OutputLoss, targets: &TensorData) {
+    pub(crate) fn add(&mut self, outputs: &Array2<f64>, loss: OutputLoss, targets: &Targets) {
         match loss {
             OutputLoss::CrossEntropy => self.choose(outputs, outputs.ncols(), targets),
             OutputLoss::SequenceCrossEntropy { classes } => self.choose(outputs, classes, targets),
             OutputLoss::BinaryCrossEntropy => self.decide(outputs, targets),
-            OutputLoss::MeanSquaredError if targets.num_elements() == outputs.len() => {
+            OutputLoss::MeanSquaredError if targets.len() == outputs.len() => {
                 let columns = outputs.ncols().max(1);
-                let targets: Vec<f64> = targets.iter::<f64>().collect();
+                let targets: Vec<f64> = targets.floats().collect();
                 let rows = outputs.rows().into_iter().zip(targets.chunks(columns));
                 self.values
                     .extend(rows.map(|(row, target)| (row.to_vec(), target.to_vec())));
@@ -50,7 +50,7 @@ impl Tally {
     }
 
     /// One of this many classes, once or at each position.
-    fn choose(&mut self, outputs: &Array2<f64>, classes: usize, targets: &TensorData) {
+    fn choose(&mut self, outputs: &Array2<f64>, classes: usize, targets: &Targets) {
         let groups: Vec<Vec<f64>> = outputs
             .rows()
             .into_iter()
@@ -61,11 +61,11 @@ impl Tally {
                     .collect::<Vec<_>>()
             })
             .collect();
-        if targets.num_elements() != groups.len() {
+        if targets.len() != groups.len() {
             return;
         }
         // Positions that are masked have no class.
-        let choices = groups.iter().zip(targets.iter::<i64>());
+        let choices = groups.iter().zip(targets.integers());
         let choices = choices.filter_map(|(scores, class)| {
             let class = usize::try_from(class).ok()?;
             let own = scores.get(class)?;
@@ -80,11 +80,11 @@ impl Tally {
     }
 
     /// Yes or no for each output.
-    fn decide(&mut self, outputs: &Array2<f64>, targets: &TensorData) {
-        if targets.num_elements() != outputs.len() {
+    fn decide(&mut self, outputs: &Array2<f64>, targets: &Targets) {
+        if targets.len() != outputs.len() {
             return;
         }
-        let numbers = outputs.indexed_iter().zip(targets.iter::<f64>());
+        let numbers = outputs.indexed_iter().zip(targets.floats());
         let choices = numbers.filter_map(|(((_, question), &score), target)| {
             let yes = match target {
                 0.0 => false,

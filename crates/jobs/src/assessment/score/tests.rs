@@ -1,10 +1,10 @@
-use burn::tensor::TensorData;
 use influence_backend_burn::OutputLoss;
+use influence_core::Values as Targets;
 use ndarray::{Array2, array};
 
 use super::*;
 
-fn score(outputs: &Array2<f64>, loss: OutputLoss, targets: &TensorData) -> Score {
+fn score(outputs: &Array2<f64>, loss: OutputLoss, targets: &Targets) -> Score {
     let mut tally = Tally::default();
     tally.add(outputs, loss, targets);
     tally.score()
@@ -21,7 +21,7 @@ fn close(value: Option<f64>, expected: f64) {
 #[test]
 fn positions_of_a_sequence_are_choices_of_their_own_and_masked_ones_none() {
     let outputs = array![[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 0.0, 3.0]];
-    let targets = TensorData::new(vec![1_i64, 1, 0, -100], [2, 2]);
+    let targets = Targets::new(vec![1_i64, 1, 0, -100], &[2, 2]).expect("they fit");
     let loss = OutputLoss::SequenceCrossEntropy { classes: 2 };
     let score = score(&outputs, loss, &targets);
     close(score.accuracy(), 2.0 / 3.0);
@@ -31,7 +31,8 @@ fn positions_of_a_sequence_are_choices_of_their_own_and_masked_ones_none() {
 #[test]
 fn yes_and_no_have_frequencies_by_output() {
     let outputs = array![[1.0, -2.0], [3.0, -1.0], [-1.0, 1.0], [2.0, -4.0]];
-    let targets = TensorData::new(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0], [4, 2]);
+    let targets =
+        Targets::new(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0], &[4, 2]).expect("they fit");
     let score = score(&outputs, OutputLoss::BinaryCrossEntropy, &targets);
     // The first output is right on two of four, the second on two.
     close(score.accuracy(), 0.5);
@@ -43,7 +44,8 @@ fn yes_and_no_have_frequencies_by_output() {
 #[test]
 fn the_explained_variance_is_a_mean_over_outputs_that_vary() {
     let outputs = array![[1.0, 0.0, 5.0], [2.0, 0.0, 5.0], [4.0, 3.0, 4.0]];
-    let targets = TensorData::new(vec![1.0, 1.0, 5.0, 2.0, 2.0, 5.0, 3.0, 3.0, 5.0], [3, 3]);
+    let targets =
+        Targets::new(vec![1.0, 1.0, 5.0, 2.0, 2.0, 5.0, 3.0, 3.0, 5.0], &[3, 3]).expect("they fit");
     let score = score(&outputs, OutputLoss::MeanSquaredError, &targets);
     // 1 − 1/2, 1 − 5/2, and a target that does not vary.
     close(score.r2(), -0.5);
@@ -63,7 +65,7 @@ fn of(right: usize, apart: f64) -> Option<Fault> {
     score(
         &outputs,
         OutputLoss::CrossEntropy,
-        &TensorData::new(targets, [50]),
+        &Targets::new(targets, &[50]).expect("they fit"),
     )
     .fault()
 }
@@ -83,7 +85,7 @@ fn chance_has_a_margin_and_confidence_a_price() {
 fn of_few_points_or_a_single_class_nothing_is_concluded() {
     let fault = |points: usize, class: i64| {
         let outputs = Array2::from_shape_fn((points, 2), |(_, class)| class as f64);
-        let targets = TensorData::new(vec![class; points], [points]);
+        let targets = Targets::new(vec![class; points], &[points]).expect("they fit");
         score(&outputs, OutputLoss::CrossEntropy, &targets).fault()
     };
     assert_eq!([fault(9, 0), fault(50, 0), fault(50, 1)], [None; 3]);

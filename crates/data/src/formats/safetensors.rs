@@ -1,3 +1,5 @@
+//! Tensors in safetensors files.
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -8,19 +10,19 @@ use std::{
 use influence_core::{FieldSource, Result as CoreResult, Values};
 use safetensors::{Dtype, tensor::Metadata};
 
-use super::file::{FileArray, Layout, Number};
-use crate::{Error, Result};
+use super::file::{ArrayLayout, FileArray, Number};
+use crate::error::{Error, Result};
 
-/// The length of the header comes first, in so many bytes.
+/// The length of the header comes first, in this many bytes.
 const LENGTH: u64 = size_of::<u64>() as u64;
-/// As the format's own library has it: no header is larger.
+/// The bound that the format's own library sets on headers.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// One tensor of a safetensors file, samples along the first axis.
 ///
-/// The header is read when the file is opened; the file stays open, and ranges are read as [`NpyField`](crate::NpyField) reads
-/// them, for the reasons given there. Floats keep their precision (16-bit ones become 32-bit); integers and bools of every width become
-/// 64-bit integers.
+/// The header is read when the file is opened; the file stays open, and ranges are read as
+/// [`NpyField`](crate::NpyField) reads them, for the reasons given there. Floats keep their
+/// precision (16-bit ones become 32-bit); integers and bools of every width become 64-bit integers.
 #[derive(Debug)]
 pub struct SafetensorsField(FileArray);
 
@@ -28,8 +30,9 @@ impl SafetensorsField {
     /// Opens the tensor of this name, or the only one there is.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be opened, [`Error::Safetensors`] when it is not a complete safetensors file or the tensor is not
-    /// numeric with a first axis, [`Error::Tensor`] when there is no tensor of the name, or not exactly one and no name.
+    /// [`Error::Io`] when the file cannot be opened, [`Error::Safetensors`] when it is not a
+    /// complete safetensors file or the tensor is not numeric with a first axis, [`Error::Tensor`]
+    /// when there is no tensor of the name, or not exactly one and no name.
     pub fn open(path: impl AsRef<Path>, name: Option<&str>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io {
@@ -52,7 +55,7 @@ impl SafetensorsField {
     }
 }
 
-/// Reads and checks the header; gives it with the place where the tensors start, or what is wrong with it.
+/// Reads and checks the header; returns it with the place where the tensors start, or the problem.
 fn header(file: &mut File, size: u64) -> io::Result<Result<(Metadata, u64), String>> {
     if size < LENGTH {
         return Ok(Err(format!("expected at least {LENGTH} bytes, got {size}")));
@@ -96,7 +99,7 @@ fn choose(path: &Path, header: &Metadata, name: Option<&str>) -> Result<String> 
     }
 }
 
-fn layout(header: &Metadata, name: &str, start: u64) -> Result<Layout, String> {
+fn layout(header: &Metadata, name: &str, start: u64) -> Result<ArrayLayout, String> {
     let info = header
         .info(name)
         .ok_or_else(|| format!("the header does not describe tensor `{name}`"))?;
@@ -112,7 +115,7 @@ fn layout(header: &Metadata, name: &str, start: u64) -> Result<Layout, String> {
         ));
     }
     // The library has checked that the offsets fit the shape, and tile what follows the header.
-    Ok(Layout {
+    Ok(ArrayLayout {
         start: start + info.data_offsets.0 as u64,
         shape: info.shape.clone(),
         number,

@@ -1,3 +1,5 @@
+//! Arrays whose numbers lie in a file without gaps, read at their positions.
+
 use std::{
     fs::File,
     io::{self, ErrorKind},
@@ -9,7 +11,7 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 use influence_core::{Error as CoreError, Result as CoreResult, Values};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The type in which a file holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +58,16 @@ const SPAN_BYTES: usize = 1 << 20;
 
 /// How the numbers of one array lie in a file, without gaps.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct ArrayLayout {
     pub(super) start: u64,
     pub(super) shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) big_endian: bool,
-    /// Whether the first index runs fastest, as in Fortran, and not the last one.
+    /// Whether the first index runs fastest, as in Fortran, rather than the last.
     pub(super) fortran: bool,
 }
 
-impl Layout {
+impl ArrayLayout {
     /// How many bytes the array takes, if that can be said in 64 bits.
     pub(super) fn bytes(&self) -> Option<u64> {
         let mut sides = self.shape.iter().map(|&side| side as u64);
@@ -79,12 +81,13 @@ pub(super) struct FileArray {
     path: PathBuf,
     name: String,
     file: Positioned,
-    layout: Layout,
+    layout: ArrayLayout,
 }
 
 impl FileArray {
-    /// `name` is what messages call the array; the caller has held the layout against the size of the file.
-    pub(super) fn new(path: &Path, name: String, file: File, layout: Layout) -> Self {
+    /// Messages call the array `name`; the caller has checked the layout against the size of the
+    /// file.
+    pub(super) fn new(path: &Path, name: String, file: File, layout: ArrayLayout) -> Self {
         Self {
             path: path.to_owned(),
             name,
@@ -102,7 +105,7 @@ impl FileArray {
     }
 
     /// How the numbers lie.
-    pub(super) fn layout(&self) -> &Layout {
+    pub(super) fn layout(&self) -> &ArrayLayout {
         &self.layout
     }
 
@@ -175,7 +178,7 @@ impl FileArray {
         Ok(numbers)
     }
 
-    /// Reads consecutive numbers of the file, from so many behind its first one, straight into a buffer.
+    /// Reads consecutive numbers straight into a buffer, after skipping this many from the first.
     fn fill<T: Pod>(&self, skipped: usize, numbers: &mut [T]) -> Result<()> {
         let skipped = skipped as u64 * size_of::<T>() as u64;
         let bytes = bytemuck::cast_slice_mut(numbers);
@@ -216,7 +219,7 @@ impl FileArray {
     }
 }
 
-/// The place in C order of what stands at a place in Fortran order.
+/// The place in C order of the number at a place in Fortran order.
 fn in_c_order(place: usize, sides: &[usize]) -> usize {
     let (mut rest, mut stride) = (place, sides.iter().product::<usize>());
     let mut found = 0;

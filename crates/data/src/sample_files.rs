@@ -4,50 +4,54 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use influence_backend_burn::{FieldDataset, FieldForm, FieldKind};
 use influence_calculators::Labels;
-use influence_core::{Dataset, FieldSource, Precision, Scale, Scaled, Selected, Values};
+use influence_core::{
+    Dataset, FieldForm, FieldKind, FieldSource, Precision, Scale, Scaled, Selected, Values,
+};
 
 use crate::{
     array_path::ArrayPath,
+    fields::FieldDataset,
     formats::{self, Unclear},
     hints::{self, hint},
-    identity::Identity,
+    identity::SampleIds,
     labels::{ClassOrder, shown},
     names,
     open::{self, Opened},
-    samples::{Samples, float_dtype, is_column, shaped},
+    samples::{Samples, is_column, shaped},
     settings::Files,
     targets::{self, Targets},
 };
 
-/// Inputs and targets that belong together; their numbers are not yet looked at.
+/// Inputs and targets that belong together, opened; their numbers have not been read yet.
 #[derive(Clone)]
-pub struct Source {
+pub struct SampleFiles {
     pub(super) files: Files,
     pub(super) inputs: Arc<dyn FieldSource>,
     targets: Arc<dyn FieldSource>,
-    identity: Identity,
+    identity: SampleIds,
     classes: Option<Arc<[String]>>,
     columns: Option<Arc<[String]>>,
     remarks: Vec<String>,
 }
 
-impl Debug for Source {
+impl Debug for SampleFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
+        f.debug_struct("SampleFiles")
             .field("files", &self.files)
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Source {
-    /// Opens inputs and targets, with their names and the rows that are used; classes that have names get their numbers from `order`.
+impl SampleFiles {
+    /// Opens inputs and targets, with their names and the rows that are used; classes that have
+    /// names get their numbers from `order`.
     ///
     /// # Errors
-    /// When one of them is missing or no numeric array, they differ in length, there is no sample, a class has no number, two points have one name,
-    /// or a row is asked for that is not there.
+    /// When one of them is missing or not a numeric array, they differ in length, there is no
+    /// sample, a class has no number, two points have one name, or a row of the subset does not
+    /// exist.
     pub fn open(files: &Files, order: ClassOrder<'_>) -> Result<Self> {
         let mut remarks = Vec::new();
         let (inputs, targets) = pair(files, &mut remarks)?;
@@ -81,7 +85,7 @@ impl Source {
         remark(&mut remarks, &files.inputs, left_out.into_iter().collect());
         let (inputs, columns) = (inputs.field, inputs.columns);
         let data = FieldDataset::new([inputs.clone(), targets.clone()]).map_err(|error| {
-            // What was chosen may be why they do not fit.
+            // The choices may be the reason why they do not fit.
             let chosen = remarks.iter().cloned();
             chosen.fold(Error::from(error), Error::context)
         })?;
@@ -96,7 +100,7 @@ impl Source {
             None => formats::image_names(&files.inputs.path).map(Labels::Names),
         };
         let source = Self {
-            identity: Identity::new(names),
+            identity: SampleIds::new(names),
             inputs,
             targets,
             classes,
@@ -116,7 +120,7 @@ impl Source {
         Ok(selected)
     }
 
-    /// The files, with what was chosen about how they are written.
+    /// The files, with how tables are written filled in where it was found out.
     pub fn files(&self) -> &Files {
         &self.files
     }
@@ -126,17 +130,18 @@ impl Source {
         self.classes.as_deref()
     }
 
-    /// What the columns of the inputs are called, where those are a table.
+    /// The names of the columns of the inputs, where these are a table.
     pub(super) fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()
     }
 
-    /// What was chosen about the files that nobody said, or is not used of them, and should be known, in sentences.
+    /// Choices that nobody configured and parts of files that are not used, in sentences.
     pub fn remarks(&self) -> Vec<String> {
         self.remarks.clone()
     }
 
-    /// What was found in the files, in sentences: how many images of how many classes, and the [`remarks`](Self::remarks).
+    /// A summary of the files in sentences: the numbers of images and classes, and the
+    /// [`remarks`](Self::remarks).
     pub fn found(&self) -> Vec<String> {
         let survey = formats::image_survey(&self.files.inputs.path);
         let counts = survey.map(|(counts, _)| format!("{}: {counts}", self.files.inputs));
@@ -166,7 +171,7 @@ impl Source {
         self.targets.shape()[1..].to_vec()
     }
 
-    /// Whether inputs, and targets, are stored as integers, as pixels and class numbers are.
+    /// Whether inputs, and targets, are stored as integers, such as pixels and class numbers.
     ///
     /// # Errors
     /// When the first sample cannot be read.
@@ -188,7 +193,7 @@ impl Source {
         }
     }
 
-    /// What to do about targets that are not taken for classes, if they look so.
+    /// A hint for targets that look like classes but are stored as something else.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -213,10 +218,12 @@ impl Source {
 
     /// Gives the samples the form in which a task reads them.
     ///
-    /// Inputs become rows where the task reads those, and images get an axis of one channel where it wants one; targets `(n)` become `(n, 1)`.
+    /// Inputs become rows where the task reads those, and images get an axis of one channel where
+    /// it wants one; targets `(n)` become `(n, 1)`.
     ///
     /// # Errors
-    /// When the task reads anything else than inputs and targets, or the arrays have another kind or rank.
+    /// When the task reads anything else than inputs and targets, or the arrays have another kind
+    /// or rank.
     pub fn in_form(self, forms: &[FieldForm], precision: Precision) -> Result<Samples> {
         let &[input, target] = forms else {
             bail!(
@@ -259,12 +266,13 @@ impl Source {
             classes: self.classes,
             columns: self.columns,
             forms: [input, target],
-            dtype: float_dtype(precision),
+            precision,
         })
     }
 }
 
-/// Opens inputs and targets; where one of them does not tell whether its first line is a point, the number of the others does.
+/// Opens inputs and targets; where one of them does not tell whether its first line is a point, the
+/// number of the others does.
 fn pair(files: &Files, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
     let inputs = |at: &ArrayPath| -> Result<(Opened, usize)> {
         let opened = open::array(at)?;
@@ -290,7 +298,7 @@ fn pair(files: &Files, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
     }
 }
 
-/// Adds what should be known of a file, each once.
+/// Adds remarks on a file, each once.
 fn remark(remarks: &mut Vec<String>, at: &ArrayPath, more: Vec<String>) {
     for remark in more {
         let remark = format!("{}: {remark}", at.path.display());
@@ -300,7 +308,7 @@ fn remark(remarks: &mut Vec<String>, at: &ArrayPath, more: Vec<String>) {
     }
 }
 
-/// All names in a file, as many as there are samples.
+/// All names in a file, one for each sample.
 fn labels(ids: &ArrayPath, expected: usize, remarks: &mut Vec<String>) -> Result<Labels> {
     let open = |at: &ArrayPath| -> Result<((Labels, Vec<String>), usize)> {
         let (labels, remarks) = names::labels(at)?;

@@ -1,15 +1,14 @@
+//! Data sets whose fields are arrays from anywhere.
+
 use std::{
     fmt::{self, Debug},
     ops::Range,
     sync::Arc,
 };
 
-use burn::tensor::{Element, TensorData};
-use influence_core::{Dataset, Error as CoreError, FieldSource, Result as CoreResult, Values};
-use ndarray::ArrayD;
+use influence_core::{Batch, Dataset, Error as CoreError, FieldSource, Result as CoreResult};
 
-use super::Batch;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Arrays from anywhere, joined into one data set: one source per field of the task.
 ///
@@ -34,10 +33,11 @@ impl FieldDataset {
     /// Joins arrays in the order in which the task reads them.
     ///
     /// # Errors
-    /// [`Error::Field`] when there is no array or one of them is a single number, [`Error::Samples`] when they differ in their number of samples.
+    /// [`Field`](influence_core::Error::Field) when there is no array or one of them is a single
+    /// number, [`Error::Samples`] when they differ in their number of samples.
     pub fn new(fields: impl IntoIterator<Item = Arc<dyn FieldSource>>) -> Result<Self> {
         let fields: Vec<_> = fields.into_iter().collect();
-        let refuse = |field: usize, got: &str| Error::Field {
+        let refuse = |field: usize, got: &str| CoreError::Field {
             field,
             expected: "an array with samples along its first axis".into(),
             got: got.into(),
@@ -85,39 +85,17 @@ impl Dataset for FieldDataset {
             let values = field.rows(range.clone())?;
             let got = values.shape().first().copied().unwrap_or(0);
             CoreError::check_size("read a field", "samples", range.len(), got)?;
-            Ok(tensor(values))
+            Ok(values)
         };
         let fields: CoreResult<Vec<_>> = self.fields.iter().map(read).collect();
-        Ok(Batch::new(fields?)?)
+        Batch::new(fields?)
     }
-}
-
-fn tensor(values: Values) -> TensorData {
-    match values {
-        Values::F32(array) => of_array(array),
-        Values::F64(array) => of_array(array),
-        Values::I64(array) => of_array(array),
-    }
-}
-
-/// The buffer of an array changes hands; only an array that is not in C order is copied.
-fn of_array<E: Element>(array: ArrayD<E>) -> TensorData {
-    let shape = array.shape().to_vec();
-    if !array.is_standard_layout() {
-        return TensorData::new(array.iter().copied().collect(), shape);
-    }
-    let count = array.len();
-    let (mut numbers, offset) = array.into_raw_vec_and_offset();
-    let offset = offset.unwrap_or(0);
-    // A slice that owns its buffer may have numbers on either side.
-    numbers.truncate(offset + count);
-    numbers.drain(..offset);
-    TensorData::new(numbers, shape)
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array, s};
+    use influence_core::Values;
+    use ndarray::{Array, ArrayD, s};
 
     use super::*;
 
@@ -165,7 +143,7 @@ mod tests {
             let batch = data.batch(range.clone()).expect("in range");
             let expected: Vec<f64> = table().slice(s![range, ..]).iter().copied().collect();
             for field in batch.fields() {
-                assert_eq!(field.as_slice::<f64>().expect("floats"), expected);
+                assert_eq!(field.floats().collect::<Vec<_>>(), expected);
             }
         }
     }

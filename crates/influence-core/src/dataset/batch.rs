@@ -1,0 +1,141 @@
+//! Batches: the samples of a range, one host array for each field.
+
+use std::ops::Range;
+
+use super::Values;
+use crate::{Error, Result};
+
+/// Consecutive samples as host arrays, one for each field that a task reads, with the samples along
+/// the first axis of each.
+///
+/// # Examples
+/// ```
+/// use influence_core::{Batch, Values};
+///
+/// let inputs = Values::new(vec![0.5_f32, 1.0, 0.0, 2.0], &[2, 2])?;
+/// let labels = Values::new(vec![1_i64, 0], &[2])?;
+/// let batch = Batch::new(vec![inputs, labels])?;
+/// assert_eq!(batch.len(), 2);
+/// assert_eq!(batch.slice(1..2)?.fields()[0].shape(), [1, 2]);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    fields: Vec<Values>,
+    len: usize,
+}
+
+impl Batch {
+    /// Joins the fields of a batch.
+    ///
+    /// # Errors
+    /// [`Error::Field`] when there is no field, a field is a single number, or the fields differ in
+    /// their number of samples.
+    pub fn new(fields: Vec<Values>) -> Result<Self> {
+        let count = |field: usize| fields.get(field).and_then(Values::samples);
+        let refuse = |field: usize, expected: String| Error::Field {
+            field,
+            expected,
+            got: fields.get(field).map_or("nothing".to_owned(), |values| {
+                format!("{:?}", values.shape())
+            }),
+        };
+        let first = "an array with samples along its first axis";
+        let len = count(0).ok_or_else(|| refuse(0, first.into()))?;
+        match (0..fields.len()).find(|&field| count(field) != Some(len)) {
+            Some(field) => Err(refuse(field, format!("{len} samples along the first axis"))),
+            None => Ok(Self { fields, len }),
+        }
+    }
+
+    /// The fields in the order in which the task reads them.
+    pub fn fields(&self) -> &[Values] {
+        &self.fields
+    }
+
+    /// The fields themselves, in the same order.
+    pub fn into_fields(self) -> Vec<Values> {
+        self.fields
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A range of the samples.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when the range leaves the batch.
+    pub fn slice(&self, range: Range<usize>) -> Result<Self> {
+        Error::check_range(&range, self.len)?;
+        Ok(self.of_each(range.len(), |values| values.slice(range.clone())))
+    }
+
+    /// One of the samples as a batch; the index must be in range.
+    #[must_use]
+    pub fn one(&self, sample: usize) -> Self {
+        self.of_each(1, |values| values.slice(sample..sample + 1))
+    }
+
+    /// Every sample twice: the batch, and once more behind it.
+    #[must_use]
+    pub fn doubled(&self) -> Self {
+        let twice: Vec<usize> = (0..self.len).chain(0..self.len).collect();
+        self.of_each(2 * self.len, |values| values.select(&twice))
+    }
+
+    /// A batch of this many samples, each field made of the one here.
+    fn of_each(&self, len: usize, make: impl Fn(&Values) -> Values) -> Self {
+        Self {
+            fields: self.fields.iter().map(make).collect(),
+            len,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let inputs = Values::new(vec![1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[3, 2]);
+        let labels = Values::new(vec![7_i64, 8, 9], &[3]);
+        Batch::new(vec![inputs.expect("six"), labels.expect("three")]).expect("three samples")
+    }
+
+    #[test]
+    fn samples_are_cut_and_repeated_in_every_field() {
+        let one = batch().one(1);
+        assert_eq!(one, batch().slice(1..2).expect("in range"));
+        assert_eq!(one.fields()[0].floats().collect::<Vec<_>>(), [3.0, 4.0]);
+        let doubled = batch().slice(1..3).expect("in range").doubled();
+        assert_eq!(doubled.len(), 4);
+        let labels: Vec<i64> = doubled.fields()[1].integers().collect();
+        assert_eq!(labels, [8, 9, 8, 9]);
+        assert!(batch().slice(2..4).is_err());
+    }
+
+    #[test]
+    fn fields_that_do_not_fit_are_named() {
+        let field = |shape: &[usize]| {
+            Values::new(vec![0_i64; shape.iter().product()], shape).expect("they fit")
+        };
+        for (fields, expected) in [
+            (vec![], "field 0 of the batch must be an array with samples"),
+            (vec![field(&[])], "got []"),
+            (
+                vec![field(&[2]), field(&[3, 1])],
+                "field 1 of the batch must be 2 samples along the first axis, got [3, 1]",
+            ),
+        ] {
+            let error = Batch::new(fields).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
