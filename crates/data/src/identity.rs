@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use influence_calculators::Labels;
+use influence_core::Labels;
 
 /// Which rows of its files a data set has, and their names.
 #[derive(Debug, Clone, Default)]

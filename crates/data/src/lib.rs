@@ -5,7 +5,7 @@
 //! batch asks for them, so that a data set need not fit into memory.
 //!
 //! ```text
-//!  .npy  .safetensors  Zarr ──────── read by range ──────┐
+//!  .npy  .safetensors  Readers::zarr ── read by range ───┐
 //!                                                        ├─> FieldSource ──> Scaled, Selected
 //!  .csv  .parquet  .npz  IDX  images ── unpacked once ───┘      │
 //!                                                               ├─> FieldDataset ──> Batch
@@ -47,6 +47,7 @@ mod identity;
 mod labels;
 mod names;
 mod open;
+mod readers;
 mod sample_files;
 mod samples;
 mod settings;
@@ -63,6 +64,7 @@ pub use fields::FieldDataset;
 pub use formats::{NpyDataset, NpyField, SafetensorsField};
 pub use labels::ClassOrder;
 pub use open::field;
+pub use readers::{OpenZarr, Readers};
 pub use sample_files::SampleFiles;
 pub use samples::{Gather, Samples, Target};
 pub use settings::{ClassNames, Data, Files, GivenScale, OneOrMore, ScaleValue, Sides, Split};

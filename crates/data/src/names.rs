@@ -1,13 +1,13 @@
 //! Names and row numbers, from text or from arrays.
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_calculators::Labels;
-use influence_core::Values;
+use influence_core::{Labels, Values};
 
 use crate::{
     array_path::ArrayPath,
     labels::twice,
     open::{self, Opened},
+    readers::Readers,
     settings::ClassNames,
     text,
 };
@@ -17,11 +17,11 @@ use crate::{
 ///
 /// # Errors
 /// When they cannot be read, or two rows have the same name.
-pub(super) fn labels(at: &ArrayPath) -> Result<(Labels, Vec<String>)> {
+pub(super) fn labels(at: &ArrayPath, readers: Readers) -> Result<(Labels, Vec<String>)> {
     let (labels, remarks) = if let Some(texts) = open::texts(at)? {
         (of_texts(texts.rows), texts.remarks)
     } else {
-        let (numbers, remarks) = integers(at)?;
+        let (numbers, remarks) = integers(at, readers)?;
         (Labels::Numbers(numbers), remarks)
     };
     let names: Vec<String> = (0..labels.len()).map(|row| labels.get(row)).collect();
@@ -46,7 +46,7 @@ fn of_texts(texts: Vec<String>) -> Labels {
 
 /// Rows counted from 0: the lines of a text file, or an array of integers; and remarks on how they
 /// were read.
-pub(super) fn rows(at: &ArrayPath) -> Result<(Vec<usize>, Vec<String>)> {
+pub(super) fn rows(at: &ArrayPath, readers: Readers) -> Result<(Vec<usize>, Vec<String>)> {
     let (numbers, remarks) = if open::is_text(at) {
         let number = |(line, text): (usize, String)| {
             text.parse()
@@ -55,7 +55,7 @@ pub(super) fn rows(at: &ArrayPath) -> Result<(Vec<usize>, Vec<String>)> {
         let lines = text::lines(&at.path)?.into_iter().enumerate();
         (lines.map(number).collect::<Result<Vec<i64>>>()?, Vec::new())
     } else {
-        integers(at)?
+        integers(at, readers)?
     };
     let row = |number: i64| {
         usize::try_from(number)
@@ -73,8 +73,8 @@ pub(super) fn classes(names: &ClassNames) -> Result<Vec<String>> {
     }
 }
 
-fn integers(at: &ArrayPath) -> Result<(Vec<i64>, Vec<String>)> {
-    let Opened { field, remarks, .. } = open::array(at)?;
+fn integers(at: &ArrayPath, readers: Readers) -> Result<(Vec<i64>, Vec<String>)> {
+    let Opened { field, remarks, .. } = open::array(at, readers)?;
     let shape = field.shape().to_vec();
     ensure!(
         matches!(shape[..], [_] | [_, 1]),

@@ -1,13 +1,13 @@
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_calculators::ZarrField;
 use influence_core::FieldSource;
 
 use crate::{
     array_path::{ArrayPath, TableForm},
     error::Error,
     formats::{self, Columns, SafetensorsField, Texts, Unclear},
+    readers::Readers,
     text,
 };
 
@@ -54,6 +54,8 @@ impl From<Columns> for Opened {
 /// Opens one array of numbers, samples along its first axis, whatever its format: the numbers stay
 /// where they are, or are unpacked once into a temporary file if they cannot be read by range.
 ///
+/// Zarr arrays are opened by their own reader, which is not in this crate.
+///
 /// `at` is a path, or a path and a part as [`ArrayPath`] reads them: `x.npy`, `a.npz#x`,
 /// `t.csv#width,height`, `photos/#class`.
 ///
@@ -61,7 +63,7 @@ impl From<Columns> for Opened {
 /// [`Error::Array`] or an error of its format when nothing is there, it is of no known format, or
 /// it holds anything but numbers; the message names the file.
 pub fn field(at: impl Into<ArrayPath>) -> crate::error::Result<Arc<dyn FieldSource>> {
-    let opened = array(&at.into()).map_err(Error::from_any)?;
+    let opened = array(&at.into(), Readers::default()).map_err(Error::from_any)?;
     Ok(opened.field)
 }
 
@@ -70,12 +72,12 @@ pub fn field(at: impl Into<ArrayPath>) -> crate::error::Result<Arc<dyn FieldSour
 /// # Errors
 /// When there is nothing at the path, its format is not known, or the reader of the format refuses
 /// it.
-pub(super) fn array(at: &ArrayPath) -> Result<Opened> {
+pub(super) fn array(at: &ArrayPath, readers: Readers) -> Result<Opened> {
     check_there(at)?;
     let ArrayPath { path, part, .. } = at;
     let part = part.as_deref();
     if path.is_dir() {
-        return folder(path, part);
+        return folder(path, part, readers);
     }
     formats::refuse_foreign(path)?;
     Ok(match format(path)? {
@@ -178,12 +180,15 @@ fn is_zarr(folder: &Path) -> bool {
     known.any(|file| folder.join(file).is_file())
 }
 
-fn folder(path: &Path, part: Option<&str>) -> Result<Opened> {
+fn folder(path: &Path, part: Option<&str>, readers: Readers) -> Result<Opened> {
     if is_zarr(path) {
-        return Ok(Opened::plain(ZarrField::open(
-            path,
-            part.unwrap_or_default(),
-        )?));
+        let open = readers.zarr().with_context(|| {
+            format!(
+                "{}: this program has no reader of zarr arrays",
+                path.display()
+            )
+        })?;
+        return Ok(Opened::plain(open(path, part.unwrap_or_default())?));
     }
     ensure!(
         formats::is_images(path),

@@ -4,9 +4,8 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use influence_calculators::Labels;
 use influence_core::{
-    Dataset, FieldForm, FieldKind, FieldSource, Precision, Scale, Scaled, Selected, Values,
+    Dataset, FieldForm, FieldKind, FieldSource, Labels, Precision, Scale, Scaled, Selected, Values,
 };
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     labels::{ClassOrder, shown},
     names,
     open::{self, Opened},
+    readers::Readers,
     samples::{Samples, is_column, shaped},
     settings::Files,
     targets::{self, Targets},
@@ -52,9 +52,9 @@ impl SampleFiles {
     /// When one of them is missing or not a numeric array, they differ in length, there is no
     /// sample, a class has no number, two points have one name, or a row of the subset does not
     /// exist.
-    pub fn open(files: &Files, order: ClassOrder<'_>) -> Result<Self> {
+    pub fn open(files: &Files, order: ClassOrder<'_>, readers: Readers) -> Result<Self> {
         let mut remarks = Vec::new();
-        let (inputs, targets) = pair(files, &mut remarks)?;
+        let (inputs, targets) = pair(files, readers, &mut remarks)?;
         let mut files = files.clone();
         remark(&mut remarks, &files.inputs, inputs.remarks);
         files.inputs.form = inputs.form;
@@ -96,7 +96,7 @@ impl SampleFiles {
             files.inputs
         );
         let names = match &files.ids {
-            Some(ids) => Some(labels(ids, data.len(), &mut remarks).context("ids")?),
+            Some(ids) => Some(labels(ids, readers, data.len(), &mut remarks).context("ids")?),
             None => formats::image_names(&files.inputs.path).map(Labels::Names),
         };
         let source = Self {
@@ -111,7 +111,7 @@ impl SampleFiles {
         let Some(subset) = &source.files.subset else {
             return Ok(source);
         };
-        let (rows, more) = names::rows(subset).context("subset")?;
+        let (rows, more) = names::rows(subset, readers).context("subset")?;
         ensure!(!rows.is_empty(), "subset: {subset} lists no rows");
         let mut selected = source
             .select(&rows)
@@ -273,14 +273,14 @@ impl SampleFiles {
 
 /// Opens inputs and targets; where one of them does not tell whether its first line is a point, the
 /// number of the others does.
-fn pair(files: &Files, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
+fn pair(files: &Files, readers: Readers, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
     let inputs = |at: &ArrayPath| -> Result<(Opened, usize)> {
-        let opened = open::array(at)?;
+        let opened = open::array(at, readers)?;
         let rows = opened.field.shape()[0];
         Ok((opened, rows))
     };
     let targets = |at: &ArrayPath| -> Result<(Targets, usize)> {
-        let targets = targets::targets(at)?;
+        let targets = targets::targets(at, readers)?;
         let rows = targets.len();
         Ok((targets, rows))
     };
@@ -309,9 +309,14 @@ fn remark(remarks: &mut Vec<String>, at: &ArrayPath, more: Vec<String>) {
 }
 
 /// All names in a file, one for each sample.
-fn labels(ids: &ArrayPath, expected: usize, remarks: &mut Vec<String>) -> Result<Labels> {
+fn labels(
+    ids: &ArrayPath,
+    readers: Readers,
+    expected: usize,
+    remarks: &mut Vec<String>,
+) -> Result<Labels> {
     let open = |at: &ArrayPath| -> Result<((Labels, Vec<String>), usize)> {
-        let (labels, remarks) = names::labels(at)?;
+        let (labels, remarks) = names::labels(at, readers)?;
         let rows = labels.len();
         Ok(((labels, remarks), rows))
     };

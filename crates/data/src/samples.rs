@@ -1,9 +1,8 @@
 use std::{ops::Range, sync::Arc};
 
 use anyhow::{Result, bail, ensure};
-use influence_calculators::Labels;
 use influence_core::{
-    Batch, Dataset, Error as CoreError, FieldForm, FieldKind, FieldSource, Precision,
+    Batch, Dataset, Error as CoreError, FieldForm, FieldKind, FieldSource, Labels, Precision,
     Result as CoreResult, Selected, Values,
 };
 

@@ -11,6 +11,7 @@ use crate::{
     labels::ClassOrder,
     names,
     open::beside,
+    readers::Readers,
     sample_files::SampleFiles,
     samples::{Samples, Target},
     settings::{Data, ScaleValue, Sides},
@@ -29,7 +30,7 @@ use crate::{
 /// # Errors
 /// When a file cannot be used; when the two sides have samples of different shapes, a class on one
 /// side is unknown, or a selection or scale does not fit.
-pub fn open(data: &Data) -> Result<[SampleFiles; 2]> {
+pub fn open(data: &Data, readers: Readers) -> Result<[SampleFiles; 2]> {
     let listed = data.classes.as_ref().map(names::classes);
     let listed = listed.transpose().context("data.classes")?;
     let order = listed
@@ -40,12 +41,13 @@ pub fn open(data: &Data) -> Result<[SampleFiles; 2]> {
         });
     let [train, test] = match data.sides()? {
         Sides::Apart { train, test } => {
-            let train = SampleFiles::open(train, order).context("data.train")?;
+            let train = SampleFiles::open(train, order, readers).context("data.train")?;
             let order = match order {
                 ClassOrder::Own => ClassOrder::of_training(train.classes()),
                 listed => listed,
             };
-            let test = test.map(|test| SampleFiles::open(test, order).context("data.test"));
+            let test =
+                test.map(|test| SampleFiles::open(test, order, readers).context("data.test"));
             let test = test.unwrap_or_else(|| Ok(train.clone()))?;
             ensure!(
                 listed.is_some() || train.classes().is_none() || test.classes().is_some(),
@@ -54,7 +56,7 @@ pub fn open(data: &Data) -> Result<[SampleFiles; 2]> {
             [train, test]
         }
         Sides::Together { all, split } => {
-            let all = SampleFiles::open(all, order).context("data.all")?;
+            let all = SampleFiles::open(all, order, readers).context("data.all")?;
             let [train, test] = split::split(all.len(), split)?;
             [all.select(&train)?, all.select(&test)?]
         }
@@ -128,9 +130,14 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
 /// # Errors
 /// When there is no such array, it has more than one axis, holds anything but class numbers, or a
 /// name has no number.
-pub fn classes(path: &ArrayPath, order: ClassOrder<'_>, expected: usize) -> Result<Vec<usize>> {
+pub fn classes(
+    path: &ArrayPath,
+    order: ClassOrder<'_>,
+    expected: usize,
+    readers: Readers,
+) -> Result<Vec<usize>> {
     let open = |at: &ArrayPath| -> Result<(Targets, usize)> {
-        let targets = targets(at)?;
+        let targets = targets(at, readers)?;
         let rows = targets.len();
         Ok((targets, rows))
     };

@@ -7,6 +7,7 @@ use crate::{
     formats::{self, NotANumber, Texts},
     labels::NamedLabels,
     open::{self, Opened},
+    readers::Readers,
 };
 
 /// Targets, before classes that have names have numbers.
@@ -39,7 +40,7 @@ impl Targets {
 ///
 /// # Errors
 /// As [`open::array`]; when names are mixed with numbers, or one is missing.
-pub(super) fn targets(at: &ArrayPath) -> Result<Targets> {
+pub(super) fn targets(at: &ArrayPath, readers: Readers) -> Result<Targets> {
     if formats::is_images(&at.path)
         && let Some(labels) = formats::image_labels(&at.path, at.part.as_deref())?
     {
@@ -55,7 +56,7 @@ pub(super) fn targets(at: &ArrayPath) -> Result<Targets> {
         };
         return of_lines(texts, at);
     }
-    let error = match open::array(at) {
+    let error = match open::array(at, readers) {
         Ok(opened) => return Ok(Targets::Numbers(opened)),
         Err(error) if error.is::<NotANumber>() => error,
         Err(error) => return Err(error),

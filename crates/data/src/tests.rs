@@ -2,14 +2,14 @@ use std::path::Path;
 
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
 
-use influence_calculators::Labels;
-use influence_core::{Dataset, FieldForm, FieldKind, Precision, Values};
+use influence_core::{Dataset, FieldForm, FieldKind, Labels, Precision, Values};
 
 use anyhow::Result;
 
 use crate::{
     array_path::ArrayPath,
     labels::ClassOrder,
+    readers::Readers,
     sample_files::SampleFiles,
     samples::{Gather, Samples, Target},
     settings::Files,
@@ -63,11 +63,14 @@ impl Folder {
         let files = self.files();
         write(&files.inputs.path, inputs.0, inputs.1);
         write(&files.targets.path, targets.0, targets.1);
-        let samples =
-            SampleFiles::open(&files, ClassOrder::Own)?.in_form(&forms(target), Precision::F32)?;
+        let samples = opened(&files)?.in_form(&forms(target), Precision::F32)?;
         samples.check(target)?;
         Ok(samples)
     }
+}
+
+fn opened(files: &Files) -> Result<SampleFiles> {
+    SampleFiles::open(files, ClassOrder::Own, Readers::default())
 }
 
 /// The forms that sequential models read.
@@ -188,8 +191,7 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
     let form = |kind, rank| FieldForm { kind, rank };
     let target = form(FieldKind::Int, 1);
     let shape = |input| -> Result<(Vec<usize>, &str)> {
-        let samples = SampleFiles::open(&files, ClassOrder::Own)?
-            .in_form(&[input, target], Precision::F64)?;
+        let samples = opened(&files)?.in_form(&[input, target], Precision::F64)?;
         let batch = samples.batch(0..2)?;
         let inputs = &batch.fields()[0];
         let kind = match inputs {
@@ -229,7 +231,7 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
             subset,
             ..folder.files()
         };
-        SampleFiles::open(&files, ClassOrder::Own)
+        opened(&files)
     };
     let target = Target::Class { classes: 2 };
     let samples = |source: SampleFiles| source.in_form(&forms(target), Precision::F32);

@@ -3,6 +3,7 @@
 mod batch;
 mod field;
 mod form;
+mod labels;
 mod scaled;
 mod selected;
 mod values;
@@ -14,6 +15,7 @@ use crate::Result;
 pub use batch::Batch;
 pub use field::FieldSource;
 pub use form::{FieldForm, FieldKind};
+pub use labels::Labels;
 pub use scaled::{Scale, Scaled};
 pub use selected::Selected;
 pub use values::Values;

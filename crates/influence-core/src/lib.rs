@@ -81,7 +81,7 @@ mod thread_safe;
 pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{HostConverter, Precision, TensorConverter};
 pub use dataset::{
-    Batch, Dataset, FieldForm, FieldKind, FieldSource, Scale, Scaled, Selected, Values,
+    Batch, Dataset, FieldForm, FieldKind, FieldSource, Labels, Scale, Scaled, Selected, Values,
 };
 pub use error::{Error, Result};
 pub use model::{

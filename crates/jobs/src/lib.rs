@@ -65,6 +65,7 @@ pub mod models;
 pub mod output;
 mod prediction;
 pub mod queries;
+mod readers;
 pub mod record;
 pub mod run;
 pub mod sequential;

@@ -12,6 +12,7 @@ use influence_data::{Samples, Target};
 use crate::{
     config::Config,
     models::{Models, TaskModel},
+    readers::readers,
 };
 
 /// A model and the points on both sides, which fit each other.
@@ -44,7 +45,7 @@ impl Setup {
         }
         let precision = config.precision;
         let device = open_device(&config.device, precision)?;
-        let [train, test] = influence_data::open(&config.data)?;
+        let [train, test] = influence_data::open(&config.data, readers())?;
         let mut remarks = [train.remarks(), test.remarks()].concat();
         remarks.dedup();
         let shape = train.sample_shape();

@@ -7,8 +7,8 @@ mod nodes;
 mod reports;
 
 pub(crate) use array::{Codecs, StoredArray, array_metadata, codec_options, declare_array};
+pub use influence_core::Labels;
 pub(crate) use kinds::{ArrayLayout, FACTORS, INFLUENCES, KINDS, SELF_INFLUENCES};
-pub use labels::Labels;
 pub(crate) use labels::declare_coordinate;
 pub(crate) use nodes::{SCRATCH, erase, erase_node, is_node, store_group};
 pub(crate) use reports::ReportArrays;

@@ -10,6 +10,7 @@ use influence_data::{ArrayPath, ClassOrder, Files, SampleFiles, TableForm, test_
 use toml::Value;
 
 use super::{data::Data, request::Request};
+use crate::readers::readers;
 
 /// The points that are given: of both sides or of the training side alone, or all together.
 pub(super) struct Sides {
@@ -109,7 +110,7 @@ impl Points {
             ids: None,
             subset: None,
         };
-        let source = SampleFiles::open(&files, order)?;
+        let source = SampleFiles::open(&files, order, readers())?;
         Ok(Self {
             points: source.len(),
             shape: source.sample_shape(),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use influence_data::{ArrayPath, ClassOrder, TableForm, classes};
 
 use super::points::Evaluated;
-use crate::job::Job;
+use crate::{job::Job, readers::readers};
 
 /// The true labels, for points that have labels.
 ///
@@ -35,7 +35,7 @@ pub fn truth(path: &str, expected: usize, job: Option<&Job>) -> Result<Vec<usize
         ..ArrayPath::from(path.to_owned())
     };
     let names = job.and_then(|job| job.classes.as_deref());
-    let truth = classes(&path, ClassOrder::of_training(names), expected)?;
+    let truth = classes(&path, ClassOrder::of_training(names), expected, readers())?;
     if truth.len() == expected {
         return Ok(truth);
     }
