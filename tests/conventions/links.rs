@@ -109,6 +109,40 @@ fn every_chapter_is_in_the_table_of_contents() {
 }
 
 #[test]
+fn contributing_names_files_that_exist() {
+    let workspace = workspace();
+    let text = fs::read_to_string(workspace.join("CONTRIBUTING.md")).expect("text");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let added = text.lines().filter_map(|line| line.strip_prefix("+++ "));
+    let starts = ["crates/", "docs/", "src/", "tests/"];
+    let paths = quoted
+        .chain(added)
+        .filter(|path| starts.iter().any(|start| path.starts_with(start)));
+    let mut count = 0;
+    for path in paths {
+        count += 1;
+        let path = workspace.join(path);
+        let folder = path.parent().expect("a folder");
+        // New files of the examples, and those that stand for any name, lie in folders that exist.
+        let is_new = path.ends_with("NAME.rs") || text.contains(&format!("+++ {}", shown(&path)));
+        assert!(
+            path.exists() || is_new && folder.is_dir(),
+            "{}",
+            path.display()
+        );
+    }
+    assert!(count > 20, "{count} paths");
+}
+
+/// A path as it is written from the folder of the workspace.
+fn shown(path: &Path) -> String {
+    let inner = path
+        .strip_prefix(workspace())
+        .expect("a path of the workspace");
+    inner.display().to_string()
+}
+
+#[test]
 fn headings_are_named_as_they_are_linked() {
     assert_eq!(anchor("`[method]`"), "method");
     assert_eq!(anchor("The same, key by key: 2"), "the-same-key-by-key-2");

@@ -1,5 +1,6 @@
 //! Conventions of the project that the compiler does not check.
 
+mod comments;
 mod links;
 mod modules;
 
