@@ -50,7 +50,7 @@ mod output;
 mod place;
 mod read;
 
-pub use durable::{DurableStore, write_durably};
+pub use durable::DurableStore;
 pub use layout::Labels;
 pub use output::{Claim, Compression, ZarrOptions};
 pub use place::Location;

@@ -36,27 +36,6 @@ impl DurableStore {
     }
 }
 
-/// Writes a file as a whole or not at all, also across a crash; makes the folder if need be.
-///
-/// For whatever lies beside an output too: several processes may write the same file, and a reader
-/// sees the value of one of them.
-///
-/// # Errors
-/// Whatever the file system reports; the file is then what it was before.
-///
-/// # Examples
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("settings/run.json");
-/// influence_calculators::zarr::write_durably(&path, b"{}")?;
-/// assert_eq!(std::fs::read(&path)?, b"{}");
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn write_durably(path: &Path, value: &[u8]) -> io::Result<()> {
-    make_folder(path.parent().unwrap_or(Path::new("")))?;
-    durable::write(path, value)
-}
-
 fn is_temporary(key: &StoreKey) -> bool {
     is_hidden(key.as_str().rsplit('/').next().unwrap_or_default())
 }
@@ -139,7 +118,9 @@ impl ListableStorageTraits for DurableStore {
 
 impl WritableStorageTraits for DurableStore {
     fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
-        write_durably(&self.folder.key_to_fspath(key), &value)
+        let path = self.folder.key_to_fspath(key);
+        make_folder(path.parent().unwrap_or(Path::new("")))
+            .and_then(|()| durable::write(&path, &value))
             .map_err(|error| StorageError::IOError(Arc::new(error)))?;
         tracing::debug!(%key, bytes = value.len(), "value written");
         Ok(())
