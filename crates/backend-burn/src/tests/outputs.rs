@@ -42,7 +42,7 @@ use crate::{
 };
 use losses::{
     Line, Loss, Own, class_weighted, cross_entropy, focal, huber, log_cosh, masked_binary,
-    mean_squares, normal, picked, poisson, residual_targets, sharp_focal, smoothed, summed_squares,
+    mean_squares, normal, poisson, residual_targets, sharp_focal, smoothed, summed_squares,
     targets,
 };
 use oracle::Second;
