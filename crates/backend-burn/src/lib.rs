@@ -56,7 +56,7 @@
 //!
 //! let test = train.batch(0..1)?; // asked about: the first point
 //! let factors = influence.factors(&test)?.converged()?;
-//! let scores = influence.scores_array(&factors, &influence.gradients(&train.batch(0..4)?)?)?;
+//! let scores = influence.scores(&factors, &influence.gradients(&train.batch(0..4)?)?)?;
 //! assert_eq!(scores.shape(), [1, 4]);
 //! assert!(scores[[0, 0]] > 0.0); // each point helps itself
 //! # Ok::<(), Box<dyn std::error::Error>>(())

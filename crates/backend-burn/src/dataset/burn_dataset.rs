@@ -60,7 +60,8 @@ where
     B: Batcher<I, O>,
     F: Fn(O) -> Vec<TensorData> + Send + Sync,
 {
-    /// Batches items on a device and takes from each batch the fields, in the order in which the task reads them.
+    /// Batches items on a device and takes from each batch the fields, in the order in which the
+    /// task reads them.
     pub fn new(items: D, batcher: B, device: Device, fields: F) -> Self {
         Self {
             items,

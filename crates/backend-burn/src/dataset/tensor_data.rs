@@ -6,8 +6,8 @@ use ndarray::ArrayD;
 
 use crate::{Error, Result};
 
-/// The host array of tensor data, which is field number `field` of a batch; the buffer changes hands
-/// unless the numbers need a wider type.
+/// The host array of tensor data, which is field number `field` of a batch; the buffer changes
+/// hands unless the numbers need a wider type.
 pub(super) fn values(data: TensorData, field: usize) -> Result<Values> {
     let shape = data.shape().to_vec();
     let refuse = |expected: &str, got: String| Error::Field {
