@@ -87,11 +87,11 @@ struct Erasing<M>(M);
 impl<M: ThreadSafe> ThreadSafe for Erasing<M> {}
 
 impl<M: InfluenceModel + 'static> Erasing<M> {
-    fn own_factors<'a>(&self, factors: &'a Erased) -> Result<&'a M::Factors> {
+    fn own_factors(factors: &Erased) -> Result<&M::Factors> {
         factors.as_own("use of factors of another type of model")
     }
 
-    fn own_gradients<'a>(&self, gradients: &'a Erased) -> Result<&'a M::Gradients> {
+    fn own_gradients(gradients: &Erased) -> Result<&M::Gradients> {
         gradients.as_own("use of gradients of another type of model")
     }
 }
@@ -126,21 +126,21 @@ impl<M: InfluenceModel + 'static> InfluenceModel for Erasing<M> {
     }
 
     fn scores(&self, factors: &Erased, gradients: &Erased) -> Result<ArrayD<f64>> {
-        let (factors, gradients) = (self.own_factors(factors)?, self.own_gradients(gradients)?);
+        let (factors, gradients) = (Self::own_factors(factors)?, Self::own_gradients(gradients)?);
         self.0.scores(factors, gradients)
     }
 
     fn self_scores(&self, factors: &Erased, gradients: &Erased) -> Result<ArrayD<f64>> {
-        let (factors, gradients) = (self.own_factors(factors)?, self.own_gradients(gradients)?);
+        let (factors, gradients) = (Self::own_factors(factors)?, Self::own_gradients(gradients)?);
         self.0.self_scores(factors, gradients)
     }
 
     fn perturbations(&self, factors: &Erased, train: &M::Batch) -> Result<ArrayD<f64>> {
-        self.0.perturbations(self.own_factors(factors)?, train)
+        self.0.perturbations(Self::own_factors(factors)?, train)
     }
 
     fn factors_to_array(&self, factors: &Erased) -> Result<Array2<f64>> {
-        self.0.factors_to_array(self.own_factors(factors)?)
+        self.0.factors_to_array(Self::own_factors(factors)?)
     }
 
     fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Erased> {
