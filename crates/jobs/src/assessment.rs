@@ -1,6 +1,7 @@
 //! How good a model is on a sample of its points, told before anything is computed: one that was
 //! read or put together wrongly is no better than chance.
 
+mod extent;
 mod inputs;
 mod quality;
 mod score;

@@ -6,7 +6,7 @@ use influence_data::{Gather, Samples};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 
 use super::{
-    inputs::Extent,
+    extent::Extent,
     score::{Fault, Score, Tally},
 };
 use crate::{models::TaskModel, watch::Assessed};
@@ -69,7 +69,8 @@ impl Display for Quality {
     }
 }
 
-/// Evaluates a model on a sample of points, with inputs divided by a number if one is given; says what the inputs are like too.
+/// Evaluates a model on a sample of points, with inputs divided by a number if one is given; says
+/// what the inputs are like too.
 pub(super) fn measured(
     model: &dyn TaskModel,
     samples: &Samples,
@@ -104,7 +105,8 @@ pub(super) fn measured(
     Ok((quality, extent))
 }
 
-/// The points that are evaluated: all, or as many as are enough, drawn without replacement, in their order.
+/// The points that are evaluated: all, or as many as are enough, drawn without replacement, in
+/// their order.
 fn sample(count: usize) -> Vec<usize> {
     if count <= SAMPLE {
         return (0..count).collect();
