@@ -77,7 +77,8 @@ impl Values {
         }
     }
 
-    /// The numbers in C order as integers; decimals of floats are cut off, truth values are 0 and 1.
+    /// The numbers in C order as integers; decimals of floats are cut off, truth values are 0 and
+    /// 1.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "whoever asks for integers wants no decimals"

@@ -81,7 +81,7 @@ fn write(compression: Compression) -> (tempfile::TempDir, ArrayPath) {
     (folder, at)
 }
 
-/// A number in so many bytes, the highest first.
+/// A number in this many bytes, the highest first.
 fn wide(value: i64, bytes: usize) -> FixedLenByteArray {
     let fill = if value < 0 { 0xff } else { 0 };
     let mut wide = vec![fill; bytes - 8];
