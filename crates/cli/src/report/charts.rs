@@ -2,6 +2,7 @@
 
 mod bars;
 mod dots;
+mod drawing;
 mod font;
 mod histogram;
 mod ticks;
@@ -15,8 +16,10 @@ use image::{
 use plotters::{
     coord::Shift,
     prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend},
-    style::{RGBColor, WHITE},
+    style::WHITE,
 };
+
+use drawing::Drawing;
 
 pub(super) use bars::Bars;
 pub(super) use dots::Dots;
@@ -30,22 +33,6 @@ const TITLE: u32 = 30;
 const FINE: u32 = 2;
 /// Pixels that are drawn for one of PNG.
 const FINER: u32 = 2;
-const HARMFUL: RGBColor = RGBColor(192, 57, 43);
-const HELPFUL: RGBColor = RGBColor(31, 119, 180);
-
-/// Something that can be drawn at any scale.
-pub(super) trait Drawing {
-    /// The height in pixels.
-    fn height(&self) -> u32 {
-        230
-    }
-
-    /// Draws with text and lines enlarged by a factor.
-    fn draw<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
-    where
-        B: DrawingBackend,
-        B::ErrorType: 'static;
-}
 
 /// What a chart shows.
 #[derive(Debug)]
@@ -149,14 +136,6 @@ impl Chart {
         let area = area.margin(6 * scale, 0, 0, 0);
         Ok(area.titled(self.title(), font::font(scale))?)
     }
-}
-
-/// The least and the greatest of some numbers.
-fn ends(values: &[f64]) -> (f64, f64) {
-    let nothing = (f64::INFINITY, f64::NEG_INFINITY);
-    values
-        .iter()
-        .fold(nothing, |(lo, hi), &value| (lo.min(value), hi.max(value)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use plotters::{
     style::Color,
 };
 
-use super::{Drawing, HELPFUL, font::font};
+use super::{
+    drawing::{Drawing, HELPFUL},
+    font::font,
+};
 
 /// Characters of a name that are shown.
 const NAME: usize = 28;

@@ -10,7 +10,7 @@ use plotters::{
 };
 
 use super::{
-    Drawing, HELPFUL, ends,
+    drawing::{Drawing, HELPFUL, ends},
     font::font,
     ticks::{TICKS, grouped},
 };

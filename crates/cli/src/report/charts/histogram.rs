@@ -8,7 +8,7 @@ use plotters::{
 };
 
 use super::{
-    Drawing, HARMFUL, HELPFUL, ends,
+    drawing::{Drawing, HARMFUL, HELPFUL, ends},
     font::font,
     ticks::{TICKS, Ticks, grouped},
 };

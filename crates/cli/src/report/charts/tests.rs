@@ -1,4 +1,4 @@
-use super::*;
+use super::{drawing::HELPFUL, *};
 
 fn examples() -> Vec<Chart> {
     let chart = |name, kind| Chart {
