@@ -16,7 +16,6 @@ const WIDER: &[(&str, usize)] = &[
     ("crates/cli", 44),
     ("crates/influence-core", 1),
     ("crates/jobs", 1),
-    ("src", 4),
 ];
 
 #[test]
