@@ -172,7 +172,7 @@ def main():
     names = args.only or sorted({line.workload for line in LINES})
     missing = [name for name in names if not (folder / "data" / name / "workload.json").exists()]
     if missing:
-        command = [python, HERE / "workloads.py", "--digits", ROOT / "data" / "digits"]
+        command = [python, HERE / "workloads.py", "--digits", ROOT / "crates" / "cli" / "data" / "digits"]
         command += ["--out", folder / "data", "--only", *missing]
         subprocess.run([str(part) for part in command], check=True)
     binary = built()

@@ -37,7 +37,7 @@ impl Digits {
 }
 
 fn integers(name: &str, rows: Range<usize>) -> Outcome<Vec<i64>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/cli/data/digits");
     match NpyField::open(folder.join(name))?.rows(rows)? {
         Values::I64(numbers) => Ok(numbers.into_iter().collect()),
         _ => Err(format!("{name}: expected integers").into()),

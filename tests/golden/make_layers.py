@@ -4,7 +4,7 @@
     python make_layers.py            train the models and write every case
     python make_layers.py --check    recompute every reference from the stored weights and compare; writes nothing
 
-Needs numpy, torch and safetensors; reads `../../data/digits`. Conventions are in README.md beside this file. Normalisations are written out
+Needs numpy, torch and safetensors; reads `../../crates/cli/data/digits`. Conventions are in README.md beside this file. Normalisations are written out
 in the references, and the whole forward pass and its gradients are held against the modules of torch.nn.
 """
 
@@ -20,7 +20,7 @@ from torch import nn
 from torch.func import hessian, jacrev, vmap
 
 HERE = pathlib.Path(__file__).resolve().parent
-DIGITS = HERE.parent.parent / "data" / "digits"
+DIGITS = HERE.parent.parent / "crates" / "cli" / "data" / "digits"
 N_TRAIN, N_TEST, TOKENS, LENGTH = 60, 12, 12, 9
 F = nn.functional
 

@@ -5,7 +5,7 @@
     python make_references.py --check    recompute every reference from the stored files, write nothing, exit 1 on a difference
     python make_references.py --missing  write the files of METHODS that are not there yet, from the stored models; change none
 
-Needs numpy, jax and safetensors; reads `../../data/digits`. Conventions are in README.md beside this file.
+Needs numpy, jax and safetensors; reads `../../crates/cli/data/digits`. Conventions are in README.md beside this file.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import safetensors.numpy
 jax.config.update("jax_enable_x64", True)
 
 HERE = pathlib.Path(__file__).resolve().parent
-DIGITS = HERE.parent.parent / "data" / "digits"
+DIGITS = HERE.parent.parent / "crates" / "cli" / "data" / "digits"
 N_TRAIN, N_TEST, SEED = 120, 30, 0
 CURVATURES = ("hessian", "gauss-newton", "empirical-fisher")
 

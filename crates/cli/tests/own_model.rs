@@ -67,8 +67,8 @@ fn a_module_of_ones_own_has_the_whole_command_line() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let config = fs::read_to_string(root().join("examples/own_model.toml")).expect("it ships");
-    let data = root().join("data");
-    let config = config.replace("../data", &data.display().to_string());
+    let data = root().join("crates/cli/data");
+    let config = config.replace("../crates/cli/data", &data.display().to_string());
     fs::write(folder.path().join("own.toml"), &config).expect("written");
 
     let said = run(&example, folder.path(), &["train", "own.toml"]);
@@ -126,7 +126,7 @@ fn a_configuration_is_proposed_without_layers() {
     let Some(example) = example() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let [images, labels] = ["images", "labels"].map(|name| {
-        let path = root().join(format!("data/digits/{name}.npy"));
+        let path = root().join(format!("crates/cli/data/digits/{name}.npy"));
         path.display().to_string()
     });
     let init = [
@@ -158,8 +158,8 @@ fn keys_of_sequential_models_are_refused_by_name() {
     let Some(example) = example() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let config = fs::read_to_string(root().join("examples/own_model.toml")).expect("it ships");
-    let data = root().join("data").display().to_string();
-    let config = config.replace("../data", &data);
+    let data = root().join("crates/cli/data").display().to_string();
+    let config = config.replace("../crates/cli/data", &data);
     let config = config.replace("[data]", "loss = \"mse\"\n[data]");
     fs::write(folder.path().join("own.toml"), config).expect("written");
     let mut command = Command::new(&example);

@@ -214,7 +214,7 @@ fn what_cannot_be_trained_is_refused_by_name() {
 #[test]
 fn two_arrays_are_enough_for_a_report() {
     let folder = Folder::new("");
-    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/digits");
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits");
     let [images, labels] = ["images.npy", "labels.npy"].map(|name| digits.join(name));
     let data = [
         images.to_str().expect("text"),
