@@ -24,9 +24,9 @@ peers folder:
 # Build the reference, and the guide where mdbook is installed
 docs:
     cargo doc --release --workspace --no-deps --locked
-    if command -v mdbook; then mdbook build docs --dest-dir ../target/book; else echo "SKIPPED: mdbook is not installed"; fi
+    if command -v mdbook; then mdbook build docs --dest-dir "$PWD/target/book"; else echo "SKIPPED: mdbook is not installed"; fi
 
-# Recompute all golden references and compare; needs Python with numpy, jax, torch and safetensors
+# Recompute the references of methods and layers and compare; needs Python with numpy, jax, torch and safetensors
 golden:
     python3 tests/golden/make_references.py --check
     python3 tests/golden/make_layers.py --check

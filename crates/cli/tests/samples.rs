@@ -28,7 +28,8 @@ fn root() -> PathBuf {
 /// The first `count` digits: pixels of 0 to 16, and classes.
 fn digits(count: usize) -> (Vec<u8>, Vec<u8>) {
     let read = |name: &str| -> Vec<u8> {
-        let file = fs::read(root().join("crates/cli/data/digits").join(name)).expect("the data ship");
+        let file =
+            fs::read(root().join("crates/cli/data/digits").join(name)).expect("the data ship");
         let array = npyz::NpyFile::new(&file[..]).expect("a numpy array");
         array.into_vec().expect("bytes")
     };

@@ -78,7 +78,11 @@ fn folder_of(path: &Path) -> &Path {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     // Elsewhere a folder cannot be opened as a file, and the file system orders the rename itself.
     if cfg!(unix) {
-        File::open(folder)?.sync_all()
+        match File::open(folder) {
+            // A folder may allow new files and no look at them; the file itself is synchronised.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            opened => opened?.sync_all(),
+        }
     } else {
         Ok(())
     }
@@ -87,6 +91,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Opens a new file beside `path` under a name that no other writer uses.
 fn temporary(path: &Path) -> io::Result<(File, PathBuf)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A name may be as long as the file system allows, and has to leave room for what is added.
+    let name: String = name.chars().take(32).collect();
     loop {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let beside = path.with_file_name(format!(".{name}.{}-{sequence}{SUFFIX}", process::id()));

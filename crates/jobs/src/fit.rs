@@ -28,6 +28,7 @@ pub fn model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<Eras
 }
 
 fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
+    memory_checked(job)?;
     let Config {
         method, compute, ..
     } = &job.config;

@@ -58,10 +58,10 @@ pub struct PhaseTime {
 
 impl Record {
     /// Writes what the run of a job took up to now beside its output, if that is a folder; warns
-    /// where this fails.
+    /// where this fails. Without a watch that keeps the time there is nothing to record.
     pub fn keep(job: &Job, watch: &dyn Watch) {
         let output = &job.config.output.path;
-        if is_url(output) {
+        if is_url(output) || watch.phases().is_empty() {
             return;
         }
         let kept = Self::new(job, watch).and_then(|record| record.write(output));

@@ -58,13 +58,18 @@ impl Quantity {
 /// output of the job, and records beside it what the run took.
 ///
 /// # Errors
-/// Whatever the fit or the computation reports; [`Interrupted`] when the host cancelled it.
+/// When influences are asked for and the configuration names no test points; whatever the fit or
+/// the computation reports; [`Interrupted`] when the host cancelled it.
 pub fn compute(
     quantity: Quantity,
     job: &Job,
     fitted: Option<&Path>,
     host: &dyn Host,
 ) -> Result<SolveSummary> {
+    if quantity == Quantity::Influences {
+        let there = job.config.data.check_test_points();
+        there.map_err(|error| job.config.places.located(error))?;
+    }
     let attributes = job.attributes()?;
     let watch = host.watch();
     watch.stage(Stage::Fit);

@@ -77,7 +77,8 @@ pub trait Watch: Observer + FitObserver {
         Vec::new()
     }
 
-    /// The chunks that are written, and all chunks of the output once they are known.
+    /// The chunks that are written, and all chunks of the output once they are known. A host that
+    /// cancels jobs counts them, since the error of a cancelled run says how many there are.
     fn chunks(&self) -> (usize, Option<usize>) {
         (0, None)
     }

@@ -74,6 +74,7 @@ impl<B: Backend> Environment<B> {
             let value = self.constant(data);
             self.insert_float(id, value);
         } else if kind.is_bool() {
+            let data = data.convert_dtype(DType::from(self.bool));
             let value = B::bool_from_data(data, &self.device);
             self.insert_bool(id, value);
         } else {

@@ -21,9 +21,12 @@ pub(super) fn in_parallel<T: Send, R: Send>(
     let (count, begun) = (items.len(), AtomicUsize::new(0));
     let one = |item| {
         let index = begun.fetch_add(1, Ordering::Relaxed);
-        watch.fitting(FitStep::Eigenvectors, index, count);
         // A panic would otherwise unwind through the pool and end in the caller's thread.
-        caught(|| work(item)).unwrap_or_else(|message| Err(CoreError::backend(KRONECKER, message)))
+        let outcome = caught(|| {
+            watch.fitting(FitStep::Eigenvectors, index, count);
+            work(item)
+        });
+        outcome.unwrap_or_else(|message| Err(CoreError::backend(KRONECKER, message)))
     };
     // Each item has room to decompose its matrix: more threads would take more memory than was
     // granted.

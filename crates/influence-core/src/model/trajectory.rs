@@ -37,6 +37,8 @@ impl<M: InfluenceModel> Trajectory<M> {
                 return Err(setting("learning rate", "finite", weight.to_string()));
             }
             Error::check_size("checkpoints", "parameters", first.dim(), model.dim())?;
+            let lengths = [first.factor_len(), model.factor_len()];
+            Error::check_size("checkpoints", "numbers of a factor", lengths[0], lengths[1])?;
         }
         Ok(Self { checkpoints })
     }
