@@ -1,3 +1,5 @@
+use plotters::style::RGBColor;
+
 use super::{drawing::HELPFUL, *};
 
 fn examples() -> Vec<Chart> {
