@@ -65,9 +65,9 @@ impl Sides {
 
     /// How many there are on either side.
     pub(super) fn points(&self, request: &Request) -> [usize; 2] {
-        let all = self.train.points;
+        let all = self.train.count;
         if let Some(test) = &self.test {
-            return [all, test.points];
+            return [all, test.count];
         }
         if request.all.is_empty() {
             // Each training point is solved for itself.
@@ -82,7 +82,8 @@ impl Sides {
 pub(super) struct Points {
     pub(super) source: SampleFiles,
     pub(super) files: Files,
-    pub(super) points: usize,
+    /// How many points there are.
+    pub(super) count: usize,
     pub(super) shape: Vec<usize>,
     pub(super) target_shape: Vec<usize>,
     /// Whether inputs, and targets, are stored as integers.
@@ -112,7 +113,7 @@ impl Points {
         };
         let source = SampleFiles::open(&files, order, readers())?;
         Ok(Self {
-            points: source.len(),
+            count: source.len(),
             shape: source.sample_shape(),
             target_shape: source.target_shape(),
             integers: source.are_integers()?,
