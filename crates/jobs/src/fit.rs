@@ -154,7 +154,6 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
 /// # Errors
 /// As [`model`].
 pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
-    check_memory(job)?;
     let Config {
         method,
         compute,
@@ -183,10 +182,7 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
 }
 
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
-///
-/// # Errors
-/// As [`model`].
-pub fn fit_bytes(job: &Job) -> Result<usize> {
+fn fit_bytes(job: &Job) -> Result<usize> {
     if !job.config.method.name.has_curvature() {
         return Ok(0);
     }

@@ -6,7 +6,7 @@ use influence_core::Footprint;
 
 use crate::{
     config::Memory,
-    fit::{fit_bytes, footprint},
+    fit::{check_memory, footprint},
     job::Job,
     memory::{self, Taker},
 };
@@ -31,6 +31,7 @@ impl Forecast {
     /// # Errors
     /// Whatever a run would find wrong with the memory or the chunks.
     pub fn new(job: &Job) -> Result<Self> {
+        let fit_bytes = check_memory(job)?;
         let (footprint, numbers) = footprint(job)?;
         let workload = Workload {
             shape: job.shape(),
@@ -42,7 +43,7 @@ impl Forecast {
             numbers,
             plan: plan.map_err(|error| job.config.places.located(error))?,
             footprint,
-            fit_bytes: fit_bytes(job)?,
+            fit_bytes,
         })
     }
 }

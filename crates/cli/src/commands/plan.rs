@@ -8,7 +8,6 @@ use influence_calculators::Side;
 use influence_data::disk;
 use influence_jobs::{
     assessment::Assessment,
-    fit,
     forecast::Forecast,
     job::Job,
     memory::{self, size},
@@ -35,21 +34,21 @@ pub(super) fn run(
     there.map_err(|error| config.places.located(error))?;
     let job = Job::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&job.remarks);
-    fit::check_memory(&job)?;
+    let forecast = Forecast::new(&job)?;
     let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
-    print(&job, out)?;
+    print(&job, forecast, out)?;
     assessment.print(out)
 }
 
 /// Prints what a run of a job would do, a line for each thing.
-pub(super) fn print(job: &Job, out: &mut impl Write) -> Result<()> {
+pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Result<()> {
     let Forecast {
         numbers,
         footprint,
         plan,
         fit_bytes: fit,
-    } = Forecast::new(job)?;
+    } = forecast;
     let ([k, n], dim) = (job.shape(), job.dim);
     let [down, across] = plan.grid().counts();
     let [rows, columns] = plan.grid().chunk_shape();

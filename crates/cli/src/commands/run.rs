@@ -6,6 +6,7 @@ use anyhow::Result;
 use influence_jobs::{
     assessment::Assessment,
     fit,
+    forecast::Forecast,
     job::Job,
     models::Models,
     run::{Quantity, check_fitted, compute},
@@ -67,7 +68,7 @@ fn rehearse(
         check_fitted(job, fitted, session.progress())?;
     }
     match quantity {
-        Quantity::Influences => print(job, out)?,
+        Quantity::Influences => print(job, Forecast::new(job)?, out)?,
         Quantity::SelfInfluences => {
             fit::footprint(job)?;
             writeln!(out, "{}, {} parameters", quantity.of(job), job.dim)?;
