@@ -219,7 +219,6 @@ fn corrected_eigenvalues_come_nearer_to_the_fisher_matrix() {
             let error = definition.matrix(block, kronecker) - &exact;
             error.mapv(|entry| entry * entry).sum().sqrt() / dense::length(&exact)
         });
-        println!("{}: K-FAC {kfac:.2}, EK-FAC {ekfac:.2}", block.name());
         assert!(ekfac < kfac, "{}: {ekfac} {kfac}", block.name());
     }
 }

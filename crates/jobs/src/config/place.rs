@@ -106,8 +106,8 @@ impl Places {
         Some(self.of_bytes(if unknown { &key.name } else { &key.value }))
     }
 
-    /// The last override that decides about a key: of it, of a table that it is in, or of what is
-    /// in it and is told of.
+    /// The last override that decides about a key: of it, of a table that it is in, or of a key in
+    /// it that the message names.
     fn overriding(&self, key: &str, message: &str) -> Option<&str> {
         let decides = |text: &&String| {
             let Some((overridden, value)) = text.split_once('=') else {

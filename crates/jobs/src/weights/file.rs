@@ -23,7 +23,7 @@ pub(crate) enum Layout {
 }
 
 /// Reads all tensors of a file, or those under a key of it, and says how they are laid out; its
-/// format is told by how it begins.
+/// first bytes give the format.
 ///
 /// # Errors
 /// When the file cannot be read, is of no known format, or does not say which of its tensors are

@@ -42,8 +42,8 @@ impl Bins {
     }
 }
 
-/// The edges of about so many bins of one width; zero is one where it lies between, so that no bin
-/// has numbers of either sign.
+/// The edges of about this many bins of one width; zero is one where it lies between, so that no
+/// bin has numbers of either sign.
 pub(crate) fn edges(lo: f64, hi: f64, bins: usize) -> Vec<f64> {
     if hi <= lo {
         return vec![lo, lo + 1.0];

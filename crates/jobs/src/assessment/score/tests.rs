@@ -55,7 +55,8 @@ fn the_explained_variance_is_a_mean_over_outputs_that_vary() {
     );
 }
 
-/// Fifty points, as many of either class, of which so many are right and outputs so far apart.
+/// Fifty points, half of each class: `right` of them are right, and outputs are `apart` from each
+/// other.
 fn of(right: usize, apart: f64) -> Option<Fault> {
     let outputs = Array2::from_shape_fn((50, 2), |(point, class)| {
         let chosen = (point % 2 == class) == (point < right);
