@@ -44,6 +44,7 @@ mod fields;
 mod formats;
 mod hints;
 mod identity;
+pub mod key;
 mod labels;
 mod names;
 mod open;
