@@ -11,44 +11,20 @@ use crate::workspace;
 
 const WIDTH: usize = 100;
 
-/// The comments that are still wider, by folder. Numbers may only become smaller.
-const WIDER: &[(&str, usize)] = &[
-    ("crates/cli", 44),
-    ("crates/influence-core", 1),
-    ("crates/jobs", 1),
-];
-
 #[test]
 fn comments_wrap() {
     let mut wrong = Vec::new();
-    for folder in folders() {
-        let allowed = WIDER
-            .iter()
-            .find(|(name, _)| *name == folder)
-            .map_or(0, |(_, count)| *count);
-        let mut found = Vec::new();
-        for file in sources(&workspace().join(&folder)) {
+    for folder in ["crates", "src", "tests", "examples", "benches"] {
+        for file in sources(&workspace().join(folder)) {
             let text = fs::read_to_string(&file).expect("text");
-            found.extend(too_wide(&text).map(|line| format!("{}:{line}", file.display())));
-        }
-        if found.len() > allowed {
-            wrong.push(format!(
-                "{folder}: {} comments wider than {WIDTH} columns, at most {allowed} allowed:\n{}",
-                found.len(),
-                found.join("\n")
-            ));
+            wrong.extend(too_wide(&text).map(|line| format!("{}:{line}", file.display())));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// The folders with code: each crate, and those of the root.
-fn folders() -> Vec<String> {
-    let crates = fs::read_dir(workspace().join("crates")).expect("a folder of crates");
-    let names = crates.map(|entry| entry.expect("an entry of the folder").file_name());
-    let crates = names.map(|name| format!("crates/{}", name.to_string_lossy()));
-    let others = ["src", "tests", "examples", "benches"].map(str::to_owned);
-    crates.chain(others).collect()
+    assert!(
+        wrong.is_empty(),
+        "comments wider than {WIDTH} columns:\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// All files of Rust below a folder.

@@ -12,11 +12,12 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use help::{Example, Examples};
 use values::threads;
 
-pub use init::{Activation, InitArguments};
+pub use init::{ActivationChoice, InitArguments};
 pub use outputs::{
-    InspectArguments, ListingArguments, MislabelledArguments, Ranking, ReportArguments,
+    InspectArguments, ListingArguments, MislabelledArguments, RankBy, ReportArguments,
     TopArguments, VerifyArguments,
 };
 pub use reporting::Reporting;
@@ -26,8 +27,9 @@ pub use run::{
 
 /// Which training points made this model say this?
 ///
-/// `influence` computes, for every test point and every training point, how much the training point helped (positive) or
-/// harmed (negative) the model on the test point, and writes the matrix as a Zarr array of shape (test, train).
+/// `influence` computes, for every test point and every training point, how much the training point
+/// helped (positive) or harmed (negative) the model on the test point, and writes the matrix as a
+/// Zarr array of shape (test, train).
 #[derive(Debug, Parser)]
 #[command(
     name = "influence",
@@ -50,101 +52,120 @@ pub struct Arguments {
 pub enum Command {
     /// Show what influences are good for, on digits that ship with it
     ///
-    /// Writes a folder with images, labels of which 10 % are flipped, and a configuration. Then it runs the commands of a first session in it, each
-    /// printed as it is typed: `train`, `fit`, `run`, `self`, `top`, `mislabelled`. Every other command works on what it leaves behind.
-    #[command(after_help = help::short("demo"), after_long_help = help::long("demo"))]
+    /// Writes a folder with images, labels of which 10 % are flipped, and a configuration. Then it
+    /// runs the commands of a first session in it, each printed as it is typed: `train`, `fit`,
+    /// `run`, `self`, `top`, `mislabelled`. Every other command works on what it leaves behind.
+    #[command(after_help = short("demo"), after_long_help = long("demo"))]
     Demo(DemoArguments),
     /// Write a configuration, from weights and data that are there
     ///
-    /// The layers are read off the names and shapes of the weights, the loss off the targets, and a method is proposed by size and cost. Every choice has
-    /// a comment; what the weights cannot tell, such as activations and pooling, is for you to compare with the model. How good the proposed model is on the
-    /// points is printed: at chance it is another one. Without weights, a small network is proposed for `influence train`.
-    #[command(override_usage = help::INIT, after_help = help::short("init"), after_long_help = help::long("init"))]
+    /// The layers are read off the names and shapes of the weights, the loss off the targets, and a
+    /// method is proposed by size and cost. Every choice has a comment; what the weights cannot
+    /// tell, such as activations and pooling, is for you to compare with the model. How good the
+    /// proposed model is on the points is printed: at chance it is another one. Without weights, a
+    /// small network is proposed for `influence train`.
+    #[command(
+        override_usage = help::INIT,
+        after_help = short("init"),
+        after_long_help = long("init")
+    )]
     Init(InitArguments),
     /// Train the model of a configuration, and write its weights
     ///
-    /// For models that were not trained elsewhere: layers say their sizes, such as `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how
-    /// they are trained. The weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
-    #[command(after_help = help::short("train"), after_long_help = help::long("train"))]
+    /// For models that were not trained elsewhere: layers say their sizes, such as
+    /// `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how they are trained. The
+    /// weights are written to `model.weights`, which ends in .safetensors; a method is not needed.
+    #[command(after_help = short("train"), after_long_help = long("train"))]
     Train(TrainArguments),
     /// Compute the influences that a configuration describes
     ///
-    /// The file names a sequential model with weights in PyTorch state-dict layout, training and test data, the method, and the output. Everything
-    /// is checked before anything is computed or written; what is wrong is named with its line in the file.
-    #[command(after_help = help::short("run"), after_long_help = help::long("run"))]
+    /// The file names a sequential model with weights in PyTorch state-dict layout, training and
+    /// test data, the method, and the output. Everything is checked before anything is computed or
+    /// written; what is wrong is named with its line in the file.
+    #[command(after_help = short("run"), after_long_help = long("run"))]
     Run(RunArguments),
     /// Compute the influence of every training point on itself
     ///
-    /// Writes the array `self_influences` of shape (train). Large values are unusual points, mislabelled ones among them. The test points of the
-    /// configuration are not used.
-    #[command(name = "self", after_help = help::short("self"), after_long_help = help::long("self"))]
+    /// Writes the array `self_influences` of shape (train). Large values are unusual points,
+    /// mislabelled ones among them. The test points of the configuration are not used.
+    #[command(name = "self", after_help = short("self"), after_long_help = long("self"))]
     SelfInfluences(RunArguments),
     /// Compute the influences under several dampings, from one fit
     ///
     /// Writes the array `influences` of shape (test, train, damping).
-    #[command(after_help = help::short("sweep"), after_long_help = help::long("sweep"))]
+    #[command(after_help = short("sweep"), after_long_help = long("sweep"))]
     Sweep(SweepArguments),
     /// Fit a method and keep its expensive parts, for `--fitted`
     ///
-    /// What is kept does not depend on the damping. It is tied to the method, the model and the data that it was made from: `run`, `self` and
-    /// `sweep` refuse it for others.
-    #[command(after_help = help::short("fit"), after_long_help = help::long("fit"))]
+    /// What is kept does not depend on the damping. It is tied to the method, the model and the
+    /// data that it was made from: `run`, `self` and `sweep` refuse it for others.
+    #[command(after_help = short("fit"), after_long_help = long("fit"))]
     Fit(FitArguments),
     /// Print what `run` would do, and compute nothing
     ///
-    /// Chunks, passes over the data, operations, memory, scratch space, the size of the output, and how good the model is. Checks everything that
-    /// `run` checks, looks at the gradients of a few training points, and computes and writes nothing else.
+    /// Chunks, passes over the data, operations, memory, scratch space, the size of the output, and
+    /// how good the model is. Checks everything that `run` checks, looks at the gradients of a few
+    /// training points, and computes and writes nothing else.
     #[command(
         mut_arg("dry_run", |option| option.hide(true)),
-        mut_arg("overwrite", |option| option.help("Plan a run that replaces the output; it stays as it is")),
-        mut_arg("resume", |option| option.help("Plan a run that goes on with the output; it stays as it is")),
-        after_help = help::short("plan"),
-        after_long_help = help::long("plan")
+        mut_arg("overwrite", |option| {
+            option.help("Plan a run that replaces the output; it stays as it is")
+        }),
+        mut_arg("resume", |option| {
+            option.help("Plan a run that goes on with the output; it stays as it is")
+        }),
+        after_help = short("plan"),
+        after_long_help = long("plan")
     )]
     Plan(RunArguments),
     /// Check an output: its checksums, and a sample computed again
     ///
-    /// Every chunk is compared with its checksum, and a random sample of chunks with computing them again. The output says what it was made from:
-    /// the files must still be there, unchanged.
-    #[command(after_help = help::short("verify"), after_long_help = help::long("verify"))]
+    /// Every chunk is compared with its checksum, and a random sample of chunks with computing them
+    /// again. The output says what it was made from: the files must still be there, unchanged.
+    #[command(after_help = short("verify"), after_long_help = long("verify"))]
     Verify(VerifyArguments),
     /// Say what an output is, how it was made, what its numbers are
     ///
     /// Reads the output alone: neither model nor data need be there.
-    #[command(after_help = help::short("inspect"), after_long_help = help::long("inspect"))]
+    #[command(after_help = short("inspect"), after_long_help = long("inspect"))]
     Inspect(InspectArguments),
     /// Show which training points helped and harmed on test points
     ///
-    /// Reads the output of `influence run`, and from the files that it was made from what the points are. Of an output of `influence self` it shows the
-    /// training points with the largest influence on themselves.
-    #[command(after_help = help::short("top"), after_long_help = help::long("top"))]
+    /// Reads the output of `influence run`, and from the files that it was made from what the
+    /// points are. Of an output of `influence self` it shows the training points with the largest
+    /// influence on themselves.
+    #[command(after_help = short("top"), after_long_help = long("top"))]
     Top(TopArguments),
     /// Rank training points by how suspicious their labels are
     ///
-    /// Shows the training loss, the influence on the point itself and the mean influence on the test points beside each other. The loss ranks best
-    /// where the model does not fit wrong labels; where it has memorised them, the mean influence (`influence run`) and self-influence
-    /// (`influence self`) do. Where targets are numbers, the points with the largest losses are outliers.
-    #[command(after_help = help::short("mislabelled"), after_long_help = help::long("mislabelled"))]
+    /// Shows the training loss, the influence on the point itself and the mean influence on the
+    /// test points beside each other. The loss ranks best where the model does not fit wrong
+    /// labels; where it has memorised them, the mean influence (`influence run`) and self-influence
+    /// (`influence self`) do. Where targets are numbers, the points with the largest losses are
+    /// outliers.
+    #[command(after_help = short("mislabelled"), after_long_help = long("mislabelled"))]
     Mislabelled(MislabelledArguments),
     /// Write a page that shows all this, with pictures
     ///
-    /// One HTML file that needs no network: test points with the training points that helped and harmed, the most suspicious labels, how the
-    /// influences are distributed, through which layers they go, how well the systems were solved, what the run took, and how it was all made.
-    #[command(after_help = help::short("report"), after_long_help = help::long("report"))]
+    /// One HTML file that needs no network: test points with the training points that helped and
+    /// harmed, the most suspicious labels, how the influences are distributed, through which layers
+    /// they go, how well the systems were solved, what the run took, and how it was all made.
+    #[command(after_help = short("report"), after_long_help = long("report"))]
     Report(ReportArguments),
     /// Say what this program and this machine can do
     ///
-    /// Version, devices and how fast each multiplies matrices, precisions, cores, memory, and the folder for temporary files; what is missing is
-    /// told with what follows from it. The exit code is 0 whatever is found.
-    #[command(after_help = help::short("doctor"), after_long_help = help::long("doctor"))]
+    /// Version, devices and how fast each multiplies matrices, precisions, cores, memory, and the
+    /// folder for temporary files; what is missing is told with what follows from it. The exit code
+    /// is 0 whatever is found.
+    #[command(after_help = short("doctor"), after_long_help = long("doctor"))]
     Doctor(DoctorArguments),
     /// Print what a shell needs to complete this command line
     ///
     /// The script goes to stdout; where it belongs is up to the shell.
-    #[command(after_help = help::short("completions"), after_long_help = help::long("completions"))]
+    #[command(after_help = short("completions"), after_long_help = long("completions"))]
     Completions(CompletionsArguments),
     /// Write manual pages: influence.1 and one for each command
-    #[command(after_help = help::short("man"), after_long_help = help::long("man"))]
+    #[command(after_help = short("man"), after_long_help = long("man"))]
     Man(ManArguments),
 }
 
@@ -157,7 +178,8 @@ pub struct DemoArguments {
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZero<usize>>,
-    /// What the split, the flipped labels and the first weights are drawn from; equal seeds give equal output
+    /// What the split, the flipped labels and the first weights are drawn from; equal seeds give
+    /// equal output
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
 }
@@ -202,9 +224,67 @@ pub struct CompletionsArguments {
 /// Arguments of `influence man`.
 #[derive(Debug, Clone, Args)]
 pub struct ManArguments {
-    /// Where to write the pages; it is made if it is not there, and pages that are there are replaced
+    /// Where to write the pages; it is made if it is not there, and pages that are there are
+    /// replaced
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
+}
+
+/// What the other commands may look like.
+const EXAMPLES: &[Examples] = &[
+    (
+        "demo",
+        &[
+            ("see what there is to see", "influence demo"),
+            (
+                "another split, and another folder",
+                "influence demo --seed 3 --output digits",
+            ),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("before a first run on a machine", "influence doctor"),
+            ("to be sent with a bug report", "influence doctor --json"),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("bash", "influence completions bash >> ~/.bash_completion"),
+            ("zsh", "influence completions zsh > ~/.zfunc/_influence"),
+            (
+                "fish",
+                "influence completions fish > ~/.config/fish/completions/influence.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[(
+            "for one user; then `man influence-run`",
+            "influence man ~/.local/share/man/man1",
+        )],
+    ),
+];
+
+/// The examples of a command.
+pub(crate) fn examples(command: &str) -> &'static [Example] {
+    let tables = [EXAMPLES, init::EXAMPLES, run::EXAMPLES, outputs::EXAMPLES];
+    let mut named = tables.into_iter().flatten();
+    let found = named.find(|(name, _)| *name == command);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+/// What follows the options of a command in its short help.
+fn short(command: &str) -> String {
+    help::short(examples(command))
+}
+
+/// The same in its long help.
+fn long(command: &str) -> String {
+    help::long(examples(command))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub enum ListingFormat {
     /// A table to be read.
     #[default]
     Table,
@@ -23,7 +23,7 @@ pub enum Format {
     Parquet,
 }
 
-impl Format {
+impl ListingFormat {
     /// The format that is given, or else that of the ending of the file.
     fn of(format: Option<Self>, file: Option<&Path>) -> Result<Self> {
         let Some(path) = file else {
@@ -53,7 +53,7 @@ impl Format {
 /// The destination of a listing, and its format.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
-    pub(crate) format: Format,
+    pub(crate) format: ListingFormat,
     file: Option<&'a Path>,
 }
 
@@ -63,11 +63,11 @@ impl<'a> Destination<'a> {
     /// # Errors
     /// When the form and the file do not fit, or a file is in the way.
     pub(crate) fn new(
-        format: Option<Format>,
+        format: Option<ListingFormat>,
         file: Option<&'a Path>,
         overwrite: bool,
     ) -> Result<Self> {
-        let format = Format::of(format, file)?;
+        let format = ListingFormat::of(format, file)?;
         if let Some(path) = file {
             check_free(path, overwrite).context("--output")?;
             check_file(path).context("--output")?;
@@ -140,12 +140,12 @@ impl<const C: usize> Listing<C> {
     }
 
     /// Writes it in a format other than a table.
-    pub(crate) fn write(&self, format: Format, out: &mut dyn Write) -> Result<()> {
+    pub(crate) fn write(&self, format: ListingFormat, out: &mut dyn Write) -> Result<()> {
         match format {
-            Format::Json => self.write_json(out),
-            Format::Csv => self.write_csv(out),
-            Format::Parquet => Ok(out.write_all(&self.parquet()?)?),
-            Format::Table => bail!("a table is made by the command"),
+            ListingFormat::Json => self.write_json(out),
+            ListingFormat::Csv => self.write_csv(out),
+            ListingFormat::Parquet => Ok(out.write_all(&self.parquet()?)?),
+            ListingFormat::Table => bail!("a table is made by the command"),
         }
     }
 
@@ -212,8 +212,8 @@ mod tests {
             records,
         );
         let (mut csv, mut objects) = (Vec::new(), Vec::new());
-        listing.write(Format::Csv, &mut csv)?;
-        listing.write(Format::Json, &mut objects)?;
+        listing.write(ListingFormat::Csv, &mut csv)?;
+        listing.write(ListingFormat::Json, &mut objects)?;
         let csv = String::from_utf8(csv)?;
         assert_eq!(csv, "number,text\n3,\"a \"\"b\"\", c\"\n0.1,\n");
         let objects: Value = serde_json::from_slice(&objects)?;
@@ -224,20 +224,29 @@ mod tests {
 
     #[test]
     fn the_form_is_the_one_asked_for_or_that_of_the_file() {
-        let format = |format, output: Option<&str>| Format::of(format, output.map(Path::new));
+        let format =
+            |format, output: Option<&str>| ListingFormat::of(format, output.map(Path::new));
         for (asked, output, expected) in [
-            (None, None, Format::Table),
-            (Some(Format::Csv), None, Format::Csv),
-            (None, Some("a.JSON"), Format::Json),
-            (None, Some("a.parquet"), Format::Parquet),
-            (Some(Format::Csv), Some("a.json"), Format::Csv),
-            (Some(Format::Table), Some("a.txt"), Format::Table),
+            (None, None, ListingFormat::Table),
+            (Some(ListingFormat::Csv), None, ListingFormat::Csv),
+            (None, Some("a.JSON"), ListingFormat::Json),
+            (None, Some("a.parquet"), ListingFormat::Parquet),
+            (Some(ListingFormat::Csv), Some("a.json"), ListingFormat::Csv),
+            (
+                Some(ListingFormat::Table),
+                Some("a.txt"),
+                ListingFormat::Table,
+            ),
         ] {
             let got = format(asked, output);
             assert!(got.is_ok_and(|got| got == expected), "{output:?}");
         }
         for (asked, output, part) in [
-            (Some(Format::Parquet), None, "name a file by --output"),
+            (
+                Some(ListingFormat::Parquet),
+                None,
+                "name a file by --output",
+            ),
             (None, Some("a.txt"), "expected the ending"),
             (None, Some("a"), "expected the ending"),
         ] {

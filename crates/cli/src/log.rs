@@ -11,7 +11,7 @@ use crate::progress::Progress;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// Time, level, target, message, fields.
     Text,
     /// An object of JSON.
@@ -32,7 +32,7 @@ pub enum Level {
 /// suspended while a line is written.
 ///
 /// Does nothing where logs are collected already.
-pub fn install(level: Level, format: Format, progress: &Progress) {
+pub fn install(level: Level, format: LogFormat, progress: &Progress) {
     let bar = progress.bar().clone();
     let wanted = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
     let filter = filter(level, wanted.as_deref(), |message| {
@@ -43,8 +43,8 @@ pub fn install(level: Level, format: Format, progress: &Progress) {
         .with_writer(move || Line(bar.clone()));
     // The only failure is that somebody collects already.
     let _ = match format {
-        Format::Text => log.try_init(),
-        Format::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
 }
 

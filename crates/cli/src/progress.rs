@@ -27,7 +27,7 @@ use influence_jobs::watch::{Assessed, Stage, Watch};
 
 use crate::error::Ending;
 use event::seconds;
-use lines::Lines;
+use lines::PlainLines;
 use notable::Notable;
 use phases::Phases;
 use renderer::{Bar, Json, Quiet, Renderer, Silent};
@@ -63,11 +63,11 @@ pub enum Style {
 pub struct Progress {
     started: Instant,
     bar: ProgressBar,
-    state: Mutex<State>,
+    state: Mutex<Shown>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Shown {
     renderer: Box<dyn Renderer>,
     pace: Option<Pace>,
     phases: Phases,
@@ -91,9 +91,9 @@ impl Progress {
             Style::Json => (ProgressBar::hidden(), Box::new(Json)),
             Style::None => (ProgressBar::hidden(), Box::new(Silent)),
             Style::Quiet => (ProgressBar::hidden(), Box::new(Quiet)),
-            _ => (ProgressBar::hidden(), Box::new(Lines::default())),
+            _ => (ProgressBar::hidden(), Box::new(PlainLines::default())),
         };
-        let state = State {
+        let state = Shown {
             renderer,
             pace: None,
             phases: Phases::default(),
@@ -125,7 +125,7 @@ impl Progress {
     /// command runs.
     pub fn beat(&self) {
         let (now, mut state) = (self.started.elapsed(), self.state());
-        let State {
+        let Shown {
             work,
             renderer,
             pace,
@@ -179,7 +179,7 @@ impl Progress {
         self.state().renderer.show(event, now);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Shown> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -216,7 +216,7 @@ impl Watch for Progress {
     }
 
     fn assessed(&self, assessed: &Assessed<'_>) {
-        self.show(&Event::from(*assessed));
+        self.show(&Event::Assessed(*assessed));
     }
 
     fn warn(&self, message: &str) {
@@ -241,7 +241,7 @@ impl Watch for Progress {
 impl FitObserver for Progress {
     fn fitting(&self, step: FitStep, done: usize, total: usize) {
         let (now, mut state) = (self.started.elapsed(), self.state());
-        let State { work, renderer, .. } = &mut *state;
+        let Shown { work, renderer, .. } = &mut *state;
         if let Some(event) = work.step(step.as_str(), [done, total], now) {
             renderer.show(&event, now);
         }

@@ -30,7 +30,7 @@ use influence_jobs::{
 
 use crate::args::ReportArguments;
 use charts::{Bins, Chart, edges};
-use layers::Layers;
+use layers::LayerShares;
 use page::{MARK, Page};
 use picture::Size;
 use pictures::Pictures;
@@ -107,7 +107,9 @@ fn page<'a>(
         None => Pictures::default(),
     };
     let layers = arguments.by_layer.as_ref();
-    let layers = layers.map(|path| Layers::read(path, stored)).transpose();
+    let layers = layers
+        .map(|path| LayerShares::read(path, stored))
+        .transpose();
     let bins = distribution(stored)?;
     let mut page = Page {
         name: stored.shown(),

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! [`config`] reads what is asked for, [`job`] holds it against the files before anything is
-//! written, [`mod@run`] hands the work to the backend and the calculators, and [`queries`] read what
-//! was written. [`models`] are sequential ones that a configuration lists, or burn modules of a
-//! program with their tasks.
+//! written, [`mod@run`] hands the work to the backend and the calculators, and [`queries`] read
+//! what was written. [`models`] are sequential ones that a configuration lists, or burn modules of
+//! a program with their tasks.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through
 //! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at

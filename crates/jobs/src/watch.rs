@@ -8,6 +8,7 @@ use std::{
 use anyhow::Result;
 use influence_backend_burn::{FitObserver, FitStep};
 use influence_calculators::{Cancellation, Observer, Phase, zarr::Claim};
+use serde::Serialize;
 
 use crate::output::{Existing, claim};
 
@@ -37,7 +38,7 @@ impl Stage {
 }
 
 /// How good a model is on the points of one side.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Assessed<'a> {
     /// `training` or `test`.
     pub side: &'a str,

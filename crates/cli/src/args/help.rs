@@ -5,34 +5,43 @@ use std::fmt::Write;
 use clap::{Command, builder::Styles};
 
 /// What a script has to know.
-pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a failure while computing; 130 interrupted by a \
-    signal. A first Ctrl-C, SIGTERM or SIGHUP lets the chunks that are begun be written, a second one stops at once.";
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a \
+    failure while computing; 130 interrupted by a signal. A first Ctrl-C, SIGTERM or SIGHUP lets \
+    the chunks that are begun be written, a second one stops at once.";
 
 /// What all commands tell while they run.
 pub(crate) const TELLING: [&str; 4] = [
-    "--progress auto shows a bar on a terminal and else lines; bar shows nothing where stderr is no terminal; lines gives a line for each \
-     phase, one every few seconds in between, and one at the end; none shows warnings and errors alone. Where the environment variable NO_COLOR is \
+    "--progress auto shows a bar on a terminal and else lines; bar shows nothing where stderr is \
+     no terminal; lines gives a line for each phase, one every few seconds in between, and one at \
+     the end; none shows warnings and errors alone. Where the environment variable NO_COLOR is \
      set there are lines in place of a bar.",
-    "--progress json writes an object on each line, whose key `event` is one of `phase` (phase, seconds), `working` (phase, step, done, total, \
-     passes, seconds), `epoch` (epoch, epochs, loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` \
-     (row, column, done, total, rate, eta_seconds), `warning` (message), `interrupting` (message), and at the end `finished` (done, \
-     seconds), `interrupted` (message, done, total, seconds) or `failed` (error, seconds).",
-    "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, `fit`, `train`, `init`, `report` or `man` did; \
-     `top`, `inspect`, `plan` and others that are asked for an answer give it.",
-    "--verbose logs what is done, twice also each step, three times everything; the environment variable RUST_LOG takes precedence.",
+    "--progress json writes an object on each line, whose key `event` is one of `phase` (phase, \
+     seconds), `working` (phase, step, done, total, passes, seconds), `epoch` (epoch, epochs, \
+     loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, \
+     finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` (row, column, \
+     done, total, rate, eta_seconds), `warning` (message), `interrupting` (message), and at the \
+     end `finished` (done, seconds), `interrupted` (message, done, total, seconds) or `failed` \
+     (error, seconds).",
+    "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, \
+     `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others that are \
+     asked for an answer give it.",
+    "--verbose logs what is done, twice also each step, three times everything; the environment \
+     variable RUST_LOG takes precedence.",
 ];
 
 /// What commands say of this in their own help.
-const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. `influence --help` says more of them, of progress and of logs.";
+const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. \
+    `influence --help` says more of them, of progress and of logs.";
 
 /// The usage of `init`, which would not fit into a line.
-pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] --train <INPUTS> <TARGETS>\n                      \
+pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] \
+    --train <INPUTS> <TARGETS>\n                      \
     [--test <INPUTS> <TARGETS>] [CONFIG.toml]\n       \
     influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS>\n                      \
     [CONFIG.toml]";
 
 /// From weights to an answer.
-const PATH: [&str; 3] = [
+pub(super) const PATH: [&str; 3] = [
     "influence init --weights model.pt --train x.npy y.npy --test xt.npy yt.npy",
     "influence run influence.toml",
     "influence report influences.zarr",
@@ -55,203 +64,15 @@ const WIDTH: usize = 80;
 const INDENT: usize = 15;
 
 /// An example: what for, and the command line.
-type Example = (&'static str, &'static str);
+pub(crate) type Example = (&'static str, &'static str);
 
-/// What each command may look like.
-const EXAMPLES: [(&str, &[Example]); 16] = [
-    (
-        "demo",
-        &[
-            ("see what there is to see", "influence demo"),
-            (
-                "another split, and another folder",
-                "influence demo --seed 3 --output digits",
-            ),
-        ],
-    ),
-    (
-        "init",
-        &[
-            ("a perceptron that PyTorch saved, and numpy arrays", PATH[0]),
-            (
-                "columns of a table, another activation, another name",
-                "influence init --weights model.safetensors --activation tanh \
-                 --train t.csv#-y t.csv#y --test v.csv#-y v.csv#y table.toml",
-            ),
-            (
-                "no weights yet: a small network is to be trained on four fifths of the points",
-                "influence init --all photos/ photos/#class --split 0.2",
-            ),
-        ],
-    ),
-    (
-        "train",
-        &[
-            (
-                "train what the file describes, and write its weights",
-                "influence train influence.toml",
-            ),
-            (
-                "longer, in place of weights that are there",
-                "influence train influence.toml --set train.epochs=100 --overwrite",
-            ),
-        ],
-    ),
-    (
-        "run",
-        &[
-            ("compute what the file describes", PATH[1]),
-            (
-                "the same with another damping and a bound on memory",
-                "influence run influence.toml --set method.damping=0.01 --memory 1GiB",
-            ),
-            (
-                "check everything, compute nothing",
-                "influence run influence.toml --dry-run",
-            ),
-            (
-                "go on where an earlier run was stopped",
-                "influence run influence.toml --resume",
-            ),
-        ],
-    ),
-    (
-        "self",
-        &[(
-            "find unusual training points without a test set",
-            "influence self influence.toml --set output.path=self.zarr",
-        )],
-    ),
-    (
-        "sweep",
-        &[(
-            "three dampings, as multiples of the mean eigenvalue",
-            "influence sweep influence.toml --damping 1,0.1,0.01 --relative",
-        )],
-    ),
-    (
-        "fit",
-        &[
-            (
-                "fit once",
-                "influence fit influence.toml --fitted fit.safetensors",
-            ),
-            (
-                "and score later, under any damping",
-                "influence run influence.toml --fitted fit.safetensors",
-            ),
-        ],
-    ),
-    (
-        "plan",
-        &[
-            (
-                "how long, how much memory, how large an output",
-                "influence plan influence.toml",
-            ),
-            (
-                "and with less memory",
-                "influence plan influence.toml --memory 256MiB",
-            ),
-        ],
-    ),
-    (
-        "verify",
-        &[
-            (
-                "compare checksums, and compute 4 chunks again",
-                "influence verify influences.zarr",
-            ),
-            (
-                "checksums alone: neither model nor data need be there",
-                "influence verify influences.zarr --sample 0",
-            ),
-        ],
-    ),
-    (
-        "inspect",
-        &[
-            ("for people", "influence inspect influences.zarr"),
-            ("for programs", "influence inspect influences.zarr --json"),
-        ],
-    ),
-    (
-        "top",
-        &[
-            (
-                "the test points with the largest loss",
-                "influence top influences.zarr",
-            ),
-            (
-                "test points 0 and 17, three training points on either side",
-                "influence top influences.zarr --points 0,17 -k 3",
-            ),
-            (
-                "for a spreadsheet",
-                "influence top influences.zarr --format csv > top.csv",
-            ),
-        ],
-    ),
-    (
-        "mislabelled",
-        &[
-            (
-                "by mean influence on the test points",
-                "influence mislabelled influences.zarr",
-            ),
-            (
-                "by influence on themselves, and how good the ranking is",
-                "influence mislabelled self.zarr --truth labels.npy --show 50",
-            ),
-        ],
-    ),
-    (
-        "report",
-        &[
-            ("writes influences.html", PATH[2]),
-            (
-                "flat inputs as pictures, and self-influences too",
-                "influence report influences.zarr --image 8x8 --self self.zarr",
-            ),
-        ],
-    ),
-    (
-        "doctor",
-        &[
-            ("before a first run on a machine", "influence doctor"),
-            ("to be sent with a bug report", "influence doctor --json"),
-        ],
-    ),
-    (
-        "completions",
-        &[
-            ("bash", "influence completions bash >> ~/.bash_completion"),
-            ("zsh", "influence completions zsh > ~/.zfunc/_influence"),
-            (
-                "fish",
-                "influence completions fish > ~/.config/fish/completions/influence.fish",
-            ),
-        ],
-    ),
-    (
-        "man",
-        &[(
-            "for one user; then `man influence-run`",
-            "influence man ~/.local/share/man/man1",
-        )],
-    ),
-];
-
-/// The examples of a command.
-pub(crate) fn examples(command: &str) -> &'static [Example] {
-    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
-    found.map_or(&[], |(_, examples)| examples)
-}
+/// The name of a command, and what it may look like.
+pub(super) type Examples = (&'static str, &'static [Example]);
 
 /// What follows the options of a command.
-pub(super) fn short(command: &str) -> String {
+pub(super) fn short(examples: &[Example]) -> String {
     let mut text = heading("Examples");
-    for (what, line) in examples(command) {
+    for (what, line) in examples {
         // Writing to a string does not fail.
         let _ = write!(text, "\n  # {what}\n  {}", folded(line));
     }
@@ -259,8 +80,8 @@ pub(super) fn short(command: &str) -> String {
 }
 
 /// The same with all there is to know.
-pub(super) fn long(command: &str) -> String {
-    format!("{}\n\n{EXIT_CODES_SHORT}", short(command))
+pub(super) fn long(examples: &[Example]) -> String {
+    format!("{}\n\n{EXIT_CODES_SHORT}", short(examples))
 }
 
 /// What holds for all commands, said once.

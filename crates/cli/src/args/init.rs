@@ -6,15 +6,40 @@ use clap::{Args, ValueEnum};
 use influence_data::{Decimal, Delimiter, TableForm};
 use influence_jobs::init::{self, Request};
 
-use super::values::weight_decay;
+use super::{
+    help::{self, Examples},
+    values::weight_decay,
+};
+
+/// What `init` may look like.
+pub(super) const EXAMPLES: &[Examples] = &[(
+    "init",
+    &[
+        (
+            "a perceptron that PyTorch saved, and numpy arrays",
+            help::PATH[0],
+        ),
+        (
+            "columns of a table, another activation, another name",
+            "influence init --weights model.safetensors --activation tanh \
+                 --train t.csv#-y t.csv#y --test v.csv#-y v.csv#y table.toml",
+        ),
+        (
+            "no weights yet: a small network is to be trained on four fifths of the points",
+            "influence init --all photos/ photos/#class --split 0.2",
+        ),
+    ],
+)];
 
 /// Arguments of `influence init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
-    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of burn (.bpk) [default: a small network is to be trained]
+    /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of
+    /// burn (.bpk) [default: a small network is to be trained]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the only state dict that there is]
+    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the
+    /// only state dict that there is]
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub state: Option<String>,
     /// Inputs and targets of the training points
@@ -29,7 +54,8 @@ pub struct InitArguments {
     /// The share of --all that becomes test points
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
     pub split: f64,
-    /// Whether the first line of tables of text, as .csv, has the names of their columns [default: as the lines tell]
+    /// Whether the first line of tables of text, as .csv, has the names of their columns [default:
+    /// as the lines tell]
     #[arg(long, value_name = "BOOL")]
     pub header: Option<bool>,
     /// What stands between their columns: `,`, `;`, `|` or tab [default: as the lines tell]
@@ -40,8 +66,9 @@ pub struct InitArguments {
     pub decimal: Option<Decimal>,
     /// What the model has between its layers
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    pub activation: Activation,
-    /// The weight decay with which the model was trained, or is to be: the damping that is exact for a model of one layer
+    pub activation: ActivationChoice,
+    /// The weight decay with which the model was trained, or is to be: the damping that is exact
+    /// for a model of one layer
     #[arg(long, value_name = "RHO", value_parser = weight_decay)]
     pub weight_decay: Option<f64>,
     /// Where to write the configuration
@@ -76,7 +103,7 @@ impl InitArguments {
 
 /// An activation between layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Activation {
+pub enum ActivationChoice {
     /// `max(x, 0)`.
     #[default]
     Relu,
@@ -88,13 +115,13 @@ pub enum Activation {
     Gelu,
 }
 
-impl From<Activation> for init::Activation {
-    fn from(activation: Activation) -> Self {
+impl From<ActivationChoice> for init::Activation {
+    fn from(activation: ActivationChoice) -> Self {
         match activation {
-            Activation::Relu => Self::Relu,
-            Activation::Tanh => Self::Tanh,
-            Activation::Sigmoid => Self::Sigmoid,
-            Activation::Gelu => Self::Gelu,
+            ActivationChoice::Relu => Self::Relu,
+            ActivationChoice::Tanh => Self::Tanh,
+            ActivationChoice::Sigmoid => Self::Sigmoid,
+            ActivationChoice::Gelu => Self::Gelu,
         }
     }
 }

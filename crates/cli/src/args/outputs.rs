@@ -6,11 +6,78 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use influence_jobs::queries::By;
 
-use super::run::ThreadArguments;
+use super::{
+    help::{self, Examples},
+    run::ThreadArguments,
+};
 use crate::{
-    listing::{Destination, Format},
+    listing::{Destination, ListingFormat},
     report::picture::Size,
 };
+
+/// What the commands that read outputs may look like.
+pub(super) const EXAMPLES: &[Examples] = &[
+    (
+        "verify",
+        &[
+            (
+                "compare checksums, and compute 4 chunks again",
+                "influence verify influences.zarr",
+            ),
+            (
+                "checksums alone: neither model nor data need be there",
+                "influence verify influences.zarr --sample 0",
+            ),
+        ],
+    ),
+    (
+        "inspect",
+        &[
+            ("for people", "influence inspect influences.zarr"),
+            ("for programs", "influence inspect influences.zarr --json"),
+        ],
+    ),
+    (
+        "top",
+        &[
+            (
+                "the test points with the largest loss",
+                "influence top influences.zarr",
+            ),
+            (
+                "test points 0 and 17, three training points on either side",
+                "influence top influences.zarr --points 0,17 -k 3",
+            ),
+            (
+                "for a spreadsheet",
+                "influence top influences.zarr --format csv > top.csv",
+            ),
+        ],
+    ),
+    (
+        "mislabelled",
+        &[
+            (
+                "by mean influence on the test points",
+                "influence mislabelled influences.zarr",
+            ),
+            (
+                "by influence on themselves, and how good the ranking is",
+                "influence mislabelled self.zarr --truth labels.npy --show 50",
+            ),
+        ],
+    ),
+    (
+        "report",
+        &[
+            ("writes influences.html", help::PATH[2]),
+            (
+                "flat inputs as pictures, and self-influences too",
+                "influence report influences.zarr --image 8x8 --self self.zarr",
+            ),
+        ],
+    ),
+];
 
 /// Arguments of `influence verify`.
 #[derive(Debug, Clone, Args)]
@@ -21,7 +88,8 @@ pub struct VerifyArguments {
     /// How many chunks are computed again; none needs neither model nor data
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub sample: usize,
-    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as
+    /// `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -48,7 +116,7 @@ pub struct InspectArguments {
 pub struct ListingArguments {
     /// In what form [default: as the ending of the file says, else table]
     #[arg(long, value_name = "FORMAT", value_enum)]
-    pub format: Option<Format>,
+    pub format: Option<ListingFormat>,
     /// Write to a file, .csv, .json or .parquet, instead of stdout
     #[arg(long = "output", value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -73,9 +141,11 @@ pub struct TopArguments {
     /// The output of `influence run`: a directory, or a URL
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
-    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may be given several times [default: those with the largest loss]
+    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may
+    /// be given several times [default: those with the largest loss]
     ///
-    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among
+    /// others, `--points '"Ada, Countess",Bob'`.
     #[arg(long, value_name = "POINTS")]
     pub points: Vec<String>,
     /// How many test points are shown where none are named
@@ -87,7 +157,8 @@ pub struct TopArguments {
     /// Where it goes, and in what form
     #[command(flatten)]
     pub listing: ListingArguments,
-    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as
+    /// `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -97,7 +168,7 @@ pub struct TopArguments {
 
 /// What training points are ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ranking {
+pub enum RankBy {
     /// The training loss, the largest first
     Loss,
     /// The influence on themselves, the largest first
@@ -107,12 +178,12 @@ pub enum Ranking {
     Mean,
 }
 
-impl From<Ranking> for By {
-    fn from(ranking: Ranking) -> Self {
+impl From<RankBy> for By {
+    fn from(ranking: RankBy) -> Self {
         match ranking {
-            Ranking::Loss => Self::Loss,
-            Ranking::SelfInfluence => Self::SelfInfluence,
-            Ranking::Mean => Self::Mean,
+            RankBy::Loss => Self::Loss,
+            RankBy::SelfInfluence => Self::SelfInfluence,
+            RankBy::Mean => Self::Mean,
         }
     }
 }
@@ -126,9 +197,10 @@ pub struct MislabelledArguments {
     /// The output of `influence self` of the same training points, to be shown beside
     #[arg(long = "self", value_name = "OUTPUT")]
     pub self_influences: Option<PathBuf>,
-    /// What the points are ranked by [default: loss, or mean where the model has memorised its training labels]
+    /// What the points are ranked by [default: loss, or mean where the model has memorised its
+    /// training labels]
     #[arg(long, value_name = "RANKING", value_enum)]
-    pub by: Option<Ranking>,
+    pub by: Option<RankBy>,
     /// How many training points are shown
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub show: usize,
@@ -138,7 +210,8 @@ pub struct MislabelledArguments {
     /// Where it goes, and in what form
     #[command(flatten)]
     pub listing: ListingArguments,
-    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as
+    /// `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute
@@ -173,12 +246,15 @@ pub struct ReportArguments {
     /// Replace charts that are there
     #[arg(long, requires = "plots")]
     pub overwrite: bool,
-    /// Image size, such as 8x8 or 3x32x32 [default: from the shape of the inputs, or the first reshape of the model]
+    /// Image size, such as 8x8 or 3x32x32 [default: from the shape of the inputs, or the first
+    /// reshape of the model]
     #[arg(long, value_name = "SIZE")]
     pub image: Option<Size>,
-    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may be given several times [default: those with the largest loss]
+    /// The test points by their ids, or where they have none counted from 0, such as `0,17,4`; may
+    /// be given several times [default: those with the largest loss]
     ///
-    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among others, `--points '"Ada, Countess",Bob'`.
+    /// An id with a comma is given by itself, `--points "Ada, Countess"`, or in quotes among
+    /// others, `--points '"Ada, Countess",Bob'`.
     #[arg(long, value_name = "POINTS")]
     pub points: Vec<String>,
     /// How many test points are shown where none are named
@@ -190,7 +266,8 @@ pub struct ReportArguments {
     /// How many suspicious training points are shown
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub suspects: usize,
-    /// Override a key of the configuration that the output was made with, such as `data.train.inputs=/elsewhere/x.npy`
+    /// Override a key of the configuration that the output was made with, such as
+    /// `data.train.inputs=/elsewhere/x.npy`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// How many threads compute

@@ -20,7 +20,7 @@ pub struct Reporting {
     pub quiet: bool,
     /// How log lines are written, text or json [default: json where progress is json, else text]
     #[arg(long, value_name = "FORMAT", value_enum, global = true, hide_possible_values = true, hide_short_help = true, help_heading = TELLING)]
-    log_format: Option<log::Format>,
+    log_format: Option<log::LogFormat>,
 }
 
 impl Reporting {
@@ -43,10 +43,10 @@ impl Reporting {
     }
 
     /// How log lines are written.
-    pub fn log_format(&self) -> log::Format {
+    pub fn log_format(&self) -> log::LogFormat {
         let like_progress = match self.progress {
-            Style::Json => log::Format::Json,
-            _ => log::Format::Text,
+            Style::Json => log::LogFormat::Json,
+            _ => log::LogFormat::Text,
         };
         self.log_format.unwrap_or(like_progress)
     }

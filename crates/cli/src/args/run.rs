@@ -5,7 +5,85 @@ use std::{num::NonZero, path::PathBuf};
 use clap::Args;
 use influence_jobs::{config::Memory, output::Existing};
 
-use super::values::{damping, threads};
+use super::{
+    help::{self, Examples},
+    values::{damping, threads},
+};
+
+/// What the commands that train, fit and compute may look like.
+pub(super) const EXAMPLES: &[Examples] = &[
+    (
+        "train",
+        &[
+            (
+                "train what the file describes, and write its weights",
+                "influence train influence.toml",
+            ),
+            (
+                "longer, in place of weights that are there",
+                "influence train influence.toml --set train.epochs=100 --overwrite",
+            ),
+        ],
+    ),
+    (
+        "run",
+        &[
+            ("compute what the file describes", help::PATH[1]),
+            (
+                "the same with another damping and a bound on memory",
+                "influence run influence.toml --set method.damping=0.01 --memory 1GiB",
+            ),
+            (
+                "check everything, compute nothing",
+                "influence run influence.toml --dry-run",
+            ),
+            (
+                "go on where an earlier run was stopped",
+                "influence run influence.toml --resume",
+            ),
+        ],
+    ),
+    (
+        "self",
+        &[(
+            "find unusual training points without a test set",
+            "influence self influence.toml --set output.path=self.zarr",
+        )],
+    ),
+    (
+        "sweep",
+        &[(
+            "three dampings, as multiples of the mean eigenvalue",
+            "influence sweep influence.toml --damping 1,0.1,0.01 --relative",
+        )],
+    ),
+    (
+        "fit",
+        &[
+            (
+                "fit once",
+                "influence fit influence.toml --fitted fit.safetensors",
+            ),
+            (
+                "and score later, under any damping",
+                "influence run influence.toml --fitted fit.safetensors",
+            ),
+        ],
+    ),
+    (
+        "plan",
+        &[
+            (
+                "how long, how much memory, how large an output",
+                "influence plan influence.toml",
+            ),
+            (
+                "and with less memory",
+                "influence plan influence.toml --memory 256MiB",
+            ),
+        ],
+    ),
+];
 
 /// Arguments of `influence train`.
 #[derive(Debug, Clone, Args)]
@@ -30,7 +108,8 @@ pub struct ExistingArguments {
     /// Replace the output if it is there
     #[arg(long)]
     overwrite: bool,
-    /// Go on with the output of an earlier run that did not finish; what it holds is not computed again
+    /// Go on with the output of an earlier run that did not finish; what it holds is not computed
+    /// again
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
 }
@@ -52,15 +131,19 @@ pub struct RunArguments {
     /// The configuration, TOML; relative paths in it are relative to it
     #[arg(value_name = "CONFIG.toml")]
     pub config: PathBuf,
-    /// Override a key of the configuration, such as `method.damping=0.01`; may be given several times
+    /// Override a key of the configuration, such as `method.damping=0.01`; may be given several
+    /// times
     ///
-    /// The value is read as TOML, or taken as a string where that fails: `--set method.curvature=empirical-fisher`.
+    /// The value is read as TOML, or taken as a string where that fails:
+    /// `--set method.curvature=empirical-fisher`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything else
+    /// Take what `influence fit` kept, instead of fitting; refused if it was made from anything
+    /// else
     #[arg(long, value_name = "PATH")]
     pub fitted: Option<PathBuf>,
-    /// How much memory the computation may take, roughly, such as 512MiB or 2GB; instead of compute.memory
+    /// How much memory the computation may take, roughly, such as 512MiB or 2GB; instead of
+    /// compute.memory
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Memory>,
     /// How many threads compute; instead of compute.threads [default: all cores]

@@ -1,6 +1,6 @@
 use clap::{Command, CommandFactory, Parser};
 
-use super::{Arguments, help};
+use super::{Arguments, examples};
 
 fn commands() -> Vec<Command> {
     let mut all = Arguments::command();
@@ -26,7 +26,7 @@ fn words(line: &str) -> Vec<String> {
 fn every_example_is_a_command_line() {
     for command in commands() {
         let name = command.get_name();
-        let examples = help::examples(name);
+        let examples = examples(name);
         assert!(!examples.is_empty(), "{name} has no examples");
         assert!(
             examples

@@ -21,7 +21,7 @@ use crate::{
     args::{Arguments, Command, DemoArguments},
     session::Session,
 };
-use digits::Split;
+use digits::SplitDigits;
 use folder::Folder;
 
 /// Does what a command says, and prints to a writer.
@@ -38,7 +38,7 @@ pub(super) fn run<W: Write>(
     execute: Execute<W>,
 ) -> Result<()> {
     let folder = Folder::claim(&arguments.output)?;
-    let split = Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(arguments.seed))?;
+    let split = SplitDigits::new(&mut Xoshiro256PlusPlus::seed_from_u64(arguments.seed))?;
     folder.write(&split, arguments)?;
     session.print(|| {
         writeln!(

@@ -12,7 +12,7 @@ use influence_calculators::Plan;
 use serde::Serialize;
 
 use crate::args::DoctorArguments;
-use machine::{Memory, Processor, Temporary};
+use machine::{MachineMemory, Processor, Temporary};
 use speed::Speed;
 
 /// Devices by the cargo feature that brings them.
@@ -40,7 +40,7 @@ struct Findings {
     features: Vec<&'static str>,
     features_off: Vec<&'static str>,
     processor: Processor,
-    memory: Option<Memory>,
+    memory: Option<MachineMemory>,
     /// Bytes for a computation where nothing else is said.
     default_bound: usize,
     temporary: Temporary,
@@ -79,7 +79,7 @@ impl Findings {
             features: features(true),
             features_off: features(false),
             processor: Processor::detect(),
-            memory: Memory::detect(),
+            memory: MachineMemory::detect(),
             default_bound: Plan::MEMORY,
             temporary: Temporary::detect(),
             devices: device::available()

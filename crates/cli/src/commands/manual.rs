@@ -10,7 +10,7 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use crate::args::{Arguments, CompletionsArguments, ManArguments, help};
+use crate::args::{Arguments, CompletionsArguments, ManArguments, examples, help};
 
 const PROGRAM: &str = "influence";
 
@@ -67,7 +67,7 @@ fn page(command: &Command, manual: &Man) -> Result<Vec<u8>> {
         manual.render_subcommands_section(&mut page)?;
     }
     let mut rest = Roff::default();
-    let examples = help::examples(command.get_name());
+    let examples = examples(command.get_name());
     if !examples.is_empty() {
         rest.control("SH", ["EXAMPLES"]);
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::MislabelledArguments,
-    listing::{Column, ColumnType, Format, Listing},
+    listing::{Column, ColumnType, Listing, ListingFormat},
     summary::{signed, table},
 };
 
@@ -71,7 +71,7 @@ pub(super) fn run(
         truth,
     };
     destination.write(out, |out| match destination.format {
-        Format::Table => suspects.print(arguments.show, out),
+        ListingFormat::Table => suspects.print(arguments.show, out),
         format => suspects.listing(arguments.show).write(format, out),
     })
 }

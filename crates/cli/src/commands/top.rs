@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::top_self;
 use crate::{
     args::TopArguments,
-    listing::{Column, ColumnType, Format, Listing},
+    listing::{Column, ColumnType, Listing, ListingFormat},
     summary::{signed, table},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn run(
     )?;
     let opinions = opinions(&stored, &points, arguments.count)?;
     destination.write(out, |out| match destination.format {
-        Format::Table => print(&opinions, about.as_ref(), out),
+        ListingFormat::Table => print(&opinions, about.as_ref(), out),
         format => listing(&opinions, about.as_ref()).write(format, out),
     })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::TopArguments,
-    listing::{Column, ColumnType, Destination, Format, Listing},
+    listing::{Column, ColumnType, Destination, Listing, ListingFormat},
     summary::{signed, table},
 };
 
@@ -51,7 +51,7 @@ pub(super) fn run(
     let rows = first.iter().map(|&point| (point, own.scores[point]));
     let rows: Vec<(usize, f64)> = rows.collect();
     destination.write(out, |out| match destination.format {
-        Format::Table => print(&rows, about.as_ref(), out),
+        ListingFormat::Table => print(&rows, about.as_ref(), out),
         format => listing(&rows, about.as_ref()).write(format, out),
     })
 }

@@ -58,23 +58,8 @@ pub enum Event<'a> {
         /// The mean training loss.
         loss: f64,
     },
-    /// The model was evaluated on points of one side.
-    Assessed {
-        /// `training` or `test`.
-        side: &'a str,
-        /// The points on that side.
-        points: usize,
-        /// How many of them were evaluated.
-        sample: usize,
-        /// The mean loss of those.
-        loss: f64,
-        /// The share of right choices, if classes are chosen.
-        accuracy: Option<f64>,
-        /// The share of the most frequent class, if classes are chosen.
-        chance: Option<f64>,
-        /// The share of the variance that is explained, mean over outputs, if they are numbers.
-        r2: Option<f64>,
-    },
+    /// The model was evaluated on points of one side; the keys are the fields of [`Assessed`].
+    Assessed(Assessed<'a>),
     /// The computation was laid out.
     Planned {
         /// The chunks of the result.
@@ -148,29 +133,6 @@ pub enum Event<'a> {
         /// When.
         seconds: f64,
     },
-}
-
-impl<'a> From<Assessed<'a>> for Event<'a> {
-    fn from(assessed: Assessed<'a>) -> Self {
-        let Assessed {
-            side,
-            points,
-            sample,
-            loss,
-            accuracy,
-            chance,
-            r2,
-        } = assessed;
-        Self::Assessed {
-            side,
-            points,
-            sample,
-            loss,
-            accuracy,
-            chance,
-            r2,
-        }
-    }
 }
 
 impl Event<'_> {
@@ -291,7 +253,7 @@ mod tests {
                 json!({ "event": "chunk", "row": 3, "column": 5, "done": 17, "total": 40, "rate": 0.5, "eta_seconds": null }),
             ),
             (
-                Event::Assessed {
+                Event::Assessed(Assessed {
                     side: "test",
                     points: 5000,
                     sample: 1000,
@@ -299,7 +261,7 @@ mod tests {
                     accuracy: Some(0.5),
                     chance: Some(0.125),
                     r2: None,
-                },
+                }),
                 json!({ "event": "assessed", "side": "test", "points": 5000, "sample": 1000, "loss": 0.25,
                     "accuracy": 0.5, "chance": 0.125, "r2": null }),
             ),

@@ -14,12 +14,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// The first phase begins with the program and is not announced, so that a command that is refused
 /// says nothing but why.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct PlainLines {
     phase: Option<String>,
     last: Duration,
 }
 
-impl Renderer for Lines {
+impl Renderer for PlainLines {
     fn show(&mut self, event: &Event<'_>, now: Duration) {
         if let Some(line) = self.line(event, now) {
             complain(&line);
@@ -27,7 +27,7 @@ impl Renderer for Lines {
     }
 }
 
-impl Lines {
+impl PlainLines {
     fn line(&mut self, event: &Event<'_>, now: Duration) -> Option<String> {
         let text = match event {
             Event::Phase { phase, .. } => {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn phases_are_told_and_chunks_now_and_then() {
-        let mut lines = Lines::default();
+        let mut lines = PlainLines::default();
         let events = [
             (0, phase("check"), None),
             (1, phase("fit"), Some("[   1.0 s] fit")),
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_phase_that_goes_on_is_told_now_and_then() {
-        let mut lines = Lines::default();
+        let mut lines = PlainLines::default();
         let working = |step| Event::Working {
             phase: "fit",
             step,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_earlier_run_and_notices_are_told_at_once() {
-        let mut lines = Lines::default();
+        let mut lines = PlainLines::default();
         let planned = Event::Planned {
             chunks: 40,
             finished: 12,

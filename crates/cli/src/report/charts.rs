@@ -23,7 +23,7 @@ use drawing::Drawing;
 
 pub(super) use bars::Bars;
 pub(super) use dots::Dots;
-pub(super) use histogram::{Bins, Histogram, edges};
+pub(super) use histogram::{Bins, HistogramChart, edges};
 
 /// How wide a chart is: its text is to be read on a telephone too.
 const WIDTH: u32 = 600;
@@ -36,8 +36,8 @@ const FINER: u32 = 2;
 
 /// What a chart shows.
 #[derive(Debug)]
-pub(super) enum Kind {
-    Histogram(Histogram),
+pub(super) enum ChartKind {
+    Histogram(HistogramChart),
     Dots(Dots),
     Bars(Bars),
 }
@@ -50,15 +50,15 @@ pub(super) struct Chart {
     /// What is said to those who cannot see it: what it shows, and after a colon its numbers if
     /// they are few.
     pub(super) alt: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ChartKind,
 }
 
 impl Chart {
     fn height(&self) -> u32 {
         match &self.kind {
-            Kind::Histogram(histogram) => histogram.height(),
-            Kind::Dots(dots) => dots.height(),
-            Kind::Bars(bars) => bars.height(),
+            ChartKind::Histogram(histogram) => histogram.height(),
+            ChartKind::Dots(dots) => dots.height(),
+            ChartKind::Bars(bars) => bars.height(),
         }
     }
 
@@ -68,9 +68,9 @@ impl Chart {
         B::ErrorType: 'static,
     {
         match &self.kind {
-            Kind::Histogram(histogram) => histogram.draw(area, scale),
-            Kind::Dots(dots) => dots.draw(area, scale),
-            Kind::Bars(bars) => bars.draw(area, scale),
+            ChartKind::Histogram(histogram) => histogram.draw(area, scale),
+            ChartKind::Dots(dots) => dots.draw(area, scale),
+            ChartKind::Bars(bars) => bars.draw(area, scale),
         }
     }
 

@@ -14,13 +14,13 @@ const SETTINGS: [&str; 4] = ["method", "curvature", "damping", "precision"];
 
 /// How large the influences through each block are.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct LayerShares {
     pub(super) names: Vec<String>,
     /// For each block, the mean magnitude of the influences on each test point.
     magnitudes: Vec<Array1<f64>>,
 }
 
-impl Layers {
+impl LayerShares {
     /// Reads the influences by block that belong to plain ones.
     pub(super) fn read(path: &Path, plain: &Stored) -> Result<Self> {
         let stored = Stored::open(path)?;

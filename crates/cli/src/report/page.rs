@@ -15,7 +15,7 @@ use influence_jobs::{
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::{charts::Chart, layers::Layers, pictures::Pictures, solved::Solved};
+use super::{charts::Chart, layers::LayerShares, pictures::Pictures, solved::Solved};
 
 /// What every page of this program has near its beginning: such a file may be replaced.
 pub(super) const MARK: &str = "<meta name=\"generator\" content=\"influence\">";
@@ -36,7 +36,7 @@ pub(super) struct Page<'a> {
     pub(super) suspicions: Vec<Suspicion>,
     pub(super) suspects: Vec<Vec<usize>>,
     pub(super) truth: Option<Vec<usize>>,
-    pub(super) layers: Option<Layers>,
+    pub(super) layers: Option<LayerShares>,
     pub(super) solved: Option<Solved>,
     pub(super) record: Option<Record>,
     pub(super) pictures: Pictures,

@@ -8,8 +8,8 @@ use influence_jobs::{
 };
 
 use super::{
-    charts::{Bars, Bins, Chart, Dots, Histogram, Kind},
-    layers::Layers,
+    charts::{Bars, Bins, Chart, ChartKind, Dots, HistogramChart},
+    layers::LayerShares,
     solved::Solved,
 };
 use crate::{args::ReportArguments, listing::check_free, summary::signed};
@@ -35,7 +35,7 @@ pub(super) fn distribution(bins: Bins) -> Chart {
     Chart {
         name: "distribution",
         alt: format!("Histogram of the influences between {lo} and {hi}"),
-        kind: Kind::Histogram(Histogram {
+        kind: ChartKind::Histogram(HistogramChart {
             bins,
             axes: ["influence", "pairs"],
         }),
@@ -56,7 +56,7 @@ pub(super) fn scores(suspicion: &Suspicion) -> Chart {
     Chart {
         name,
         alt: format!("Histogram of the {what}"),
-        kind: Kind::Histogram(Histogram {
+        kind: ChartKind::Histogram(HistogramChart {
             bins,
             axes: [what, "points"],
         }),
@@ -68,7 +68,7 @@ pub(super) fn solver(solved: &Solved) -> Vec<Chart> {
     let dots = |name, values: &[f64], what, logarithmic| Chart {
         name,
         alt: format!("The {what} of each test point"),
-        kind: Kind::Dots(Dots {
+        kind: ChartKind::Dots(Dots {
             values: values.to_vec(),
             what,
             logarithmic,
@@ -90,7 +90,7 @@ pub(super) fn solver(solved: &Solved) -> Vec<Chart> {
 }
 
 /// The chart of the share of each block.
-pub(super) fn layers(layers: &Layers) -> Chart {
+pub(super) fn layers(layers: &LayerShares) -> Chart {
     let shares = layers.names.iter().cloned().zip(layers.shares());
     bars(
         "layers",
@@ -125,7 +125,7 @@ fn bars(
     Chart {
         name,
         alt: format!("Bars of the {what}: {}", told.join(", ")),
-        kind: Kind::Bars(Bars {
+        kind: ChartKind::Bars(Bars {
             named: bars,
             what,
             label,

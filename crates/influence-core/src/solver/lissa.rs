@@ -271,8 +271,8 @@ impl<R: Rows> LissaInverse<R> {
             Some(start) => start.clone(),
             None => rhs.scaled(&vec![step; rhs.len()])?,
         };
-        // Without curvature and damping each step would add b / scale: an iterate that is far longer
-        // than all of these together has diverged.
+        // Without curvature and damping each step would add b / scale: an iterate that is far
+        // longer than all of these together has diverged.
         let limit =
             GROWTH * gram_norms(rhs)?.into_iter().fold(0.0, f64::max) * (depth as f64) * step;
         let first_averaged = depth / 2;

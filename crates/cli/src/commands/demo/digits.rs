@@ -20,20 +20,20 @@ const FLIPPED_SHARE: usize = 10;
 
 /// Training and test points.
 #[derive(Debug)]
-pub(super) struct Split {
-    pub(super) train: Points,
-    pub(super) test: Points,
+pub(super) struct SplitDigits {
+    pub(super) train: Digits,
+    pub(super) test: Digits,
 }
 
 /// Images with the labels that the model is trained on, and the true ones.
 #[derive(Debug, Default)]
-pub(super) struct Points {
+pub(super) struct Digits {
     pub(super) images: Vec<u8>,
     pub(super) labels: Vec<u8>,
     pub(super) truth: Vec<u8>,
 }
 
-impl Split {
+impl SplitDigits {
     /// Splits the digits and flips training labels, both at random.
     pub(super) fn new(random: &mut impl Rng) -> Result<Self> {
         let (images, labels) = (bytes(IMAGES)?, bytes(LABELS)?);
@@ -46,13 +46,13 @@ impl Split {
         order.shuffle(random);
         let (test, train) = order.split_at(count / TEST_SHARE);
         let [test, mut train] =
-            [test, train].map(|indices| Points::select(&images, &labels, indices));
+            [test, train].map(|indices| Digits::select(&images, &labels, indices));
         train.flip(random);
         Ok(Self { train, test })
     }
 }
 
-impl Points {
+impl Digits {
     fn select(images: &[u8], labels: &[u8], indices: &[usize]) -> Self {
         let pixels = |&index: &usize| &images[index * PIXELS..(index + 1) * PIXELS];
         let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_tenth_of_the_training_labels_is_flipped_and_no_test_label() -> Result<()> {
-        let split = Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(0))?;
+        let split = SplitDigits::new(&mut Xoshiro256PlusPlus::seed_from_u64(0))?;
         assert_eq!((split.train.len(), split.test.len()), (1438, 359));
         assert_eq!(
             (split.train.flipped_count(), split.test.flipped_count()),
@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn equal_seeds_give_equal_splits() -> Result<()> {
         let labels = |seed| {
-            Split::new(&mut Xoshiro256PlusPlus::seed_from_u64(seed)).map(|split| split.train.labels)
+            SplitDigits::new(&mut Xoshiro256PlusPlus::seed_from_u64(seed))
+                .map(|split| split.train.labels)
         };
         assert_eq!(labels(3)?, labels(3)?);
         assert_ne!(labels(3)?, labels(4)?);

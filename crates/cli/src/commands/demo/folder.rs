@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use npyz::WriterBuilder;
 
-use super::digits::{Points, SIDE, Split};
+use super::digits::{Digits, SIDE, SplitDigits};
 use crate::args::DemoArguments;
 
 /// The name of the configuration.
@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// Writes the points as arrays, and the configuration.
-    pub(super) fn write(&self, split: &Split, arguments: &DemoArguments) -> Result<()> {
+    pub(super) fn write(&self, split: &SplitDigits, arguments: &DemoArguments) -> Result<()> {
         // The configuration comes first: it says whose folder this is, should the rest not follow.
         let threads = arguments.threads.map(NonZero::get);
         let path = self.path(CONFIG);
@@ -67,7 +67,7 @@ impl Folder {
         self.array(TRUTH, &split.train.truth, &[split.train.len()])
     }
 
-    fn points(&self, side: &str, points: &Points) -> Result<()> {
+    fn points(&self, side: &str, points: &Digits) -> Result<()> {
         let images = [points.len(), SIDE, SIDE];
         self.array(&format!("x_{side}.npy"), &points.images, &images)?;
         self.array(&format!("y_{side}.npy"), &points.labels, &[points.len()])

@@ -74,12 +74,12 @@ fn vectors() -> Vec<&'static str> {
 
 /// The memory of the machine, in bytes.
 #[derive(Debug, Serialize)]
-pub(super) struct Memory {
+pub(super) struct MachineMemory {
     pub(super) total: usize,
     pub(super) available: usize,
 }
 
-impl Memory {
+impl MachineMemory {
     pub(super) fn detect() -> Option<Self> {
         Some(Self {
             total: memory::total()?,

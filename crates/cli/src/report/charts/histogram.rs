@@ -63,7 +63,7 @@ pub(crate) fn edges(lo: f64, hi: f64, bins: usize) -> Vec<f64> {
 /// Bars of numbers counted, on a logarithmic scale: most influences lie near zero, and those that
 /// matter are few. Bars of negative numbers have another colour.
 #[derive(Debug)]
-pub(crate) struct Histogram {
+pub(crate) struct HistogramChart {
     pub(crate) bins: Bins,
     /// What is counted, across and up.
     pub(crate) axes: [&'static str; 2],
@@ -72,7 +72,7 @@ pub(crate) struct Histogram {
 /// Where the axis of counts begins, so that a bar of one number has a height.
 const FOOT: f64 = 0.7;
 
-impl Drawing for Histogram {
+impl Drawing for HistogramChart {
     fn draw<B>(&self, area: &DrawingArea<B, Shift>, scale: u32) -> Result<()>
     where
         B: DrawingBackend,

@@ -9,7 +9,7 @@ fn examples() -> Vec<Chart> {
         kind,
     };
     let dots = |what, logarithmic| {
-        Kind::Dots(Dots {
+        ChartKind::Dots(Dots {
             values: vec![3.0, 0.5, f64::NAN, 0.0, 7.0],
             what,
             logarithmic,
@@ -22,7 +22,7 @@ fn examples() -> Vec<Chart> {
     vec![
         chart(
             "histogram",
-            Kind::Histogram(Histogram {
+            ChartKind::Histogram(HistogramChart {
                 bins: Bins::of(&[-2.0, -1.0, 0.5, 3.0, 3.0], 10),
                 axes: ["influence", "pairs"],
             }),
@@ -31,7 +31,7 @@ fn examples() -> Vec<Chart> {
         chart("linear", dots("iterations", false)),
         chart(
             "bars",
-            Kind::Bars(Bars {
+            ChartKind::Bars(Bars {
                 named: bars.map(|(name, value)| (name.to_owned(), value)).into(),
                 what: "share",
                 label: |value| format!("{value:.1}"),
@@ -107,26 +107,26 @@ fn no_bin_has_numbers_of_either_sign() {
 #[test]
 fn charts_of_nothing_much_can_be_drawn() -> Result<()> {
     let kinds = [
-        Kind::Histogram(Histogram {
+        ChartKind::Histogram(HistogramChart {
             bins: Bins::of(&[0.0], 3),
             axes: ["", ""],
         }),
-        Kind::Dots(Dots {
+        ChartKind::Dots(Dots {
             values: vec![0.0],
             what: "",
             logarithmic: true,
         }),
-        Kind::Dots(Dots {
+        ChartKind::Dots(Dots {
             values: Vec::new(),
             what: "",
             logarithmic: false,
         }),
-        Kind::Bars(Bars {
+        ChartKind::Bars(Bars {
             named: vec![("one".into(), 0.0)],
             what: "",
             label: |value| value.to_string(),
         }),
-        Kind::Bars(Bars {
+        ChartKind::Bars(Bars {
             named: Vec::new(),
             what: "",
             label: |value| value.to_string(),

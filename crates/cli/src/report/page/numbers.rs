@@ -2,7 +2,7 @@ use anyhow::Result;
 use maud::html;
 
 use super::{
-    super::{layers::Layers, plots::percent},
+    super::{layers::LayerShares, plots::percent},
     Page, Section,
 };
 use crate::summary::signed;
@@ -24,7 +24,7 @@ impl Page<'_> {
 
     /// What share of the influence goes through each block, where that was computed.
     pub(super) fn layers(&self) -> Result<Option<Section>> {
-        let section = |layers: &Layers| -> Result<Section> {
+        let section = |layers: &LayerShares| -> Result<Section> {
             let caption = html! {
                 "The sum of the magnitudes of all influences through a block, as a share of that through all blocks."
             };
