@@ -109,7 +109,7 @@ pub enum Error {
     /// Log-probabilities, for example: declare the logits they are computed from. A piecewise
     /// linear loss has no such curvature.
     #[error(
-        "the loss is a linear function of the outputs that the task declares, so that gauss-newton and fisher are zero: declare what comes before, logits in place of log-probabilities; for a loss that is piecewise linear use another curvature"
+        "the loss is a linear function of the outputs that the task declares, so that gauss-newton and fisher are zero: declare what comes before it, such as logits in place of log-probabilities; for a loss that is piecewise linear use another curvature"
     )]
     LinearInOutputs,
 

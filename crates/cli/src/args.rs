@@ -62,8 +62,8 @@ pub enum Command {
     /// The layers are read off the names and shapes of the weights, the loss off the targets, and a
     /// method is proposed by size and cost. Every choice has a comment; what the weights cannot
     /// tell, such as activations and pooling, is for you to compare with the model. How good the
-    /// proposed model is on the points is printed: at chance it is another one. Without weights, a
-    /// small network is proposed for `influence train`.
+    /// proposed model is on the points is printed: at chance it was not rebuilt correctly. Without
+    /// weights, a small network is proposed for `influence train`.
     #[command(
         override_usage = help::INIT,
         after_help = short("init"),
@@ -155,7 +155,7 @@ pub enum Command {
     /// Say what this program and this machine can do
     ///
     /// Version, devices and how fast each multiplies matrices, precisions, cores, memory, and the
-    /// folder for temporary files; what is missing is told with what follows from it. The exit code
+    /// folder for temporary files; also what is missing, and what follows from that. The exit code
     /// is 0 whatever is found.
     #[command(after_help = short("doctor"), after_long_help = long("doctor"))]
     Doctor(DoctorArguments),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const FINISHING: &str =
-    "interrupted: finishing the chunks that are begun; interrupt again to stop at once";
+    "interrupted: finishing the chunks in progress; interrupt again to stop at once";
 const NOTHING_WRITTEN: &str = "interrupted: nothing was written";
 
 /// Keeps SIGHUP from ending the process where it was started to outlive its terminal, as by

@@ -30,7 +30,7 @@ impl ListingFormat {
             let format = format.unwrap_or_default();
             ensure!(
                 format != Self::Parquet,
-                "--format parquet: Parquet is no text for a terminal; name a file by --output FILE.parquet"
+                "--format parquet: Parquet is not text for a terminal; name a file with --output FILE.parquet"
             );
             return Ok(format);
         };
@@ -43,7 +43,7 @@ impl ListingFormat {
             "csv" => Self::Csv,
             "parquet" => Self::Parquet,
             _ => bail!(
-                "--output {}: expected the ending .csv, .json or .parquet, or a form by --format",
+                "--output {}: expected the ending .csv, .json or .parquet, or a format with --format",
                 path.display()
             ),
         })
@@ -97,7 +97,7 @@ pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<()> {
     ensure!(!path.is_dir(), "{shown} is a folder; name a file");
     ensure!(
         overwrite || !fs::exists(path).with_context(|| shown.to_string())?,
-        "{shown} exists; choose another path, or replace it by --overwrite"
+        "{shown} exists; choose another path, or replace it with --overwrite"
     );
     Ok(())
 }
@@ -245,7 +245,7 @@ mod tests {
             (
                 Some(ListingFormat::Parquet),
                 None,
-                "name a file by --output",
+                "name a file with --output",
             ),
             (None, Some("a.txt"), "expected the ending"),
             (None, Some("a"), "expected the ending"),

@@ -42,7 +42,7 @@ pub enum Style {
     /// A bar on a terminal, else lines.
     #[default]
     Auto,
-    /// A bar; nothing where stderr is no terminal.
+    /// A bar; nothing where stderr is not a terminal.
     Bar,
     /// A line for each phase, one every few seconds in between, and one at the end.
     Lines,

@@ -181,7 +181,7 @@ fn destination(arguments: &ReportArguments) -> Result<PathBuf> {
         let start = String::from_utf8_lossy(&text[..text.len().min(512)]).into_owned();
         ensure!(
             start.contains(MARK),
-            "{} exists and is no report of this program; remove it, or choose another path by --html",
+            "{} exists and is not a report of this program; remove it, or choose another path with --html",
             path.display()
         );
     }

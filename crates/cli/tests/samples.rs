@@ -453,7 +453,7 @@ fn init_says_what_it_found_and_the_order_of_classes() {
     assert!(said.contains("train/: 40 images of 10 classes"), "{said}");
     assert!(
         said.contains(
-            "1 file or folder that is no image or hidden was left out: digit-3/notes.txt"
+            "1 file or folder that is not an image, or is hidden, was left out: digit-3/notes.txt"
         ),
         "{said}"
     );
@@ -528,7 +528,7 @@ classes = "classes.txt"
     let complaint = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        complaint.contains("no test point is called `11`; they have ids, as `scan-7`"),
+        complaint.contains("no test point is called `11`; they have ids, such as `scan-7`"),
         "{complaint}"
     );
     folder.influence(&["report", "influences.zarr"]);
@@ -660,10 +660,10 @@ fn self_influences_need_no_test_points() {
         let outcome = influence.output().expect("the binary runs");
         let complaint = String::from_utf8_lossy(&outcome.stderr);
         assert_eq!(outcome.status.code(), Some(2), "{command:?}: {complaint}");
-        let expected = "data.test is missing: it names the points on which influence is asked";
+        let expected = "data.test is missing: it names the points on which influences are computed";
         assert!(complaint.contains(expected), "{complaint}");
         assert!(
-            complaint.contains("`influence self` does without"),
+            complaint.contains("`influence self` does not need it"),
             "{complaint}"
         );
         assert!(!folder.path("influences.zarr").exists());

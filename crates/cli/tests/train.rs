@@ -172,7 +172,7 @@ fn what_cannot_be_trained_is_refused_by_name() {
         ("model.weights=line.pt", "name a file .safetensors"),
         (
             "model.layers=[{ kind = \"linear\", name = \"line\" }]",
-            "layer 1 (linear `line`): say its size, as outputs = 10",
+            "layer 1 (linear `line`): give its size, such as outputs = 10",
         ),
         (
             "train.learning_rate=0",

@@ -73,7 +73,7 @@ impl TryFrom<String> for Delimiter {
                 Ok(Self(*byte))
             }
             _ => Err(format!(
-                "expected one character, as \",\", \";\", \"|\" or \"tab\", got {text:?}"
+                "expected one character, such as \",\", \";\", \"|\" or \"tab\", got {text:?}"
             )),
         }
     }
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for ArrayPath {
             Value::String(text) => Ok(Self::from(text)),
             Value::Table(table) => Self::written(table).map_err(D::Error::custom),
             other => Err(D::Error::custom(format!(
-                "expected a path, or a table as {{ file = \"y.csv\", header = false }}, got {other}"
+                "expected a path, or a table such as {{ file = \"y.csv\", header = false }}, got {other}"
             ))),
         }
     }

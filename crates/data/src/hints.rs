@@ -67,7 +67,7 @@ pub(super) fn of_classes(numbers: &[i64], classes: usize) -> &'static str {
         return "; they seem to be counted from 1: subtract 1";
     }
     if unfit.clone().all(|number| marks.contains(number)) && unfit.count() < numbers.len() {
-        return "; if it marks points without a class, leave them out by `subset`";
+        return "; if it marks points without a class, leave them out with `subset`";
     }
     "; are these the classes that the model was trained on?"
 }

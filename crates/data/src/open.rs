@@ -192,7 +192,7 @@ fn folder(path: &Path, part: Option<&str>, readers: Readers) -> Result<Opened> {
     }
     ensure!(
         formats::is_images(path),
-        "{} is a folder, but no zarr array (it has neither zarr.json nor .zarray), and has no folders of images, one for each class",
+        "{} is a folder, but not a zarr array (it has neither zarr.json nor .zarray), and has no folders of images, one for each class",
         path.display()
     );
     Ok(Opened::plain(formats::images(path, part)?))

@@ -323,7 +323,7 @@ fn labels(
     let (labels, more) = open::beside(ids, expected, remarks, open)?;
     ensure!(
         labels.len() == expected,
-        "{ids}: expected {expected} names, as there are samples, got {}",
+        "{ids}: expected {expected} names, one for each sample, got {}",
         labels.len()
     );
     remark(remarks, ids, more);

@@ -67,7 +67,7 @@ impl Samples {
         if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(1)[..]) {
             ensure!(
                 *columns == outputs,
-                "{}: targets of mse have shape (n, {outputs}), as the model has outputs, got {:?}",
+                "{}: targets of mse have shape (n, {outputs}), with a number for each output of the model, got {:?}",
                 self.files.targets,
                 shapes[1]
             );

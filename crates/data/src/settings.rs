@@ -195,11 +195,13 @@ impl Data {
                 Ok(Sides::Together { all, split })
             }
             (None, None, Some(_), None) => {
-                bail!("data.split is missing: say how data.all is split, as {{ test = 0.2 }}")
+                bail!("data.split is missing: say how data.all is split, such as {{ test = 0.2 }}")
             }
             (_, _, None, Some(_)) => bail!("data.split splits data.all, which is missing"),
             (_, _, Some(_), _) => {
-                bail!("data.all stands in place of data.train and data.test: leave it or them out")
+                bail!(
+                    "data.all replaces data.train and data.test: leave out either it or both of them"
+                )
             }
             (None, _, None, None) => bail!("data.train is missing"),
         }
@@ -217,7 +219,7 @@ impl Data {
     pub fn check_test_points(&self) -> Result<()> {
         ensure!(
             self.has_test_points(),
-            "data.test is missing: it names the points on which influence is asked, as {{ inputs = \"xt.npy\", targets = \"yt.npy\" }}; `influence self` does without"
+            "data.test is missing: it names the points on which influences are computed, such as {{ inputs = \"xt.npy\", targets = \"yt.npy\" }}; `influence self` does not need it"
         );
         Ok(())
     }

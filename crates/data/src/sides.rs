@@ -97,7 +97,7 @@ fn check_columns(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
     match moved {
         None => Ok(()),
         Some((name, here, there)) => bail!(
-            "data.test: column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, as FILE#a,b",
+            "data.test: column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, such as FILE#a,b",
             test.files.inputs,
             train.files.inputs
         ),
@@ -117,7 +117,7 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
     if let Target::Class { classes } = target {
         ensure!(
             names.len() == classes,
-            "data.classes: expected {classes} names, as the model has outputs, got {}",
+            "data.classes: expected {classes} names, one for each output of the model, got {}",
             names.len()
         );
     }

@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Damping {
         by_block.map(Self::PerBlock).ok_or_else(|| {
             D::Error::custom(format!(
                 "expected a number, {{ relative = 0.1 }}, \"weight-decay\", or a table of numbers \
-                 by block as {{ fc = 0.1 }}, got {value}"
+                 by block such as {{ fc = 0.1 }}, got {value}"
             ))
         })
     }
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for BlockStructure {
         custom.map_err(|_| {
             D::Error::custom(format!(
                 "expected \"full\", \"layer-wise\", \"parameter-wise\", or a table of lists of \
-                 parameters by block as {{ head = [\"fc.weight\"] }}, got {value}"
+                 parameters by block such as {{ head = [\"fc.weight\"] }}, got {value}"
             ))
         })
     }
@@ -210,8 +210,7 @@ mod tests {
         );
         assert_eq!(
             read::<Damping>("[1, \"a\"]").expect_err("a list"),
-            "expected a number, { relative = 0.1 }, \"weight-decay\", or a table of numbers by \
-             block as { fc = 0.1 }, got [1, \"a\"]"
+            "expected a number, { relative = 0.1 }, \"weight-decay\", or a table of numbers by block such as { fc = 0.1 }, got [1, \"a\"]"
         );
         let exception = [("*.bias".to_owned(), Strength::from(0.0))];
         assert!(Value::try_from(Damping::from(0.1).excepting(exception)).is_err());

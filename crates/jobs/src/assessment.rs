@@ -25,7 +25,7 @@ const COMPARE: &str = "compare the layers with your model (their order, activati
 const RETRAIN: &str =
     "try more train.epochs, another train.learning_rate, or data.scale = \"standard\"";
 /// What else may be wrong with test points alone.
-const TEST_ALONE: &str = "do their targets belong to them, are classes numbered alike, and are inputs scaled as on the training side?";
+const TEST_ALONE: &str = "do the targets belong to the inputs, are classes numbered the same, and are inputs scaled as on the training side?";
 
 /// On which side points are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +156,7 @@ fn sentence(side: &str, quality: &Quality, fault: Fault, advice: &str) -> String
     let score = &quality.score;
     match (fault, score) {
         (Fault::NotFinite(count), _) => format!(
-            "the loss is no finite number on {count} of {} {side} points: {advice}",
+            "the loss is not a finite number on {count} of {} {side} points: {advice}",
             quality.sample
         ),
         (Fault::Chance, Score::Classes(classes)) => format!(

@@ -73,7 +73,7 @@ pub fn check_room(job: &Job, plan: &Plan) -> Result<()> {
     let taker = Taker {
         key: "compute",
         what: "the computation",
-        advice: "take smaller test_chunk and train_chunk, fewer threads, or say a bound by --memory",
+        advice: "take smaller test_chunk and train_chunk, fewer threads, or set a bound with --memory",
     };
     memory::check(&job.config.compute, taker, plan.peak_bytes())
 }

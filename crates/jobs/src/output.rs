@@ -48,7 +48,7 @@ pub fn claim(path: &Path, existing: Existing) -> anyhow::Result<Claim> {
     match checked.and_then(|()| Claim::new(&location, &options)) {
         Err(Error::Exists { path }) => {
             bail!(
-                "{path} exists; go on with it by --resume, replace it by --overwrite, or choose another path"
+                "{path} exists; continue it with --resume, replace it with --overwrite, or choose another path"
             )
         }
         outcome => Ok(outcome?),
@@ -104,7 +104,7 @@ pub fn check_file(path: &Path) -> anyhow::Result<()> {
 pub fn check_files(folder: &Path) -> anyhow::Result<()> {
     ensure!(
         folder.is_dir() || !folder.exists(),
-        "{} is no folder",
+        "{} is not a folder",
         folder.display()
     );
     let there = folder.ancestors().find(|folder| folder.exists());

@@ -99,7 +99,7 @@ impl Record {
         if path.exists() {
             let known = read(&path).is_ok();
             let shown = path.display();
-            ensure!(known, "{shown} exists and is no record of this program");
+            ensure!(known, "{shown} exists and is not a record of this program");
         }
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');

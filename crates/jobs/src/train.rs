@@ -113,7 +113,7 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
     );
     ensure!(
         overwrite || !weights.exists(),
-        "{shown} exists; replace it by --overwrite, or choose another path"
+        "{shown} exists; replace it with --overwrite, or choose another path"
     );
     check_file(weights)
 }

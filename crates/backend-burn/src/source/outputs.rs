@@ -77,7 +77,7 @@ impl ModelGradients {
             (OutputHessian::Closed(closed), None) => {
                 if let Some(found) = &closed.weights {
                     self.warn_once(&format!(
-                        "the loss is the {declared:?} that the task declares for its outputs times {}; the curvature has these factors; say them by Outputs::with_weights if they are meant",
+                        "the loss is the {declared:?} that the task declares for its outputs times {}; the curvature has these factors; declare them with Outputs::with_weights if they are meant",
                         shown(&values(found)?)
                     ));
                 }

@@ -171,15 +171,15 @@ fn attributes_are_decoded_or_refused() -> Outcome {
         (json!({ "dtype": "timedelta64[ns]" }), "times"),
         (
             json!({ "scale_factor": "0.1" }),
-            "`scale_factor` that is no number",
+            "`scale_factor` that is not a number",
         ),
         (
             json!({ "add_offset": [1.0, 2.0] }),
-            "`add_offset` that is no number",
+            "`add_offset` that is not a number",
         ),
         (
             json!({ "missing_value": "none" }),
-            "`missing_value` that is no number",
+            "`missing_value` that is not a number",
         ),
     ] {
         let error = ZarrField::open(with(&attributes)?, "x").expect_err(part);

@@ -7,14 +7,14 @@ use clap::{Command, builder::Styles};
 /// What a script has to know.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a \
     failure while computing; 130 interrupted by a signal. A first Ctrl-C, SIGTERM or SIGHUP lets \
-    the chunks that are begun be written, a second one stops at once.";
+    the chunks in progress be written; a second one stops at once.";
 
 /// What all commands tell while they run.
 pub(crate) const TELLING: [&str; 4] = [
-    "--progress auto shows a bar on a terminal and else lines; bar shows nothing where stderr is \
-     no terminal; lines gives a line for each phase, one every few seconds in between, and one at \
-     the end; none shows warnings and errors alone. Where the environment variable NO_COLOR is \
-     set there are lines in place of a bar.",
+    "--progress auto shows a bar on a terminal and else lines; bar shows nothing where stderr \
+     is not a terminal; lines gives a line for each phase, one every few seconds in between, \
+     and one at the end; none shows warnings and errors alone. Where the environment variable \
+     NO_COLOR is set there are lines in place of a bar.",
     "--progress json writes an object on each line, whose key `event` is one of `phase` (phase, \
      seconds), `working` (phase, step, done, total, passes, seconds), `epoch` (epoch, epochs, \
      loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, \
@@ -23,15 +23,15 @@ pub(crate) const TELLING: [&str; 4] = [
      end `finished` (done, seconds), `interrupted` (message, done, total, seconds) or `failed` \
      (error, seconds).",
     "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, \
-     `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and others that are \
-     asked for an answer give it.",
+     `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and other commands \
+     that answer a question still print the answer.",
     "--verbose logs what is done, twice also each step, three times everything; the environment \
      variable RUST_LOG takes precedence.",
 ];
 
 /// What commands say of this in their own help.
 const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. \
-    `influence --help` says more of them, of progress and of logs.";
+    `influence --help` says more about them, about progress and about logs.";
 
 /// The usage of `init`, which would not fit into a line.
 pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] \

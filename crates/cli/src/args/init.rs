@@ -38,8 +38,8 @@ pub struct InitArguments {
     /// burn (.bpk) [default: a small network is to be trained]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// The key of the weights in a file that holds more, as net or checkpoint.model [default: the
-    /// only state dict that there is]
+    /// The key of the weights in a file that holds more, such as net or checkpoint.model [default:
+    /// the only state dict that there is]
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub state: Option<String>,
     /// Inputs and targets of the training points
@@ -54,11 +54,11 @@ pub struct InitArguments {
     /// The share of --all that becomes test points
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
     pub split: f64,
-    /// Whether the first line of tables of text, as .csv, has the names of their columns [default:
-    /// as the lines tell]
+    /// Whether the first line of tables of text, such as .csv, has the names of their columns
+    /// [default: detected from the lines]
     #[arg(long, value_name = "BOOL")]
     pub header: Option<bool>,
-    /// What stands between their columns: `,`, `;`, `|` or tab [default: as the lines tell]
+    /// What stands between their columns: `,`, `;`, `|` or tab [default: detected from the lines]
     #[arg(long, value_name = "CHARACTER", value_parser = |text: &str| Delimiter::try_from(text.to_owned()))]
     pub delimiter: Option<Delimiter>,
     /// What stands before the decimals of their numbers: `.` or `,` [default: .]

@@ -85,7 +85,7 @@ pub struct VerifyArguments {
     /// The output: a directory, or a URL
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
-    /// How many chunks are computed again; none needs neither model nor data
+    /// How many chunks are computed again; 0 needs neither model nor data
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub sample: usize,
     /// Override a key of the configuration that the output was made with, such as
@@ -114,7 +114,7 @@ pub struct InspectArguments {
 /// The destination of a listing, and its format.
 #[derive(Debug, Clone, Args)]
 pub struct ListingArguments {
-    /// In what form [default: as the ending of the file says, else table]
+    /// The format [default: from the ending of the file, else table]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub format: Option<ListingFormat>,
     /// Write to a file, .csv, .json or .parquet, instead of stdout

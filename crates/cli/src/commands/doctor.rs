@@ -138,7 +138,7 @@ impl Findings {
 
     fn available(&self) -> String {
         let Some(memory) = &self.memory else {
-            return "not told by this system; give --memory if it is less than 2 GiB".into();
+            return "not reported by this system; give --memory if it is less than 2 GiB".into();
         };
         let [total, available] =
             [memory.total, memory.available].map(|bytes| ByteSize::b(bytes as u64));

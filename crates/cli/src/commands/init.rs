@@ -32,7 +32,7 @@ pub(super) fn run(
     let shown = path.display();
     ensure!(
         !path.exists() || arguments.overwrite,
-        "{shown} exists; choose another path, or replace it by --overwrite"
+        "{shown} exists; choose another path, or replace it with --overwrite"
     );
     check_file(path)?;
     let proposal = propose(&arguments.request(), models)?;

@@ -83,7 +83,7 @@ fn missing(by: By, stored: &Stored) -> String {
             "--by loss: {} does not say what it was made from",
             stored.shown()
         ),
-        By::SelfInfluence => "--by self: name the output of `influence self` by --self".into(),
+        By::SelfInfluence => "--by self: name the output of `influence self` with --self".into(),
         By::Mean => format!(
             "--by mean: {} has self-influences alone; name the output of `influence run`",
             stored.shown()

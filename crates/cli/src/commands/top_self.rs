@@ -70,7 +70,7 @@ fn print(rows: &[(usize, f64)], about: Option<&Evaluated<'_>>, out: &mut dyn Wri
     writeln!(out, "{}", table(headings, 3, rows))?;
     writeln!(
         out,
-        "the largest self-influences: points that the model had to learn by heart, wrong labels among them"
+        "the largest self-influences: points that the model had to memorise, wrong labels among them"
     )?;
     Ok(())
 }

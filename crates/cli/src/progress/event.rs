@@ -100,7 +100,7 @@ pub enum Event<'a> {
         /// What.
         message: &'a str,
     },
-    /// A signal came; the command ends when the chunks that are begun are written.
+    /// A signal came; the command ends when the chunks in progress are written.
     Interrupting {
         /// The message for people.
         message: &'a str,

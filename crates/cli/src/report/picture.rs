@@ -23,7 +23,7 @@ impl FromStr for Size {
             .map(str::parse)
             .collect::<Result<_, _>>()
             .with_context(|| {
-                format!("expected HEIGHTxWIDTH or CHANNELSxHEIGHTxWIDTH, as 8x8, got `{text}`")
+                format!("expected HEIGHTxWIDTH or CHANNELSxHEIGHTxWIDTH, such as 8x8, got `{text}`")
             })?;
         Self::of_shape(&sides).with_context(|| {
             format!("expected one or three channels and sides of at least 1, got `{text}`")

@@ -82,7 +82,7 @@ fn a_file_is_replaced_only_when_that_is_said() {
     assert!(!folder.path("a.csv.tmp").exists());
     fs::create_dir(folder.path("folder.csv")).expect("made");
     for (arguments, part) in [
-        (["--format", "parquet"], "name a file by --output"),
+        (["--format", "parquet"], "name a file with --output"),
         (["--output", "a.txt"], "expected the ending"),
         (["--output", "gone/a.csv"], "the folder gone does not exist"),
         (["--output", "folder.csv"], "is a folder"),

@@ -91,7 +91,7 @@ fn a_page_has_all_its_parts_and_needs_nothing_else() {
     fs::write(folder.path("mine.html"), "mine").expect("written");
     let complaint = folder.refused(&["report", "influences.zarr", "--html", "mine.html"]);
     assert!(
-        complaint.contains("no report of this program"),
+        complaint.contains("not a report of this program"),
         "{complaint}"
     );
     assert_eq!(

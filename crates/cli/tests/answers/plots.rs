@@ -83,5 +83,5 @@ fn every_chart_becomes_a_file() {
     folder.done(&[&report[..], &["--overwrite"]].concat());
     assert!(read().starts_with("<svg"));
     let complaint = folder.refused(&["report", "influences.zarr", "--plots", "influence.toml"]);
-    assert!(complaint.contains("is no folder"), "{complaint}");
+    assert!(complaint.contains("is not a folder"), "{complaint}");
 }

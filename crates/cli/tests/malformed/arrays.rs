@@ -136,7 +136,7 @@ fn numbers_that_do_not_fit_are_named() {
             &[INPUTS, &["row 2", "not finite"]].concat(),
         ),
         case(
-            "an input that is no number",
+            "an input that is not a number",
             tainted(f32::NAN),
             &[],
             &[INPUTS, &["row 2", "not finite"]].concat(),

@@ -69,7 +69,7 @@ fn options_are_named() {
             &["xml", "json"],
         ),
         of_usage(
-            "a count that is no number",
+            "a count that is not a number",
             &["top", "i.zarr", "--show", "one"],
             &["--show", "one"],
         ),

@@ -185,7 +185,7 @@ fn settings_are_named() {
             &["method.damping", "-1"],
         ),
         set(
-            "a damping that is no number",
+            "a damping that is not a number",
             "method.damping=nan",
             &["method.damping", "finite"],
         ),

@@ -273,7 +273,7 @@ fn files_of_idx_are_named() {
             "gzip of something else",
             Z,
             gzip(b"some text"),
-            &["no IDX file", ".csv.gz"],
+            &["not an IDX file", ".csv.gz"],
         ),
         inputs(
             "gzip that unpacks to more than it says",

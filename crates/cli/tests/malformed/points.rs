@@ -113,7 +113,7 @@ fn splits_and_scales_are_named() {
         set(
             "all points beside both sides",
             r#"data.all={ inputs = "x_train.npy", targets = "y_train.npy" }"#,
-            &["data.all", "leave it or them out"],
+            &["data.all", "leave out either it or both of them"],
         ),
         set(
             "a split of nothing",

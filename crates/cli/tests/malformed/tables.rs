@@ -154,7 +154,7 @@ fn tables_that_do_not_say_how_they_are_written_are_named() {
             "a .csv with a decimal comma",
             "",
             b"a;b\n0,5;1\n".into(),
-            &["numbers as `0,5`", "data.decimal"],
+            &["numbers such as `0,5`", "data.decimal"],
         ),
         csv(
             "a .csv with two delimiters",

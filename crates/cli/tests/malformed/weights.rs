@@ -162,7 +162,7 @@ fn damaged_weights_are_named() {
             &["`fc1.weight`", "I64"],
         ),
         file(
-            "a weight that is no number",
+            "a weight that is not a number",
             safetensors(Dtype::F32, &f32::NAN.to_le_bytes()),
             &["`fc1.weight`", "not finite"],
         ),

@@ -107,7 +107,7 @@ fn checkpoints_in_the_way_are_refused_before_training() {
     let (_, err, code) = train(&["--progress", "lines"]);
     assert_eq!(code, Some(2), "{err}");
     assert!(
-        err.contains("w.epoch2.safetensors exists; replace it by --overwrite"),
+        err.contains("w.epoch2.safetensors exists; replace it with --overwrite"),
         "{err}"
     );
     assert!(!err.contains("] train"), "{err}");

@@ -97,7 +97,8 @@ fn a_file_that_is_nowhere_or_has_changed_is_named() {
     );
     fs::rename(&labels, folder.path("labels.npy")).expect("moved");
     let (_, err, _) = said(&folder.path("project"), &["verify", "out/o.zarr"]);
-    let expected = "data/y_train.npy does not exist; where it was moved to is said by --set data.train.targets=";
+    let expected =
+        "data/y_train.npy does not exist; say where it was moved to with --set data.train.targets=";
     assert!(err.contains(expected), "{err}");
     // The changed labels have another digest, wherever they are.
     let set = format!("data.train.targets={}", folder.path("labels.npy").display());

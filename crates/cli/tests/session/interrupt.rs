@@ -95,7 +95,7 @@ fn a_signal_lets_what_is_begun_be_finished() {
         let (told, end) = run.end();
         // Chunks in progress may be finished before the announcement.
         let expected =
-            "interrupted: finishing the chunks that are begun; interrupt again to stop at once";
+            "interrupted: finishing the chunks in progress; interrupt again to stop at once";
         assert!(told.is_none_or(|told| told["message"] == expected));
         let (done, total) = (number(&end, "done"), number(&end, "total"));
         assert!(0 < done && done < total && total == 64 * 64, "{end}");

@@ -126,7 +126,7 @@ pub(super) fn left_out(columns: &[String]) -> Option<String> {
     };
     let quoted = quoted.join(", ");
     Some(format!(
-        "{quoted} {are} left out of the columns; to keep {them}, name every column that is meant, as FILE#a,b"
+        "{quoted} {are} left out of the columns; to keep {them}, name every column that is meant, such as FILE#a,b"
     ))
 }
 
@@ -238,7 +238,7 @@ impl Table {
         let column = *self.counting().first()?;
         let name = &names[column];
         Some(format!(
-            "column `{name}` counts the rows, as an index does; leave it out, as FILE#-{name}, if it is none of the inputs"
+            "column `{name}` counts the rows, as an index does; leave it out with FILE#-{name} if it is not one of the inputs"
         ))
     }
 

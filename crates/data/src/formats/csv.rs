@@ -211,7 +211,7 @@ impl Lines {
         match chosen.columns.as_slice() {
             [column] => Ok(*column),
             _ => Err(self.explained(anyhow!(
-                "name one column, as FILE.csv#{}; there are {}",
+                "name one column, such as FILE.csv#{}; there are {}",
                 self.names[0],
                 listed(&self.names)
             ))),
@@ -284,7 +284,7 @@ fn check_decimals(below: &[StringRecord]) -> Result<()> {
     let mut fields = below.iter().flat_map(StringRecord::iter);
     match fields.find(with_comma) {
         Some(field) => bail!(
-            "there are numbers as `{}`; set data.decimal = \",\" (`influence init`: --decimal) if the comma stands before decimals, else \".\"",
+            "there are numbers such as `{}`; set data.decimal = \",\" (`influence init`: --decimal) if the comma stands before decimals, else \".\"",
             shortened(field)
         ),
         None => Ok(()),

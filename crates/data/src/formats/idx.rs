@@ -39,7 +39,7 @@ fn unpack(mut file: impl Read, shown: &str) -> Result<NpyField> {
     file.read_exact(&mut magic).with_context(failed)?;
     let [0, 0, number, axes] = magic else {
         bail!(
-            "{shown} is no IDX file: it does not begin with two zero bytes; of other files that gzip packs, tables are read, and end in .csv.gz or .tsv.gz"
+            "{shown} is not an IDX file: it does not begin with two zero bytes; of other files that gzip packs, tables are read, and end in .csv.gz or .tsv.gz"
         );
     };
     let (kind, size) = match number {
@@ -49,7 +49,7 @@ fn unpack(mut file: impl Read, shown: &str) -> Result<NpyField> {
         0x0c => (">i4", 4),
         0x0d => (">f4", 4),
         0x0e => (">f8", 8),
-        other => bail!("{shown} is no IDX file: there is no type of number {other:#04x}"),
+        other => bail!("{shown} is not an IDX file: there is no type of number {other:#04x}"),
     };
     let axes = usize::from(axes);
     ensure!(

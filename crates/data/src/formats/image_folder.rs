@@ -86,7 +86,7 @@ impl ImageFolder {
         let is_side = |name: &str| SIDES.contains(&name.to_ascii_lowercase().as_str());
         ensure!(
             !listed.classes.iter().all(|(name, _)| is_side(name)),
-            "the folders in it are called as sides of a data set, not as classes; name one of them, as {}/",
+            "the folders in it are named like the sides of a data set, not like classes; name one of them, such as {}/",
             folder.join(first).display()
         );
         Ok(listed)
@@ -109,13 +109,13 @@ impl ImageFolder {
         match (*count, count.saturating_sub(first.len())) {
             (0, _) => None,
             (1, _) => Some(format!(
-                "1 file or folder that is no image or hidden was left out: {names}"
+                "1 file or folder that is not an image, or is hidden, was left out: {names}"
             )),
             (count, 0) => Some(format!(
-                "{count} files or folders that are no images or hidden were left out: {names}"
+                "{count} files or folders that are not images, or are hidden, were left out: {names}"
             )),
             (count, more) => Some(format!(
-                "{count} files or folders that are no images or hidden were left out: {names}, and {more} more"
+                "{count} files or folders that are not images, or are hidden, were left out: {names}, and {more} more"
             )),
         }
     }

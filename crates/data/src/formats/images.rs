@@ -233,7 +233,7 @@ mod tests {
         }
         let (counts, left_out) = survey(folder.path()).expect("images");
         assert_eq!(counts, "4 images of 2 classes");
-        let expected = "6 files or folders that are no images or hidden were left out: \
+        let expected = "6 files or folders that are not images, or are hidden, were left out: \
             .ipynb_checkpoints/, __MACOSX/, a.png, cats/young/.hidden/, cats/d.heic, and 1 more";
         assert_eq!(left_out.as_deref(), Some(expected));
         let names = names(folder.path()).expect("names");

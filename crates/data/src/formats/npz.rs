@@ -96,7 +96,7 @@ fn choose(archive: &ZipArchive<BufReader<File>>, array: Option<&str>) -> Result<
         (None, [only]) => Ok(format!("{only}.npy")),
         (None, []) => bail!("the archive has no arrays"),
         (None, _) => bail!(
-            "name one of the arrays, as FILE.npz#{}; the archive has {}",
+            "name one of the arrays, such as FILE.npz#{}; the archive has {}",
             names[0],
             listed()
         ),

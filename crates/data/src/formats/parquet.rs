@@ -40,7 +40,7 @@ pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
         let chosen = choose(at.part.as_deref(), &file.names, |name| file.is_index(name))?;
         let [column] = chosen.columns[..] else {
             bail!(
-                "name one column, as FILE.parquet#{}; there are {}",
+                "name one column, such as FILE.parquet#{}; there are {}",
                 file.names[0],
                 shown(&file.names)
             );
@@ -198,7 +198,7 @@ impl Opened {
                 got: TEXT.into(),
             })),
             Some(what) => bail!(
-                "column `{name}`: expected numbers, got {what}; write what is meant as numbers, as days or seconds since a date"
+                "column `{name}`: expected numbers, got {what}; write numbers instead, such as days or seconds since a date"
             ),
         }
     }

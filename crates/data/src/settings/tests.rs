@@ -21,7 +21,7 @@ fn one_way_is_taken_and_taken_whole() {
         ("split = { test = 0.2 }", "data.all, which is missing"),
         (
             "train = FILES\ntest = FILES\nall = FILES",
-            "leave it or them out",
+            "leave out either it or both of them",
         ),
         (
             "all = FILES\nsplit = { test = 1.0 }",

@@ -109,7 +109,7 @@ fn not_of_a_layer(weights: &Weights, names: &[&str], name: &str) -> String {
         .iter()
         .any(|start| last.starts_with(start))
     {
-        "belongs to a recurrent layer, of which there is no kind here; write a program for the model with this library"
+        "belongs to a recurrent layer, which is not supported here; write a program for the model with this library"
     } else if last.starts_with("in_proj_") {
         "belongs to an attention, which is more than a sequence of layers; write a program for the model with this library"
     } else if [
@@ -121,9 +121,9 @@ fn not_of_a_layer(weights: &Weights, names: &[&str], name: &str) -> String {
     ]
     .contains(&last)
     {
-        "is a state of an optimizer and no weight; say by `--state` under which key of the file the model is"
+        "is the state of an optimizer and not a weight; use `--state` to say under which key of the file the model is"
     } else {
-        "is neither the weight nor the bias of a layer, nor a running mean or variance; if it is no part of the model, save the model alone: torch.save(model.state_dict(), FILE); if it is a parameter, the model is more than a sequence of layers: write a program for it with this library"
+        "is neither the weight nor the bias of a layer, nor a running mean or variance; if it is not part of the model, save the model alone: torch.save(model.state_dict(), FILE); if it is a parameter, the model is more than a sequence of layers: write a program for it with this library"
     };
     format!("{source}: `{name}` {what}")
 }

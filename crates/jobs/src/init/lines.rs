@@ -167,7 +167,7 @@ fn described(group: &Group, placed: &Placed) -> Result<(&'static str, String, Ve
     let keys = match placed.kind {
         Kind::Norm { .. } => return normalisation(group, &placed.reached),
         Kind::Transposed { axes: 1, .. } => bail!(
-            "`{}` is a transposed convolution of one axis, of which there is no kind here; write a program for the model with this library",
+            "`{}` is a transposed convolution of one axis, which is not supported here; write a program for the model with this library",
             group.name
         ),
         Kind::Transposed { outputs, .. } => {

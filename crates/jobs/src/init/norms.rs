@@ -81,7 +81,7 @@ pub(super) fn normalisation(
     if best == Norm::Prelu {
         let also = others.map_or_else(String::new, |others| format!(" ({others})"));
         bail!(
-            "`{}` is a PReLU{also}, of which there is no kind here; write a program for the model with this library",
+            "`{}` is a PReLU{also}, which is not supported here; write a program for the model with this library",
             group.name
         );
     }

@@ -99,7 +99,7 @@ impl Targets {
         }
         if !unknown.is_empty() {
             targets.warnings.push(format!(
-                "no training point is of class {}, but test points are; are classes numbered alike on both sides?",
+                "no training point is of class {}, but test points are; are classes numbered the same on both sides?",
                 unknown.join(", ")
             ));
         }

@@ -94,7 +94,7 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
 fn check(model: &Model) -> Result<()> {
     ensure!(
         model.loss.is_none(),
-        "model.loss: the program has a task of its own, which says what the loss is; leave it out"
+        "model.loss: the program has a task of its own, which says what the loss is; leave model.loss out"
     );
     ensure!(
         model.layers.is_none(),
@@ -127,7 +127,7 @@ fn load<M: Module>(module: &mut M, layout: Layout, weights: Weights) -> Result<(
     }
     ensure!(
         missing.is_empty(),
-        "{source} lacks tensors of the model: {}; it has besides: {}",
+        "{source} lacks tensors of the model: {}; it also has: {}",
         missing.join(", "),
         result.unused.join(", ")
     );

@@ -36,7 +36,7 @@ pub(super) fn found(
         }
         ensure!(
             path.exists(),
-            "{key}: {} does not exist; where it was moved to is said by --set {key}=...",
+            "{key}: {} does not exist; say where it was moved to with --set {key}=...",
             path.display()
         );
     }
@@ -64,7 +64,7 @@ pub fn check_digests(stored: &Map<String, Value>, job: &Job) -> Result<()> {
     });
     match changed {
         Some(Named { key, path, .. }) => bail!(
-            "{} has changed since the output was written; restore it, or name the file of then by --set {key}=...",
+            "{} has changed since the output was written; restore it, or name the original file with --set {key}=...",
             path.display()
         ),
         None => bail!("the output was made from other files than the configuration names now"),

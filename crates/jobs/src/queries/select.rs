@@ -27,7 +27,9 @@ pub fn select(
     let find = |name: &String| {
         if let Some(example) = &example {
             return called(name).with_context(|| {
-                format!("--points: no test point is called `{name}`; they have ids, as `{example}`")
+                format!(
+                    "--points: no test point is called `{name}`; they have ids, such as `{example}`"
+                )
             });
         }
         let number = name.parse().ok().filter(|&number: &usize| number < len);

@@ -55,7 +55,7 @@ impl Stored {
         ensure!(
             array != "self_influences",
             "{0}: self-influences are about no test points; `influence top {0}` and `influence mislabelled {0}` show training points by them, and \
-             `influence report` shows them by --self beside influences on test points",
+             `influence report` shows them with --self beside influences on test points",
             self.shown()
         );
         ensure!(
@@ -78,7 +78,7 @@ impl Stored {
     pub fn check_complete(&self) -> Result<()> {
         ensure!(
             self.influences.is_complete(),
-            "{}: the run that wrote it did not finish; go on with it by `influence run CONFIG.toml --resume`",
+            "{}: the run that wrote it did not finish; continue it with `influence run CONFIG.toml --resume`",
             self.shown()
         );
         Ok(())
@@ -109,7 +109,7 @@ impl Stored {
 /// When the output does not say what it was made from, or a file is nowhere to be found.
 pub fn origin(stored: &Map<String, Value>, output: &Path, set: &[String]) -> Result<Config> {
     let origin = stored.get(ORIGIN).context(
-        "the output does not say what it was made from; check its checksums alone by --sample 0",
+        "the output does not say what it was made from; check only its checksums, with --sample 0",
     )?;
     let mut table: Table =
         serde_json::from_value(origin.clone()).context("the configuration in the output")?;

@@ -48,7 +48,7 @@ pub fn truth(path: &str, expected: usize, job: Option<&Job>) -> Result<Vec<usize
     });
     selected.with_context(|| {
         format!(
-            "{path}: expected {expected} labels, as there are training points, got {}",
+            "{path}: expected {expected} labels, one for each training point, got {}",
             truth.len()
         )
     })

@@ -58,7 +58,7 @@ fn draw(
             outputs,
             bias,
         } => {
-            let outputs = outputs.context("say its size, as outputs = 10")?;
+            let outputs = outputs.context("give its size, such as outputs = 10")?;
             let shape = [outputs, last(input)?];
             check_size(&shape)?;
             let bias = (*bias != Some(false)).then_some(outputs);

@@ -13,7 +13,7 @@ pub(super) fn said(start: &[u8]) -> Option<&'static str> {
     } else if text.starts_with('{') || text.starts_with('[') {
         Some("JSON; weights are read from safetensors or PyTorch")
     } else if text.starts_with("<!doctype") || text.starts_with("<html") {
-        Some("a web page, as servers send in place of a file; download the file itself")
+        Some("a web page, which servers send in place of a file; download the file itself")
     } else if start.starts_with(b"\x89HDF") {
         Some("HDF5, as Keras writes it; weights are read from safetensors or PyTorch")
     } else if start.starts_with(b"\x93NUMPY") {

@@ -18,7 +18,7 @@ pub(crate) fn rewritten(names: &[&str]) -> Option<String> {
             _ => ", \"weight\"",
         };
         Some(format!(
-            "`{name}` is of {what}: before saving, fold it into the weight: {how}(model.{layer}{more}), and so for each such layer"
+            "`{name}` is of {what}: before saving, fold it into the weight: {how}(model.{layer}{more}), and likewise for each such layer"
         ))
     })
 }

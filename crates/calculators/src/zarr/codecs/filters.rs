@@ -163,7 +163,7 @@ impl Filter {
         let kind = |key: &str| settings[key].as_str().map(NumberType::of).transpose();
         let number = |key: &str| {
             let found = settings[key].as_f64();
-            found.ok_or_else(|| format!("a filter {name} whose {key} is no number"))
+            found.ok_or_else(|| format!("a filter {name} whose {key} is not a number"))
         };
         let meant = kind("dtype")?.ok_or_else(|| format!("a filter {name} without dtype"))?;
         let stored = kind("astype")?.unwrap_or(meant);

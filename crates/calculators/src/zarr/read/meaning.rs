@@ -43,7 +43,7 @@ impl Meaning {
             Some(value) => single(value)
                 .and_then(Value::as_f64)
                 .map(Some)
-                .ok_or_else(|| format!("an attribute `{key}` that is no number: {value}")),
+                .ok_or_else(|| format!("an attribute `{key}` that is not a number: {value}")),
         };
         let (scale, offset) = (number("scale_factor")?, number("add_offset")?);
         let whole = |key: &str| {
@@ -62,10 +62,10 @@ impl Meaning {
         let marks = listed.into_iter().chain([("fill_value", fill)]);
         let mut missing = Vec::new();
         for (key, value) in marks.filter_map(|(key, value)| Some((key, value?))) {
-            missing.extend(
-                missing_numbers(value)
-                    .ok_or_else(|| format!("an attribute `{key}` that is no number: {value}"))?,
-            );
+            missing
+                .extend(missing_numbers(value).ok_or_else(|| {
+                    format!("an attribute `{key}` that is not a number: {value}")
+                })?);
         }
         missing.retain(|number| !number.is_nan());
         let truth = attributes.get("dtype").and_then(Value::as_str) == Some("bool");

@@ -54,7 +54,7 @@ pub(super) fn open(
     let own = &attributes[OWN];
     if own["declared"] == false {
         // The arrays may be remains of an earlier output that was to be replaced.
-        let found = "an output of which only the mark was made; resume or overwrite it";
+        let found = "an output that was only begun; resume or overwrite it";
         return Err(refuse(found.into()));
     }
     let kind = kinds.iter().find(|kind| own["kind"] == kind.name);

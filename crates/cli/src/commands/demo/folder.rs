@@ -39,8 +39,9 @@ impl Folder {
             return Ok(folder);
         }
         let taken = path.exists() && {
-            let mut entries = fs::read_dir(path)
-                .with_context(|| format!("--output: {shown} is no folder; choose another path"))?;
+            let mut entries = fs::read_dir(path).with_context(|| {
+                format!("--output: {shown} is not a folder; choose another path")
+            })?;
             entries.next().is_some()
         };
         ensure!(

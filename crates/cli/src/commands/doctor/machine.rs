@@ -35,9 +35,7 @@ impl Processor {
             threads => format!("{threads} cores"),
         };
         let vectors = match self.vectors.as_slice() {
-            [] => {
-                "no AVX2, AVX-512 or NEON, so products of matrices are several times slower".into()
-            }
+            [] => "no AVX2, AVX-512 or NEON, so matrix products are several times slower".into(),
             vectors => vectors.join(", "),
         };
         let kernels = match (self.avx512_kernels, self.vectors.contains(&"AVX-512")) {
@@ -114,7 +112,7 @@ impl Temporary {
             );
         }
         let free = self.free_bytes.map_or_else(
-            || "free space not told by this system".to_owned(),
+            || "free space not reported by this system".to_owned(),
             |bytes| format!("{} free", ByteSize::b(bytes)),
         );
         let advice = match self.free_bytes {
@@ -161,7 +159,7 @@ mod tests {
                 temporary(true, Some(1 << 20)),
                 "set TMPDIR to a folder with more",
             ),
-            (temporary(true, None), "not told by this system"),
+            (temporary(true, None), "not reported by this system"),
             (
                 temporary(false, None),
                 "/t cannot be written to: set TMPDIR",

@@ -31,7 +31,7 @@ pub(super) fn find(start: &[u8], form: TableForm) -> Result<Delimiter> {
         [] => Ok(Delimiter(KNOWN[0])),
         [(_, only)] => Ok(Delimiter(*only)),
         [(_, first), (_, second), ..] => bail!(
-            "columns may be separated by `{}` or `{}`; say which by data.delimiter (`influence init`: --delimiter)",
+            "columns may be separated by `{}` or `{}`; set data.delimiter (`influence init`: --delimiter)",
             Delimiter(*first),
             Delimiter(*second)
         ),

@@ -16,7 +16,7 @@ const RISING: usize = 6;
 /// It cannot be told whether the first line of a table is a heading or a point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the first line, `{line}`, may be a heading or a point: {why}; say which by data.header = true or false (`influence init`: --header)"
+    "the first line, `{line}`, may be a heading or a point: {why}; set data.header = true or false (`influence init`: --header)"
 )]
 pub(crate) struct Unclear {
     line: String,
@@ -126,7 +126,7 @@ fn compare(
         (2.., _) if counts(&numbers) && !comes_again => Ok(Verdict::PerhapsHeading),
         _ if names_numbers => unclear("it has text above numbers, and numbers too"),
         _ if comes_again && !counts(&numbers) => Ok(Verdict::PerhapsPoint),
-        _ => unclear("it has numbers and text, as the lines below it"),
+        _ => unclear("it has numbers and text, like the lines below it"),
     }
 }
 
@@ -156,13 +156,13 @@ fn of_numbers(
             1 => Err("a single column may be called by a number"),
             _ if below.is_empty() => Err("it counts the columns, and there are no others"),
             _ if below.iter().any(|record| record == first) => {
-                Err("it counts the columns, and comes again below")
+                Err("it counts the columns, and occurs again below")
             }
             _ => Ok(Verdict::PerhapsHeading),
         };
     }
     if even_steps(&top) && !like(even_steps) || rising(&top) && !like(rising) {
-        return Err("its numbers rise or fall in order, as names of columns do");
+        return Err("its numbers rise or fall in order, as the names of columns may");
     }
     let fractions = below
         .iter()

@@ -142,7 +142,7 @@ fn what_is_wrong_is_named() {
         (
             "a;b\n0,5;2\n",
             None,
-            "there are numbers as `0,5`; set data.decimal",
+            "there are numbers such as `0,5`; set data.decimal",
         ),
         ("a,b\n\"0,5\",2\n", None, "set data.decimal"),
         ("cat\ndog\n", None, "may be a heading or a point"),

@@ -105,7 +105,7 @@ impl<'a> Convolution<'a> {
         let outputs = self.said.outputs;
         let outputs = outputs.context("say its channels, as outputs = 16")?;
         let window = self.said.kernel_size.as_deref();
-        let window = window.context("say the size of its windows, as kernel_size = 3")?;
+        let window = window.context("give the size of its windows, such as kernel_size = 3")?;
         let (channels, _) = axes_of(input, self.stride.len())?;
         let groups = self.groups.max(1);
         let sides = if self.output_padding.is_some() {

@@ -27,7 +27,7 @@ pub(super) fn embedding(
         ensure!(
             row.by_ref().take(weight[1]).all(|value| value == 0.0),
             "padding_idx = {padding}, but row {padding} of `{name}.weight` is not zero; a padding of other numbers is not supported: \
-             leave padding_idx out, and the row has a gradient as others"
+             leave padding_idx out, and the row has a gradient like others"
         );
     }
     let output = input.iter().copied().chain([weight[1]]).collect();

@@ -128,16 +128,16 @@ impl Machine {
         let below = self.marks.last().copied().unwrap_or(0);
         ensure!(
             self.stack.len() > below,
-            "the pickle takes a value that is not there"
+            "the pickle uses a value that does not exist"
         );
         self.stack
             .pop()
-            .context("the pickle takes a value that is not there")
+            .context("the pickle uses a value that does not exist")
     }
 
     fn top(&self) -> Result<Id> {
         let top = self.stack.last().copied();
-        top.context("the pickle takes a value that is not there")
+        top.context("the pickle uses a value that does not exist")
     }
 
     fn above_mark(&mut self) -> Result<Vec<Id>> {
@@ -220,7 +220,7 @@ impl Machine {
         match &mut self.nodes[top] {
             Node::Dict(dict) => dict.extend(pairs),
             Node::Object(object) => object.items.extend(pairs),
-            _ => bail!("the pickle sets items of what is no dictionary"),
+            _ => bail!("the pickle sets items of something that is not a dictionary"),
         }
         Ok(())
     }
@@ -254,7 +254,7 @@ impl Machine {
         };
         if matches!(code, b'g' | b'h' | b'j') {
             let id = self.memo.get(&number).copied();
-            let id = id.context("the pickle refers to a value that is not there")?;
+            let id = id.context("the pickle refers to a value that does not exist")?;
             ensure!(self.stack.len() < MOST_NODES, "the pickle is too large");
             self.stack.push(id);
         } else {

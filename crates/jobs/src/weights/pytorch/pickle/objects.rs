@@ -19,7 +19,7 @@ impl Machine {
             let (name, module) = (self.pop()?, self.pop()?);
             match (&self.nodes[module], &self.nodes[name]) {
                 (Node::Text(module), Node::Text(name)) => format!("{module}.{name}"),
-                _ => bail!("the pickle names a class by what is no text"),
+                _ => bail!("the pickle names a class by something that is not text"),
             }
         };
         self.push(Node::Class(name.into()))
@@ -121,11 +121,11 @@ impl Machine {
 
     fn pairs_of(&self, list: Id) -> Result<Vec<(Id, Id)>> {
         let (Node::List(items) | Node::Tuple(items)) = &self.nodes[list] else {
-            bail!("the pickle makes a dictionary of what is no list");
+            bail!("the pickle makes a dictionary of something that is not a list");
         };
         let pair = |&item: &Id| match &self.nodes[item] {
             Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-            _ => bail!("the pickle makes a dictionary of what are no pairs"),
+            _ => bail!("the pickle makes a dictionary of things that are not pairs"),
         };
         items.iter().map(pair).collect()
     }
@@ -134,7 +134,7 @@ impl Machine {
     /// whole modules before PyTorch 1.6.
     fn persistent(&mut self, id: Id) -> Result<()> {
         let Node::Tuple(fields) = &self.nodes[id] else {
-            bail!("the pickle refers to what lies outside by no tuple");
+            bail!("the pickle refers to something outside by something that is not a tuple");
         };
         let kind = fields.first().map(|&kind| &self.nodes[kind]);
         match (kind, &fields[..]) {
@@ -153,7 +153,7 @@ impl Machine {
                 };
                 self.push(Node::Storage(storage))
             }
-            _ => bail!("the pickle refers to what is neither a storage nor a module"),
+            _ => bail!("the pickle refers to something that is neither a storage nor a module"),
         }
     }
 

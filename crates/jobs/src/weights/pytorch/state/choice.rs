@@ -53,7 +53,7 @@ impl Tree<'_> {
         let first = within.first().map(|(key, _)| full(key)).unwrap_or_default();
         let beside = if flat { ", and weights beside" } else { "" };
         format!(
-            "state dicts are under {}{beside}: say which of them is the model by model.state = {first:?} (`--state {first}` of `init`); model.state = \"\" takes all that the file holds",
+            "state dicts are under {}{beside}: choose the model with model.state = {first:?} (`--state {first}` of `init`); model.state = \"\" takes all that the file holds",
             keys.join(", ")
         )
     }
