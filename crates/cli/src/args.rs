@@ -12,7 +12,7 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use help::{Example, Examples};
+use help::{Example, Examples, Task};
 use values::threads;
 
 pub use init::{ActivationChoice, InitArguments};
@@ -35,7 +35,10 @@ pub use run::{
     name = "influence",
     version,
     max_term_width = 100,
-    help_template = help::template(&Command::augment_subcommands(clap::Command::new("influence"))),
+    help_template = help::template(
+        &Command::augment_subcommands(clap::Command::new("influence")),
+        TASKS
+    ),
     after_long_help = help::shared()
 )]
 pub struct Arguments {
@@ -229,6 +232,17 @@ pub struct ManArguments {
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
 }
+
+/// The commands by task.
+const TASKS: &[Task] = &[
+    ("Look", &["demo", "init", "plan"]),
+    ("Compute", &["train", "run", "self", "sweep", "fit"]),
+    (
+        "Answer",
+        &["report", "top", "mislabelled", "inspect", "verify"],
+    ),
+    ("Machine", &["doctor", "completions", "man", "help"]),
+];
 
 /// What the other commands may look like.
 const EXAMPLES: &[Examples] = &[

@@ -47,17 +47,6 @@ pub(super) const PATH: [&str; 3] = [
     "influence report influences.zarr",
 ];
 
-/// The commands by task.
-const TASKS: [(&str, &[&str]); 4] = [
-    ("Look", &["demo", "init", "plan"]),
-    ("Compute", &["train", "run", "self", "sweep", "fit"]),
-    (
-        "Answer",
-        &["report", "top", "mislabelled", "inspect", "verify"],
-    ),
-    ("Machine", &["doctor", "completions", "man", "help"]),
-];
-
 /// The columns that a terminal has at least.
 const WIDTH: usize = 80;
 /// The column that descriptions of commands begin in.
@@ -65,6 +54,9 @@ const INDENT: usize = 15;
 
 /// An example: what for, and the command line.
 pub(crate) type Example = (&'static str, &'static str);
+
+/// What commands are for, and their names.
+pub(super) type Task = (&'static str, &'static [&'static str]);
 
 /// The name of a command, and what it may look like.
 pub(super) type Examples = (&'static str, &'static [Example]);
@@ -114,17 +106,17 @@ fn folded(line: &str) -> String {
 }
 
 /// The help of the program: commands are listed by task.
-pub(super) fn template(commands: &Command) -> String {
+pub(super) fn template(commands: &Command, tasks: &[Task]) -> String {
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n\n");
     text.push_str(&heading("From a PyTorch state dict to a report"));
     for line in PATH {
         let _ = write!(text, "\n  {line}");
     }
-    let listed = |name: &str| TASKS.iter().any(|(_, names)| names.contains(&name));
+    let listed = |name: &str| tasks.iter().any(|(_, names)| names.contains(&name));
     let others = commands.get_subcommands().map(Command::get_name);
     let others: Vec<&str> = others.filter(|name| !listed(name)).collect();
     let others = (!others.is_empty()).then_some(("Others", &others[..]));
-    for (task, names) in TASKS.into_iter().chain(others) {
+    for (task, names) in tasks.iter().copied().chain(others) {
         let _ = write!(text, "\n\n{}", heading(task));
         for name in names {
             if let Some(about) = about(commands, name) {
