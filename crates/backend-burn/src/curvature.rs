@@ -1,5 +1,6 @@
 //! Curvatures of a burn model as operators.
 
+mod batches;
 mod cache;
 mod hessian;
 mod linearised;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use influence_core::Result as CoreResult;
 
-use super::{Curvature, cache::BatchCache, linearised::Linearised, training::TrainingData};
+use super::{Curvature, batches::CurvatureBatches, linearised::Linearised};
 use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Function};
 
 /// The most outputs for which the second derivative of the loss is kept as a matrix for each
@@ -13,29 +13,9 @@ const MOST_OUTPUTS: usize = 32;
 
 /// The Hessian or the Gauss-Newton matrix of batches for which the network is a multilayer
 /// perceptron.
-#[derive(Debug)]
-pub(super) struct MlpBatches {
-    curvature: Curvature,
-    pub(super) source: ModelGradients,
-    pub(super) data: TrainingData,
-    cache: BatchCache<Option<Arc<Linearised>>>,
-}
+pub(super) type MlpBatches = CurvatureBatches<Option<Arc<Linearised>>>;
 
 impl MlpBatches {
-    pub(super) fn new(
-        curvature: Curvature,
-        source: ModelGradients,
-        data: TrainingData,
-        memory: usize,
-    ) -> Self {
-        Self {
-            curvature,
-            source,
-            data,
-            cache: BatchCache::new(memory),
-        }
-    }
-
     /// One batch, if the network is a multilayer perceptron.
     pub(super) fn part(&self, part: usize) -> CoreResult<Option<Arc<Linearised>>> {
         self.data.begun(part);

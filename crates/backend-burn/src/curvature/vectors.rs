@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
 
-use super::{Curvature, cache::BatchCache, training::TrainingData};
+use super::{Curvature, batches::CurvatureBatches};
 use crate::{
     Batch, Error, Gradients, ModelGradients, Result, likelihood::SquareRootFactors, trace::Function,
 };
@@ -98,31 +98,10 @@ impl ModelGradients {
 /// Gauss-Newton and the Fisher matrix. Where a loss is not convex in the outputs, some of the
 /// products are taken away.
 ///
-/// They are computed when they are first needed and cached in their thin form, as many batches as
-/// fit in the memory granted; the others are computed again in every pass over the data.
-#[derive(Debug)]
-pub(crate) struct SampleVectors {
-    pub(crate) curvature: Curvature,
-    pub(crate) source: ModelGradients,
-    pub(crate) data: TrainingData,
-    cache: BatchCache<Arc<SignedVectors>>,
-}
+/// They are kept in their thin form.
+pub(crate) type SampleVectors = CurvatureBatches<Arc<SignedVectors>>;
 
 impl SampleVectors {
-    pub(crate) fn new(
-        curvature: Curvature,
-        source: ModelGradients,
-        data: TrainingData,
-        memory: usize,
-    ) -> Self {
-        Self {
-            curvature,
-            source,
-            data,
-            cache: BatchCache::new(memory),
-        }
-    }
-
     /// The same vectors, or those of other labels where labels are drawn, without a cache.
     pub(crate) fn redrawn(self: &Arc<Self>) -> Arc<Self> {
         let Curvature::Fisher { draws, seed } = self.curvature else {
