@@ -5,7 +5,7 @@ use std::sync::Arc;
 use influence_core::Result as CoreResult;
 
 use super::{Curvature, batches::CurvatureBatches, linearised::Linearised};
-use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Function};
+use crate::{Batch, Result, engine::LossDerivatives, trace::Function};
 
 /// The most outputs for which the second derivative of the loss is kept as a matrix for each
 /// sample.
