@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 /// The endings that may be followed by `#` and the name of a part, in letters of either case.
@@ -119,6 +119,9 @@ impl Display for Decimal {
     }
 }
 
+/// The keys of an array that is written as a table.
+pub(crate) const WRITTEN: [&str; 4] = ["file", "header", "delimiter", "decimal"];
+
 /// An array, and how its file is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,17 +134,22 @@ struct Written {
 
 impl<'de> Deserialize<'de> for ArrayPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self::from(text)),
-            Value::Table(table) => Self::written(table).map_err(D::Error::custom),
-            other => Err(D::Error::custom(format!(
-                "expected a path, or a table such as {{ file = \"y.csv\", header = false }}, got {other}"
-            ))),
-        }
+        Self::from_value(Value::deserialize(deserializer)?)
     }
 }
 
 impl ArrayPath {
+    /// As a configuration writes it: a path, or a table with the key `file`.
+    pub(crate) fn from_value<E: serde::de::Error>(value: Value) -> Result<Self, E> {
+        match value {
+            Value::String(text) => Ok(Self::from(text)),
+            Value::Table(table) => Self::written(table).map_err(E::custom),
+            other => Err(E::custom(format!(
+                "expected a path, or a table such as {{ file = \"y.csv\", header = false }}, got {other}"
+            ))),
+        }
+    }
+
     fn written(table: Table) -> Result<Self, toml::de::Error> {
         let Written {
             file,

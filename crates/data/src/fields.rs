@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct FieldDataset {
     fields: Vec<Arc<dyn FieldSource>>,
+    names: Option<Arc<[String]>>,
     len: usize,
 }
 
@@ -57,8 +58,35 @@ impl FieldDataset {
                 });
             }
         }
-        let len = len.unwrap_or(0);
-        Ok(Self { fields, len })
+        Ok(Self {
+            fields,
+            names: None,
+            len: len.unwrap_or(0),
+        })
+    }
+
+    /// With names for its fields, in their order, which each batch has too.
+    ///
+    /// # Errors
+    /// [`Shape`](influence_core::Error::Shape) when there are not as many names as fields.
+    pub fn with_names(self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        let expected = self.fields.len();
+        CoreError::check_size(
+            "name the fields of a data set",
+            "names",
+            expected,
+            names.len(),
+        )?;
+        Ok(Self {
+            names: Some(names),
+            ..self
+        })
+    }
+
+    /// The names of the fields, if they have any.
+    pub fn names(&self) -> Option<&Arc<[String]>> {
+        self.names.as_ref()
     }
 
     /// The arrays in the order in which the task reads them.
@@ -88,7 +116,11 @@ impl Dataset for FieldDataset {
             Ok(values)
         };
         let fields: CoreResult<Vec<_>> = self.fields.iter().map(read).collect();
-        Batch::new(fields?)
+        let batch = Batch::new(fields?)?;
+        match &self.names {
+            Some(names) => batch.named(names.clone()),
+            None => Ok(batch),
+        }
     }
 }
 
@@ -99,9 +131,10 @@ mod tests {
 
     use super::*;
 
-    struct Numbers(Vec<usize>, fn(Range<usize>) -> Values);
+    /// An array of a shape whose rows are made by a function.
+    struct Made(Vec<usize>, fn(Range<usize>) -> Values);
 
-    impl FieldSource for Numbers {
+    impl FieldSource for Made {
         fn name(&self) -> &'static str {
             "numbers"
         }
@@ -115,7 +148,7 @@ mod tests {
         }
     }
 
-    fn join(sources: Vec<Numbers>) -> Result<FieldDataset> {
+    fn join(sources: Vec<Made>) -> Result<FieldDataset> {
         FieldDataset::new(
             sources
                 .into_iter()
@@ -131,17 +164,19 @@ mod tests {
 
     #[test]
     fn arrays_of_any_layout_become_fields() {
-        let sliced = Numbers(vec![6, 2], |range| {
+        let sliced = Made(vec![6, 2], |range| {
             Values::F64(table().slice_move(s![range, ..]).into_dyn())
         });
-        let turned = Numbers(vec![6, 2], |range| {
+        let turned = Made(vec![6, 2], |range| {
             let turned = table().reversed_axes().as_standard_layout().into_owned();
             Values::F64(turned.reversed_axes().slice_move(s![range, ..]).into_dyn())
         });
         let data = join(vec![sliced, turned]).expect("equal lengths");
+        let data = data.with_names(["sliced", "turned"]).expect("two names");
         for range in [0..6, 2..4, 5..6, 3..3] {
             let batch = data.batch(range.clone()).expect("in range");
             let expected: Vec<f64> = table().slice(s![range, ..]).iter().copied().collect();
+            assert_eq!(batch.field("turned"), batch.fields().last());
             for field in batch.fields() {
                 assert_eq!(field.floats().collect::<Vec<_>>(), expected);
             }
@@ -150,7 +185,7 @@ mod tests {
 
     #[test]
     fn arrays_that_do_not_fit_are_named() {
-        let of = |shape: &[usize]| Numbers(shape.to_vec(), |_| Values::I64(ArrayD::zeros(vec![1])));
+        let of = |shape: &[usize]| Made(shape.to_vec(), |_| Values::I64(ArrayD::zeros(vec![1])));
         let cases = [
             (join(vec![]), "nothing"),
             (join(vec![of(&[3]), of(&[])]), "field 1"),

@@ -14,6 +14,7 @@ use crate::{
     formats::{self, Unclear},
     hints::{self, hint},
     identity::SampleIds,
+    input_files::{InputKey, of_input},
     labels::{ClassOrder, shown},
     names,
     open::{self, Opened},
@@ -27,12 +28,47 @@ use crate::{
 #[derive(Clone)]
 pub struct SampleFiles {
     pub(super) files: Files,
-    pub(super) inputs: Arc<dyn FieldSource>,
+    /// In the order of those of the files.
+    pub(super) inputs: Vec<Input>,
     targets: Arc<dyn FieldSource>,
     identity: SampleIds,
     classes: Option<Arc<[String]>>,
-    columns: Option<Arc<[String]>>,
     remarks: Vec<String>,
+}
+
+/// The numbers of one input.
+#[derive(Clone)]
+pub(super) struct Input {
+    pub(super) field: Arc<dyn FieldSource>,
+    /// What its columns are called, if it is a table.
+    pub(super) columns: Option<Arc<[String]>>,
+}
+
+impl Input {
+    /// With other numbers in place of its own.
+    fn with(&self, field: impl FieldSource + 'static) -> Self {
+        Self {
+            field: Arc::new(field),
+            columns: self.columns.clone(),
+        }
+    }
+
+    /// The shape of one sample; a single number has one axis.
+    fn sample_shape(&self) -> Vec<usize> {
+        match &self.field.shape()[1..] {
+            [] => vec![1],
+            shape => shape.to_vec(),
+        }
+    }
+}
+
+/// An input of a data set, and the shape of one sample of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputShape {
+    /// Which input it is.
+    pub key: InputKey,
+    /// The shape of one sample; a single number has one axis.
+    pub shape: Vec<usize>,
 }
 
 impl Debug for SampleFiles {
@@ -54,10 +90,17 @@ impl SampleFiles {
     /// exist.
     pub fn open(files: &Files, order: ClassOrder<'_>, readers: Readers) -> Result<Self> {
         let mut remarks = Vec::new();
-        let (inputs, targets) = pair(files, readers, &mut remarks)?;
+        let (opened, targets) = joined(files, readers, &mut remarks)?;
         let mut files = files.clone();
-        remark(&mut remarks, &files.inputs, inputs.remarks);
-        files.inputs.form = inputs.form;
+        let mut inputs = Vec::with_capacity(opened.len());
+        for (file, input) in files.inputs.iter_mut().zip(opened) {
+            remark(&mut remarks, &file.array, input.remarks);
+            file.array.form = input.form;
+            inputs.push(Input {
+                field: input.field,
+                columns: input.columns.map(Into::into),
+            });
+        }
         let (classes, targets, form, more) = match targets {
             Targets::Numbers(opened) => (None, opened.field, opened.form, opened.remarks),
             Targets::Names {
@@ -80,31 +123,39 @@ impl SampleFiles {
         };
         remark(&mut remarks, &files.targets, more);
         files.targets.form = form;
-        let survey = formats::image_survey(&files.inputs.path);
-        let left_out = survey.and_then(|(_, left_out)| left_out);
-        remark(&mut remarks, &files.inputs, left_out.into_iter().collect());
-        let (inputs, columns) = (inputs.field, inputs.columns);
-        let data = FieldDataset::new([inputs.clone(), targets.clone()]).map_err(|error| {
+        for file in files.inputs.iter() {
+            let survey = formats::image_survey(&file.array.path);
+            let left_out = survey.and_then(|(_, left_out)| left_out);
+            remark(&mut remarks, &file.array, left_out.into_iter().collect());
+        }
+        let fields = inputs.iter().map(|input| input.field.clone());
+        let data = FieldDataset::new(fields.chain([targets.clone()])).map_err(|error| {
             // The choices may be the reason why they do not fit.
             let chosen = remarks.iter().cloned();
             chosen.fold(Error::from(error), Error::context)
         })?;
         ensure!(data.len() > 0, "{}: there are no samples", files.inputs);
-        ensure!(
-            !inputs.shape()[1..].contains(&0),
-            "{}: the samples hold no numbers",
-            files.inputs
-        );
+        for (file, input) in files.inputs.iter().zip(&inputs) {
+            ensure!(
+                !input.field.shape()[1..].contains(&0),
+                "{}: the samples hold no numbers",
+                file.array
+            );
+        }
         let names = match &files.ids {
             Some(ids) => Some(labels(ids, readers, data.len(), &mut remarks).context("ids")?),
-            None => formats::image_names(&files.inputs.path).map(Labels::Names),
+            None => {
+                let mut paths = files.inputs.iter().map(|file| &file.array.path);
+                paths
+                    .find_map(|path| formats::image_names(path))
+                    .map(Labels::Names)
+            }
         };
         let source = Self {
             identity: SampleIds::new(names),
             inputs,
             targets,
             classes,
-            columns: columns.map(Into::into),
             remarks,
             files,
         };
@@ -130,11 +181,6 @@ impl SampleFiles {
         self.classes.as_deref()
     }
 
-    /// The names of the columns of the inputs, where these are a table.
-    pub(super) fn columns(&self) -> Option<&[String]> {
-        self.columns.as_deref()
-    }
-
     /// Choices that nobody configured and parts of files that are not used, in sentences.
     pub fn remarks(&self) -> Vec<String> {
         self.remarks.clone()
@@ -143,14 +189,16 @@ impl SampleFiles {
     /// A summary of the files in sentences: the numbers of images and classes, and the
     /// [`remarks`](Self::remarks).
     pub fn found(&self) -> Vec<String> {
-        let survey = formats::image_survey(&self.files.inputs.path);
-        let counts = survey.map(|(counts, _)| format!("{}: {counts}", self.files.inputs));
-        counts.into_iter().chain(self.remarks()).collect()
+        let counts = self.files.inputs.iter().filter_map(|file| {
+            let (counts, _) = formats::image_survey(&file.array.path)?;
+            Some(format!("{}: {counts}", file.array))
+        });
+        counts.chain(self.remarks()).collect()
     }
 
     /// The number of samples.
     pub fn len(&self) -> usize {
-        self.inputs.shape()[0]
+        self.targets.shape()[0]
     }
 
     /// Whether there are no samples; there always are.
@@ -158,11 +206,26 @@ impl SampleFiles {
         self.len() == 0
     }
 
-    /// The shape of one input; a sample of a single number has one axis.
+    /// The inputs with the shapes of one sample, in the order of the files.
+    pub fn input_shapes(&self) -> Vec<InputShape> {
+        let each = self.files.inputs.iter().zip(&self.inputs);
+        each.map(|(file, input)| InputShape {
+            key: file.key.clone(),
+            shape: input.sample_shape(),
+        })
+        .collect()
+    }
+
+    /// The shape of one sample: that of its input, a single number with one axis; where there are
+    /// several inputs, how many numbers they have together.
     pub fn sample_shape(&self) -> Vec<usize> {
-        match &self.inputs.shape()[1..] {
-            [] => vec![1],
-            shape => shape.to_vec(),
+        let mut shapes: Vec<_> = self.inputs.iter().map(Input::sample_shape).collect();
+        match shapes.as_mut_slice() {
+            [only] => std::mem::take(only),
+            several => {
+                let numbers = several.iter().map(|shape| shape.iter().product::<usize>());
+                vec![numbers.sum()]
+            }
         }
     }
 
@@ -171,15 +234,23 @@ impl SampleFiles {
         self.targets.shape()[1..].to_vec()
     }
 
-    /// Whether inputs, and targets, are stored as integers, such as pixels and class numbers.
+    /// Whether each of the inputs is stored as integers, such as pixels and tokens.
     ///
     /// # Errors
     /// When the first sample cannot be read.
-    pub fn are_integers(&self) -> Result<[bool; 2]> {
-        let integers = |field: &dyn FieldSource| -> Result<bool> {
-            Ok(matches!(field.rows(0..1)?, Values::I64(_)))
-        };
-        Ok([integers(&*self.inputs)?, integers(&*self.targets)?])
+    pub fn have_integers(&self) -> Result<Vec<bool>> {
+        self.inputs
+            .iter()
+            .map(|input| has_integers(&*input.field))
+            .collect()
+    }
+
+    /// Whether targets are stored as integers, such as class numbers.
+    ///
+    /// # Errors
+    /// When the first sample cannot be read.
+    pub fn has_integer_targets(&self) -> Result<bool> {
+        has_integers(&*self.targets)
     }
 
     /// All targets as integers, the numbers of classes among them.
@@ -203,50 +274,145 @@ impl SampleFiles {
 
     pub(super) fn select(&self, points: &[usize]) -> Result<Self> {
         let chosen: Arc<[usize]> = points.into();
+        let select = |field: &Arc<dyn FieldSource>| Selected::new(field.clone(), chosen.clone());
+        let inputs = self.inputs.iter().map(|input| {
+            let selected = select(&input.field)?;
+            Ok(input.with(selected))
+        });
         Ok(Self {
-            inputs: Arc::new(Selected::new(self.inputs.clone(), chosen.clone())?),
-            targets: Arc::new(Selected::new(self.targets.clone(), chosen)?),
+            inputs: inputs.collect::<Result<_>>()?,
+            targets: Arc::new(select(&self.targets)?),
             identity: self.identity.select(points),
             ..self.clone()
         })
     }
 
-    pub(super) fn scaled(self, scale: &Scale) -> Result<Self> {
-        let inputs = Arc::new(Scaled::new(self.inputs, scale.clone())?);
-        Ok(Self { inputs, ..self })
+    /// With the inputs scaled that have a scale, in their order.
+    pub(super) fn scaled(self, scales: &[Option<Scale>]) -> Result<Self> {
+        let each = self.inputs.iter().zip(scales).zip(self.files.inputs.iter());
+        let inputs = each.map(|((input, scale), file)| match scale {
+            None => Ok(input.clone()),
+            Some(scale) => {
+                let scaled = Scaled::new(input.field.clone(), scale.clone());
+                Ok(input.with(of_input(&file.key, scaled)?))
+            }
+        });
+        Ok(Self {
+            inputs: inputs.collect::<Result<_>>()?,
+            ..self
+        })
     }
 
-    /// Gives the samples the form in which a task reads them.
+    /// Gives the samples the form in which a task reads them: `forms` of its inputs and of its
+    /// targets, the last; `names` are those of its inputs, if it has some.
     ///
-    /// Inputs become rows where the task reads those, and images get an axis of one channel where
-    /// it wants one; targets `(n)` become `(n, 1)`.
+    /// Inputs that have names come in the order of the task. They become rows where the task reads
+    /// those, and images get an axis of one channel where it wants one; targets `(n)` become `(n,
+    /// 1)`.
     ///
     /// # Errors
-    /// When the task reads anything else than inputs and targets, or the arrays have another kind
-    /// or rank.
-    pub fn in_form(self, forms: &[FieldForm], precision: Precision) -> Result<Samples> {
-        let &[input, target] = forms else {
-            bail!(
-                "the task reads {} fields, a configuration has two: inputs and targets",
-                forms.len()
+    /// When the task reads other inputs, or the arrays have another kind or rank.
+    pub fn in_form(
+        self,
+        forms: &[FieldForm],
+        names: Option<&[String]>,
+        precision: Precision,
+    ) -> Result<Samples> {
+        let fields = self.inputs.len() + 1;
+        ensure!(
+            forms.len() == fields,
+            "the task reads {} fields, the data have {fields}: {}, targets; `inputs` takes a list of arrays, or a table of them by name",
+            forms.len(),
+            self.field_names().join(", ")
+        );
+        let source = self.in_order(names)?;
+        let integers = [source.have_integers()?, vec![source.has_integer_targets()?]].concat();
+        for (field, form) in forms.iter().enumerate() {
+            source.check_form(field, *form, integers[field])?;
+        }
+        let names = names.map_or_else(|| source.field_names(), <[String]>::to_vec);
+        let inputs = source.inputs.iter().map(|input| input.field.clone());
+        let data = FieldDataset::new(inputs.chain([source.targets]))?;
+        Ok(Samples {
+            data: data.with_names(names.into_iter().chain(["targets".to_owned()]))?,
+            columns: source
+                .inputs
+                .into_iter()
+                .map(|input| input.columns)
+                .collect(),
+            files: source.files,
+            identity: source.identity,
+            classes: source.classes,
+            forms: forms.into(),
+            precision,
+        })
+    }
+
+    /// What the fields of the inputs are called.
+    fn field_names(&self) -> Vec<String> {
+        self.files
+            .inputs
+            .iter()
+            .map(|file| file.key.field())
+            .collect()
+    }
+
+    /// With its inputs in the order in which a task of as many reads them.
+    fn in_order(self, names: Option<&[String]>) -> Result<Self> {
+        let key = self.files.inputs.iter().map(|file| &file.key).next();
+        if !matches!(key, Some(InputKey::Name(_))) {
+            return Ok(self);
+        }
+        let here = self.field_names();
+        let Some(names) = names else {
+            ensure!(
+                here.len() == 1,
+                "inputs: the inputs of the model have no names; list the arrays in the order in which it reads them, as inputs = [\"a.npy\", \"b.npy\"], got a table of {}",
+                here.join(", ")
             );
+            return Ok(self);
         };
-        let fields = [
-            (&self.files.inputs, &self.inputs, input, "inputs", true),
-            (&self.files.targets, &self.targets, target, "targets", false),
-        ];
-        for ((path, array, form, what, may_be_flattened), integers) in
-            fields.into_iter().zip(self.are_integers()?)
-        {
-            let shape = array.shape();
-            // (n, _, _) for rank 3.
-            let expected = format!("(n{})", ", _".repeat(form.rank - 1));
+        let place = |name: &String| {
+            let found = here.iter().position(|other| other == name);
+            found.with_context(|| {
+                format!(
+                    "inputs: the model reads {}, there is no `{name}` among {}",
+                    names.join(", "),
+                    here.join(", ")
+                )
+            })
+        };
+        let order = names.iter().map(place).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            inputs: order
+                .iter()
+                .map(|&place| self.inputs[place].clone())
+                .collect(),
+            files: Files {
+                inputs: self.files.inputs.select(&order),
+                ..self.files
+            },
+            ..self
+        })
+    }
+
+    /// Refuses a field that cannot have the form in which a task reads it.
+    fn check_form(&self, field: usize, form: FieldForm, integers: bool) -> Result<()> {
+        let input = self.files.inputs.iter().zip(&self.inputs).nth(field);
+        let (path, array, what) = match input {
+            Some((file, input)) => (&file.array, &input.field, "inputs"),
+            None => (&self.files.targets, &self.targets, "targets"),
+        };
+        let shape = array.shape();
+        // (n, _, _) for rank 3.
+        let expected = format!("(n{})", ", _".repeat(form.rank - 1));
+        let check = || {
             ensure!(
                 form.kind != FieldKind::Bool,
                 "the task reads truth values as its {what}; arrays hold numbers, so read integers"
             );
             let fits = shaped(shape, form).is_some_and(|formed| {
-                may_be_flattened || formed.len() >= shape.len() || is_column(shape, form)
+                input.is_some() || formed.len() >= shape.len() || is_column(shape, form)
             });
             ensure!(
                 integers || form.kind == FieldKind::Float,
@@ -258,23 +424,27 @@ impl SampleFiles {
                 "{path}: {what} must have shape {expected}, got {shape:?}{}",
                 hint(&**array, form)?
             );
+            Ok(())
+        };
+        match input {
+            Some((file, _)) => of_input(&file.key, check()),
+            None => check(),
         }
-        Ok(Samples {
-            data: FieldDataset::new([self.inputs, self.targets])?,
-            files: self.files,
-            identity: self.identity,
-            classes: self.classes,
-            columns: self.columns,
-            forms: [input, target],
-            precision,
-        })
     }
+}
+
+fn has_integers(field: &dyn FieldSource) -> Result<bool> {
+    Ok(matches!(field.rows(0..1)?, Values::I64(_)))
 }
 
 /// Opens inputs and targets; where one of them does not tell whether its first line is a point, the
 /// number of the others does.
-fn pair(files: &Files, readers: Readers, remarks: &mut Vec<String>) -> Result<(Opened, Targets)> {
-    let inputs = |at: &ArrayPath| -> Result<(Opened, usize)> {
+fn joined(
+    files: &Files,
+    readers: Readers,
+    remarks: &mut Vec<String>,
+) -> Result<(Vec<Opened>, Targets)> {
+    let input = |at: &ArrayPath| -> Result<(Opened, usize)> {
         let opened = open::array(at, readers)?;
         let rows = opened.field.shape()[0];
         Ok((opened, rows))
@@ -284,18 +454,26 @@ fn pair(files: &Files, readers: Readers, remarks: &mut Vec<String>) -> Result<(O
         let rows = targets.len();
         Ok((targets, rows))
     };
-    match inputs(&files.inputs) {
-        Ok((opened, rows)) => {
-            let targets = open::beside(&files.targets, rows, remarks, targets)?;
-            Ok((opened, targets))
-        }
-        Err(error) if error.is::<Unclear>() => {
-            let (targets, rows) = targets(&files.targets)?;
-            let opened = open::beside(&files.inputs, rows, remarks, inputs)?;
-            Ok((opened, targets))
-        }
-        Err(error) => Err(error),
-    }
+    let clear = files.inputs.iter().map(|file| match input(&file.array) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.is::<Unclear>() => Ok(None),
+        Err(error) => of_input(&file.key, Err(error)),
+    });
+    let clear = clear.collect::<Result<Vec<_>>>()?;
+    let known = clear.iter().flatten().map(|(_, rows)| *rows).next();
+    let (targets, rows) = match known {
+        Some(rows) => (open::beside(&files.targets, rows, remarks, targets)?, rows),
+        None => targets(&files.targets)?,
+    };
+    let inputs = files
+        .inputs
+        .iter()
+        .zip(clear)
+        .map(|(file, clear)| match clear {
+            Some((opened, _)) => Ok(opened),
+            None => of_input(&file.key, open::beside(&file.array, rows, remarks, input)),
+        });
+    Ok((inputs.collect::<Result<_>>()?, targets))
 }
 
 /// Adds remarks on a file, each once.

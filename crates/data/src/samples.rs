@@ -8,7 +8,7 @@ use influence_core::{
 
 use crate::{
     array_path::ArrayPath, fields::FieldDataset, hints::of_classes, identity::SampleIds,
-    labels::shown, settings::Files,
+    input_files::of_input, labels::shown, settings::Files,
 };
 
 /// How many numbers are in memory at a time while files are checked.
@@ -50,8 +50,10 @@ pub struct Samples {
     pub(super) files: Files,
     pub(super) identity: SampleIds,
     pub(super) classes: Option<Arc<[String]>>,
-    pub(super) columns: Option<Arc<[String]>>,
-    pub(super) forms: [FieldForm; 2],
+    /// Of each input.
+    pub(super) columns: Vec<Option<Arc<[String]>>>,
+    /// Of each field; that of the targets is the last.
+    pub(super) forms: Arc<[FieldForm]>,
     pub(super) precision: Precision,
 }
 
@@ -64,12 +66,13 @@ impl Samples {
     pub fn check(&self, target: Target) -> Result<()> {
         self.check_classes(target)?;
         let shapes = self.data.shapes();
-        if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(1)[..]) {
+        let last = self.targets();
+        if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(last)[..]) {
             ensure!(
                 *columns == outputs,
                 "{}: targets of mse have shape (n, {outputs}), with a number for each output of the model, got {:?}",
                 self.files.targets,
-                shapes[1]
+                shapes[last]
             );
         }
         let numbers = |shape: &&[usize]| shape[1..].iter().product::<usize>();
@@ -86,7 +89,7 @@ impl Samples {
         self.classes.as_deref()
     }
 
-    /// Checks that inputs are rows of a table of this many entries.
+    /// Checks that the numbers of the first input are rows of a table of this many entries.
     ///
     /// # Errors
     /// The first row that holds another, with its file.
@@ -96,17 +99,14 @@ impl Samples {
         let outside = |index: i64| !usize::try_from(index).is_ok_and(|index| index < entries);
         for start in (0..self.len()).step_by(step) {
             let batch = self.batch(start..(start + step).min(self.len()))?;
-            let Some(inputs) = batch.fields().first() else {
-                bail!("a sample has inputs and targets");
-            };
-            let found = inputs
+            let found = batch.fields()[0]
                 .integers()
                 .enumerate()
                 .find(|(_, index)| outside(*index));
             if let Some((place, index)) = found {
                 bail!(
                     "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
-                    self.files.inputs,
+                    self.path(0),
                     self.identity.row(start + place / row),
                     entries - 1
                 );
@@ -135,9 +135,28 @@ impl Samples {
         self.identity.labels(self.len())
     }
 
-    /// The names of the columns of the inputs, where these are a table.
+    /// The names of the columns of the inputs, where these are one table.
     pub fn columns(&self) -> Option<&[String]> {
-        self.columns.as_deref()
+        match self.columns.as_slice() {
+            [only] => only.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The number of inputs; in a batch the targets follow them.
+    pub fn inputs(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The field of the targets.
+    fn targets(&self) -> usize {
+        self.inputs()
+    }
+
+    /// Where a field is.
+    fn path(&self, field: usize) -> &ArrayPath {
+        let input = self.files.inputs.iter().nth(field);
+        input.map_or(&self.files.targets, |file| &file.array)
     }
 
     /// Class numbers that come from names are right only if every output of the model has a name.
@@ -162,15 +181,17 @@ impl Samples {
 
     fn check_rows(&self, target: Target, range: Range<usize>) -> Result<()> {
         let batch = self.batch(range.clone())?;
-        let [inputs, targets] = batch.fields() else {
-            bail!("a sample has inputs and targets");
-        };
-        self.check_finite(&self.files.inputs, inputs, &range)?;
-        let path = &self.files.targets;
-        self.check_finite(path, targets, &range)?;
+        for (field, values) in batch.fields().iter().enumerate() {
+            let checked = self.check_finite(field, values, &range);
+            match self.files.inputs.iter().nth(field) {
+                Some(file) => of_input(&file.key, checked)?,
+                None => checked?,
+            }
+        }
         let Target::Class { classes } = target else {
             return Ok(());
         };
+        let (path, targets) = (&self.files.targets, &batch.fields()[self.targets()]);
         let outside = |class: i64| !usize::try_from(class).is_ok_and(|class| class < classes);
         let mut classes_of = range.zip(targets.integers());
         match classes_of.find(|(_, class)| outside(*class)) {
@@ -186,16 +207,17 @@ impl Samples {
 
     fn all_classes(&self) -> Result<Vec<i64>> {
         let batch = self.batch(0..self.len())?;
-        Ok(batch.fields()[1].integers().collect())
+        Ok(batch.fields()[self.targets()].integers().collect())
     }
 
-    fn check_finite(&self, path: &ArrayPath, values: &Values, range: &Range<usize>) -> Result<()> {
+    fn check_finite(&self, field: usize, values: &Values, range: &Range<usize>) -> Result<()> {
         let row_length = (values.len() / range.len()).max(1);
         match values.floats().position(|value| !value.is_finite()) {
             Some(index) => bail!(
-                "{path}: row {} (counted from 0){} holds a number that is not finite in {:?}",
+                "{}: row {} (counted from 0){} holds a number that is not finite in {:?}",
+                self.path(field),
                 self.identity.row(range.start + index / row_length),
-                self.column(path, index % row_length, row_length),
+                self.column(field, index % row_length, row_length),
                 self.precision
             ),
             None => Ok(()),
@@ -204,10 +226,9 @@ impl Samples {
 
     /// A number of a row in words, if the row has others: by the name of its column, or by its
     /// place.
-    fn column(&self, path: &ArrayPath, place: usize, of: usize) -> String {
-        let names = self
-            .columns()
-            .filter(|names| *path == self.files.inputs && names.len() == of);
+    fn column(&self, field: usize, place: usize, of: usize) -> String {
+        let names = self.columns.get(field).and_then(Option::as_ref);
+        let names = names.filter(|names| names.len() == of);
         match names {
             Some(names) => format!(", column `{}`,", names[place]),
             None if of > 1 => format!(", number {place} (counted from 0)"),
@@ -217,8 +238,8 @@ impl Samples {
 
     /// A batch in the form in which the task reads it.
     fn formed(&self, batch: Batch) -> CoreResult<Batch> {
-        let fields = batch.into_fields();
-        let formed = fields.into_iter().zip(self.forms).map(|(values, form)| {
+        let fields = batch.into_fields().into_iter();
+        let formed = fields.zip(&*self.forms).map(|(values, &form)| {
             let values = match form.kind {
                 FieldKind::Float => values.in_precision(self.precision),
                 FieldKind::Int | FieldKind::Bool => values,
@@ -231,7 +252,11 @@ impl Samples {
             })?;
             values.reshaped(&shape)
         });
-        Batch::new(formed.collect::<CoreResult<_>>()?)
+        let batch = Batch::new(formed.collect::<CoreResult<_>>()?)?;
+        match self.data.names() {
+            Some(names) => batch.named(names.clone()),
+            None => Ok(batch),
+        }
     }
 
     /// The shape in which the task reads a field, for as many samples as there are.

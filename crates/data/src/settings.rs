@@ -1,8 +1,14 @@
+use std::fmt::{self, Display};
+
 use anyhow::{Result, bail, ensure};
+use influence_core::Scale;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
-use crate::array_path::{ArrayPath, Decimal, Delimiter, TableForm};
+use crate::{
+    array_path::{ArrayPath, Decimal, Delimiter, TableForm},
+    input_files::{InputFiles, InputKey},
+};
 
 /// Training and test data: either two pairs of arrays, or one that is split.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,7 +23,7 @@ pub struct Data {
     /// How `all` is split.
     pub split: Option<Split>,
     /// How inputs are scaled. Default: they are taken as they are.
-    pub scale: Option<ScaleValue>,
+    pub scale: Option<ScaleSetting>,
     /// The names of classes, in the order of their numbers. Default: their numbers, the folders of
     /// images, or labels that are text.
     pub classes: Option<ClassNames>,
@@ -35,8 +41,9 @@ pub struct Data {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
-    /// Inputs, samples along the first axis; any numeric dtype.
-    pub inputs: ArrayPath,
+    /// Inputs, samples along the first axis; any numeric dtype. One array, or one for each input of
+    /// the model.
+    pub inputs: InputFiles,
     /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
     pub targets: ArrayPath,
     /// The names of the samples: integers, a text file with a line for each, or a column. Default:
@@ -45,6 +52,78 @@ pub struct Files {
     /// The rows that are used, counted from 0: an array of integers, or a text file with a line for
     /// each. Default: all.
     pub subset: Option<ArrayPath>,
+}
+
+/// Which array of a data set one is; shown as its key below that of the data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArrayKey {
+    /// One of the inputs.
+    Input(InputKey),
+    /// The targets.
+    Targets,
+    /// The names of the samples.
+    Ids,
+    /// The rows that are used.
+    Subset,
+}
+
+impl ArrayKey {
+    /// The key that takes the array, and its part of the value where this lists several by name or
+    /// in order.
+    pub fn parts(&self) -> (&'static str, Option<String>) {
+        match self {
+            Self::Input(InputKey::Only) => ("inputs", None),
+            Self::Input(InputKey::Place(place)) => ("inputs", Some(place.to_string())),
+            Self::Input(InputKey::Name(name)) => ("inputs", Some(name.clone())),
+            Self::Targets => ("targets", None),
+            Self::Ids => ("ids", None),
+            Self::Subset => ("subset", None),
+        }
+    }
+}
+
+impl Display for ArrayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(key) => key.fmt(f),
+            other => f.write_str(other.parts().0),
+        }
+    }
+}
+
+impl Files {
+    /// All arrays that are given, with their keys.
+    pub fn arrays(&self) -> Vec<(ArrayKey, &ArrayPath)> {
+        let Self {
+            inputs,
+            targets,
+            ids,
+            subset,
+        } = self;
+        let inputs = inputs.iter().map(|input| {
+            let key = ArrayKey::Input(input.key.clone());
+            (key, &input.array)
+        });
+        inputs
+            .chain([(ArrayKey::Targets, targets)])
+            .chain(ids.iter().map(|ids| (ArrayKey::Ids, ids)))
+            .chain(subset.iter().map(|subset| (ArrayKey::Subset, subset)))
+            .collect()
+    }
+
+    /// As [`arrays`](Self::arrays), to be changed.
+    pub fn arrays_mut(&mut self) -> Vec<(ArrayKey, &mut ArrayPath)> {
+        let keys: Vec<ArrayKey> = self.arrays().into_iter().map(|(key, _)| key).collect();
+        let Self {
+            inputs,
+            targets,
+            ids,
+            subset,
+        } = self;
+        let inputs = inputs.iter_mut().map(|input| &mut input.array);
+        let arrays = inputs.chain([targets]).chain(ids).chain(subset);
+        keys.into_iter().zip(arrays).collect()
+    }
 }
 
 /// How points are split at random.
@@ -61,31 +140,15 @@ pub struct Split {
 /// How inputs are scaled.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ScaleValue {
+pub enum ScaleSetting {
     /// To mean 0 and deviation 1 over the training points, by feature or channel.
     Standard,
     /// To 0 to 1 over the training points, by feature or channel.
     MinMax,
     /// By given numbers.
     #[serde(untagged)]
-    Given(GivenScale),
+    Given(Scale),
 }
-
-/// `(x − subtract) / divide`, each one number or one for each feature or channel.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct GivenScale {
-    /// Subtracted first. Default 0.
-    #[serde(default = "zero")]
-    pub subtract: OneOrMore,
-    /// The divisor. Default 1.
-    #[serde(default = "one")]
-    pub divide: OneOrMore,
-}
-
-/// A number or several.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OneOrMore(pub Vec<f64>);
 
 /// Where the names of classes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,15 +159,7 @@ pub enum ClassNames {
     File(ArrayPath),
 }
 
-fn zero() -> OneOrMore {
-    OneOrMore(vec![0.0])
-}
-
-fn one() -> OneOrMore {
-    OneOrMore(vec![1.0])
-}
-
-impl<'de> Deserialize<'de> for ScaleValue {
+impl<'de> Deserialize<'de> for ScaleSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(name) if name == "standard" => Ok(Self::Standard),
@@ -117,23 +172,6 @@ impl<'de> Deserialize<'de> for ScaleValue {
                 "expected \"standard\", \"min-max\" or {{ subtract = 0.5, divide = 255 }}, got {other}"
             ))),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for OneOrMore {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let number = |value: &Value| {
-            let whole = value.as_integer().map(|number| number as f64);
-            value.as_float().or(whole)
-        };
-        let numbers = match &value {
-            Value::Array(values) if !values.is_empty() => values.iter().map(number).collect(),
-            single => number(single).map(|number| vec![number]),
-        };
-        numbers.map(Self).ok_or_else(|| {
-            D::Error::custom(format!("expected a number or a list of them, got {value}"))
-        })
     }
 }
 
@@ -264,17 +302,9 @@ impl Data {
             Some(ClassNames::File(path)) => Some(path),
             _ => None,
         };
-        sets.flat_map(|files| {
-            let Files {
-                inputs,
-                targets,
-                ids,
-                subset,
-            } = files;
-            [Some(inputs), Some(targets), ids.as_mut(), subset.as_mut()]
-        })
-        .flatten()
-        .chain(classes)
+        sets.flat_map(Files::arrays_mut)
+            .map(|(_, array)| array)
+            .chain(classes)
     }
 }
 

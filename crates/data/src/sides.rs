@@ -12,9 +12,9 @@ use crate::{
     names,
     open::beside,
     readers::Readers,
-    sample_files::SampleFiles,
+    sample_files::{InputShape, SampleFiles},
     samples::{Samples, Target},
-    settings::{Data, ScaleValue, Sides},
+    settings::{Data, ScaleSetting, Sides},
     split,
     targets::{Targets, targets},
 };
@@ -61,32 +61,81 @@ pub fn open(data: &Data, readers: Readers) -> Result<[SampleFiles; 2]> {
             [all.select(&train)?, all.select(&test)?]
         }
     };
-    let shape = train.sample_shape();
-    ensure!(
-        test.sample_shape() == shape,
-        "data.test: samples have shape {:?} in {}, but {shape:?} in {}",
-        test.sample_shape(),
-        test.files.inputs,
-        train.files.inputs
-    );
-    check_columns(&train, &test)?;
-    let Some(scale) = &data.scale else {
+    check_alike(&train, &test)?;
+    let Some(setting) = &data.scale else {
         return Ok([train, test]);
     };
-    let scale = match scale {
-        ScaleValue::Standard => Scale::standard(&*train.inputs),
-        ScaleValue::MinMax => Scale::min_max(&*train.inputs),
-        ScaleValue::Given(given) => Scale::new(given.subtract.0.clone(), given.divide.0.clone()),
-    };
-    let scale = scale.context("data.scale")?;
-    let scaled = |side: SampleFiles| side.scaled(&scale).context("data.scale");
+    let scales = scales(&train, setting).context("data.scale")?;
+    let scaled = |side: SampleFiles| side.scaled(&scales).context("data.scale");
     Ok([scaled(train)?, scaled(test)?])
 }
 
-/// Refuses sides on which a column of the same name has another place.
-fn check_columns(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
-    let (Some(of_train), Some(of_test)) = (train.columns(), test.columns()) else {
+/// The scale of each input that is scaled: of the only one, or of those that are stored as
+/// floating-point numbers.
+fn scales(train: &SampleFiles, setting: &ScaleSetting) -> Result<Vec<Option<Scale>>> {
+    let integers = train.have_integers()?;
+    let is_scaled = |integers: bool| train.inputs.len() == 1 || !integers;
+    ensure!(
+        integers.iter().any(|&integers| is_scaled(integers)),
+        "none of the inputs is stored as floating-point numbers, and integers are not scaled where there are several inputs"
+    );
+    let scale = |field: &dyn FieldSource| match setting {
+        ScaleSetting::Standard => Scale::standard(field),
+        ScaleSetting::MinMax => Scale::min_max(field),
+        ScaleSetting::Given(scale) => Ok(scale.clone()),
+    };
+    let each = train.inputs.iter().zip(integers);
+    each.map(|(input, integers)| {
+        let scale = is_scaled(integers).then(|| scale(&*input.field));
+        Ok(scale.transpose()?)
+    })
+    .collect()
+}
+
+/// Refuses sides whose samples differ in their inputs.
+fn check_alike(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
+    let [of_train, of_test] = [train, test].map(SampleFiles::input_shapes);
+    let shown = |inputs: &[InputShape]| {
+        let keys = inputs.iter().map(|input| input.key.to_string());
+        keys.collect::<Vec<_>>().join(", ")
+    };
+    ensure!(
+        of_train
+            .iter()
+            .map(|input| &input.key)
+            .eq(of_test.iter().map(|input| &input.key)),
+        "data.test: expected the inputs of data.train, {}, got {}",
+        shown(&of_train),
+        shown(&of_test)
+    );
+    let files = train.files.inputs.iter().zip(test.files.inputs.iter());
+    for ((here, there), (train_file, test_file)) in of_train.iter().zip(&of_test).zip(files) {
+        ensure!(
+            here.shape == there.shape,
+            "data.test: samples have shape {:?} in {}, but {:?} in {}",
+            there.shape,
+            test_file.array,
+            here.shape,
+            train_file.array
+        );
+    }
+    for place in 0..of_train.len() {
+        check_columns(place, train, test)?;
+    }
+    Ok(())
+}
+
+/// Refuses an input of whose columns one has another place on the other side.
+fn check_columns(input: usize, train: &SampleFiles, test: &SampleFiles) -> Result<()> {
+    let columns = |side: &SampleFiles| side.inputs[input].columns.clone();
+    let (Some(of_train), Some(of_test)) = (columns(train), columns(test)) else {
         return Ok(());
+    };
+    let file = |side: &SampleFiles| {
+        let mut files = side.files.inputs.iter();
+        files
+            .nth(input)
+            .map_or_else(String::new, |file| file.array.to_string())
     };
     let place = |name: &String| of_test.iter().position(|other| other == name);
     let mut placed = of_train.iter().enumerate();
@@ -98,8 +147,8 @@ fn check_columns(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
         None => Ok(()),
         Some((name, here, there)) => bail!(
             "data.test: column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, such as FILE#a,b",
-            test.files.inputs,
-            train.files.inputs
+            file(test),
+            file(train)
         ),
     }
 }

@@ -43,7 +43,7 @@ impl Folder {
 
     fn files(&self) -> Files {
         Files {
-            inputs: self.array("x.npy"),
+            inputs: self.array("x.npy").into(),
             targets: self.array("y.npy"),
             ids: None,
             subset: None,
@@ -61,9 +61,9 @@ impl Folder {
         Y: Serialize + AutoSerialize + Copy,
     {
         let files = self.files();
-        write(&files.inputs.path, inputs.0, inputs.1);
+        write(&self.array("x.npy").path, inputs.0, inputs.1);
         write(&files.targets.path, targets.0, targets.1);
-        let samples = opened(&files)?.in_form(&forms(target), Precision::F32)?;
+        let samples = opened(&files)?.in_form(&forms(target), None, Precision::F32)?;
         samples.check(target)?;
         Ok(samples)
     }
@@ -186,12 +186,16 @@ fn misfits_name_file_and_row() {
 fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
     let folder = Folder::new();
     let files = folder.files();
-    write(&files.inputs.path, &[1_u8, 2, 3, 4, 5, 6, 7, 8], &[2, 2, 2]);
+    write(
+        &folder.array("x.npy").path,
+        &[1_u8, 2, 3, 4, 5, 6, 7, 8],
+        &[2, 2, 2],
+    );
     write(&files.targets.path, &[0_i64, 1], &[2]);
     let form = |kind, rank| FieldForm { kind, rank };
     let target = form(FieldKind::Int, 1);
     let shape = |input| -> Result<(Vec<usize>, &str)> {
-        let samples = opened(&files)?.in_form(&[input, target], Precision::F64)?;
+        let samples = opened(&files)?.in_form(&[input, target], None, Precision::F64)?;
         let batch = samples.batch(0..2)?;
         let inputs = &batch.fields()[0];
         let kind = match inputs {
@@ -216,7 +220,7 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
 fn rows_are_chosen_with_their_names() -> Result<()> {
     let folder = Folder::new();
     write(
-        &folder.files().inputs.path,
+        &folder.array("x.npy").path,
         &[0.0_f32, 10.0, 20.0, 30.0],
         &[4, 1],
     );
@@ -234,7 +238,7 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
         opened(&files)
     };
     let target = Target::Class { classes: 2 };
-    let samples = |source: SampleFiles| source.in_form(&forms(target), Precision::F32);
+    let samples = |source: SampleFiles| source.in_form(&forms(target), None, Precision::F32);
     let some = samples(open(None, text("rows.txt", "2\n0\n"))?)?;
     assert_eq!(some.len(), 2);
     assert_eq!(

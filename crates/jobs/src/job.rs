@@ -4,7 +4,7 @@ mod attributes;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use influence_backend_burn::FitObserver;
 use influence_calculators::Prefetch;
@@ -15,7 +15,7 @@ use influence_core::{
 use influence_data::{Samples, Target, class_names};
 
 use crate::{
-    config::{Config, Method},
+    config::{Config, Method, Mode},
     fit_settings::FitSettings,
     models::{Models, TaskModel},
     output::Existing,
@@ -44,7 +44,7 @@ pub struct Job {
     pub dim: usize,
     /// The number of parameters in each block of the curvature.
     pub blocks: Vec<usize>,
-    /// The shape of one input.
+    /// The shape of one sample: that of its input, or how many numbers its inputs have together.
     pub sample_shape: Vec<usize>,
     /// The training points, read ahead.
     pub train: Arc<Prefetch<Samples>>,
@@ -106,16 +106,22 @@ impl Job {
             device,
             model,
             shape,
+            inputs,
             target,
             train,
             test,
             remarks,
-        } = Setup::new(&config, |shape, device| {
-            models.open(&config, &config.model.weights, shape, device)
+        } = Setup::new(&config, |inputs, device| {
+            models.open(&config, &config.model.weights, inputs, device)
         })?;
+        ensure!(
+            config.compute.mode != Mode::Perturbation || inputs.len() == 1,
+            "compute.mode: the mode perturbation is for models with one input, the data have {}",
+            inputs.len()
+        );
         let checkpoints = config.method.checkpoints.iter().flatten();
         let checkpoints = checkpoints.map(|checkpoint| {
-            let model = models.open(&config, &checkpoint.weights, &shape, &device);
+            let model = models.open(&config, &checkpoint.weights, &inputs, &device);
             Ok((
                 checkpoint.learning_rate,
                 model.context("method.checkpoints")?,

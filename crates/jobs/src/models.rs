@@ -17,7 +17,7 @@ use burn::tensor::Device;
 use influence_backend_burn::{Batch, FieldForm, Influence, OutputLoss};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{Gather, Samples, Target};
+use influence_data::{Gather, InputShape, Samples, Target};
 use ndarray::Array2;
 
 use crate::{
@@ -34,7 +34,7 @@ pub trait Models: Debug {
     /// Whether the configuration lists the layers of the model, and says its loss.
     fn are_listed(&self) -> bool;
 
-    /// Reads a model; `sample` is the shape of an input.
+    /// Reads a model for data with these inputs.
     ///
     /// # Errors
     /// When the configuration lacks what such a model needs, or the weights do not fit it; contexts
@@ -43,7 +43,7 @@ pub trait Models: Debug {
         &self,
         config: &Config,
         weights: &Path,
-        sample: &[usize],
+        inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 
@@ -54,7 +54,7 @@ pub trait Models: Debug {
     fn initial(
         &self,
         config: &Config,
-        sample: &[usize],
+        inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 }
@@ -68,6 +68,9 @@ impl<M: Debug + Described + Fittable + Evaluable + Trainable + Savable> TaskMode
 pub trait Described {
     /// In what form it reads the fields of a batch.
     fn forms(&self) -> Vec<FieldForm>;
+
+    /// What its inputs are called, in the order in which it reads them, if they have names.
+    fn input_names(&self) -> Option<&[String]>;
 
     /// What the targets of samples must be; a batch shows what the outputs are like.
     ///

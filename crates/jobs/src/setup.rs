@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
 use influence_calculators::share_threads;
 use influence_core::{Dataset, Precision};
-use influence_data::{Samples, Target};
+use influence_data::{InputShape, Samples, Target};
 
 use crate::{
     config::Config,
@@ -20,7 +20,9 @@ use crate::{
 pub(crate) struct Setup {
     pub(crate) device: Device,
     pub(crate) model: Box<dyn TaskModel>,
+    /// The shape of one sample, of all its inputs.
     pub(crate) shape: Vec<usize>,
+    pub(crate) inputs: Vec<InputShape>,
     pub(crate) target: Target,
     pub(crate) train: Samples,
     pub(crate) test: Samples,
@@ -30,15 +32,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// With a model that is not trained.
     pub(crate) fn untrained(config: &Config, models: &dyn Models) -> Result<Self> {
-        Self::new(config, |shape, device| {
-            models.initial(config, shape, device)
+        Self::new(config, |inputs, device| {
+            models.initial(config, inputs, device)
         })
     }
 
     /// With a model made for inputs of a shape on a device.
     pub(crate) fn new(
         config: &Config,
-        open: impl FnOnce(&[usize], &Device) -> Result<Box<dyn TaskModel>>,
+        open: impl FnOnce(&[InputShape], &Device) -> Result<Box<dyn TaskModel>>,
     ) -> Result<Self> {
         if let Some(threads) = config.compute.threads.and_then(NonZero::new) {
             share_threads(threads);
@@ -48,12 +50,12 @@ impl Setup {
         let [train, test] = influence_data::open(&config.data, readers())?;
         let mut remarks = [train.remarks(), test.remarks()].concat();
         remarks.dedup();
-        let shape = train.sample_shape();
-        let model = open(&shape, &device)?;
-        let forms = model.forms();
+        let (shape, inputs) = (train.sample_shape(), train.input_shapes());
+        let model = open(&inputs, &device)?;
+        let (forms, names) = (model.forms(), model.input_names());
         let [train_key, test_key] = config.data.keys();
-        let train = train.in_form(&forms, precision).context(train_key)?;
-        let test = test.in_form(&forms, precision).context(test_key)?;
+        let train = train.in_form(&forms, names, precision).context(train_key)?;
+        let test = test.in_form(&forms, names, precision).context(test_key)?;
         if let Some(entries) = model.needs().entries {
             train.check_entries(entries).context(train_key)?;
             test.check_entries(entries).context(test_key)?;
@@ -65,6 +67,7 @@ impl Setup {
             device,
             model,
             shape,
+            inputs,
             target,
             train,
             test,

@@ -40,19 +40,16 @@ fn scales_are_names_or_numbers() {
     };
     assert_eq!(
         scale("\"standard\"").expect("valid"),
-        Some(ScaleValue::Standard)
+        Some(ScaleSetting::Standard)
     );
     assert_eq!(
         scale("\"min-max\"").expect("valid"),
-        Some(ScaleValue::MinMax)
+        Some(ScaleSetting::MinMax)
     );
-    let given = GivenScale {
-        subtract: OneOrMore(vec![0.5, 1.0]),
-        divide: OneOrMore(vec![255.0]),
-    };
+    let given = Scale::new(vec![0.5, 1.0], vec![255.0]).expect("finite numbers");
     assert_eq!(
         scale("{ subtract = [0.5, 1], divide = 255 }").expect("valid"),
-        Some(ScaleValue::Given(given))
+        Some(ScaleSetting::Given(given))
     );
     for text in [
         "\"robust\"",

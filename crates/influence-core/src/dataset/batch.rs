@@ -1,12 +1,14 @@
 //! Batches: the samples of a range, one host array for each field.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::Values;
 use crate::{Error, Result};
 
 /// Consecutive samples as host arrays, one for each field that a task reads, with the samples along
 /// the first axis of each.
+///
+/// Batches of one data set share the names of its fields.
 ///
 /// # Examples
 /// ```
@@ -23,6 +25,7 @@ use crate::{Error, Result};
 pub struct Batch {
     fields: Vec<Values>,
     len: usize,
+    names: Option<Arc<[String]>>,
 }
 
 impl Batch {
@@ -44,8 +47,36 @@ impl Batch {
         let len = count(0).ok_or_else(|| refuse(0, first.into()))?;
         match (0..fields.len()).find(|&field| count(field) != Some(len)) {
             Some(field) => Err(refuse(field, format!("{len} samples along the first axis"))),
-            None => Ok(Self { fields, len }),
+            None => Ok(Self {
+                fields,
+                len,
+                names: None,
+            }),
         }
+    }
+
+    /// With names for its fields, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there are not as many names as fields.
+    pub fn named(self, names: Arc<[String]>) -> Result<Self> {
+        let expected = self.fields.len();
+        Error::check_size("name the fields of a batch", "names", expected, names.len())?;
+        Ok(Self {
+            names: Some(names),
+            ..self
+        })
+    }
+
+    /// The names of the fields, if the data set gives them some.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    /// The field of a name.
+    pub fn field(&self, name: &str) -> Option<&Values> {
+        let place = self.names()?.iter().position(|other| other == name)?;
+        self.fields.get(place)
     }
 
     /// The fields in the order in which the task reads them.
@@ -95,6 +126,7 @@ impl Batch {
         Self {
             fields: self.fields.iter().map(make).collect(),
             len,
+            names: self.names.clone(),
         }
     }
 }
@@ -119,6 +151,17 @@ mod tests {
         let labels: Vec<i64> = doubled.fields()[1].integers().collect();
         assert_eq!(labels, [8, 9, 8, 9]);
         assert!(batch().slice(2..4).is_err());
+    }
+
+    #[test]
+    fn fields_are_found_by_their_names() {
+        let names: Arc<[String]> = ["inputs", "targets"].map(str::to_owned).into();
+        let named = batch().named(names.clone()).expect("two names");
+        let part = named.slice(1..3).expect("in range");
+        assert_eq!(part.names(), Some(&*names));
+        assert_eq!(part.field("targets"), Some(&part.fields()[1]));
+        assert_eq!((part.field("ids"), batch().field("inputs")), (None, None));
+        assert!(batch().named(["inputs".to_owned()].into()).is_err());
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(super) fn unscaled(
     quality: &Quality,
     extent: &Extent,
 ) -> Result<Option<String>> {
-    if config.data.scale.is_some() || !reads_numbers(model, config) {
+    // Of several inputs, one scale for all of them could not be proposed.
+    let several = samples.inputs() > 1;
+    if several || config.data.scale.is_some() || !reads_numbers(model, config) {
         return Ok(None);
     }
     let (largest, place) = extent.largest;

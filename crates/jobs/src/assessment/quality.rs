@@ -87,10 +87,12 @@ pub(super) fn measured(
         };
         losses.extend(model.losses(&batch)?);
         let outputs = model.outputs(&batch)?;
-        let [inputs, targets] = batch.fields() else {
+        let [inputs @ .., targets] = batch.fields() else {
             continue;
         };
-        extent.add(inputs, points.len());
+        if let [only] = inputs {
+            extent.add(only, points.len());
+        }
         if let Some((outputs, loss)) = outputs {
             tally.add(&outputs, loss, targets);
         }

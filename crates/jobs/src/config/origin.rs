@@ -24,9 +24,9 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         for (key, value) in data.iter_mut() {
             match (key.as_str(), value) {
                 ("train" | "test" | "all", toml::Value::Table(files)) => {
-                    files
-                        .iter_mut()
-                        .for_each(|(_, file)| make_absolute(file, base));
+                    for (_, file) in files.iter_mut() {
+                        arrays(file, base);
+                    }
                 }
                 ("classes", file) => make_absolute(file, base),
                 _ => {}
@@ -41,6 +41,19 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         }
     }
     table
+}
+
+/// Makes the path of an array absolute, or those of several.
+fn arrays(value: &mut toml::Value, base: &Path) {
+    match value {
+        toml::Value::Array(list) => list.iter_mut().for_each(|array| make_absolute(array, base)),
+        toml::Value::Table(table) if !table.contains_key("file") => {
+            for (_, array) in table.iter_mut() {
+                make_absolute(array, base);
+            }
+        }
+        one => make_absolute(one, base),
+    }
 }
 
 fn make_absolute(value: &mut toml::Value, base: &Path) {

@@ -46,7 +46,7 @@ impl Sides {
     /// As they are written.
     pub(super) fn data(&self, request: &Request, base: &Path) -> Data {
         let written = |points: &Points| {
-            [&points.files.inputs, &points.files.targets].map(|file| relative_array(file, base))
+            [&points.inputs, &points.files.targets].map(|file| relative_array(file, base))
         };
         match &self.test {
             Some(test) => Data::Apart {
@@ -82,6 +82,8 @@ impl Sides {
 pub(super) struct Points {
     pub(super) source: SampleFiles,
     pub(super) files: Files,
+    /// The array of the inputs.
+    inputs: ArrayPath,
     /// How many points there are.
     pub(super) count: usize,
     pub(super) shape: Vec<usize>,
@@ -106,7 +108,7 @@ impl Points {
             ..ArrayPath::from(path.clone())
         });
         let files = Files {
-            inputs,
+            inputs: inputs.clone().into(),
             targets,
             ids: None,
             subset: None,
@@ -116,8 +118,14 @@ impl Points {
             count: source.len(),
             shape: source.sample_shape(),
             target_shape: source.target_shape(),
-            integers: source.are_integers()?,
+            integers: [source.have_integers()?[0], source.has_integer_targets()?],
             names: source.classes().map(<[String]>::to_vec),
+            inputs: source
+                .files()
+                .inputs
+                .iter()
+                .next()
+                .map_or(inputs, |file| file.array.clone()),
             files: source.files().clone(),
             source,
         })

@@ -1,7 +1,7 @@
 //! What an output says about itself.
 
 use anyhow::Result;
-use influence_data::{ArrayPath, Files};
+use influence_data::Files;
 use serde_json::{Map, Value, json};
 
 use super::Job;
@@ -79,27 +79,22 @@ impl Job {
     }
 }
 
-/// The digests of the files of a data set.
+/// The digests of the files of a data set: by key, and by name or place where a key has several.
 fn digests(files: &Files) -> Result<Map<String, Value>> {
-    let Files {
-        inputs,
-        targets,
-        ids,
-        subset,
-    } = files;
-    let named = [
-        ("inputs", Some(inputs)),
-        ("targets", Some(targets)),
-        ("ids", ids.as_ref()),
-        ("subset", subset.as_ref()),
-    ];
-    let given = named
-        .into_iter()
-        .filter_map(|(name, array)| Some((name, array?)));
-    let digest = |(name, array): (&str, &ArrayPath)| {
-        Ok((name.to_owned(), json!(digest::of_path(&array.path)?)))
-    };
-    given.map(digest).collect()
+    let mut all = Map::new();
+    for (key, array) in files.arrays() {
+        let digest = json!(digest::of_path(&array.path)?);
+        match key.parts() {
+            (key, None) => {
+                all.insert(key.to_owned(), digest);
+            }
+            (key, Some(part)) => {
+                let several = all.entry(key).or_insert_with(|| json!({}));
+                several[part] = digest;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The given settings of the solver, without those that have attributes of their own, and without

@@ -35,6 +35,7 @@ pub(super) struct Bound<T: Task> {
     evaluator: OnceCell<Evaluator<Arc<T>>>,
     target: Option<Target>,
     needs: Needs,
+    inputs: Option<Arc<[String]>>,
 }
 
 impl<T: Task> Debug for Bound<T> {
@@ -61,7 +62,13 @@ impl<T: Task> Bound<T> {
             evaluator: OnceCell::new(),
             target,
             needs: Needs::default(),
+            inputs: None,
         }
+    }
+
+    /// With names for the inputs of the task, if there are some.
+    pub(super) fn with_inputs(self, inputs: Option<Arc<[String]>>) -> Self {
+        Self { inputs, ..self }
     }
 
     /// With these needs in place of the default.
@@ -82,6 +89,10 @@ impl<T: Task> Bound<T> {
 impl<T: Task> Described for Bound<T> {
     fn forms(&self) -> Vec<FieldForm> {
         T::Inputs::forms()
+    }
+
+    fn input_names(&self) -> Option<&[String]> {
+        self.inputs.as_deref()
     }
 
     fn target(&self, batch: &Batch) -> Result<Target> {

@@ -11,6 +11,7 @@ use burn::{
 };
 use burn_store::{ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use influence_backend_burn::Task;
+use influence_data::InputShape;
 
 use super::{Models, TaskModel, bound::Bound};
 use crate::{
@@ -23,9 +24,14 @@ use crate::{
 /// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task
 /// says what the loss is, the module what the layers are. Weights are found by the names of the
 /// module's fields, in files of PyTorch with its layout.
+///
+/// A task may read any number of inputs before its targets. The configuration then lists their
+/// arrays in the order of the task, `inputs = ["a.npy", "b.npy"]`, or by the names of
+/// [`with_inputs`](Self::with_inputs).
 pub struct OwnModel<T, F> {
     task: Arc<T>,
     init: F,
+    inputs: Option<Arc<[String]>>,
 }
 
 impl<T, F> Debug for OwnModel<T, F> {
@@ -41,7 +47,23 @@ impl<T: Task, F: Fn(&Device) -> T::Module> OwnModel<T, F> {
         Self {
             task: Arc::new(task),
             init,
+            inputs: None,
         }
+    }
+
+    /// With names for the inputs of the task, in its order and without the targets, so that a
+    /// configuration can give arrays by name.
+    #[must_use]
+    pub fn with_inputs(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            inputs: Some(names.into_iter().map(Into::into).collect()),
+            ..self
+        }
+    }
+
+    fn bound(&self, module: T::Module, device: &Device) -> Box<dyn TaskModel> {
+        let bound = Bound::new(self.task.clone(), module, device, None);
+        Box::new(bound.with_inputs(self.inputs.clone()))
     }
 }
 
@@ -54,7 +76,7 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
         &self,
         config: &Config,
         weights: &Path,
-        _sample: &[usize],
+        _inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         check(&config.model)?;
@@ -64,30 +86,19 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
             Weights::as_stored(weights, key, precision).context("model.weights")?;
         let mut module = (self.init)(device).map(&mut InType(float_dtype(precision)));
         load(&mut module, layout, weights).context("model.weights")?;
-        Ok(Box::new(Bound::new(
-            self.task.clone(),
-            module,
-            device,
-            None,
-        )))
+        Ok(self.bound(module, device))
     }
 
     fn initial(
         &self,
         config: &Config,
-        _sample: &[usize],
+        _inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         check(&config.model)?;
         config.model.check_trained()?;
         device.seed(config.seed);
-        let module = (self.init)(device);
-        Ok(Box::new(Bound::new(
-            self.task.clone(),
-            module,
-            device,
-            None,
-        )))
+        Ok(self.bound((self.init)(device), device))
     }
 }
 

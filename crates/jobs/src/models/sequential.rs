@@ -1,9 +1,9 @@
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
 use influence_backend_burn::{Classification, Field, Regression};
-use influence_data::Target;
+use influence_data::{InputShape, Target};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Models, Needs, TaskModel, bound::Bound};
@@ -26,10 +26,11 @@ impl Models for SequentialModels {
         &self,
         config: &Config,
         weights: &Path,
-        sample: &[usize],
+        inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         let (loss, layers) = described(&config.model)?;
+        let sample = only(inputs, config)?;
         let key = config.model.state.as_deref();
         let weights = Weights::read(weights, key, config.precision).context("model.weights")?;
         let names = layers.0.iter().filter_map(Layer::name);
@@ -41,15 +42,30 @@ impl Models for SequentialModels {
     fn initial(
         &self,
         config: &Config,
-        sample: &[usize],
+        inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         let (loss, layers) = described(&config.model)?;
         config.model.check_trained()?;
+        let sample = only(inputs, config)?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
         let weights = initial_weights(&layers.0, sample, &mut random).context("model.layers")?;
         bound(loss, layers, &weights, sample, device)
     }
+}
+
+/// The shape of one sample of the only input.
+fn only<'a>(inputs: &'a [InputShape], config: &Config) -> Result<&'a [usize]> {
+    let [only] = inputs else {
+        let keys = inputs.iter().map(|input| input.key.to_string());
+        bail!(
+            "{}.inputs: a model of layers reads one input, got {}: {}; name one array, or run a model of your own that reads them by influence_cli::run_with",
+            config.data.keys()[0],
+            inputs.len(),
+            keys.collect::<Vec<_>>().join(", ")
+        );
+    };
+    Ok(&only.shape)
 }
 
 /// What a sequential model needs said.

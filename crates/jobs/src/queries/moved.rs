@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use influence_data::{ClassNames, Files};
+use influence_data::{ArrayKey, ClassNames, Files, InputKey};
 use serde_json::{Map, Value};
 
 use crate::{config::Config, digest, job::Job};
@@ -135,23 +135,18 @@ fn named(config: &mut Config) -> Vec<Named<'_>> {
 }
 
 fn of_side<'a>(side: &'static str, files: &'a mut Files) -> impl Iterator<Item = Named<'a>> {
-    let Files {
-        inputs,
-        targets,
-        ids,
-        subset,
-    } = files;
-    let arrays = [
-        ("inputs", Some(inputs)),
-        ("targets", Some(targets)),
-        ("ids", ids.as_mut()),
-        ("subset", subset.as_mut()),
-    ];
-    arrays.into_iter().filter_map(move |(name, array)| {
-        Some(Named {
-            key: format!("data.{side}.{name}"),
-            digest: Some(format!("/{side}/{name}")),
-            path: &mut array?.path,
-        })
+    let arrays = files.arrays_mut().into_iter();
+    arrays.map(move |(key, array)| {
+        let (name, part) = key.parts();
+        let part = part.map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1")));
+        Named {
+            // One array of a list cannot be set by itself.
+            key: match &key {
+                ArrayKey::Input(InputKey::Place(_)) => format!("data.{side}.{name}"),
+                key => format!("data.{side}.{key}"),
+            },
+            digest: Some(format!("/{side}/{name}{}", part.unwrap_or_default())),
+            path: &mut array.path,
+        }
     })
 }

@@ -1,5 +1,7 @@
 //! The points that an output is about, and what the model says of them.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
@@ -39,7 +41,7 @@ impl<'a> Points<'a> {
         let mut classes = Vec::new();
         let mut values = Vec::new();
         for start in (0..samples.len()).step_by(BATCH) {
-            let [_, targets] = fields(samples, start..(start + BATCH).min(samples.len()))?;
+            let (_, targets) = fields(samples, start..(start + BATCH).min(samples.len()))?;
             if matches!(job.target, Target::Class { .. }) {
                 let numbers = targets.integers().map(usize::try_from);
                 classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
@@ -70,13 +72,13 @@ impl<'a> Points<'a> {
         self.len() == 0
     }
 
-    /// The numbers of one input.
+    /// The numbers of the inputs of a point.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn input(&self, point: usize) -> Result<Vec<f64>> {
-        let [inputs, _] = fields(self.samples, point..point + 1)?;
-        Ok(inputs.floats().collect())
+        let (inputs, _) = fields(self.samples, point..point + 1)?;
+        Ok(inputs.iter().flat_map(Values::floats).collect())
     }
 
     /// The names of the numbers of an input, where the file has them.
@@ -238,10 +240,9 @@ fn numbers(values: impl Iterator<Item = f64>) -> Value {
     }
 }
 
-fn fields(samples: &Prefetch<Samples>, range: std::ops::Range<usize>) -> Result<[Values; 2]> {
-    let fields = samples.batch(range)?.into_fields();
-    fields
-        .try_into()
-        .ok()
-        .context("a sample has inputs and targets")
+/// The inputs and the targets of a range of points.
+fn fields(samples: &Prefetch<Samples>, range: Range<usize>) -> Result<(Vec<Values>, Values)> {
+    let mut fields = samples.batch(range)?.into_fields();
+    let targets = fields.pop().context("a sample has inputs and targets")?;
+    Ok((fields, targets))
 }
