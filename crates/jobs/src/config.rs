@@ -14,9 +14,9 @@ mod train;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use influence_core::Precision;
-use influence_data::Data;
+use influence_data::{Data, key::KeyPath};
 use serde::Deserialize;
 use toml::Table;
 
@@ -124,7 +124,7 @@ impl Config {
         let places = Places::new(path, &text, overrides);
         let mut table = text.parse::<Table>().map_err(|error| {
             let place = places.of_bytes(&error.span().unwrap_or_default());
-            anyhow!(mistake::explain(&error)).context(place)
+            anyhow!(mistake::one_line(error.message())).context(place)
         })?;
         overrides::apply(&mut table, overrides)?;
         complete(&mut table);
@@ -153,27 +153,16 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_table(table: Table) -> Result<Self> {
-        let mut config: Self = method::with_weight_decay(table)?
-            .try_into()
-            .map_err(|error| anyhow!(mistake::explain(&error)))?;
+        let table = method::with_weight_decay(table)?;
+        layer::check_confirmed(&table)?;
+        let mut config: Self = mistake::read_at(KeyPath::default(), table.into())?;
         config.data.spread_form();
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(
-            self.compute.train_chunk != Some(0),
-            "compute.train_chunk must be at least 1, got 0"
-        );
-        ensure!(
-            self.compute.test_chunk != Some(0),
-            "compute.test_chunk must be at least 1, got 0"
-        );
-        ensure!(
-            self.compute.threads != Some(0),
-            "compute.threads must be at least 1, got 0; leave it out to use all cores"
-        );
+        self.compute.check()?;
         self.data.sides()?;
         self.train.check()?;
         self.method.check()

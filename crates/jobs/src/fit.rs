@@ -8,6 +8,7 @@ use influence_core::{
     BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
     InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
 };
+use influence_data::key::{AtKey, KeyError};
 
 use crate::{
     config::{Config, MethodName, Mode},
@@ -46,7 +47,10 @@ fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<E
         return match compute.mode {
             Mode::Up => Ok(erase(trajectory)),
             Mode::Perturbation => Ok(erase(Perturbation::new(trajectory))),
-            Mode::ByBlock => bail!("compute.mode: tracin has no blocks; use up or perturbation"),
+            Mode::ByBlock => bail!(KeyError::new(
+                "compute.mode",
+                "tracin has no blocks; use up or perturbation"
+            )),
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
@@ -67,9 +71,12 @@ where
     } = &job.config;
     Ok(match (method.dampings(), compute.mode) {
         (Some(dampings), Mode::Up) => {
-            erase(Sweep::new(&influence, dampings).context("method.sweep")?)
+            erase(Sweep::new(&influence, dampings).at_key("method.sweep")?)
         }
-        (Some(_), _) => bail!("compute.mode: a sweep over dampings computes influences; use up"),
+        (Some(_), _) => bail!(KeyError::new(
+            "compute.mode",
+            "a sweep over dampings computes influences; use up"
+        )),
         (None, Mode::Up) => erase(influence),
         (None, Mode::ByBlock) => erase(ByBlock::new(influence)),
         (None, Mode::Perturbation) => erase(Perturbation::new(influence)),
@@ -84,8 +91,10 @@ pub fn check_savable(config: &Config) -> Result<()> {
     let method = config.method.name;
     ensure!(
         method.has_curvature(),
-        "method.name: {} has no fitted state to save",
-        method.as_str()
+        KeyError::new(
+            "method.name",
+            format_args!("{} has no fitted state to save", method.as_str())
+        )
     );
     Ok(())
 }

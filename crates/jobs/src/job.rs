@@ -4,7 +4,7 @@ mod attributes;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use influence_backend_burn::FitObserver;
 use influence_calculators::Prefetch;
@@ -12,7 +12,10 @@ use influence_core::{
     Dataset,
     block::{Block, BlockStructure, ParameterLayout},
 };
-use influence_data::{Samples, Target, class_names};
+use influence_data::{
+    Samples, Target, class_names,
+    key::{AtKey, KeyError, KeyPath},
+};
 
 use crate::{
     config::{Config, Method, Mode},
@@ -70,7 +73,7 @@ impl Job {
     ) -> Result<Self> {
         let claimed = host.claim(&config.output.path, existing);
         claimed
-            .context("output.path")
+            .at_key("output.path")
             .map_err(|error| config.places.located(error))?;
         let job = Self::of_inputs(config, models)?;
         Ok(Self { existing, ..job }.watched_by(host.watch()))
@@ -116,16 +119,20 @@ impl Job {
         })?;
         ensure!(
             config.compute.mode != Mode::Perturbation || inputs.len() == 1,
-            "compute.mode: the mode perturbation is for models with one input, the data have {}",
-            inputs.len()
+            KeyError::new(
+                "compute.mode",
+                format_args!(
+                    "the mode perturbation is for models with one input, the data have {}",
+                    inputs.len()
+                )
+            )
         );
         let checkpoints = config.method.checkpoints.iter().flatten();
-        let checkpoints = checkpoints.map(|checkpoint| {
+        let checkpoints = checkpoints.enumerate().map(|(index, checkpoint)| {
             let model = models.open(&config, &checkpoint.weights, &inputs, &device);
-            Ok((
-                checkpoint.learning_rate,
-                model.context("method.checkpoints")?,
-            ))
+            let file = KeyPath::from(index).key("weights");
+            let model = model.at_unsaid_key(file).at_key("method.checkpoints")?;
+            Ok((checkpoint.learning_rate, model))
         });
         Ok(Self {
             existing: Existing::Refuse,
@@ -158,7 +165,7 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>>
         Some(BlockStructure::Custom(_)) => "method.blocks",
         _ => "model.layers",
     };
-    let blocks = method.blocks().resolve(layout).context(key)?;
+    let blocks = method.blocks().resolve(layout).at_key(key)?;
     let all: Vec<&Block> = blocks.iter().collect();
     let key = match method.damping_by_parameter {
         Some(_) => "method.damping_by_parameter",
@@ -166,7 +173,7 @@ fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>>
     };
     let sweep = method.dampings().unwrap_or_default().into_iter();
     for damping in sweep.map(|(_, damping)| damping).chain([method.damping()]) {
-        damping.resolve(&all).context(key)?;
+        damping.resolve(&all).at_key(key)?;
     }
     Ok(blocks.iter().map(Block::dim).collect())
 }

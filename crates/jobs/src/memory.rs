@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use anyhow::{Result, ensure};
 use bytesize::ByteSize;
 use influence_calculators::Plan;
+use influence_data::key::KeyError;
 
 use crate::config::Compute;
 use groups::Group;
@@ -85,22 +86,37 @@ pub(crate) fn check(compute: &Compute, taker: Taker<'_>, needed: usize) -> Resul
         let granted = memory.bytes();
         ensure!(
             needed <= granted,
-            "compute.memory: {what} takes {shown} of memory, but {} are granted; grant more, or {advice}",
-            size(granted)
+            KeyError::new(
+                "compute.memory",
+                format_args!(
+                    "{what} takes {shown} of memory, but {} are granted; grant more, or {advice}",
+                    size(granted)
+                )
+            )
         );
         let total = total().unwrap_or(usize::MAX);
         ensure!(
             needed <= total,
-            "compute.memory: {what} takes {shown} of memory, but there are only {}, whatever is granted; {advice}",
-            size(total)
+            KeyError::new(
+                "compute.memory",
+                format_args!(
+                    "{what} takes {shown} of memory, but there are only {}, whatever is granted; {advice}",
+                    size(total)
+                )
+            )
         );
         return Ok(());
     }
     let available = available().unwrap_or(usize::MAX);
     ensure!(
         needed <= available,
-        "{key}: {what} takes {shown} of memory, but {} can be had here; {advice}",
-        size(available)
+        KeyError::new(
+            key,
+            format_args!(
+                "{what} takes {shown} of memory, but {} can be had here; {advice}",
+                size(available)
+            )
+        )
     );
     Ok(())
 }

@@ -7,7 +7,10 @@ use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
 use influence_calculators::share_threads;
 use influence_core::{Dataset, Precision};
-use influence_data::{InputShape, Samples, Target};
+use influence_data::{
+    InputShape, Samples, Target,
+    key::{AtKey, KeyError},
+};
 
 use crate::{
     config::Config,
@@ -77,11 +80,14 @@ impl Setup {
 }
 
 fn open_device(name: &str, precision: Precision) -> Result<Device> {
-    let device = device::open(name).context("device")?;
+    let device = device::open(name).at_key("device")?;
     let fits = precision == Precision::F32 || device.supports_dtype(DType::F64);
     ensure!(
         fits,
-        "precision: the device {name} has no f64; use f32, or the device cpu"
+        KeyError::new(
+            "precision",
+            format_args!("the device {name} has no f64; use f32, or the device cpu")
+        )
     );
     Ok(device)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use influence_core::Dataset;
+use influence_data::key::{AtKey, KeyError};
 
 use crate::{
     assessment::{Assessment, Origin, Side},
@@ -45,7 +46,7 @@ impl<'a> Trainer<'a> {
     pub fn new(config: &'a Config, models: &dyn Models, overwrite: bool) -> Result<Self> {
         let located = |error| config.places.located(error);
         check_places(&config.model.weights, &config.train, overwrite)
-            .context("model.weights")
+            .at_key("model.weights")
             .map_err(located)?;
         let setup = Setup::untrained(config, models).map_err(located)?;
         Ok(Self { config, setup })
@@ -125,8 +126,13 @@ fn check_batches(config: &Config, points: usize, fewest: usize) -> Result<()> {
     let smallest = smallest.into_iter().find(|&size| size > 0).unwrap_or(0);
     ensure!(
         smallest >= fewest,
-        "train.batch: {points} points in batches of {batch} leave one of {smallest}, over which batch_norm has no variance; \
-         choose another size"
+        KeyError::new(
+            "train.batch",
+            format_args!(
+                "{points} points in batches of {batch} leave one of {smallest}, over which \
+                 batch_norm has no variance; choose another size"
+            )
+        )
     );
     Ok(())
 }

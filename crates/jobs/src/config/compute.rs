@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 
+use influence_data::key::KeyError;
 use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
@@ -41,6 +42,24 @@ impl Default for Compute {
 }
 
 impl Compute {
+    pub(super) fn check(&self) -> Result<(), KeyError> {
+        for (key, value, advice) in [
+            ("compute.train_chunk", self.train_chunk, ""),
+            ("compute.test_chunk", self.test_chunk, ""),
+            (
+                "compute.threads",
+                self.threads,
+                "; leave it out to use all cores",
+            ),
+        ] {
+            if value == Some(0) {
+                let rest = format!("must be at least 1, got 0{advice}");
+                return Err(KeyError::sentence(key, rest));
+            }
+        }
+        Ok(())
+    }
+
     /// With a bound on memory and a number of threads in place of those configured, where given.
     #[must_use]
     pub fn granted(self, memory: Option<Memory>, threads: Option<NonZero<usize>>) -> Self {

@@ -1,49 +1,76 @@
 //! The layers of a sequential model, as configured.
 
+use influence_data::key::{KeyError, KeyPath, Segment};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Padding, Pair, Sizes, mistake};
+use super::{Padding, Pair, Sizes};
 
 /// The layers in order.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Vec<Table>")]
 pub struct Layers(pub Vec<Layer>);
 
-impl TryFrom<Vec<Table>> for Layers {
-    type Error = String;
-
-    fn try_from(tables: Vec<Table>) -> Result<Self, String> {
-        let parse = |(index, mut table): (usize, Table)| {
-            if let Some(doubt) = table.remove(CONFIRM) {
-                return Err(unconfirmed(index, &table, &doubt));
-            }
-            table.try_into().map_err(|error: toml::de::Error| {
-                let mistake = mistake::explain(&error);
-                format!("layer {} (counted from 1): {mistake}", index + 1)
-            })
-        };
-        tables
-            .into_iter()
-            .enumerate()
-            .map(parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
+/// Where they are.
+const PATH: &str = "model.layers";
 
 /// The key by which `influence init` marks what the weights do not tell.
 pub(crate) const CONFIRM: &str = "confirm";
 
-fn unconfirmed(index: usize, table: &Table, doubt: &Value) -> String {
-    let text = |key: &str| table.get(key).and_then(Value::as_str);
+/// Refuses a configuration with layers that are marked as guesses.
+pub(super) fn check_confirmed(table: &Table) -> Result<(), KeyError> {
+    let model = table.get("model").and_then(|model| model.get("layers"));
+    let layers = model.and_then(Value::as_array).into_iter().flatten();
+    for (index, layer) in layers.enumerate() {
+        if let Some(doubt) = layer.get(CONFIRM) {
+            let path = KeyPath::from(PATH).index(index);
+            return Err(KeyError::worded(path, unconfirmed(index, layer, doubt)));
+        }
+    }
+    Ok(())
+}
+
+fn unconfirmed(index: usize, layer: &Value, doubt: &Value) -> String {
+    let text = |key: &str| layer.get(key).and_then(Value::as_str);
     let kind = text("kind").unwrap_or("no kind");
     let name = text("name").map_or_else(String::new, |name| format!(" `{name}`"));
     let doubt = doubt.as_str().unwrap_or("it is a guess");
     format!(
-        "layer {} ({kind}{name}) is not confirmed: {doubt}; correct the line if it is wrong, then delete its `{CONFIRM}`",
+        "{PATH}: layer {} ({kind}{name}) is not confirmed: {doubt}; correct the line if it is wrong, then delete its `{CONFIRM}`",
         index + 1
     )
+}
+
+/// A path as messages show it: the keys, and the number of a layer, counted from 1, as
+/// `model.layers: layer 3 (counted from 1): kind`.
+pub(super) fn shown(path: &KeyPath) -> String {
+    let mut text = String::new();
+    let mut between = "";
+    for segment in path.segments() {
+        match segment {
+            Segment::Key(key) => {
+                text.push_str(between);
+                text.push_str(key);
+                between = ".";
+            }
+            Segment::Index(index) if text == PATH => {
+                let layer = format!(": layer {} (counted from 1)", index + 1);
+                text.push_str(&layer);
+                between = ": ";
+            }
+            Segment::Index(_) => {}
+        }
+    }
+    text
+}
+
+/// The path of the layer, if a path leads into one: which value fits is decided by its kind.
+pub(super) fn whole(path: KeyPath) -> KeyPath {
+    let layers = KeyPath::from(PATH);
+    if !path.is_within(&layers) {
+        return path;
+    }
+    let length = layers.segments().len() + 1;
+    path.segments().take(length).cloned().collect()
 }
 
 /// A layer. Layers with a `name` have weights; their sizes are those of the weights, and need to be

@@ -1,35 +1,60 @@
 //! What is wrong with a table, in the words of this program.
 
-use toml::de::Error;
+use influence_data::key::{self, KeyError, KeyPath};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use toml::Value;
+
+use super::layer;
 
 /// How alike two names must be for one to be proposed in place of the other, between 0 and 1.
 const ALIKE: f64 = 0.75;
 
-/// A table that does not fit, as one line that begins with the key it is about.
-pub(super) fn explain(error: &Error) -> String {
-    // The keys that lead to the value are told by nothing but the text.
-    let text = error.to_string();
-    let within = text
-        .trim_end()
-        .rsplit_once("\nin `")
-        .and_then(|(_, keys)| keys.strip_suffix('`'));
-    about(within.unwrap_or_default(), error.message())
+/// Reads the value at a path of a configuration, or the whole of it.
+///
+/// # Errors
+/// When a key is unknown or missing, or a value is of the wrong type.
+pub(super) fn read_at<T: DeserializeOwned>(at: KeyPath, value: Value) -> Result<T, KeyError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        // What else there is, are the names of variants.
+        let keys = error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(key::Segment::Index(*index)),
+            Segment::Map { key } => Some(key::Segment::Key(key.clone())),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+        about(at.join(keys.collect()), error.inner().message())
+    })
 }
 
-fn about(table: &str, message: &str) -> String {
-    let message = message.trim().replace('\n', " ");
+/// What is wrong at a path, in the words of this program.
+///
+/// A deserialiser has nothing but the text of an error for what it knows, expects and has got. Only
+/// that is taken from the text; the path is not.
+fn about(path: KeyPath, message: &str) -> KeyError {
+    let message = one_line(message);
     if let Some((key, known)) = unknown(&message, "unknown field ") {
-        let known = one_of("known", key, &known);
-        return match table {
-            "" => format!("{key}: unknown key; {known}"),
-            table => format!("{table}.{key}: unknown key; {known}"),
-        };
+        // The tables of layers have no path to their keys: a layer is read once it is known which
+        // kind it is, and then without a path.
+        let named = path.segments().last() == Some(&key::Segment::Key(key.to_owned()));
+        let path = if named { path } else { path.key(key) };
+        let message = format!(
+            "{}: unknown key; {}",
+            layer::shown(&path),
+            one_of("known", key, &known)
+        );
+        return KeyError::worded(path, message).of_key();
     }
     let reworded = reworded(&message);
-    match table {
+    let message = match layer::shown(&path).as_str() {
         "" => reworded,
-        table => format!("{table}: {reworded}"),
-    }
+        path => format!("{path}: {reworded}"),
+    };
+    KeyError::worded(layer::whole(path), message)
+}
+
+/// A message of several lines as one.
+pub(super) fn one_line(message: &str) -> String {
+    message.trim().replace('\n', " ")
 }
 
 fn reworded(message: &str) -> String {
@@ -150,7 +175,11 @@ mod tests {
             ),
             ("a.b", "of two\nlines", "a.b: of two lines"),
         ] {
-            assert_eq!(about(table, message), expected);
+            let path = match table {
+                "" => KeyPath::default(),
+                table => table.into(),
+            };
+            assert_eq!(about(path, message).to_string(), expected);
         }
     }
 

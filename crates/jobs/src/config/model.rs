@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use influence_data::key::KeyError;
 use serde::{Deserialize, Serialize};
 
 use super::layer::Layers;
@@ -31,7 +32,10 @@ impl Model {
     pub(crate) fn check_trained(&self) -> Result<()> {
         ensure!(
             self.state.is_none(),
-            "model.state: `influence train` writes a file of its own, which holds nothing else; leave it out"
+            KeyError::new(
+                "model.state",
+                "`influence train` writes a file of its own, which holds nothing else; leave it out"
+            )
         );
         Ok(())
     }

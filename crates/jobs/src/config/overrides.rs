@@ -1,6 +1,7 @@
 //! Overrides of single keys: `--set method.damping=0.01`.
 
 use anyhow::{Context, Result, bail};
+use influence_data::key::KeyPath;
 use toml::{Table, Value};
 
 /// Puts each `a.b=VALUE` into the table, making the tables on the way.
@@ -15,11 +16,21 @@ pub(crate) fn apply(table: &mut Table, overrides: &[String]) -> Result<()> {
         .try_for_each(|text| put(table, text).with_context(|| format!("--set {text}")))
 }
 
+/// The path of the key that an override sets.
+pub(super) fn path(text: &str) -> Option<KeyPath> {
+    let (path, _) = text.split_once('=')?;
+    Some(keys(path).fold(KeyPath::default(), KeyPath::key))
+}
+
+fn keys(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.').map(str::trim)
+}
+
 fn put(table: &mut Table, text: &str) -> Result<()> {
     let (path, value) = text
         .split_once('=')
         .context("expected KEY=VALUE, as in `method.damping=0.01`")?;
-    let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
+    let mut keys: Vec<&str> = keys(path).collect();
     if keys.contains(&"") {
         bail!("the key `{path}` has an empty part");
     }

@@ -1,15 +1,18 @@
 //! Where a configuration says what it says.
 
 mod excerpt;
+mod message;
 
 use std::{fmt, ops::Range, path::Path};
 
 use anyhow::Error;
+use influence_data::key::{KeyError, KeyPath, Part};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
+use super::overrides;
 use excerpt::{excerpt, line_number};
 
 /// A place that an error is about: `FILE:LINE`, or `--set KEY=VALUE`; put around the error as its
@@ -39,13 +42,13 @@ pub struct Places {
     file: String,
     text: String,
     keys: Vec<Key>,
-    overrides: Vec<String>,
+    overrides: Vec<Override>,
 }
 
-/// A key, its path written with dots and elements of lists as `[0]`.
+/// A key, with the bytes of the text where it is written.
 #[derive(Debug, Clone)]
 struct Key {
-    path: String,
+    path: KeyPath,
     /// Where the key itself is written.
     name: Range<usize>,
     /// Where an error of its value is shown.
@@ -54,18 +57,30 @@ struct Key {
     text: Option<String>,
 }
 
+/// A setting of the command line, in place of one of the file.
+#[derive(Debug, Clone)]
+struct Override {
+    path: KeyPath,
+    text: String,
+}
+
 impl Places {
-    /// The places of a text that is TOML, and of what the command line says in place of it.
+    /// The places of a text that is TOML, and of the settings of the command line in place of it.
     pub(super) fn new(path: &Path, text: &str, overrides: &[String]) -> Self {
         let mut keys = Vec::new();
         if let Ok(document) = DeTable::parse(text) {
-            enter_table("", document.get_ref(), &mut keys);
+            enter_table(&KeyPath::default(), document.get_ref(), &mut keys);
         }
+        let overrides = overrides.iter().filter_map(|text| {
+            let path = overrides::path(text)?;
+            let text = text.clone();
+            Some(Override { path, text })
+        });
         Self {
             file: path.display().to_string(),
             text: text.to_owned(),
             keys,
-            overrides: overrides.to_vec(),
+            overrides: overrides.collect(),
         }
     }
 
@@ -77,150 +92,87 @@ impl Places {
         }
     }
 
-    /// The error with its place, where its message begins with a key that has one.
+    /// The error with its place, where it is about a key that has one.
     pub fn located(&self, error: Error) -> Error {
         if error.is::<Place>() {
             return error;
         }
-        match self.place(&format!("{error:#}")) {
+        // Contexts are found by the error alone, sources by its chain alone.
+        let sources = || error.chain().find_map(|source| source.downcast_ref());
+        let key = error.downcast_ref::<KeyError>().or_else(sources);
+        let place = match key {
+            Some(key) => self.of_path(key.path(), key.part()),
+            None => self.of_message(&format!("{error:#}")),
+        };
+        match place {
             Some(place) => error.context(place),
             None => error,
         }
     }
 
-    fn place(&self, message: &str) -> Option<Place> {
-        let key = leading_key(message)?;
-        if let Some(text) = self.overriding(key, message) {
-            return Some(Place {
-                name: format!("--set {text}"),
-                excerpt: None,
-            });
-        }
-        let mut path = key;
-        while self.find(path).is_none() {
-            path = &path[..path.rfind(['.', '['])?];
-        }
-        let path = self.within(path, message);
-        let key = self.find(&path)?;
-        let unknown = message.contains("unknown key");
-        Some(self.of_bytes(if unknown { &key.name } else { &key.value }))
-    }
-
-    /// The last override that decides about a key: of it, of a table that it is in, or of a key in
-    /// it that the message names.
-    fn overriding(&self, key: &str, message: &str) -> Option<&str> {
-        let decides = |text: &&String| {
-            let Some((overridden, value)) = text.split_once('=') else {
-                return false;
-            };
-            let (overridden, value) = (overridden.trim(), value.trim().trim_matches(['"', '\'']));
-            is_within(key, overridden) || is_within(overridden, key) && told(value, message) > 0
-        };
-        let found = self.overrides.iter().rev().find(decides);
-        found.map(String::as_str)
-    }
-
-    /// The part of a value that a message is about: the layer or the key that it names, or the text
-    /// that it repeats.
-    fn within(&self, path: &str, message: &str) -> String {
-        if let Some(layer) = named_layer(message) {
-            let element = format!("{path}[{layer}]");
-            if self.find(&element).is_some() {
-                return self.unknown_key(&element, message).unwrap_or(element);
-            }
-        }
-        let inner = self.keys.iter().filter(|key| is_within(&key.path, path));
-        let repeated = inner.filter_map(|key| {
-            let length = told(key.text.as_ref()?, message);
-            (length > 0).then_some((length, key))
-        });
-        let repeated: Vec<(usize, &Key)> = repeated.collect();
-        let longest = repeated.iter().map(|(length, _)| *length).max();
-        let mut best = repeated
-            .iter()
-            .filter(|(length, _)| Some(*length) == longest);
-        match (best.next(), best.next()) {
-            (Some((_, key)), None) => key.path.clone(),
-            // Two columns of one file, say.
-            _ => path.to_owned(),
+    /// The place of the last setting of the command line that decides about a path, or else the one
+    /// in the file.
+    fn of_path(&self, path: &KeyPath, part: Part) -> Option<Place> {
+        let mut overrides = self.overrides.iter().rev();
+        match overrides.find(|setting| path.is_within(&setting.path)) {
+            Some(setting) => Some(setting.place()),
+            None => self.of_key(path, part),
         }
     }
 
-    fn unknown_key(&self, path: &str, message: &str) -> Option<String> {
-        let (before, _) = message.split_once(": unknown key")?;
-        let key = before.rsplit([' ', '.']).next()?;
-        let path = format!("{path}.{key}");
-        self.find(&path).map(|key| key.path.clone())
+    /// The place in the file of a key, or of the nearest table or list around it that is there.
+    fn of_key(&self, path: &KeyPath, part: Part) -> Option<Place> {
+        let around = self.keys.iter().filter(|key| path.is_within(&key.path));
+        let key = around.max_by_key(|key| key.path.segments().len())?;
+        Some(self.of_bytes(match part {
+            Part::Key => &key.name,
+            Part::Value => &key.value,
+        }))
+    }
+}
+
+impl Override {
+    fn place(&self) -> Place {
+        Place {
+            name: format!("--set {}", self.text),
+            excerpt: None,
+        }
     }
 
-    fn find(&self, path: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.path == path)
+    /// The value as it is written, without quotes.
+    fn value(&self) -> &str {
+        let value = self.text.split_once('=').map_or("", |(_, value)| value);
+        value.trim().trim_matches(['"', '\''])
     }
 }
 
-/// How much of the path of a file a message repeats: all of it, or what is before `#`.
-fn told(value: &str, message: &str) -> usize {
-    // A word, as the name of a method, may be in any message.
-    if !value.contains(['.', '/']) {
-        return 0;
-    }
-    let file = value.split('#').next().unwrap_or_default();
-    let parts = [value, file].into_iter();
-    let repeated = parts.filter(|part| message.contains(part));
-    repeated.map(str::len).max().unwrap_or(0)
-}
-
-/// Whether a path is another one, or leads on from it.
-fn is_within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
-/// What a message begins with, if that may be a key.
-fn leading_key(message: &str) -> Option<&str> {
-    let end = message.find([':', ' ']).unwrap_or(message.len());
-    let key = &message[..end];
-    let by_itself = !message[end..].starts_with(' ');
-    (by_itself || key.contains('.')).then_some(key)
-}
-
-/// The layer that a message is about; messages count from 1.
-fn named_layer(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once("layer ")?;
-    let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
-    digits.parse::<usize>().ok()?.checked_sub(1)
-}
-
-fn enter_table(path: &str, table: &DeTable<'_>, keys: &mut Vec<Key>) {
+fn enter_table(path: &KeyPath, table: &DeTable<'_>, keys: &mut Vec<Key>) {
     for (name, value) in table {
-        let path = match path {
-            "" => name.get_ref().to_string(),
-            path => format!("{path}.{}", name.get_ref()),
-        };
+        let path = path.clone().key(&**name.get_ref());
         enter(path, name.span(), value, keys);
     }
 }
 
-fn enter(path: String, name: Range<usize>, value: &Spanned<DeValue<'_>>, keys: &mut Vec<Key>) {
-    let text = match value.get_ref() {
-        DeValue::String(text) => Some(text.to_string()),
+fn enter(path: KeyPath, name: Range<usize>, value: &Spanned<DeValue<'_>>, keys: &mut Vec<Key>) {
+    let (mut shown, mut text) = (value.span(), None);
+    match value.get_ref() {
+        DeValue::String(value) => text = Some(value.to_string()),
         DeValue::Table(table) => {
             enter_table(&path, table, keys);
-            None
+            // The table may be long, and in several pieces.
+            shown = name.clone();
         }
         DeValue::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
-                enter(format!("{path}[{index}]"), element.span(), element, keys);
+                enter(path.clone().index(index), element.span(), element, keys);
             }
-            None
         }
-        _ => None,
-    };
-    let is_table = matches!(value.get_ref(), DeValue::Table(_));
+        _ => {}
+    }
     keys.push(Key {
         path,
-        value: if is_table { name.clone() } else { value.span() },
         name,
+        value: shown,
         text,
     });
 }

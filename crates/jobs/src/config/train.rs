@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use influence_data::key::{KeyError, KeyPath};
 use serde::Deserialize;
 
 /// How `influence train` trains the model.
@@ -46,33 +46,47 @@ impl Default for Training {
 }
 
 impl Training {
-    pub(super) fn check(&self) -> Result<()> {
-        ensure!(
-            self.learning_rate.is_finite() && self.learning_rate > 0.0,
-            "train.learning_rate must be positive and finite, got {}",
-            self.learning_rate
-        );
-        ensure!(
-            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            "train.weight_decay must be finite and not negative, got {}",
-            self.weight_decay
-        );
-        ensure!(
-            (0.0..1.0).contains(&self.momentum),
-            "train.momentum must be at least 0 and below 1, got {}",
-            self.momentum
-        );
-        ensure!(
-            self.momentum == 0.0 || self.optimiser == Optimiser::Sgd,
-            "train.momentum belongs to sgd; leave it out, or set train.optimiser = \"sgd\""
-        );
-        for (key, value) in [
-            ("train.epochs", Some(self.epochs)),
-            ("train.batch", Some(self.batch)),
-            ("train.checkpoints", self.checkpoints),
+    pub(super) fn check(&self) -> Result<(), KeyError> {
+        let (rate, decay, momentum) = (self.learning_rate, self.weight_decay, self.momentum);
+        for (key, is_within, domain) in [
+            (
+                "learning_rate",
+                rate.is_finite() && rate > 0.0,
+                format!("must be positive and finite, got {rate}"),
+            ),
+            (
+                "weight_decay",
+                decay.is_finite() && decay >= 0.0,
+                format!("must be finite and not negative, got {decay}"),
+            ),
+            (
+                "momentum",
+                (0.0..1.0).contains(&momentum),
+                format!("must be at least 0 and below 1, got {momentum}"),
+            ),
+            (
+                "momentum",
+                momentum == 0.0 || self.optimiser == Optimiser::Sgd,
+                "belongs to sgd; leave it out, or set train.optimiser = \"sgd\"".to_owned(),
+            ),
         ] {
-            ensure!(value != Some(0), "{key} must be at least 1, got 0");
+            if !is_within {
+                return Err(KeyError::sentence(path(key), domain));
+            }
+        }
+        for (key, value) in [
+            ("epochs", Some(self.epochs)),
+            ("batch", Some(self.batch)),
+            ("checkpoints", self.checkpoints),
+        ] {
+            if value == Some(0) {
+                return Err(KeyError::sentence(path(key), "must be at least 1, got 0"));
+            }
         }
         Ok(())
     }
+}
+
+fn path(key: &str) -> KeyPath {
+    KeyPath::from("train").key(key)
 }

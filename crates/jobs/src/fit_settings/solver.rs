@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use influence_backend_burn::Stack;
 use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem};
+use influence_data::key::AtKey;
 
 use crate::config::{Method, PreconditionerName};
 
@@ -19,7 +20,7 @@ macro_rules! set {
         if let Some(value) = $method.$key {
             $solver = $solver
                 .$setter(value)
-                .context(concat!("method.", stringify!($key)))?;
+                .at_key(concat!("method.", stringify!($key)))?;
         }
     };
 }
@@ -53,7 +54,7 @@ pub(super) fn lissa(method: &Method, seed: u64) -> Result<Lissa> {
 
 pub(super) fn arnoldi(method: &Method, seed: u64) -> Result<Arnoldi> {
     let mut solver = Arnoldi::new(method.rank.unwrap_or(RANK))
-        .context("method.rank")?
+        .at_key("method.rank")?
         .with_seed(seed);
     set!(solver, method.tolerance, with_tolerance);
     Ok(match method.complement {
@@ -64,7 +65,7 @@ pub(super) fn arnoldi(method: &Method, seed: u64) -> Result<Arnoldi> {
 
 pub(super) fn nystroem(method: &Method, seed: u64) -> Result<Nystroem> {
     let mut solver = Nystroem::new(method.rank.unwrap_or(RANK))
-        .context("method.rank")?
+        .at_key("method.rank")?
         .with_seed(seed);
     if let Some(columns) = method.oversampling {
         solver = solver.with_oversampling(columns);

@@ -4,14 +4,17 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{DType, Device, Tensor},
 };
 use burn_store::{ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use influence_backend_burn::Task;
-use influence_data::InputShape;
+use influence_data::{
+    InputShape,
+    key::{AtKey, KeyError},
+};
 
 use super::{Models, TaskModel, bound::Bound};
 use crate::{
@@ -83,9 +86,9 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
         let precision = config.precision;
         let key = config.model.state.as_deref();
         let (layout, weights) =
-            Weights::as_stored(weights, key, precision).context("model.weights")?;
+            Weights::as_stored(weights, key, precision).at_key("model.weights")?;
         let mut module = (self.init)(device).map(&mut InType(float_dtype(precision)));
-        load(&mut module, layout, weights).context("model.weights")?;
+        load(&mut module, layout, weights).at_key("model.weights")?;
         Ok(self.bound(module, device))
     }
 
@@ -105,11 +108,17 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
 fn check(model: &Model) -> Result<()> {
     ensure!(
         model.loss.is_none(),
-        "model.loss: the program has a task of its own, which says what the loss is; leave model.loss out"
+        KeyError::new(
+            "model.loss",
+            "the program has a task of its own, which says what the loss is; leave model.loss out"
+        )
     );
     ensure!(
         model.layers.is_none(),
-        "model.layers: the program has a model of its own; leave them out"
+        KeyError::new(
+            "model.layers",
+            "the program has a model of its own; leave them out"
+        )
     );
     Ok(())
 }

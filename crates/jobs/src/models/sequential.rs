@@ -1,9 +1,12 @@
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
 use influence_backend_burn::{Classification, Field, Regression};
-use influence_data::{InputShape, Target};
+use influence_data::{
+    InputShape, Target,
+    key::{AtKey, KeyError, KeyPath},
+};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Models, Needs, TaskModel, bound::Bound};
@@ -32,9 +35,9 @@ impl Models for SequentialModels {
         let (loss, layers) = described(&config.model)?;
         let sample = only(inputs, config)?;
         let key = config.model.state.as_deref();
-        let weights = Weights::read(weights, key, config.precision).context("model.weights")?;
+        let weights = Weights::read(weights, key, config.precision).at_key("model.weights")?;
         let names = layers.0.iter().filter_map(Layer::name);
-        weights.check_read(names).context("model.weights")?;
+        weights.check_read(names).at_key("model.weights")?;
         let weights = weights.with_tables(layers.0.iter().filter_map(Layer::table));
         bound(loss, layers, &weights, sample, device)
     }
@@ -49,7 +52,7 @@ impl Models for SequentialModels {
         config.model.check_trained()?;
         let sample = only(inputs, config)?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
-        let weights = initial_weights(&layers.0, sample, &mut random).context("model.layers")?;
+        let weights = initial_weights(&layers.0, sample, &mut random).at_key("model.layers")?;
         bound(loss, layers, &weights, sample, device)
     }
 }
@@ -58,21 +61,23 @@ impl Models for SequentialModels {
 fn only<'a>(inputs: &'a [InputShape], config: &Config) -> Result<&'a [usize]> {
     let [only] = inputs else {
         let keys = inputs.iter().map(|input| input.key.to_string());
-        bail!(
-            "{}.inputs: a model of layers reads one input, got {}: {}; name one array, or run a model of your own that reads them by influence_cli::run_with",
-            config.data.keys()[0],
+        let wrong = format!(
+            "a model of layers reads one input, got {}: {}; name one array, or run a model of your own that reads them by influence_cli::run_with",
             inputs.len(),
             keys.collect::<Vec<_>>().join(", ")
         );
+        let path = KeyPath::from(config.data.keys()[0]).key("inputs");
+        bail!(KeyError::new(path, wrong));
     };
     Ok(&only.shape)
 }
 
 /// What a sequential model needs said.
 fn described(model: &Model) -> Result<(Loss, &Layers)> {
-    let loss = model.loss.context("model: missing key `loss`")?;
+    let missing = |key: &str| KeyError::new("model", format_args!("missing key `{key}`"));
+    let loss = model.loss.ok_or_else(|| missing("loss"))?;
     let layers = model.layers.as_ref();
-    Ok((loss, layers.context("model: missing key `layers`")?))
+    Ok((loss, layers.ok_or_else(|| missing("layers"))?))
 }
 
 fn bound(
@@ -82,7 +87,7 @@ fn bound(
     sample: &[usize],
     device: &Device,
 ) -> Result<Box<dyn TaskModel>> {
-    let architecture = Architecture::plan(&layers.0, weights, sample).context("model.layers")?;
+    let architecture = Architecture::plan(&layers.0, weights, sample).at_key("model.layers")?;
     let module = architecture.build(weights, device)?;
     Ok(if architecture.entries().is_some() {
         with_loss(loss, &architecture, module, device, Sequential::embed)?
@@ -107,7 +112,10 @@ fn with_loss<I: Field + 'static>(
         Loss::CrossEntropy => {
             ensure!(
                 outputs > 1,
-                "model.loss: cross-entropy needs at least 2 outputs, the model has {outputs}"
+                KeyError::new(
+                    "model.loss",
+                    format_args!("cross-entropy needs at least 2 outputs, the model has {outputs}")
+                )
             );
             let task = Arc::new(Classification::new(forward));
             let target = Target::Class { classes: outputs };

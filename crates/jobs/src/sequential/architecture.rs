@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use influence_core::block::ParameterLayout;
+use influence_data::key::{AtKey, KeyError};
 
 use super::{
     Layer, Sequential, build,
@@ -37,15 +38,17 @@ impl Architecture {
         check_names(layers)?;
         let (mut shape, mut steps) = (input.to_vec(), Vec::new());
         for (index, layer) in layers.iter().enumerate() {
-            let (kind, output) =
-                layer::check(layer, weights, &shape).with_context(|| label(index, layer))?;
-            check_size(&output).with_context(|| label(index, layer))?;
             let first = steps.is_empty();
-            ensure!(
-                first || !matches!(kind, Some(Kind::Embedding { .. })),
-                "{}: it takes the integers of the inputs, so nothing that computes may come before it",
-                label(index, layer)
-            );
+            let step = || {
+                let (kind, output) = layer::check(layer, weights, &shape)?;
+                check_size(&output)?;
+                ensure!(
+                    first || !matches!(kind, Some(Kind::Embedding { .. })),
+                    "it takes the integers of the inputs, so nothing that computes may come before it"
+                );
+                Ok((kind, output))
+            };
+            let (kind, output) = in_layer(index, layer, step())?;
             let name = layer
                 .name()
                 .map_or_else(|| index.to_string(), ToOwned::to_owned);
@@ -142,17 +145,23 @@ impl Architecture {
     }
 }
 
-pub(super) fn label(index: usize, layer: &config::Layer) -> String {
-    let name = layer
-        .name()
-        .map_or_else(String::new, |name| format!(" `{name}`"));
-    format!("layer {} ({}{name})", index + 1, layer.kind())
+/// An outcome with the layer that it is of, in its message and in the path of its key.
+pub(super) fn in_layer<T>(index: usize, layer: &config::Layer, outcome: Result<T>) -> Result<T> {
+    outcome.at_unsaid_key(index).with_context(|| {
+        let name = layer
+            .name()
+            .map_or_else(String::new, |name| format!(" `{name}`"));
+        format!("layer {} ({}{name})", index + 1, layer.kind())
+    })
 }
 
 fn check_names(layers: &[config::Layer]) -> Result<()> {
     for (index, layer) in layers.iter().enumerate() {
         let Some(name) = layer.name() else { continue };
-        ensure!(!name.is_empty(), "layer {} has an empty name", index + 1);
+        ensure!(
+            !name.is_empty(),
+            KeyError::worded(index, format!("layer {} has an empty name", index + 1))
+        );
         if let Some(first) = layers[..index]
             .iter()
             .position(|earlier| earlier.name() == Some(name))

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{
-    architecture::label,
+    architecture::in_layer,
     layer::{self, Convolution},
     shape::{check_size, last},
 };
@@ -33,7 +33,7 @@ pub fn initial_weights(
             draw(layer, &shape, &mut weights, random)?;
             layer::check(layer, &weights, &shape)
         };
-        (_, shape) = follow().with_context(|| label(index, layer))?;
+        (_, shape) = in_layer(index, layer, follow())?;
     }
     Ok(weights)
 }

@@ -1,4 +1,5 @@
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use influence_data::key::AtKey;
 
 use super::*;
 use crate::config::Config;
@@ -222,6 +223,17 @@ fn overrides_are_their_own_place() {
     }
 }
 
+/// An error about files under a key, its message beginning with the key and its place being that of
+/// a key in it, if one is given.
+fn of_files(key: &str, within: Option<&str>, message: &'static str) -> Error {
+    let outcome = Err::<(), _>(anyhow!(message));
+    let outcome = match within {
+        Some(within) => outcome.at_unsaid_key(within),
+        None => outcome,
+    };
+    outcome.at_key(key).expect_err("it is one")
+}
+
 /// Errors that come after the configuration was read.
 #[test]
 fn errors_of_files_are_placed_where_the_file_is_named() {
@@ -231,34 +243,36 @@ fn errors_of_files_are_placed_where_the_file_is_named() {
     ]
     .map(str::to_owned);
     let places = Places::new(Path::new("c.toml"), TEXT, &set);
+    let of_layer = Err::<(), _>(anyhow!("why"));
+    let of_layer = of_layer.at_unsaid_key(1).context("layer 2 (relu)");
     for (error, place) in [
-        (anyhow!("no such file").context("model.weights"), "c.toml:3"),
+        (of_files("model.weights", None, "no such file"), "c.toml:3"),
         (
-            anyhow!("/w/y.npy: row 3").context("data.train"),
+            of_files("data.train", Some("inputs"), "/w/x.npy: row 3"),
             "c.toml:11",
         ),
         (
-            anyhow!("/w/xt.npy: row 3").context("data.test"),
+            of_files("data.test", Some("inputs"), "/w/xt.npy: row 3"),
             "c.toml:13",
         ),
-        (anyhow!("shape (3)").context("data.test"), "c.toml:12"),
+        (of_files("data.test", None, "shape (3)"), "c.toml:12"),
         (
-            anyhow!("/w/t.csv: two columns").context("data.train"),
+            of_files("data.train", Some("targets"), "/w/t.csv: two columns"),
             "--set data.train.targets=t.csv#y",
         ),
         (
-            anyhow!("other.npy: row 3").context("data.test"),
+            of_files("data.test", Some("targets"), "other.npy: row 3"),
             "--set data.test.targets = other.npy",
         ),
         (
-            anyhow!("layer 2 (relu): why").context("model.layers"),
+            of_layer.at_key("model.layers").expect_err("it is one"),
             "c.toml:7",
         ),
         (
-            anyhow!("two are named `fc`").context("model.layers"),
+            of_files("model.layers", None, "two are named `fc`"),
             "c.toml:5",
         ),
-        (anyhow!("method.blocks: why"), "c.toml:15"),
+        (KeyError::new("method.blocks", "why").into(), "c.toml:15"),
     ] {
         let text = format!("{error:#}");
         let error = places.located(error);
@@ -273,6 +287,56 @@ fn errors_of_files_are_placed_where_the_file_is_named() {
         .replace("x.npy", "t.csv#-y")
         .replace("y.npy", "t.csv#y");
     let places = Places::new(Path::new("c.toml"), &text, &[]);
+    for (within, message, marked) in [
+        (Some("targets"), "t.csv#y: row 3", "\"t.csv#y\""),
+        (None, "t.csv: no column", "train"),
+    ] {
+        let error = places.located(of_files("data.train", within, message));
+        let place = error.downcast_ref::<Place>().and_then(Place::excerpt);
+        assert_eq!(under_mark(place.expect("a line")), marked);
+    }
+    for other in [
+        anyhow!("--fitted: why"),
+        KeyError::new("output.path", "exists").into(),
+        anyhow!("seed of doubt"),
+        anyhow!("row 3"),
+    ] {
+        let other = places.located(other);
+        assert!(!other.is::<Place>(), "{other:#}");
+    }
+}
+
+/// Errors about data carry no path: their message says the key and the file.
+#[test]
+fn files_are_found_by_their_name_in_messages() {
+    let set = [
+        "data.test.targets = other.npy",
+        "data.train.targets=t.csv#y",
+    ]
+    .map(str::to_owned);
+    let places = Places::new(Path::new("c.toml"), TEXT, &set);
+    for (key, message, place) in [
+        ("data.train", "/w/y.npy: row 3", "c.toml:11"),
+        ("data.test", "/w/xt.npy: row 3", "c.toml:13"),
+        ("data.test", "shape (3)", "c.toml:12"),
+        (
+            "data.train",
+            "/w/t.csv: two columns",
+            "--set data.train.targets=t.csv#y",
+        ),
+        (
+            "data.test",
+            "other.npy: row 3",
+            "--set data.test.targets = other.npy",
+        ),
+    ] {
+        let error = places.located(anyhow!(message).context(key));
+        assert_eq!(format!("{error:#}"), format!("{place}: {key}: {message}"));
+    }
+    let text = TEXT
+        .replace("x.npy", "t.csv#-y")
+        .replace("y.npy", "t.csv#y");
+    let places = Places::new(Path::new("c.toml"), &text, &[]);
     for (message, marked) in [
         ("t.csv#y: row 3", "\"t.csv#y\""),
         ("t.csv: no column", "train"),
@@ -281,12 +345,83 @@ fn errors_of_files_are_placed_where_the_file_is_named() {
         let place = error.downcast_ref::<Place>().and_then(Place::excerpt);
         assert_eq!(under_mark(place.expect("a line")), marked);
     }
-    for other in [
-        "--fitted: why",
-        "output.path: exists",
-        "seed of doubt",
-        "row 3",
+}
+
+/// A text whose keys hold dots and lie in lists and tables on one line.
+const NESTED: &str = r#"[method]
+sweep = [
+    0.1,
+    [1, -2],
+]
+damping = { "fc.weight" = 1, fc = { weight = 2 } }
+"mixed.lists" = [{ rate = 3 }, { rate = [4, 5] }]
+"#;
+
+#[test]
+fn nested_values_and_quoted_keys_are_found() {
+    let places = Places::new(Path::new("c.toml"), NESTED, &[]);
+    let method = || KeyPath::from("method");
+    let damping = || method().key("damping");
+    let mixed = || method().key("mixed.lists");
+    for (path, marked) in [
+        (method().key("sweep").index(0), "0.1"),
+        (method().key("sweep").index(1).index(1), "-2"),
+        (damping().key("fc.weight"), "1"),
+        (damping().key("fc").key("weight"), "2"),
+        (mixed().index(0).key("rate"), "3"),
+        (mixed().index(1).key("rate").index(1), "5"),
+        // What is not there is shown by what is around it.
+        (mixed().index(0).key("weights"), "{ rate = 3 }"),
+        (damping().key("fc").key("bias"), "fc"),
+        (damping().key("fc.bias"), "damping"),
+        // A path that only reads alike is another one.
+        (method().key("mixed").key("lists"), "method"),
     ] {
-        assert!(!places.located(anyhow!(other)).is::<Place>(), "{other}");
+        let error = places.located(KeyError::new(path.clone(), "why").into());
+        let excerpt = error.downcast_ref::<Place>().and_then(Place::excerpt);
+        assert_eq!(under_mark(excerpt.expect("a line")), marked, "{path}");
     }
+    let key = KeyError::new(damping().key("fc.weight"), "unknown key").of_key();
+    let error = places.located(key.into());
+    let excerpt = error.downcast_ref::<Place>().and_then(Place::excerpt);
+    assert_eq!(under_mark(excerpt.expect("a line")), "\"fc.weight\"");
+}
+
+#[test]
+fn keys_in_overrides_of_tables_and_lists_are_those_of_the_override() {
+    let set = [
+        "method.sweep=[1]",
+        "method.sweep=[-1, -2]",
+        "method.damping={ fc = 1 }",
+    ];
+    let places = Places::new(Path::new("c.toml"), NESTED, &set.map(str::to_owned));
+    let method = || KeyPath::from("method");
+    for (path, place) in [
+        (
+            method().key("sweep").index(1),
+            "--set method.sweep=[-1, -2]",
+        ),
+        (method().key("sweep"), "--set method.sweep=[-1, -2]"),
+        (
+            method().key("damping").key("fc.weight"),
+            "--set method.damping={ fc = 1 }",
+        ),
+        (method(), "c.toml:1"),
+        (method().key("mixed.lists"), "c.toml:7"),
+    ] {
+        let error = places.located(KeyError::new(path, "why").into());
+        let got = error.downcast_ref::<Place>().map(ToString::to_string);
+        assert_eq!(got.as_deref(), Some(place));
+    }
+}
+
+/// An error that another one keeps as its source is found there.
+#[test]
+fn sources_are_looked_through() {
+    let places = Places::new(Path::new("c.toml"), TEXT, &[]);
+    let source = KeyError::new("data.test.targets", "row 3");
+    let error = anyhow!(influence_core::Error::dataset(source)).context("reading");
+    let error = places.located(error);
+    let text = "c.toml:14: reading: data.test.targets: row 3";
+    assert!(format!("{error:#}").starts_with(text), "{error:#}");
 }
