@@ -83,7 +83,7 @@ pub use backend::{
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
-    StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
+    Share, StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
 };
 pub use data::{FieldDataset, NpyDataset, NpyField, SafetensorsField};
 pub use foundation::{

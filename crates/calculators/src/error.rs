@@ -169,6 +169,14 @@ pub enum Error {
         given: String,
     },
 
+    /// There is no output to join, or its declaration was not finished. Declare it first, once for
+    /// all shares.
+    #[error("{path} holds no declared output that a share could join; declare it first")]
+    NotDeclared {
+        /// The store and the group in it.
+        path: String,
+    },
+
     /// The place is taken by something that this crate has not written, and which it will never
     /// delete.
     #[error("{path} holds {found}, expected {expected}")]

@@ -6,7 +6,8 @@ use influence_core::{InfluenceModel, aggregate::Aggregator};
 use ndarray::ArrayD;
 
 use crate::{
-    Budget, Cancellation, Error, Location, Observer, Plan, Result, SolveSummary, Step, ZarrOptions,
+    Budget, Cancellation, Error, Location, Observer, Plan, Result, Share, SolveSummary, Step,
+    ZarrOptions,
     engine::{Job, Profile, Runner, Steps, Supervisor},
     sink::{Aggregate, Sink, Tee, WholeArray},
     zarr::{Claim, Declaration, Output},
@@ -39,6 +40,11 @@ pub(crate) trait Query<M: InfluenceModel> {
 
     /// Describes the output.
     fn declare(&self, planned: &Planned) -> Declaration;
+
+    /// Declares beside an output what shares of it will keep there until it is sealed.
+    fn declare_scratch(&self, _planned: &Planned, _output: &Output) -> Result<()> {
+        Ok(())
+    }
 
     /// Computes every chunk that the sink of the job lacks; `output` is written meanwhile, if any
     /// is.
@@ -99,6 +105,45 @@ impl<'a, M, Q> Lazy<'a, M, Q> {
         self
     }
 
+    /// Computes one of several shares, which together are the whole; see [`Share`] for which part
+    /// of the matrix that is.
+    ///
+    /// A share goes to an output that all shares [join](ZarrOptions::joining), and nowhere else:
+    ///
+    /// 1. One process [declares](Self::declare) the output.
+    /// 2. Any number of processes join it, each with its share, at the same time or not. One that
+    ///    was killed is run again, or not.
+    /// 3. One process [resumes](ZarrOptions::resuming) it: every chunk is checked, what is missing
+    ///    is computed, and the output is sealed. It has the bytes of an output of one process.
+    ///
+    /// # Examples
+    /// ```
+    #[doc = include_str!("../doc/setup.rs")]
+    /// use influence_calculators::{Calculator, Sequential, Share, ZarrOptions, zarr::verify};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let calculator = Sequential::new(model);
+    /// let influences = || calculator.influences(&test, &train).with_chunks(2, 4);
+    /// let options = ZarrOptions::default();
+    /// influences()?.declare(folder.path(), &options)?;
+    /// for index in 0..2 {
+    ///     let share = influences()?.with_share(Share::new(index, 2)?);
+    ///     share.to_zarr(folder.path(), &options.clone().joining())?;
+    /// }
+    /// influences()?.to_zarr(folder.path(), &options.resuming())?;
+    /// assert!(verify(folder.path())?.is_sound());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_share(mut self, share: Share) -> Self {
+        self.budget.share = share;
+        self
+    }
+
+    /// Refuses a share of the query.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        self.budget.share.check_whole()
+    }
+
     /// Gives the chunks of one side, 0 or 1, a size.
     pub(crate) fn with_chunk(mut self, side: usize, points: usize) -> Result<Self> {
         if points == 0 {
@@ -132,9 +177,9 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     /// [`zarr`](crate::zarr).
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::Differs`],
-    /// [`Error::ReadOnly`] and [`Error::Option`] before anything is computed or written,
-    /// [`Error::Store`] when writing fails, otherwise as `compute`. Chunks written before an error
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
+    /// [`Error::Differs`], [`Error::ReadOnly`] and [`Error::Option`] before anything is computed or
+    /// written, [`Error::Store`] when writing fails, otherwise as `compute`. Chunks written before an error
     /// stay valid: see [`ZarrOptions::resuming`].
     pub fn to_zarr(
         self,
@@ -150,6 +195,28 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     /// As [`to_zarr`](Self::to_zarr).
     pub fn to_claimed(self, claim: Claim, options: &ZarrOptions) -> Result<SolveSummary> {
         Ok(self.write(claim, options, ())?.0)
+    }
+
+    /// Declares the output, for [shares](Self::with_share) to join: its shape, chunks, coordinates
+    /// and attributes. No number is computed.
+    ///
+    /// An output that was declared before may be declared again, with
+    /// [`ZarrOptions::resuming`]; chunks that are there stay.
+    ///
+    /// # Errors
+    /// As [`to_zarr`](Self::to_zarr).
+    pub fn declare(self, location: impl Into<Location>, options: &ZarrOptions) -> Result<()> {
+        self.declare_claimed(Claim::new(&location.into(), options)?, options)
+    }
+
+    /// As [`declare`](Self::declare), in a place that was claimed before, with the same options.
+    ///
+    /// # Errors
+    /// As [`to_zarr`](Self::to_zarr).
+    pub fn declare_claimed(self, claim: Claim, options: &ZarrOptions) -> Result<()> {
+        let planned = self.prepare(claim.chunk_shape(), true)?;
+        let output = Output::declare(claim, self.query.declare(&planned), options)?;
+        self.query.declare_scratch(&planned, &output)
     }
 
     /// Prepares the query, in the chunks of an earlier run where none are given.
@@ -169,6 +236,7 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
 
     /// Computes all chunks and gives each to `aggregator`.
     pub(crate) fn aggregate<A: Aggregator>(self, aggregator: A) -> Result<A::Output> {
+        self.check_whole()?;
         let planned = self.prepare(None, false)?;
         let sink = Aggregate::new(aggregator, planned.plan.grid())?;
         self.supervisor.planned(&planned.plan, 0)?;
@@ -178,6 +246,7 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
 
     /// Computes all chunks into one array, which has the axes that an output has.
     pub(crate) fn gather(self) -> Result<ArrayD<f64>> {
+        self.check_whole()?;
         let planned = self.prepare(None, false)?;
         let declaration = self.query.declare(&planned);
         let grid = &declaration.grid;
@@ -195,12 +264,15 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
         options: &ZarrOptions,
         aggregator: A,
     ) -> Result<(SolveSummary, A::Output)> {
+        if !claim.joins() {
+            self.check_whole()?;
+        }
         let planned = self.prepare(claim.chunk_shape(), true)?;
         // An aggregator that refuses the grid does so before anything is written.
         let aggregate = Aggregate::new(aggregator, planned.plan.grid())?;
         let declaration = self.query.declare(&planned);
         let mut output = Output::declare(claim, declaration, options)?;
-        self.install(|| output.attach(&aggregate))?;
+        self.install(|| output.attach(&aggregate, planned.plan.part()))?;
         self.supervisor.planned(&planned.plan, output.finished())?;
         self.run(&planned, &Tee(&output, &aggregate), Some(&output))?;
         Ok((output.seal()?, aggregate.finish()?))

@@ -63,6 +63,7 @@ mod plan;
 mod prefetch;
 mod queries;
 mod sequential;
+mod share;
 mod sink;
 mod source;
 mod step;
@@ -84,6 +85,7 @@ pub use queries::{
     SelfInfluenceQuery,
 };
 pub use sequential::Sequential;
+pub use share::Share;
 pub use source::{RowSource, SideSource};
 pub use step::{Phase, Step};
 pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};

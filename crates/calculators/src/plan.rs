@@ -21,6 +21,9 @@
 //!    Thin gradients are hundreds of times smaller than factors, so that the train side is often
 //!    held in one panel; with few test points and dense gradients it is the test side.
 //!
+//! The plan of a [`Share`](crate::Share) has the grid of the whole; what is held, and in which
+//! panels, is decided for the part of the grid that the share covers.
+//!
 //! [`Plan::for_influences`] makes all three at once from a [`Workload`] and a [`Budget`]. It needs
 //! no model, and it is the only planner: a run does exactly what was announced before it.
 
@@ -32,7 +35,7 @@ use std::ops::Range;
 
 use influence_core::{ChunkGrid, Footprint};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Share};
 
 pub(crate) use request::factor_grid;
 pub use request::{Budget, Workload};
@@ -93,6 +96,7 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     grid: ChunkGrid,
+    part: [Range<usize>; 2],
     footprint: Footprint,
     held: Side,
     panels: Vec<Range<usize>>,
@@ -111,14 +115,25 @@ impl Plan {
     /// Chooses the side to hold and cuts it into panels that fit, at least one row or column of
     /// chunks each.
     pub fn new(grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
-        let [by_test, by_train] =
-            [Side::Test, Side::Train].map(|held| Self::holding(held, grid, footprint, resources));
+        Self::of_share(Share::WHOLE, grid, footprint, resources)
+    }
+
+    /// As [`new`](Self::new), for a share of the grid.
+    fn of_share(
+        share: Share,
+        grid: &ChunkGrid,
+        footprint: &Footprint,
+        resources: Resources,
+    ) -> Self {
+        let part = share.part(grid, footprint.immediate);
+        let [by_test, by_train] = [Side::Test, Side::Train]
+            .map(|held| Self::holding(held, (grid, &part), footprint, resources));
         let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
             [&by_test, &by_train].map(|plan| plan.seconds_again(kept));
         // On a par, rows stream if there are enough of them: a run that is killed then has few
         // factors to solve again.
-        let [down, across] = grid.counts();
+        let [down, across] = part.map(|chunks| chunks.len());
         let rows_suffice = down >= across.min(2 * resources.threads);
         let train = again_by_train < again_by_test
             || (again_by_train <= again_by_test
@@ -163,19 +178,31 @@ impl Plan {
 
     /// A plan of rows of chunks that are independent of each other, each of which takes `bytes`
     /// while it is computed.
-    fn of_rows(grid: ChunkGrid, footprint: &Footprint, bytes: usize, resources: Resources) -> Self {
+    fn of_rows(
+        (grid, share): (ChunkGrid, Share),
+        footprint: &Footprint,
+        bytes: usize,
+        resources: Resources,
+    ) -> Self {
         let workers = workers(bytes, resources);
+        let part = share.rows(&grid);
         Self {
             held: Side::Test,
-            panels: (0..grid.counts()[0]).map(|row| row..row + 1).collect(),
+            panels: part[0].clone().map(|row| row..row + 1).collect(),
             grid,
+            part,
             footprint: *footprint,
             workers,
             peak: workers.saturating_mul(bytes),
         }
     }
 
-    fn holding(held: Side, grid: &ChunkGrid, footprint: &Footprint, resources: Resources) -> Self {
+    fn holding(
+        held: Side,
+        (grid, part): (&ChunkGrid, &[Range<usize>; 2]),
+        footprint: &Footprint,
+        resources: Resources,
+    ) -> Self {
         let [k, n] = grid.chunk_shape();
         let pairs = footprint
             .scoring_bytes(k, n)
@@ -186,8 +213,8 @@ impl Plan {
             .saturating_mul(footprint.solving)
             .max(n.saturating_mul(footprint.differentiating));
         let (panel_chunk, streamed, chunks) = match held {
-            Side::Test => (factors, gradients, grid.counts()[0]),
-            Side::Train => (gradients, factors, grid.counts()[1]),
+            Side::Test => (factors, gradients, &part[0]),
+            Side::Train => (gradients, factors, &part[1]),
         };
         let task = making.max(pairs.saturating_add(streamed));
         let workers = workers(task, resources);
@@ -196,6 +223,7 @@ impl Plan {
         let largest = panels.first().map_or(0, ExactSizeIterator::len);
         Self {
             grid: grid.clone(),
+            part: part.clone(),
             footprint: *footprint,
             held,
             panels,
@@ -208,7 +236,7 @@ impl Plan {
 
     /// The cost of several panels beyond that of one, in seconds.
     fn seconds_again(&self, factors_kept: bool) -> f64 {
-        let n = self.grid.shape()[1] as f64;
+        let n = self.points()[1] as f64;
         let again = self.panels.len().saturating_sub(1) as f64;
         match self.held {
             Side::Test => again * n * self.footprint.gradient_flops / FLOPS,
@@ -235,12 +263,31 @@ impl Plan {
         &self.grid
     }
 
+    /// The rows and columns of chunks that are computed: all of the grid, or those of a share.
+    pub fn part(&self) -> &[Range<usize>; 2] {
+        &self.part
+    }
+
+    /// How many chunks are computed.
+    pub fn chunks(&self) -> usize {
+        self.part.iter().map(ExactSizeIterator::len).product()
+    }
+
+    /// The test and train points of these chunks.
+    fn points(&self) -> [usize; 2] {
+        let [rows, columns] = self.part.clone();
+        let rows = rows.map(|row| self.grid.rows(row).len());
+        let columns = columns.map(|column| self.grid.columns(column).len());
+        [rows.sum(), columns.sum()]
+    }
+
     /// The side of which panels are in memory.
     pub fn held(&self) -> Side {
         self.held
     }
 
-    /// The panels: ranges of rows or columns of chunks, in order, which together are all of them.
+    /// The panels: ranges of rows or columns of chunks, in order, which together are all of them
+    /// that are computed.
     pub fn panels(&self) -> &[Range<usize>] {
         &self.panels
     }
@@ -269,7 +316,7 @@ impl Plan {
     /// Bytes of factors that are written to a scratch array, to be read again.
     pub fn scratch_bytes(&self) -> usize {
         if self.factor_passes() > 1 {
-            self.grid.shape()[0].saturating_mul(self.footprint.factor)
+            self.points()[0].saturating_mul(self.footprint.factor)
         } else {
             0
         }
@@ -293,12 +340,12 @@ impl Plan {
 
     /// Floating-point operations of all gradients, in all passes.
     pub fn gradient_flops(&self) -> f64 {
-        self.gradient_passes() as f64 * self.grid.shape()[1] as f64 * self.footprint.gradient_flops
+        self.gradient_passes() as f64 * self.points()[1] as f64 * self.footprint.gradient_flops
     }
 
     /// Floating-point operations of all scores.
     pub fn score_flops(&self) -> f64 {
-        let [k, n] = self.grid.shape().map(|points| points as f64);
+        let [k, n] = self.points().map(|points| points as f64);
         k * n * self.footprint.score_flops
     }
 }
@@ -310,13 +357,14 @@ fn workers(bytes: usize, resources: Resources) -> usize {
 }
 
 /// Cuts `chunks` into as few runs of at most `size` as there can be, of about the same length.
-fn cut(chunks: usize, size: usize) -> Vec<Range<usize>> {
-    if chunks == 0 {
+fn cut(chunks: &Range<usize>, size: usize) -> Vec<Range<usize>> {
+    if chunks.is_empty() {
         return Vec::new();
     }
-    let size = chunks.div_ceil(chunks.div_ceil(size.max(1)));
-    (0..chunks)
+    let size = chunks.len().div_ceil(chunks.len().div_ceil(size.max(1)));
+    chunks
+        .clone()
         .step_by(size)
-        .map(|first| first..(first + size).min(chunks))
+        .map(|first| first..(first + size).min(chunks.end))
         .collect()
 }

@@ -16,6 +16,7 @@ mod program;
 mod replicas;
 mod resume;
 mod settings;
+mod shares;
 mod sources;
 #[cfg(feature = "object-store")]
 mod stores;

@@ -250,7 +250,7 @@ impl FitObserver for Progress {
 
 impl Observer for Progress {
     fn planned(&self, plan: &Plan, finished: usize) {
-        let (now, chunks) = (self.started.elapsed(), plan.grid().len());
+        let (now, chunks) = (self.started.elapsed(), plan.chunks());
         let mut state = self.state();
         state.pace = Some(Pace::new(chunks, finished, now));
         let [rows, columns] = plan.grid().shape();

@@ -57,6 +57,7 @@ fn plan(job: &Job, workload: &Workload) -> Result<Plan> {
         memory,
         taken: memory.map_or(0, |_| memory::taken()),
         threads: compute.threads(),
+        ..Budget::default()
     };
     let plan = Plan::for_influences(workload, &budget, true)?;
     if memory.is_none() {

@@ -28,11 +28,11 @@ type Held<T> = Vec<(usize, T)>;
 impl<M: InfluenceModel> Job<'_, M> {
     /// Computes every chunk that the sink does not have, and hands it over.
     pub(crate) fn influences(&self, operands: &Operands<'_, M::Batch>) -> Result<()> {
-        let [down, across] = self.steps.plan.grid().counts();
+        let [rows, columns] = self.steps.plan.part();
         for panel in self.steps.plan.panels() {
             match self.steps.plan.held() {
-                Side::Test => self.hold_factors(operands, panel.clone(), 0..across)?,
-                Side::Train => self.hold_gradients(operands, 0..down, panel.clone())?,
+                Side::Test => self.hold_factors(operands, panel.clone(), columns.clone())?,
+                Side::Train => self.hold_gradients(operands, rows.clone(), panel.clone())?,
             }
         }
         Ok(())
@@ -159,14 +159,14 @@ impl<M: InfluenceModel> Job<'_, M> {
     /// columns as the grid cuts them.
     pub(crate) fn all_factors(&self, test: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
         let steps = self.steps;
-        let [down, across] = steps.plan.grid().counts();
-        let [rows, _] = self.open(&(0..down), &(0..across));
+        let [rows, columns] = steps.plan.part();
+        let [rows, _] = self.open(rows, columns);
         self.tasks(Phase::Factors, rows.len(), |model, task| {
             let row = rows[task];
             let range = steps.plan.grid().rows(row);
             let factors = steps.solve(model, || test.batch(range.clone()), &range)?;
             let values = steps.on_host(model, &factors, row)?;
-            (0..across).try_for_each(|column| {
+            columns.clone().try_for_each(|column| {
                 let part = values.slice(s![.., steps.plan.grid().columns(column)]);
                 steps.deliver([row, column], part.into_dyn())
             })
@@ -176,7 +176,8 @@ impl<M: InfluenceModel> Job<'_, M> {
     /// Scores every sample against itself that the sink does not have; the grid has one column.
     pub(crate) fn self_influences(&self, train: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
         let steps = self.steps;
-        let [rows, _] = self.open(&(0..steps.plan.grid().counts()[0]), &(0..1));
+        let [rows, columns] = steps.plan.part();
+        let [rows, _] = self.open(rows, columns);
         self.stream(&rows, |model, row| {
             let rows = steps.plan.grid().rows(row);
             let in_gradients = || Step::Gradients {

@@ -1,7 +1,7 @@
 use influence_core::{ChunkGrid, Footprint, Precision};
 
 use super::{Plan, Resources};
-use crate::{Error, Result, Step};
+use crate::{Error, Result, Share, Step};
 
 /// A chunk of factors takes at most about this many bytes, as far as cutting parameters allows.
 const CHUNK_BYTES: usize = 16 << 20;
@@ -55,6 +55,8 @@ pub struct Budget {
     pub taken: usize,
     /// Tasks that can run at a time; 0 counts as 1.
     pub threads: usize,
+    /// The part of the work that is planned; the grid is that of the whole.
+    pub share: Share,
 }
 
 impl Workload {
@@ -108,7 +110,8 @@ impl Plan {
         // All of the memory, taken or not: the chunks must not depend on what the process holds.
         let chunk = Self::chunk_shape(budget.chunk, workload.shape, &footprint, budget.bytes());
         let grid = grid(workload.shape, chunk)?;
-        let plan = Self::new(&grid, &footprint, budget.resources(factors_kept));
+        let resources = budget.resources(factors_kept);
+        let plan = Self::of_share(budget.share, &grid, &footprint, resources);
         budget.check(plan)
     }
 
@@ -127,7 +130,7 @@ impl Plan {
         let bytes = footprint.solving.max(4 * numbers);
         let bytes = rows.saturating_mul(bytes);
         budget.check(Self::of_rows(
-            grid,
+            (grid, budget.share),
             &footprint,
             bytes,
             budget.resources(false),
@@ -152,7 +155,7 @@ impl Plan {
             .saturating_add(footprint.scoring.per_pair);
         let bytes = rows.saturating_mul(point);
         budget.check(Self::of_rows(
-            grid,
+            (grid, budget.share),
             &footprint,
             bytes,
             budget.resources(false),

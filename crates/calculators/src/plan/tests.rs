@@ -31,6 +31,7 @@ fn wide() -> Footprint {
         gradient_flops: 6e6,
         score_flops: 2e6,
         compact: false,
+        immediate: true,
     }
 }
 
@@ -95,7 +96,44 @@ fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
 
 #[test]
 fn runs_are_as_few_and_as_even_as_can_be() {
-    assert_eq!(cut(10, 7), [0..5, 5..10]);
-    assert_eq!(cut(3, 0), [0..1, 1..2, 2..3]);
-    assert!(cut(0, 4).is_empty());
+    assert_eq!(cut(&(0..10), 7), [0..5, 5..10]);
+    assert_eq!(cut(&(0..3), 0), [0..1, 1..2, 2..3]);
+    assert!(cut(&(0..0), 4).is_empty());
+}
+
+#[test]
+fn the_plans_of_shares_cover_one_grid_within_the_memory() -> crate::Result<()> {
+    let expensive = Footprint::dense(10_000, Precision::F64);
+    for footprint in [wide(), expensive] {
+        let workload = Workload {
+            shape: [500, 20_000],
+            footprint,
+            numbers: 1,
+        };
+        let memory = 256 * MEBIBYTE;
+        let budget = Budget {
+            memory: Some(memory),
+            threads: 2,
+            ..Budget::default()
+        };
+        let whole = Plan::for_influences(&workload, &budget, true)?;
+        for of in [1, 3, 5] {
+            let (mut chunks, mut flops) = (0, 0.0);
+            for index in 0..of {
+                let share = Share::new(index, of)?;
+                let budget = Budget { share, ..budget };
+                let plan = Plan::for_influences(&workload, &budget, true)?;
+                assert_eq!(plan.grid(), whole.grid());
+                assert!(plan.peak_bytes() <= memory);
+                let side = usize::from(plan.held() == Side::Train);
+                let panels: Vec<usize> = plan.panels().iter().cloned().flatten().collect();
+                assert_eq!(panels, plan.part()[side].clone().collect::<Vec<_>>());
+                chunks += plan.chunks();
+                flops += plan.score_flops();
+            }
+            assert_eq!(chunks, whole.grid().len());
+            assert!((flops / whole.score_flops() - 1.0).abs() < 1e-9);
+        }
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-use influence_core::{FactorForm, InfluenceModel, aggregate::Aggregator};
+use influence_core::{ChunkGrid, FactorForm, InfluenceModel, aggregate::Aggregator};
 
 use crate::{
     Budget, Lazy, Location, Plan, Result, SideSource, SolveSummary, ZarrOptions,
@@ -85,13 +85,15 @@ impl<M: InfluenceModel> LazyInfluences<'_, M> {
     /// of a run that is resumed also the chunks that were there.
     ///
     /// # Errors
-    /// As [`to_zarr`](Self::to_zarr).
+    /// As [`to_zarr`](Self::to_zarr); [`Error::Option`](crate::Error::Option) for a share, which is
+    /// not all that an aggregator needs.
     pub fn to_zarr_and<A: Aggregator>(
         self,
         location: impl Into<Location>,
         options: &ZarrOptions,
         aggregator: A,
     ) -> Result<(SolveSummary, A::Output)> {
+        self.check_whole()?;
         self.write(Claim::new(&location.into(), options)?, options, aggregator)
     }
 
@@ -103,6 +105,7 @@ impl<M: InfluenceModel> LazyInfluences<'_, M> {
     /// [`Error::Differs`](crate::Error::Differs) and [`Error::Store`](crate::Error::Store) when the
     /// output does not hold influences of this shape in these chunks or cannot be read.
     pub fn compare(self, location: impl Into<Location>, chunks: usize) -> Result<Comparison> {
+        self.check_whole()?;
         let location = location.into();
         let sample = Sample::draw(&location, chunks)?;
         let stored = sample.matrix().grid();
@@ -126,7 +129,9 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
             FactorForm::Stored
         };
         let data = self.train.data().or(self.test.data());
-        let profile = Profile::measure(runner, data, form)?;
+        let mut profile = Profile::measure(runner, data, form)?;
+        // Factors that are read take no solving: each share reads those of all rows.
+        profile.footprint.immediate |= !self.test.is_computed();
         self.test.check_dim("factors", profile.factor_len)?;
         self.train.check_dim("gradients", profile.dim)?;
         let workload = profile.workload([self.test.len(), self.train.len()]);
@@ -143,6 +148,16 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
             precision: planned.profile.precision,
             solves: self.test.is_computed(),
         }
+    }
+
+    fn declare_scratch(&self, planned: &Planned, output: &Output) -> Result<()> {
+        let Planned { plan, profile } = planned;
+        // Whether a share needs it depends on its memory, which is not known here.
+        if !self.test.is_computed() || profile.footprint.compact {
+            return Ok(());
+        }
+        let grid = self.scratch_grid(plan, profile)?;
+        Scratch::declare(output, &grid, profile.precision).map(drop)
     }
 
     fn execute(&self, job: &Job<'_, M>, output: Option<&Output>) -> Result<()> {
@@ -163,11 +178,12 @@ impl<B> InfluenceQuery<'_, B> {
         if plan.factor_passes() < 2 || !self.test.is_computed() {
             return Ok(None);
         }
-        let (rows, shape) = (
-            plan.grid().chunk_shape()[0],
-            [self.test.len(), profile.factor_len],
-        );
-        let grid = factor_grid(shape, rows, profile.precision)?;
-        Scratch::within(output, grid, profile.precision).map(Some)
+        let grid = self.scratch_grid(plan, profile)?;
+        Scratch::within(output, grid, profile.precision)
+    }
+
+    fn scratch_grid(&self, plan: &Plan, profile: &Profile) -> Result<ChunkGrid> {
+        let shape = [self.test.len(), profile.factor_len];
+        factor_grid(shape, plan.grid().chunk_shape()[0], profile.precision)
     }
 }

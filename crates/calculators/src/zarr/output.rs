@@ -23,9 +23,12 @@
 //! *Why consolidated metadata come last.* They are one copy of all metadata that readers prefer. As
 //! long as they are absent, no reader can hold a copy that is out of date.
 //!
-//! Declaring writes the same bytes whenever it is repeated, attaching writes nothing, and sealing
-//! writes only the metadata of the group: so the steps can be taken apart once several processes
-//! write one output.
+//! *Several processes, one output.* Declaring writes the same bytes whenever it is repeated,
+//! attaching writes nothing, and sealing writes only the metadata of the group: so the steps can be
+//! taken apart. One process declares; any number *join*, each with its share of the chunks, and
+//! neither erase, sweep, declare nor seal; one resumes, which computes what is missing, and seals.
+//! Those that join share the lock, the first and the last have it alone. No more is needed: the
+//! bytes of a chunk depend on nothing but its position, so that twins and late workers do no harm.
 
 mod claim;
 mod declaration;
@@ -45,9 +48,9 @@ use super::{
     format::OWN,
     layout::{ReportArrays, SCRATCH, codec_options, erase, erase_node, is_node, store_group},
     place::{Lock, OpenGroup},
-    read::{StoredChunk, StoredMatrix},
+    read::{StoredChunk, StoredMatrix, rows_not_finite},
 };
-use crate::{Error, Result, SolveSummary, sink::Sink};
+use crate::{Error, Result, SolveSummary, error::BoxError, sink::Sink};
 use claim::check_same;
 use declaration::Arrays;
 
@@ -63,17 +66,19 @@ pub(crate) struct Output {
     arrays: Arrays,
     matrix: StoredMatrix,
     attributes: Map<String, Value>,
-    /// Whether it resumes an earlier run.
+    /// Whether it resumes or joins an earlier run.
     resumes: bool,
-    /// Which chunks an earlier run has written, row by row.
+    /// Whether it is written together with other runs.
+    joins: bool,
+    /// Which chunks of those to attach an earlier run has written, row by row.
     finished: Vec<bool>,
     /// Held until the output is complete or given up.
     _lock: Option<Lock>,
 }
 
 impl Output {
-    /// Declares the output: everything but the numbers. Of one that is resumed, what is declared
-    /// must be the same.
+    /// Declares the output: everything but the numbers. Of one that is resumed or joined, what is
+    /// declared must be the same; one that is joined is opened as it is.
     pub(crate) fn declare(
         claim: Claim,
         declaration: Declaration,
@@ -85,13 +90,24 @@ impl Output {
             group,
             earlier,
             lock,
+            joins,
         } = claim;
         let attributes = declaration.attributes(options);
         let failed = |source| Error::store(&group.name, "declare the output", source);
-        clear(&group, earlier.as_ref(), &attributes, options)?;
-        let arrays = declaration
-            .arrays(&group, options, &codecs)
-            .map_err(failed)?;
+        if let Some(earlier) = &earlier {
+            check_same(&group.name, earlier, &attributes, options.remarks())?;
+        }
+        let arrays = if joins {
+            Arrays::open(&group, &declaration).map_err(failed)?
+        } else {
+            if earlier.is_none() {
+                mark(&group, &attributes).map_err(failed)?;
+            }
+            sweep_folder(&group).map_err(failed)?;
+            declaration
+                .arrays(&group, options, &codecs)
+                .map_err(failed)?
+        };
         if earlier.is_none() {
             store_group(&group, &attributes, None).map_err(failed)?;
         }
@@ -102,45 +118,51 @@ impl Output {
             arrays,
             attributes,
             resumes: earlier.is_some(),
+            joins,
             finished: Vec::new(),
             _lock: lock,
         })
     }
 
-    /// Finds the chunks that are there already, which are then not computed again; they go `beside`
-    /// too.
-    pub(crate) fn attach(&mut self, beside: &dyn Sink) -> Result<()> {
+    /// Finds the chunks that are there already, of a part of the grid, which are then not computed
+    /// again; they go `beside` too.
+    pub(crate) fn attach(&mut self, beside: &dyn Sink, part: &[Range<usize>; 2]) -> Result<()> {
         if self.resumes {
-            self.finished = self.survey(beside)?;
+            self.finished = self.survey(beside, part)?;
         }
         tracing::info!(
             place = self.group.name,
             finished = self.finished(),
-            chunks = self.declaration.grid.len(),
+            chunks = part.iter().map(ExactSizeIterator::len).product::<usize>(),
             "output open"
         );
         Ok(())
     }
 
     /// Which chunks are there and undamaged, of rows on which there are reports.
-    fn survey(&self, beside: &dyn Sink) -> Result<Vec<bool>> {
+    fn survey(&self, beside: &dyn Sink, [rows, columns]: &[Range<usize>; 2]) -> Result<Vec<bool>> {
         let [down, across] = self.declaration.grid.counts();
         let reported: Vec<bool> = (0..down)
             .into_par_iter()
-            .map(|row| self.is_reported(row))
+            .map(|row| rows.contains(&row) && self.is_reported(row))
             .collect();
         // Reading and checking is bound by decompression, so every chunk is read by any thread.
         (0..down * across)
             .into_par_iter()
             .map(|position| {
                 let index = [position / across, position % across];
-                if !reported[index[0]] {
+                if !reported[index[0]] || !columns.contains(&index[1]) {
                     return Ok(false);
                 }
                 let StoredChunk::There(values) = self.matrix.chunk(index)? else {
                     return Ok(false);
                 };
                 let chunk = self.declaration.grid.chunk(index);
+                // Of two shares that write the report of a row at once, one may undo the mark of
+                // the other.
+                if !self.joins {
+                    self.spoilt(&rows_not_finite(&self.matrix, index, &values))?;
+                }
                 beside.deliver(&chunk, values.view())?;
                 Ok(true)
             })
@@ -158,6 +180,11 @@ impl Output {
         self.finished.iter().filter(|finished| **finished).count()
     }
 
+    /// Whether it is written together with other runs.
+    pub(crate) fn joins(&self) -> bool {
+        self.joins
+    }
+
     /// The group that is written.
     fn group(&self) -> &OpenGroup {
         &self.group
@@ -165,11 +192,17 @@ impl Output {
 
     /// Seals the output: all chunks are there. Gives how all rows were solved, those of earlier
     /// runs included.
+    ///
+    /// An output that is joined is left as it is, and the rows are those solved so far, in any
+    /// share.
     pub(crate) fn seal(mut self) -> Result<SolveSummary> {
         let failed = |source| Error::store(&self.group.name, "finish the output", source);
-        erase_node(&self.group, SCRATCH).map_err(failed)?;
         let summary = self.arrays.reports.as_ref().map(ReportArrays::summary);
         let summary = summary.transpose().map_err(failed)?.unwrap_or_default();
+        if self.joins {
+            return Ok(summary);
+        }
+        erase_node(&self.group, SCRATCH).map_err(failed)?;
         let own = &mut self.attributes[OWN];
         own["complete"] = true.into();
         if !summary.rows_by_status().is_empty() {
@@ -233,29 +266,22 @@ impl Sink for Output {
     }
 }
 
-/// Leaves nothing in a place but an output with the same attributes, if there is one: `earlier`.
-fn clear(
-    group: &OpenGroup,
-    earlier: Option<&Map<String, Value>>,
-    attributes: &Map<String, Value>,
-    options: &ZarrOptions,
-) -> Result<()> {
-    let failed = |source| Error::store(&group.name, "declare the output", source);
-    if let Some(earlier) = earlier {
-        check_same(&group.name, earlier, attributes, options.remarks())?;
-    } else {
-        // The mark comes first, so that an output that is half erased or half declared is
-        // recognised.
-        let mut mark = attributes.clone();
-        mark[OWN]["declared"] = false.into();
-        store_group(group, &mark, None).map_err(failed)?;
-        erase(group).map_err(failed)?;
-    }
+/// Marks a place as that of an output to be declared, and leaves nothing else there.
+fn mark(group: &OpenGroup, attributes: &Map<String, Value>) -> Result<(), BoxError> {
+    // The mark comes first, so that an output that is half erased or half declared is recognised.
+    let mut mark = attributes.clone();
+    mark[OWN]["declared"] = false.into();
+    store_group(group, &mark, None)?;
+    erase(group)
+}
+
+/// Removes what killed writers left behind in a folder that no other run writes to.
+fn sweep_folder(group: &OpenGroup) -> Result<(), BoxError> {
     let Some(folder) = &group.folder else {
         return Ok(());
     };
     // Other folders may be other outputs, which other runs are writing.
-    sweep(folder, &is_node).map_err(|source| failed(source.into()))
+    Ok(sweep(folder, &is_node)?)
 }
 
 #[expect(

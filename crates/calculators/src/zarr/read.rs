@@ -11,7 +11,7 @@ mod verify;
 pub use factors::StoredFactors;
 pub use field::ZarrField;
 pub use influences::StoredInfluences;
-pub(crate) use matrix::{StoredChunk, StoredMatrix};
+pub(crate) use matrix::{StoredChunk, StoredMatrix, rows_not_finite};
 pub use open::attributes;
 pub use verify::{Comparison, Verification, verify};
 pub(crate) use verify::{Sample, check_grid};

@@ -257,7 +257,10 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
             self.source.rows(Array2::zeros((1, self.dim())).view())?
         };
         let footprint = self.source.footprint(sample, &factors)?;
-        Ok(footprint.with_solver(self.stacks))
+        Ok(Footprint {
+            immediate,
+            ..footprint.with_solver(self.stacks)
+        })
     }
 
     fn self_scores(

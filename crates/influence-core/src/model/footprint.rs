@@ -25,6 +25,10 @@ pub struct Footprint {
     /// Whether factors are in a compact form: as plain numbers, kept and read back, they would be
     /// larger, slower to score, and give other last bits.
     pub compact: bool,
+    /// Whether a factor costs no more than about a gradient, as inverses say that are
+    /// [immediate](crate::solver::Inverse::is_immediate); otherwise solving is expensive, such as
+    /// passes over all data, and a row is solved by one process only.
+    pub immediate: bool,
 }
 
 /// The form in which factors come to be scored.
@@ -65,6 +69,7 @@ impl Footprint {
             gradient_flops: 6.0 * dim as f64,
             score_flops: 2.0 * dim as f64,
             compact: false,
+            immediate: false,
         }
     }
 

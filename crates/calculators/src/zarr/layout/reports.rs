@@ -134,8 +134,9 @@ impl ReportArrays {
         for &row in rows {
             let at = [(row / self.chunk) as u64];
             let mut statuses: Vec<u8> = self.status.retrieve_chunk_opt(&at, &options)?;
-            if let Some(status) = statuses.get_mut(row % self.chunk) {
-                *status = NOT_FINITE;
+            match statuses.get_mut(row % self.chunk) {
+                Some(status) if *status != NOT_FINITE => *status = NOT_FINITE,
+                _ => continue,
             }
             self.status.store_chunk_opt(&at, statuses, &options)?;
         }

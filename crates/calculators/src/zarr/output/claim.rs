@@ -39,21 +39,31 @@ pub struct Claim {
     /// The attributes of an output that is to be resumed.
     pub(super) earlier: Option<Map<String, Value>>,
     pub(super) lock: Option<Lock>,
+    /// Whether the output is written together with other runs.
+    pub(super) joins: bool,
 }
 
 impl Claim {
-    /// Claims a location for an output with these options, and writes nothing but the lock.
+    /// Claims a location for an output with these options, and writes nothing but the lock. Runs
+    /// that [join](ZarrOptions::joining) an output share its lock, and exclude any other.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::Locked`], [`Error::ReadOnly`] and
-    /// [`Error::Option`]; [`Error::Store`] when the place cannot be looked at or written to.
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
+    /// [`Error::ReadOnly`] and [`Error::Option`]; [`Error::Store`] when the place cannot be looked at or written to.
     pub fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
+        let joins = options.if_exists() == IfExists::Join;
+        if joins {
+            // A lock that is shared leaves its file behind: not where there is nothing to join.
+            Self::unlocked(location, options)?;
+        }
         options.check()?;
         let group = location.open_writable()?;
         // Locked before it is looked at: otherwise another run could begin in between.
         let lock = match location.as_folder() {
             // A file in the way is described by the survey, better than by the failure to lock.
-            Some(folder) if folder.is_dir() || !folder.exists() => Some(lock(folder, &group)?),
+            Some(folder) if folder.is_dir() || !folder.exists() => {
+                Some(lock(folder, &group, joins)?)
+            }
             _ => None,
         };
         let found = location.survey(&group)?;
@@ -68,10 +78,15 @@ impl Claim {
         Self::of(group, found, None, options.if_exists())
     }
 
-    /// Claims a group within an output that is claimed already.
-    pub(super) fn within(group: OpenGroup) -> Result<Self> {
+    /// Claims a group within an output that is claimed already, to resume or to join it as well.
+    pub(super) fn within(group: OpenGroup, joins: bool) -> Result<Self> {
         let found = group.occupant()?;
-        Self::of(group, found, None, IfExists::Resume)
+        let if_exists = if joins {
+            IfExists::Join
+        } else {
+            IfExists::Resume
+        };
+        Self::of(group, found, None, if_exists)
     }
 
     fn of(
@@ -94,10 +109,13 @@ impl Claim {
             }
             // Nothing but the mark is known of an output that was not yet declared when its run
             // ended.
-            (Occupant::Output(attributes), IfExists::Resume)
+            (Occupant::Output(attributes), IfExists::Resume | IfExists::Join)
                 if attributes[OWN]["declared"] != false =>
             {
                 Some(attributes)
+            }
+            (Occupant::Output(_) | Occupant::Nothing, IfExists::Join) => {
+                return Err(Error::NotDeclared { path: group.name });
             }
             (Occupant::Output(_) | Occupant::Nothing, _) => None,
         };
@@ -105,7 +123,13 @@ impl Claim {
             group,
             earlier,
             lock,
+            joins: if_exists == IfExists::Join,
         })
+    }
+
+    /// Whether the output is written together with other runs.
+    pub(crate) fn joins(&self) -> bool {
+        self.joins
     }
 
     /// The place, as messages show it.
@@ -124,8 +148,8 @@ impl Location {
     /// Refuses what writing an output with these options would refuse, and writes nothing.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::ReadOnly`] and [`Error::Option`];
-    /// [`Error::Store`] when the place cannot be looked at.
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::ReadOnly`] and
+    /// [`Error::Option`]; [`Error::Store`] when the place cannot be looked at.
     pub fn check(&self, options: &ZarrOptions) -> Result<()> {
         Claim::unlocked(self, options).map(drop)
     }
@@ -137,9 +161,13 @@ impl Debug for Claim {
     }
 }
 
-fn lock(folder: &Path, group: &OpenGroup) -> Result<Lock> {
-    let lock = Lock::acquire(folder)
-        .map_err(|source| Error::store(&group.name, "lock the output", source))?;
+fn lock(folder: &Path, group: &OpenGroup, joins: bool) -> Result<Lock> {
+    let lock = if joins {
+        Lock::share(folder)
+    } else {
+        Lock::acquire(folder)
+    };
+    let lock = lock.map_err(|source| Error::store(&group.name, "lock the output", source))?;
     lock.ok_or_else(|| Error::Locked {
         path: group.name.clone(),
     })

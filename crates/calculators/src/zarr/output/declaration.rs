@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use influence_core::{ChunkGrid, Precision, ScoreAxis};
 use serde_json::{Map, Value, json};
 use zarrs::{
-    array::{DataType, FillValue, ZARR_NAN_F32, ZARR_NAN_F64, data_type},
+    array::{Array, DataType, FillValue, ZARR_NAN_F32, ZARR_NAN_F64, data_type},
     metadata::NodeMetadata,
 };
 
@@ -145,6 +145,22 @@ impl Declaration {
 }
 
 impl Arrays {
+    /// Opens the arrays of an output that was declared, those to which numbers go.
+    pub(super) fn open(group: &OpenGroup, declaration: &Declaration) -> Result<Self, BoxError> {
+        let name = declaration.layout.name;
+        let reports = if declaration.solves {
+            let reports = ReportArrays::open(group, &declaration.grid)?;
+            Some(reports.ok_or("the reports of the solver are missing")?)
+        } else {
+            None
+        };
+        Ok(Self {
+            values: Array::open(group.storage.clone(), &group.array(name))?,
+            reports,
+            coordinates: Vec::new(),
+        })
+    }
+
     /// The metadata of all arrays by name.
     pub(super) fn metadata(&self) -> HashMap<String, NodeMetadata> {
         let reports = self.reports.iter().flat_map(ReportArrays::all);

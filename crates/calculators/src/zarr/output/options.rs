@@ -39,6 +39,7 @@ pub(crate) enum IfExists {
     Refuse,
     Replace,
     Resume,
+    Join,
 }
 
 /// How chunks are compressed; a checksum (CRC32C) follows in any case.
@@ -129,6 +130,20 @@ impl ZarrOptions {
     pub fn resuming(self) -> Self {
         Self {
             if_exists: IfExists::Resume,
+            ..self
+        }
+    }
+
+    /// Joins an output that was [declared](crate::Lazy::declare) with the same settings, as one of
+    /// several processes that write it at the same time.
+    ///
+    /// Chunks that are missing or damaged in the [share](crate::Lazy::with_share) of the run are
+    /// computed and written, and nothing else is touched. The output stays incomplete until a run
+    /// [resumes](Self::resuming) it, which checks every chunk and computes what is missing.
+    #[must_use]
+    pub fn joining(self) -> Self {
+        Self {
+            if_exists: IfExists::Join,
             ..self
         }
     }

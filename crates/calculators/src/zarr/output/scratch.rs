@@ -13,7 +13,7 @@ use super::{
     options::{Compression, ZarrOptions},
 };
 use crate::{
-    Result, RowSource,
+    Error, Result, RowSource,
     sink::Sink,
     zarr::{
         layout::{FACTORS, SCRATCH},
@@ -32,9 +32,38 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Opens the scratch array of an output, with the factors that an earlier run left there.
-    pub(crate) fn within(output: &Output, grid: ChunkGrid, precision: Precision) -> Result<Self> {
-        let (whole, group) = (output, output.group().within(SCRATCH));
+    /// Opens the scratch array of an output, with the factors that an earlier run left there. An
+    /// output that is joined has one if it was declared with it, and `None` otherwise.
+    pub(crate) fn within(
+        whole: &Output,
+        grid: ChunkGrid,
+        precision: Precision,
+    ) -> Result<Option<Self>> {
+        let mut output = match Self::declare(whole, &grid, precision) {
+            Err(Error::NotDeclared { .. }) => return Ok(None),
+            output => output?,
+        };
+        let [down, across] = grid.counts();
+        output.attach(&(), &[0..down, 0..across])?;
+        // Rows whose reports came to harm must be solved again, since only solving makes reports.
+        let has =
+            |row| whole.is_reported(row) && (0..across).all(|column| output.has([row, column]));
+        let kept = (0..down).map(|row| AtomicBool::new(has(row)));
+        Ok(Some(Self {
+            kept: kept.collect(),
+            stored: StoredFactors::at(whole.group().within(SCRATCH))?,
+            output,
+            grid,
+        }))
+    }
+
+    /// Declares the scratch array of an output.
+    pub(crate) fn declare(
+        whole: &Output,
+        grid: &ChunkGrid,
+        precision: Precision,
+    ) -> Result<Output> {
+        let claim = Claim::within(whole.group().within(SCRATCH), whole.joins())?;
         let declaration = Declaration {
             layout: FACTORS,
             grid: grid.clone(),
@@ -44,19 +73,7 @@ impl Scratch {
         };
         // The digits of factors do not compress, and they are not kept for long.
         let options = ZarrOptions::default().with_compression(Compression::None);
-        let mut output = Output::declare(Claim::within(group.clone())?, declaration, &options)?;
-        output.attach(&())?;
-        // Rows whose reports came to harm must be solved again, since only solving makes reports.
-        let has = |row| {
-            whole.is_reported(row) && (0..grid.counts()[1]).all(|column| output.has([row, column]))
-        };
-        let kept = (0..grid.counts()[0]).map(|row| AtomicBool::new(has(row)));
-        Ok(Self {
-            kept: kept.collect(),
-            stored: StoredFactors::at(group)?,
-            output,
-            grid,
-        })
+        Output::declare(claim, declaration, &options)
     }
 
     pub(crate) fn has(&self, row: usize) -> bool {

@@ -123,7 +123,7 @@ impl StoredMatrix {
 }
 
 /// The rows of a chunk with numbers that are not finite.
-pub(super) fn rows_not_finite(
+pub(crate) fn rows_not_finite(
     matrix: &StoredMatrix,
     index: [usize; 2],
     values: &ArrayD<f64>,
