@@ -5,11 +5,13 @@ use std::{
     slice,
 };
 
-use anyhow::Context;
 use serde::{Deserialize, Deserializer, de::Error};
 use toml::{Table, Value};
 
-use crate::array_path::{ArrayPath, WRITTEN};
+use crate::{
+    array_path::{ArrayPath, WRITTEN},
+    key::{AtKey, KeyPath},
+};
 
 /// The arrays of the inputs, in the order in which they are read.
 ///
@@ -165,15 +167,16 @@ impl<'de> Deserialize<'de> for InputFiles {
     }
 }
 
-/// The outcome with the key of an input, where there may be several.
-pub(super) fn of_input<T, E>(key: &InputKey, outcome: Result<T, E>) -> anyhow::Result<T>
-where
-    Result<T, E>: Context<T, E>,
-    anyhow::Error: From<E>,
-{
+/// The outcome with the key of an input; messages name the key where there may be several inputs.
+pub(super) fn of_input<T>(
+    key: &InputKey,
+    outcome: Result<T, impl Into<anyhow::Error>>,
+) -> anyhow::Result<T> {
+    let inputs = KeyPath::from("inputs");
     match key {
-        InputKey::Only => Ok(outcome?),
-        key => outcome.with_context(|| key.to_string()),
+        InputKey::Only => outcome.at_unsaid_key(inputs),
+        InputKey::Place(place) => outcome.at_key(inputs.index(*place)),
+        InputKey::Name(name) => outcome.at_key(inputs.key(name)),
     }
 }
 

@@ -83,7 +83,7 @@ impl NamedLabels {
     ///
     /// # Errors
     /// When a class has no number, or two.
-    pub(super) fn numbered(self, order: ClassOrder<'_>) -> Result<(Arc<[String]>, Numbered)> {
+    pub(super) fn numbered(self, order: ClassOrder<'_>) -> Result<(Arc<[String]>, ClassNumbers)> {
         let classes: Arc<[String]> = match order {
             ClassOrder::Own => self.names.as_slice().into(),
             ClassOrder::Listed { classes, .. } => classes.into(),
@@ -99,7 +99,7 @@ impl NamedLabels {
             .enumerate()
             .map(|(place, name)| self.number(place, name, order, &classes))
             .collect::<Result<_>>()?;
-        let numbered = Numbered {
+        let numbered = ClassNumbers {
             shape: [self.len()],
             file: self.file,
             numbers,
@@ -158,7 +158,7 @@ pub(super) fn twice(names: &[String]) -> Option<[usize; 2]> {
 
 /// The numbers of classes that have names, `(n)`.
 #[derive(Debug)]
-pub(super) struct Numbered {
+pub(super) struct ClassNumbers {
     file: String,
     shape: [usize; 1],
     /// The number of each name.
@@ -167,7 +167,7 @@ pub(super) struct Numbered {
     points: Vec<usize>,
 }
 
-impl FieldSource for Numbered {
+impl FieldSource for ClassNumbers {
     fn name(&self) -> &str {
         &self.file
     }

@@ -6,7 +6,7 @@ use influence_core::{Labels, Values};
 use crate::{
     array_path::ArrayPath,
     labels::twice,
-    open::{self, Opened},
+    open::{self, OpenedArray},
     readers::Readers,
     settings::ClassNames,
     text,
@@ -74,7 +74,7 @@ pub(super) fn classes(names: &ClassNames) -> Result<Vec<String>> {
 }
 
 fn integers(at: &ArrayPath, readers: Readers) -> Result<(Vec<i64>, Vec<String>)> {
-    let Opened { field, remarks, .. } = open::array(at, readers)?;
+    let OpenedArray { field, remarks, .. } = open::array(at, readers)?;
     let shape = field.shape().to_vec();
     ensure!(
         matches!(shape[..], [_] | [_, 1]),

@@ -17,7 +17,7 @@ const ZARR: [&str; 2] = ["zarr.json", ".zarray"];
 const ZARR_GROUP: &str = ".zgroup";
 
 /// An array that has been opened.
-pub(super) struct Opened {
+pub(super) struct OpenedArray {
     /// Its numbers.
     pub(super) field: Arc<dyn FieldSource>,
     /// What its columns are called, if it is a table.
@@ -28,7 +28,7 @@ pub(super) struct Opened {
     pub(super) remarks: Vec<String>,
 }
 
-impl Opened {
+impl OpenedArray {
     /// An array that is not a table.
     pub(super) fn plain(field: impl FieldSource + 'static) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Opened {
     }
 }
 
-impl From<Columns> for Opened {
+impl From<Columns> for OpenedArray {
     fn from(columns: Columns) -> Self {
         Self {
             columns: Some(columns.names),
@@ -72,7 +72,7 @@ pub fn field(at: impl Into<ArrayPath>) -> crate::error::Result<Arc<dyn FieldSour
 /// # Errors
 /// When there is nothing at the path, its format is not known, or the reader of the format refuses
 /// it.
-pub(super) fn array(at: &ArrayPath, readers: Readers) -> Result<Opened> {
+pub(super) fn array(at: &ArrayPath, readers: Readers) -> Result<OpenedArray> {
     check_there(at)?;
     let ArrayPath { path, part, .. } = at;
     let part = part.as_deref();
@@ -81,12 +81,12 @@ pub(super) fn array(at: &ArrayPath, readers: Readers) -> Result<Opened> {
     }
     formats::refuse_foreign(path)?;
     Ok(match format(path)? {
-        Format::Npy => Opened::plain(formats::npy(path)?),
-        Format::Safetensors => Opened::plain(SafetensorsField::open(path, part)?),
-        Format::Npz => Opened::plain(formats::npz(path, part)?),
+        Format::Npy => OpenedArray::plain(formats::npy(path)?),
+        Format::Safetensors => OpenedArray::plain(SafetensorsField::open(path, part)?),
+        Format::Npz => OpenedArray::plain(formats::npz(path, part)?),
         Format::Parquet => formats::parquet(at)?.into(),
         Format::Csv => formats::csv(at)?.into(),
-        Format::Idx => Opened::plain(formats::idx(path)?),
+        Format::Idx => OpenedArray::plain(formats::idx(path)?),
     })
 }
 
@@ -180,7 +180,7 @@ fn is_zarr(folder: &Path) -> bool {
     known.any(|file| folder.join(file).is_file())
 }
 
-fn folder(path: &Path, part: Option<&str>, readers: Readers) -> Result<Opened> {
+fn folder(path: &Path, part: Option<&str>, readers: Readers) -> Result<OpenedArray> {
     if is_zarr(path) {
         let open = readers.zarr().with_context(|| {
             format!(
@@ -188,14 +188,14 @@ fn folder(path: &Path, part: Option<&str>, readers: Readers) -> Result<Opened> {
                 path.display()
             )
         })?;
-        return Ok(Opened::plain(open(path, part.unwrap_or_default())?));
+        return Ok(OpenedArray::plain(open(path, part.unwrap_or_default())?));
     }
     ensure!(
         formats::is_images(path),
         "{} is a folder, but not a zarr array (it has neither zarr.json nor .zarray), and has no folders of images, one for each class",
         path.display()
     );
-    Ok(Opened::plain(formats::images(path, part)?))
+    Ok(OpenedArray::plain(formats::images(path, part)?))
 }
 
 enum Format {

@@ -15,9 +15,10 @@ use crate::{
     hints::{self, hint},
     identity::SampleIds,
     input_files::{InputKey, of_input},
+    key::{AtKey, KeyError},
     labels::{ClassOrder, shown},
     names,
-    open::{self, Opened},
+    open::{self, OpenedArray},
     readers::Readers,
     samples::{Samples, is_column, shaped},
     settings::Files,
@@ -110,7 +111,8 @@ impl SampleFiles {
             } => {
                 let mut remarks = remarks;
                 let own = matches!(order, ClassOrder::Own);
-                let (classes, targets) = labels.numbered(order)?;
+                let numbered = labels.numbered(order);
+                let (classes, targets) = numbered.at_unsaid_key("targets")?;
                 if own {
                     remarks.push(format!(
                         "classes are numbered in the order of their names: {}; where the outputs of the model have another order, list them as data.classes",
@@ -143,7 +145,7 @@ impl SampleFiles {
             );
         }
         let names = match &files.ids {
-            Some(ids) => Some(labels(ids, readers, data.len(), &mut remarks).context("ids")?),
+            Some(ids) => Some(labels(ids, readers, data.len(), &mut remarks).at_key("ids")?),
             None => {
                 let mut paths = files.inputs.iter().map(|file| &file.array.path);
                 paths
@@ -162,11 +164,15 @@ impl SampleFiles {
         let Some(subset) = &source.files.subset else {
             return Ok(source);
         };
-        let (rows, more) = names::rows(subset, readers).context("subset")?;
-        ensure!(!rows.is_empty(), "subset: {subset} lists no rows");
+        let (rows, more) = names::rows(subset, readers).at_key("subset")?;
+        ensure!(
+            !rows.is_empty(),
+            KeyError::new("subset", format!("{subset} lists no rows"))
+        );
         let mut selected = source
             .select(&rows)
-            .with_context(|| format!("subset: {subset}"))?;
+            .with_context(|| subset.to_string())
+            .at_key("subset")?;
         remark(&mut selected.remarks, subset, more);
         Ok(selected)
     }
@@ -294,7 +300,12 @@ impl SampleFiles {
             None => Ok(input.clone()),
             Some(scale) => {
                 let scaled = Scaled::new(input.field.clone(), scale.clone());
-                Ok(input.with(of_input(&file.key, scaled)?))
+                // The scale is at fault: the error is not about the key of the input.
+                let scaled = match &file.key {
+                    InputKey::Only => scaled?,
+                    key => scaled.with_context(|| key.to_string())?,
+                };
+                Ok(input.with(scaled))
             }
         });
         Ok(Self {
@@ -367,22 +378,25 @@ impl SampleFiles {
         let Some(names) = names else {
             ensure!(
                 here.len() == 1,
-                "inputs: the inputs of the model have no names; list the arrays in the order in which it reads them, as inputs = [\"a.npy\", \"b.npy\"], got a table of {}",
-                here.join(", ")
+                KeyError::new(
+                    "inputs",
+                    format!(
+                        "the inputs of the model have no names; list the arrays in the order in which it reads them: inputs = [\"a.npy\", \"b.npy\"], got a table of {}",
+                        here.join(", ")
+                    )
+                )
             );
             return Ok(self);
         };
         let place = |name: &String| {
             let found = here.iter().position(|other| other == name);
-            found.with_context(|| {
-                format!(
-                    "inputs: the model reads {}, there is no `{name}` among {}",
-                    names.join(", "),
-                    here.join(", ")
-                )
+            found.ok_or_else(|| {
+                let (names, here) = (names.join(", "), here.join(", "));
+                let lacking = format!("the model reads {names}, there is no `{name}` among {here}");
+                KeyError::new("inputs", lacking)
             })
         };
-        let order = names.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let order = names.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             inputs: order
                 .iter()
@@ -406,7 +420,7 @@ impl SampleFiles {
         let shape = array.shape();
         // (n, _, _) for rank 3.
         let expected = format!("(n{})", ", _".repeat(form.rank - 1));
-        let check = || {
+        let check = || -> Result<()> {
             ensure!(
                 form.kind != FieldKind::Bool,
                 "the task reads truth values as its {what}; arrays hold numbers, so read integers"
@@ -428,7 +442,7 @@ impl SampleFiles {
         };
         match input {
             Some((file, _)) => of_input(&file.key, check()),
-            None => check(),
+            None => check().at_unsaid_key("targets"),
         }
     }
 }
@@ -443,8 +457,8 @@ fn joined(
     files: &Files,
     readers: Readers,
     remarks: &mut Vec<String>,
-) -> Result<(Vec<Opened>, Targets)> {
-    let input = |at: &ArrayPath| -> Result<(Opened, usize)> {
+) -> Result<(Vec<OpenedArray>, Targets)> {
+    let input = |at: &ArrayPath| -> Result<(OpenedArray, usize)> {
         let opened = open::array(at, readers)?;
         let rows = opened.field.shape()[0];
         Ok((opened, rows))
@@ -462,8 +476,11 @@ fn joined(
     let clear = clear.collect::<Result<Vec<_>>>()?;
     let known = clear.iter().flatten().map(|(_, rows)| *rows).next();
     let (targets, rows) = match known {
-        Some(rows) => (open::beside(&files.targets, rows, remarks, targets)?, rows),
-        None => targets(&files.targets)?,
+        Some(rows) => {
+            let targets = open::beside(&files.targets, rows, remarks, targets);
+            (targets.at_unsaid_key("targets")?, rows)
+        }
+        None => targets(&files.targets).at_unsaid_key("targets")?,
     };
     let inputs = files
         .inputs

@@ -7,8 +7,14 @@ use influence_core::{
 };
 
 use crate::{
-    array_path::ArrayPath, fields::FieldDataset, hints::of_classes, identity::SampleIds,
-    input_files::of_input, labels::shown, settings::Files,
+    array_path::ArrayPath,
+    fields::FieldDataset,
+    hints::of_classes,
+    identity::SampleIds,
+    input_files::of_input,
+    key::{AtKey, KeyError},
+    labels::shown,
+    settings::Files,
 };
 
 /// How many numbers are in memory at a time while files are checked.
@@ -64,15 +70,19 @@ impl Samples {
     /// # Errors
     /// The first row that does not fit, with its file.
     pub fn check(&self, target: Target) -> Result<()> {
-        self.check_classes(target)?;
+        self.check_classes(target).at_unsaid_key("targets")?;
         let shapes = self.data.shapes();
         let last = self.targets();
         if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(last)[..]) {
             ensure!(
                 *columns == outputs,
-                "{}: targets of mse have shape (n, {outputs}), with a number for each output of the model, got {:?}",
-                self.files.targets,
-                shapes[last]
+                KeyError::worded(
+                    "targets",
+                    format!(
+                        "{}: targets of mse have shape (n, {outputs}), with a number for each output of the model, got {:?}",
+                        self.files.targets, shapes[last]
+                    )
+                )
             );
         }
         let numbers = |shape: &&[usize]| shape[1..].iter().product::<usize>();
@@ -104,12 +114,15 @@ impl Samples {
                 .enumerate()
                 .find(|(_, index)| outside(*index));
             if let Some((place, index)) = found {
-                bail!(
-                    "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
-                    self.path(0),
-                    self.identity.row(start + place / row),
-                    entries - 1
-                );
+                bail!(KeyError::worded(
+                    "inputs",
+                    format!(
+                        "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
+                        self.path(0),
+                        self.identity.row(start + place / row),
+                        entries - 1
+                    )
+                ));
             }
         }
         Ok(())
@@ -185,7 +198,7 @@ impl Samples {
             let checked = self.check_finite(field, values, &range);
             match self.files.inputs.iter().nth(field) {
                 Some(file) => of_input(&file.key, checked)?,
-                None => checked?,
+                None => checked.at_unsaid_key("targets")?,
             }
         }
         let Target::Class { classes } = target else {
@@ -196,12 +209,15 @@ impl Samples {
         let mut classes_of = range.zip(targets.integers());
         match classes_of.find(|(_, class)| outside(*class)) {
             None => Ok(()),
-            Some((point, class)) => bail!(
-                "{path}: row {} (counted from 0) has class {class}, but the model has outputs for classes 0 to {}{}",
-                self.identity.row(point),
-                classes - 1,
-                of_classes(&self.all_classes()?, classes)
-            ),
+            Some((point, class)) => bail!(KeyError::worded(
+                "targets",
+                format!(
+                    "{path}: row {} (counted from 0) has class {class}, but the model has outputs for classes 0 to {}{}",
+                    self.identity.row(point),
+                    classes - 1,
+                    of_classes(&self.all_classes()?, classes)
+                )
+            )),
         }
     }
 

@@ -8,6 +8,7 @@ use toml::Value;
 use crate::{
     array_path::{ArrayPath, Decimal, Delimiter, TableForm},
     input_files::{InputFiles, InputKey},
+    key::KeyError,
 };
 
 /// Training and test data: either two pairs of arrays, or one that is split.
@@ -227,21 +228,28 @@ impl Data {
             (None, None, Some(all), Some(split)) => {
                 ensure!(
                     split.test > 0.0 && split.test < 1.0,
-                    "data.split.test: expected a share between 0 and 1, got {}",
-                    split.test
+                    KeyError::new(
+                        "data.split.test",
+                        format!("expected a share between 0 and 1, got {}", split.test)
+                    )
                 );
                 Ok(Sides::Together { all, split })
             }
             (None, None, Some(_), None) => {
-                bail!("data.split is missing: say how data.all is split, such as {{ test = 0.2 }}")
+                let missing = "is missing: say how data.all is split, such as { test = 0.2 }";
+                bail!(KeyError::sentence("data.split", missing))
             }
-            (_, _, None, Some(_)) => bail!("data.split splits data.all, which is missing"),
+            (_, _, None, Some(_)) => {
+                bail!(KeyError::sentence(
+                    "data.split",
+                    "splits data.all, which is missing"
+                ))
+            }
             (_, _, Some(_), _) => {
-                bail!(
-                    "data.all replaces data.train and data.test: leave out either it or both of them"
-                )
+                let both = "replaces data.train and data.test: leave out either it or both of them";
+                bail!(KeyError::sentence("data.all", both))
             }
-            (None, _, None, None) => bail!("data.train is missing"),
+            (None, _, None, None) => bail!(KeyError::sentence("data.train", "is missing")),
         }
     }
 
@@ -257,7 +265,10 @@ impl Data {
     pub fn check_test_points(&self) -> Result<()> {
         ensure!(
             self.has_test_points(),
-            "data.test is missing: it names the points on which influences are computed, such as {{ inputs = \"xt.npy\", targets = \"yt.npy\" }}; `influence self` does not need it"
+            KeyError::sentence(
+                "data.test",
+                "is missing: it names the points on which influences are computed, such as { inputs = \"xt.npy\", targets = \"yt.npy\" }; `influence self` does not need it"
+            )
         );
         Ok(())
     }

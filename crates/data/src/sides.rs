@@ -8,6 +8,7 @@ use influence_core::{FieldSource, Scale, Values};
 use crate::{
     array_path::ArrayPath,
     hints,
+    key::{AtKey, KeyError},
     labels::ClassOrder,
     names,
     open::beside,
@@ -32,7 +33,7 @@ use crate::{
 /// side is unknown, or a selection or scale does not fit.
 pub fn open(data: &Data, readers: Readers) -> Result<[SampleFiles; 2]> {
     let listed = data.classes.as_ref().map(names::classes);
-    let listed = listed.transpose().context("data.classes")?;
+    let listed = listed.transpose().at_key("data.classes")?;
     let order = listed
         .as_deref()
         .map_or(ClassOrder::Own, |classes| ClassOrder::Listed {
@@ -41,22 +42,24 @@ pub fn open(data: &Data, readers: Readers) -> Result<[SampleFiles; 2]> {
         });
     let [train, test] = match data.sides()? {
         Sides::Apart { train, test } => {
-            let train = SampleFiles::open(train, order, readers).context("data.train")?;
+            let train = SampleFiles::open(train, order, readers).at_key("data.train")?;
             let order = match order {
                 ClassOrder::Own => ClassOrder::of_training(train.classes()),
                 listed => listed,
             };
-            let test =
-                test.map(|test| SampleFiles::open(test, order, readers).context("data.test"));
+            let test = test.map(|test| SampleFiles::open(test, order, readers).at_key("data.test"));
             let test = test.unwrap_or_else(|| Ok(train.clone()))?;
             ensure!(
                 listed.is_some() || train.classes().is_none() || test.classes().is_some(),
-                "data.test: the classes have numbers here but names in data.train; list the names in data.classes, in the order of the numbers"
+                KeyError::new(
+                    "data.test",
+                    "the classes have numbers here but names in data.train; list the names in data.classes, in the order of the numbers"
+                )
             );
             [train, test]
         }
         Sides::Together { all, split } => {
-            let all = SampleFiles::open(all, order, readers).context("data.all")?;
+            let all = SampleFiles::open(all, order, readers).at_key("data.all")?;
             let [train, test] = split::split(all.len(), split)?;
             [all.select(&train)?, all.select(&test)?]
         }
@@ -65,8 +68,8 @@ pub fn open(data: &Data, readers: Readers) -> Result<[SampleFiles; 2]> {
     let Some(setting) = &data.scale else {
         return Ok([train, test]);
     };
-    let scales = scales(&train, setting).context("data.scale")?;
-    let scaled = |side: SampleFiles| side.scaled(&scales).context("data.scale");
+    let scales = scales(&train, setting).at_key("data.scale")?;
+    let scaled = |side: SampleFiles| side.scaled(&scales).at_key("data.scale");
     Ok([scaled(train)?, scaled(test)?])
 }
 
@@ -104,19 +107,26 @@ fn check_alike(train: &SampleFiles, test: &SampleFiles) -> Result<()> {
             .iter()
             .map(|input| &input.key)
             .eq(of_test.iter().map(|input| &input.key)),
-        "data.test: expected the inputs of data.train, {}, got {}",
-        shown(&of_train),
-        shown(&of_test)
+        KeyError::new(
+            "data.test",
+            format!(
+                "expected the inputs of data.train, {}, got {}",
+                shown(&of_train),
+                shown(&of_test)
+            )
+        )
     );
     let files = train.files.inputs.iter().zip(test.files.inputs.iter());
     for ((here, there), (train_file, test_file)) in of_train.iter().zip(&of_test).zip(files) {
         ensure!(
             here.shape == there.shape,
-            "data.test: samples have shape {:?} in {}, but {:?} in {}",
-            there.shape,
-            test_file.array,
-            here.shape,
-            train_file.array
+            KeyError::new(
+                "data.test",
+                format!(
+                    "samples have shape {:?} in {}, but {:?} in {}",
+                    there.shape, test_file.array, here.shape, train_file.array
+                )
+            )
         );
     }
     for place in 0..of_train.len() {
@@ -145,11 +155,14 @@ fn check_columns(input: usize, train: &SampleFiles, test: &SampleFiles) -> Resul
     });
     match moved {
         None => Ok(()),
-        Some((name, here, there)) => bail!(
-            "data.test: column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, such as FILE#a,b",
-            file(test),
-            file(train)
-        ),
+        Some((name, here, there)) => bail!(KeyError::new(
+            "data.test",
+            format!(
+                "column `{name}` is number {there} (counted from 0) of {}, but number {here} of {}; name the columns of both in one order, such as FILE#a,b",
+                file(test),
+                file(train)
+            )
+        )),
     }
 }
 
@@ -162,12 +175,17 @@ pub fn class_names(data: &Data, target: Target, train: &Samples) -> Result<Optio
     let Some(names) = &data.classes else {
         return Ok(train.classes().map(<[String]>::to_vec));
     };
-    let names = names::classes(names).context("data.classes")?;
+    let names = names::classes(names).at_key("data.classes")?;
     if let Target::Class { classes } = target {
         ensure!(
             names.len() == classes,
-            "data.classes: expected {classes} names, one for each output of the model, got {}",
-            names.len()
+            KeyError::new(
+                "data.classes",
+                format!(
+                    "expected {classes} names, one for each output of the model, got {}",
+                    names.len()
+                )
+            )
         );
     }
     Ok(Some(names))

@@ -1,7 +1,7 @@
 use anyhow::{Result, ensure};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 
-use crate::settings::Split;
+use crate::{key::KeyError, settings::Split};
 
 /// Splits this many points into training and test points, each in their order.
 pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
@@ -10,8 +10,13 @@ pub(super) fn split(len: usize, split: Split) -> Result<[Vec<usize>; 2]> {
     let tests = test_points(len, split.test);
     ensure!(
         tests > 0 && tests < len,
-        "data.split.test: a share of {} of {len} points leaves a side without points",
-        split.test
+        KeyError::new(
+            "data.split.test",
+            format!(
+                "a share of {} of {len} points leaves a side without points",
+                split.test
+            )
+        )
     );
     let (test, train) = order.split_at(tests);
     Ok([train, test].map(|points| {

@@ -6,14 +6,14 @@ use crate::{
     array_path::{ArrayPath, TableForm},
     formats::{self, NotANumber, Texts},
     labels::NamedLabels,
-    open::{self, Opened},
+    open::{self, OpenedArray},
     readers::Readers,
 };
 
 /// Targets, before classes that have names have numbers.
 pub(super) enum Targets {
     /// Numbers, of classes or others.
-    Numbers(Opened),
+    Numbers(OpenedArray),
     /// Classes by their names.
     Names {
         /// The name of each point.
@@ -72,7 +72,7 @@ pub(super) fn targets(at: &ArrayPath, readers: Readers) -> Result<Targets> {
 fn of_lines(texts: Texts, at: &ArrayPath) -> Result<Targets> {
     let numbers: Option<Vec<i64>> = texts.rows.iter().map(|text| text.parse().ok()).collect();
     match numbers {
-        Some(numbers) => Ok(Targets::Numbers(Opened::plain(formats::integers(
+        Some(numbers) => Ok(Targets::Numbers(OpenedArray::plain(formats::integers(
             &numbers,
             at.to_string(),
         )?))),

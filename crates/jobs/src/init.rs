@@ -23,14 +23,14 @@ use toml::Table;
 
 use crate::{config::Config, job::Job, models::Models, weights::Weights};
 use layers::{
-    Layers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,
+    ProposedLayers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,
     to_train,
 };
 use method::Problem;
-use order::Outputs;
-use points::{Sides, relative};
+use order::OutputCount;
+use points::{GivenPoints, relative};
 use proposal::WEIGHT_DECAY;
-use targets::Targets;
+use targets::TargetGuess;
 
 pub use activation::Activation;
 pub use proposal::Proposal;
@@ -46,7 +46,7 @@ const WEIGHTS: &str = "model.safetensors";
 pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     let base = std::path::absolute(&request.config)?;
     let base = base.parent().unwrap_or(Path::new("/"));
-    let sides = Sides::open(request)?;
+    let sides = GivenPoints::open(request)?;
     let mut found = sides.found();
     let (first, data) = (&sides.train, sides.data(request, base));
     let [train, test] = sides.points(request);
@@ -59,7 +59,7 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
         weight_decay,
     };
     let Some(weights) = &request.weights else {
-        let targets = Targets::of(first, sides.test.as_ref(), None, true)?;
+        let targets = TargetGuess::of(first, sides.test.as_ref(), None, true)?;
         let parameters = parameters_to_train(&first.shape, targets.outputs);
         let layers = to_train(&first.shape, targets.outputs, request.activation);
         let layers = models.are_listed().then_some(layers);
@@ -84,12 +84,12 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     let sizes = read.names().filter_map(|name| read.shape(name));
     let parameters = sizes.map(|shape| shape.iter().product::<usize>()).sum();
     let layers = if models.are_listed() {
-        let expected = Targets::of(first, sides.test.as_ref(), None, false)?;
+        let expected = TargetGuess::of(first, sides.test.as_ref(), None, false)?;
         let expected = match (first.integers[1], expected.classes) {
-            (true, true) => Outputs::AtLeast(expected.outputs),
+            (true, true) => OutputCount::AtLeast(expected.outputs),
             // Whole numbers may still be those of many classes.
-            (true, false) => Outputs::AtLeast(1),
-            (false, _) => Outputs::Exactly(expected.outputs),
+            (true, false) => OutputCount::AtLeast(1),
+            (false, _) => OutputCount::Exactly(expected.outputs),
         };
         Some(of_weights(
             &read,
@@ -103,10 +103,10 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     let targets = match &layers {
         Some(layers) => {
             let outputs = outputs(&layers.lines, &read);
-            Targets::of(first, sides.test.as_ref(), outputs, false)?
+            TargetGuess::of(first, sides.test.as_ref(), outputs, false)?
         }
         // The task of the program says what they are.
-        None => Targets::default(),
+        None => TargetGuess::default(),
     };
     let work = multiplications(&read, &first.shape);
     Ok(Proposal {
@@ -128,7 +128,7 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     })
 }
 
-fn lines(layers: Option<&Layers>) -> Option<&[String]> {
+fn lines(layers: Option<&ProposedLayers>) -> Option<&[String]> {
     layers.map(|layers| &layers.lines[..])
 }
 

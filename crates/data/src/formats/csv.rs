@@ -46,7 +46,7 @@ pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
 /// When the file cannot be read, or the column is not there.
 pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
     let read = || -> Result<Texts> {
-        let mut lines = Lines::open(at)?;
+        let mut lines = CsvReader::open(at)?;
         let column = lines.single_column(at.part.as_deref())?;
         let mut texts = Vec::new();
         while let Some(record) = lines.next()? {
@@ -63,7 +63,7 @@ pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
 
 fn table(at: &ArrayPath) -> Result<Columns> {
     let choice = at.part.as_deref();
-    let mut lines = Lines::open(at)?;
+    let mut lines = CsvReader::open(at)?;
     let chosen = choose(choice, &lines.names, is_index).map_err(|error| lines.explained(error))?;
     let names: Vec<String> = chosen
         .columns
@@ -105,7 +105,7 @@ fn table(at: &ArrayPath) -> Result<Columns> {
 }
 
 /// The lines of a table behind its heading.
-struct Lines {
+struct CsvReader {
     reader: csv::Reader<Box<dyn Read>>,
     names: Vec<String>,
     delimiter: Delimiter,
@@ -119,7 +119,7 @@ struct Lines {
     record: StringRecord,
 }
 
-impl Lines {
+impl CsvReader {
     fn open(at: &ArrayPath) -> Result<Self> {
         let form = at.form;
         let (start, rest) = unpacked(&at.path)?;

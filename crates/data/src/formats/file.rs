@@ -58,7 +58,7 @@ const SPAN_BYTES: usize = 1 << 20;
 
 /// How the numbers of one array lie in a file, without gaps.
 #[derive(Debug, Clone)]
-pub(super) struct ArrayLayout {
+pub(super) struct StoredArray {
     pub(super) start: u64,
     pub(super) shape: Vec<usize>,
     pub(super) number: Number,
@@ -67,7 +67,7 @@ pub(super) struct ArrayLayout {
     pub(super) fortran: bool,
 }
 
-impl ArrayLayout {
+impl StoredArray {
     /// How many bytes the array takes, if that can be said in 64 bits.
     pub(super) fn bytes(&self) -> Option<u64> {
         let mut sides = self.shape.iter().map(|&side| side as u64);
@@ -81,13 +81,13 @@ pub(super) struct FileArray {
     path: PathBuf,
     name: String,
     file: Positioned,
-    layout: ArrayLayout,
+    layout: StoredArray,
 }
 
 impl FileArray {
     /// Messages call the array `name`; the caller has checked the layout against the size of the
     /// file.
-    pub(super) fn new(path: &Path, name: String, file: File, layout: ArrayLayout) -> Self {
+    pub(super) fn new(path: &Path, name: String, file: File, layout: StoredArray) -> Self {
         Self {
             path: path.to_owned(),
             name,
@@ -105,7 +105,7 @@ impl FileArray {
     }
 
     /// How the numbers lie.
-    pub(super) fn layout(&self) -> &ArrayLayout {
+    pub(super) fn layout(&self) -> &StoredArray {
         &self.layout
     }
 

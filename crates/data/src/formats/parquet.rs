@@ -36,7 +36,7 @@ pub(crate) fn open(at: &ArrayPath) -> Result<Columns> {
 /// When the file cannot be read, the column is not there, or a value is neither.
 pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
     let read = || -> Result<Texts> {
-        let file = Opened::read(&at.path)?;
+        let file = ParquetFile::read(&at.path)?;
         let chosen = choose(at.part.as_deref(), &file.names, |name| file.is_index(name))?;
         let [column] = chosen.columns[..] else {
             bail!(
@@ -74,7 +74,7 @@ pub(crate) fn texts(at: &ArrayPath) -> Result<Texts> {
 
 fn table(at: &ArrayPath) -> Result<Columns> {
     let choice = at.part.as_deref();
-    let file = Opened::read(&at.path)?;
+    let file = ParquetFile::read(&at.path)?;
     let chosen = choose(choice, &file.names, |name| file.is_index(name))?;
     for &column in &chosen.columns {
         file.check(column)?;
@@ -127,14 +127,14 @@ fn table(at: &ArrayPath) -> Result<Columns> {
 }
 
 /// A file with the names of its columns.
-struct Opened {
+struct ParquetFile {
     reader: SerializedFileReader<File>,
     names: Vec<String>,
     /// The metadata of pandas on its columns.
     pandas: Value,
 }
 
-impl Opened {
+impl ParquetFile {
     fn read(path: &Path) -> Result<Self> {
         let reader = SerializedFileReader::new(File::open(path)?).context("not a Parquet file")?;
         let about = reader.metadata().file_metadata();

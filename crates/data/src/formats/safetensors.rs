@@ -10,7 +10,7 @@ use std::{
 use influence_core::{FieldSource, Result as CoreResult, Values};
 use safetensors::{Dtype, tensor::Metadata};
 
-use super::file::{ArrayLayout, FileArray, Number};
+use super::file::{FileArray, Number, StoredArray};
 use crate::error::{Error, Result};
 
 /// The length of the header comes first, in this many bytes.
@@ -99,7 +99,7 @@ fn choose(path: &Path, header: &Metadata, name: Option<&str>) -> Result<String> 
     }
 }
 
-fn layout(header: &Metadata, name: &str, start: u64) -> Result<ArrayLayout, String> {
+fn layout(header: &Metadata, name: &str, start: u64) -> Result<StoredArray, String> {
     let info = header
         .info(name)
         .ok_or_else(|| format!("the header does not describe tensor `{name}`"))?;
@@ -115,7 +115,7 @@ fn layout(header: &Metadata, name: &str, start: u64) -> Result<ArrayLayout, Stri
         ));
     }
     // The library has checked that the offsets fit the shape, and tile what follows the header.
-    Ok(ArrayLayout {
+    Ok(StoredArray {
         start: start + info.data_offsets.0 as u64,
         shape: info.shape.clone(),
         number,

@@ -2,7 +2,7 @@
 
 /// Inputs and targets, as TOML has them.
 #[derive(Debug)]
-pub(super) enum Data {
+pub(super) enum ProposedData {
     Apart {
         train: [String; 2],
         test: [String; 2],
@@ -21,7 +21,7 @@ pub(super) enum Data {
 pub(super) const RUN: &str = "influence run";
 pub(super) const SELF: &str = "influence self";
 
-impl Data {
+impl ProposedData {
     /// The command that the points are for.
     pub(super) fn command(&self) -> &'static str {
         match self {

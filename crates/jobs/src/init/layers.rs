@@ -7,7 +7,7 @@ use super::{
     activation::Activation,
     groups::groups,
     lines::Lines,
-    order::{Outputs, is_said, orders},
+    order::{OutputCount, is_said, orders},
 };
 use crate::{config::CONFIRM, weights::Weights};
 
@@ -15,14 +15,14 @@ use crate::{config::CONFIRM, weights::Weights};
 const HIDDEN: usize = 64;
 
 /// The layers of a small network to be trained.
-pub(super) fn to_train(sample: &[usize], outputs: usize, activation: Activation) -> Layers {
+pub(super) fn to_train(sample: &[usize], outputs: usize, activation: Activation) -> ProposedLayers {
     let flatten = (sample.len() > 1).then(|| "{ kind = \"flatten\" }".to_owned());
     let linear = |name: &str, outputs: usize| {
         format!("{{ kind = \"linear\", name = \"{name}\", outputs = {outputs} }}")
     };
     let between = format!("{{ kind = \"{}\" }}", activation.as_str());
     let layers = [linear("fc1", HIDDEN), between, linear("fc2", outputs)];
-    Layers {
+    ProposedLayers {
         lines: flatten.into_iter().chain(layers).collect(),
         order: "A small network to begin with; the last layer has an output for each class or number.",
         doubted: false,
@@ -37,7 +37,7 @@ pub(super) fn parameters_to_train(sample: &[usize], outputs: usize) -> usize {
 
 /// What is proposed for weights that are there.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct ProposedLayers {
     pub(super) lines: Vec<String>,
     /// How sure their order is.
     pub(super) order: &'static str,
@@ -52,9 +52,9 @@ pub(super) struct Layers {
 pub(super) fn of_weights(
     weights: &Weights,
     sample: &[usize],
-    outputs: Outputs,
+    outputs: OutputCount,
     activation: Activation,
-) -> Result<Layers> {
+) -> Result<ProposedLayers> {
     let (groups, in_order) = groups(weights)?;
     let orders = orders(&groups, in_order, sample, outputs);
     let said = is_said(&groups, in_order);
@@ -85,7 +85,7 @@ pub(super) fn of_weights(
         .of(sample)
         .map_err(|error| error.context(weights.source().to_owned()))?;
     let doubted = lines.iter().any(|line| line.contains(CONFIRM));
-    Ok(Layers {
+    Ok(ProposedLayers {
         lines,
         order,
         doubted,

@@ -29,14 +29,14 @@ pub(super) struct Placed {
 
 /// How many outputs a model has.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Outputs {
+pub(super) enum OutputCount {
     /// One for each class that occurs, or more.
     AtLeast(usize),
     /// One for each number of a target.
     Exactly(usize),
 }
 
-impl Outputs {
+impl OutputCount {
     fn fit(self, flow: &Flow) -> bool {
         let size = match flow {
             Flow::Sample(shape) => shape.iter().product(),
@@ -76,7 +76,7 @@ pub(super) fn orders(
     groups: &[Group],
     in_order: bool,
     sample: &[usize],
-    outputs: Outputs,
+    outputs: OutputCount,
 ) -> Orders {
     if groups.len() > LAYERS {
         return Orders::default();
@@ -121,7 +121,7 @@ fn precedes(one: &[Part], other: &[Part]) -> bool {
 struct Search {
     kinds: Vec<Vec<Kind>>,
     earlier: Vec<Vec<usize>>,
-    outputs: Outputs,
+    outputs: OutputCount,
     steps: usize,
     placed: Vec<Placed>,
     used: Vec<bool>,

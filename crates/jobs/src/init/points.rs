@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail};
 use influence_data::{ArrayPath, ClassOrder, Files, SampleFiles, TableForm, test_points};
 use toml::Value;
 
-use super::{data::Data, request::Request};
+use super::{data::ProposedData, request::Request};
 use crate::readers::readers;
 
 /// The points that are given: of both sides or of the training side alone, or all together.
-pub(super) struct Sides {
+pub(super) struct GivenPoints {
     pub(super) train: Points,
     pub(super) test: Option<Points>,
 }
 
-impl Sides {
+impl GivenPoints {
     pub(super) fn open(request: &Request) -> Result<Self> {
         let form = request.form;
         if !request.all.is_empty() {
@@ -44,19 +44,19 @@ impl Sides {
     }
 
     /// As they are written.
-    pub(super) fn data(&self, request: &Request, base: &Path) -> Data {
+    pub(super) fn data(&self, request: &Request, base: &Path) -> ProposedData {
         let written = |points: &Points| {
             [&points.inputs, &points.files.targets].map(|file| relative_array(file, base))
         };
         match &self.test {
-            Some(test) => Data::Apart {
+            Some(test) => ProposedData::Apart {
                 train: written(&self.train),
                 test: written(test),
             },
-            None if request.all.is_empty() => Data::Alone {
+            None if request.all.is_empty() => ProposedData::Alone {
                 train: written(&self.train),
             },
-            None => Data::Together {
+            None => ProposedData::Together {
                 all: written(&self.train),
                 test: request.split,
             },

@@ -3,10 +3,10 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::{
-    data::{Data, RUN, SELF},
-    layers::Layers,
+    data::{ProposedData, RUN, SELF},
+    layers::ProposedLayers,
     method::{Problem, line},
-    targets::Targets,
+    targets::TargetGuess,
 };
 
 /// The weight decay of a model that is to be trained, where none is asked for.
@@ -19,9 +19,9 @@ pub struct Proposal {
     /// The key of the weights in their file.
     pub(super) state: Option<String>,
     /// The layers, unless the program brings them.
-    pub(super) layers: Option<Layers>,
-    pub(super) data: Data,
-    pub(super) targets: Targets,
+    pub(super) layers: Option<ProposedLayers>,
+    pub(super) data: ProposedData,
+    pub(super) targets: TargetGuess,
     /// The names of the classes in the order of their numbers, where targets are names.
     pub(super) names: Option<Vec<String>>,
     pub(super) problem: Problem,
@@ -137,14 +137,14 @@ impl Proposal {
             format!("{{ inputs = {inputs}, targets = {targets} }}")
         };
         let sides = match &self.data {
-            Data::Apart { train, test } => {
+            ProposedData::Apart { train, test } => {
                 format!("train = {}\ntest = {}\n", pair(train), pair(test))
             }
-            Data::Alone { train } => format!(
+            ProposedData::Alone { train } => format!(
                 "train = {}\n# no test = {{ inputs = ..., targets = ... }}: `influence self` needs none, `influence run` does\n",
                 pair(train)
             ),
-            Data::Together { all, test } => format!(
+            ProposedData::Together { all, test } => format!(
                 "all = {}\nsplit = {{ test = {test:?}, seed = 0 }}    # this share is drawn as test points\n",
                 pair(all)
             ),

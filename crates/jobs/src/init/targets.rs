@@ -15,7 +15,7 @@ const FEW: usize = 10;
 
 /// What targets are taken for, and why.
 #[derive(Debug, Default)]
-pub(super) struct Targets {
+pub(super) struct TargetGuess {
     /// Whether they are class numbers.
     pub(super) classes: bool,
     /// As many outputs as there are classes, or numbers in a target.
@@ -26,7 +26,7 @@ pub(super) struct Targets {
     pub(super) warnings: Vec<String>,
 }
 
-impl Targets {
+impl TargetGuess {
     /// Looks at the targets of both sides; `outputs` are those of the weights, where they are
     /// known, and a model may be still `untrained`.
     ///

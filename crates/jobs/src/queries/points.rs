@@ -19,13 +19,13 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub struct Points<'a> {
     samples: &'a Prefetch<Samples>,
-    targets: Targets,
+    targets: TargetValues,
     names: Option<&'a [String]>,
 }
 
 /// The targets of the points.
 #[derive(Debug)]
-enum Targets {
+enum TargetValues {
     /// Class numbers.
     Classes(Vec<usize>),
     /// Numbers `(n, outputs)`.
@@ -50,10 +50,10 @@ impl<'a> Points<'a> {
             }
         }
         let targets = if values.is_empty() {
-            Targets::Classes(classes)
+            TargetValues::Classes(classes)
         } else {
             let columns = values.len() / samples.len();
-            Targets::Values(Array2::from_shape_vec((samples.len(), columns), values)?)
+            TargetValues::Values(Array2::from_shape_vec((samples.len(), columns), values)?)
         };
         Ok(Self {
             samples,
@@ -99,16 +99,16 @@ impl<'a> Points<'a> {
     /// The number of the class of a point, if points have classes.
     pub fn class(&self, point: usize) -> Option<usize> {
         match &self.targets {
-            Targets::Classes(classes) => classes.get(point).copied(),
-            Targets::Values(_) => None,
+            TargetValues::Classes(classes) => classes.get(point).copied(),
+            TargetValues::Values(_) => None,
         }
     }
 
     /// The target of a point.
     pub fn target(&self, point: usize) -> Value {
         match &self.targets {
-            Targets::Classes(classes) => named(classes[point], self.names),
-            Targets::Values(values) => numbers(values.row(point).iter().copied()),
+            TargetValues::Classes(classes) => named(classes[point], self.names),
+            TargetValues::Values(values) => numbers(values.row(point).iter().copied()),
         }
     }
 

@@ -42,20 +42,20 @@ impl Verdict {
 
 /// The kind of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FieldContent {
     Missing,
     Number,
     Text,
 }
 
-fn kind(field: &str, decimal: Decimal) -> Kind {
+fn kind(field: &str, decimal: Decimal) -> FieldContent {
     let field = field.trim();
     if MISSING.contains(&field.to_ascii_lowercase().as_str()) {
-        Kind::Missing
+        FieldContent::Missing
     } else if Cell::parse(field, decimal).is_some() {
-        Kind::Number
+        FieldContent::Number
     } else {
-        Kind::Text
+        FieldContent::Text
     }
 }
 
@@ -95,22 +95,25 @@ fn compare(
             why,
         })
     };
-    let kinds: Vec<Kind> = first.iter().map(|field| kind(field, decimal)).collect();
+    let kinds: Vec<FieldContent> = first.iter().map(|field| kind(field, decimal)).collect();
     let numbers: Vec<&str> = (first.iter().zip(&kinds))
-        .filter(|(_, kind)| **kind == Kind::Number)
+        .filter(|(_, kind)| **kind == FieldContent::Number)
         .map(|(field, _)| field.trim())
         .collect();
-    let texts = kinds.iter().filter(|kind| **kind == Kind::Text).count();
+    let texts = kinds
+        .iter()
+        .filter(|kind| **kind == FieldContent::Text)
+        .count();
     let above_numbers = |column: usize| {
         let mut found = below
             .iter()
             .filter_map(|record| record.get(column))
             .map(|field| kind(field, decimal))
-            .filter(|kind| *kind != Kind::Missing)
+            .filter(|kind| *kind != FieldContent::Missing)
             .peekable();
-        found.peek().is_some() && found.all(|kind| kind == Kind::Number)
+        found.peek().is_some() && found.all(|kind| kind == FieldContent::Number)
     };
-    let mut of_text = (0..kinds.len()).filter(|&column| kinds[column] == Kind::Text);
+    let mut of_text = (0..kinds.len()).filter(|&column| kinds[column] == FieldContent::Text);
     let names_numbers = of_text.clone().any(above_numbers);
     let comes_again = of_text.any(|column| {
         let again =

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, TypeStr};
 
-use super::super::file::{ArrayLayout, Number};
+use super::super::file::{Number, StoredArray};
 
 /// The first bytes of a numpy file.
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -62,7 +62,7 @@ pub(in crate::formats) fn check_header(file: impl Read) -> Result<(), String> {
 }
 
 /// The layout in the header, without the place where the numbers start.
-pub(super) fn layout<R: Read>(npy: &NpyFile<R>) -> Result<ArrayLayout, String> {
+pub(super) fn layout<R: Read>(npy: &NpyFile<R>) -> Result<StoredArray, String> {
     let DType::Plain(kind) = npy.dtype() else {
         return Err(
             "expected plain numbers, got a structured array; save one array of its columns, as numpy.lib.recfunctions.structured_to_unstructured makes"
@@ -76,7 +76,7 @@ pub(super) fn layout<R: Read>(npy: &NpyFile<R>) -> Result<ArrayLayout, String> {
         return Err("expected samples along a first axis, got a single number".into());
     }
     let number = number(&kind).ok_or_else(|| not_numbers(&kind))?;
-    Ok(ArrayLayout {
+    Ok(StoredArray {
         start: 0,
         fortran: npy.order() == Order::Fortran && shape.len() > 1,
         shape,
