@@ -27,7 +27,7 @@ use influence_core::{Precision, block::ParameterLayout};
 
 use crate::{
     Batch, Result,
-    gradient::Form,
+    gradient::GradientForm,
     graph::Tanh,
     panic::guarded,
     trace::{DenseLayer, Graph, Head},
@@ -52,7 +52,7 @@ pub(crate) trait Engine: Debug + Send + Sync {
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, Form)>>;
+    ) -> Result<Vec<(usize, GradientForm)>>;
 
     /// The gradient, summed over the samples, with respect to some parameters: one flat tensor
     /// each.
@@ -161,7 +161,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, Form)>> {
+    ) -> Result<Vec<(usize, GradientForm)>> {
         guarded(|| self.record(graph, batch, cotangent))
     }
 

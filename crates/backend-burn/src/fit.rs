@@ -16,7 +16,7 @@ use influence_core::{
 
 use crate::{
     Batch, Curvature, FitObserver, Kronecker, Stack, Task,
-    observe::Watch,
+    observe::FitProgress,
     trace::{ModuleTrace, Trace},
 };
 pub use problem::Influence;
@@ -75,7 +75,7 @@ struct Settings {
     memory: usize,
     device: Device,
     threads: Option<NonZero<usize>>,
-    watch: Watch,
+    watch: FitProgress,
     compared_with_burn: bool,
 }
 
@@ -92,7 +92,7 @@ impl Default for Settings {
             memory: 1 << 30,
             device: Device::default(),
             threads: None,
-            watch: Watch::default(),
+            watch: FitProgress::default(),
             compared_with_burn: true,
         }
     }
@@ -193,7 +193,7 @@ impl<T> Fit<T> {
     /// the training data.
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn FitObserver>) -> Self {
-        self.settings.watch = Watch(Some(observer));
+        self.settings.watch = FitProgress(Some(observer));
         self
     }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
-pub(crate) use form::{Form, OuterSide, positions};
+pub(crate) use form::{GradientForm, OuterSide, positions};
 use scoring::Scoring;
 
 use crate::tensors::joined;
@@ -35,7 +35,7 @@ pub struct Gradients {
 pub(crate) struct ParameterGradient {
     /// The columns of the parameter in a parameter-space vector.
     pub(crate) columns: Range<usize>,
-    pub(crate) form: Form,
+    pub(crate) form: GradientForm,
 }
 
 impl Gradients {
@@ -59,14 +59,14 @@ impl Gradients {
         let ([samples, dim], kind) = (rows.dims(), (rows.device(), rows.dtype()));
         let part = ParameterGradient {
             columns: 0..dim,
-            form: Form::Rows(rows),
+            form: GradientForm::Rows(rows),
         };
         Self::new(samples, dim, kind, vec![part])
     }
 
     /// Whether they are plain rows of all columns.
     pub(crate) fn is_dense(&self) -> bool {
-        matches!(&self.parts[..], [ParameterGradient { columns, form: Form::Rows(_) }] if *columns == (0..self.dim))
+        matches!(&self.parts[..], [ParameterGradient { columns, form: GradientForm::Rows(_) }] if *columns == (0..self.dim))
     }
 
     /// The number of samples, `n`.
@@ -98,14 +98,18 @@ impl Gradients {
     /// The inner products with `k` other vectors, `(k, n)`.
     pub(crate) fn scores(&self, others: &Self) -> Tensor<2> {
         let zeros = || Tensor::zeros([others.samples, self.samples], (&self.kind.0, self.kind.1));
-        self.summed(others, Form::products, Form::scores)
+        self.summed(others, GradientForm::products, GradientForm::scores)
             .unwrap_or_else(zeros)
     }
 
     /// The inner products with the same number of other vectors, each with its counterpart, `(n)`.
     pub(crate) fn self_scores(&self, others: &Self) -> Tensor<1> {
-        self.summed(others, Form::self_products, Form::self_scores)
-            .unwrap_or_else(|| self.zeros())
+        self.summed(
+            others,
+            GradientForm::self_products,
+            GradientForm::self_scores,
+        )
+        .unwrap_or_else(|| self.zeros())
     }
 
     /// The sum over the parts of inner products, through outer-product factors or through rows,
@@ -113,8 +117,8 @@ impl Gradients {
     fn summed<const D: usize>(
         &self,
         others: &Self,
-        of_factors: impl Fn(&Form, &Form) -> Option<Tensor<D>>,
-        of_rows: impl Fn(&Form, Tensor<2>) -> Tensor<D>,
+        of_factors: impl Fn(&GradientForm, &GradientForm) -> Option<Tensor<D>>,
+        of_rows: impl Fn(&GradientForm, Tensor<2>) -> Tensor<D>,
     ) -> Option<Tensor<D>> {
         let products = self.parts.iter().filter_map(|part| {
             let others = others.columns(std::slice::from_ref(&part.columns));
@@ -134,7 +138,7 @@ impl Gradients {
     }
 
     /// The forms of the parts, if each is of all columns; else none.
-    fn whole_forms(&self) -> Vec<&Form> {
+    fn whole_forms(&self) -> Vec<&GradientForm> {
         let whole = self.parts.iter().all(|part| part.columns == (0..self.dim));
         let parts = self.parts.iter().filter(|_| whole);
         parts.map(|part| &part.form).collect()
@@ -149,7 +153,7 @@ impl Gradients {
             // score.
             let affordable = form.width() * self.samples <= 2 * form.scalars();
             if affordable && !form.prefers_factors(&[form], MANY) {
-                part.form = Form::Rows(form.to_rows());
+                part.form = GradientForm::Rows(form.to_rows());
             }
         }
         self
@@ -178,7 +182,10 @@ impl Gradients {
             }
             let rows = parts.iter().map(|part| part.form.to_rows());
             let sum = rows.reduce(|sum, rows| sum + rows);
-            sum.map_or_else(|| self.zeros(), |sum| Form::Rows(sum).squared_norms())
+            sum.map_or_else(
+                || self.zeros(),
+                |sum| GradientForm::Rows(sum).squared_norms(),
+            )
         };
         let squares = parts
             .chunk_by(|a, b| a.columns == b.columns)
@@ -199,7 +206,7 @@ impl Gradients {
     }
 
     /// The parts that belong to the parameter in these columns.
-    pub(crate) fn of(&self, columns: &Range<usize>) -> impl Iterator<Item = &Form> {
+    pub(crate) fn of(&self, columns: &Range<usize>) -> impl Iterator<Item = &GradientForm> {
         let parts = self.parts.iter();
         parts
             .filter(move |part| part.columns == *columns)
@@ -213,7 +220,7 @@ impl Gradients {
 
     /// One row per sample, `(n, dim)`.
     pub(crate) fn to_rows(&self) -> Tensor<2> {
-        self.placed(self.samples, Form::to_rows)
+        self.placed(self.samples, GradientForm::to_rows)
     }
 
     /// The gradients, each times its factor `(n, 1)`.
@@ -226,7 +233,7 @@ impl Gradients {
 
     /// Values of the parts side by side, summed for each parameter, with zeros where there is no
     /// part.
-    fn placed(&self, rows: usize, values: impl Fn(&Form) -> Tensor<2>) -> Tensor<2> {
+    fn placed(&self, rows: usize, values: impl Fn(&GradientForm) -> Tensor<2>) -> Tensor<2> {
         let mut parts: Vec<&ParameterGradient> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
         let zeros = |columns| Tensor::zeros([rows, columns], (&self.kind.0, self.kind.1));
@@ -267,7 +274,7 @@ impl Gradients {
             let own = Self { parts, ..self };
             return Self::dense(own.to_rows() + sum);
         }
-        let combination = Form::Combination {
+        let combination = GradientForm::Combination {
             weights: weights.clone(),
             basis: basis.clone(),
         };

@@ -21,7 +21,7 @@ use burn::backend::{Backend, ir::OperationIr};
 
 use crate::Result;
 
-pub(crate) use convolution::{Convolution, Unfolding};
+pub(crate) use convolution::{RecordedConvolution, Unfolding};
 pub(crate) use environment::Environment;
 pub(crate) use module::{affine, batch_normalise, embedding, layer_normalise};
 pub(crate) use tanh::Tanh;

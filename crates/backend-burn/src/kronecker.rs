@@ -6,17 +6,19 @@
 //!    one (norms, say) keep their Fisher matrix as it is (`unfactored`).
 //! 2. `covariance` sums `a aᵀ` and `δ δᵀ` over the data and decomposes them, several matrices side
 //!    by side (`parallel`). The products of their eigenvalues are K-FAC's eigenvalues.
-//! 3. EK-FAC goes over the data once more and replaces them by the mean squares of the gradients
-//!    along the eigenvectors.
+//! 3. EK-FAC goes over the data once more (`eigenvalues`) and replaces them by the mean squares of
+//!    the gradients along the eigenvectors.
 //! 4. `inverse` solves in the eigenbasis, exactly or through few outer products (`low_rank`).
 
 mod covariance;
 mod diagonal;
+mod eigenvalues;
 mod inverse;
 mod layer;
 mod low_rank;
 mod memory;
 mod parallel;
+mod running_sum;
 mod unfactored;
 
 use std::sync::Arc;
@@ -29,7 +31,8 @@ use influence_core::{
 
 use crate::{Curvature, Stack, curvature::SampleVectors};
 
-use covariance::{CovarianceSet, correct_eigenvalues};
+use covariance::CovarianceSet;
+use eigenvalues::correct_eigenvalues;
 use inverse::FactoredLayer;
 use layer::LinearLayer;
 use parallel::missing;

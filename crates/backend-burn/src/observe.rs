@@ -36,9 +36,9 @@ pub trait FitObserver: Debug + Send + Sync {
 
 /// An observer, if there is one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Watch(pub(crate) Option<Arc<dyn FitObserver>>);
+pub(crate) struct FitProgress(pub(crate) Option<Arc<dyn FitObserver>>);
 
-impl Watch {
+impl FitProgress {
     pub(crate) fn fitting(&self, step: FitStep, done: usize, total: usize) {
         if let Some(observer) = &self.0 {
             observer.fitting(step, done, total);

@@ -25,7 +25,7 @@ use crate::{
     Batch, Converter, Error, Gradients, Result, Stack,
     dataset::dtype,
     engine::{self, Engine},
-    gradient::{Form, ParameterGradient},
+    gradient::{GradientForm, ParameterGradient},
     tensors::host,
     trace::{Function, Graph, Trace},
 };
@@ -113,7 +113,7 @@ impl ModelGradients {
     }
 
     /// Gradients with respect to all parameters, of those with respect to each.
-    fn joined(&self, samples: usize, forms: Vec<(usize, Form)>) -> Gradients {
+    fn joined(&self, samples: usize, forms: Vec<(usize, GradientForm)>) -> Gradients {
         let part = |(parameter, form)| ParameterGradient {
             columns: self.layout().columns(parameter),
             form,
@@ -185,7 +185,7 @@ impl ModelGradients {
         batch: &Batch,
         parameters: &[usize],
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, Form)>> {
+    ) -> Result<Vec<(usize, GradientForm)>> {
         if parameters.is_empty() {
             return Ok(Vec::new());
         }
@@ -204,7 +204,7 @@ impl ModelGradients {
                 .zip(gradients)
                 .for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
         }
-        let form = |(&parameter, rows)| (parameter, Form::Rows(Tensor::cat(rows, 0)));
+        let form = |(&parameter, rows)| (parameter, GradientForm::Rows(Tensor::cat(rows, 0)));
         Ok(parameters.iter().zip(rows).map(form).collect())
     }
 

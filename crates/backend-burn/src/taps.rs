@@ -73,7 +73,10 @@ pub(crate) enum Tap {
     /// Rows of an embedding table, by indices that are data.
     Embedding { table: usize },
     /// A broadcasting elementwise operation; every sample gets a copy of the operand.
-    Elementwise { operand: TensorIr, view: View },
+    Elementwise {
+        operand: TensorIr,
+        view: ParameterView,
+    },
     /// Rows of an embedding table by constant indices, positions for example: no tap but a view,
     /// which is undone with the help of the indices.
     ConstantEmbedding,
@@ -81,7 +84,7 @@ pub(crate) enum Tap {
 
 /// A tensor made of one parameter by changes of shape alone.
 #[derive(Debug, Clone)]
-pub(crate) struct View {
+pub(crate) struct ParameterView {
     pub(crate) parameter: usize,
     pub(crate) steps: Vec<ViewStep>,
     /// Whether the matrix in its last two axes is the transpose of the parameter; `None` where it
@@ -89,7 +92,7 @@ pub(crate) struct View {
     transposed: Option<bool>,
 }
 
-impl View {
+impl ParameterView {
     /// Whether it holds the values of the parameter in their order.
     pub(crate) fn keeps_order(&self) -> bool {
         let reshaped = |step: &ViewStep| matches!(step, ViewStep::Reshape { .. });

@@ -29,14 +29,14 @@ const TEST_ALONE: &str = "do the targets belong to the inputs, are classes numbe
 
 /// On which side points are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum PointSet {
     /// Those that have influence.
     Training,
     /// Those that are influenced.
     Test,
 }
 
-impl Side {
+impl PointSet {
     /// The name, in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ pub enum Origin {
 /// How good a model is on its points, and what looks wrong.
 #[derive(Debug)]
 pub struct Assessment {
-    sides: Vec<(Side, Quality)>,
+    sides: Vec<(PointSet, Quality)>,
     warnings: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl Assessment {
     pub fn of(
         (model, origin): (&dyn TaskModel, Origin),
         config: &Config,
-        sides: &[(Side, &Samples)],
+        sides: &[(PointSet, &Samples)],
     ) -> Result<Self> {
         let mut found = Self {
             sides: Vec::new(),
@@ -78,11 +78,11 @@ impl Assessment {
         };
         let mut scale = None;
         // Where a configuration names no test points, the training points would be shown twice.
-        let told = |side| side == Side::Training || config.data.has_test_points();
+        let told = |side| side == PointSet::Training || config.data.has_test_points();
         for &(side, samples) in sides.iter().filter(|(side, _)| told(*side)) {
             let (quality, extent) = measured(model, samples, None)
                 .with_context(|| format!("evaluating the model on {} points", side.as_str()))?;
-            if side == Side::Training {
+            if side == PointSet::Training {
                 scale = unscaled(model, config, samples, &quality, &extent)?;
             }
             found.sides.push((side, quality));
@@ -97,8 +97,8 @@ impl Assessment {
     /// As [`of`](Self::of).
     pub fn of_job(job: &Job) -> Result<Self> {
         let sides = [
-            (Side::Training, job.train.inner()),
-            (Side::Test, job.test.inner()),
+            (PointSet::Training, job.train.inner()),
+            (PointSet::Test, job.test.inner()),
         ];
         Self::of((&*job.model, Origin::Read), &job.config, &sides)
     }
@@ -108,7 +108,7 @@ impl Assessment {
     /// # Errors
     /// As [`of`](Self::of).
     pub fn of_training(job: &Job) -> Result<Self> {
-        let sides = [(Side::Training, job.train.inner())];
+        let sides = [(PointSet::Training, job.train.inner())];
         Self::of((&*job.model, Origin::Read), &job.config, &sides)
     }
 
@@ -142,9 +142,9 @@ impl Assessment {
         });
         let found = faults.next().map(|(side, quality, fault)| {
             let advice = match (side, origin) {
-                (Side::Test, _) => TEST_ALONE,
-                (Side::Training, Origin::Read) => COMPARE,
-                (Side::Training, Origin::Trained) => RETRAIN,
+                (PointSet::Test, _) => TEST_ALONE,
+                (PointSet::Training, Origin::Read) => COMPARE,
+                (PointSet::Training, Origin::Trained) => RETRAIN,
             };
             sentence(side.as_str(), quality, fault, advice)
         });

@@ -10,7 +10,7 @@ use influence_calculators::Plan;
 use influence_data::key::KeyError;
 
 use crate::config::Compute;
-use groups::Group;
+use groups::ControlGroup;
 
 /// What the process takes besides what is planned for: buffers that grow later, freed memory that
 /// the allocator keeps.
@@ -34,14 +34,18 @@ pub fn peak() -> Option<usize> {
 /// The bytes of memory that the machine has, or less where the control groups of the process or its
 /// limits allow less.
 pub fn total() -> Option<usize> {
-    let limits = Group::of_process().into_iter().map(|group| group.limit);
+    let limits = ControlGroup::of_process()
+        .into_iter()
+        .map(|group| group.limit);
     let limits = limits.chain(address_limits().into_iter().map(|(limit, _)| limit));
     least(of_file("/proc/meminfo", "MemTotal:"), limits)
 }
 
 /// The bytes of memory that could be had now.
 pub fn available() -> Option<usize> {
-    let groups = Group::of_process().into_iter().map(Group::left);
+    let groups = ControlGroup::of_process()
+        .into_iter()
+        .map(ControlGroup::left);
     let limits = address_limits().into_iter();
     let limits = limits.map(|(limit, used)| limit.saturating_sub(used));
     least(

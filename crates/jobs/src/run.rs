@@ -5,8 +5,8 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel,
-    Sequential as SequentialCalculator, SolveSummary, ZarrOptions, zarr::Claim,
+    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Sequential, SolveSummary,
+    ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
@@ -208,7 +208,7 @@ where
     M: InfluenceModel + ThreadSafe + 'static,
 {
     Ok(match job.config.compute.strategy {
-        Strategy::Sequential => Box::new(SequentialCalculator::new(model)),
+        Strategy::Sequential => Box::new(Sequential::new(model)),
         Strategy::Parallel => Box::new(Parallel::new(
             model,
             job.config.compute.threads.and_then(NonZero::new),

@@ -25,19 +25,19 @@ use operation::{Operation, each, within};
 /// Samples enter and leave as rows; each layer gives its rows the shape that it works on, so
 /// reshaping costs nothing.
 #[derive(Debug, Clone)]
-pub struct Sequential {
-    layers: Vec<Layer>,
+pub struct SequentialModel {
+    layers: Vec<BuiltLayer>,
 }
 
 /// A layer, with the shape in which it takes a sample.
 #[derive(Debug, Clone)]
-struct Layer {
+struct BuiltLayer {
     name: String,
     input: Vec<usize>,
     operation: Operation,
 }
 
-impl Sequential {
+impl SequentialModel {
     /// The outputs `(n, outputs)` of samples `(n, inputs)`.
     pub fn forward(&self, samples: Tensor<2>) -> Tensor<2> {
         through(&self.layers, samples)
@@ -47,7 +47,7 @@ impl Sequential {
     pub fn embed(&self, samples: Tensor<2, Int>) -> Tensor<2> {
         match self.layers.split_first() {
             Some((
-                Layer {
+                BuiltLayer {
                     operation: Operation::Embedding(table),
                     ..
                 },
@@ -58,13 +58,13 @@ impl Sequential {
     }
 }
 
-fn through(layers: &[Layer], samples: Tensor<2>) -> Tensor<2> {
+fn through(layers: &[BuiltLayer], samples: Tensor<2>) -> Tensor<2> {
     layers.iter().fold(samples, |samples, layer| {
         layer.operation.forward(samples, &layer.input)
     })
 }
 
-impl Layer {
+impl BuiltLayer {
     fn with(self, change: impl FnOnce(Operation) -> Operation) -> Self {
         Self {
             operation: change(self.operation),
@@ -75,7 +75,7 @@ impl Layer {
 
 /// By hand, since derived paths are those of struct fields: a layer's parameters are found under
 /// its own name.
-impl Module for Sequential {
+impl Module for SequentialModel {
     fn collect_devices(&self, devices: Devices) -> Devices {
         self.layers
             .iter()
@@ -85,7 +85,7 @@ impl Module for Sequential {
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        for Layer {
+        for BuiltLayer {
             name, operation, ..
         } in &self.layers
         {
@@ -129,8 +129,8 @@ impl Module for Sequential {
     }
 }
 
-impl Sequential {
-    fn each(self, change: impl FnMut(Layer) -> Layer) -> Self {
+impl SequentialModel {
+    fn each(self, change: impl FnMut(BuiltLayer) -> BuiltLayer) -> Self {
         Self {
             layers: self.layers.into_iter().map(change).collect(),
         }

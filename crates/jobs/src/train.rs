@@ -7,7 +7,7 @@ use influence_core::Dataset;
 use influence_data::key::{AtKey, KeyError};
 
 use crate::{
-    assessment::{Assessment, Origin, Side},
+    assessment::{Assessment, Origin, PointSet},
     config::{Config, Training},
     models::Models,
     output::check_file,
@@ -83,7 +83,7 @@ impl<'a> Trainer<'a> {
             }
         })?;
         model.save(weights)?;
-        let sides = [(Side::Training, &train), (Side::Test, &test)];
+        let sides = [(PointSet::Training, &train), (PointSet::Test, &test)];
         let assessment = Assessment::of((&*model, Origin::Trained), config, &sides)?;
         assessment.tell(watch);
         Ok(Trained {

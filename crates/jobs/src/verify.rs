@@ -20,7 +20,7 @@ use crate::{
 
 /// Which chunks of which output are computed again.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample<'a> {
+pub struct Recomputation<'a> {
     /// The output.
     pub output: &'a Path,
     /// How many of its chunks are computed again.
@@ -52,7 +52,7 @@ impl Recomputed {
     }
 }
 
-impl Sample<'_> {
+impl Recomputation<'_> {
     /// Computes the sample again, from the files that the output with these attributes was made
     /// from.
     ///

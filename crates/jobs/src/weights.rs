@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{DType, TensorData};
 use influence_core::Precision;
 
-use contents::{Contents, Entry};
+use contents::{Contents, StoredTensor};
 pub(crate) use file::Layout;
 pub(crate) use rewritten::rewritten;
 
@@ -25,12 +25,12 @@ const COUNTER: &str = "num_batches_tracked";
 pub struct Weights {
     source: String,
     tensors: BTreeMap<String, TensorData>,
-    about: About,
+    about: WeightsMetadata,
 }
 
 /// What a file says beside the numbers.
 #[derive(Debug, Clone, Default)]
-struct About {
+struct WeightsMetadata {
     /// The names in the order of the file, where that is the order of the model.
     order: Option<Vec<String>>,
     /// Modules and their classes, where whole modules were saved.
@@ -51,7 +51,7 @@ impl Weights {
         Self {
             source: source.into(),
             tensors,
-            about: About::default(),
+            about: WeightsMetadata::default(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Weights {
     fn of_burn(self) -> Self {
         let tensors = self.tensors.into_iter();
         let tensors = tensors.map(|(name, data)| burnpack::as_pytorch(name, data));
-        let about = About {
+        let about = WeightsMetadata {
             turned: true,
             ..self.about
         };
@@ -115,7 +115,7 @@ impl Weights {
     fn of_file(source: String, stored: Contents, precision: Precision) -> Result<Self> {
         let mut weights = Self::new(source, BTreeMap::new());
         let names = stored.tensors.iter().map(|(name, _)| name.clone());
-        weights.about = About {
+        weights.about = WeightsMetadata {
             order: stored.in_order.then(|| names.collect()),
             modules: stored.modules,
             unread: BTreeMap::new(),
@@ -201,7 +201,7 @@ impl Weights {
     /// What of the file is not taken for weights, for people: the key that was taken, and what was
     /// left out.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        let About { key, left_out, .. } = &self.about;
+        let WeightsMetadata { key, left_out, .. } = &self.about;
         let key = key.iter();
         let key = key.map(|key| format!("the weights are those under `{key}` of the file"));
         let left_out = left_out.iter().map(|name| format!("left out: `{name}`"));
@@ -255,12 +255,12 @@ impl Weights {
 /// When a number is not finite, and the tensor is no mask.
 fn in_precision(
     name: &str,
-    numbers: Entry,
+    numbers: StoredTensor,
     precision: Precision,
 ) -> Result<Result<TensorData, String>> {
     let data = match numbers {
-        Entry::Float(data) => data,
-        Entry::Other(kind) => {
+        StoredTensor::Float(data) => data,
+        StoredTensor::Other(kind) => {
             return Ok(Err(format!(
                 "tensor `{name}` has dtype {kind}, weights must be F16, BF16, F32 or F64"
             )));

@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
 
-use crate::{Batch, FitStep, observe::Watch, panic::caught};
+use crate::{Batch, FitStep, observe::FitProgress, panic::caught};
 
 /// Training data, in the batches over which curvatures are summed. The partition depends on nothing
 /// but the settings, so that sums have the same bits in every run.
@@ -12,7 +12,7 @@ use crate::{Batch, FitStep, observe::Watch, panic::caught};
 pub(crate) struct TrainingData {
     dataset: Arc<dyn Dataset<Batch = Batch>>,
     batch_size: usize,
-    pub(crate) watch: Watch,
+    pub(crate) watch: FitProgress,
 }
 
 impl fmt::Debug for TrainingData {
@@ -42,12 +42,12 @@ impl TrainingData {
             _ => Ok(Self {
                 dataset,
                 batch_size,
-                watch: Watch::default(),
+                watch: FitProgress::default(),
             }),
         }
     }
 
-    pub(crate) fn watched(self, watch: Watch) -> Self {
+    pub(crate) fn watched(self, watch: FitProgress) -> Self {
         Self { watch, ..self }
     }
 

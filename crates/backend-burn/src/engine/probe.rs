@@ -12,9 +12,9 @@ use burn::{
 
 use crate::{
     Error, Result,
-    gradient::{Form, OuterSide},
+    gradient::{GradientForm, OuterSide},
     graph::Unfolding,
-    taps::{View, ViewStep},
+    taps::{ParameterView, ViewStep},
     tensors::scatter_rows,
 };
 
@@ -63,7 +63,7 @@ pub(super) enum Reading<B: Backend> {
         entries: usize,
     },
     /// Gradients of one copy per sample of a view of a parameter.
-    Copies { view: View },
+    Copies { view: ParameterView },
 }
 
 /// Which axis holds the channels.
@@ -134,7 +134,7 @@ where
         output_gradients: &FloatTensor<B>,
         samples: usize,
         constant_indices: &HashMap<usize, IntTensor<B>>,
-    ) -> Result<(usize, Form)> {
+    ) -> Result<(usize, GradientForm)> {
         let delta = output_gradients.clone();
         Ok(match self {
             Self::Linear {
@@ -169,14 +169,14 @@ where
             } => {
                 let products = B::float_mul(delta, normalised);
                 let products = channels.last::<B>(products, samples);
-                (parameter, Form::Rows(summed(products)))
+                (parameter, GradientForm::Rows(summed(products)))
             }
             Self::Shift {
                 parameter,
                 channels,
             } => {
                 let delta = channels.last::<B>(delta, samples);
-                (parameter, Form::Rows(summed(delta)))
+                (parameter, GradientForm::Rows(summed(delta)))
             }
             Self::Embedding {
                 table,
@@ -188,7 +188,7 @@ where
             }
             Self::Copies { view } => {
                 let rows = undone::<B>(delta, &view, samples, constant_indices)?;
-                (view.parameter, Form::Rows(rows))
+                (view.parameter, GradientForm::Rows(rows))
             }
         })
     }
@@ -196,7 +196,7 @@ where
 
 /// Outer products of activations and output gradients `(n, t, ·)`; the sides come in the order in
 /// which the weight is stored.
-fn linear(activations: Tensor<3>, output_gradients: Tensor<3>, transposed: bool) -> Form {
+fn linear(activations: Tensor<3>, output_gradients: Tensor<3>, transposed: bool) -> GradientForm {
     let [a, delta] = [activations, output_gradients].map(|side| side.unsqueeze_dim(1));
     if transposed {
         outer(delta, a, OuterSide::Right)
@@ -205,8 +205,8 @@ fn linear(activations: Tensor<3>, output_gradients: Tensor<3>, transposed: bool)
     }
 }
 
-fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> Form {
-    Form::Outer {
+fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> GradientForm {
+    GradientForm::Outer {
         left,
         right,
         activations,
@@ -214,9 +214,9 @@ fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> Form {
 }
 
 /// Output gradients `(n, t, width)` of the rows at indices `(n · t)`.
-fn embedding(indices: Tensor<1, Int>, output_gradients: Tensor<3>, entries: usize) -> Form {
+fn embedding(indices: Tensor<1, Int>, output_gradients: Tensor<3>, entries: usize) -> GradientForm {
     let [samples, positions, _] = output_gradients.dims();
-    Form::Embedding {
+    GradientForm::Embedding {
         indices: indices.reshape([samples, positions]),
         output_gradients,
         entries,
@@ -248,7 +248,7 @@ where
 /// samples in front.
 fn undone<B: Backend>(
     gradient: FloatTensor<B>,
-    view: &View,
+    view: &ParameterView,
     samples: usize,
     constant_indices: &HashMap<usize, IntTensor<B>>,
 ) -> Result<Tensor<2>>

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     Batch, Error, Result,
-    gradient::Form,
+    gradient::GradientForm,
     graph::{self, Environment, Tanh, execute},
-    taps::{Tap, View},
+    taps::{ParameterView, Tap},
     trace::Graph,
 };
 
@@ -44,7 +44,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, Form)>> {
+    ) -> Result<Vec<(usize, GradientForm)>> {
         let environment = self
             .environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
         let mut pass = Pass {
@@ -160,7 +160,7 @@ impl<B: Tanh> Pass<'_, B> {
         weight: Option<usize>,
         bias: Option<usize>,
     ) -> Result<()> {
-        let convolution = graph::Convolution::of(operation)?;
+        let convolution = graph::RecordedConvolution::of(operation)?;
         let input = self.environment.float(convolution.input())?;
         let kernel = self.environment.float(convolution.weight())?;
         let offset = convolution
@@ -254,7 +254,12 @@ impl<B: Tanh> Pass<'_, B> {
     }
 
     /// Gives every sample its own copy of a broadcast operand.
-    fn copies(&mut self, operation: &OperationIr, operand: &TensorIr, view: &View) -> Result<()> {
+    fn copies(
+        &mut self,
+        operation: &OperationIr,
+        operand: &TensorIr,
+        view: &ParameterView,
+    ) -> Result<()> {
         let leading = operation
             .outputs()
             .next()

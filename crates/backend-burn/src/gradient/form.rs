@@ -16,7 +16,7 @@ pub(crate) enum OuterSide {
 
 /// How the gradient of one parameter is kept.
 #[derive(Debug, Clone)]
-pub(crate) enum Form {
+pub(crate) enum GradientForm {
     /// One row per sample, `(n, p)`.
     Rows(Tensor<2>),
     /// `Σ_t left_t ⊗ right_t` in each of `g` groups: left `(n, g, t, l)`, right `(n, g, t, r)`, the
@@ -41,7 +41,7 @@ pub(crate) enum Form {
     },
 }
 
-impl Form {
+impl GradientForm {
     /// The scalars that it takes, without those it shares.
     pub(super) fn scalars(&self) -> usize {
         match self {

@@ -33,14 +33,14 @@
 use burn::tensor::Tensor;
 use influence_core::ScoringFootprint;
 
-use super::form::{Form, positions};
+use super::form::{GradientForm, positions};
 use crate::tensors::{CACHED, joined};
 
 /// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
 /// matrix products reach the peak of the machine, elementwise operations wait for its memory.
 const ELEMENTWISE: f64 = 16.0;
 
-impl Form {
+impl GradientForm {
     /// Whether scoring through outer-product factors, and through the bases of combinations, is
     /// cheaper than through dense rows for `[k, n]` others and samples; false for mixed forms, for
     /// other sides, and without any others.
@@ -256,13 +256,15 @@ struct OuterFactors {
 }
 
 impl OuterFactors {
-    fn of(form: &Form) -> Option<Self> {
+    fn of(form: &GradientForm) -> Option<Self> {
         match form {
-            Form::Outer { left, right, .. } => Some(Self {
+            GradientForm::Outer { left, right, .. } => Some(Self {
                 left: left.clone(),
                 right: right.clone(),
             }),
-            Form::Rows(_) | Form::Embedding { .. } | Form::Combination { .. } => None,
+            GradientForm::Rows(_)
+            | GradientForm::Embedding { .. }
+            | GradientForm::Combination { .. } => None,
         }
     }
 

@@ -17,7 +17,7 @@ use super::environment::unsupported;
 use crate::Result;
 
 /// A recorded convolution, plain or transposed.
-pub(crate) enum Convolution<'a> {
+pub(crate) enum RecordedConvolution<'a> {
     OneAxis(&'a Conv1dOpIr),
     TwoAxes(&'a Conv2dOpIr),
     TransposedOneAxis(&'a ConvTranspose1dOpIr),
@@ -25,7 +25,7 @@ pub(crate) enum Convolution<'a> {
 }
 
 /// How the kernel moves along one axis.
-struct Motion {
+struct KernelAxis {
     kernel: usize,
     stride: usize,
     padding: (usize, usize),
@@ -36,15 +36,15 @@ struct Motion {
 macro_rules! field {
     ($self:ident, $op:ident => $value:expr) => {
         match $self {
-            Convolution::OneAxis($op) => $value,
-            Convolution::TwoAxes($op) => $value,
-            Convolution::TransposedOneAxis($op) => $value,
-            Convolution::TransposedTwoAxes($op) => $value,
+            RecordedConvolution::OneAxis($op) => $value,
+            RecordedConvolution::TwoAxes($op) => $value,
+            RecordedConvolution::TransposedOneAxis($op) => $value,
+            RecordedConvolution::TransposedTwoAxes($op) => $value,
         }
     };
 }
 
-impl<'a> Convolution<'a> {
+impl<'a> RecordedConvolution<'a> {
     pub(crate) fn of(operation: &'a ModuleOperationIr) -> Result<Self> {
         match operation {
             ModuleOperationIr::Conv1d(op) => Ok(Self::OneAxis(op)),
@@ -111,7 +111,7 @@ impl<'a> Convolution<'a> {
         };
         let padding = self.padding();
         let axes = self.weight().shape[2..].iter().enumerate();
-        let motions = axes.map(|(axis, &kernel)| Motion {
+        let axes = axes.map(|(axis, &kernel)| KernelAxis {
             kernel,
             stride: field!(self, op => op.options.stride[axis]),
             padding: padding[axis],
@@ -119,7 +119,7 @@ impl<'a> Convolution<'a> {
             positions: at_positions.shape[axis + 2],
         });
         Unfolding {
-            motions: motions.collect(),
+            axes: axes.collect(),
             groups: self.groups(),
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Convolution<'a> {
 
 /// Where the patches under the kernel of a convolution lie.
 pub(crate) struct Unfolding {
-    motions: Vec<Motion>,
+    axes: Vec<KernelAxis>,
     pub(crate) groups: usize,
 }
 
@@ -145,15 +145,15 @@ impl Unfolding {
     /// The patches, `(n, groups, positions, channels / groups · kernel)`: a convolution is their
     /// product with the weight, whose rows are flattened in the same order.
     pub(crate) fn patches<B: Backend>(&self, x: FloatTensor<B>) -> FloatTensor<B> {
-        let motions = &self.motions;
+        let axes = &self.axes;
         let mut padding = vec![(0, 0), (0, 0)];
-        padding.extend(motions.iter().map(|motion| motion.padding));
+        padding.extend(axes.iter().map(|axis| axis.padding));
         let x = B::float_pad(x, &padding, PadMode::Constant(0.0));
         let (n, channels, groups) = (x.shape()[0], x.shape()[1], self.groups);
         let positions = self.positions();
-        let kernel: usize = motions.iter().map(|motion| motion.kernel).product();
+        let kernel: usize = axes.iter().map(|axis| axis.kernel).product();
         let shifted = (0..kernel).map(|entry| {
-            let patch = B::float_slice(x.clone(), &slices(motions, entry, n, channels));
+            let patch = B::float_slice(x.clone(), &slices(axes, entry, n, channels));
             B::float_reshape(patch, Shape::new([n, channels, 1, positions]))
         });
         let patches = B::float_cat(shifted.collect(), 2);
@@ -173,22 +173,22 @@ impl Unfolding {
     }
 
     fn positions(&self) -> usize {
-        self.motions.iter().map(|motion| motion.positions).product()
+        self.axes.iter().map(|axis| axis.positions).product()
     }
 }
 
 /// Where one entry of the kernel (row-major) meets the padded input.
-fn slices(motions: &[Motion], entry: usize, samples: usize, channels: usize) -> Vec<Slice> {
+fn slices(axes: &[KernelAxis], entry: usize, samples: usize, channels: usize) -> Vec<Slice> {
     let mut rest = entry;
-    let mut spatial = Vec::with_capacity(motions.len());
-    for motion in motions.iter().rev() {
-        let start = rest % motion.kernel * motion.dilation;
-        rest /= motion.kernel;
-        let end = start + (motion.positions - 1) * motion.stride + 1;
+    let mut spatial = Vec::with_capacity(axes.len());
+    for axis in axes.iter().rev() {
+        let start = rest % axis.kernel * axis.dilation;
+        rest /= axis.kernel;
+        let end = start + (axis.positions - 1) * axis.stride + 1;
         spatial.push(Slice::with_step(
             start.cast_signed(),
             Some(end.cast_signed()),
-            motion.stride.cast_signed(),
+            axis.stride.cast_signed(),
         ));
     }
     spatial.reverse();

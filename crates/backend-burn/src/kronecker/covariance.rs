@@ -1,36 +1,30 @@
-//! The two passes over the data.
+//! The first pass over the data, and the eigenvectors of what it sums.
 //!
-//! The first sums the covariances of inputs `A = E[a aᵀ]` and output gradients `S = E[δ δᵀ]` of
-//! each layer. Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal,
-//! with the products of eigenvalues. The second measures the eigenvalues instead: the mean over
-//! samples of `(Q_Sᵀ G Q_A)²`, entry by entry, with the gradients `G = Σ_t δ_t ⊗ a_t` of the layer.
+//! It sums the covariances of inputs `A = E[a aᵀ]` and output gradients `S = E[δ δᵀ]` of each layer.
+//! Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
+//! products of eigenvalues.
 
 use burn::tensor::{Int, Tensor};
 use influence_core::{
-    Result as CoreResult,
+    Error as CoreError, Result as CoreResult,
     linalg::{Eigen, eigen},
 };
 use ndarray::{Array1, Array2, Array3, Axis};
 
 use super::{
-    layer::{Inputs, LinearLayer, Positions},
-    parallel::{in_parallel, missing},
+    layer::{LayerInputs, LinearLayer, Positions},
+    parallel::{KRONECKER, in_parallel, missing},
+    running_sum::RunningSum,
     unfactored::UnfactoredFisher,
 };
-use crate::{
-    Gradients,
-    curvature::SampleVectors,
-    observe::Watch,
-    tensors::{array3, scatter_rows, tensor3},
-};
-
-/// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
-const CHUNK: usize = 1 << 24;
+use crate::{Gradients, curvature::SampleVectors, observe::FitProgress};
 
 /// Sums over positions and samples for each layer.
 pub(super) struct CovarianceSet(Vec<CovarianceSums>);
 
 struct CovarianceSums {
+    /// The name of the layer.
+    layer: String,
     /// `(groups, width, width)`, or for an embedding the frequencies of rows `(1, 1, entries)`.
     inputs: RunningSum,
     is_embedding: bool,
@@ -74,11 +68,18 @@ impl CovarianceSet {
 
     /// Eigenvectors, and the products of eigenvalues; `threads` matrices are decomposed side by
     /// side.
-    pub(super) fn factored(self, threads: usize, watch: &Watch) -> CoreResult<Vec<KroneckerEigen>> {
+    ///
+    /// # Errors
+    /// Names the layer whose covariance cannot be decomposed; the matrices behind it are left.
+    pub(super) fn factored(
+        self,
+        threads: usize,
+        watch: &FitProgress,
+    ) -> CoreResult<Vec<KroneckerEigen>> {
         let means = self.0.into_iter().map(CovarianceSums::means);
         let means: Vec<Covariance> = means.collect::<CoreResult<_>>()?;
         let matrices = means.iter().flat_map(Covariance::matrices).collect();
-        let mut bases = in_parallel(threads, matrices, watch, eigenvectors)?.into_iter();
+        let mut bases = in_parallel(threads, matrices, watch, of_layer)?.into_iter();
         let mut next = || bases.next().ok_or_else(missing);
         means
             .iter()
@@ -92,6 +93,7 @@ impl CovarianceSums {
         let (g, width, outputs) = (layer.shape.groups, layer.width(), layer.shape.outputs);
         let is_embedding = layer.shape.is_embedding;
         Self {
+            layer: layer.name.clone(),
             inputs: RunningSum::zero((g, if is_embedding { 1 } else { width }, width)),
             is_embedding,
             output_gradients: RunningSum::zero((g, outputs, outputs)),
@@ -116,8 +118,10 @@ impl CovarianceSums {
                 self.samples += n;
                 self.positions = t;
                 match inputs {
-                    Inputs::Dense(inputs) => self.inputs.add(gram(inputs))?,
-                    Inputs::Indices(rows) => self.inputs.sum += &frequencies(&rows, layer.width())?,
+                    LayerInputs::Dense(inputs) => self.inputs.add(gram(inputs))?,
+                    LayerInputs::Indices(rows) => {
+                        self.inputs.add_host(&frequencies(&rows, layer.width())?)
+                    }
                 }
             }
             self.output_gradients.add(gram(output_gradients))?;
@@ -128,6 +132,7 @@ impl CovarianceSums {
     fn means(self) -> CoreResult<Covariance> {
         let samples = self.samples.max(1) as f64;
         Ok(Covariance {
+            layer: self.layer,
             inputs: self.inputs.whole()? / (samples * self.positions.max(1) as f64),
             is_embedding: self.is_embedding,
             output_gradients: self.output_gradients.whole()? / samples,
@@ -137,16 +142,18 @@ impl CovarianceSums {
 
 /// The covariances of a layer.
 struct Covariance {
+    layer: String,
     inputs: Array3<f64>,
     is_embedding: bool,
     output_gradients: Array3<f64>,
 }
 
 impl Covariance {
-    /// The matrices to be decomposed.
-    fn matrices(&self) -> impl Iterator<Item = &Array3<f64>> {
+    /// The matrices to be decomposed, with the name of the layer.
+    fn matrices(&self) -> impl Iterator<Item = (&str, &Array3<f64>)> {
         let inputs = (!self.is_embedding).then_some(&self.inputs);
-        std::iter::once(&self.output_gradients).chain(inputs)
+        let matrices = std::iter::once(&self.output_gradients).chain(inputs);
+        matrices.map(|matrix| (self.layer.as_str(), matrix))
     }
 
     /// The factors, of the eigenvalues and eigenvectors of the [`matrices`](Self::matrices) in
@@ -178,53 +185,19 @@ impl Covariance {
     }
 }
 
-/// A sum over batches, a few at a time on the device, in `f64` on the host.
-struct RunningSum {
-    sum: Array3<f64>,
-    recent: Option<Tensor<3>>,
-    added: usize,
-}
-
-impl RunningSum {
-    /// Batches summed on the device before they are read: reading a matrix takes as long as forming
-    /// it, and so few sums in the precision of the device round little.
-    const TOGETHER: usize = 8;
-
-    fn zero(shape: (usize, usize, usize)) -> Self {
-        Self {
-            sum: Array3::zeros(shape),
-            recent: None,
-            added: 0,
-        }
-    }
-
-    fn add(&mut self, values: Tensor<3>) -> CoreResult<()> {
-        self.recent = Some(match self.recent.take() {
-            Some(recent) => recent + values,
-            None => values,
-        });
-        self.added += 1;
-        if self.added.is_multiple_of(Self::TOGETHER) {
-            self.read()?;
-        }
-        Ok(())
-    }
-
-    fn read(&mut self) -> CoreResult<()> {
-        if let Some(recent) = self.recent.take() {
-            self.sum += &array3(&recent)?;
-        }
-        Ok(())
-    }
-
-    fn whole(mut self) -> CoreResult<Array3<f64>> {
-        self.read()?;
-        Ok(self.sum)
-    }
-}
-
 /// Eigenvalues `(groups, d)`, none below zero, and eigenvectors `(groups, d, d)`, one per column.
 type GroupEigen = (Array2<f64>, Array3<f64>);
+
+/// The [`eigenvectors`] of a covariance of a layer, or an error with its name.
+fn of_layer((layer, matrices): (&str, &Array3<f64>)) -> CoreResult<GroupEigen> {
+    eigenvectors(matrices).map_err(|error| match error {
+        CoreError::NotFinite { op, .. } => CoreError::NotFinite {
+            op,
+            what: format!("a covariance of layer `{layer}`"),
+        },
+        error => CoreError::backend(KRONECKER, format!("layer `{layer}`: {error}")),
+    })
+}
 
 /// The eigenvalues and eigenvectors of each group's matrix.
 fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<GroupEigen> {
@@ -242,134 +215,6 @@ fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<GroupEigen> {
             .assign(&found.vectors);
     }
     Ok((values, vectors))
-}
-
-/// The second pass: replaces the products of eigenvalues by the mean squares of the gradients along
-/// the eigenvectors.
-pub(super) fn correct_eigenvalues(
-    vectors: &SampleVectors,
-    layers: &[&LinearLayer],
-    factors: &mut [KroneckerEigen],
-) -> CoreResult<()> {
-    let place = |array| tensor3(array, &vectors.source.device, vectors.source.precision);
-    let bases: Vec<_> = factors
-        .iter()
-        .map(|factors| {
-            let inputs = factors.input_eigenvectors.as_ref();
-            let inputs = inputs.map(place);
-            (inputs, place(&factors.output_eigenvectors))
-        })
-        .collect();
-    let mut samples = 0;
-    let totals = factors
-        .iter()
-        .map(|factors| RunningSum::zero(factors.values.dim()));
-    let mut totals: Vec<RunningSum> = totals.collect();
-    for part in 0..vectors.data.batches() {
-        let signed = vectors.part(part)?;
-        let gradients = signed.definite()?;
-        samples += gradients.first().map_or(0, Gradients::len);
-        for ((layer, (inputs, output_gradients)), total) in
-            layers.iter().zip(&bases).zip(&mut totals)
-        {
-            for gradients in gradients {
-                if let Some(positions) = layer.positions_of(gradients) {
-                    let rotated = rotated(positions, inputs.as_ref(), output_gradients);
-                    total.add(squares(&rotated, layer))?;
-                }
-            }
-        }
-    }
-    let samples = samples.max(1) as f64;
-    for (factors, total) in factors.iter_mut().zip(totals) {
-        factors.values = total.whole()? / samples;
-    }
-    Ok(())
-}
-
-/// Inputs and output gradients in the eigenbases.
-fn rotated(
-    positions: Positions,
-    inputs: Option<&Tensor<3>>,
-    output_gradients: &Tensor<3>,
-) -> Positions {
-    let turn = |values: Tensor<4>, basis: &Tensor<3>| {
-        let ([n, g, t, d], width) = (values.dims(), basis.dims()[2]);
-        let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
-        values
-            .matmul(basis.clone())
-            .reshape([g, n, t, width])
-            .swap_dims(0, 1)
-    };
-    Positions {
-        inputs: match (positions.inputs, inputs) {
-            (Inputs::Dense(values), Some(basis)) => Inputs::Dense(turn(values, basis)),
-            (other, _) => other,
-        },
-        output_gradients: turn(positions.output_gradients, output_gradients),
-    }
-}
-
-/// The sum over samples of the squared entries of `Σ_t δ_t ⊗ a_t`, `(groups, outputs, width)`.
-fn squares(
-    Positions {
-        inputs,
-        output_gradients,
-    }: &Positions,
-    layer: &LinearLayer,
-) -> Tensor<3> {
-    let [n, g, t, outputs] = output_gradients.dims();
-    let width = layer.width();
-    if let (1, Inputs::Dense(inputs)) = (t, inputs) {
-        // With one position, the square of a product is the product of the squares: no gradient is
-        // formed.
-        let squared =
-            |values: &Tensor<4>, d| values.clone().square().reshape([n, g, d]).swap_dims(0, 1);
-        return squared(output_gradients, outputs)
-            .swap_dims(1, 2)
-            .matmul(squared(inputs, width));
-    }
-    let mut sum = Tensor::zeros(
-        [g, outputs, width],
-        (&output_gradients.device(), output_gradients.dtype()),
-    );
-    let step = (CHUNK / (g * outputs * width).max(1)).max(1);
-    for first in (0..n).step_by(step) {
-        let samples = first..(first + step).min(n);
-        let back = output_gradients
-            .clone()
-            .slice([samples.clone(), 0..g, 0..t, 0..outputs]);
-        let products = match inputs {
-            Inputs::Dense(inputs) => {
-                let own = inputs.clone().slice([samples, 0..g, 0..t, 0..width]);
-                back.swap_dims(2, 3).matmul(own)
-            }
-            Inputs::Indices(rows) => {
-                let own = rows.clone().slice([samples, 0..t]);
-                embedding_gradients(&own, back, width)
-            }
-        };
-        sum = sum + products.square().sum_dim(0).squeeze_dim(0);
-    }
-    sum
-}
-
-/// Output gradients `(n, 1, t, outputs)` added up at the rows of tables,
-/// `(n, 1, outputs, entries)`.
-fn embedding_gradients(
-    rows: &Tensor<2, Int>,
-    output_gradients: Tensor<4>,
-    entries: usize,
-) -> Tensor<4> {
-    let [n, _, t, outputs] = output_gradients.dims();
-    let positions = crate::gradient::positions(rows, entries);
-    scatter_rows(
-        n * entries,
-        positions,
-        output_gradients.reshape([n * t, outputs]),
-    )
-    .reshape([n, 1, entries, outputs])
-    .swap_dims(2, 3)
 }
 
 /// `Σ_n Σ_t x xᵀ` in each group, `(n, groups, t, d)` → `(groups, d, d)`.
@@ -392,4 +237,40 @@ fn frequencies(rows: &Tensor<2, Int>, entries: usize) -> CoreResult<Array3<f64>>
         *count.ok_or_else(missing)? += 1.0;
     }
     Ok(counts.insert_axis(Axis(0)).insert_axis(Axis(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(layer: &str, entry: f64) -> CovarianceSums {
+        let of = |matrix: Array2<f64>| {
+            let mut sum = RunningSum::zero((1, 2, 2));
+            sum.add_host(&matrix.insert_axis(Axis(0)));
+            sum
+        };
+        CovarianceSums {
+            layer: layer.to_owned(),
+            inputs: of(ndarray::array![[2.0, entry], [entry, 2.0]]),
+            is_embedding: false,
+            output_gradients: of(Array2::eye(2)),
+            samples: 1,
+            positions: 1,
+        }
+    }
+
+    #[test]
+    fn a_covariance_that_is_not_finite_is_an_error_with_the_name_of_its_layer() -> CoreResult<()> {
+        let factored = |layers: &[(&str, f64)]| {
+            let sums = layers.iter().map(|&(layer, entry)| sums(layer, entry));
+            CovarianceSet(sums.collect()).factored(2, &FitProgress::default())
+        };
+        assert_eq!(factored(&[("a", 0.5), ("b", 0.5)])?.len(), 2);
+        let refused = factored(&[("a", 0.5), ("b", f64::NAN), ("c", f64::INFINITY)]).err();
+        assert_eq!(
+            refused.map(|error| error.to_string()).as_deref(),
+            Some("eigendecomposition: a covariance of layer `b` is not finite")
+        );
+        Ok(())
+    }
 }

@@ -12,8 +12,8 @@ use ndarray::{Array3, ArrayD};
 
 use super::{
     covariance::KroneckerEigen,
-    layer::{Inputs, LinearLayer, Positions},
-    low_rank::LowRankInverse,
+    layer::{LayerInputs, LinearLayer, Positions},
+    low_rank::SeparableInverse,
 };
 use crate::{
     Stack,
@@ -123,7 +123,7 @@ impl Prepared<Stack> for FactoredLayer {
         let (device, precision) = &self.bases.place;
         let place = |array: &_| tensor3(array, device, *precision);
         let low_rank = match self.bases.inputs {
-            Some(_) => LowRankInverse::of(&self.values, damping, self.tolerance)?,
+            Some(_) => SeparableInverse::of(&self.values, damping, self.tolerance)?,
             None => None,
         };
         Ok(Box::new(FactoredInverse {
@@ -160,7 +160,7 @@ struct FactoredInverse {
     low_rank: Option<LowRankTerms>,
 }
 
-/// A [`LowRankInverse`] on the device.
+/// A [`SeparableInverse`] on the device.
 #[derive(Debug)]
 struct LowRankTerms {
     output_factors: Tensor<3>,
@@ -206,7 +206,7 @@ impl DeviceEigen {
         };
         let positions = self.layer.alone(rhs.vectors())?;
         let Some(Positions {
-            inputs: Inputs::Dense(own),
+            inputs: LayerInputs::Dense(own),
             output_gradients,
         }) = positions
         else {

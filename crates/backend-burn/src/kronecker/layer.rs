@@ -10,13 +10,15 @@ use influence_core::{
 
 use crate::{
     Gradients,
-    gradient::{Form, OuterSide, ParameterGradient},
+    gradient::{GradientForm, OuterSide, ParameterGradient},
     tensors::host,
 };
 
 /// A linear map, with or without a bias, and where its parameters lie in their block.
 #[derive(Debug, Clone)]
 pub(super) struct LinearLayer {
+    /// The name of the block.
+    pub(super) name: String,
     /// The columns of the block.
     block: Vec<Range<usize>>,
     /// Columns of the weight within the block.
@@ -41,10 +43,10 @@ pub(super) struct LayerShape {
 }
 
 impl LayerShape {
-    fn of(form: &Form) -> Option<Self> {
+    fn of(form: &GradientForm) -> Option<Self> {
         match form {
-            Form::Rows(_) | Form::Combination { .. } => None,
-            Form::Outer {
+            GradientForm::Rows(_) | GradientForm::Combination { .. } => None,
+            GradientForm::Outer {
                 left,
                 right,
                 activations,
@@ -61,7 +63,7 @@ impl LayerShape {
                     is_embedding: false,
                 })
             }
-            Form::Embedding {
+            GradientForm::Embedding {
                 output_gradients,
                 entries,
                 ..
@@ -79,13 +81,13 @@ impl LayerShape {
 /// Inputs and output gradients of a layer at all positions of some samples.
 pub(super) struct Positions {
     /// `(n, groups, t, inputs)`, with the 1 of the bias.
-    pub(super) inputs: Inputs,
+    pub(super) inputs: LayerInputs,
     /// `(n, groups, t, outputs)`.
     pub(super) output_gradients: Tensor<4>,
 }
 
 /// The inputs of a linear map.
-pub(super) enum Inputs {
+pub(super) enum LayerInputs {
     Dense(Tensor<4>),
     /// The indices of rows of an embedding table, `(n, t)`.
     Indices(Tensor<2, Int>),
@@ -128,6 +130,7 @@ impl LinearLayer {
             return Ok(None);
         };
         let mut layer = Self {
+            name: block.name().to_owned(),
             block: block.columns().to_vec(),
             weight,
             bias: None,
@@ -153,7 +156,7 @@ impl LinearLayer {
             is_embedding,
             ..
         } = self.shape;
-        let own = gradients.of(columns).map(Form::to_rows);
+        let own = gradients.of(columns).map(GradientForm::to_rows);
         let Some(own) = own.reduce(|sum, rows| sum + rows) else {
             return Ok(false);
         };
@@ -183,7 +186,7 @@ impl LinearLayer {
         let (mut inputs, mut rows, mut output_gradients) = (Vec::new(), Vec::new(), Vec::new());
         for form in gradients.of(&self.weight) {
             match form {
-                Form::Outer {
+                GradientForm::Outer {
                     left,
                     right,
                     activations,
@@ -195,7 +198,7 @@ impl LinearLayer {
                     inputs.push(own.clone());
                     output_gradients.push(back.clone());
                 }
-                Form::Embedding {
+                GradientForm::Embedding {
                     indices,
                     output_gradients: back,
                     ..
@@ -203,7 +206,7 @@ impl LinearLayer {
                     rows.push(indices.clone());
                     output_gradients.push(back.clone().unsqueeze_dim(1));
                 }
-                Form::Rows(_) | Form::Combination { .. } => return None,
+                GradientForm::Rows(_) | GradientForm::Combination { .. } => return None,
             }
         }
         if output_gradients.is_empty() {
@@ -211,9 +214,9 @@ impl LinearLayer {
         }
         let output_gradients = Tensor::cat(output_gradients, 2);
         let inputs = if rows.is_empty() {
-            Inputs::Dense(self.with_one(Tensor::cat(inputs, 2)))
+            LayerInputs::Dense(self.with_one(Tensor::cat(inputs, 2)))
         } else {
-            Inputs::Indices(Tensor::cat(rows, 1))
+            LayerInputs::Indices(Tensor::cat(rows, 1))
         };
         Some(Positions {
             inputs,
@@ -253,7 +256,7 @@ impl LinearLayer {
                 dim += bias.len();
                 parts.push(ParameterGradient {
                     columns: bias.clone(),
-                    form: Form::Rows(shifts.reshape([k, groups * outputs])),
+                    form: GradientForm::Rows(shifts.reshape([k, groups * outputs])),
                 });
                 inputs.slice(side(0..self.shape.inputs))
             }
@@ -263,7 +266,7 @@ impl LinearLayer {
         } else {
             (output_gradients, own, OuterSide::Right)
         };
-        let form = Form::Outer {
+        let form = GradientForm::Outer {
             left,
             right,
             activations,

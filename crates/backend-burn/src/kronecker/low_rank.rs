@@ -30,7 +30,7 @@
 //! width)` terms the exact inverse is cheaper, and is used.
 //!
 //! What is left of each right-hand side is not estimated: `(Λ + λ) ∘ Σ_r o_r ⊗ i_r − 1` is the
-//! relative residual along each pair of directions, and [`residuals`](LowRankInverse::residuals)
+//! relative residual along each pair of directions, and [`residuals`](SeparableInverse::residuals)
 //! has its squares.
 //!
 //! Srebro and Jaakkola, *Weighted low-rank approximations*, 2003.
@@ -43,7 +43,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
 /// `1 / (Λ + λ)` in each group as `Σ_r o_r ⊗ i_r`.
 #[derive(Debug)]
-pub(super) struct LowRankInverse {
+pub(super) struct SeparableInverse {
     /// `(groups, rank, outputs)`.
     pub(super) output_factors: Array3<f64>,
     /// `(groups, rank, width)`.
@@ -59,7 +59,7 @@ const MARGIN: f64 = 2.0;
 /// it than those of the fit.
 const LEAST_WEIGHT: f64 = 1e-6;
 
-impl LowRankInverse {
+impl SeparableInverse {
     /// The sum of fewest terms with which scores keep a relative error below the tolerance, if it
     /// is cheaper than the whole matrix.
     pub(super) fn of(
@@ -213,7 +213,7 @@ mod tests {
         let dead = Array3::zeros((1, 40, 30));
         let outer = Array3::from_shape_fn((1, 40, 30), |(_, s, a)| ((s + 1) * (a + 1)) as f64);
         let found = |values: &Array3<f64>, tolerance| {
-            LowRankInverse::of(values, 0.1, tolerance).expect("decomposed")
+            SeparableInverse::of(values, 0.1, tolerance).expect("decomposed")
         };
         assert!(found(&dead, 0.1).is_none());
         assert!(found(&outer, 0.0).is_none());

@@ -7,8 +7,8 @@ use burn::backend::ir::{
     ModuleOperationIr, NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
-use super::{Tap, Taps, View, ViewStep};
-use crate::graph::Convolution;
+use super::{ParameterView, Tap, Taps, ViewStep};
+use crate::graph::RecordedConvolution;
 
 impl Taps {
     /// Follows the trained parameters through a graph recorded on a batch of `samples`.
@@ -23,7 +23,7 @@ impl Taps {
             .map(|(&id, &parameter)| {
                 (
                     id,
-                    View {
+                    ParameterView {
                         parameter,
                         steps: Vec::new(),
                         transposed: Some(false),
@@ -47,7 +47,7 @@ impl Taps {
 /// Follows parameters and data through the operations.
 struct TapSearch {
     /// The parameters, and what changes of shape make of them.
-    views: HashMap<TensorId, View>,
+    views: HashMap<TensorId, ParameterView>,
     /// Tensors that depend on the batch.
     data: HashSet<TensorId>,
     samples: usize,
@@ -55,8 +55,8 @@ struct TapSearch {
 }
 
 /// What an operation does to the parameters it reads.
-enum Meaning {
-    View(TensorId, View),
+enum ParameterUse {
+    View(TensorId, ParameterView),
     Tap(Tap),
     Untapped,
 }
@@ -79,21 +79,21 @@ impl TapSearch {
         if read.is_empty() {
             return;
         }
-        match self.meaning(index, operation) {
-            Meaning::View(id, view) => {
+        match self.parameter_use(index, operation) {
+            ParameterUse::View(id, view) => {
                 if matches!(view.steps.last(), Some(ViewStep::Embedding { .. })) {
                     self.taps.by_operation.insert(index, Tap::ConstantEmbedding);
                 }
                 self.views.insert(id, view);
             }
-            Meaning::Tap(tap) => {
+            ParameterUse::Tap(tap) => {
                 self.taps.by_operation.insert(index, tap);
             }
-            Meaning::Untapped => self.taps.untapped.extend(read),
+            ParameterUse::Untapped => self.taps.untapped.extend(read),
         }
     }
 
-    fn meaning(&self, index: usize, operation: &OperationIr) -> Meaning {
+    fn parameter_use(&self, index: usize, operation: &OperationIr) -> ParameterUse {
         let found = match operation {
             OperationIr::BaseFloat(operation) => self.shape_change(operation),
             OperationIr::Float(_, FloatOperationIr::Matmul(matmul)) => self.linear(matmul),
@@ -111,11 +111,11 @@ impl TapSearch {
             }
             _ => None,
         };
-        found.unwrap_or(Meaning::Untapped)
+        found.unwrap_or(ParameterUse::Untapped)
     }
 
     /// A view stays a view through changes of shape.
-    fn shape_change(&self, operation: &BaseOperationIr) -> Option<Meaning> {
+    fn shape_change(&self, operation: &BaseOperationIr) -> Option<ParameterUse> {
         let (input, out, step) = match operation {
             BaseOperationIr::Reshape(op) => (
                 &op.input,
@@ -139,11 +139,11 @@ impl TapSearch {
             _ => return None,
         };
         self.extended(input, step, out)
-            .map(|view| Meaning::View(out.id, view))
+            .map(|view| ParameterUse::View(out.id, view))
     }
 
     /// The view after one more step.
-    fn extended(&self, input: &TensorIr, step: ViewStep, out: &TensorIr) -> Option<View> {
+    fn extended(&self, input: &TensorIr, step: ViewStep, out: &TensorIr) -> Option<ParameterView> {
         let mut view = self.views.get(&input.id)?.clone();
         // A reshape keeps the matrix only if it adds or drops leading axes of length 1.
         view.transposed = view.transposed.and_then(|transposed| match &step {
@@ -159,12 +159,12 @@ impl TapSearch {
 
     /// Products with a matrix from the right; the same matrix for all samples, so that leading axes
     /// of the parameter have length 1.
-    fn linear(&self, matmul: &MatmulOpIr) -> Option<Meaning> {
+    fn linear(&self, matmul: &MatmulOpIr) -> Option<ParameterUse> {
         let view = self.views.get(&matmul.rhs.id)?;
         let transposed = view.transposed?;
         let matrix = without_leading_ones(&matmul.rhs.shape).len() <= 2;
         let fits = matrix && self.leads_with_samples(&matmul.lhs);
-        fits.then_some(Meaning::Tap(Tap::Linear {
+        fits.then_some(ParameterUse::Tap(Tap::Linear {
             weight: view.parameter,
             transposed,
         }))
@@ -184,13 +184,13 @@ impl TapSearch {
         self.leads_with_samples(tensor) && tensor.shape[0] == self.samples
     }
 
-    fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<Meaning> {
+    fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<ParameterUse> {
         let tap = match operation {
             ModuleOperationIr::Conv1d(_)
             | ModuleOperationIr::Conv2d(_)
             | ModuleOperationIr::ConvTranspose1d(_)
             | ModuleOperationIr::ConvTranspose2d(_) => {
-                let convolution = Convolution::of(operation).ok()?;
+                let convolution = RecordedConvolution::of(operation).ok()?;
                 if !self.one_row_per_sample(convolution.input()) {
                     return None;
                 }
@@ -222,7 +222,7 @@ impl TapSearch {
             }
             _ => return None,
         };
-        Some(Meaning::Tap(tap))
+        Some(ParameterUse::Tap(tap))
     }
 
     fn embedding(
@@ -231,13 +231,13 @@ impl TapSearch {
         table: &TensorIr,
         indices: &TensorIr,
         out: &TensorIr,
-    ) -> Option<Meaning> {
+    ) -> Option<ParameterUse> {
         // Token ids are data. Positions are the same for all samples, hence constant; the rows they
         // select are a view, which a later operation broadcasts.
         if self.leads_with_samples(indices) {
             return self
                 .plain(table)?
-                .map(|table| Meaning::Tap(Tap::Embedding { table }));
+                .map(|table| ParameterUse::Tap(Tap::Embedding { table }));
         }
         let step = ViewStep::Embedding {
             operation,
@@ -247,7 +247,7 @@ impl TapSearch {
         let constant = !self.data.contains(&indices.id);
         self.extended(table, step, out)
             .filter(|_| constant)
-            .map(|view| Meaning::View(out.id, view))
+            .map(|view| ParameterUse::View(out.id, view))
     }
 
     /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for a tensor that no parameter
@@ -266,7 +266,7 @@ impl TapSearch {
         tensor.map_or(Some(None), |tensor| self.plain(tensor))
     }
 
-    fn elementwise(&self, binary: &BinaryOpIr) -> Option<Meaning> {
+    fn elementwise(&self, binary: &BinaryOpIr) -> Option<ParameterUse> {
         let (operand, other) = if self.views.contains_key(&binary.lhs.id) {
             (&binary.lhs, &binary.rhs)
         } else {
@@ -277,7 +277,7 @@ impl TapSearch {
         let shared = operand.shape.rank() > 0 && operand.shape[0] == 1;
         let fits = shared && !self.views.contains_key(&other.id) && self.leads_with_samples(other);
         fits.then(|| {
-            Meaning::Tap(Tap::Elementwise {
+            ParameterUse::Tap(Tap::Elementwise {
                 operand: operand.clone(),
                 view,
             })

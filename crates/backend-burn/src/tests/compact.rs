@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ArrayDataset, Batch, Classification, Curvature, Fit, Gradients, Influence, Kronecker, Stack,
-    gradient::{Form, OuterSide, ParameterGradient},
+    gradient::{GradientForm, OuterSide, ParameterGradient},
     tensors::host,
     trace::Function,
 };
@@ -34,17 +34,17 @@ fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
     let wide = dim / POSITIONS;
     let whole: [Range<usize>; 2] = [0..wide * POSITIONS, wide * POSITIONS..dim];
     let [outer, rest] = whole.map(|columns| {
-        let form = Form::Rows(rows.tensor().slice([0..k, columns.clone()]));
+        let form = GradientForm::Rows(rows.tensor().slice([0..k, columns.clone()]));
         ParameterGradient { columns, form }
     });
     if k == 0 || wide == 0 {
         return rows;
     }
-    let Form::Rows(values) = outer.form else {
+    let GradientForm::Rows(values) = outer.form else {
         unreachable!("made of rows");
     };
     let units = Tensor::<2>::eye(POSITIONS, &Device::flex()).cast(values.dtype());
-    let form = Form::Outer {
+    let form = GradientForm::Outer {
         left: units.unsqueeze_dims::<4>(&[0, 1]).repeat_dim(0, k),
         right: values.reshape([k, 1, POSITIONS, wide]),
         activations: OuterSide::Left,

@@ -187,11 +187,11 @@ fn reshaped(graph: &Graph, tensor: TensorId) -> Option<(TensorId, ViewStep)> {
 
 /// Numbers of values, the same for those that are made the same way.
 #[derive(Default)]
-struct ValueNumbering<'a>(HashMap<Origin<'a>, u64>);
+struct ValueNumbering<'a>(HashMap<ValueDefinition<'a>, u64>);
 
 /// How a tensor is made.
 #[derive(PartialEq, Eq, Hash)]
-enum Origin<'a> {
+enum ValueDefinition<'a> {
     Parameter(usize),
     Field(usize),
     Constant(DType, &'a [usize], &'a [u8]),
@@ -200,32 +200,33 @@ enum Origin<'a> {
 }
 
 impl<'a> ValueNumbering<'a> {
-    fn of(&mut self, origin: Origin<'a>) -> u64 {
+    fn of(&mut self, definition: ValueDefinition<'a>) -> u64 {
         let next = self.0.len() as u64;
-        *self.0.entry(origin).or_insert(next)
+        *self.0.entry(definition).or_insert(next)
     }
 
     fn of_graph(&mut self, graph: &'a Graph) -> HashMap<TensorId, u64> {
         let mut known = HashMap::new();
         for (id, parameter) in &graph.parameters {
-            known.insert(*id, self.of(Origin::Parameter(*parameter)));
+            known.insert(*id, self.of(ValueDefinition::Parameter(*parameter)));
         }
         for (place, id) in graph.inputs.iter().enumerate() {
-            known.insert(*id, self.of(Origin::Field(place)));
+            known.insert(*id, self.of(ValueDefinition::Field(place)));
         }
         for (id, data) in &graph.constants {
-            let origin = Origin::Constant(data.dtype(), data.shape().as_slice(), data.as_bytes());
-            known.insert(*id, self.of(origin));
+            let definition =
+                ValueDefinition::Constant(data.dtype(), data.shape().as_slice(), data.as_bytes());
+            known.insert(*id, self.of(definition));
         }
         for operation in &graph.operations {
             if matches!(operation, OperationIr::Init(_) | OperationIr::Drop(_)) {
                 continue;
             }
             let mut written = operation.clone();
-            written.visit_mut(&mut Numbered(&known));
+            written.visit_mut(&mut Renumber(&known));
             let written = format!("{written:?}");
             for (place, output) in operation.outputs().enumerate() {
-                let number = self.of(Origin::Result(written.clone(), place));
+                let number = self.of(ValueDefinition::Result(written.clone(), place));
                 known.insert(output.id, number);
             }
         }
@@ -234,9 +235,9 @@ impl<'a> ValueNumbering<'a> {
 }
 
 /// Writes the numbers of tensors in place of their ids.
-struct Numbered<'a>(&'a HashMap<TensorId, u64>);
+struct Renumber<'a>(&'a HashMap<TensorId, u64>);
 
-impl IrVisitorMut for Numbered<'_> {
+impl IrVisitorMut for Renumber<'_> {
     fn visit_tensor_mut(&mut self, tensor: &mut TensorIr) {
         // Tensors without a number yet are results, whose ids must not count.
         let number = self.0.get(&tensor.id).copied().unwrap_or(u64::MAX);

@@ -7,7 +7,7 @@ use influence_calculators::{
     Location,
     zarr::{Verification, attributes, verify},
 };
-use influence_jobs::{models::Models, output::location, verify::Sample, watch::Host};
+use influence_jobs::{models::Models, output::location, verify::Recomputation, watch::Host};
 
 use crate::{args::VerifyArguments, session::Session};
 
@@ -95,7 +95,7 @@ fn recompute(
             "computed again  nothing, as self-influences are checked by their checksums alone"
         )?);
     }
-    let sample = Sample {
+    let sample = Recomputation {
         output: &arguments.output,
         chunks: arguments.sample,
         set: &arguments.set,

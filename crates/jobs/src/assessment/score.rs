@@ -17,7 +17,7 @@ pub enum Score {
     /// They choose among classes.
     Classes(Classes),
     /// They are numbers.
-    Values(Values),
+    Values(PredictedValues),
     /// The task does not say what they are, or targets are of another shape.
     Unknown,
 }
@@ -42,7 +42,7 @@ pub struct Classes {
 
 /// How well numbers are predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Values {
+pub struct PredictedValues {
     /// The share of the variance that is explained, mean over the outputs whose targets vary;
     /// negative if the mean would be better.
     pub r2: f64,
@@ -116,7 +116,7 @@ impl Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Classes(classes) => write!(f, "accuracy {:.1} %", 100.0 * classes.accuracy),
-            Self::Values(Values {
+            Self::Values(PredictedValues {
                 r2,
                 range: [least, most],
                 outputs,
@@ -155,7 +155,7 @@ impl Classes {
     }
 }
 
-impl Values {
+impl PredictedValues {
     fn fault(&self) -> Option<Fault> {
         if self.points < FEW {
             return None;

@@ -10,7 +10,7 @@ const ROOT: &str = "/sys/fs/cgroup";
 
 /// A control group that limits memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct ControlGroup {
     /// The most bytes that its processes may have.
     pub(super) limit: usize,
     /// The bytes that they have, without those that the system can reclaim.
@@ -18,24 +18,24 @@ pub(super) struct Group {
 }
 
 /// The files of a version: limit, use, and the key of reclaimable memory in `memory.stat`.
-struct Files {
+struct ControlGroupFiles {
     limit: &'static str,
     used: &'static str,
     given_back: &'static str,
 }
 
-const SECOND: Files = Files {
+const SECOND: ControlGroupFiles = ControlGroupFiles {
     limit: "memory.max",
     used: "memory.current",
     given_back: "inactive_file ",
 };
-const FIRST: Files = Files {
+const FIRST: ControlGroupFiles = ControlGroupFiles {
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
     given_back: "total_inactive_file ",
 };
 
-impl Group {
+impl ControlGroup {
     /// The groups that limit this process: its own and all that it is in.
     pub(super) fn of_process() -> Vec<Self> {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -66,14 +66,14 @@ impl Group {
     }
 
     /// The group at a path and those above it; a container may see its own at the root.
-    fn above(root: &Path, path: &str, files: &Files) -> Vec<Self> {
+    fn above(root: &Path, path: &str, files: &ControlGroupFiles) -> Vec<Self> {
         let path = Path::new(path.trim_start_matches('/'));
         let folders = path.ancestors().map(|path| root.join(path));
         let groups = folders.filter_map(|folder: PathBuf| Self::read(&folder, files));
         groups.collect()
     }
 
-    fn read(folder: &Path, files: &Files) -> Option<Self> {
+    fn read(folder: &Path, files: &ControlGroupFiles) -> Option<Self> {
         let text = |name| fs::read_to_string(folder.join(name)).ok();
         // Where there is no limit it says `max`.
         let limit = text(files.limit)?.trim().parse().ok()?;
@@ -108,7 +108,7 @@ mod tests {
         written(&above, "memory.stat", "anon 1\ninactive_file 300\n");
         written(&own, "memory.max", "max\n");
         written(&own, "memory.current", "5\n");
-        let groups = Group::listed(root.path(), "0::/a/b\n");
+        let groups = ControlGroup::listed(root.path(), "0::/a/b\n");
         let left: Vec<usize> = groups.iter().map(|group| group.left()).collect();
         assert_eq!((left, groups[0].limit), (vec![400], 1000));
     }
@@ -122,9 +122,9 @@ mod tests {
         written(&first, "memory.limit_in_bytes", "512\n");
         written(&first, "memory.usage_in_bytes", "600\n");
         let lines = "5:cpu,memory:/docker/x\n4:pids:/docker/x\n0::/docker/x\n";
-        let groups = Group::listed(root.path(), lines);
+        let groups = ControlGroup::listed(root.path(), lines);
         let left: Vec<usize> = groups.iter().map(|group| group.left()).collect();
         assert_eq!(left, [0, 2000]);
-        assert!(Group::listed(root.path(), "nonsense\n").is_empty());
+        assert!(ControlGroup::listed(root.path(), "nonsense\n").is_empty());
     }
 }

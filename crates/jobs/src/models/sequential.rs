@@ -12,7 +12,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use super::{Models, Needs, TaskModel, bound::Bound};
 use crate::{
     config::{Config, Layer, Layers, Loss, Model},
-    sequential::{Architecture, Sequential, initial_weights},
+    sequential::{Architecture, SequentialModel, initial_weights},
     weights::Weights,
 };
 
@@ -90,18 +90,24 @@ fn bound(
     let architecture = Architecture::plan(&layers.0, weights, sample).at_key("model.layers")?;
     let module = architecture.build(weights, device)?;
     Ok(if architecture.entries().is_some() {
-        with_loss(loss, &architecture, module, device, Sequential::embed)?
+        with_loss(loss, &architecture, module, device, SequentialModel::embed)?
     } else {
-        with_loss(loss, &architecture, module, device, Sequential::forward)?
+        with_loss(
+            loss,
+            &architecture,
+            module,
+            device,
+            SequentialModel::forward,
+        )?
     })
 }
 
 fn with_loss<I: Field + 'static>(
     loss: Loss,
     architecture: &Architecture,
-    module: Sequential,
+    module: SequentialModel,
     device: &Device,
-    forward: fn(&Sequential, I) -> Tensor<2>,
+    forward: fn(&SequentialModel, I) -> Tensor<2>,
 ) -> Result<Box<dyn TaskModel>> {
     let outputs = architecture.outputs();
     let needs = Needs {

@@ -6,8 +6,8 @@ use influence_core::block::ParameterLayout;
 use influence_data::key::{AtKey, KeyError};
 
 use super::{
-    Layer, Sequential, build,
-    layer::{self, Kind},
+    BuiltLayer, SequentialModel, build,
+    layer::{self, LayerKind},
     shape::{check_size, shown},
 };
 use crate::{config, weights::Weights};
@@ -15,16 +15,16 @@ use crate::{config, weights::Weights};
 /// A sequential model whose layers and weights are known to fit each other and the samples.
 #[derive(Debug, Clone)]
 pub struct Architecture {
-    steps: Vec<Step>,
+    steps: Vec<PlannedLayer>,
     outputs: usize,
 }
 
 /// A layer that computes something, with the shape in which it takes a sample.
 #[derive(Debug, Clone)]
-struct Step {
+struct PlannedLayer {
     name: String,
     input: Vec<usize>,
-    kind: Kind,
+    kind: LayerKind,
 }
 
 impl Architecture {
@@ -43,7 +43,7 @@ impl Architecture {
                 let (kind, output) = layer::check(layer, weights, &shape)?;
                 check_size(&output)?;
                 ensure!(
-                    first || !matches!(kind, Some(Kind::Embedding { .. })),
+                    first || !matches!(kind, Some(LayerKind::Embedding { .. })),
                     "it takes the integers of the inputs, so nothing that computes may come before it"
                 );
                 Ok((kind, output))
@@ -52,7 +52,7 @@ impl Architecture {
             let name = layer
                 .name()
                 .map_or_else(|| index.to_string(), ToOwned::to_owned);
-            steps.extend(kind.map(|kind| Step {
+            steps.extend(kind.map(|kind| PlannedLayer {
                 name,
                 input: shape,
                 kind,
@@ -78,7 +78,7 @@ impl Architecture {
     /// The number of rows of the embedding that the inputs index, if the model begins with one.
     pub fn entries(&self) -> Option<usize> {
         match &self.steps.first()?.kind {
-            Kind::Embedding { weight, .. } => Some(weight[0]),
+            LayerKind::Embedding { weight, .. } => Some(weight[0]),
             _ => None,
         }
     }
@@ -86,9 +86,9 @@ impl Architecture {
     /// The fewest samples that a batch of a training may have: batch norm of single numbers has no
     /// variance over one.
     pub fn smallest_batch(&self) -> usize {
-        let of_single_numbers = |step: &Step| {
+        let of_single_numbers = |step: &PlannedLayer| {
             let positions: usize = step.input.iter().skip(1).product();
-            matches!(step.kind, Kind::BatchNorm { .. }) && positions == 1
+            matches!(step.kind, LayerKind::BatchNorm { .. }) && positions == 1
         };
         1 + usize::from(self.steps.iter().any(of_single_numbers))
     }
@@ -107,16 +107,16 @@ impl Architecture {
     ///
     /// # Errors
     /// When a tensor is not in the weights.
-    pub fn build(&self, weights: &Weights, device: &Device) -> Result<Sequential> {
+    pub fn build(&self, weights: &Weights, device: &Device) -> Result<SequentialModel> {
         let layers = self.steps.iter().map(|step| {
             let operation = build::operation(&step.kind, &step.name, weights, device)?;
-            Ok(Layer {
+            Ok(BuiltLayer {
                 name: step.name.clone(),
                 input: step.input.clone(),
                 operation,
             })
         });
-        Ok(Sequential {
+        Ok(SequentialModel {
             layers: layers.collect::<Result<_>>()?,
         })
     }

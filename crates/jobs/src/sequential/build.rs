@@ -11,7 +11,7 @@ use burn::{
 };
 
 use super::{
-    layer::{Kind, Motion},
+    layer::{ConvolutionOptions, LayerKind},
     norms::{BatchNorm, Embedding, GroupNorm, LayerNorm, RmsNorm},
     operation::Operation,
 };
@@ -22,7 +22,7 @@ use crate::weights::Weights;
 /// # Errors
 /// When a tensor is not in the weights.
 pub(super) fn operation(
-    kind: &Kind,
+    kind: &LayerKind,
     layer: &str,
     weights: &Weights,
     device: &Device,
@@ -33,39 +33,39 @@ pub(super) fn operation(
         device,
     };
     Ok(match kind {
-        Kind::Linear { bias, .. } => Linear {
+        LayerKind::Linear { bias, .. } => Linear {
             weight: Param::from_tensor(source.tensor::<2>("weight")?.transpose()),
             bias: source.optional("bias", *bias)?,
         }
         .into(),
-        Kind::Embedding { padding, .. } => Embedding {
+        LayerKind::Embedding { padding, .. } => Embedding {
             weight: source.parameter("weight")?,
             padding: *padding,
         }
         .into(),
-        Kind::Convolution {
+        LayerKind::Convolution {
             weight,
             bias,
-            motion,
-        } => source.convolution(weight, *bias, motion)?,
-        Kind::Transposed {
+            options,
+        } => source.convolution(weight, *bias, options)?,
+        LayerKind::Transposed {
             weight,
             bias,
-            motion,
+            options,
             output_padding,
-        } => source.transposed(weight, *bias, motion, *output_padding)?,
-        Kind::LayerNorm { bias, epsilon, .. } => LayerNorm {
+        } => source.transposed(weight, *bias, options, *output_padding)?,
+        LayerKind::LayerNorm { bias, epsilon, .. } => LayerNorm {
             weight: source.parameter("weight")?,
             bias: source.optional("bias", *bias)?,
             epsilon: *epsilon,
         }
         .into(),
-        Kind::RmsNorm { epsilon, .. } => RmsNorm {
+        LayerKind::RmsNorm { epsilon, .. } => RmsNorm {
             weight: source.parameter("weight")?,
             epsilon: *epsilon,
         }
         .into(),
-        Kind::BatchNorm {
+        LayerKind::BatchNorm {
             affine,
             epsilon,
             momentum,
@@ -80,7 +80,7 @@ pub(super) fn operation(
             epsilon: *epsilon,
         }
         .into(),
-        Kind::GroupNorm {
+        LayerKind::GroupNorm {
             affine,
             epsilon,
             groups,
@@ -92,7 +92,7 @@ pub(super) fn operation(
             epsilon: *epsilon,
         }
         .into(),
-        Kind::Fixed(fixed) => fixed.clone().into(),
+        LayerKind::Fixed(fixed) => fixed.clone().into(),
     })
 }
 
@@ -121,28 +121,33 @@ impl Source<'_> {
         present.then(|| self.parameter(parameter)).transpose()
     }
 
-    fn convolution(&self, weight: &[usize], bias: bool, motion: &Motion) -> Result<Operation> {
+    fn convolution(
+        &self,
+        weight: &[usize],
+        bias: bool,
+        options: &ConvolutionOptions,
+    ) -> Result<Operation> {
         let bias = self.optional("bias", bias)?;
-        let groups = motion.groups;
-        if let (&[stride], &[(left, right)]) = (&motion.stride[..], &motion.padding[..]) {
+        let groups = options.groups;
+        if let (&[stride], &[(left, right)]) = (&options.stride[..], &options.padding[..]) {
             let convolution = Conv1d {
                 weight: self.parameter("weight")?,
                 bias,
                 stride,
                 kernel_size: weight[2],
-                dilation: motion.dilation[0],
+                dilation: options.dilation[0],
                 groups,
                 padding: PaddingConfig1d::Explicit(left, right),
             };
             return Ok(convolution.into());
         }
-        let [(top, bottom), (left, right)] = [motion.padding[0], motion.padding[1]];
+        let [(top, bottom), (left, right)] = [options.padding[0], options.padding[1]];
         let convolution = Conv2d {
             weight: self.parameter("weight")?,
             bias,
-            stride: pair(&motion.stride),
+            stride: pair(&options.stride),
             kernel_size: [weight[2], weight[3]],
-            dilation: pair(&motion.dilation),
+            dilation: pair(&options.dilation),
             groups,
             padding: PaddingConfig2d::Explicit(top, left, bottom, right),
         };
@@ -153,19 +158,19 @@ impl Source<'_> {
         &self,
         weight: &[usize],
         bias: bool,
-        motion: &Motion,
+        options: &ConvolutionOptions,
         output_padding: [usize; 2],
     ) -> Result<Operation> {
         let module = ConvTranspose2d {
             weight: self.parameter("weight")?,
             bias: self.optional("bias", bias)?,
-            stride: pair(&motion.stride),
+            stride: pair(&options.stride),
             kernel_size: [weight[2], weight[3]],
-            dilation: pair(&motion.dilation),
-            groups: motion.groups,
-            padding: [motion.padding[0].0, motion.padding[1].0],
+            dilation: pair(&options.dilation),
+            groups: options.groups,
+            padding: [options.padding[0].0, options.padding[1].0],
             padding_out: output_padding,
-            channels: [weight[0], weight[1] * motion.groups],
+            channels: [weight[0], weight[1] * options.groups],
         };
         Ok(module.into())
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{config, weights::Weights};
 pub(super) use convolution::Convolution;
 use embedding::embedding;
-pub(super) use kind::{Kind, Motion};
+pub(super) use kind::{ConvolutionOptions, LayerKind};
 use normalisation::{batch_norm, group_norm, layer_norm, rms_norm};
 use pooling::{adaptive, pool};
 use tensors::{Checked, Said, bias, shape_of};
@@ -24,7 +24,7 @@ use tensors::{Checked, Said, bias, shape_of};
 /// What a layer computes, if anything, and the shape of a sample behind it.
 pub(super) fn check(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Result<Checked> {
     use config::Layer as L;
-    let fixed = |fixed, output| Ok((Some(Kind::Fixed(fixed)), output));
+    let fixed = |fixed, output| Ok((Some(LayerKind::Fixed(fixed)), output));
     let elementwise = |function| fixed(function, input.to_vec());
     match layer {
         L::Reshape { shape } => Ok((None, reshape(input, shape)?)),
@@ -101,7 +101,7 @@ fn with_tensors(layer: &config::Layer, weights: &Weights, input: &[usize]) -> Re
                 input,
             )?;
             let padding = *padding_idx;
-            Ok((Some(Kind::Embedding { weight, padding }), output))
+            Ok((Some(LayerKind::Embedding { weight, padding }), output))
         }
         L::LayerNorm { name, eps } => layer_norm(name, *eps, weights, input),
         L::RmsNorm { name, eps } => rms_norm(name, *eps, weights, input),
@@ -140,5 +140,5 @@ fn linear(name: &str, said: &Said, weights: &Weights, input: &[usize]) -> Result
     last_axis(input, weight[1])?;
     let mut output = input.to_vec();
     output.splice(input.len() - 1.., [weight[0]]);
-    Ok((Some(Kind::Linear { weight, bias }), output))
+    Ok((Some(LayerKind::Linear { weight, bias }), output))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::layer::Motion;
+use super::layer::ConvolutionOptions;
 
 /// The number of scalars of a shape.
 pub(super) fn numbers(shape: &[usize]) -> usize {
@@ -148,14 +148,14 @@ pub(super) fn spread(
     channels: usize,
     size: &[usize],
     reach: &[usize],
-    motion: &Motion,
+    options: &ConvolutionOptions,
     output_padding: [usize; 2],
 ) -> Result<Vec<usize>> {
     let mut shape = vec![channels];
     for axis in 0..size.len() {
-        let (before, after) = motion.padding[axis];
+        let (before, after) = options.padding[axis];
         let covered = (size[axis].max(1) - 1)
-            .checked_mul(motion.stride[axis])
+            .checked_mul(options.stride[axis])
             .and_then(|covered| covered.checked_add(reach[axis]))
             .and_then(|covered| covered.checked_add(output_padding[axis]));
         let cut = before.checked_add(after);

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::TensorData;
 
-use super::contents::{Contents, Entry};
+use super::contents::{Contents, StoredTensor};
 
 /// Reads a record; its index is sorted by name, so it says no order.
 ///
@@ -17,10 +17,10 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
     let tensors = tensors.into_iter().map(|tensor| {
         let (name, dtype, shape, _, bytes) = tensor.into_parts().context("reading a burnpack")?;
         if !dtype.is_float() {
-            return Ok((name, Entry::Other(format!("{dtype:?}"))));
+            return Ok((name, StoredTensor::Other(format!("{dtype:?}"))));
         }
         let data = TensorData::from_bytes_vec(bytes.to_vec(), shape.to_vec(), dtype);
-        Ok((name, Entry::Float(data)))
+        Ok((name, StoredTensor::Float(data)))
     });
     Ok(Contents::unordered(tensors.collect::<Result<_>>()?))
 }

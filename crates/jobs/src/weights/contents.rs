@@ -7,7 +7,7 @@ use burn::tensor::TensorData;
 #[derive(Debug)]
 pub(super) struct Contents {
     /// Tensors by name, in the order of the file.
-    pub(super) tensors: Vec<(String, Entry)>,
+    pub(super) tensors: Vec<(String, StoredTensor)>,
     /// Modules and their classes, where whole modules were saved.
     pub(super) modules: Vec<(String, String)>,
     /// The key that was chosen by default.
@@ -20,7 +20,7 @@ pub(super) struct Contents {
 
 /// The numbers of a tensor.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum StoredTensor {
     Float(TensorData),
     /// Those of a type that weights do not have, by its name.
     Other(String),
@@ -28,7 +28,7 @@ pub(super) enum Entry {
 
 impl Contents {
     /// Tensors of a file that says neither their order nor anything else.
-    pub(super) fn unordered(tensors: Vec<(String, Entry)>) -> Self {
+    pub(super) fn unordered(tensors: Vec<(String, StoredTensor)>) -> Self {
         Self {
             tensors,
             modules: Vec::new(),
@@ -48,7 +48,8 @@ impl Contents {
         };
         let rest = |name: &str| Some(name.strip_prefix(key)?.strip_prefix('.')?.to_owned());
         if !self.tensors.iter().any(|(name, _)| rest(name).is_some()) {
-            let first = |(name, _): &(String, Entry)| Some(name.split_once('.')?.0.to_owned());
+            let first =
+                |(name, _): &(String, StoredTensor)| Some(name.split_once('.')?.0.to_owned());
             let mut known: Vec<String> = self.tensors.iter().filter_map(first).collect();
             known.sort_unstable();
             known.dedup();

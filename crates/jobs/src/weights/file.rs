@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::{
     burnpack,
-    contents::{Contents, Entry, tied},
+    contents::{Contents, StoredTensor, tied},
     foreign, pytorch,
 };
 
@@ -29,20 +29,20 @@ pub(crate) enum Layout {
 /// When the file cannot be read, is of no known format, or does not say which of its tensors are
 /// the weights.
 pub(super) fn read(path: &Path, key: Option<&str>) -> Result<(Layout, Contents)> {
-    Ok(match Format::of(path)? {
-        Format::Safetensors => (Layout::Pytorch, safetensors(path)?.under(key)?),
-        Format::Pytorch => (Layout::Pytorch, pytorch::read(path, key)?),
-        Format::Burnpack => (Layout::Burn, burnpack::read(path)?.under(key)?),
+    Ok(match WeightsFormat::of(path)? {
+        WeightsFormat::Safetensors => (Layout::Pytorch, safetensors(path)?.under(key)?),
+        WeightsFormat::Pytorch => (Layout::Pytorch, pytorch::read(path, key)?),
+        WeightsFormat::Burnpack => (Layout::Burn, burnpack::read(path)?.under(key)?),
     })
 }
 
-enum Format {
+enum WeightsFormat {
     Safetensors,
     Pytorch,
     Burnpack,
 }
 
-impl Format {
+impl WeightsFormat {
     fn of(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -81,11 +81,11 @@ fn safetensors(path: &Path) -> Result<Contents> {
             Dtype::BF16 => DType::BF16,
             Dtype::F32 => DType::F32,
             Dtype::F64 => DType::F64,
-            other => return (name.to_owned(), Entry::Other(format!("{other:?}"))),
+            other => return (name.to_owned(), StoredTensor::Other(format!("{other:?}"))),
         };
         let (bytes, shape) = (view.data().to_vec(), view.shape().to_vec());
         let data = TensorData::from_bytes_vec(bytes, shape, dtype);
-        (name.to_owned(), Entry::Float(data))
+        (name.to_owned(), StoredTensor::Float(data))
     });
     Ok(Contents::unordered(tensors.collect()))
 }

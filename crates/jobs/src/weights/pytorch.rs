@@ -13,10 +13,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::TensorData;
 
-use super::contents::{Contents, Entry, tied};
+use super::contents::{Contents, StoredTensor, tied};
 use container::Container;
 use object::View;
-use state::State;
+use state::StateDict;
 
 /// How the first pickle of a file before PyTorch 1.6 goes on, in binary and as text.
 const MAGIC: [&[u8]; 2] = [
@@ -38,7 +38,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
 /// When the file cannot be read, holds no weights or several, or has two names for one tensor.
 pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
     let (pickle, mut container) = Container::open(path).context("reading a PyTorch file")?;
-    let state = State::find(&pickle, key)?;
+    let state = StateDict::find(&pickle, key)?;
     ensure!(
         !state.tensors.is_empty(),
         "the PyTorch file holds no tensors"
@@ -46,13 +46,13 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
     let mut tensors = Vec::new();
     for (name, view) in &state.tensors {
         let numbers = match view.element.float {
-            None => Entry::Other(view.element.name.clone()),
+            None => StoredTensor::Other(view.element.name.clone()),
             Some(dtype) => {
                 let bytes = container
                     .read(view)
                     .with_context(|| format!("tensor `{name}`"))?;
                 let shape = view.shape.clone();
-                Entry::Float(TensorData::from_bytes_vec(bytes, shape, dtype))
+                StoredTensor::Float(TensorData::from_bytes_vec(bytes, shape, dtype))
             }
         };
         tensors.push((name.clone(), numbers));

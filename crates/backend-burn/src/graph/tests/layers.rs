@@ -12,7 +12,7 @@ use burn::{
 };
 
 use super::{check, close, host, record, upload, wave};
-use crate::graph::Convolution;
+use crate::graph::RecordedConvolution;
 
 #[test]
 fn convolutions() {
@@ -84,7 +84,7 @@ fn unfolds(recorded: &super::Recorded, sizes: [usize; 2], shapes: [&[usize]; 2])
         .operations
         .iter()
         .find_map(|operation| match operation {
-            OperationIr::Module(operation) => Convolution::of(operation).ok(),
+            OperationIr::Module(operation) => RecordedConvolution::of(operation).ok(),
             _ => None,
         });
     let convolution = operation.expect("a convolution");

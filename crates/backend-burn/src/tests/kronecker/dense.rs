@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, Array4, s};
 
 use crate::{
     Batch, Curvature, Gradients, Kronecker, ModelGradients, Stack,
-    gradient::{Form, OuterSide},
+    gradient::{GradientForm, OuterSide},
     tensors::host,
 };
 
@@ -72,8 +72,11 @@ impl Definition {
     pub(super) fn matrix(&self, block: &Block, kronecker: Kronecker) -> Array2<f64> {
         let (mut weight, mut bias, mut from) = (None, None, 0);
         for &parameter in block.parameters() {
-            let forms: Vec<&Form> = self.thin[0].of(&self.columns[parameter]).collect();
-            if forms.iter().any(|form| !matches!(form, Form::Rows(_))) {
+            let forms: Vec<&GradientForm> = self.thin[0].of(&self.columns[parameter]).collect();
+            if forms
+                .iter()
+                .any(|form| !matches!(form, GradientForm::Rows(_)))
+            {
                 weight = Some((&self.columns[parameter], from));
             } else {
                 bias = Some(from);
@@ -178,13 +181,13 @@ fn pairs(a: usize, b: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..a).flat_map(move |i| (0..b).map(move |j| (i, j)))
 }
 
-fn one(form: &Form) -> Use {
+fn one(form: &GradientForm) -> Use {
     let array = |values: &burn::tensor::Tensor<4>| {
         let [a, b, c, d] = values.dims();
         Array4::from_shape_vec((a, b, c, d), host(values).expect("values")).expect("four axes")
     };
     match form {
-        Form::Outer {
+        GradientForm::Outer {
             left,
             right,
             activations,
@@ -201,7 +204,7 @@ fn one(form: &Form) -> Use {
                 inputs_first,
             }
         }
-        Form::Embedding {
+        GradientForm::Embedding {
             indices,
             output_gradients,
             entries,
@@ -219,7 +222,7 @@ fn one(form: &Form) -> Use {
                 inputs_first: true,
             }
         }
-        Form::Rows(_) | Form::Combination { .. } => panic!("no linear map"),
+        GradientForm::Rows(_) | GradientForm::Combination { .. } => panic!("no linear map"),
     }
 }
 

@@ -6,7 +6,7 @@ use influence_backend_burn::OutputLoss;
 use influence_core::Values as Targets;
 use ndarray::{Array2, ArrayView1};
 
-use super::{Classes, Score, Values};
+use super::{Classes, PredictedValues, Score};
 use crate::prediction::largest;
 
 /// Outputs and targets, as they come.
@@ -139,7 +139,7 @@ fn classes(choices: &[Choice]) -> Classes {
 }
 
 /// None where no target varies.
-fn values(pairs: &[Pair]) -> Option<Values> {
+fn values(pairs: &[Pair]) -> Option<PredictedValues> {
     let outputs = pairs.first()?.1.len();
     let count = pairs.len() as f64;
     let (mut scores, mut error, mut constant) = (Vec::new(), 0.0, 0.0);
@@ -156,7 +156,7 @@ fn values(pairs: &[Pair]) -> Option<Values> {
         }
     }
     let scores = ArrayView1::from(&scores[..]);
-    Some(Values {
+    Some(PredictedValues {
         r2: scores.mean()?,
         range: [
             scores.fold(f64::INFINITY, |least, &score| least.min(score)),

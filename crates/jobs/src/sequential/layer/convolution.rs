@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    kind::{Kind, Motion},
+    kind::{ConvolutionOptions, LayerKind},
     tensors::{Checked, Said, bias, shape_of},
 };
 use crate::{
@@ -148,12 +148,12 @@ impl<'a> Convolution<'a> {
         divides("output", weight[0], self.groups)?;
         takes(weight[1].saturating_mul(self.groups), channels, input)?;
         let reach = self.reach(&weight[2..]);
-        let motion = self.motion(&reach)?;
-        let output = slide(weight[0], &sizes, &reach, &motion.stride, &motion.padding)?;
-        let kind = Kind::Convolution {
+        let options = self.options(&reach)?;
+        let output = slide(weight[0], &sizes, &reach, &options.stride, &options.padding)?;
+        let kind = LayerKind::Convolution {
             weight,
             bias,
-            motion,
+            options,
         };
         Ok((Some(kind), output))
     }
@@ -180,12 +180,12 @@ impl<'a> Convolution<'a> {
             shown(&self.dilation)
         );
         let reach = self.reach(&weight[2..]);
-        let motion = self.motion(&reach)?;
-        let output = spread(outputs, &sizes, &reach, &motion, output_padding)?;
-        let kind = Kind::Transposed {
+        let options = self.options(&reach)?;
+        let output = spread(outputs, &sizes, &reach, &options, output_padding)?;
+        let kind = LayerKind::Transposed {
             weight,
             bias,
-            motion,
+            options,
             output_padding,
         };
         Ok((Some(kind), output))
@@ -202,7 +202,7 @@ impl<'a> Convolution<'a> {
         .collect()
     }
 
-    fn motion(self, reach: &[usize]) -> Result<Motion> {
+    fn options(self, reach: &[usize]) -> Result<ConvolutionOptions> {
         let padding = match &self.padding {
             Padding::Valid => vec![(0, 0); reach.len()],
             Padding::Zeros(zeros) => zeros.iter().map(|&zeros| (zeros, zeros)).collect(),
@@ -217,7 +217,7 @@ impl<'a> Convolution<'a> {
                 reach.iter().map(around).collect()
             }
         };
-        Ok(Motion {
+        Ok(ConvolutionOptions {
             stride: self.stride,
             padding,
             dilation: self.dilation,

@@ -9,7 +9,7 @@ pub(super) const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// What a layer computes, in sizes that were checked.
 #[derive(Debug, Clone)]
-pub(in crate::sequential) enum Kind {
+pub(in crate::sequential) enum LayerKind {
     Linear {
         weight: Vec<usize>,
         bias: bool,
@@ -22,13 +22,13 @@ pub(in crate::sequential) enum Kind {
     Convolution {
         weight: Vec<usize>,
         bias: bool,
-        motion: Motion,
+        options: ConvolutionOptions,
     },
     /// Over two axes.
     Transposed {
         weight: Vec<usize>,
         bias: bool,
-        motion: Motion,
+        options: ConvolutionOptions,
         output_padding: [usize; 2],
     },
     LayerNorm {
@@ -57,14 +57,14 @@ pub(in crate::sequential) enum Kind {
 
 /// How the windows of a convolution move, axis by axis.
 #[derive(Debug, Clone)]
-pub(in crate::sequential) struct Motion {
+pub(in crate::sequential) struct ConvolutionOptions {
     pub(in crate::sequential) stride: Vec<usize>,
     pub(in crate::sequential) padding: Vec<(usize, usize)>,
     pub(in crate::sequential) dilation: Vec<usize>,
     pub(in crate::sequential) groups: usize,
 }
 
-impl Kind {
+impl LayerKind {
     /// The trained tensors in the order of the module, and their shapes there.
     fn trained(&self) -> Vec<(&'static str, Vec<usize>)> {
         let (weight, outputs, bias) = match self {
@@ -75,9 +75,9 @@ impl Kind {
             Self::Transposed {
                 weight,
                 bias,
-                motion,
+                options,
                 ..
-            } => (weight.clone(), weight[1] * motion.groups, *bias),
+            } => (weight.clone(), weight[1] * options.groups, *bias),
             Self::LayerNorm { features, bias, .. } => (vec![*features], *features, *bias),
             Self::RmsNorm { features, .. } => (vec![*features], 0, false),
             Self::BatchNorm {

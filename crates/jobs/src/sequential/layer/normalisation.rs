@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    kind::{Kind, STATISTICS},
+    kind::{LayerKind, STATISTICS},
     tensors::{Checked, bias, shape_of},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) fn layer_norm(
     let features = shape_of(name, weights, 1, LAST_AXIS)?[0];
     let bias = bias(name, weights, features)?;
     last_axis(input, features)?;
-    let kind = Kind::LayerNorm {
+    let kind = LayerKind::LayerNorm {
         features,
         bias,
         epsilon,
@@ -40,7 +40,10 @@ pub(super) fn rms_norm(
     check_epsilon(epsilon)?;
     let features = shape_of(name, weights, 1, LAST_AXIS)?[0];
     last_axis(input, features)?;
-    Ok((Some(Kind::RmsNorm { features, epsilon }), input.to_vec()))
+    Ok((
+        Some(LayerKind::RmsNorm { features, epsilon }),
+        input.to_vec(),
+    ))
 }
 
 pub(super) fn batch_norm(
@@ -83,7 +86,7 @@ pub(super) fn batch_norm(
         statistics[1]
     );
     check_affine(name, affine, channels, weights)?;
-    let kind = Kind::BatchNorm {
+    let kind = LayerKind::BatchNorm {
         channels,
         affine,
         epsilon,
@@ -107,7 +110,7 @@ pub(super) fn group_norm(
         shown(input)
     );
     check_affine(name, affine, channels, weights)?;
-    let kind = Kind::GroupNorm {
+    let kind = LayerKind::GroupNorm {
         channels,
         affine,
         epsilon,

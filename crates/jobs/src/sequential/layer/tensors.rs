@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::kind::Kind;
+use super::kind::LayerKind;
 use crate::{sequential::shape::shown, weights::Weights};
 
 /// What a layer computes, if anything, and the shape of a sample behind it.
-pub(super) type Checked = (Option<Kind>, Vec<usize>);
+pub(super) type Checked = (Option<LayerKind>, Vec<usize>);
 
 /// The sizes that the configuration of a layer gives, if any.
 pub(super) struct Said {

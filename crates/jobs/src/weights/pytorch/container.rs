@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use zip::{ZipArchive, ZipReadOptions};
 
 use super::{
-    object::{Element, Node, View},
+    object::{Element, PickleNode, View},
     pickle::Pickle,
 };
 
@@ -209,12 +209,12 @@ fn member(
 fn stream(mut file: BufReader<File>) -> Result<(Pickle, Form)> {
     let magic = Pickle::read(&mut file)?;
     ensure!(
-        matches!(magic.node(magic.root), Node::Other),
+        matches!(magic.node(magic.root), PickleNode::Other),
         "a pickle, but none that torch.save wrote"
     );
     let version = Pickle::read(&mut file)?;
     ensure!(
-        matches!(version.node(version.root), Node::Int(1001)),
+        matches!(version.node(version.root), PickleNode::Int(1001)),
         "a pickle, but none that torch.save wrote"
     );
     check_order(&Pickle::read(&mut file)?)?;
@@ -226,13 +226,14 @@ fn stream(mut file: BufReader<File>) -> Result<(Pickle, Form)> {
 }
 
 fn check_order(machine: &Pickle) -> Result<()> {
-    let Node::Dict(about) = machine.node(machine.root) else {
+    let PickleNode::Dict(about) = machine.node(machine.root) else {
         bail!("a pickle, but none that torch.save wrote");
     };
     let order = about
         .iter()
         .find(|(key, _)| machine.node(*key).key().as_deref() == Some("little_endian"));
-    let little = order.is_some_and(|(_, order)| matches!(machine.node(*order), Node::Bool(true)));
+    let little =
+        order.is_some_and(|(_, order)| matches!(machine.node(*order), PickleNode::Bool(true)));
     ensure!(little, OTHER_ORDER);
     Ok(())
 }
@@ -243,7 +244,7 @@ fn places(
     pickle: &Pickle,
     keys: &Pickle,
 ) -> Result<HashMap<Rc<str>, (u64, u64)>> {
-    let Node::List(list) = keys.node(keys.root) else {
+    let PickleNode::List(list) = keys.node(keys.root) else {
         bail!("the names of the storages are no list");
     };
     let elements: HashMap<&str, &Element> = pickle

@@ -10,7 +10,7 @@ pub(super) type Id = usize;
 
 /// A value. Texts are shared, so that a file cannot make many of one.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum PickleNode {
     None,
     Bool(bool),
     Int(i64),
@@ -28,7 +28,7 @@ pub(super) enum Node {
     Object(Box<Object>),
 }
 
-impl Node {
+impl PickleNode {
     /// The key of a dictionary, as a name.
     pub(super) fn key(&self) -> Option<Rc<str>> {
         match self {

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::object::{Id, Node, Storage};
+use super::object::{Id, PickleNode, Storage};
 use scalars::{bytes, length, line, number, text};
 
 /// No file of weights has as many values; each takes some tens of bytes.
@@ -23,7 +23,7 @@ const MOST_NODES: usize = 1 << 21;
 /// The values of a pickle.
 #[derive(Debug)]
 pub(super) struct Pickle {
-    nodes: Vec<Node>,
+    nodes: Vec<PickleNode>,
     /// The value that was pickled.
     pub(super) root: Id,
 }
@@ -43,13 +43,13 @@ impl Pickle {
         })
     }
 
-    pub(super) fn node(&self, id: Id) -> &Node {
+    pub(super) fn node(&self, id: Id) -> &PickleNode {
         &self.nodes[id]
     }
 
     pub(super) fn storages(&self) -> impl Iterator<Item = &Storage> {
         self.nodes.iter().filter_map(|node| match node {
-            Node::Storage(storage) => Some(storage),
+            PickleNode::Storage(storage) => Some(storage),
             _ => None,
         })
     }
@@ -59,7 +59,7 @@ impl Pickle {
 /// number.
 #[derive(Default)]
 struct Machine {
-    nodes: Vec<Node>,
+    nodes: Vec<PickleNode>,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
@@ -82,15 +82,15 @@ impl Machine {
                 let _: [u8; 8] = bytes(input)?;
             }
             b'N' | b'F' | b'G' | b'B' | b'C' | 0x8e | 0x96 => self.skipped(code, input)?,
-            0x88 => self.push(Node::Bool(true))?,
-            0x89 => self.push(Node::Bool(false))?,
+            0x88 => self.push(PickleNode::Bool(true))?,
+            0x89 => self.push(PickleNode::Bool(false))?,
             b'I' | b'L' | b'J' | b'K' | b'M' | 0x8a | 0x8b => {
                 let number = number(code, input)?;
                 self.push(number)?;
             }
             b'V' | b'S' | b'X' | b'T' | b'U' | 0x8c | 0x8d => {
                 let text = text(code, input)?;
-                self.push(Node::Text(text.into()))?;
+                self.push(PickleNode::Text(text.into()))?;
             }
             b'(' => self.marks.push(self.stack.len()),
             b')'
@@ -114,7 +114,7 @@ impl Machine {
         Ok(true)
     }
 
-    fn push(&mut self, node: Node) -> Result<()> {
+    fn push(&mut self, node: PickleNode) -> Result<()> {
         ensure!(
             self.nodes.len() < MOST_NODES,
             "the pickle has more than {MOST_NODES} values"
@@ -158,33 +158,33 @@ impl Machine {
                 let read = io::copy(&mut input.take(length), &mut io::sink())?;
                 ensure!(read == length, "the pickle is cut short");
             }
-            _ => return self.push(Node::None),
+            _ => return self.push(PickleNode::None),
         }
-        self.push(Node::Other)
+        self.push(PickleNode::Other)
     }
 
     fn collection(&mut self, code: u8) -> Result<()> {
         match code {
-            b')' => self.push(Node::Tuple(Vec::new())),
-            b']' | 0x8f => self.push(Node::List(Vec::new())),
-            b'}' => self.push(Node::Dict(Vec::new())),
+            b')' => self.push(PickleNode::Tuple(Vec::new())),
+            b']' | 0x8f => self.push(PickleNode::List(Vec::new())),
+            b'}' => self.push(PickleNode::Dict(Vec::new())),
             b't' => {
                 let items = self.above_mark()?;
-                self.push(Node::Tuple(items))
+                self.push(PickleNode::Tuple(items))
             }
             0x85..=0x87 => {
                 let count = usize::from(code - 0x84);
                 let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
                 items.reverse();
-                self.push(Node::Tuple(items))
+                self.push(PickleNode::Tuple(items))
             }
             b'l' | 0x91 => {
                 let items = self.above_mark()?;
-                self.push(Node::List(items))
+                self.push(PickleNode::List(items))
             }
             b'd' => {
                 let pairs = pairs(&self.above_mark()?)?;
-                self.push(Node::Dict(pairs))
+                self.push(PickleNode::Dict(pairs))
             }
             b'a' => {
                 let item = self.pop()?;
@@ -208,8 +208,8 @@ impl Machine {
     fn append(&mut self, items: Vec<Id>) -> Result<()> {
         let top = self.top()?;
         match &mut self.nodes[top] {
-            Node::List(list) => list.extend(items),
-            Node::Object(object) => object.parts.extend(items),
+            PickleNode::List(list) => list.extend(items),
+            PickleNode::Object(object) => object.parts.extend(items),
             _ => bail!("the pickle appends to what is no list"),
         }
         Ok(())
@@ -218,8 +218,8 @@ impl Machine {
     fn insert(&mut self, pairs: Vec<(Id, Id)>) -> Result<()> {
         let top = self.top()?;
         match &mut self.nodes[top] {
-            Node::Dict(dict) => dict.extend(pairs),
-            Node::Object(object) => object.items.extend(pairs),
+            PickleNode::Dict(dict) => dict.extend(pairs),
+            PickleNode::Object(object) => object.items.extend(pairs),
             _ => bail!("the pickle sets items of something that is not a dictionary"),
         }
         Ok(())

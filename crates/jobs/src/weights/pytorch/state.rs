@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    object::{Id, Node, Object, View},
+    object::{Id, Object, PickleNode, View},
     pickle::Pickle,
 };
 
@@ -37,7 +37,7 @@ const TABLES: [&str; 3] = ["_parameters", "_buffers", "_modules"];
 
 /// The weights that were found.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct StateDict {
     /// In the order of the file.
     pub(super) tensors: Vec<(String, View)>,
     /// Modules and their classes, where whole modules were saved, in the order of the file.
@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) left_out: Vec<String>,
 }
 
-impl State {
+impl StateDict {
     /// The tensors under a key; without one those of the only state dict that there is.
     ///
     /// # Errors
@@ -83,8 +83,8 @@ impl Tree<'_> {
     /// What a dictionary, list or module holds, by name; none of anything else.
     fn entries(&self, id: Id) -> Option<Vec<(String, Id)>> {
         match self.pickle.node(id) {
-            Node::Dict(pairs) => Some(self.named(pairs)),
-            Node::List(items) | Node::Tuple(items) => {
+            PickleNode::Dict(pairs) => Some(self.named(pairs)),
+            PickleNode::List(items) | PickleNode::Tuple(items) => {
                 let items = items.iter().enumerate();
                 Some(
                     items
@@ -92,7 +92,7 @@ impl Tree<'_> {
                         .collect(),
                 )
             }
-            Node::Object(object) => match self.module(object) {
+            PickleNode::Object(object) => match self.module(object) {
                 Some(entries) => Some(entries),
                 None if object.items.is_empty() => None,
                 None => Some(self.named(&object.items)),
@@ -120,13 +120,12 @@ impl Tree<'_> {
     }
 
     fn attribute(&self, object: &Object, name: &str) -> Option<Id> {
-        let Node::Dict(attributes) = self.pickle.node(object.state?) else {
+        let PickleNode::Dict(attributes) = self.pickle.node(object.state?) else {
             return None;
         };
-        let found = attributes
-            .iter()
-            .rev()
-            .find(|(key, _)| matches!(self.pickle.node(*key), Node::Text(key) if **key == *name));
+        let found = attributes.iter().rev().find(
+            |(key, _)| matches!(self.pickle.node(*key), PickleNode::Text(key) if **key == *name),
+        );
         found.map(|&(_, value)| value)
     }
 
@@ -157,7 +156,7 @@ impl Tree<'_> {
     }
 
     fn is_module(&self, id: Id) -> bool {
-        matches!(self.pickle.node(id), Node::Object(object) if self.module(object).is_some())
+        matches!(self.pickle.node(id), PickleNode::Object(object) if self.module(object).is_some())
     }
 
     /// Whether there are floating-point tensors with axes below, other than those of optimizers.
@@ -173,7 +172,7 @@ impl Tree<'_> {
         if !seen.insert(id) || depth > DEEPEST {
             return false;
         }
-        if let Node::Tensor(view) = self.pickle.node(id) {
+        if let PickleNode::Tensor(view) = self.pickle.node(id) {
             return all || (view.element.float.is_some() && !view.shape.is_empty());
         }
         let Some(entries) = self.entries(id) else {
@@ -199,7 +198,7 @@ impl Tree<'_> {
     }
 
     /// All tensors below, under names with dots.
-    fn collect(&self, id: Id, name: &str, depth: usize, state: &mut State) -> Result<()> {
+    fn collect(&self, id: Id, name: &str, depth: usize, state: &mut StateDict) -> Result<()> {
         ensure!(
             depth < DEEPEST,
             "what was saved is nested more than {DEEPEST} deep"
@@ -210,12 +209,12 @@ impl Tree<'_> {
         );
         self.look()?;
         let node = self.pickle.node(id);
-        if let Node::Tensor(view) = node {
+        if let PickleNode::Tensor(view) = node {
             ensure!(!name.is_empty(), "one tensor was saved, no state dict");
             state.tensors.push((name.to_owned(), (**view).clone()));
             return Ok(());
         }
-        if let Node::Object(object) = node {
+        if let PickleNode::Object(object) = node {
             if self.is_module(id) {
                 let class: String = object.class.chars().take(LONGEST).collect();
                 state.modules.push((name.to_owned(), class));
@@ -244,13 +243,13 @@ impl Tree<'_> {
                 continue;
             }
             match self.pickle.node(id) {
-                Node::Tensor(_) | Node::Storage(_) => bail!(
+                PickleNode::Tensor(_) | PickleNode::Storage(_) => bail!(
                     "`{name}` is kept as {}, which is not read; convert it to an ordinary tensor before saving",
                     object.class
                 ),
-                Node::Tuple(items) | Node::List(items) => below.extend(items),
-                Node::Dict(pairs) => below.extend(pairs.iter().map(|(_, value)| *value)),
-                Node::Object(inner) => {
+                PickleNode::Tuple(items) | PickleNode::List(items) => below.extend(items),
+                PickleNode::Dict(pairs) => below.extend(pairs.iter().map(|(_, value)| *value)),
+                PickleNode::Object(inner) => {
                     below.extend(inner.parts.iter().copied().chain(inner.state));
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::{io::BufRead, rc::Rc};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    super::object::{Element, Id, Node, Object, Storage, View},
+    super::object::{Element, Id, Object, PickleNode, Storage, View},
     Machine,
     scalars::line,
 };
@@ -18,11 +18,11 @@ impl Machine {
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             match (&self.nodes[module], &self.nodes[name]) {
-                (Node::Text(module), Node::Text(name)) => format!("{module}.{name}"),
+                (PickleNode::Text(module), PickleNode::Text(name)) => format!("{module}.{name}"),
                 _ => bail!("the pickle names a class by something that is not text"),
             }
         };
-        self.push(Node::Class(name.into()))
+        self.push(PickleNode::Class(name.into()))
     }
 
     pub(super) fn object(&mut self, code: u8) -> Result<()> {
@@ -33,7 +33,7 @@ impl Machine {
             }
             b'b' => {
                 let (state, object) = (self.pop()?, self.pop()?);
-                if let Node::Object(object) = &mut self.nodes[object] {
+                if let PickleNode::Object(object) = &mut self.nodes[object] {
                     object.state = Some(state);
                 }
                 self.stack.push(object);
@@ -58,7 +58,7 @@ impl Machine {
     /// An object whose class means nothing here.
     fn opaque(&mut self, class: Id, parts: Vec<Id>) -> Result<()> {
         let class = self.class_name(class);
-        self.push(Node::Object(Box::new(Object {
+        self.push(PickleNode::Object(Box::new(Object {
             class,
             parts,
             state: None,
@@ -68,8 +68,8 @@ impl Machine {
 
     fn class_name(&self, class: Id) -> Rc<str> {
         match &self.nodes[class] {
-            Node::Class(name) => name.clone(),
-            Node::Object(object) => object.class.clone(),
+            PickleNode::Class(name) => name.clone(),
+            PickleNode::Object(object) => object.class.clone(),
             _ => "an object".into(),
         }
     }
@@ -77,18 +77,18 @@ impl Machine {
     /// The result of a call: tensors and dictionaries are known, everything else is an object.
     fn call(&mut self, function: Id, arguments: Id, depth: usize) -> Result<()> {
         let name = match &self.nodes[function] {
-            Node::Class(name) => name.clone(),
+            PickleNode::Class(name) => name.clone(),
             _ => Rc::default(),
         };
         let fields = match &self.nodes[arguments] {
-            Node::Tuple(fields) => fields.clone(),
+            PickleNode::Tuple(fields) => fields.clone(),
             _ => bail!("the pickle calls `{name}` without arguments"),
         };
         match (&*name, &fields[..]) {
-            ("collections.OrderedDict", []) => self.push(Node::Dict(Vec::new())),
+            ("collections.OrderedDict", []) => self.push(PickleNode::Dict(Vec::new())),
             ("collections.OrderedDict", [items]) => {
                 let pairs = self.pairs_of(*items)?;
-                self.push(Node::Dict(pairs))
+                self.push(PickleNode::Dict(pairs))
             }
             ("builtins.set" | "__builtin__.set" | "builtins.frozenset", [items]) => {
                 self.stack.push(*items);
@@ -120,11 +120,13 @@ impl Machine {
     }
 
     fn pairs_of(&self, list: Id) -> Result<Vec<(Id, Id)>> {
-        let (Node::List(items) | Node::Tuple(items)) = &self.nodes[list] else {
+        let (PickleNode::List(items) | PickleNode::Tuple(items)) = &self.nodes[list] else {
             bail!("the pickle makes a dictionary of something that is not a list");
         };
         let pair = |&item: &Id| match &self.nodes[item] {
-            Node::List(pair) | Node::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
+            PickleNode::List(pair) | PickleNode::Tuple(pair) if pair.len() == 2 => {
+                Ok((pair[0], pair[1]))
+            }
             _ => bail!("the pickle makes a dictionary of things that are not pairs"),
         };
         items.iter().map(pair).collect()
@@ -133,16 +135,16 @@ impl Machine {
     /// `('storage', type, key, device, numbers[, view])`, or `('module', class, file, source)` of
     /// whole modules before PyTorch 1.6.
     fn persistent(&mut self, id: Id) -> Result<()> {
-        let Node::Tuple(fields) = &self.nodes[id] else {
+        let PickleNode::Tuple(fields) = &self.nodes[id] else {
             bail!("the pickle refers to something outside by something that is not a tuple");
         };
         let kind = fields.first().map(|&kind| &self.nodes[kind]);
         match (kind, &fields[..]) {
-            (Some(Node::Text(kind)), &[_, class, ..]) if **kind == *"module" => {
+            (Some(PickleNode::Text(kind)), &[_, class, ..]) if **kind == *"module" => {
                 self.stack.push(class);
                 Ok(())
             }
-            (Some(Node::Text(kind)), &[_, class, key, _, numbers, ref view @ ..])
+            (Some(PickleNode::Text(kind)), &[_, class, key, _, numbers, ref view @ ..])
                 if **kind == *"storage" =>
             {
                 let storage = Storage {
@@ -151,7 +153,7 @@ impl Machine {
                     numbers: self.size(numbers)?,
                     begin: self.view(view.first().copied())?,
                 };
-                self.push(Node::Storage(storage))
+                self.push(PickleNode::Storage(storage))
             }
             _ => bail!("the pickle refers to something that is neither a storage nor a module"),
         }
@@ -160,14 +162,14 @@ impl Machine {
     /// Where a storage begins in the one that it is a view of, as files before PyTorch 0.4 have it.
     fn view(&self, view: Option<Id>) -> Result<usize> {
         match view.map(|view| &self.nodes[view]) {
-            Some(Node::Tuple(view)) if view.len() == 3 => self.size(view[1]),
+            Some(PickleNode::Tuple(view)) if view.len() == 3 => self.size(view[1]),
             _ => Ok(0),
         }
     }
 
     fn element(&self, class: Id) -> Result<Element> {
         match &self.nodes[class] {
-            Node::Class(name) | Node::Text(name) => Ok(Element::of_class(name)),
+            PickleNode::Class(name) | PickleNode::Text(name) => Ok(Element::of_class(name)),
             _ => bail!("the pickle has a storage of no type"),
         }
     }
@@ -178,14 +180,14 @@ impl Machine {
 
     fn size(&self, id: Id) -> Result<usize> {
         match self.nodes[id] {
-            Node::Int(size) => Ok(usize::try_from(size).context("a size is negative")?),
+            PickleNode::Int(size) => Ok(usize::try_from(size).context("a size is negative")?),
             _ => bail!("a size is no whole number"),
         }
     }
 
     fn sizes(&self, id: Id) -> Result<Vec<usize>> {
         match &self.nodes[id] {
-            Node::Tuple(sizes) | Node::List(sizes) => {
+            PickleNode::Tuple(sizes) | PickleNode::List(sizes) => {
                 ensure!(sizes.len() <= 64, "a tensor has {} axes", sizes.len());
                 sizes.iter().map(|&size| self.size(size)).collect()
             }
@@ -198,7 +200,7 @@ impl Machine {
         [storage, offset, shape, strides]: [Id; 4],
         element: Option<Id>,
     ) -> Result<()> {
-        let Node::Storage(storage) = &self.nodes[storage] else {
+        let PickleNode::Storage(storage) = &self.nodes[storage] else {
             bail!("the pickle has a tensor without a storage");
         };
         let element = match element {
@@ -212,6 +214,6 @@ impl Machine {
             self.sizes(shape)?,
             self.sizes(strides)?,
         )?;
-        self.push(Node::Tensor(Box::new(view)))
+        self.push(PickleNode::Tensor(Box::new(view)))
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::object::Node;
+use super::super::object::PickleNode;
 
 pub(super) fn bytes<const N: usize>(input: &mut impl Read) -> Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -43,20 +43,20 @@ pub(super) fn text(code: u8, input: &mut impl BufRead) -> Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-pub(super) fn number(code: u8, input: &mut impl BufRead) -> Result<Node> {
+pub(super) fn number(code: u8, input: &mut impl BufRead) -> Result<PickleNode> {
     let length = match code {
         b'I' | b'L' => {
             let line = line(input)?;
             let digits = line.trim().trim_end_matches('L');
             return Ok(match digits {
-                "00" => Node::Bool(false),
-                "01" => Node::Bool(true),
-                digits => digits.parse().map_or(Node::Other, Node::Int),
+                "00" => PickleNode::Bool(false),
+                "01" => PickleNode::Bool(true),
+                digits => digits.parse().map_or(PickleNode::Other, PickleNode::Int),
             });
         }
-        b'J' => return Ok(Node::Int(i32::from_le_bytes(bytes(input)?).into())),
-        b'K' => return Ok(Node::Int(bytes::<1>(input)?[0].into())),
-        b'M' => return Ok(Node::Int(u16::from_le_bytes(bytes(input)?).into())),
+        b'J' => return Ok(PickleNode::Int(i32::from_le_bytes(bytes(input)?).into())),
+        b'K' => return Ok(PickleNode::Int(bytes::<1>(input)?[0].into())),
+        b'M' => return Ok(PickleNode::Int(u16::from_le_bytes(bytes(input)?).into())),
         0x8a => u64::from(bytes::<1>(input)?[0]),
         _ => u64::from(u32::from_le_bytes(bytes(input)?)),
     };
@@ -65,7 +65,7 @@ pub(super) fn number(code: u8, input: &mut impl BufRead) -> Result<Node> {
     ensure!(digits.len() as u64 == length, "the pickle is cut short");
     // Whole numbers of more than 64 bits are no sizes.
     Ok(if digits.len() > 8 {
-        Node::Other
+        PickleNode::Other
     } else {
         let sign = if digits.last().is_some_and(|&last| last > 127) {
             0xff
@@ -73,8 +73,8 @@ pub(super) fn number(code: u8, input: &mut impl BufRead) -> Result<Node> {
             0
         };
         digits.resize(8, sign);
-        digits
-            .try_into()
-            .map_or(Node::Other, |digits| Node::Int(i64::from_le_bytes(digits)))
+        digits.try_into().map_or(PickleNode::Other, |digits| {
+            PickleNode::Int(i64::from_le_bytes(digits))
+        })
     })
 }

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail, ensure};
 
-use super::{DEEPEST, State, Tree};
-use crate::weights::pytorch::object::{Id, Node};
+use super::{DEEPEST, StateDict, Tree};
+use crate::weights::pytorch::object::{Id, PickleNode};
 
 impl Tree<'_> {
     /// The only state dict of the file: it, or the one in it that holds weights.
-    pub(super) fn only(&self, state: &mut State) -> Result<Id> {
+    pub(super) fn only(&self, state: &mut StateDict) -> Result<Id> {
         let mut at = self.pickle.root;
         let mut path = Vec::new();
         for _ in 0..DEEPEST {
@@ -18,7 +18,7 @@ impl Tree<'_> {
             let (direct, within): (Vec<_>, Vec<_>) = entries
                 .iter()
                 .filter(|(_, id)| self.holds_weights(*id))
-                .partition(|(_, id)| matches!(self.pickle.node(*id), Node::Tensor(_)));
+                .partition(|(_, id)| matches!(self.pickle.node(*id), PickleNode::Tensor(_)));
             let flat = direct
                 .iter()
                 .any(|(name, _)| name.contains('.') || matches!(name.as_str(), "weight" | "bias"));
@@ -79,11 +79,11 @@ impl Tree<'_> {
     }
 
     /// The tensors whose names begin with a key.
-    pub(super) fn prefixed(&self, key: &str) -> Result<State> {
-        let mut all = State::default();
+    pub(super) fn prefixed(&self, key: &str) -> Result<StateDict> {
+        let mut all = StateDict::default();
         if let Some(entries) = self.entries(self.pickle.root) {
             for (name, id) in entries {
-                if let (Node::Tensor(view), Some(rest)) = (
+                if let (PickleNode::Tensor(view), Some(rest)) = (
                     self.pickle.node(id),
                     name.strip_prefix(key)
                         .and_then(|rest| rest.strip_prefix('.')),
