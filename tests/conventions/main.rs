@@ -3,6 +3,7 @@
 mod comments;
 mod links;
 mod modules;
+mod names;
 
 use std::{env, path::PathBuf};
 

@@ -26,6 +26,7 @@ use std::{
 
 use crate::workspace;
 use graph::{Circle, circles};
+pub(crate) use source::{Kind, modules};
 
 /// The circles that are still there, by the folder of the crate. Entries may only be taken away.
 const ALLOWED: &[(&str, &[&str])] = &[];
@@ -76,7 +77,7 @@ fn describe(circle: &Circle) -> String {
 }
 
 /// The folder and the root module of each package of the workspace.
-fn crates() -> Vec<(String, PathBuf)> {
+pub(crate) fn crates() -> Vec<(String, PathBuf)> {
     let workspace = workspace();
     let folders = fs::read_dir(workspace.join("crates")).expect("a folder of crates");
     let mut found = vec![

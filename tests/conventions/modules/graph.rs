@@ -127,7 +127,8 @@ impl Graph {
             return;
         };
         let (from, to) = (self.modules[from].file, self.modules[to].file);
-        let type_of_ancestor = kind == Kind::Type && self.contains(to, from);
+        let is_type = matches!(kind, Kind::Type | Kind::Alias);
+        let type_of_ancestor = is_type && self.contains(to, from);
         if from != to && !type_of_ancestor {
             edges
                 .entry(from)

@@ -10,9 +10,11 @@ use super::tokens::{after_group, is_word, tokens};
 
 /// What a module defines under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A struct, enum, union, trait or alias.
+pub(crate) enum Kind {
+    /// A struct, enum, union or trait.
     Type,
+    /// Another name for a type.
+    Alias,
     /// A function, constant, static or macro, or a name that the scan does not know.
     Other,
 }
@@ -29,14 +31,14 @@ pub(super) struct Use {
 
 /// A module, in a file of its own or inline.
 #[derive(Debug)]
-pub(super) struct Module {
+pub(crate) struct Module {
     /// The names of the modules around it and its own; empty for the root.
-    pub(super) path: Vec<String>,
+    pub(crate) path: Vec<String>,
     pub(super) parent: usize,
     /// The module that has the file: itself unless it is inline.
     pub(super) file: usize,
     pub(super) children: BTreeMap<String, usize>,
-    pub(super) items: BTreeMap<String, Kind>,
+    pub(crate) items: BTreeMap<String, Kind>,
     pub(super) uses: Vec<Use>,
     /// Paths of at least two names outside of `use`.
     pub(super) paths: BTreeSet<Vec<String>>,
@@ -47,7 +49,7 @@ pub(super) struct Module {
 /// Reads all modules of the crate whose root is `root`; the root is the first.
 ///
 /// Modules and other items under `#[cfg(test)]` are left out.
-pub(super) fn modules(root: &Path) -> Vec<Module> {
+pub(crate) fn modules(root: &Path) -> Vec<Module> {
     let folder = root
         .parent()
         .expect("a file lies in a folder")
@@ -169,7 +171,8 @@ impl Scan<'_> {
     /// Notes the item that begins here, if one does.
     fn define(&mut self, tokens: &[&str]) {
         let (kind, name) = match *tokens {
-            ["struct" | "enum" | "union" | "trait" | "type", name, ..] => (Kind::Type, name),
+            ["struct" | "enum" | "union" | "trait", name, ..] => (Kind::Type, name),
+            ["type", name, ..] => (Kind::Alias, name),
             ["macro_rules", "!", name, ..]
             | ["static", "mut", name, ..]
             | ["const" | "static" | "fn", name, ..] => (Kind::Other, name),

@@ -1,7 +1,7 @@
 //! The first pass over the data, and the eigenvectors of what it sums.
 //!
-//! It sums the covariances of inputs `A = E[a aᵀ]` and output gradients `S = E[δ δᵀ]` of each layer.
-//! Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
+//! It sums the covariances of inputs `A = E[a aᵀ]` and output gradients `S = E[δ δᵀ]` of each
+//! layer. Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
 //! products of eigenvalues.
 
 use burn::tensor::{Int, Tensor};
