@@ -1,5 +1,6 @@
 //! Gradients and curvatures of real models against slow, independent ways to compute them.
 
+mod bool_fields;
 mod chains;
 mod compact;
 mod conformance;

@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn truth_values_stay_the_same_however_a_device_stores_them() {
+        let truths = vec![true, false, false, true, true];
+        for store in [BoolStore::Native, BoolStore::U8, BoolStore::U32] {
+            let on_device = |data: TensorData| data.convert_dtype(DType::Bool(store));
+            let stored = on_device(TensorData::new(truths.clone(), [5]));
+            let read = values(stored, 0).expect("truth values");
+            assert_eq!(read, Values::new(truths.clone(), &[5]).expect("five"));
+            let back = on_device(tensor_data(&read));
+            assert_eq!(back.dtype(), DType::Bool(store));
+            assert_eq!(back.iter::<bool>().collect::<Vec<_>>(), truths);
+        }
+    }
+
+    #[test]
     fn host_arrays_of_any_layout_become_tensor_data() {
         let array = ndarray::array![[1.0_f64, 2.0, 3.0], [4.0, 5.0, 6.0]];
         let turned = Values::from(array.clone().reversed_axes().into_dyn());

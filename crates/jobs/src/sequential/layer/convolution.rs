@@ -24,6 +24,15 @@ pub(in crate::sequential) struct Convolution<'a> {
     output_padding: Option<[usize; 2]>,
 }
 
+/// Weights that fit a convolution and what reaches it.
+struct Fitted {
+    weight: Vec<usize>,
+    bias: bool,
+    outputs: usize,
+    /// The sizes of the axes of the input, without the channels.
+    sizes: Vec<usize>,
+}
+
 impl<'a> Convolution<'a> {
     /// The settings of a layer, if it is a convolution.
     pub(in crate::sequential) fn of(layer: &'a Layer) -> Option<Self> {
@@ -139,17 +148,15 @@ impl<'a> Convolution<'a> {
     }
 
     fn plain(self, weights: &Weights, input: &[usize]) -> Result<Checked> {
-        let axes = self.stride.len();
-        let layout = ["(out, in, length)", "(out, in, height, width)"][axes - 1];
-        let weight = shape_of(self.name, weights, axes + 2, layout)?;
-        let bias = bias(self.name, weights, weight[0])?;
-        self.said.check(weight[0], &weight[2..], bias)?;
-        let (channels, sizes) = axes_of(input, axes)?;
-        divides("output", weight[0], self.groups)?;
-        takes(weight[1].saturating_mul(self.groups), channels, input)?;
+        let Fitted {
+            weight,
+            bias,
+            outputs,
+            sizes,
+        } = self.fitted(weights, input)?;
         let reach = self.reach(&weight[2..]);
         let options = self.options(&reach)?;
-        let output = slide(weight[0], &sizes, &reach, &options.stride, &options.padding)?;
+        let output = slide(outputs, &sizes, &reach, &options.stride, &options.padding)?;
         let kind = LayerKind::Convolution {
             weight,
             bias,
@@ -164,13 +171,12 @@ impl<'a> Convolution<'a> {
         weights: &Weights,
         input: &[usize],
     ) -> Result<Checked> {
-        let weight = shape_of(self.name, weights, 4, "(in, out / groups, height, width)")?;
-        let outputs = weight[1].saturating_mul(self.groups);
-        let bias = bias(self.name, weights, outputs)?;
-        self.said.check(outputs, &weight[2..], bias)?;
-        let (channels, sizes) = axes_of(input, 2)?;
-        divides("input", weight[0], self.groups)?;
-        takes(weight[0], channels, input)?;
+        let Fitted {
+            weight,
+            bias,
+            outputs,
+            sizes,
+        } = self.fitted(weights, input)?;
         let small = |axis: usize| output_padding[axis] < self.stride[axis].max(self.dilation[axis]);
         ensure!(
             small(0) && small(1),
@@ -189,6 +195,37 @@ impl<'a> Convolution<'a> {
             output_padding,
         };
         Ok((Some(kind), output))
+    }
+
+    /// Holds the shapes of its weights against what it says and what reaches it.
+    ///
+    /// The first axis of the weight has the outputs, that of a transposed one the inputs; the
+    /// second has the share of a group in the other.
+    fn fitted(&self, weights: &Weights, input: &[usize]) -> Result<Fitted> {
+        let (axes, transposed) = (self.stride.len(), self.output_padding.is_some());
+        let layout = match (transposed, axes) {
+            (true, _) => "(in, out / groups, height, width)",
+            (false, 1) => "(out, in, length)",
+            (false, _) => "(out, in, height, width)",
+        };
+        let weight = shape_of(self.name, weights, axes + 2, layout)?;
+        let of_groups = weight[1].saturating_mul(self.groups);
+        let (outputs, taken, first) = if transposed {
+            (of_groups, weight[0], "input")
+        } else {
+            (weight[0], of_groups, "output")
+        };
+        let bias = bias(self.name, weights, outputs)?;
+        self.said.check(outputs, &weight[2..], bias)?;
+        let (channels, sizes) = axes_of(input, axes)?;
+        divides(first, weight[0], self.groups)?;
+        takes(taken, channels, input)?;
+        Ok(Fitted {
+            weight,
+            bias,
+            outputs,
+            sizes,
+        })
     }
 
     /// How many numbers a window spans along each axis.

@@ -19,10 +19,7 @@ pub(super) fn layer_norm(
     weights: &Weights,
     input: &[usize],
 ) -> Result<Checked> {
-    check_epsilon(epsilon)?;
-    let features = shape_of(name, weights, 1, LAST_AXIS)?[0];
-    let bias = bias(name, weights, features)?;
-    last_axis(input, features)?;
+    let (features, bias) = along_last_axis(name, epsilon, true, weights, input)?;
     let kind = LayerKind::LayerNorm {
         features,
         bias,
@@ -37,13 +34,26 @@ pub(super) fn rms_norm(
     weights: &Weights,
     input: &[usize],
 ) -> Result<Checked> {
-    check_epsilon(epsilon)?;
-    let features = shape_of(name, weights, 1, LAST_AXIS)?[0];
-    last_axis(input, features)?;
+    let (features, _) = along_last_axis(name, epsilon, false, weights, input)?;
     Ok((
         Some(LayerKind::RmsNorm { features, epsilon }),
         input.to_vec(),
     ))
+}
+
+/// The features of a normalisation along the last axis, and whether it has a bias, if it may.
+fn along_last_axis(
+    name: &str,
+    epsilon: f64,
+    may_have_bias: bool,
+    weights: &Weights,
+    input: &[usize],
+) -> Result<(usize, bool)> {
+    check_epsilon(epsilon)?;
+    let features = shape_of(name, weights, 1, LAST_AXIS)?[0];
+    let bias = may_have_bias && bias(name, weights, features)?;
+    last_axis(input, features)?;
+    Ok((features, bias))
 }
 
 pub(super) fn batch_norm(
