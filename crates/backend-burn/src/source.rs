@@ -257,6 +257,10 @@ impl GradientSource for ModelGradients {
         Ok(Stack::from(gradients.clone()))
     }
 
+    fn gradients_of_rows(&self, rows: Stack) -> CoreResult<Gradients> {
+        Ok(rows.into_vectors())
+    }
+
     fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {
         Ok(Stack::from(gradients).scaled(factors)?.into_vectors())
     }

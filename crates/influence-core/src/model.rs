@@ -214,6 +214,22 @@ pub trait GradientSource {
     /// Whatever the backend reports.
     fn to_rows(&self, gradients: &Self::Gradients) -> Result<Self::Rows>;
 
+    /// Gradients from rows `(n, dim)`, the inverse of [`to_rows`](Self::to_rows): gradients that
+    /// were stored are scored without their samples.
+    ///
+    /// Scores of gradients that come back so may differ in the last bits from those of gradients in
+    /// a cheaper form.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a source whose gradients are not read, otherwise whatever the
+    /// backend reports.
+    fn gradients_of_rows(&self, _rows: Self::Rows) -> Result<Self::Gradients> {
+        Err(Error::Unsupported {
+            what: "gradients that are read",
+            by: "this source of gradients",
+        })
+    }
+
     /// The gradients, each times its factor.
     ///
     /// # Errors

@@ -116,16 +116,9 @@ pub trait LinearOperator: Debug + Send + Sync {
         Ok(Estimate::of_samples(&products.sum_axis(Axis(1))))
     }
 
-    /// For a mean of `v vᵀ` over samples the mean of `v vᵀ / (λ + ‖v‖²)`; `None` for operators that
-    /// are no such mean.
-    ///
-    /// # Errors
-    /// Whatever the backend or the data report.
-    fn harmonic(
-        &self,
-        _damping: f64,
-    ) -> Result<Option<Arc<dyn LinearOperator<Rows = Self::Rows>>>> {
-        Ok(None)
+    /// The same operator, if it is a mean of outer products of one vector per sample.
+    fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Self::Rows>> {
+        None
     }
 
     /// In how many parts the operator falls: a mean over data is a sum over batches of data.
@@ -140,6 +133,16 @@ pub trait LinearOperator: Debug + Send + Sync {
     fn apply_part(&self, _part: usize, rows: &Self::Rows) -> Result<Self::Rows> {
         self.apply(rows)
     }
+}
+
+/// A mean of outer products `v vᵀ` of one vector per sample, such as the empirical Fisher: its
+/// curvature can be taken sample by sample.
+pub trait SampleOuterProducts: LinearOperator {
+    /// The mean of `v vᵀ / (λ + ‖v‖²)`.
+    ///
+    /// # Errors
+    /// Whatever the backend or the data report.
+    fn normalised(&self, damping: f64) -> Result<Arc<dyn LinearOperator<Rows = Self::Rows>>>;
 }
 
 impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
@@ -165,8 +168,8 @@ impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
         (**self).trace()
     }
 
-    fn harmonic(&self, damping: f64) -> Result<Option<Arc<dyn LinearOperator<Rows = Self::Rows>>>> {
-        (**self).harmonic(damping)
+    fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Self::Rows>> {
+        (**self).as_sample_outer_products()
     }
 
     fn parts(&self) -> usize {

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows,
     block::Block,
-    operator::{Estimate, LinearOperator},
+    operator::{Estimate, LinearOperator, SampleOuterProducts},
 };
 use ndarray::{Array2, ArrayView2};
 
@@ -24,7 +24,7 @@ pub(crate) struct OuterProducts {
     vectors: Arc<SampleVectors>,
     block: Block,
     /// Each vector is divided by the square root of this plus its squared norm, if it is given.
-    harmonic: Option<f64>,
+    normalised: Option<f64>,
     /// The same matrix of a multilayer perceptron, where products cost less.
     mlp: Option<Arc<MlpBatches>>,
 }
@@ -34,7 +34,7 @@ impl OuterProducts {
         Self {
             vectors,
             block: block.clone(),
-            harmonic: None,
+            normalised: None,
             mlp: None,
         }
     }
@@ -54,7 +54,7 @@ impl OuterProducts {
     }
 
     fn weighted(&self, vectors: Gradients) -> Gradients {
-        let Some(damping) = self.harmonic else {
+        let Some(damping) = self.normalised else {
             return vectors;
         };
         let weights = (vectors.squared_norms() + damping).sqrt().recip();
@@ -123,13 +123,9 @@ impl LinearOperator for OuterProducts {
     }
 
     /// Only with the empirical Fisher do samples have one vector each.
-    fn harmonic(&self, damping: f64) -> CoreResult<Option<Arc<dyn LinearOperator<Rows = Stack>>>> {
+    fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Stack>> {
         let single = self.vectors.curvature == Curvature::EmpiricalFisher;
-        let weighted = single.then(|| Self {
-            harmonic: Some(damping),
-            ..self.clone()
-        });
-        Ok(weighted.map(|operator| Arc::new(operator) as _))
+        single.then_some(self as _)
     }
 
     fn parts(&self) -> usize {
@@ -154,6 +150,15 @@ impl LinearOperator for OuterProducts {
         let sum = products.reduce(|sum, product| sum + product);
         let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
         Ok(Stack::new(sum.div_scalar(self.samples())))
+    }
+}
+
+impl SampleOuterProducts for OuterProducts {
+    fn normalised(&self, damping: f64) -> CoreResult<Arc<dyn LinearOperator<Rows = Stack>>> {
+        Ok(Arc::new(Self {
+            normalised: Some(damping),
+            ..self.clone()
+        }))
     }
 }
 

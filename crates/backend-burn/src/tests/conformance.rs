@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use influence_core::{Dataset, Precision, Rows, block::BlockStructure, testing};
-use ndarray::ArrayD;
+use influence_core::{
+    Dataset, GradientSource, InfluenceModel, Precision, Rows, block::BlockStructure, testing,
+};
+use ndarray::{Array2, ArrayD};
 
 use super::{data, floats, labels, models::Mlp, source};
-use crate::{ArrayDataset, Classification, Converter, Curvature, Fit, Stack};
+use crate::{ArrayDataset, Batch, Classification, Converter, Curvature, Fit, Influence, Stack};
 
 #[test]
 fn stacks_are_rows() {
@@ -88,8 +90,27 @@ fn a_fitted_model_keeps_the_contract_of_models() {
         &train.batch(0..7).expect("a batch"),
         1e-12,
     );
+    gradients_are_read_back(&influence, &train.batch(0..7).expect("a batch"), &test);
     // No samples are no error.
     let none = train.batch(2..2).expect("a batch");
-    let solution = influence_core::InfluenceModel::factors(&influence, &none).expect("factors");
+    let solution = influence.factors(&none).expect("factors");
     assert_eq!((solution.rows.len(), solution.reports.len()), (0, 0));
+}
+
+/// Gradients that went to the host and back give the same scores.
+fn gradients_are_read_back(influence: &Influence, train: &Batch, test: &Batch) {
+    let factors = influence.factors(test).expect("factors").rows;
+    let gradients = influence.gradients(train).expect("gradients");
+    let expected = influence.scores(&factors, &gradients).expect("scores");
+    let rows = influence.source().to_rows(&gradients).expect("rows");
+    let stored = rows.to_host().expect("on the host");
+    let read = influence.gradients_from_array(stored.view()).expect("read");
+    let scores = influence.scores(&factors, &read).expect("scores");
+    let difference = (&scores - &expected).mapv(f64::abs);
+    let largest = expected
+        .iter()
+        .fold(0.0_f64, |all, score| all.max(score.abs()));
+    assert!(largest > 0.0 && difference.iter().all(|entry| *entry < 1e-12 * largest));
+    let wide = Array2::zeros((1, influence.source().layout().dim() + 1));
+    assert!(influence.gradients_from_array(wide.view()).is_err());
 }

@@ -246,6 +246,10 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
         self.source.rows(array)
     }
 
+    fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Self::Gradients> {
+        self.source.gradients_of_rows(self.source.rows(array)?)
+    }
+
     fn footprint(&self, sample: &Self::Batch, form: FactorForm) -> Result<Footprint> {
         let blocks = self.blocks.iter();
         let immediate = blocks

@@ -64,6 +64,10 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
         self.model.factors_from_array(array)
     }
 
+    fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<G::Gradients> {
+        self.model.gradients_from_array(array)
+    }
+
     fn axes(&self, _sample: &G::Batch) -> Result<Vec<ScoreAxis>> {
         let names = self.model.blocks().map(|block| block.name().to_owned());
         Ok(vec![ScoreAxis::labelled("block", names.collect())])

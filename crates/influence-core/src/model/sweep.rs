@@ -137,6 +137,10 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
             .collect()
     }
 
+    fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<G::Gradients> {
+        self.first().gradients_from_array(array)
+    }
+
     fn axes(&self, _sample: &G::Batch) -> Result<Vec<ScoreAxis>> {
         Ok(vec![ScoreAxis::labelled("damping", self.labels.clone())])
     }

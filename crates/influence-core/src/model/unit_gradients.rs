@@ -78,6 +78,11 @@ impl<G: GradientSource> GradientSource for UnitGradients<G> {
         self.source.to_rows(gradients)
     }
 
+    /// Rows that this source gave have unit length already.
+    fn gradients_of_rows(&self, rows: G::Rows) -> Result<G::Gradients> {
+        self.source.gradients_of_rows(rows)
+    }
+
     fn scaled(&self, gradients: G::Gradients, factors: &[f64]) -> Result<G::Gradients> {
         self.source.scaled(gradients, factors)
     }

@@ -2,7 +2,7 @@ use std::{ops::Range, sync::Arc};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::{Estimate, LinearOperator};
+use super::{Estimate, LinearOperator, SampleOuterProducts};
 use crate::{Error, Result};
 
 /// The mean of `w v vᵀ` over samples on the host, in batches: the empirical Fisher where the
@@ -97,15 +97,8 @@ impl LinearOperator for SampleMean {
         Ok((sum / self.vectors.nrows() as f64).into())
     }
 
-    fn harmonic(
-        &self,
-        damping: f64,
-    ) -> Result<Option<Arc<dyn LinearOperator<Rows = Array2<f64>>>>> {
-        let weights = &self.weights / (self.squared_norms() * &self.weights + damping);
-        Ok(Some(Arc::new(Self {
-            weights,
-            ..self.clone()
-        })))
+    fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Array2<f64>>> {
+        Some(self)
     }
 
     fn parts(&self) -> usize {
@@ -116,6 +109,16 @@ impl LinearOperator for SampleMean {
         let first = (part * self.batch_size).min(self.vectors.nrows());
         let last = (first + self.batch_size).min(self.vectors.nrows());
         self.products(first..last, rows)
+    }
+}
+
+impl SampleOuterProducts for SampleMean {
+    fn normalised(&self, damping: f64) -> Result<Arc<dyn LinearOperator<Rows = Array2<f64>>>> {
+        let weights = &self.weights / (self.squared_norms() * &self.weights + damping);
+        Ok(Arc::new(Self {
+            weights,
+            ..self.clone()
+        }))
     }
 }
 

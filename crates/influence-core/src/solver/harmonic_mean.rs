@@ -62,10 +62,12 @@ impl<R: Rows> Prepared<R> for PreparedHarmonicMean<R> {
             damping > 0.0,
             "finite and positive for the inverse harmonic mean",
         )?;
-        let weighted = self.op.harmonic(damping)?.ok_or(Error::Unsupported {
+        let samples = self.op.as_sample_outer_products();
+        let samples = samples.ok_or(Error::Unsupported {
             what: "the inverse harmonic mean, which needs the empirical Fisher,",
             by: "this curvature",
         })?;
+        let weighted = samples.normalised(damping)?;
         Ok(Box::new(HarmonicMeanInverse { weighted, damping }))
     }
 
