@@ -87,7 +87,7 @@ pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint, GradientSource,
     InfluenceModel, Perturbation, ScoreAxis, ScoringFootprint, Sweep, Trajectory, UnitGradients,
-    erase,
+    erase, wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

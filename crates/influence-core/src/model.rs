@@ -3,7 +3,6 @@
 mod axes;
 mod block_influence;
 mod by_block;
-mod delegate;
 mod erased;
 mod finite;
 mod footprint;
@@ -13,6 +12,7 @@ mod sweep;
 mod tests;
 mod trajectory;
 mod unit_gradients;
+pub mod wrapper;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 

@@ -9,6 +9,7 @@ use influence_core::{
     Error, FactorForm, Footprint, InfluenceModel, Precision, Result, ThreadSafe,
     solver::{Solution, Status},
     testing::Samples,
+    wrapper::ModelWrapper,
 };
 use ndarray::{Array2, ArrayD, ArrayView2};
 
@@ -60,6 +61,13 @@ impl Watched {
         [self.solved.load(Relaxed), self.gradients.load(Relaxed)]
     }
 
+    fn count_scores(&self) -> Result<()> {
+        if self.scored.fetch_add(1, Relaxed) >= self.lasts.load(Relaxed) {
+            return Err(Error::backend("scores", "out of memory"));
+        }
+        Ok(())
+    }
+
     fn has(&self, batch: &Samples, fault: Fault) -> bool {
         self.faults.iter().any(|(mark, of)| {
             *of == fault
@@ -71,13 +79,11 @@ impl Watched {
     }
 }
 
-impl InfluenceModel for Watched {
-    type Batch = Samples;
-    type Gradients = Array2<f64>;
-    type Factors = Array2<f64>;
+impl ModelWrapper for Watched {
+    type Inner = Model;
 
-    fn dim(&self) -> usize {
-        self.model.dim()
+    fn inner(&self) -> &Model {
+        &self.model
     }
 
     fn precision(&self) -> Precision {
@@ -125,26 +131,21 @@ impl InfluenceModel for Watched {
     }
 
     fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
-        if self.scored.fetch_add(1, Relaxed) >= self.lasts.load(Relaxed) {
-            return Err(Error::backend("scores", "out of memory"));
-        }
+        self.count_scores()?;
         self.model.scores(factors, gradients)
     }
 
-    fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
-        Ok(self.footprint)
+    fn self_scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
+        self.count_scores()?;
+        self.model.self_scores(factors, gradients)
     }
 
     fn gradients_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
         Ok(array.to_owned())
     }
 
-    fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {
-        self.model.factors_to_array(factors)
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
-        self.model.factors_from_array(array)
+    fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
+        Ok(self.footprint)
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
 };
 
 use influence_core::{
-    Error as CoreError, InfluenceModel, Precision, Result, solver::Solution, testing::Samples,
+    Error as CoreError, InfluenceModel, Result, solver::Solution, testing::Samples,
+    wrapper::ModelWrapper,
 };
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::Array2;
 
 use super::{Model, problem, whole};
 use crate::{Calculator, Error, Parallel, Sequential, Step};
@@ -73,17 +74,11 @@ fn kernel() {
     let ((), ()) = rayon::join(first, second);
 }
 
-impl InfluenceModel for Scratch {
-    type Batch = Samples;
-    type Gradients = Array2<f64>;
-    type Factors = Array2<f64>;
+impl ModelWrapper for Scratch {
+    type Inner = Model;
 
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-
-    fn precision(&self) -> Precision {
-        Precision::F64
+    fn inner(&self) -> &Model {
+        &self.model
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {
@@ -96,18 +91,6 @@ impl InfluenceModel for Scratch {
             rows: self.through_scratch(solution.rows),
             reports: solution.reports,
         })
-    }
-
-    fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
-        self.model.scores(factors, gradients)
-    }
-
-    fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {
-        self.model.factors_to_array(factors)
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
-        self.model.factors_from_array(array)
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 };
 
 use influence_core::{
-    AssumeThreadSafe, InfluenceModel, Precision, Result, solver::Solution, testing::Samples,
+    AssumeThreadSafe, InfluenceModel, Result, testing::Samples, wrapper::ModelWrapper,
 };
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::Array2;
 
 use super::{Model, problem, whole};
 use crate::{Calculator, Parallel, Sequential};
@@ -63,38 +63,16 @@ impl Stateful {
     }
 }
 
-impl InfluenceModel for Stateful {
-    type Batch = Samples;
-    type Gradients = Array2<f64>;
-    type Factors = Array2<f64>;
+impl ModelWrapper for Stateful {
+    type Inner = Model;
 
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-
-    fn precision(&self) -> Precision {
-        self.model.precision()
+    fn inner(&self) -> &Model {
+        &self.model
     }
 
     fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {
         self.prepare(batch);
         self.compute()
-    }
-
-    fn factors(&self, batch: &Samples) -> Result<Solution<Array2<f64>>> {
-        self.model.factors(batch)
-    }
-
-    fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
-        self.model.scores(factors, gradients)
-    }
-
-    fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {
-        self.model.factors_to_array(factors)
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
-        self.model.factors_from_array(array)
     }
 }
 

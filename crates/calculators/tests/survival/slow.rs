@@ -10,12 +10,12 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Dataset, Error, FactorForm, Footprint, InfluenceModel, Precision, Result,
-    ThreadSafe,
-    solver::{Direct, Solution},
+    BlockInfluence, Dataset, Error, FactorForm, Footprint, InfluenceModel, Result, ThreadSafe,
+    solver::Direct,
     testing::{LeastSquares, Samples, SamplesDataset},
+    wrapper::ModelWrapper,
 };
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::{Array2, ArrayD};
 
 const DIM: usize = 4;
 /// How long the scores of a chunk take.
@@ -68,25 +68,11 @@ fn positions(
     (0..points.len().div_ceil(side)).map(of).collect()
 }
 
-impl InfluenceModel for Slow {
-    type Batch = Samples;
-    type Gradients = Array2<f64>;
-    type Factors = Array2<f64>;
+impl ModelWrapper for Slow {
+    type Inner = BlockInfluence<LeastSquares>;
 
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-
-    fn precision(&self) -> Precision {
-        self.model.precision()
-    }
-
-    fn gradients(&self, batch: &Samples) -> Result<Array2<f64>> {
-        self.model.gradients(batch)
-    }
-
-    fn factors(&self, batch: &Samples) -> Result<Solution<Array2<f64>>> {
-        self.model.factors(batch)
+    fn inner(&self) -> &BlockInfluence<LeastSquares> {
+        &self.model
     }
 
     fn scores(&self, factors: &Array2<f64>, gradients: &Array2<f64>) -> Result<ArrayD<f64>> {
@@ -100,14 +86,6 @@ impl InfluenceModel for Slow {
         Ok(scores)
     }
 
-    fn factors_to_array(&self, factors: &Array2<f64>) -> Result<Array2<f64>> {
-        self.model.factors_to_array(factors)
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
-        self.model.factors_from_array(array)
-    }
-
     /// Gradients are costly and all vectors said to be large, so that factors are written to a
     /// scratch array where the gradients do not fit.
     fn footprint(&self, _sample: &Samples, _form: FactorForm) -> Result<Footprint> {
@@ -115,7 +93,7 @@ impl InfluenceModel for Slow {
             factor: 320,
             gradient: 320,
             gradient_flops: 1e6,
-            ..Footprint::dense(self.dim(), self.precision())
+            ..Footprint::dense(self.model.dim(), self.model.precision())
         })
     }
 }
