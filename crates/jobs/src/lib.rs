@@ -12,7 +12,7 @@
 //!                      └─ run             influence model ──> calculators ──> Zarr, Record beside it
 //!  Config ──> Trainer ──> weights                                              │
 //!  weights, data ──> init::propose ──> Config                                  v
-//!                       queries: Stored ──> facts, points, opinions, suspicions, verify::Sample
+//!                       queries: Stored ──> facts, points, opinions, suspicions, verify::Recomputation
 //!
 //!  Host, Watch: how far a job is, whether it is cancelled, and who keeps the place of its output
 //! ```
