@@ -24,7 +24,7 @@ peers folder:
 # Build the reference, and the guide where mdbook is installed
 docs:
     cargo doc --release --workspace --no-deps --locked
-    if command -v mdbook; then mdbook build docs --dest-dir "$PWD/target/book"; else echo "SKIPPED: mdbook is not installed"; fi
+    if command -v mdbook; then mdbook build docs --dest-dir "$PWD/target/book" && .ci/links target/book; else echo "SKIPPED: mdbook is not installed"; fi
 
 # Recompute the references of methods and layers and compare; needs Python with numpy, jax, torch and safetensors
 golden:
