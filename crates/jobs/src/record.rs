@@ -174,7 +174,7 @@ mod tests {
         fs::write(output.join(METADATA), "one")?;
         fs::write(folder.path().join("a.run.json"), "{\"mine\": 1}")?;
         let error = record(&output)?.write(&output).expect_err("refused");
-        assert!(error.to_string().contains("no record of this program"));
+        assert!(error.to_string().contains("not a record of this program"));
         assert_eq!(Record::of(&output), None);
         let text = fs::read_to_string(folder.path().join("a.run.json"))?;
         assert_eq!(text, "{\"mine\": 1}");

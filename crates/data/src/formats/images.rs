@@ -279,7 +279,7 @@ mod tests {
                 }
             },
             None,
-            "called as sides of a data set",
+            "named like the sides of a data set",
         );
     }
 }

@@ -255,7 +255,7 @@ mod tests {
             ("0\n1\n2", "a single column"),
             ("1\n0.5", "a single column"),
             ("0,1,2", "no others"),
-            ("0,1\n5,6\n0,1", "comes again"),
+            ("0,1\n5,6\n0,1", "occurs again"),
             ("cat\ndog\nant", "it is text"),
             ("1.5,cat\n2,dog", "numbers and text"),
             ("id,2019,2020\n1,0.5,0.5", "text above numbers"),
