@@ -12,7 +12,7 @@ use std::{num::NonZero, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use help::{Example, Examples, Task};
+use help::{Example, Examples, Purpose};
 use values::threads;
 
 pub use init::{ActivationChoice, InitArguments};
@@ -234,7 +234,7 @@ pub struct ManArguments {
 }
 
 /// The commands by task.
-const TASKS: &[Task] = &[
+const TASKS: &[Purpose] = &[
     ("Look", &["demo", "init", "plan"]),
     ("Compute", &["train", "run", "self", "sweep", "fit"]),
     (

@@ -1,4 +1,5 @@
-//! The arrays of the inputs of a data set: one, or one for each input of a model that reads several.
+//! The arrays of the inputs of a data set: one, or one for each input of a model that reads
+//! several.
 
 use std::{
     fmt::{self, Display},

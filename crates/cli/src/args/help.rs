@@ -56,7 +56,7 @@ const INDENT: usize = 15;
 pub(crate) type Example = (&'static str, &'static str);
 
 /// What commands are for, and their names.
-pub(super) type Task = (&'static str, &'static [&'static str]);
+pub(super) type Purpose = (&'static str, &'static [&'static str]);
 
 /// The name of a command, and what it may look like.
 pub(super) type Examples = (&'static str, &'static [Example]);
@@ -106,7 +106,7 @@ fn folded(line: &str) -> String {
 }
 
 /// The help of the program: commands are listed by task.
-pub(super) fn template(commands: &Command, tasks: &[Task]) -> String {
+pub(super) fn template(commands: &Command, tasks: &[Purpose]) -> String {
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n\n");
     text.push_str(&heading("From a PyTorch state dict to a report"));
     for line in PATH {

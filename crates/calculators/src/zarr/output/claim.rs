@@ -47,9 +47,9 @@ impl Claim {
     /// Claims a location for an output with these options, and writes nothing but the lock. Runs
     /// that [join](ZarrOptions::joining) an output share its lock, and exclude any other.
     ///
-    /// # Errors
-    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
-    /// [`Error::ReadOnly`] and [`Error::Option`]; [`Error::Store`] when the place cannot be looked at or written to.
+    /// # Errors [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
+    /// [`Error::ReadOnly`] and [`Error::Option`]; [`Error::Store`] when the place cannot be looked
+    /// at or written to.
     pub fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
         let joins = options.if_exists() == IfExists::Join;
         if joins {
