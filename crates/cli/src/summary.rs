@@ -31,7 +31,7 @@ pub struct Summary<'a> {
 /// # Errors
 /// When the writer fails.
 pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
-    let method = &summary.job.config.method;
+    let method = summary.job.config.method()?;
     let statuses: Vec<String> = summary
         .solved
         .rows_by_status()
@@ -40,12 +40,11 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         .collect();
     writeln!(out, "{}, {} parameters", summary.what, summary.job.dim)?;
     summary.assessment.print(out)?;
-    let curvature = method
-        .curvature_name()
-        .map_or_else(String::new, |curvature| {
-            format!(", {} curvature", curvature.as_str())
-        });
-    writeln!(out, "method          {}{curvature}", method.name.as_str())?;
+    let curvature = method.curved().map_or_else(String::new, |curved| {
+        format!(", {} curvature", curved.curvature.name())
+    });
+    let name = method.name().as_str();
+    writeln!(out, "method          {name}{curvature}")?;
     writeln!(out, "rows solved     {}", statuses.join(", "))?;
     writeln!(
         out,

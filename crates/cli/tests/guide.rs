@@ -130,7 +130,11 @@ fn every_key_is_explained() {
         .expect("the reference");
     let separators = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '_');
     let explained: BTreeSet<&str> = reference.split(separators).collect();
-    let keys: BTreeSet<String> = sources().iter().flat_map(|source| keys(source)).collect();
+    let sources = sources();
+    let each = sources.iter();
+    let keys: BTreeSet<String> = each
+        .flat_map(|source| [keys(source), asked_for(source)].concat())
+        .collect();
     assert!(keys.len() > 40, "{keys:?}");
     let missing = keys
         .into_iter()
@@ -232,4 +236,16 @@ fn the_python_of_the_guide_runs_on_a_real_output() {
         "{said}{}",
         String::from_utf8_lossy(&outcome.stderr)
     );
+}
+
+/// The keys that readers ask for, as `keys.count("rank")`.
+fn asked_for(source: &str) -> Vec<String> {
+    let calls = source.split("keys.").skip(1);
+    let arguments = calls.filter_map(|call| call.split_once(')')?.0.split_once('('));
+    let literals = arguments.flat_map(|(_, arguments)| arguments.split('"').skip(1).step_by(2));
+    let is_key = |text: &&str| {
+        text.chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    };
+    literals.filter(is_key).map(str::to_owned).collect()
 }

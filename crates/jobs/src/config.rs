@@ -3,7 +3,7 @@
 mod compute;
 mod layer;
 mod memory;
-mod method;
+pub mod method;
 mod mistake;
 mod model;
 mod origin;
@@ -18,6 +18,7 @@ use anyhow::{Context, Result, anyhow};
 use influence_core::Precision;
 use influence_data::{Data, key::KeyPath};
 use serde::Deserialize;
+use thiserror::Error;
 use toml::Table;
 
 use crate::output::is_url;
@@ -27,7 +28,7 @@ pub use compute::{Compute, Mode, Strategy};
 pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
-pub use method::{Checkpoint, CurvatureName, Method, MethodName, PreconditionerName};
+pub use method::{Method, MethodName};
 pub use model::{Loss, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
@@ -51,8 +52,8 @@ pub struct Config {
     pub model: Model,
     /// The data.
     pub data: Data,
-    /// The method.
-    pub method: Method,
+    /// The method; training needs none.
+    pub method: Option<Method>,
     /// How the model is trained, for `influence train`. Every key has a default.
     #[serde(default)]
     pub train: Training,
@@ -88,6 +89,11 @@ impl Default for Output {
     }
 }
 
+/// A configuration without a method, where one is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("missing key `method`")]
+pub struct MissingMethod;
+
 fn cpu() -> String {
     "cpu".into()
 }
@@ -99,7 +105,7 @@ impl Config {
     /// When the file cannot be read, is not TOML, or a key is unknown, missing, of the wrong type
     /// or out of its domain.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        Self::load_completed(path, overrides, |_| ())
+        Self::load_by(path, overrides, Self::from_table)
     }
 
     /// As [`load`](Self::load), of a file that need not have a method.
@@ -107,16 +113,13 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_for_training(path: &Path, overrides: &[String]) -> Result<Self> {
-        Self::load_completed(path, overrides, |table| {
-            let none = || Table::from_iter([("name".to_owned(), "identity".into())]).into();
-            table.entry("method").or_insert_with(none);
-        })
+        Self::load_by(path, overrides, Self::of_sections)
     }
 
-    fn load_completed(
+    fn load_by(
         path: &Path,
         overrides: &[String],
-        complete: impl FnOnce(&mut Table),
+        read: impl FnOnce(Table) -> Result<Self>,
     ) -> Result<Self> {
         let shown = || path.display().to_string();
         let bytes = std::fs::read(path).with_context(shown)?;
@@ -127,11 +130,10 @@ impl Config {
             anyhow!(mistake::one_line(error.message())).context(place)
         })?;
         overrides::apply(&mut table, overrides)?;
-        complete(&mut table);
         let base = path.parent().unwrap_or(Path::new(""));
         let read = method::with_weight_decay(table).and_then(|table| {
             let origin = origin(table.clone(), base);
-            Ok((origin, Self::from_table(table)?))
+            Ok((origin, read(table)?))
         });
         let (origin, config) = read.map_err(|error| {
             let error = places.located(error);
@@ -153,8 +155,21 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn from_table(table: Table) -> Result<Self> {
+        let config = Self::of_sections(table)?;
+        config.method()?;
+        Ok(config)
+    }
+
+    /// As [`from_table`](Self::from_table), of a table that need not have a method.
+    fn of_sections(table: Table) -> Result<Self> {
         let table = method::with_weight_decay(table)?;
         layer::check_confirmed(&table)?;
+        // Read on its own first: serde would not keep which key of it an error is about.
+        table
+            .get("method")
+            .cloned()
+            .map(Method::of_section)
+            .transpose()?;
         let mut config: Self = mistake::read_at(KeyPath::default(), table.into())?;
         config.data.spread_form();
         config.check()?;
@@ -164,15 +179,22 @@ impl Config {
     fn check(&self) -> Result<()> {
         self.compute.check()?;
         self.data.sides()?;
-        self.train.check()?;
-        self.method.check()
+        Ok(self.train.check()?)
+    }
+
+    /// The method.
+    ///
+    /// # Errors
+    /// When there is none, as in a configuration for training.
+    pub fn method(&self) -> std::result::Result<&Method, MissingMethod> {
+        self.method.as_ref().ok_or(MissingMethod)
     }
 
     /// With paths relative to a folder.
     #[must_use]
     pub fn resolved(mut self, base: &Path) -> Self {
         let files = self.data.files_mut().map(|array| &mut array.path);
-        let checkpoints = self.method.checkpoints.iter_mut().flatten();
+        let checkpoints = self.method.iter_mut().flat_map(Method::checkpoints_mut);
         let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files

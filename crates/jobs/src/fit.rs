@@ -11,7 +11,7 @@ use influence_core::{
 use influence_data::key::{AtKey, KeyError};
 
 use crate::{
-    config::{Config, MethodName, Mode},
+    config::{Config, Method, Mode},
     job::Job,
     memory::{self, Taker},
     models::{FitSource, TaskModel},
@@ -30,13 +30,11 @@ pub fn model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<Eras
 
 fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
     memory_checked(job)?;
-    let Config {
-        method, compute, ..
-    } = &job.config;
+    let method = job.config.method()?;
     ensure!(
-        fitted.is_none() || method.name.has_curvature(),
+        fitted.is_none() || method.curved().is_some(),
         "--fitted: {} has no fitted state to read",
-        method.name.as_str()
+        method.name().as_str()
     );
     if !job.checkpoints.is_empty() {
         let checkpoints = job.checkpoints.iter().map(|(rate, model)| {
@@ -44,7 +42,7 @@ fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<E
             Ok((*rate, influence))
         });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
-        return match compute.mode {
+        return match job.config.compute.mode {
             Mode::Up => Ok(erase(trajectory)),
             Mode::Perturbation => Ok(erase(Perturbation::new(trajectory))),
             Mode::ByBlock => bail!(KeyError::new(
@@ -55,8 +53,8 @@ fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<E
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
     let influence = of_model(job, &*job.model, source, watch)?;
-    match method.name {
-        MethodName::Cosine => in_mode(job, influence.with_unit_gradients()),
+    match method {
+        Method::Cosine => in_mode(job, influence.with_unit_gradients()),
         _ => in_mode(job, influence),
     }
 }
@@ -66,10 +64,8 @@ fn in_mode<G>(job: &Job, influence: BlockInfluence<G>) -> Result<ErasedModel<Bat
 where
     G: GradientSource<Batch = Batch> + ThreadSafe + Clone + 'static,
 {
-    let Config {
-        method, compute, ..
-    } = &job.config;
-    Ok(match (method.dampings(), compute.mode) {
+    let Config { compute, .. } = &job.config;
+    Ok(match (job.config.method()?.sweep(), compute.mode) {
         (Some(dampings), Mode::Up) => {
             erase(Sweep::new(&influence, dampings).at_key("method.sweep")?)
         }
@@ -88,12 +84,12 @@ where
 /// # Errors
 /// When the method of the configuration is such a one.
 pub fn check_savable(config: &Config) -> Result<()> {
-    let method = config.method.name;
+    let method = config.method()?;
     ensure!(
-        method.has_curvature(),
+        method.curved().is_some(),
         KeyError::new(
             "method.name",
-            format_args!("{} has no fitted state to save", method.as_str())
+            format_args!("{} has no fitted state to save", method.name().as_str())
         )
     );
     Ok(())
@@ -114,7 +110,7 @@ fn of_model(
     source: FitSource<'_>,
     watch: &dyn Watch,
 ) -> Result<Influence> {
-    let settings = job.fit_settings();
+    let settings = job.fit_settings()?;
     let influence = model
         .influence(&settings, &job.train, source)
         .map_err(advised)?;
@@ -164,13 +160,11 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
 /// As [`model`].
 pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     let Config {
-        method,
-        compute,
-        precision,
-        ..
+        compute, precision, ..
     } = &job.config;
-    let settings = job.fit_settings();
-    let one = if method.name.has_curvature() {
+    let settings = job.fit_settings()?;
+    let curved = job.config.method()?.curved();
+    let one = if curved.is_some() {
         job.model.footprint(&settings, &job.train)
     } else {
         let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
@@ -179,7 +173,8 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     }
     .context("looking at the gradients of a few training points")?;
     let one = one.of_checkpoints(job.checkpoints.len().max(1));
-    Ok(match (compute.mode, &method.sweep) {
+    let sweep = curved.and_then(|curved| curved.damping.sweep());
+    Ok(match (compute.mode, sweep) {
         (Mode::Up, None) => (one, 1),
         (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
         (Mode::ByBlock, _) => (one.with_numbers(job.blocks.len()), job.blocks.len()),
@@ -192,10 +187,10 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
 
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
 fn fit_bytes(job: &Job) -> Result<usize> {
-    if !job.config.method.name.has_curvature() {
+    if job.config.method()?.curved().is_none() {
         return Ok(0);
     }
-    let bytes = job.model.fit_bytes(&job.fit_settings(), &job.train);
+    let bytes = job.model.fit_bytes(&job.fit_settings()?, &job.train);
     bytes.context("looking at the gradients of a few training points")
 }
 
@@ -210,13 +205,14 @@ pub fn check_memory(job: &Job) -> Result<usize> {
 }
 
 fn memory_checked(job: &Job) -> Result<usize> {
-    let (method, needed) = (job.config.method.name, fit_bytes(job)?);
-    let what = format!("the fit by {} of {} parameters", method.as_str(), job.dim);
+    let (method, needed) = (job.config.method()?, fit_bytes(job)?);
+    let name = method.name().as_str();
+    let what = format!("the fit by {name} of {} parameters", job.dim);
     let advice = match method {
-        MethodName::Direct => {
+        Method::Direct(_) => {
             "take the method ekfac, or cg with the curvature gauss-newton, or smaller method.blocks"
         }
-        MethodName::Kfac | MethodName::Ekfac => {
+        Method::Kfac(_) | Method::Ekfac(_) => {
             "take the method cg with the curvature gauss-newton, which keeps no factors"
         }
         _ => "take a smaller method.rank, or the method cg without a preconditioner",

@@ -6,14 +6,14 @@ use std::{num::NonZero, sync::Arc};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use influence_backend_burn::{Fit, FitObserver, Kronecker, Task};
+use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Task};
 use influence_core::{
     Precision,
     solver::{Direct, Identity, InverseHarmonicMean},
 };
 
 use crate::{
-    config::{Config, Method, MethodName},
+    config::{Config, Method},
     memory,
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
@@ -40,10 +40,17 @@ pub struct FitSettings {
 
 impl FitSettings {
     /// The settings of a configuration, on a device, watched by an observer.
-    pub fn new(config: &Config, device: &Device, observer: Option<Arc<dyn FitObserver>>) -> Self {
+    ///
+    /// # Errors
+    /// When the configuration has no method.
+    pub fn new(
+        config: &Config,
+        device: &Device,
+        observer: Option<Arc<dyn FitObserver>>,
+    ) -> Result<Self> {
         let compute = &config.compute;
-        Self {
-            method: config.method.clone(),
+        Ok(Self {
+            method: config.method()?.clone(),
             seed: config.seed,
             precision: config.precision,
             device: device.clone(),
@@ -51,12 +58,14 @@ impl FitSettings {
             threads: compute.threads(),
             check_gradient: compute.check_gradient,
             observer,
-        }
+        })
     }
 
     /// How many dampings influences are computed for.
     pub fn dampings(&self) -> usize {
-        self.method.sweep.as_ref().map_or(1, Vec::len)
+        self.method
+            .curved()
+            .map_or(1, |curved| curved.damping.count())
     }
 
     /// A fit with these settings.
@@ -64,11 +73,8 @@ impl FitSettings {
     /// # Errors
     /// When a setting of the method is out of its domain.
     pub(crate) fn apply<T: Task>(&self, fit: Fit<T>) -> Result<Fit<T>> {
-        let method = &self.method;
         let mut fit = fit
-            .with_curvature(method.curvature(self.seed))
-            .with_damping(method.damping())
-            .with_blocks(method.blocks())
+            .with_blocks(self.method.blocks())
             .with_precision(self.precision)
             .with_batch_size(BATCH)
             .with_device(self.device.clone())
@@ -82,29 +88,48 @@ impl FitSettings {
         if !self.check_gradient {
             fit = fit.trusting_the_recording();
         }
-        if let (MethodName::Kfac | MethodName::Ekfac, Some(tolerance)) =
-            (method.name, method.tolerance)
-        {
-            fit = fit.with_tolerance(tolerance);
+        self.with_solver(self.with_curvature(fit))
+    }
+
+    /// With the curvature of the method and its damping, the first one of a sweep.
+    fn with_curvature<T: Task>(&self, fit: Fit<T>) -> Fit<T> {
+        match (
+            self.method.curved(),
+            self.method.dampings().into_iter().next(),
+        ) {
+            (Some(curved), Some(damping)) => fit
+                .with_curvature(curved.curvature.with_seed(self.seed))
+                .with_damping(damping),
+            // A fit has a curvature even where its solver ignores it; of this one nothing is
+            // computed ahead.
+            _ => fit
+                .with_curvature(Curvature::EmpiricalFisher)
+                .with_damping(0.0),
         }
-        self.with_solver(fit)
     }
 
     /// With the solver of the method.
     fn with_solver<T: Task>(&self, fit: Fit<T>) -> Result<Fit<T>> {
-        let (method, seed) = (&self.method, self.seed);
-        Ok(match method.name {
-            MethodName::Direct => fit.with_solver(Direct),
-            MethodName::Cg => fit.with_solver(conjugate_gradient(method, seed)?),
-            MethodName::Lissa => fit.with_solver(lissa(method, seed)?),
-            MethodName::Arnoldi => fit.with_solver(arnoldi(method, seed)?),
-            MethodName::Nystroem => fit.with_solver(nystroem(method, seed)?),
-            MethodName::InverseHarmonicMean => fit.with_solver(InverseHarmonicMean),
-            MethodName::Kfac => fit.with_kronecker(Kronecker::Kfac),
-            MethodName::Ekfac => fit.with_kronecker(Kronecker::Ekfac),
-            MethodName::Identity | MethodName::Cosine | MethodName::Tracin => {
-                fit.with_solver(Identity)
-            }
+        let seed = self.seed;
+        Ok(match &self.method {
+            Method::Direct(_) => fit.with_solver(Direct),
+            Method::Cg(cg) => fit.with_solver(conjugate_gradient(cg, seed)?),
+            Method::Lissa(settings) => fit.with_solver(lissa(settings, seed)?),
+            Method::Arnoldi(settings) => fit.with_solver(arnoldi(settings, seed)?),
+            Method::Nystroem(settings) => fit.with_solver(nystroem(settings, seed)?),
+            Method::InverseHarmonicMean(_) => fit.with_solver(InverseHarmonicMean),
+            Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
+            Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
+            Method::Identity | Method::Cosine | Method::Tracin(_) => fit.with_solver(Identity),
         })
+    }
+}
+
+/// With Kronecker factors, and the relative error that influences may have, where it is given.
+fn kronecker<T: Task>(fit: Fit<T>, kind: Kronecker, tolerance: Option<f64>) -> Fit<T> {
+    let fit = fit.with_kronecker(kind);
+    match tolerance {
+        Some(tolerance) => fit.with_tolerance(tolerance),
+        None => fit,
     }
 }

@@ -89,7 +89,10 @@ impl Job {
     }
 
     /// How influence models are fitted, with the memory that is available now.
-    pub fn fit_settings(&self) -> FitSettings {
+    ///
+    /// # Errors
+    /// When the configuration has no method.
+    pub fn fit_settings(&self) -> Result<FitSettings> {
         let observer = self.observer.clone();
         let observer = observer.map(|watch| watch as Arc<dyn FitObserver>);
         FitSettings::new(&self.config, &self.device, observer)
@@ -127,7 +130,8 @@ impl Job {
                 )
             )
         );
-        let checkpoints = config.method.checkpoints.iter().flatten();
+        let method = config.method()?;
+        let checkpoints = method.checkpoints().iter();
         let checkpoints = checkpoints.enumerate().map(|(index, checkpoint)| {
             let model = models.open(&config, &checkpoint.weights, &inputs, &device);
             let file = KeyPath::from(index).key("weights");
@@ -137,7 +141,7 @@ impl Job {
         Ok(Self {
             existing: Existing::Refuse,
             observer: None,
-            blocks: check_blocks(&config.method, model.layout())?,
+            blocks: check_blocks(method, model.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
             classes: class_names(&config.data, target, &train)?,
             device,
@@ -161,18 +165,18 @@ impl Job {
 /// Checks that blocks and dampings fit the parameters; gives the number of parameters in each
 /// block.
 fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>> {
-    let key = match method.blocks {
-        Some(BlockStructure::Custom(_)) => "method.blocks",
+    let blocks = method.blocks();
+    let key = match blocks {
+        BlockStructure::Custom(_) => "method.blocks",
         _ => "model.layers",
     };
-    let blocks = method.blocks().resolve(layout).at_key(key)?;
+    let blocks = blocks.resolve(layout).at_key(key)?;
     let all: Vec<&Block> = blocks.iter().collect();
-    let key = match method.damping_by_parameter {
+    let key = match method.damping_by_parameter() {
         Some(_) => "method.damping_by_parameter",
         None => "method.damping",
     };
-    let sweep = method.dampings().unwrap_or_default().into_iter();
-    for damping in sweep.map(|(_, damping)| damping).chain([method.damping()]) {
+    for damping in method.dampings() {
         damping.resolve(&all).at_key(key)?;
     }
     Ok(blocks.iter().map(Block::dim).collect())

@@ -39,7 +39,7 @@ pub(super) fn run(
     assessment.tell(session.progress());
     let fitted = format!(
         "{}, {} parameters",
-        job.config.method.name.as_str(),
+        job.config.method()?.name().as_str(),
         job.dim
     );
     if arguments.dry_run {

@@ -56,13 +56,13 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
         Side::Test => ("factors of test points", "gradients of training points"),
         Side::Train => ("gradients of training points", "factors of test points"),
     };
-    let method = job.config.method.name;
-    let uncounted = if method.has_curvature() {
+    let method = job.config.method()?;
+    let uncounted = if method.curved().is_some() {
         "the fit and solving not counted"
     } else {
         "solving not counted"
     };
-    let precision = job.config.precision;
+    let (name, precision) = (method.name().as_str(), job.config.precision);
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");
     line(
         "influences",
@@ -71,8 +71,8 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
     line(
         "method",
         match fit {
-            0 => method.as_str().to_owned(),
-            bytes => format!("{}, up to {} to fit", method.as_str(), size(bytes)),
+            0 => name.to_owned(),
+            bytes => format!("{name}, up to {} to fit", size(bytes)),
         },
     )?;
     line(

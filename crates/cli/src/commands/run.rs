@@ -72,7 +72,8 @@ fn rehearse(
         Quantity::SelfInfluences => {
             fit::footprint(job)?;
             writeln!(out, "{}, {} parameters", quantity.of(job), job.dim)?;
-            writeln!(out, "method          {}", job.config.method.name.as_str())?;
+            let method = job.config.method()?.name().as_str();
+            writeln!(out, "method          {method}")?;
             writeln!(out, "output          {}", job.config.output.path.display())?;
         }
     }

@@ -1,90 +1,56 @@
 //! The method, as configured.
 
+mod curved;
 mod damping;
 mod keys;
+mod refusal;
+mod variants;
 mod weight_decay;
 
-use std::{collections::BTreeMap, path::PathBuf};
-
 use anyhow::Result;
-use influence_backend_burn::Curvature;
 use influence_core::block::{BlockStructure, Damping, Strength};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use toml::Value;
 
+pub use curved::{CurvatureSetting, Curved, Dampings};
+use keys::{Key, Keys};
+pub use variants::{
+    Arnoldi, Cg, Checkpoint, DampingByParameter, Direct, InverseHarmonicMean, KroneckerFactors,
+    Lissa, Nystroem, Preconditioner, Tracin,
+};
 pub(super) use weight_decay::with_weight_decay;
 
-/// How the factors are computed.
-///
-/// A key that belongs to some methods only says to which; given to another it is refused. Defaults
-/// not told are those of the solver.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Method {
-    /// `direct` (default), `cg`, `lissa`, `arnoldi`, `nystroem`, `inverse-harmonic-mean`, `kfac`,
-    /// `ekfac`, `identity`, `cosine` or `tracin`.
-    #[serde(default)]
-    pub name: MethodName,
-    /// `gauss-newton` (default), `hessian`, `fisher` or `empirical-fisher`; `inverse-harmonic-mean`
-    /// has `empirical-fisher` alone, `identity`, `cosine` and `tracin` have none.
-    pub curvature: Option<CurvatureName>,
-    /// With the curvature `fisher`: labels drawn for each sample. Default 1.
-    pub draws: Option<usize>,
-    /// λ, added to the curvature, needed wherever there is one: a number, `{ relative = 0.1 }`
-    /// times the mean eigenvalue of each block, `"weight-decay"`, which is `train.weight_decay`, or
-    /// a table of numbers and multiples by block. No default: it depends on the model.
-    pub damping: Option<Damping>,
-    /// With `direct`, `cg` and `lissa`: λ of single parameters, a number or a multiple, by name
-    /// with `*` for any characters, such as `{ "*.bias" = 0.0 }` where weight decay leaves out
-    /// biases. All others have `damping`, or the λ of a sweep.
-    pub damping_by_parameter: Option<BTreeMap<String, Strength>>,
-    /// Several dampings, each written like `damping`, which they override: the influences under
-    /// each of them, from one fit.
-    pub sweep: Option<Vec<Damping>>,
-    /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
-    /// table of lists of parameters by block.
-    pub blocks: Option<BlockStructure>,
-    /// With `cg` and `lissa`: the relative residual at which a row is solved. Default with `cg`
-    /// 1e-4, in 64-bit floats 1e-6, with `lissa` 0.01.
-    pub rtol: Option<f64>,
-    /// With `cg`: the most iterations.
-    pub max_iterations: Option<usize>,
-    /// With `cg`: `none` (default), `jacobi` or `nystroem`.
-    pub preconditioner: Option<PreconditionerName>,
-    /// With `arnoldi`, `nystroem` and the preconditioner `nystroem`: eigenvectors kept.
-    pub rank: Option<usize>,
-    /// With `arnoldi`: the residual of an eigenvector, relative to the largest eigenvalue, at which
-    /// it is found. With `kfac` and `ekfac`: the relative error that influences may have so that
-    /// wide layers cost less (default 1e-4); 0 for none.
-    pub tolerance: Option<f64>,
-    /// With `arnoldi`: whether the rest of the space is taken as having curvature zero (default
-    /// `true`), or left out.
-    pub complement: Option<bool>,
-    /// With `nystroem`: columns of the sketch beyond the rank.
-    pub oversampling: Option<usize>,
-    /// With `nystroem`: how often the sketch is multiplied again.
-    pub power_iterations: Option<usize>,
-    /// With `lissa`: steps of a repeat.
-    pub depth: Option<usize>,
-    /// With `lissa`: how many runs are averaged.
-    pub repeats: Option<usize>,
-    /// With `lissa`: the divisor of the curvature. Default: estimated.
-    pub scale: Option<f64>,
-    /// With `lissa`: whether each step sees all training points instead of a batch. Default
-    /// `false`.
-    pub full_batch: Option<bool>,
-    /// With `tracin`: the weights at each checkpoint, with the learning rate there. Default: those
-    /// of the model, with rate 1.
-    pub checkpoints: Option<Vec<Checkpoint>>,
-}
+use super::mistake::read_at;
 
-/// A checkpoint of a training run.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Checkpoint {
-    /// A file of weights, like `model.weights`.
-    pub weights: PathBuf,
-    /// The learning rate at which training went through it.
-    pub learning_rate: f64,
+/// How the factors are computed, with the keys of the method alone.
+///
+/// In a file the keys of all methods are written side by side; those of another method are refused.
+/// Serialised, it is the settings of its solver.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Method {
+    /// Factorisation of the whole curvature.
+    Direct(Direct),
+    /// Block conjugate gradients.
+    Cg(Cg),
+    /// A stochastic Neumann series.
+    Lissa(Lissa),
+    /// The dominant eigenvectors, found by Krylov iteration.
+    Arnoldi(Arnoldi),
+    /// The dominant eigenvectors, found by a random sketch.
+    Nystroem(Nystroem),
+    /// The mean of the inverses of single samples' curvatures.
+    InverseHarmonicMean(InverseHarmonicMean),
+    /// Kronecker factors by layer.
+    Kfac(KroneckerFactors),
+    /// Kronecker factors by layer, with corrected eigenvalues.
+    Ekfac(KroneckerFactors),
+    /// The gradient dot product: no curvature, no damping.
+    Identity,
+    /// The cosine of gradients: no curvature, no damping.
+    Cosine,
+    /// The gradient dot product summed over checkpoints of the training run.
+    Tracin(Tracin),
 }
 
 /// A method by name.
@@ -134,132 +100,170 @@ impl MethodName {
         }
     }
 
-    /// Whether it inverts a curvature.
-    pub fn has_curvature(self) -> bool {
-        !matches!(self, Self::Identity | Self::Cosine | Self::Tracin)
+    fn read(self, keys: &mut Keys) -> Result<Method> {
+        Ok(match self {
+            Self::Direct => Method::Direct(Direct::read(keys)?),
+            Self::Cg => Method::Cg(Cg::read(keys)?),
+            Self::Lissa => Method::Lissa(Lissa::read(keys)?),
+            Self::Arnoldi => Method::Arnoldi(Arnoldi::read(keys)?),
+            Self::Nystroem => Method::Nystroem(Nystroem::read(keys)?),
+            Self::InverseHarmonicMean => {
+                Method::InverseHarmonicMean(InverseHarmonicMean::read(keys)?)
+            }
+            Self::Kfac => Method::Kfac(KroneckerFactors::read(keys)?),
+            Self::Ekfac => Method::Ekfac(KroneckerFactors::read(keys)?),
+            Self::Identity => Method::Identity,
+            Self::Cosine => Method::Cosine,
+            Self::Tracin => Method::Tracin(Tracin::read(keys)?),
+        })
+    }
+
+    /// The keys of the method: those that its reader asks for.
+    fn keys(self) -> Vec<Key> {
+        let mut keys = Keys::least(self);
+        let read = self.read(&mut keys);
+        debug_assert!(read.is_ok(), "{read:?}");
+        keys.asked()
     }
 }
 
-/// A curvature by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CurvatureName {
-    /// The exact second derivative of the training loss.
-    Hessian,
-    /// The exact Gauss-Newton matrix.
-    #[default]
-    GaussNewton,
-    /// The Fisher matrix of the model, with labels drawn from its own predictions.
-    Fisher,
-    /// The second moment of the training gradients.
-    EmpiricalFisher,
-}
-
-impl CurvatureName {
-    /// The name, as it is configured.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hessian => "hessian",
-            Self::GaussNewton => "gauss-newton",
-            Self::Fisher => "fisher",
-            Self::EmpiricalFisher => "empirical-fisher",
-        }
+impl<'de> Deserialize<'de> for Method {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let section = Value::deserialize(deserializer)?;
+        Self::of_section(section).map_err(D::Error::custom)
     }
-}
-
-/// A preconditioner of conjugate gradients by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PreconditionerName {
-    /// None.
-    None,
-    /// The diagonal of the curvature.
-    Jacobi,
-    /// A low-rank sketch of the curvature.
-    Nystroem,
 }
 
 impl Method {
-    /// The name of the curvature, if the method has one.
-    pub fn curvature_name(&self) -> Option<CurvatureName> {
-        let default = match self.name {
-            MethodName::InverseHarmonicMean => CurvatureName::EmpiricalFisher,
-            _ => CurvatureName::default(),
-        };
-        let name = self.curvature.unwrap_or(default);
-        self.name.has_curvature().then_some(name)
+    /// Reads the section of a configuration.
+    ///
+    /// # Errors
+    /// When a key is unknown, of another method, missing, of the wrong type or out of its domain;
+    /// the message begins with the key.
+    pub(super) fn of_section(section: Value) -> Result<Self> {
+        let mut keys = Keys::new(read_at("method".into(), section)?)?;
+        let name = keys.method();
+        refusal::check_keys(keys.given(), name)?;
+        name.read(&mut keys)
     }
 
-    /// The curvature; the empirical Fisher, of which nothing is computed ahead, where the method
-    /// has none.
-    pub fn curvature(&self, seed: u64) -> Curvature {
-        match self.curvature_name() {
-            Some(CurvatureName::Hessian) => Curvature::Hessian,
-            Some(CurvatureName::GaussNewton) => Curvature::GaussNewton,
-            Some(CurvatureName::Fisher) => Curvature::Fisher {
-                draws: self.draws.unwrap_or(1),
-                seed,
-            },
-            Some(CurvatureName::EmpiricalFisher) | None => Curvature::EmpiricalFisher,
+    /// The name.
+    pub fn name(&self) -> MethodName {
+        match self {
+            Self::Direct(_) => MethodName::Direct,
+            Self::Cg(_) => MethodName::Cg,
+            Self::Lissa(_) => MethodName::Lissa,
+            Self::Arnoldi(_) => MethodName::Arnoldi,
+            Self::Nystroem(_) => MethodName::Nystroem,
+            Self::InverseHarmonicMean(_) => MethodName::InverseHarmonicMean,
+            Self::Kfac(_) => MethodName::Kfac,
+            Self::Ekfac(_) => MethodName::Ekfac,
+            Self::Identity => MethodName::Identity,
+            Self::Cosine => MethodName::Cosine,
+            Self::Tracin(_) => MethodName::Tracin,
         }
     }
 
-    /// λ as the core takes it, the first one of a sweep; none where nothing is damped.
-    pub fn damping(&self) -> Damping {
-        let first = self.sweep.as_ref().and_then(|dampings| dampings.first());
-        let damping = first.or(self.damping.as_ref());
-        damping.map_or(Damping::from(0.0), |damping| self.damped(damping))
+    /// The curvature with its damping, if the method inverts one.
+    pub fn curved(&self) -> Option<&Curved> {
+        match self {
+            Self::Direct(Direct { curved, .. })
+            | Self::Cg(Cg { curved, .. })
+            | Self::Lissa(Lissa { curved, .. })
+            | Self::Arnoldi(Arnoldi { curved, .. })
+            | Self::Nystroem(Nystroem { curved, .. })
+            | Self::InverseHarmonicMean(InverseHarmonicMean { curved })
+            | Self::Kfac(KroneckerFactors { curved, .. })
+            | Self::Ekfac(KroneckerFactors { curved, .. }) => Some(curved),
+            Self::Identity | Self::Cosine | Self::Tracin(_) => None,
+        }
+    }
+
+    /// λ of single parameters, if any is given.
+    pub fn damping_by_parameter(&self) -> Option<&DampingByParameter> {
+        match self {
+            Self::Direct(Direct {
+                damping_by_parameter,
+                ..
+            })
+            | Self::Cg(Cg {
+                damping_by_parameter,
+                ..
+            })
+            | Self::Lissa(Lissa {
+                damping_by_parameter,
+                ..
+            }) => damping_by_parameter.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The checkpoints of the training run that are asked for.
+    pub fn checkpoints(&self) -> &[Checkpoint] {
+        match self {
+            Self::Tracin(tracin) => &tracin.checkpoints,
+            _ => &[],
+        }
+    }
+
+    /// As [`checkpoints`](Self::checkpoints), to be changed.
+    pub fn checkpoints_mut(&mut self) -> &mut [Checkpoint] {
+        match self {
+            Self::Tracin(tracin) => &mut tracin.checkpoints,
+            _ => &mut [],
+        }
+    }
+
+    /// The dampings as the core takes them, one or those of a sweep; none where nothing is damped.
+    pub fn dampings(&self) -> Vec<Damping> {
+        let written = self.curved().map(|curved| match &curved.damping {
+            Dampings::Single(damping) => std::slice::from_ref(damping),
+            Dampings::Sweep(dampings) => dampings.as_slice(),
+        });
+        let by_parameter = self.damping_by_parameter();
+        let written = written.unwrap_or_default().iter().cloned();
+        let damped = written.map(|damping| match by_parameter {
+            None => damping,
+            Some(parameters) => damping.excepting(parameters.clone()),
+        });
+        damped.collect()
     }
 
     /// The dampings of the sweep as the core takes them, if there is one, each with how it is
     /// written.
-    pub fn dampings(&self) -> Option<Vec<(String, Damping)>> {
-        let dampings = self.sweep.as_ref()?.iter();
-        let named = dampings.map(|damping| (damping.to_string(), self.damped(damping)));
-        Some(named.collect())
+    pub fn sweep(&self) -> Option<Vec<(String, Damping)>> {
+        let written = self.curved()?.damping.sweep()?.iter();
+        Some(
+            written
+                .map(Damping::to_string)
+                .zip(self.dampings())
+                .collect(),
+        )
     }
 
     /// λ of a method that iterates to a residual, where it is one known number and the curvature is
     /// not negative: it bounds the error that the residual stands for.
     pub fn lambda_of_iterations(&self) -> Option<f64> {
-        let iterates = matches!(self.name, MethodName::Cg | MethodName::Lissa);
-        let is_plain = self.sweep.is_none() && self.damping_by_parameter.is_none();
-        let is_definite = self.curvature_name() != Some(CurvatureName::Hessian);
-        let Some(Damping::Uniform(Strength::Absolute(lambda))) = self.damping else {
+        let (Self::Cg(Cg { curved, .. }) | Self::Lissa(Lissa { curved, .. })) = self else {
             return None;
         };
-        (iterates && is_plain && is_definite && lambda > 0.0).then_some(lambda)
-    }
-
-    /// A damping with the exceptions of single parameters.
-    fn damped(&self, damping: &Damping) -> Damping {
-        match &self.damping_by_parameter {
-            None => damping.clone(),
-            Some(parameters) => damping.clone().excepting(parameters.clone()),
-        }
-    }
-
-    /// The blocks of the curvature.
-    pub fn blocks(&self) -> BlockStructure {
-        let default = match self.name {
-            MethodName::Kfac | MethodName::Ekfac => BlockStructure::LayerWise,
-            _ => BlockStructure::Full,
+        let Dampings::Single(Damping::Uniform(Strength::Absolute(lambda))) = curved.damping else {
+            return None;
         };
-        self.blocks.clone().unwrap_or(default)
+        let is_plain = self.damping_by_parameter().is_none();
+        let is_definite = curved.curvature != CurvatureSetting::Hessian;
+        (is_plain && is_definite && lambda > 0.0).then_some(lambda)
     }
 
-    /// Checks domains, and that keys of one method are not given to another.
-    pub(super) fn check(&self) -> Result<()> {
-        if let Some(damping) = &self.damping {
-            damping::check(damping, "method.damping")?;
-        }
-        for (index, damping) in self.sweep.iter().flatten().enumerate() {
-            damping::check(damping, &format!("method.sweep[{index}]"))?;
-        }
-        for (name, strength) in self.damping_by_parameter.iter().flatten() {
-            damping::check_strength(*strength, &format!("method.damping_by_parameter.{name}"))?;
-        }
-        self.check_keys()?;
-        self.check_domains()
+    /// The blocks of the curvature; all parameters are one where the method has no curvature.
+    pub fn blocks(&self) -> BlockStructure {
+        let given = self.curved().and_then(|curved| curved.blocks.clone());
+        given.unwrap_or(match self {
+            Self::Kfac(_) | Self::Ekfac(_) => BlockStructure::LayerWise,
+            _ => BlockStructure::Full,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 use influence_core::block::{BlockStructure, Damping};
 use toml::Table;
 
-use super::*;
+use super::{
+    method::{Cg, CurvatureSetting, Dampings, Preconditioner},
+    *,
+};
 
 const CONTRACT: &str = r#"
 seed = 0
@@ -38,10 +41,15 @@ fn read(set: &[&str]) -> Result<Config> {
     Config::from_table(table)
 }
 
+fn curved(config: &Config) -> &method::Curved {
+    let method = config.method.as_ref().expect("given");
+    method.curved().expect("a method with a curvature")
+}
+
 #[test]
 fn the_contract_is_read() {
     let config = read(&[]).expect("the contract is valid");
-    let layers = config.model.layers.expect("layers are given").0;
+    let layers = &config.model.layers.as_ref().expect("layers are given").0;
     assert_eq!(layers.len(), 5);
     assert_eq!(
         layers[4],
@@ -51,8 +59,9 @@ fn the_contract_is_read() {
             bias: None
         }
     );
-    assert_eq!(config.method.damping, Some(Damping::from(0.1)));
-    assert_eq!(config.method.blocks, Some(BlockStructure::Full));
+    let curved = curved(&config);
+    assert_eq!(curved.damping, Dampings::Single(Damping::from(0.1)));
+    assert_eq!(curved.blocks, Some(BlockStructure::Full));
     assert_eq!(config.compute.threads, Some(2));
 }
 
@@ -69,9 +78,10 @@ fn defaults_fill_what_may_be_left_out() {
         (config.seed, config.device.as_str(), config.precision),
         (0, "cpu", Precision::F32)
     );
+    let method = config.method().expect("given");
     assert_eq!(
-        (config.method.name, config.method.curvature_name()),
-        (MethodName::Direct, Some(CurvatureName::GaussNewton))
+        (method.name(), curved(&config).curvature),
+        (MethodName::Direct, CurvatureSetting::GaussNewton)
     );
     assert_eq!(
         (
@@ -179,32 +189,35 @@ fn methods_are_read() {
         "method.preconditioner=jacobi",
     ])
     .expect("valid");
-    assert_eq!(
-        config.method.preconditioner,
-        Some(PreconditionerName::Jacobi)
-    );
+    assert!(matches!(
+        config.method,
+        Some(Method::Cg(Cg {
+            preconditioner: Some(Preconditioner::Jacobi),
+            ..
+        }))
+    ));
     let config = read(&[
         "method.damping={ conv1 = 1, fc = 0.5 }",
         "method.blocks=layer-wise",
     ])
     .expect("valid");
     assert!(
-        matches!(config.method.damping, Some(Damping::PerBlock(by_block)) if by_block.len() == 2)
+        matches!(&curved(&config).damping, Dampings::Single(Damping::PerBlock(by_block)) if by_block.len() == 2)
     );
     let config = read(&[r#"method.blocks={ head = ["fc.weight"], body = ["conv1.weight"] }"#])
         .expect("valid");
     assert!(matches!(
-        config.method.blocks,
+        curved(&config).blocks,
         Some(BlockStructure::Custom(_))
     ));
     let config = read(&[
         "method.damping={ relative = 0.1 }",
         "method.sweep=[0.1, { relative = 2 }]",
     ]);
-    let method = config.expect("valid").method;
-    assert_eq!(method.damping, Some(Damping::relative(0.1)));
     let sweep = vec![Damping::from(0.1), Damping::relative(2.0)];
-    assert_eq!(method.sweep, Some(sweep));
+    let config = config.expect("valid");
+    // A sweep overrides the damping.
+    assert_eq!(curved(&config).damping, Dampings::Sweep(sweep));
 }
 
 #[test]

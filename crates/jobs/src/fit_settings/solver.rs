@@ -7,7 +7,7 @@ use influence_backend_burn::Stack;
 use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem};
 use influence_data::key::AtKey;
 
-use crate::config::{Method, PreconditionerName};
+use crate::config::method::{self, Cg, Preconditioner};
 
 /// Probes of the preconditioner's estimate of the diagonal.
 const JACOBI_PROBES: usize = 32;
@@ -16,8 +16,8 @@ const RANK: usize = 32;
 
 /// Gives a solver a setting, if there is one.
 macro_rules! set {
-    ($solver:ident, $method:ident.$key:ident, $setter:ident) => {
-        if let Some(value) = $method.$key {
+    ($solver:ident, $settings:ident.$key:ident, $setter:ident) => {
+        if let Some(value) = $settings.$key {
             $solver = $solver
                 .$setter(value)
                 .at_key(concat!("method.", stringify!($key)))?;
@@ -25,53 +25,57 @@ macro_rules! set {
     };
 }
 
-pub(super) fn conjugate_gradient(method: &Method, seed: u64) -> Result<ConjugateGradient<Stack>> {
+pub(super) fn conjugate_gradient(settings: &Cg, seed: u64) -> Result<ConjugateGradient<Stack>> {
     let mut solver = ConjugateGradient::new();
-    set!(solver, method.rtol, with_rtol);
-    set!(solver, method.max_iterations, with_max_iterations);
-    Ok(match method.preconditioner {
-        None | Some(PreconditionerName::None) => solver,
-        Some(PreconditionerName::Jacobi) => {
+    set!(solver, settings.rtol, with_rtol);
+    set!(solver, settings.max_iterations, with_max_iterations);
+    Ok(match settings.preconditioner {
+        None | Some(Preconditioner::None) => solver,
+        Some(Preconditioner::Jacobi) => {
             solver.with_preconditioner(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?))
         }
-        Some(PreconditionerName::Nystroem) => {
-            solver.with_preconditioner(Arc::new(nystroem(method, seed)?))
+        Some(Preconditioner::Nystroem { rank }) => {
+            solver.with_preconditioner(Arc::new(sketch(rank, seed)?))
         }
     })
 }
 
-pub(super) fn lissa(method: &Method, seed: u64) -> Result<Lissa> {
+pub(super) fn lissa(settings: &method::Lissa, seed: u64) -> Result<Lissa> {
     let mut solver = Lissa::new().with_seed(seed);
-    set!(solver, method.depth, with_depth);
-    set!(solver, method.repeats, with_repeats);
-    set!(solver, method.scale, with_scale);
-    set!(solver, method.rtol, with_rtol);
-    Ok(match method.full_batch {
+    set!(solver, settings.depth, with_depth);
+    set!(solver, settings.repeats, with_repeats);
+    set!(solver, settings.scale, with_scale);
+    set!(solver, settings.rtol, with_rtol);
+    Ok(match settings.full_batch {
         Some(true) => solver.full_batch(),
         _ => solver,
     })
 }
 
-pub(super) fn arnoldi(method: &Method, seed: u64) -> Result<Arnoldi> {
-    let mut solver = Arnoldi::new(method.rank.unwrap_or(RANK))
+pub(super) fn arnoldi(settings: &method::Arnoldi, seed: u64) -> Result<Arnoldi> {
+    let mut solver = Arnoldi::new(settings.rank.unwrap_or(RANK))
         .at_key("method.rank")?
         .with_seed(seed);
-    set!(solver, method.tolerance, with_tolerance);
-    Ok(match method.complement {
+    set!(solver, settings.tolerance, with_tolerance);
+    Ok(match settings.complement {
         Some(false) => solver.without_complement(),
         _ => solver,
     })
 }
 
-pub(super) fn nystroem(method: &Method, seed: u64) -> Result<Nystroem> {
-    let mut solver = Nystroem::new(method.rank.unwrap_or(RANK))
-        .at_key("method.rank")?
-        .with_seed(seed);
-    if let Some(columns) = method.oversampling {
+pub(super) fn nystroem(settings: &method::Nystroem, seed: u64) -> Result<Nystroem> {
+    let mut solver = sketch(settings.rank, seed)?;
+    if let Some(columns) = settings.oversampling {
         solver = solver.with_oversampling(columns);
     }
-    if let Some(iterations) = method.power_iterations {
+    if let Some(iterations) = settings.power_iterations {
         solver = solver.with_power_iterations(iterations);
     }
     Ok(solver)
+}
+
+/// A sketch of a rank, by default the usual one.
+fn sketch(rank: Option<usize>, seed: u64) -> Result<Nystroem> {
+    let solver = Nystroem::new(rank.unwrap_or(RANK)).at_key("method.rank")?;
+    Ok(solver.with_seed(seed))
 }

@@ -22,22 +22,23 @@ impl Job {
             precision,
             model,
             data,
-            method,
             ..
         } = &self.config;
+        let method = self.config.method()?;
+        let curved = method.curved();
         let mut attributes = Map::new();
         let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
         put("version", json!(env!("CARGO_PKG_VERSION")));
-        put("method", json!(method.name));
-        put("curvature", json!(method.curvature_name()));
+        put("method", json!(method.name()));
         put(
-            "damping",
-            match &method.sweep {
-                Some(dampings) => json!(dampings),
-                None => json!(method.damping),
-            },
+            "curvature",
+            json!(curved.map(|curved| curved.curvature.name())),
         );
-        put("blocks", json!(method.blocks));
+        put("damping", json!(curved.map(|curved| &curved.damping)));
+        put(
+            "blocks",
+            json!(curved.and_then(|curved| curved.blocks.as_ref())),
+        );
         put("solver", json!(solver_settings(method)?));
         put("mode", json!(self.config.compute.mode));
         put("loss", json!(model.loss));
@@ -50,7 +51,7 @@ impl Job {
         if let Some(scale) = &data.scale {
             put("scale", json!(scale));
         }
-        let checkpoints = method.checkpoints.iter().flatten();
+        let checkpoints = method.checkpoints().iter();
         let checkpoints =
             checkpoints.map(|checkpoint| Ok(json!(digest::of_file(&checkpoint.weights)?)));
         let mut of_files = Map::new();
@@ -99,18 +100,27 @@ fn digests(files: &Files) -> Result<Map<String, Value>> {
 
 /// The given settings of the solver, without those that have attributes of their own, and without
 /// files.
-fn solver_settings(method: &Method) -> Result<Value> {
-    const ELSEWHERE: [&str; 5] = ["name", "curvature", "damping", "blocks", "checkpoints"];
-    let mut settings = serde_json::to_value(method)?;
-    if let Some(settings) = settings.as_object_mut() {
-        settings.retain(|key, value| !value.is_null() && !ELSEWHERE.contains(&key.as_str()));
-        let checkpoints = method.checkpoints.iter().flatten();
-        let rates: Vec<f64> = checkpoints
-            .map(|checkpoint| checkpoint.learning_rate)
-            .collect();
-        if !rates.is_empty() {
-            settings.insert("learning_rates".into(), json!(rates));
+fn solver_settings(method: &Method) -> Result<Map<String, Value>> {
+    let mut settings = Map::new();
+    let mut put = |key: &str, value: Value| {
+        if !value.is_null() {
+            settings.insert(key.to_owned(), value);
         }
+    };
+    if let Some(curved) = method.curved() {
+        put("draws", json!(curved.curvature.draws()));
+        put("damping_by_parameter", json!(method.damping_by_parameter()));
+        put("sweep", json!(curved.damping.sweep()));
+    }
+    if let Value::Object(own) = serde_json::to_value(method)? {
+        own.into_iter().for_each(|(key, value)| put(&key, value));
+    }
+    let checkpoints = method.checkpoints().iter();
+    let rates: Vec<f64> = checkpoints
+        .map(|checkpoint| checkpoint.learning_rate)
+        .collect();
+    if !rates.is_empty() {
+        put("learning_rates", json!(rates));
     }
     Ok(settings)
 }

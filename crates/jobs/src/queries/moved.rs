@@ -7,7 +7,11 @@ use anyhow::{Result, bail, ensure};
 use influence_data::{ArrayKey, ClassNames, Files, InputKey};
 use serde_json::{Map, Value};
 
-use crate::{config::Config, digest, job::Job};
+use crate::{
+    config::{Config, Method},
+    digest,
+    job::Job,
+};
 
 /// A file that a configuration names.
 struct Named<'a> {
@@ -110,7 +114,7 @@ fn named(config: &mut Config) -> Vec<Named<'_>> {
         digest: Some("/weights".into()),
         path: &mut config.model.weights,
     }];
-    let checkpoints = config.method.checkpoints.iter_mut().flatten();
+    let checkpoints = config.method.iter_mut().flat_map(Method::checkpoints_mut);
     all.extend(checkpoints.enumerate().map(|(index, checkpoint)| Named {
         key: "method.checkpoints".into(),
         digest: Some(format!("/checkpoints/{index}")),

@@ -1,147 +1,157 @@
-//! Which key belongs to which method, and what it may be.
+//! The keys of a method, taken from its table one by one.
+//!
+//! The reader of a method is the list of its keys: whatever it asks for belongs to the method, and
+//! [`Keys`] keeps what it was asked for.
 
-use anyhow::{Result, ensure};
+use std::fmt::Display;
 
-use super::{CurvatureName, Method, MethodName, PreconditionerName};
+use anyhow::Result;
+use influence_data::key::{KeyError, KeyPath};
+use serde::de::DeserializeOwned;
+use toml::Table;
 
-use MethodName::{Arnoldi, Cg, Direct, Ekfac, InverseHarmonicMean, Kfac, Lissa, Nystroem, Tracin};
+use super::MethodName;
+use crate::config::mistake::{one_of, read_at};
 
-impl Method {
-    /// Refuses keys of other methods, and misses those of its own that have no default.
-    pub(super) fn check_keys(&self) -> Result<()> {
-        let name = self.name.as_str();
-        let keys: [(&str, bool, &[MethodName]); 14] = [
-            (
-                "damping_by_parameter",
-                self.damping_by_parameter.is_some(),
-                &[Direct, Cg, Lissa],
-            ),
-            ("rtol", self.rtol.is_some(), &[Cg, Lissa]),
-            ("max_iterations", self.max_iterations.is_some(), &[Cg]),
-            ("preconditioner", self.preconditioner.is_some(), &[Cg]),
-            ("rank", self.rank.is_some(), &[Arnoldi, Nystroem, Cg]),
-            (
-                "tolerance",
-                self.tolerance.is_some(),
-                &[Arnoldi, Kfac, Ekfac],
-            ),
-            ("complement", self.complement.is_some(), &[Arnoldi]),
-            ("oversampling", self.oversampling.is_some(), &[Nystroem]),
-            (
-                "power_iterations",
-                self.power_iterations.is_some(),
-                &[Nystroem],
-            ),
-            ("depth", self.depth.is_some(), &[Lissa]),
-            ("repeats", self.repeats.is_some(), &[Lissa]),
-            ("scale", self.scale.is_some(), &[Lissa]),
-            ("full_batch", self.full_batch.is_some(), &[Lissa]),
-            ("checkpoints", self.checkpoints.is_some(), &[Tracin]),
-        ];
-        for (key, given, methods) in keys {
-            ensure!(
-                !given || methods.contains(&self.name),
-                "method.{key} is a setting of {}, not of {name}",
-                shown(methods)
-            );
-        }
-        for (key, given) in [
-            ("damping", self.damping.is_some()),
-            ("sweep", self.sweep.is_some()),
-            ("curvature", self.curvature.is_some()),
-            ("blocks", self.blocks.is_some()),
-        ] {
-            ensure!(
-                !given || self.name.has_curvature(),
-                "method.{key} does not apply to {name}, which uses no curvature"
-            );
-        }
-        ensure!(
-            !self.name.has_curvature() || self.damping.is_some() || self.sweep.is_some(),
-            "method: missing key `damping`, the λ that {name} adds to the curvature"
-        );
-        self.check_combinations()
+/// A key that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// The part of the method that it is a setting of, where that is not always there.
+    pub(super) part: Option<&'static str>,
+}
+
+/// The section of a method.
+#[derive(Debug)]
+pub(super) struct Keys {
+    method: MethodName,
+    table: Table,
+    asked: Vec<Key>,
+}
+
+impl Keys {
+    /// The section in a table.
+    pub(super) fn new(table: Table) -> Result<Self> {
+        let mut keys = Self {
+            method: MethodName::default(),
+            table,
+            asked: Vec::new(),
+        };
+        keys.method = keys.take("name")?.unwrap_or_default();
+        Ok(keys)
     }
 
-    /// Refuses keys that only make sense beside others.
-    fn check_combinations(&self) -> Result<()> {
-        let curvature = self.curvature_name();
-        ensure!(
-            self.sweep
-                .as_ref()
-                .is_none_or(|dampings| !dampings.is_empty()),
-            "method.sweep must name at least one damping"
-        );
-        ensure!(
-            self.draws.is_none() || curvature == Some(CurvatureName::Fisher),
-            "method.draws is a setting of the curvature fisher"
-        );
-        ensure!(
-            self.name != Cg
-                || self.rank.is_none()
-                || self.preconditioner == Some(PreconditionerName::Nystroem),
-            "method.rank is, with cg, a setting of the preconditioner nystroem"
-        );
-        ensure!(
-            !matches!(self.name, Kfac | Ekfac) || curvature != Some(CurvatureName::Hessian),
-            "method.curvature: {} approximates a Fisher matrix; use gauss-newton, fisher or empirical-fisher",
-            self.name.as_str()
-        );
-        ensure!(
-            self.name != InverseHarmonicMean || curvature == Some(CurvatureName::EmpiricalFisher),
-            "method.curvature: inverse-harmonic-mean is made of the gradients of samples, the curvature empirical-fisher"
-        );
-        Ok(())
+    /// The shortest section of a method.
+    pub(super) fn least(method: MethodName) -> Self {
+        let name = Key {
+            name: "name",
+            part: None,
+        };
+        Self {
+            method,
+            table: Table::from_iter([("damping".to_owned(), 0.0.into())]),
+            asked: vec![name],
+        }
     }
 
-    /// Checks what each key may be.
-    pub(super) fn check_domains(&self) -> Result<()> {
-        if let Some(rtol) = self.rtol {
-            ensure!(
-                rtol > 0.0 && rtol < 1.0,
-                "method.rtol must be between 0 and 1, got {rtol}"
-            );
+    /// The method by name.
+    pub(super) fn method(&self) -> MethodName {
+        self.method
+    }
+
+    /// The keys that are given and not taken.
+    pub(super) fn given(&self) -> impl Iterator<Item = &str> {
+        self.table.keys().map(String::as_str)
+    }
+
+    /// The keys that were asked for, in this order.
+    pub(super) fn asked(self) -> Vec<Key> {
+        self.asked
+    }
+
+    /// The value of a key, if it is given.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>> {
+        self.asked.push(Key {
+            name: key,
+            part: None,
+        });
+        let value = self.table.remove(key);
+        let read = value.map(|value| read_at(path(key), value));
+        Ok(read.transpose()?)
+    }
+
+    /// A value by name, one of several.
+    pub(super) fn choice<T: Clone>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>> {
+        let Some(given) = self.take::<String>(key)? else {
+            return Ok(None);
+        };
+        let chosen = choices.iter().find(|(name, _)| *name == given);
+        let chosen = chosen.ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let known = one_of("known", &given, &names);
+            KeyError::new(path(key), format!("unknown value `{given}`; {known}"))
+        })?;
+        Ok(Some(chosen.1.clone()))
+    }
+
+    /// A number of things, at least one.
+    pub(super) fn count(&mut self, key: &'static str) -> Result<Option<usize>> {
+        self.within(key, "must be at least 1", |value: usize| value > 0)
+    }
+
+    /// As [`count`](Self::count), a setting of a part of the method.
+    pub(super) fn count_of(
+        &mut self,
+        part: &'static str,
+        key: &'static str,
+    ) -> Result<Option<usize>> {
+        let value = self.count(key)?;
+        if let Some(asked) = self.asked.last_mut() {
+            asked.part = Some(part);
         }
-        let kronecker = matches!(self.name, Kfac | Ekfac);
-        for (key, value, zero) in [
-            ("tolerance", self.tolerance, kronecker),
-            ("scale", self.scale, false),
-        ] {
-            if let Some(value) = value {
-                ensure!(
-                    value.is_finite() && value >= 0.0 && (zero || value > 0.0),
-                    "method.{key} must be finite and {}, got {value}",
-                    if zero { "not negative" } else { "positive" }
-                );
+        Ok(value)
+    }
+
+    /// A number between 0 and 1.
+    pub(super) fn fraction(&mut self, key: &'static str) -> Result<Option<f64>> {
+        let domain = "must be between 0 and 1";
+        self.within(key, domain, |value: f64| value > 0.0 && value < 1.0)
+    }
+
+    /// A positive number.
+    pub(super) fn positive(&mut self, key: &'static str) -> Result<Option<f64>> {
+        let domain = "must be finite and positive";
+        self.within(key, domain, |value: f64| value.is_finite() && value > 0.0)
+    }
+
+    /// A number that is positive or zero.
+    pub(super) fn not_negative(&mut self, key: &'static str) -> Result<Option<f64>> {
+        let domain = "must be finite and not negative";
+        self.within(key, domain, |value: f64| value.is_finite() && value >= 0.0)
+    }
+
+    /// A value in a domain.
+    fn within<T: DeserializeOwned + Copy + Display>(
+        &mut self,
+        key: &'static str,
+        domain: &str,
+        is_within: impl FnOnce(T) -> bool,
+    ) -> Result<Option<T>> {
+        let value = self.take(key)?;
+        match value {
+            Some(value) if !is_within(value) => {
+                let wrong = format!("{domain}, got {value}");
+                Err(KeyError::sentence(path(key), wrong).into())
             }
+            _ => Ok(value),
         }
-        for (key, value) in [
-            ("max_iterations", self.max_iterations),
-            ("rank", self.rank),
-            ("depth", self.depth),
-            ("repeats", self.repeats),
-            ("draws", self.draws),
-        ] {
-            ensure!(value != Some(0), "method.{key} must be at least 1, got 0");
-        }
-        let checkpoints = self.checkpoints.as_deref();
-        ensure!(
-            checkpoints.is_none_or(|checkpoints| !checkpoints.is_empty()),
-            "method.checkpoints must name at least one"
-        );
-        for (index, checkpoint) in checkpoints.unwrap_or_default().iter().enumerate() {
-            let rate = checkpoint.learning_rate;
-            ensure!(
-                rate.is_finite(),
-                "method.checkpoints[{index}].learning_rate must be finite, got {rate}"
-            );
-        }
-        Ok(())
     }
 }
 
-fn shown(methods: &[MethodName]) -> String {
-    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-    let plural = if names.len() > 1 { "s" } else { "" };
-    format!("the method{plural} {}", names.join(", "))
+fn path(key: &str) -> KeyPath {
+    KeyPath::from("method").key(key)
 }

@@ -1,6 +1,6 @@
 //! `damping = "weight-decay"`: the λ that the training section says.
 
-use anyhow::{Context, Result, ensure};
+use influence_data::key::{KeyError, KeyPath};
 use toml::{Table, Value};
 
 /// What stands for the weight decay of the training.
@@ -14,7 +14,7 @@ const WEIGHT_DECAY: &str = "weight-decay";
 ///
 /// # Errors
 /// When the training section has no weight decay.
-pub(crate) fn with_weight_decay(mut table: Table) -> Result<Table> {
+pub(crate) fn with_weight_decay(mut table: Table) -> anyhow::Result<Table> {
     let decay = table
         .get("train")
         .and_then(|train| train.get("weight_decay"));
@@ -23,27 +23,29 @@ pub(crate) fn with_weight_decay(mut table: Table) -> Result<Table> {
         return Ok(table);
     };
     if let Some(damping) = method.get_mut("damping") {
-        replace(damping, "method.damping", decay.as_ref())?;
+        replace(damping, "method.damping".into(), decay.as_ref())?;
     }
     let sweep = method.get_mut("sweep").and_then(Value::as_array_mut);
     for (index, damping) in sweep.into_iter().flatten().enumerate() {
-        replace(damping, &format!("method.sweep[{index}]"), decay.as_ref())?;
+        let path = KeyPath::from("method.sweep").index(index);
+        replace(damping, path, decay.as_ref())?;
     }
     Ok(table)
 }
 
-fn replace(damping: &mut Value, key: &str, decay: Option<&Value>) -> Result<()> {
+fn replace(damping: &mut Value, path: KeyPath, decay: Option<&Value>) -> Result<(), KeyError> {
     if damping.as_str() != Some(WEIGHT_DECAY) {
         return Ok(());
     }
-    let decay = decay.with_context(|| {
-        format!("{key} = \"{WEIGHT_DECAY}\" takes train.weight_decay, which is not given; give it, or a number here")
-    })?;
-    let is_zero = decay.as_float() == Some(0.0) || decay.as_integer() == Some(0);
-    ensure!(
-        !is_zero,
-        "{key} = \"{WEIGHT_DECAY}\" takes train.weight_decay, which is 0; give a number here"
-    );
-    *damping = decay.clone();
-    Ok(())
+    let is_zero = |decay: &Value| decay.as_float() == Some(0.0) || decay.as_integer() == Some(0);
+    let wrong = match decay {
+        Some(decay) if !is_zero(decay) => {
+            *damping = decay.clone();
+            return Ok(());
+        }
+        Some(_) => "which is 0; give a number here",
+        None => "which is not given; give it, or a number here",
+    };
+    let wrong = format!("= \"{WEIGHT_DECAY}\" takes train.weight_decay, {wrong}");
+    Err(KeyError::sentence(path, wrong))
 }

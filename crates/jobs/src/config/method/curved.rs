@@ -1,0 +1,163 @@
+//! What all methods have that invert a curvature.
+
+use anyhow::Result;
+use influence_backend_burn::Curvature;
+use influence_core::block::{BlockStructure, Damping};
+use influence_data::key::{KeyError, KeyPath};
+use serde::Serialize;
+
+use super::{MethodName, damping, keys::Keys};
+
+/// What all methods have that invert a curvature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curved {
+    /// The curvature. Default `gauss-newton`; `inverse-harmonic-mean` has `empirical-fisher` alone.
+    pub curvature: CurvatureSetting,
+    /// λ, added to the curvature. No default: it depends on the model.
+    pub damping: Dampings,
+    /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
+    /// table of lists of parameters by block.
+    pub blocks: Option<BlockStructure>,
+}
+
+/// The curvature, as configured.
+///
+/// A type beside [`Curvature`], whose seed of drawn labels is that of the configuration, and whose
+/// number of draws has no default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CurvatureSetting {
+    /// The exact second derivative of the training loss.
+    Hessian,
+    /// The exact Gauss-Newton matrix.
+    #[default]
+    GaussNewton,
+    /// The Fisher matrix of the model, with labels drawn from its own predictions.
+    Fisher {
+        /// Labels drawn for each sample. Default 1.
+        draws: Option<usize>,
+    },
+    /// The second moment of the training gradients.
+    EmpiricalFisher,
+}
+
+/// λ: one, or several of which each gives influences of its own, from one fit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Dampings {
+    /// A number, `{ relative = 0.1 }` times the mean eigenvalue of each block, `"weight-decay"`,
+    /// which is `train.weight_decay`, or a table of numbers and multiples by block.
+    Single(Damping),
+    /// Several dampings, at least one, each written like a single one, which they override.
+    Sweep(Vec<Damping>),
+}
+
+impl CurvatureSetting {
+    /// The name, as it is configured.
+    pub fn name(self) -> &'static str {
+        self.with_seed(0).name()
+    }
+
+    /// The curvature, with the seed of the labels that are drawn.
+    pub fn with_seed(self, seed: u64) -> Curvature {
+        match self {
+            Self::Hessian => Curvature::Hessian,
+            Self::GaussNewton => Curvature::GaussNewton,
+            Self::Fisher { draws } => Curvature::Fisher {
+                draws: draws.unwrap_or(1),
+                seed,
+            },
+            Self::EmpiricalFisher => Curvature::EmpiricalFisher,
+        }
+    }
+
+    /// The number of labels that are drawn for each sample, where it is given.
+    pub fn draws(self) -> Option<usize> {
+        match self {
+            Self::Fisher { draws } => draws,
+            _ => None,
+        }
+    }
+
+    fn read(keys: &mut Keys) -> Result<Self> {
+        const FISHER: CurvatureSetting = CurvatureSetting::Fisher { draws: None };
+        let all = [
+            Self::Hessian,
+            Self::GaussNewton,
+            FISHER,
+            Self::EmpiricalFisher,
+        ];
+        let chosen = keys.choice("curvature", &all.map(|one| (one.name(), one)))?;
+        let draws = keys.count_of("the curvature fisher", "draws")?;
+        let default = match keys.method() {
+            MethodName::InverseHarmonicMean => Self::EmpiricalFisher,
+            _ => Self::default(),
+        };
+        match chosen.unwrap_or(default) {
+            Self::Fisher { .. } => Ok(Self::Fisher { draws }),
+            other if draws.is_none() => Ok(other),
+            _ => {
+                let wrong = "is a setting of the curvature fisher";
+                Err(KeyError::sentence("method.draws", wrong).into())
+            }
+        }
+    }
+}
+
+impl Dampings {
+    /// The dampings of a sweep.
+    pub fn sweep(&self) -> Option<&[Damping]> {
+        match self {
+            Self::Single(_) => None,
+            Self::Sweep(dampings) => Some(dampings),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.sweep().map_or(1, <[_]>::len)
+    }
+}
+
+impl Curved {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        Ok(Self::read_around(keys, |_| Ok(()))?.0)
+    }
+
+    /// With what else a method says of its dampings.
+    pub(super) fn read_around<E>(
+        keys: &mut Keys,
+        more: impl FnOnce(&mut Keys) -> Result<E>,
+    ) -> Result<(Self, E)> {
+        let curvature = CurvatureSetting::read(keys)?;
+        let single = keys.take("damping")?;
+        if let Some(single) = &single {
+            damping::check(single, &"method.damping".into())?;
+        }
+        let more = more(keys)?;
+        let sweep: Option<Vec<Damping>> = keys.take("sweep")?;
+        for (index, one) in sweep.iter().flatten().enumerate() {
+            damping::check(one, &KeyPath::from("method.sweep").index(index))?;
+        }
+        let damping = match (sweep, single) {
+            (Some(dampings), _) if dampings.is_empty() => {
+                let wrong = "must name at least one damping";
+                return Err(KeyError::sentence("method.sweep", wrong).into());
+            }
+            (Some(dampings), _) => Dampings::Sweep(dampings),
+            (None, Some(damping)) => Dampings::Single(damping),
+            (None, None) => {
+                let name = keys.method().as_str();
+                let wrong =
+                    format!("missing key `damping`, the λ that {name} adds to the curvature");
+                return Err(KeyError::new("method", wrong).into());
+            }
+        };
+        let blocks = keys.take("blocks")?;
+        let curved = Self {
+            curvature,
+            damping,
+            blocks,
+        };
+        Ok((curved, more))
+    }
+}

@@ -1,0 +1,165 @@
+use std::{collections::BTreeMap, path::Path};
+
+use toml::Table;
+
+use super::{refusal::ALL, *};
+
+/// A value that is valid for a key, beside what it needs.
+fn example(key: &str) -> &'static str {
+    match key {
+        "name" => "",
+        "curvature" => "curvature = \"empirical-fisher\"",
+        "draws" => "curvature = \"fisher\"\ndraws = 2",
+        "damping" => "damping = 0.5",
+        "damping_by_parameter" => "damping_by_parameter = { \"*.bias\" = 0.0 }",
+        "sweep" => "sweep = [0.1, 1.0]",
+        "blocks" => "blocks = \"layer-wise\"",
+        "rtol" | "tolerance" => "KEY = 0.01",
+        "preconditioner" => "preconditioner = \"jacobi\"",
+        "scale" => "scale = 2.0",
+        "complement" | "full_batch" => "KEY = true",
+        "checkpoints" => "checkpoints = [{ weights = \"w\", learning_rate = 0.1 }]",
+        _ => "KEY = 3",
+    }
+}
+
+/// The section of a method with one more key.
+fn section(method: MethodName, key: &str) -> Table {
+    let mut lines = vec![
+        format!("name = \"{}\"", method.as_str()),
+        example(key).replace("KEY", key),
+    ];
+    let keys: Vec<&str> = method.keys().iter().map(|key| key.name).collect();
+    if keys.contains(&"damping") && key != "damping" {
+        lines.push("damping = 0.1".into());
+    }
+    if method == MethodName::Cg && key == "rank" {
+        lines.push("preconditioner = \"nystroem\"".into());
+    }
+    lines.join("\n").parse().expect("TOML")
+}
+
+fn read(section: Table) -> Result<Method> {
+    Method::of_section(section.into())
+}
+
+#[test]
+fn each_method_reads_its_keys_and_refuses_all_others() {
+    let known = refusal::known();
+    assert_eq!(
+        known.join(" "),
+        "name curvature draws damping damping_by_parameter sweep blocks rtol max_iterations \
+         preconditioner rank tolerance complement oversampling power_iterations depth repeats \
+         scale full_batch checkpoints"
+    );
+    for method in ALL {
+        let name = method.as_str();
+        let own: Vec<&str> = method.keys().iter().map(|key| key.name).collect();
+        for key in &known {
+            let outcome = read(section(method, key));
+            // Its gradients are those of the true labels.
+            let undrawn = method == MethodName::InverseHarmonicMean && *key == "draws";
+            if own.contains(key) && !undrawn {
+                let read = outcome.unwrap_or_else(|error| panic!("{name}, {key}: {error:#}"));
+                assert_eq!(read.name(), method);
+            } else {
+                let message = format!("{:#}", outcome.expect_err(key));
+                assert!(message.starts_with("method."), "{name}, {key}: {message}");
+                assert!(message.contains(name), "{name}, {key}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_name_the_methods_that_have_the_key() {
+    for (text, message) in [
+        (
+            "rank = 4\ndamping = 1",
+            "method.rank is a setting of the methods arnoldi, nystroem, cg, not of direct",
+        ),
+        (
+            "name = \"kfac\"\ndamping_by_parameter = {}\ndamping = 1",
+            "method.damping_by_parameter is a setting of the methods direct, cg, lissa, not of kfac",
+        ),
+        (
+            "name = \"lissa\"\ntolerance = 1\ndamping = 1",
+            "method.tolerance is a setting of the methods arnoldi, kfac, ekfac, not of lissa",
+        ),
+        (
+            "name = \"cosine\"\nblocks = \"full\"",
+            "method.blocks does not apply to cosine, which uses no curvature",
+        ),
+        (
+            "name = \"identity\"\ndraws = 2",
+            "method.draws is a setting of the curvature fisher",
+        ),
+        (
+            "curvature = \"hessian\"\ndraws = 2\ndamping = 1",
+            "method.draws is a setting of the curvature fisher",
+        ),
+        (
+            "name = \"cg\"\nrank = 2\ndamping = 1\npreconditioner = \"jacobi\"",
+            "method.rank is, with cg, a setting of the preconditioner nystroem",
+        ),
+        (
+            "name = \"magic\"",
+            "method.name: unknown value `magic`; known: direct, cg, lissa, arnoldi, nystroem, \
+             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin",
+        ),
+        (
+            "curvature = \"fischer\"\ndamping = 1",
+            "method.curvature: unknown value `fischer`; did you mean `fisher`? (known: hessian, \
+             gauss-newton, fisher, empirical-fisher)",
+        ),
+        (
+            "name = \"cg\"\nrtol = \"small\"\ndamping = 1",
+            "method.rtol: expected a number, got string \"small\"",
+        ),
+    ] {
+        let error = read(text.parse().expect("TOML")).expect_err(text);
+        assert_eq!(format!("{error:#}"), message);
+    }
+}
+
+#[test]
+fn what_is_serialised_are_the_settings_of_the_solver() {
+    let text = "name = \"cg\"\nrtol = 0.5\npreconditioner = \"nystroem\"\nrank = 4\ndamping = 1";
+    let method = read(text.parse().expect("TOML")).expect("valid");
+    let json = serde_json::to_string(&method).expect("JSON");
+    assert_eq!(
+        json,
+        r#"{"rtol":0.5,"max_iterations":null,"preconditioner":"nystroem","rank":4}"#
+    );
+}
+
+/// The sections in the chapters of the guide.
+fn sections() -> Vec<(String, Table)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src");
+    let files = std::fs::read_dir(folder).expect("the chapters");
+    let mut found = Vec::new();
+    for file in files {
+        let path = file.expect("a file").path();
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("\n```").next().unwrap_or_default();
+            let table: Table = block.parse().expect("TOML");
+            if let Some(Value::Table(section)) = table.get("method") {
+                found.push((path.display().to_string(), section.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_sections_of_the_guide_are_read() {
+    let mut read_by_name = BTreeMap::new();
+    for (chapter, section) in sections() {
+        let read = read(section).unwrap_or_else(|error| panic!("{chapter}: {error:#}"));
+        *read_by_name.entry(read.name().as_str()).or_insert(0) += 1;
+    }
+    assert!(read_by_name.len() >= 4, "{read_by_name:?}");
+}

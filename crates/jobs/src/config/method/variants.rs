@@ -1,0 +1,294 @@
+//! The methods that have keys of their own, each with its reader.
+//!
+//! Defaults that are not named are those of the solver. What is serialised are the settings of the
+//! solver alone.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Result;
+use influence_core::block::Strength;
+use influence_data::key::{KeyError, KeyPath};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    curved::{CurvatureSetting, Curved},
+    damping::check_strength,
+    keys::Keys,
+};
+
+/// λ of single parameters, a number or a multiple, by name with `*` for any characters, such as
+/// `{ "*.bias" = 0.0 }` where weight decay leaves out biases. All others have the damping, or the λ
+/// of a sweep.
+pub type DampingByParameter = BTreeMap<String, Strength>;
+
+/// Factorisation of the whole curvature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Direct {
+    /// The curvature with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// λ of single parameters.
+    #[serde(skip)]
+    pub damping_by_parameter: Option<DampingByParameter>,
+}
+
+/// Block conjugate gradients.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cg {
+    /// The curvature with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// λ of single parameters.
+    #[serde(skip)]
+    pub damping_by_parameter: Option<DampingByParameter>,
+    /// The relative residual at which a row is solved. Default 1e-4, in 64-bit floats 1e-6.
+    pub rtol: Option<f64>,
+    /// The most iterations.
+    pub max_iterations: Option<usize>,
+    /// The preconditioner. Default none.
+    #[serde(flatten)]
+    pub preconditioner: Option<Preconditioner>,
+}
+
+/// A preconditioner of conjugate gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "preconditioner", rename_all = "lowercase")]
+pub enum Preconditioner {
+    /// None.
+    None,
+    /// The diagonal of the curvature.
+    Jacobi,
+    /// A low-rank sketch of the curvature.
+    Nystroem {
+        /// Eigenvectors kept.
+        rank: Option<usize>,
+    },
+}
+
+/// A stochastic Neumann series.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lissa {
+    /// The curvature with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// λ of single parameters.
+    #[serde(skip)]
+    pub damping_by_parameter: Option<DampingByParameter>,
+    /// The relative residual at which a row is solved. Default 0.01.
+    pub rtol: Option<f64>,
+    /// Steps of a repeat.
+    pub depth: Option<usize>,
+    /// How many runs are averaged.
+    pub repeats: Option<usize>,
+    /// The divisor of the curvature. Default: estimated.
+    pub scale: Option<f64>,
+    /// Whether each step sees all training points instead of a batch. Default `false`.
+    pub full_batch: Option<bool>,
+}
+
+/// The dominant eigenvectors, found by Krylov iteration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Arnoldi {
+    /// The curvature with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// Eigenvectors kept.
+    pub rank: Option<usize>,
+    /// The residual of an eigenvector, relative to the largest eigenvalue, at which it is found.
+    pub tolerance: Option<f64>,
+    /// Whether the rest of the space is taken as having curvature zero (default `true`), or left
+    /// out.
+    pub complement: Option<bool>,
+}
+
+/// The dominant eigenvectors, found by a random sketch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Nystroem {
+    /// The curvature with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// Eigenvectors kept.
+    pub rank: Option<usize>,
+    /// Columns of the sketch beyond the rank.
+    pub oversampling: Option<usize>,
+    /// How often the sketch is multiplied again.
+    pub power_iterations: Option<usize>,
+}
+
+/// The mean of the inverses of single samples' curvatures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InverseHarmonicMean {
+    /// The curvature, `empirical-fisher`, with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+}
+
+/// Kronecker factors by layer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KroneckerFactors {
+    /// The curvature, not the Hessian, with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// The relative error that influences may have so that wide layers cost less (default 1e-4); 0
+    /// for none.
+    pub tolerance: Option<f64>,
+}
+
+/// The gradient dot product summed over checkpoints of the training run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tracin {
+    /// The weights at each checkpoint, with the learning rate there. Where there are none: those of
+    /// the model, with rate 1.
+    #[serde(skip)]
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// A checkpoint of a training run.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// A file of weights, like `model.weights`.
+    pub weights: PathBuf,
+    /// The learning rate at which training went through it.
+    pub learning_rate: f64,
+}
+
+/// The curvature of a method that solves with products, and λ of single parameters.
+fn excepting(keys: &mut Keys) -> Result<(Curved, Option<DampingByParameter>)> {
+    Curved::read_around(keys, |keys| {
+        let by_parameter: Option<DampingByParameter> = keys.take("damping_by_parameter")?;
+        for (name, strength) in by_parameter.iter().flatten() {
+            let path = KeyPath::from("method.damping_by_parameter");
+            check_strength(*strength, path.key(name))?;
+        }
+        Ok(by_parameter)
+    })
+}
+
+impl Direct {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let (curved, damping_by_parameter) = excepting(keys)?;
+        Ok(Self {
+            curved,
+            damping_by_parameter,
+        })
+    }
+}
+
+impl Cg {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let (curved, damping_by_parameter) = excepting(keys)?;
+        Ok(Self {
+            curved,
+            damping_by_parameter,
+            rtol: keys.fraction("rtol")?,
+            max_iterations: keys.count("max_iterations")?,
+            preconditioner: Preconditioner::read(keys)?,
+        })
+    }
+}
+
+impl Preconditioner {
+    fn read(keys: &mut Keys) -> Result<Option<Self>> {
+        const ALL: [(&str, Preconditioner); 3] = [
+            ("none", Preconditioner::None),
+            ("jacobi", Preconditioner::Jacobi),
+            ("nystroem", Preconditioner::Nystroem { rank: None }),
+        ];
+        let chosen = keys.choice("preconditioner", &ALL)?;
+        let rank = keys.count_of("the preconditioner nystroem", "rank")?;
+        match (chosen, rank) {
+            (Some(Self::Nystroem { .. }), rank) => Ok(Some(Self::Nystroem { rank })),
+            (_, Some(_)) => {
+                let wrong = "is, with cg, a setting of the preconditioner nystroem";
+                Err(KeyError::sentence("method.rank", wrong).into())
+            }
+            (other, None) => Ok(other),
+        }
+    }
+}
+
+impl Lissa {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let (curved, damping_by_parameter) = excepting(keys)?;
+        Ok(Self {
+            curved,
+            damping_by_parameter,
+            rtol: keys.fraction("rtol")?,
+            depth: keys.count("depth")?,
+            repeats: keys.count("repeats")?,
+            scale: keys.positive("scale")?,
+            full_batch: keys.take("full_batch")?,
+        })
+    }
+}
+
+impl Arnoldi {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        Ok(Self {
+            curved: Curved::read(keys)?,
+            rank: keys.count("rank")?,
+            tolerance: keys.positive("tolerance")?,
+            complement: keys.take("complement")?,
+        })
+    }
+}
+
+impl Nystroem {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        Ok(Self {
+            curved: Curved::read(keys)?,
+            rank: keys.count("rank")?,
+            oversampling: keys.take("oversampling")?,
+            power_iterations: keys.take("power_iterations")?,
+        })
+    }
+}
+
+impl InverseHarmonicMean {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let curved = Curved::read(keys)?;
+        if curved.curvature == CurvatureSetting::EmpiricalFisher {
+            return Ok(Self { curved });
+        }
+        let wrong = "inverse-harmonic-mean is made of the gradients of samples, the curvature empirical-fisher";
+        Err(KeyError::new("method.curvature", wrong).into())
+    }
+}
+
+impl KroneckerFactors {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let curved = Curved::read(keys)?;
+        if curved.curvature == CurvatureSetting::Hessian {
+            let wrong = format!(
+                "{} approximates a Fisher matrix; use gauss-newton, fisher or empirical-fisher",
+                keys.method().as_str()
+            );
+            return Err(KeyError::new("method.curvature", wrong).into());
+        }
+        Ok(Self {
+            curved,
+            tolerance: keys.not_negative("tolerance")?,
+        })
+    }
+}
+
+impl Tracin {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let checkpoints: Option<Vec<Checkpoint>> = keys.take("checkpoints")?;
+        if checkpoints.as_ref().is_some_and(Vec::is_empty) {
+            let wrong = "must name at least one";
+            return Err(KeyError::sentence("method.checkpoints", wrong).into());
+        }
+        let checkpoints = checkpoints.unwrap_or_default();
+        for (index, checkpoint) in checkpoints.iter().enumerate() {
+            let rate = checkpoint.learning_rate;
+            if !rate.is_finite() {
+                let path = KeyPath::from("method.checkpoints").index(index);
+                let wrong = format!("must be finite, got {rate}");
+                return Err(KeyError::sentence(path.key("learning_rate"), wrong).into());
+            }
+        }
+        Ok(Self { checkpoints })
+    }
+}
