@@ -18,18 +18,57 @@ use crate::{
     watch::{Stage, Watch},
 };
 
-/// Fits the model of a configuration, or takes it from a file: in its mode, as one type whatever
-/// the method.
-///
-/// # Errors
-/// Whatever the backend reports; when the method cannot work within the memory.
-pub fn model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
-    let outcome = fitted_model(job, fitted, watch);
-    outcome.map_err(|error| job.config.places.located(error))
+/// A job whose fit there is memory for.
+#[derive(Debug, Clone, Copy)]
+pub struct Affordable<'a> {
+    job: &'a Job,
+    bytes: usize,
+}
+
+impl<'a> Affordable<'a> {
+    /// Estimates what the fit of a job takes, and refuses one that there is not enough memory for,
+    /// before any is taken.
+    ///
+    /// # Errors
+    /// When there is not enough memory; when the gradients of a few training points cannot be
+    /// computed.
+    pub fn new(job: &'a Job) -> Result<Self> {
+        let bytes = memory_checked(job).map_err(|error| job.config.places.located(error))?;
+        Ok(Self { job, bytes })
+    }
+
+    /// The job.
+    pub fn job(&self) -> &'a Job {
+        self.job
+    }
+
+    /// The bytes that the fit takes beyond gradients that are kept, an estimate from above.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Fits the model, or takes it from a file: in the mode of the job, as one type whatever the
+    /// method.
+    ///
+    /// # Errors
+    /// Whatever the backend reports.
+    pub fn model(&self, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
+        let outcome = fitted_model(self.job, fitted, watch);
+        outcome.map_err(|error| self.job.config.places.located(error))
+    }
+
+    /// Fits the model, and keeps its expensive parts in a file.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model); when the file cannot be written.
+    pub fn fit_and_save(&self, path: &Path, watch: &dyn Watch) -> Result<()> {
+        watch.stage(Stage::Fit);
+        let source = FitSource::FitAndSave(path);
+        of_model(self.job, &*self.job.model, source, watch).map(drop)
+    }
 }
 
 fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
-    memory_checked(job)?;
     let method = job.config.method()?;
     ensure!(
         fitted.is_none() || method.curved().is_some(),
@@ -95,15 +134,6 @@ pub fn check_savable(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Fits the model of a job, and keeps its expensive parts in a file.
-///
-/// # Errors
-/// As [`model`]; when the file cannot be written.
-pub fn fit_and_save(job: &Job, path: &Path, watch: &dyn Watch) -> Result<()> {
-    watch.stage(Stage::Fit);
-    of_model(job, &*job.model, FitSource::FitAndSave(path), watch).map(drop)
-}
-
 fn of_model(
     job: &Job,
     model: &dyn TaskModel,
@@ -157,7 +187,7 @@ fn warn_of_estimates(influence: &Influence, watch: &dyn Watch) {
 /// fitted.
 ///
 /// # Errors
-/// As [`model`].
+/// As [`Affordable::model`].
 pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     let Config {
         compute, precision, ..
@@ -194,16 +224,7 @@ fn fit_bytes(job: &Job) -> Result<usize> {
     bytes.context("looking at the gradients of a few training points")
 }
 
-/// Refuses a fit that there is not enough memory for, before any is taken; gives the bytes that it
-/// takes.
-///
-/// # Errors
-/// When there is not enough memory; as [`model`].
-pub fn check_memory(job: &Job) -> Result<usize> {
-    let checked = memory_checked(job);
-    checked.map_err(|error| job.config.places.located(error))
-}
-
+/// Refuses a fit that there is not enough memory for; gives the bytes that it takes.
 fn memory_checked(job: &Job) -> Result<usize> {
     let (method, needed) = (job.config.method()?, fit_bytes(job)?);
     let name = method.name().as_str();

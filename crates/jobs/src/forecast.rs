@@ -6,7 +6,7 @@ use influence_core::Footprint;
 
 use crate::{
     config::Memory,
-    fit::{check_memory, footprint},
+    fit::{Affordable, footprint},
     job::Job,
     memory::{self, Taker},
 };
@@ -25,13 +25,13 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast of a job: looks at the gradients of a few training points, and computes
+    /// The forecast of a job whose fit there is memory for: looks at the gradients of a few training points, and computes
     /// nothing else.
     ///
     /// # Errors
     /// Whatever a run would find wrong with the memory or the chunks.
-    pub fn new(job: &Job) -> Result<Self> {
-        let fit_bytes = check_memory(job)?;
+    pub fn new(fit: &Affordable<'_>) -> Result<Self> {
+        let job = fit.job();
         let (footprint, numbers) = footprint(job)?;
         let workload = Workload {
             shape: job.shape(),
@@ -43,7 +43,7 @@ impl Forecast {
             numbers,
             plan: plan.map_err(|error| job.config.places.located(error))?,
             footprint,
-            fit_bytes,
+            fit_bytes: fit.bytes(),
         })
     }
 }

@@ -31,6 +31,7 @@
 //! ```no_run
 //! use influence_jobs::{
 //!     config::Config,
+//!     fit::Affordable,
 //!     job::Job,
 //!     models::SequentialModels,
 //!     output::Existing,
@@ -42,7 +43,7 @@
 //! let host = Unattended::default();
 //! let config = Config::load("influence.toml".as_ref(), &["method.damping=0.01".to_owned()])?;
 //! let job = Job::new(config, Existing::Refuse, &SequentialModels, &host)?;
-//! let solved = compute(Quantity::Influences, &job, None, &host)?;
+//! let solved = compute(Quantity::Influences, &Affordable::new(&job)?, None, &host)?;
 //! println!("worst residual: {:.1e}", solved.worst_residual());
 //!
 //! let stored = Stored::open_plain(&job.config.output.path)?;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     assessment::Assessment,
     config::{Compute, Strategy},
-    fit,
+    fit::Affordable,
     forecast::check_room,
     job::Job,
     memory,
@@ -62,10 +62,11 @@ impl Quantity {
 /// the computation reports; [`Interrupted`] when the host cancelled it.
 pub fn compute(
     quantity: Quantity,
-    job: &Job,
+    fit: &Affordable<'_>,
     fitted: Option<&Path>,
     host: &dyn Host,
 ) -> Result<SolveSummary> {
+    let job = fit.job();
     if quantity == Quantity::Influences {
         let there = job.config.data.check_test_points();
         there.map_err(|error| job.config.places.located(error))?;
@@ -80,7 +81,7 @@ pub fn compute(
         watch: &*watch,
         attributes,
     };
-    let model = fit::model(job, fitted, &*watch)?;
+    let model = fit.model(fitted, &*watch)?;
     let written = run.write(model);
     let solved = written.map_err(|error| job.config.places.located(error))?;
     Record::keep(job, &*watch);
@@ -91,9 +92,9 @@ pub fn compute(
 ///
 /// # Errors
 /// When the file cannot be read, or was made from anything else.
-pub fn check_fitted(job: &Job, fitted: &Path, watch: &dyn Watch) -> Result<()> {
+pub fn check_fitted(fit: &Affordable<'_>, fitted: &Path, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
-    fit::model(job, Some(fitted), watch).map(drop)
+    fit.model(Some(fitted), watch).map(drop)
 }
 
 /// Computes influences and writes them.

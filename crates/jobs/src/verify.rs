@@ -9,7 +9,7 @@ use influence_core::{ErasedModel, Precision};
 use serde_json::{Map, Value};
 
 use crate::{
-    fit,
+    fit::Affordable,
     job::Job,
     models::Models,
     output::location,
@@ -70,8 +70,7 @@ impl Recomputation<'_> {
         check_digests(attributes, &job)?;
         watch.stage(Stage::Fit);
         let location = location(self.output)?;
-        fit::check_memory(&job)?;
-        let model = fit::model(&job, None, &**watch)?;
+        let model = Affordable::new(&job)?.model(None, &**watch)?;
         let again = compare(&job, model, &location, self.chunks);
         let Comparison {
             chunks,

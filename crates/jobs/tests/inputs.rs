@@ -13,6 +13,7 @@ use influence_calculators::{Calculator, Sequential, ZarrField};
 use influence_core::{FieldSource, Precision, Values, aggregate::Concatenate, solver::Direct};
 use influence_jobs::{
     config::Config,
+    fit::Affordable,
     job::Job,
     models::{Models, OwnModel, SequentialModels},
     output::Existing,
@@ -213,7 +214,8 @@ fn job(folder: &Path, models: &dyn Models, set: &[&str]) -> anyhow::Result<Job> 
 
 fn configured(folder: &Path, models: &dyn Models) -> ArrayD<f64> {
     let job = job(folder, models, &[]).expect("the inputs fit the task");
-    compute(Quantity::Influences, &job, None, &Unattended::default()).expect("computed");
+    let fit = Affordable::new(&job).expect("there is memory");
+    compute(Quantity::Influences, &fit, None, &Unattended::default()).expect("computed");
     let field = ZarrField::open(&folder.join("influences.zarr"), "influences").expect("an array");
     match field.rows(0..field.shape()[0]).expect("read") {
         Values::F64(values) => values,

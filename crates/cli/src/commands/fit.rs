@@ -22,7 +22,7 @@ use crate::{
 /// Fits, and says what was kept where.
 ///
 /// # Errors
-/// As [`fit::model`]; when the method fits nothing, or the file cannot be written.
+/// As [`fit::Affordable::model`]; when the method fits nothing, or the file cannot be written.
 pub(super) fn run(
     arguments: &FitArguments,
     models: &dyn Models,
@@ -34,7 +34,7 @@ pub(super) fn run(
     fit::check_savable(&job.config)?;
     let path = &arguments.fitted;
     check_file(path).context("--fitted")?;
-    fit::check_memory(&job)?;
+    let affordable = fit::Affordable::new(&job)?;
     let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
     let fitted = format!(
@@ -49,7 +49,7 @@ pub(super) fn run(
         assessment.print(out)?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
-    fit::fit_and_save(&job, path, session.progress())?;
+    affordable.fit_and_save(path, session.progress())?;
     let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(out, "fitted          {fitted}")?;

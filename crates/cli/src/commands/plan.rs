@@ -8,6 +8,7 @@ use influence_calculators::Side;
 use influence_data::disk;
 use influence_jobs::{
     assessment::Assessment,
+    fit::Affordable,
     forecast::Forecast,
     job::Job,
     memory::{self, size},
@@ -34,7 +35,7 @@ pub(super) fn run(
     there.map_err(|error| config.places.located(error))?;
     let job = Job::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&job.remarks);
-    let forecast = Forecast::new(&job)?;
+    let forecast = Forecast::new(&Affordable::new(&job)?)?;
     let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
     print(&job, forecast, out)?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use influence_jobs::{
     assessment::Assessment,
-    fit,
+    fit::{Affordable, footprint},
     forecast::Forecast,
     job::Job,
     models::Models,
@@ -39,13 +39,13 @@ pub(super) fn run(
     }
     let job = Job::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&job.remarks);
-    fit::check_memory(&job)?;
+    let fit = Affordable::new(&job)?;
     let assessment = quantity.assess(&job)?;
     assessment.tell(session.progress());
     if arguments.dry_run {
-        return rehearse(quantity, (&job, &assessment), arguments, session, out);
+        return rehearse(quantity, (&fit, &assessment), arguments, session, out);
     }
-    let solved = compute(quantity, &job, arguments.fitted.as_deref(), session)?;
+    let solved = compute(quantity, &fit, arguments.fitted.as_deref(), session)?;
     let summary = Summary {
         what: quantity.of(&job),
         job: &job,
@@ -59,18 +59,19 @@ pub(super) fn run(
 /// Checks the rest, including a fit that is to be read, and says what would be done.
 fn rehearse(
     quantity: Quantity,
-    (job, assessment): (&Job, &Assessment),
+    (fit, assessment): (&Affordable<'_>, &Assessment),
     arguments: &RunArguments,
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
+    let job = fit.job();
     if let Some(fitted) = &arguments.fitted {
-        check_fitted(job, fitted, session.progress())?;
+        check_fitted(fit, fitted, session.progress())?;
     }
     match quantity {
-        Quantity::Influences => print(job, Forecast::new(job)?, out)?,
+        Quantity::Influences => print(job, Forecast::new(fit)?, out)?,
         Quantity::SelfInfluences => {
-            fit::footprint(job)?;
+            footprint(job)?;
             writeln!(out, "{}, {} parameters", quantity.of(job), job.dim)?;
             let method = job.config.method()?.name().as_str();
             writeln!(out, "method          {method}")?;
