@@ -13,10 +13,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
 pub use curved::{CurvatureSetting, Curved, Dampings};
-use keys::{Key, Keys};
+use keys::{AskedKey, Keys};
 pub use variants::{
-    Arnoldi, Cg, Checkpoint, DampingByParameter, Direct, InverseHarmonicMean, KroneckerFactors,
-    Lissa, Nystroem, Preconditioner, Tracin,
+    ArnoldiSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
+    InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings, NystroemSettings,
+    Preconditioner, TracinSettings,
 };
 pub(super) use weight_decay::with_weight_decay;
 
@@ -30,27 +31,27 @@ use super::mistake::read_at;
 #[serde(untagged)]
 pub enum Method {
     /// Factorisation of the whole curvature.
-    Direct(Direct),
+    Direct(DirectSettings),
     /// Block conjugate gradients.
-    Cg(Cg),
+    Cg(CgSettings),
     /// A stochastic Neumann series.
-    Lissa(Lissa),
+    Lissa(LissaSettings),
     /// The dominant eigenvectors, found by Krylov iteration.
-    Arnoldi(Arnoldi),
+    Arnoldi(ArnoldiSettings),
     /// The dominant eigenvectors, found by a random sketch.
-    Nystroem(Nystroem),
+    Nystroem(NystroemSettings),
     /// The mean of the inverses of single samples' curvatures.
-    InverseHarmonicMean(InverseHarmonicMean),
+    InverseHarmonicMean(InverseHarmonicMeanSettings),
     /// Kronecker factors by layer.
-    Kfac(KroneckerFactors),
+    Kfac(KroneckerSettings),
     /// Kronecker factors by layer, with corrected eigenvalues.
-    Ekfac(KroneckerFactors),
+    Ekfac(KroneckerSettings),
     /// The gradient dot product: no curvature, no damping.
     Identity,
     /// The cosine of gradients: no curvature, no damping.
     Cosine,
     /// The gradient dot product summed over checkpoints of the training run.
-    Tracin(Tracin),
+    Tracin(TracinSettings),
 }
 
 /// A method by name.
@@ -102,24 +103,24 @@ impl MethodName {
 
     fn read(self, keys: &mut Keys) -> Result<Method> {
         Ok(match self {
-            Self::Direct => Method::Direct(Direct::read(keys)?),
-            Self::Cg => Method::Cg(Cg::read(keys)?),
-            Self::Lissa => Method::Lissa(Lissa::read(keys)?),
-            Self::Arnoldi => Method::Arnoldi(Arnoldi::read(keys)?),
-            Self::Nystroem => Method::Nystroem(Nystroem::read(keys)?),
+            Self::Direct => Method::Direct(DirectSettings::read(keys)?),
+            Self::Cg => Method::Cg(CgSettings::read(keys)?),
+            Self::Lissa => Method::Lissa(LissaSettings::read(keys)?),
+            Self::Arnoldi => Method::Arnoldi(ArnoldiSettings::read(keys)?),
+            Self::Nystroem => Method::Nystroem(NystroemSettings::read(keys)?),
             Self::InverseHarmonicMean => {
-                Method::InverseHarmonicMean(InverseHarmonicMean::read(keys)?)
+                Method::InverseHarmonicMean(InverseHarmonicMeanSettings::read(keys)?)
             }
-            Self::Kfac => Method::Kfac(KroneckerFactors::read(keys)?),
-            Self::Ekfac => Method::Ekfac(KroneckerFactors::read(keys)?),
+            Self::Kfac => Method::Kfac(KroneckerSettings::read(keys)?),
+            Self::Ekfac => Method::Ekfac(KroneckerSettings::read(keys)?),
             Self::Identity => Method::Identity,
             Self::Cosine => Method::Cosine,
-            Self::Tracin => Method::Tracin(Tracin::read(keys)?),
+            Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
         })
     }
 
     /// The keys of the method: those that its reader asks for.
-    fn keys(self) -> Vec<Key> {
+    fn keys(self) -> Vec<AskedKey> {
         let mut keys = Keys::least(self);
         let read = self.read(&mut keys);
         debug_assert!(read.is_ok(), "{read:?}");
@@ -167,14 +168,14 @@ impl Method {
     /// The curvature with its damping, if the method inverts one.
     pub fn curved(&self) -> Option<&Curved> {
         match self {
-            Self::Direct(Direct { curved, .. })
-            | Self::Cg(Cg { curved, .. })
-            | Self::Lissa(Lissa { curved, .. })
-            | Self::Arnoldi(Arnoldi { curved, .. })
-            | Self::Nystroem(Nystroem { curved, .. })
-            | Self::InverseHarmonicMean(InverseHarmonicMean { curved })
-            | Self::Kfac(KroneckerFactors { curved, .. })
-            | Self::Ekfac(KroneckerFactors { curved, .. }) => Some(curved),
+            Self::Direct(DirectSettings { curved, .. })
+            | Self::Cg(CgSettings { curved, .. })
+            | Self::Lissa(LissaSettings { curved, .. })
+            | Self::Arnoldi(ArnoldiSettings { curved, .. })
+            | Self::Nystroem(NystroemSettings { curved, .. })
+            | Self::InverseHarmonicMean(InverseHarmonicMeanSettings { curved })
+            | Self::Kfac(KroneckerSettings { curved, .. })
+            | Self::Ekfac(KroneckerSettings { curved, .. }) => Some(curved),
             Self::Identity | Self::Cosine | Self::Tracin(_) => None,
         }
     }
@@ -182,15 +183,15 @@ impl Method {
     /// λ of single parameters, if any is given.
     pub fn damping_by_parameter(&self) -> Option<&DampingByParameter> {
         match self {
-            Self::Direct(Direct {
+            Self::Direct(DirectSettings {
                 damping_by_parameter,
                 ..
             })
-            | Self::Cg(Cg {
+            | Self::Cg(CgSettings {
                 damping_by_parameter,
                 ..
             })
-            | Self::Lissa(Lissa {
+            | Self::Lissa(LissaSettings {
                 damping_by_parameter,
                 ..
             }) => damping_by_parameter.as_ref(),
@@ -244,7 +245,9 @@ impl Method {
     /// λ of a method that iterates to a residual, where it is one known number and the curvature is
     /// not negative: it bounds the error that the residual stands for.
     pub fn lambda_of_iterations(&self) -> Option<f64> {
-        let (Self::Cg(Cg { curved, .. }) | Self::Lissa(Lissa { curved, .. })) = self else {
+        let (Self::Cg(CgSettings { curved, .. }) | Self::Lissa(LissaSettings { curved, .. })) =
+            self
+        else {
             return None;
         };
         let Dampings::Single(Damping::Uniform(Strength::Absolute(lambda))) = curved.damping else {

@@ -2,7 +2,7 @@ use influence_core::block::{BlockStructure, Damping};
 use toml::Table;
 
 use super::{
-    method::{Cg, CurvatureSetting, Dampings, Preconditioner},
+    method::{CgSettings, CurvatureSetting, Dampings, Preconditioner},
     *,
 };
 
@@ -191,7 +191,7 @@ fn methods_are_read() {
     .expect("valid");
     assert!(matches!(
         config.method,
-        Some(Method::Cg(Cg {
+        Some(Method::Cg(CgSettings {
             preconditioner: Some(Preconditioner::Jacobi),
             ..
         }))

@@ -7,7 +7,9 @@ use influence_backend_burn::Stack;
 use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem};
 use influence_data::key::AtKey;
 
-use crate::config::method::{self, Cg, Preconditioner};
+use crate::config::method::{
+    ArnoldiSettings, CgSettings, LissaSettings, NystroemSettings, Preconditioner,
+};
 
 /// Probes of the preconditioner's estimate of the diagonal.
 const JACOBI_PROBES: usize = 32;
@@ -25,7 +27,10 @@ macro_rules! set {
     };
 }
 
-pub(super) fn conjugate_gradient(settings: &Cg, seed: u64) -> Result<ConjugateGradient<Stack>> {
+pub(super) fn conjugate_gradient(
+    settings: &CgSettings,
+    seed: u64,
+) -> Result<ConjugateGradient<Stack>> {
     let mut solver = ConjugateGradient::new();
     set!(solver, settings.rtol, with_rtol);
     set!(solver, settings.max_iterations, with_max_iterations);
@@ -40,7 +45,7 @@ pub(super) fn conjugate_gradient(settings: &Cg, seed: u64) -> Result<ConjugateGr
     })
 }
 
-pub(super) fn lissa(settings: &method::Lissa, seed: u64) -> Result<Lissa> {
+pub(super) fn lissa(settings: &LissaSettings, seed: u64) -> Result<Lissa> {
     let mut solver = Lissa::new().with_seed(seed);
     set!(solver, settings.depth, with_depth);
     set!(solver, settings.repeats, with_repeats);
@@ -52,7 +57,7 @@ pub(super) fn lissa(settings: &method::Lissa, seed: u64) -> Result<Lissa> {
     })
 }
 
-pub(super) fn arnoldi(settings: &method::Arnoldi, seed: u64) -> Result<Arnoldi> {
+pub(super) fn arnoldi(settings: &ArnoldiSettings, seed: u64) -> Result<Arnoldi> {
     let mut solver = Arnoldi::new(settings.rank.unwrap_or(RANK))
         .at_key("method.rank")?
         .with_seed(seed);
@@ -63,7 +68,7 @@ pub(super) fn arnoldi(settings: &method::Arnoldi, seed: u64) -> Result<Arnoldi> 
     })
 }
 
-pub(super) fn nystroem(settings: &method::Nystroem, seed: u64) -> Result<Nystroem> {
+pub(super) fn nystroem(settings: &NystroemSettings, seed: u64) -> Result<Nystroem> {
     let mut solver = sketch(settings.rank, seed)?;
     if let Some(columns) = settings.oversampling {
         solver = solver.with_oversampling(columns);

@@ -15,7 +15,7 @@ use crate::config::mistake::{one_of, read_at};
 
 /// A key that was asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(super) struct AskedKey {
     pub(super) name: &'static str,
     /// The part of the method that it is a setting of, where that is not always there.
     pub(super) part: Option<&'static str>,
@@ -26,7 +26,7 @@ pub(super) struct Key {
 pub(super) struct Keys {
     method: MethodName,
     table: Table,
-    asked: Vec<Key>,
+    asked: Vec<AskedKey>,
 }
 
 impl Keys {
@@ -43,7 +43,7 @@ impl Keys {
 
     /// The shortest section of a method.
     pub(super) fn least(method: MethodName) -> Self {
-        let name = Key {
+        let name = AskedKey {
             name: "name",
             part: None,
         };
@@ -65,13 +65,13 @@ impl Keys {
     }
 
     /// The keys that were asked for, in this order.
-    pub(super) fn asked(self) -> Vec<Key> {
+    pub(super) fn asked(self) -> Vec<AskedKey> {
         self.asked
     }
 
     /// The value of a key, if it is given.
     pub(super) fn take<T: DeserializeOwned>(&mut self, key: &'static str) -> Result<Option<T>> {
-        self.asked.push(Key {
+        self.asked.push(AskedKey {
             name: key,
             part: None,
         });

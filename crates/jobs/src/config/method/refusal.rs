@@ -5,7 +5,7 @@ use influence_data::key::{KeyError, KeyPath};
 use super::{
     MethodName,
     curved::Curved,
-    keys::{Key, Keys},
+    keys::{AskedKey, Keys},
 };
 use crate::config::mistake::one_of;
 
@@ -94,13 +94,13 @@ fn owners(key: &str) -> Vec<&'static str> {
 }
 
 /// The keys of all methods that invert a curvature.
-fn keys_of_curved() -> Vec<Key> {
+fn keys_of_curved() -> Vec<AskedKey> {
     let mut keys = Keys::least(MethodName::default());
     let read = Curved::read(&mut keys);
     debug_assert!(read.is_ok(), "{read:?}");
     keys.asked()
 }
 
-fn find(key: &str, keys: &[Key]) -> Option<Key> {
+fn find(key: &str, keys: &[AskedKey]) -> Option<AskedKey> {
     keys.iter().find(|known| known.name == key).copied()
 }

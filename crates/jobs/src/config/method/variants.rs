@@ -23,7 +23,7 @@ pub type DampingByParameter = BTreeMap<String, Strength>;
 
 /// Factorisation of the whole curvature.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Direct {
+pub struct DirectSettings {
     /// The curvature with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -34,7 +34,7 @@ pub struct Direct {
 
 /// Block conjugate gradients.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cg {
+pub struct CgSettings {
     /// The curvature with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -67,7 +67,7 @@ pub enum Preconditioner {
 
 /// A stochastic Neumann series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Lissa {
+pub struct LissaSettings {
     /// The curvature with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -88,7 +88,7 @@ pub struct Lissa {
 
 /// The dominant eigenvectors, found by Krylov iteration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Arnoldi {
+pub struct ArnoldiSettings {
     /// The curvature with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -103,7 +103,7 @@ pub struct Arnoldi {
 
 /// The dominant eigenvectors, found by a random sketch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Nystroem {
+pub struct NystroemSettings {
     /// The curvature with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -117,7 +117,7 @@ pub struct Nystroem {
 
 /// The mean of the inverses of single samples' curvatures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InverseHarmonicMean {
+pub struct InverseHarmonicMeanSettings {
     /// The curvature, `empirical-fisher`, with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -125,7 +125,7 @@ pub struct InverseHarmonicMean {
 
 /// Kronecker factors by layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct KroneckerFactors {
+pub struct KroneckerSettings {
     /// The curvature, not the Hessian, with its damping.
     #[serde(skip)]
     pub curved: Curved,
@@ -136,7 +136,7 @@ pub struct KroneckerFactors {
 
 /// The gradient dot product summed over checkpoints of the training run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Tracin {
+pub struct TracinSettings {
     /// The weights at each checkpoint, with the learning rate there. Where there are none: those of
     /// the model, with rate 1.
     #[serde(skip)]
@@ -165,7 +165,7 @@ fn excepting(keys: &mut Keys) -> Result<(Curved, Option<DampingByParameter>)> {
     })
 }
 
-impl Direct {
+impl DirectSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
         Ok(Self {
@@ -175,7 +175,7 @@ impl Direct {
     }
 }
 
-impl Cg {
+impl CgSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
         Ok(Self {
@@ -208,7 +208,7 @@ impl Preconditioner {
     }
 }
 
-impl Lissa {
+impl LissaSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
         Ok(Self {
@@ -223,7 +223,7 @@ impl Lissa {
     }
 }
 
-impl Arnoldi {
+impl ArnoldiSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         Ok(Self {
             curved: Curved::read(keys)?,
@@ -234,7 +234,7 @@ impl Arnoldi {
     }
 }
 
-impl Nystroem {
+impl NystroemSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         Ok(Self {
             curved: Curved::read(keys)?,
@@ -245,7 +245,7 @@ impl Nystroem {
     }
 }
 
-impl InverseHarmonicMean {
+impl InverseHarmonicMeanSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let curved = Curved::read(keys)?;
         if curved.curvature == CurvatureSetting::EmpiricalFisher {
@@ -256,7 +256,7 @@ impl InverseHarmonicMean {
     }
 }
 
-impl KroneckerFactors {
+impl KroneckerSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let curved = Curved::read(keys)?;
         if curved.curvature == CurvatureSetting::Hessian {
@@ -273,7 +273,7 @@ impl KroneckerFactors {
     }
 }
 
-impl Tracin {
+impl TracinSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let checkpoints: Option<Vec<Checkpoint>> = keys.take("checkpoints")?;
         if checkpoints.as_ref().is_some_and(Vec::is_empty) {
