@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{DType, Device};
 use influence_backend_burn::device;
 use influence_calculators::share_threads;
@@ -57,15 +57,15 @@ impl Setup {
         let model = open(&inputs, &device)?;
         let (forms, names) = (model.forms(), model.input_names());
         let [train_key, test_key] = config.data.keys();
-        let train = train.in_form(&forms, names, precision).context(train_key)?;
-        let test = test.in_form(&forms, names, precision).context(test_key)?;
+        let train = train.in_form(&forms, names, precision).at_key(train_key)?;
+        let test = test.in_form(&forms, names, precision).at_key(test_key)?;
         if let Some(entries) = model.needs().entries {
-            train.check_entries(entries).context(train_key)?;
-            test.check_entries(entries).context(test_key)?;
+            train.check_entries(entries).at_key(train_key)?;
+            test.check_entries(entries).at_key(test_key)?;
         }
         let target = model.target(&train.batch(0..1)?)?;
-        train.check(target).context(train_key)?;
-        test.check(target).context(test_key)?;
+        train.check(target).at_key(train_key)?;
+        test.check(target).at_key(test_key)?;
         Ok(Self {
             device,
             model,
