@@ -1,7 +1,6 @@
 //! Where a configuration says what it says.
 
 mod excerpt;
-mod message;
 
 use std::{fmt, ops::Range, path::Path};
 
@@ -53,8 +52,6 @@ struct Key {
     name: Range<usize>,
     /// Where an error of its value is shown.
     value: Range<usize>,
-    /// The value, if it is a text.
-    text: Option<String>,
 }
 
 /// A setting of the command line, in place of one of the file.
@@ -100,11 +97,7 @@ impl Places {
         // Contexts are found by the error alone, sources by its chain alone.
         let sources = || error.chain().find_map(|source| source.downcast_ref());
         let key = error.downcast_ref::<KeyError>().or_else(sources);
-        let place = match key {
-            Some(key) => self.of_path(key.path(), key.part()),
-            None => self.of_message(&format!("{error:#}")),
-        };
-        match place {
+        match key.and_then(|key| self.of_path(key.path(), key.part())) {
             Some(place) => error.context(place),
             None => error,
         }
@@ -138,12 +131,6 @@ impl Override {
             excerpt: None,
         }
     }
-
-    /// The value as it is written, without quotes.
-    fn value(&self) -> &str {
-        let value = self.text.split_once('=').map_or("", |(_, value)| value);
-        value.trim().trim_matches(['"', '\''])
-    }
 }
 
 fn enter_table(path: &KeyPath, table: &DeTable<'_>, keys: &mut Vec<Key>) {
@@ -154,9 +141,8 @@ fn enter_table(path: &KeyPath, table: &DeTable<'_>, keys: &mut Vec<Key>) {
 }
 
 fn enter(path: KeyPath, name: Range<usize>, value: &Spanned<DeValue<'_>>, keys: &mut Vec<Key>) {
-    let (mut shown, mut text) = (value.span(), None);
+    let mut shown = value.span();
     match value.get_ref() {
-        DeValue::String(value) => text = Some(value.to_string()),
         DeValue::Table(table) => {
             enter_table(&path, table, keys);
             // The table may be long, and in several pieces.
@@ -173,7 +159,6 @@ fn enter(path: KeyPath, name: Range<usize>, value: &Spanned<DeValue<'_>>, keys: 
         path,
         name,
         value: shown,
-        text,
     });
 }
 

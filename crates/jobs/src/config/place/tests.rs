@@ -306,47 +306,6 @@ fn errors_of_files_are_placed_where_the_file_is_named() {
     }
 }
 
-/// Errors about data carry no path: their message says the key and the file.
-#[test]
-fn files_are_found_by_their_name_in_messages() {
-    let set = [
-        "data.test.targets = other.npy",
-        "data.train.targets=t.csv#y",
-    ]
-    .map(str::to_owned);
-    let places = Places::new(Path::new("c.toml"), TEXT, &set);
-    for (key, message, place) in [
-        ("data.train", "/w/y.npy: row 3", "c.toml:11"),
-        ("data.test", "/w/xt.npy: row 3", "c.toml:13"),
-        ("data.test", "shape (3)", "c.toml:12"),
-        (
-            "data.train",
-            "/w/t.csv: two columns",
-            "--set data.train.targets=t.csv#y",
-        ),
-        (
-            "data.test",
-            "other.npy: row 3",
-            "--set data.test.targets = other.npy",
-        ),
-    ] {
-        let error = places.located(anyhow!(message).context(key));
-        assert_eq!(format!("{error:#}"), format!("{place}: {key}: {message}"));
-    }
-    let text = TEXT
-        .replace("x.npy", "t.csv#-y")
-        .replace("y.npy", "t.csv#y");
-    let places = Places::new(Path::new("c.toml"), &text, &[]);
-    for (message, marked) in [
-        ("t.csv#y: row 3", "\"t.csv#y\""),
-        ("t.csv: no column", "train"),
-    ] {
-        let error = places.located(anyhow!(message).context("data.train"));
-        let place = error.downcast_ref::<Place>().and_then(Place::excerpt);
-        assert_eq!(under_mark(place.expect("a line")), marked);
-    }
-}
-
 /// A text whose keys hold dots and lie in lists and tables on one line.
 const NESTED: &str = r#"[method]
 sweep = [
