@@ -33,19 +33,19 @@
 //! panic in it becomes an error that names the step. A row that the solver gave up on is data, a
 //! report; [`Supervisor`] decides whether it ends the computation.
 //!
-//! Where things are: `profile` measures a model before the first number, `job` has the loops over
-//! panels, `steps` has what one task does, `supervisor` tells observers, `runner` is all that the
-//! engine needs of a calculator.
+//! Where things are: `profile` measures a model before the first number, `execution` has the loops
+//! over panels, `steps` has what one task does, `supervisor` tells observers, `runner` is all that
+//! the engine needs of a calculator.
 
+mod execution;
 mod guard;
-mod job;
 mod profile;
 mod runner;
 mod steps;
 mod supervisor;
 
+pub(crate) use execution::{Execution, Operands};
 pub(crate) use guard::{core_step, guarded};
-pub(crate) use job::{Job, Operands};
 pub(crate) use profile::Profile;
 pub(crate) use runner::Runner;
 pub(crate) use steps::Steps;

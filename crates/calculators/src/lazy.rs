@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use crate::{
     Budget, Cancellation, Error, Location, Observer, Plan, Result, Share, SolveSummary, Step,
     ZarrOptions,
-    engine::{Job, Profile, Runner, Steps, Supervisor},
+    engine::{Execution, Profile, Runner, Steps, Supervisor},
     sink::{Aggregate, Sink, Tee, WholeArray},
     zarr::{Claim, Declaration, Output},
 };
@@ -46,9 +46,9 @@ pub(crate) trait Query<M: InfluenceModel> {
         Ok(())
     }
 
-    /// Computes every chunk that the sink of the job lacks; `output` is written meanwhile, if any
+    /// Computes every chunk that the sink of the execution lacks; `output` is written meanwhile, if any
     /// is.
-    fn execute(&self, job: &Job<'_, M>, output: Option<&Output>) -> Result<()>;
+    fn execute(&self, execution: &Execution<'_, M>, output: Option<&Output>) -> Result<()>;
 }
 
 /// A query that is ready to be executed.
@@ -291,7 +291,7 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
             sink,
         };
         let runner = &*self.runner;
-        self.query.execute(&Job { runner, steps }, output)
+        self.query.execute(&Execution { runner, steps }, output)
     }
 
     /// Does work whose parallel loops run on the threads of the calculator.

@@ -124,7 +124,7 @@ impl SampleFiles {
         };
         remark(&mut remarks, &files.targets, more);
         files.targets.form = form;
-        for file in files.inputs.iter() {
+        for file in &files.inputs {
             let survey = formats::image_survey(&file.array.path);
             let left_out = survey.and_then(|(_, left_out)| left_out);
             remark(&mut remarks, &file.array, left_out.into_iter().collect());
@@ -143,14 +143,12 @@ impl SampleFiles {
                 file.array
             );
         }
-        let names = match &files.ids {
-            Some(ids) => Some(labels(ids, readers, data.len(), &mut remarks).at_key("ids")?),
-            None => {
-                let mut paths = files.inputs.iter().map(|file| &file.array.path);
-                paths
-                    .find_map(|path| formats::image_names(path))
-                    .map(Labels::Names)
-            }
+        let names = if let Some(ids) = &files.ids {
+            Some(labels(ids, readers, data.len(), &mut remarks).at_key("ids")?)
+        } else {
+            let mut paths = files.inputs.iter().map(|file| &file.array.path);
+            let names = paths.find_map(|path| formats::image_names(path));
+            names.map(Labels::Names)
         };
         let source = Self {
             identity: SampleIds::new(names),

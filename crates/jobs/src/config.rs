@@ -62,7 +62,7 @@ pub struct Config {
     pub compute: Compute,
     /// Where the result goes.
     #[serde(default)]
-    pub output: Output,
+    pub output: OutputSettings,
     /// What the result is made from, as it was read, with absolute paths: all but `compute` and
     /// `output`.
     #[serde(skip)]
@@ -75,13 +75,13 @@ pub struct Config {
 /// Where the result goes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Output {
+pub struct OutputSettings {
     /// The Zarr store, a directory or a URL (needs feature s3, gcs or azure); it will hold the
     /// array `influences` of shape `(test, train)`. Default `influences.zarr`.
     pub path: PathBuf,
 }
 
-impl Default for Output {
+impl Default for OutputSettings {
     fn default() -> Self {
         Self {
             path: "influences.zarr".into(),

@@ -120,7 +120,7 @@ impl CovarianceSums {
                 match inputs {
                     LayerInputs::Dense(inputs) => self.inputs.add(gram(inputs))?,
                     LayerInputs::Indices(rows) => {
-                        self.inputs.add_host(&frequencies(&rows, layer.width())?)
+                        self.inputs.add_host(&frequencies(&rows, layer.width())?);
                     }
                 }
             }

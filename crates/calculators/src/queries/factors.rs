@@ -5,7 +5,7 @@ use ndarray::{Array2, Ix2};
 
 use crate::{
     Budget, Error, Lazy, Plan, Result, Step,
-    engine::{Job, Profile, Runner},
+    engine::{Execution, Profile, Runner},
     lazy::{Planned, Query},
     zarr::{Declaration, FACTORS, Output},
 };
@@ -98,8 +98,8 @@ impl<M: InfluenceModel> Query<M> for FactorQuery<'_, M::Batch> {
         }
     }
 
-    fn execute(&self, job: &Job<'_, M>, _output: Option<&Output>) -> Result<()> {
-        job.all_factors(&*self.test)
+    fn execute(&self, execution: &Execution<'_, M>, _output: Option<&Output>) -> Result<()> {
+        execution.all_factors(&*self.test)
     }
 }
 

@@ -2,7 +2,7 @@ use influence_core::{ChunkGrid, FactorForm, InfluenceModel, aggregate::Aggregato
 
 use crate::{
     Budget, Lazy, Location, Plan, Result, SideSource, SolveSummary, ZarrOptions,
-    engine::{Job, Operands, Profile, Runner},
+    engine::{Execution, Operands, Profile, Runner},
     lazy::{Planned, Query},
     plan::factor_grid,
     zarr::{Claim, Comparison, Declaration, INFLUENCES, Output, Sample, Scratch, check_grid},
@@ -160,10 +160,10 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
         Scratch::declare(output, &grid, profile.precision).map(drop)
     }
 
-    fn execute(&self, job: &Job<'_, M>, output: Option<&Output>) -> Result<()> {
-        let scratch = output.map(|output| self.scratch(job, output));
+    fn execute(&self, execution: &Execution<'_, M>, output: Option<&Output>) -> Result<()> {
+        let scratch = output.map(|output| self.scratch(execution, output));
         let scratch = scratch.transpose()?.flatten();
-        job.influences(&Operands {
+        execution.influences(&Operands {
             test: &self.test,
             train: &self.train,
             scratch: scratch.as_ref(),
@@ -173,8 +173,8 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
 
 impl<B> InfluenceQuery<'_, B> {
     /// Where factors are kept that are solved here and needed more than once.
-    fn scratch<M>(&self, job: &Job<'_, M>, output: &Output) -> Result<Option<Scratch>> {
-        let (plan, profile) = (job.steps.plan, job.steps.profile);
+    fn scratch<M>(&self, execution: &Execution<'_, M>, output: &Output) -> Result<Option<Scratch>> {
+        let (plan, profile) = (execution.steps.plan, execution.steps.profile);
         if plan.factor_passes() < 2 || !self.test.is_computed() {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 
 use crate::{
     Budget, Lazy, Plan, Result,
-    engine::{Job, Profile, Runner},
+    engine::{Execution, Profile, Runner},
     lazy::{Planned, Query},
     zarr::{Declaration, Output, SELF_INFLUENCES},
 };
@@ -85,8 +85,8 @@ impl<M: InfluenceModel> Query<M> for SelfInfluenceQuery<'_, M::Batch> {
         }
     }
 
-    fn execute(&self, job: &Job<'_, M>, _output: Option<&Output>) -> Result<()> {
-        job.self_influences(&*self.train)
+    fn execute(&self, execution: &Execution<'_, M>, _output: Option<&Output>) -> Result<()> {
+        execution.self_influences(&*self.train)
     }
 }
 

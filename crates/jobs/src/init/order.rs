@@ -3,7 +3,7 @@
 use super::{
     flow::{Flow, Kind, Passed},
     groups::Group,
-    names::{Part, parts},
+    names::{NamePart, parts},
 };
 
 /// How many steps are tried; orders of equal layers are more than can be gone through.
@@ -58,7 +58,7 @@ impl OutputCount {
 
 /// Whether the order is known before shapes are looked at: from the file, or from numbers in names.
 pub(super) fn is_said(groups: &[Group], in_order: bool) -> bool {
-    let names: Vec<Vec<Part>> = groups.iter().map(|group| parts(&group.name)).collect();
+    let names: Vec<Vec<NamePart>> = groups.iter().map(|group| parts(&group.name)).collect();
     in_order || names.windows(2).all(|pair| precedes(&pair[0], &pair[1]))
 }
 
@@ -99,7 +99,7 @@ pub(super) fn orders(
 
 /// Which layers come before each for sure.
 fn earlier(groups: &[Group], in_order: bool) -> Vec<Vec<usize>> {
-    let names: Vec<Vec<Part>> = groups.iter().map(|group| parts(&group.name)).collect();
+    let names: Vec<Vec<NamePart>> = groups.iter().map(|group| parts(&group.name)).collect();
     let before = |layer: usize| -> Vec<usize> {
         if in_order {
             return layer.checked_sub(1).into_iter().collect();
@@ -113,9 +113,9 @@ fn earlier(groups: &[Group], in_order: bool) -> Vec<Vec<usize>> {
 }
 
 /// Whether names are alike up to a number, and that of the one is smaller.
-fn precedes(one: &[Part], other: &[Part]) -> bool {
+fn precedes(one: &[NamePart], other: &[NamePart]) -> bool {
     let differing = one.iter().zip(other).find(|(one, other)| one != other);
-    matches!(differing, Some((Part::Number(one), Part::Number(other))) if one < other)
+    matches!(differing, Some((NamePart::Number(one), NamePart::Number(other))) if one < other)
 }
 
 struct Search {

@@ -14,21 +14,21 @@ use crate::readers::readers;
 
 /// The points that are given: of both sides or of the training side alone, or all together.
 pub(super) struct GivenPoints {
-    pub(super) train: Points,
-    pub(super) test: Option<Points>,
+    pub(super) train: PointsFound,
+    pub(super) test: Option<PointsFound>,
 }
 
 impl GivenPoints {
     pub(super) fn open(request: &Request) -> Result<Self> {
         let form = request.form;
         if !request.all.is_empty() {
-            let train = Points::open(&request.all, form, ClassOrder::Own).context("--all")?;
+            let train = PointsFound::open(&request.all, form, ClassOrder::Own).context("--all")?;
             return Ok(Self { train, test: None });
         }
-        let train = Points::open(&request.train, form, ClassOrder::Own).context("--train")?;
+        let train = PointsFound::open(&request.train, form, ClassOrder::Own).context("--train")?;
         let order = ClassOrder::of_training(train.names.as_deref());
         let test = (!request.test.is_empty())
-            .then(|| Points::open(&request.test, form, order).context("--test"));
+            .then(|| PointsFound::open(&request.test, form, order).context("--test"));
         let test = test.transpose()?;
         Ok(Self { train, test })
     }
@@ -45,7 +45,7 @@ impl GivenPoints {
 
     /// As they are written.
     pub(super) fn data(&self, request: &Request, base: &Path) -> ProposedData {
-        let written = |points: &Points| {
+        let written = |points: &PointsFound| {
             [&points.inputs, &points.files.targets].map(|file| relative_array(file, base))
         };
         match &self.test {
@@ -79,7 +79,7 @@ impl GivenPoints {
 }
 
 /// The inputs and targets of one side.
-pub(super) struct Points {
+pub(super) struct PointsFound {
     pub(super) source: SampleFiles,
     pub(super) files: Files,
     /// The array of the inputs.
@@ -94,7 +94,7 @@ pub(super) struct Points {
     pub(super) names: Option<Vec<String>>,
 }
 
-impl Points {
+impl PointsFound {
     /// Classes that have names get their numbers from `order`.
     fn open(paths: &[String], form: TableForm, order: ClassOrder<'_>) -> Result<Self> {
         let [inputs, targets] = paths else {

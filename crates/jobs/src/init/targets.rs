@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use super::points::Points;
+use super::points::PointsFound;
 
 /// More values than this, few points for each and gaps between them look like numbers rather than
 /// classes.
@@ -33,8 +33,8 @@ impl TargetGuess {
     /// # Errors
     /// When they cannot be read, or a classifier cannot be made of them.
     pub(super) fn of(
-        train: &Points,
-        test: Option<&Points>,
+        train: &PointsFound,
+        test: Option<&PointsFound>,
         outputs: Option<usize>,
         untrained: bool,
     ) -> Result<Self> {

@@ -7,7 +7,7 @@ use super::{guard::core_step, runner::Runner, steps::Steps};
 use crate::{Error, Phase, Result, Side, SideSource, Step, zarr::Scratch};
 
 /// A query in execution: who runs the tasks, in which order they come, and where the chunks go.
-pub(crate) struct Job<'a, M> {
+pub(crate) struct Execution<'a, M> {
     pub(crate) runner: &'a dyn Runner<Model = M>,
     pub(crate) steps: Steps<'a>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Operands<'a, B> {
 /// The part of a panel that stays in memory: positions in the grid, each with its vectors.
 type Held<T> = Vec<(usize, T)>;
 
-impl<M: InfluenceModel> Job<'_, M> {
+impl<M: InfluenceModel> Execution<'_, M> {
     /// Computes every chunk that the sink does not have, and hands it over.
     pub(crate) fn influences(&self, operands: &Operands<'_, M::Batch>) -> Result<()> {
         let [rows, columns] = self.steps.plan.part();
