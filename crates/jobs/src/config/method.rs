@@ -84,6 +84,21 @@ pub enum MethodName {
 }
 
 impl MethodName {
+    /// All methods, in the order in which messages list their keys.
+    const ALL: [Self; 11] = [
+        Self::Direct,
+        Self::Cg,
+        Self::Arnoldi,
+        Self::Nystroem,
+        Self::Lissa,
+        Self::InverseHarmonicMean,
+        Self::Kfac,
+        Self::Ekfac,
+        Self::Identity,
+        Self::Cosine,
+        Self::Tracin,
+    ];
+
     /// The name, as it is configured.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,26 +9,6 @@ use super::{
 };
 use crate::config::mistake::one_of;
 
-use MethodName::{
-    Arnoldi, Cg, Cosine, Direct, Ekfac, Identity, InverseHarmonicMean, Kfac, Lissa, Nystroem,
-    Tracin,
-};
-
-/// All methods, in the order in which messages list their keys.
-pub(super) const ALL: [MethodName; 11] = [
-    Direct,
-    Cg,
-    Arnoldi,
-    Nystroem,
-    Lissa,
-    InverseHarmonicMean,
-    Kfac,
-    Ekfac,
-    Identity,
-    Cosine,
-    Tracin,
-];
-
 /// Refuses keys that are not those of a method. Of several, an unknown one is named first, then one
 /// of other methods, then the damping.
 pub(super) fn check_keys<'a>(
@@ -73,7 +53,7 @@ fn refusal(key: &str, method: MethodName) -> KeyError {
 /// The keys of all methods.
 pub(super) fn known() -> Vec<&'static str> {
     let mut known = Vec::new();
-    for key in ALL.into_iter().flat_map(MethodName::keys) {
+    for key in MethodName::ALL.into_iter().flat_map(MethodName::keys) {
         if !known.contains(&key.name) {
             known.push(key.name);
         }
@@ -83,7 +63,7 @@ pub(super) fn known() -> Vec<&'static str> {
 
 /// The methods that have a key, those last of which only a part has it.
 fn owners(key: &str) -> Vec<&'static str> {
-    let each = ALL.into_iter();
+    let each = MethodName::ALL.into_iter();
     let each = each.filter_map(|method| Some((find(key, &method.keys())?, method.as_str())));
     let (whole, part): (Vec<_>, Vec<_>) = each.partition(|(key, _)| key.part.is_none());
     whole

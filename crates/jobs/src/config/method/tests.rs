@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::Table;
 
-use super::{refusal::ALL, *};
+use super::*;
 
 /// A value that is valid for a key, beside what it needs.
 fn example(key: &str) -> &'static str {
@@ -52,7 +52,7 @@ fn each_method_reads_its_keys_and_refuses_all_others() {
          preconditioner rank tolerance complement oversampling power_iterations depth repeats \
          scale full_batch checkpoints"
     );
-    for method in ALL {
+    for method in MethodName::ALL {
         let name = method.as_str();
         let own: Vec<&str> = method.keys().iter().map(|key| key.name).collect();
         for key in &known {
