@@ -125,7 +125,7 @@ where
         "self" => done!(calculator.self_influences(&train).with_chunks(2)?),
         "panels" => {
             let lazy = calculator.influences(&test, &train);
-            done!(lazy.with_chunks(CHUNKS[0], CHUNKS[1])?.with_memory(LITTLE))
+            done!(lazy.with_chunks(CHUNKS[0], CHUNKS[1])?.with_memory(LITTLE));
         }
         _ => done!(
             calculator

@@ -25,8 +25,8 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast of a job whose fit there is memory for: looks at the gradients of a few training points, and computes
-    /// nothing else.
+    /// The forecast of a job whose fit there is memory for: looks at the gradients of a few training
+    /// points, and computes nothing else.
     ///
     /// # Errors
     /// Whatever a run would find wrong with the memory or the chunks.
