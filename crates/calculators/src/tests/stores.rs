@@ -158,3 +158,21 @@ fn s3_holds_the_same_bytes() -> Outcome {
     let url = format!("{url}/influence-test-{}", std::process::id());
     exercise(&Location::parse(&url)?)
 }
+
+#[test]
+fn of_two_processes_that_find_nothing_one_begins() -> Outcome {
+    let folder = Folder::new("creation");
+    for url in [
+        "memory:///output".to_owned(),
+        format!("file://{}", folder.0.display()),
+    ] {
+        std::fs::create_dir_all(&folder.0)?;
+        let group = Location::parse(&url)?.open()?;
+        let creation = group.creation.ok_or("a store that creates")?;
+        let key = StoreKey::new("zarr.json")?;
+        assert!(creation.create(&key, Bytes::from("first"))?);
+        assert!(!creation.create(&key, Bytes::from("second"))?);
+        assert_eq!(group.storage.get(&key)?, Some(Bytes::from("first")));
+    }
+    Ok(())
+}

@@ -10,5 +10,5 @@ pub(crate) use array::{Codecs, StoredArray, array_metadata, codec_options, decla
 pub use influence_core::Labels;
 pub(crate) use kinds::{ArrayLayout, FACTORS, INFLUENCES, KINDS, SELF_INFLUENCES};
 pub(crate) use labels::declare_coordinate;
-pub(crate) use nodes::{SCRATCH, erase, erase_node, is_node, store_group};
+pub(crate) use nodes::{SCRATCH, create_group, erase, erase_node, is_node, store_group};
 pub(crate) use reports::ReportArrays;

@@ -46,7 +46,9 @@ use zarrs::array::{Element, ZARR_NAN_F32, ZARR_NAN_F64};
 use super::{
     durable::sweep,
     format::OWN,
-    layout::{ReportArrays, SCRATCH, codec_options, erase, erase_node, is_node, store_group},
+    layout::{
+        ReportArrays, SCRATCH, codec_options, create_group, erase, erase_node, is_node, store_group,
+    },
     place::{Lock, OpenGroup},
     read::{StoredChunk, StoredMatrix, rows_not_finite},
 };
@@ -91,6 +93,7 @@ impl Output {
             earlier,
             lock,
             joins,
+            is_vacant,
         } = claim;
         let attributes = declaration.attributes(options);
         let failed = |source| Error::store(&group.name, "declare the output", source);
@@ -101,7 +104,7 @@ impl Output {
             Arrays::open(&group, &declaration).map_err(failed)?
         } else {
             if earlier.is_none() {
-                mark(&group, &attributes).map_err(failed)?;
+                mark(&group, &attributes, is_vacant)?;
             }
             sweep_folder(&group).map_err(failed)?;
             declaration
@@ -267,12 +270,22 @@ impl Sink for Output {
 }
 
 /// Marks a place as that of an output to be declared, and leaves nothing else there.
-fn mark(group: &OpenGroup, attributes: &Map<String, Value>) -> Result<(), BoxError> {
+fn mark(group: &OpenGroup, attributes: &Map<String, Value>, is_vacant: bool) -> Result<()> {
+    let failed = |source| Error::store(&group.name, "declare the output", source);
     // The mark comes first, so that an output that is half erased or half declared is recognised.
     let mut mark = attributes.clone();
     mark[OWN]["declared"] = false.into();
-    store_group(group, &mark, None)?;
-    erase(group)
+    if is_vacant {
+        // Where nothing is locked, of two runs that found nothing only one begins.
+        if !create_group(group, &mark).map_err(failed)? {
+            return Err(Error::Locked {
+                path: group.name.clone(),
+            });
+        }
+    } else {
+        store_group(group, &mark, None).map_err(failed)?;
+    }
+    erase(group).map_err(failed)
 }
 
 /// Removes what killed writers left behind in a folder that no other run writes to.

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use zarrs::{
-    group::GroupBuilder, metadata::NodeMetadata,
-    metadata_ext::group::consolidated_metadata::ConsolidatedMetadata, node::meta_key_v3,
+    group::GroupBuilder,
+    metadata::NodeMetadata,
+    metadata_ext::group::consolidated_metadata::ConsolidatedMetadata,
+    node::meta_key_v3,
+    storage::{Bytes, StoreKey},
 };
 
 use super::{
@@ -41,6 +44,30 @@ pub(crate) fn store_group(
     attributes: &Map<String, Value>,
     nodes: Option<HashMap<String, NodeMetadata>>,
 ) -> Result<(), BoxError> {
+    let (key, text) = group_metadata(group, attributes, nodes)?;
+    Ok(group.storage.set(&key, text)?)
+}
+
+/// Writes the metadata of a group where there is none; `false` where another process was first.
+pub(crate) fn create_group(
+    group: &OpenGroup,
+    attributes: &Map<String, Value>,
+) -> Result<bool, BoxError> {
+    let (key, text) = group_metadata(group, attributes, None)?;
+    match &group.creation {
+        Some(store) => store.create(&key, text),
+        None => {
+            group.storage.set(&key, text)?;
+            Ok(true)
+        }
+    }
+}
+
+fn group_metadata(
+    group: &OpenGroup,
+    attributes: &Map<String, Value>,
+    nodes: Option<HashMap<String, NodeMetadata>>,
+) -> Result<(StoreKey, Bytes), BoxError> {
     let mut built = GroupBuilder::new()
         .attributes(attributes.clone())
         .build(group.storage.clone(), &group.path)?;
@@ -53,7 +80,7 @@ pub(crate) fn store_group(
     let mut metadata = serde_json::to_value(built.metadata())?;
     metadata.sort_all_objects();
     let text = serde_json::to_vec_pretty(&metadata)?;
-    Ok(group.storage.set(&meta_key_v3(built.path()), text.into())?)
+    Ok((meta_key_v3(built.path()), text.into()))
 }
 
 /// Removes the arrays of an earlier output, and nothing else.

@@ -41,6 +41,8 @@ pub struct Claim {
     pub(super) lock: Option<Lock>,
     /// Whether the output is written together with other runs.
     pub(super) joins: bool,
+    /// Whether there was nothing in the place.
+    pub(super) is_vacant: bool,
 }
 
 impl Claim {
@@ -95,6 +97,7 @@ impl Claim {
         lock: Option<Lock>,
         if_exists: IfExists,
     ) -> Result<Self> {
+        let is_vacant = matches!(found, Occupant::Nothing);
         let earlier = match (found, if_exists) {
             (Occupant::Other(found), _) => {
                 let expected = "nothing or an output of this library; choose another path";
@@ -124,6 +127,7 @@ impl Claim {
             earlier,
             lock,
             joins: if_exists == IfExists::Join,
+            is_vacant,
         })
     }
 

@@ -1,7 +1,7 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Map, Value};
-use zarrs::storage::{ReadableWritableListableStorage, StoreKey, StorePrefix};
+use zarrs::storage::{Bytes, ReadableWritableListableStorage, StoreKey, StorePrefix};
 
 use crate::{Error, Result, error::BoxError, zarr::format::OWN};
 
@@ -15,6 +15,15 @@ pub(crate) struct OpenGroup {
     pub(crate) name: String,
     /// The folder, where it is one.
     pub(crate) folder: Option<PathBuf>,
+    /// How a value is created of which two processes may want to be the first, where no lock keeps
+    /// them apart.
+    pub(crate) creation: Option<Arc<dyn Creation>>,
+}
+
+/// A store that writes a value only where there is none, in one step.
+pub(crate) trait Creation: Send + Sync {
+    /// Writes the value, and says whether there was none.
+    fn create(&self, key: &StoreKey, value: Bytes) -> Result<bool, BoxError>;
 }
 
 /// What the place of a group holds.

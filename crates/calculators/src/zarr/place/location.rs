@@ -8,7 +8,7 @@ use std::{
 use zarrs::storage::ReadableWritableListableStorage;
 
 use super::{
-    group::{Occupant, OpenGroup},
+    group::{Creation, Occupant, OpenGroup},
     scheme::{Scheme, is_url, refuse_url},
 };
 use crate::{
@@ -35,6 +35,7 @@ enum Home {
         storage: ReadableWritableListableStorage,
         url: Option<String>,
         writable: bool,
+        creation: Option<Arc<dyn Creation>>,
     },
 }
 
@@ -55,6 +56,7 @@ impl Location {
                 storage: store,
                 url: None,
                 writable: true,
+                creation: None,
             },
             group: format!("/{}", path.trim_matches('/')),
         }
@@ -98,7 +100,7 @@ impl Location {
             #[cfg(feature = "object-store")]
             Some(scheme) => {
                 let store = super::remote::open(text, scheme)?;
-                Ok(Self::at_url(store.url, store.storage, store.writable))
+                Ok(Self::at_url(store))
             }
             #[cfg(not(feature = "object-store"))]
             Some(scheme) => Err(scheme.off()),
@@ -121,12 +123,13 @@ impl Location {
 
     /// The root of a store that is known by a URL.
     #[cfg(feature = "object-store")]
-    fn at_url(url: String, storage: ReadableWritableListableStorage, writable: bool) -> Self {
+    fn at_url(store: super::remote::RemoteStore) -> Self {
         Self {
             home: Home::Store {
-                storage,
-                url: Some(url),
-                writable,
+                storage: store.storage,
+                url: Some(store.url),
+                writable: store.writable,
+                creation: Some(store.creation),
             },
             group: "/".into(),
         }
@@ -155,7 +158,12 @@ impl Location {
             }
             Home::Store { storage, .. } => storage.clone(),
         };
+        let creation = match &self.home {
+            Home::Folder(_) => None,
+            Home::Store { creation, .. } => creation.clone(),
+        };
         Ok(OpenGroup {
+            creation,
             storage,
             path: self.group.clone(),
             name: self.to_string(),

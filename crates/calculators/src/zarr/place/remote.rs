@@ -16,13 +16,14 @@ use zarrs::storage::{
 use zarrs_object_store::{
     AsyncObjectStore,
     object_store::{
-        self, ObjectStore, ObjectStoreScheme, local::LocalFileSystem, parse_url_opts,
-        prefix::PrefixStore,
+        self, ObjectStore, ObjectStoreScheme, PutMode, local::LocalFileSystem, parse_url_opts,
+        path::Path as ObjectPath, prefix::PrefixStore,
     },
 };
 
 use super::{
     block_on::{block_on, runtime},
+    group::Creation,
     scheme::Scheme,
 };
 use crate::{Error, Result, error::BoxError};
@@ -32,6 +33,7 @@ pub(super) struct RemoteStore {
     pub(super) url: String,
     pub(super) storage: ReadableWritableListableStorage,
     pub(super) writable: bool,
+    pub(super) creation: Arc<dyn Creation>,
 }
 
 /// Opens the store of a URL; nothing is sent.
@@ -41,14 +43,17 @@ pub(super) fn open(text: &str, scheme: &Scheme) -> Result<RemoteStore> {
     let (kind, path) = ObjectStoreScheme::parse(&url).map_err(|error| failed(error.into()))?;
     let runtime = runtime().map_err(|error| failed(error.into()))?;
     let store = store(&url, &kind).map_err(|error| failed(error.into()))?;
-    let storage = BlockingStore {
-        store: AsyncObjectStore::new(PrefixStore::new(store, path)),
+    let store = Arc::new(PrefixStore::new(store, path));
+    let storage = Arc::new(BlockingStore {
+        store: AsyncObjectStore::new(store.clone()),
+        objects: store,
         runtime,
-    };
+    });
     let writable = kind != ObjectStoreScheme::Http;
     Ok(RemoteStore {
         url: url.to_string(),
-        storage: Arc::new(storage),
+        creation: storage.clone(),
+        storage,
         writable,
     })
 }
@@ -119,7 +124,9 @@ fn settings(kind: &ObjectStoreScheme, url: &Url) -> Vec<(String, String)> {
 /// it: the adapter of `zarrs` would ask for the size first, then for a range, which not every web
 /// server knows.
 struct BlockingStore {
-    store: AsyncObjectStore<PrefixStore<Box<dyn ObjectStore>>>,
+    store: AsyncObjectStore<Arc<PrefixStore<Box<dyn ObjectStore>>>>,
+    /// The same store, of which `zarrs` asks less than it can do.
+    objects: Arc<PrefixStore<Box<dyn ObjectStore>>>,
     runtime: Handle,
 }
 
@@ -132,6 +139,23 @@ impl Debug for BlockingStore {
 impl BlockingStore {
     fn wait<F: Future>(&self, future: F) -> F::Output {
         block_on(&self.runtime, future)
+    }
+}
+
+impl Creation for BlockingStore {
+    fn create(&self, key: &StoreKey, value: Bytes) -> Result<bool, BoxError> {
+        let (path, options) = (ObjectPath::from(key.as_str()), PutMode::Create.into());
+        let put = self.objects.put_opts(&path, value.clone().into(), options);
+        match self.wait(put) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            // A store without conditions: as good as it gets there.
+            Err(object_store::Error::NotImplemented { .. }) => {
+                self.set(key, value)?;
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
