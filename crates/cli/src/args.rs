@@ -22,7 +22,8 @@ pub use outputs::{
 };
 pub use reporting::Reporting;
 pub use run::{
-    ExistingArguments, FitArguments, RunArguments, SweepArguments, ThreadArguments, TrainArguments,
+    DeclareArguments, ExistingArguments, FitArguments, RunArguments, SweepArguments,
+    ThreadArguments, TrainArguments,
 };
 
 /// Which training points made this model say this?
@@ -98,6 +99,33 @@ pub enum Command {
     /// Writes the array `influences` of shape (test, train, damping).
     #[command(after_help = short("sweep"), after_long_help = long("sweep"))]
     Sweep(SweepArguments),
+    /// Declare an output that several processes write together
+    ///
+    /// Writes everything but the numbers. Then any number of processes, on any machines that see
+    /// the files, compute a share each: `influence run CONFIG.toml --share 0/4` to `--share 3/4` (or
+    /// `self`, `sweep`), at the same time or not. One that was killed is run again, or not:
+    /// `influence finish` checks all chunks and computes what is missing. The bytes are those of one
+    /// run. All take the same settings, and best one fit by `--fitted`: without it each share fits
+    /// for itself.
+    #[command(
+        mut_arg("dry_run", |option| option.hide(true)),
+        mut_arg("share", |option| option.hide(true)),
+        after_help = short("declare"),
+        after_long_help = long("declare")
+    )]
+    Declare(DeclareArguments),
+    /// Finish an output that several processes wrote
+    ///
+    /// Checks every chunk against its checksum, computes what is missing, and completes the output.
+    /// It is refused while a share is at work. Of an output of `influence self` it finishes that.
+    #[command(
+        mut_arg("overwrite", |option| option.hide(true)),
+        mut_arg("resume", |option| option.hide(true)),
+        mut_arg("share", |option| option.hide(true)),
+        after_help = short("finish"),
+        after_long_help = long("finish")
+    )]
+    Finish(RunArguments),
     /// Fit a method and keep its expensive parts, for `--fitted`
     ///
     /// What is kept does not depend on the damping. It is tied to the method, the model and the
@@ -111,6 +139,7 @@ pub enum Command {
     /// training points, and computes and writes nothing else.
     #[command(
         mut_arg("dry_run", |option| option.hide(true)),
+        mut_arg("share", |option| option.hide(true)),
         mut_arg("overwrite", |option| {
             option.help("Plan a run that replaces the output; it stays as it is")
         }),
@@ -192,9 +221,11 @@ impl Command {
     pub fn threads(&self) -> Option<NonZero<usize>> {
         match self {
             Self::Demo(arguments) => arguments.threads,
-            Self::Run(arguments) | Self::SelfInfluences(arguments) | Self::Plan(arguments) => {
-                arguments.threads
-            }
+            Self::Run(arguments)
+            | Self::SelfInfluences(arguments)
+            | Self::Finish(arguments)
+            | Self::Plan(arguments) => arguments.threads,
+            Self::Declare(arguments) => arguments.run.threads,
             Self::Sweep(arguments) => arguments.run.threads,
             Self::Train(arguments) => arguments.threads.count,
             Self::Fit(arguments) => arguments.threads.count,
@@ -236,7 +267,10 @@ pub struct ManArguments {
 /// The commands by task.
 const TASKS: &[Purpose] = &[
     ("Look", &["demo", "init", "plan"]),
-    ("Compute", &["train", "run", "self", "sweep", "fit"]),
+    (
+        "Compute",
+        &["train", "run", "self", "sweep", "fit", "declare", "finish"],
+    ),
     (
         "Answer",
         &["report", "top", "mislabelled", "inspect", "verify"],

@@ -1,8 +1,10 @@
 //! The commands: each reads its arguments, hands the work over, and prints what came of it.
 
 mod configuration;
+mod declare;
 mod demo;
 mod doctor;
+mod finish;
 mod fit;
 mod init;
 mod inspect;
@@ -49,6 +51,12 @@ pub fn execute(
         }
         Command::Sweep(arguments) => {
             sweep::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Declare(arguments) => {
+            declare::run(arguments, models, session, &mut session.summary(out))?;
+        }
+        Command::Finish(arguments) => {
+            finish::run(arguments, models, session, &mut session.summary(out))?;
         }
         Command::Fit(arguments) => {
             fit::run(arguments, models, session, &mut session.summary(out))?;

@@ -175,6 +175,7 @@ mod tests {
     #[test]
     fn an_interruption_says_how_to_go_on() {
         let interrupted = Interrupted {
+            advice: "go on with --resume",
             done: 3,
             total: 40,
             output: "out.zarr".into(),

@@ -20,6 +20,8 @@ pub enum Existing {
     Overwrite,
     /// It is completed: chunks that it holds are not computed again.
     Resume,
+    /// It was declared, and is written together with other runs, each of which has a share.
+    Join,
 }
 
 /// How an output is written: with these attributes, and in place of an earlier one or as its
@@ -29,6 +31,7 @@ pub fn zarr_options(attributes: Map<String, Value>, existing: Existing) -> ZarrO
     match existing {
         Existing::Overwrite => options.overwriting(),
         Existing::Resume => options.resuming(),
+        Existing::Join => options.joining(),
         Existing::Refuse => options,
     }
 }
@@ -50,6 +53,9 @@ pub fn claim(path: &Path, existing: Existing) -> anyhow::Result<Claim> {
             bail!(
                 "{path} exists; continue it with --resume, replace it with --overwrite, or choose another path"
             )
+        }
+        Err(Error::NotDeclared { path }) => {
+            bail!("{path} is not declared; `influence declare` does this, once for all shares")
         }
         outcome => Ok(outcome?),
     }

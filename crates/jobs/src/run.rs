@@ -5,8 +5,8 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Sequential, SolveSummary,
-    ZarrOptions, zarr::Claim,
+    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Sequential, Share,
+    SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
@@ -54,6 +54,36 @@ impl Quantity {
     }
 }
 
+/// The portion of its output that a run writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Portion {
+    /// All of it.
+    Whole,
+    /// Everything but the numbers, for shares to join.
+    Declaration,
+    /// A share of the numbers, of an output that was declared and is
+    /// [joined](crate::output::Existing::Join).
+    Share(Share),
+}
+
+impl Portion {
+    /// What is computed of the numbers; a declaration is that of all of them.
+    fn share(self) -> Share {
+        match self {
+            Self::Whole | Self::Declaration => Share::WHOLE,
+            Self::Share(share) => share,
+        }
+    }
+
+    /// How to go on with a run that ended early.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Whole | Self::Declaration => "go on with --resume",
+            Self::Share(_) => "run the share again",
+        }
+    }
+}
+
 /// Fits the model of a job, or reads a fit from a file, computes a quantity, writes it to the
 /// output of the job, and records beside it what the run took.
 ///
@@ -61,6 +91,20 @@ impl Quantity {
 /// When influences are asked for and the configuration names no test points; whatever the fit or
 /// the computation reports; [`Interrupted`] when the host cancelled it.
 pub fn compute(
+    quantity: Quantity,
+    fit: &Affordable<'_>,
+    fitted: Option<&Path>,
+    host: &dyn Host,
+) -> Result<SolveSummary> {
+    compute_portion(Portion::Whole, quantity, fit, fitted, host)
+}
+
+/// As [`compute`], of a portion of the output; the record is that of the run that writes the whole.
+///
+/// # Errors
+/// As [`compute`].
+pub fn compute_portion(
+    portion: Portion,
     quantity: Quantity,
     fit: &Affordable<'_>,
     fitted: Option<&Path>,
@@ -75,6 +119,7 @@ pub fn compute(
     let watch = host.watch();
     watch.stage(Stage::Fit);
     let run = Run {
+        portion,
         quantity,
         job,
         host,
@@ -84,7 +129,9 @@ pub fn compute(
     let model = fit.model(fitted, &*watch)?;
     let written = run.write(model);
     let solved = written.map_err(|error| job.config.places.located(error))?;
-    Record::keep(job, &*watch);
+    if portion == Portion::Whole {
+        Record::keep(job, &*watch);
+    }
     Ok(solved)
 }
 
@@ -99,6 +146,7 @@ pub fn check_fitted(fit: &Affordable<'_>, fitted: &Path, watch: &dyn Watch) -> R
 
 /// Computes influences and writes them.
 struct Run<'a> {
+    portion: Portion,
     quantity: Quantity,
     job: &'a Job,
     host: &'a dyn Host,
@@ -119,21 +167,34 @@ impl Run<'_> {
         match self.quantity {
             Quantity::Influences => {
                 let influences = bounded(calculator.influences(test, train), &config.compute)?;
+                let influences = influences.with_share(self.portion.share());
                 check_room(self.job, &influences.plan()?)?;
                 self.written(&options, |claim| {
-                    influences
+                    let influences = influences
                         .with_observer(self.watch)
-                        .with_cancellation(self.host.cancellation())
-                        .to_claimed(claim, &options)
+                        .with_cancellation(self.host.cancellation());
+                    match self.portion {
+                        Portion::Declaration => influences
+                            .declare_claimed(claim, &options)
+                            .map(|()| SolveSummary::default()),
+                        _ => influences.to_claimed(claim, &options),
+                    }
                 })
             }
             Quantity::SelfInfluences => {
                 let own = bounded_self(calculator.self_influences(train), &config.compute)?;
+                let own = own.with_share(self.portion.share());
                 check_room(self.job, &own.plan()?)?;
                 self.written(&options, |claim| {
-                    own.with_observer(self.watch)
-                        .with_cancellation(self.host.cancellation())
-                        .to_claimed(claim, &options)
+                    let own = own
+                        .with_observer(self.watch)
+                        .with_cancellation(self.host.cancellation());
+                    match self.portion {
+                        Portion::Declaration => own
+                            .declare_claimed(claim, &options)
+                            .map(|()| SolveSummary::default()),
+                        _ => own.to_claimed(claim, &options),
+                    }
                 })
             }
         }
@@ -175,7 +236,9 @@ impl Run<'_> {
         let claim = kept.map_or_else(|| Claim::new(&location, options), Ok);
         let outcome = claim.and_then(write);
         let solved = outcome.map_err(|error| self.explained(error, output))?;
-        self.host.written(output);
+        if self.portion != Portion::Declaration {
+            self.host.written(output);
+        }
         Ok(solved)
     }
 
@@ -186,12 +249,14 @@ impl Run<'_> {
                 done,
                 total: total.unwrap_or_default(),
                 output: output.to_owned(),
+                advice: self.portion.advice(),
             }
             .into(),
             (error, (done, Some(total))) => {
                 self.watch.warn(&format!(
-                    "{done} of {total} chunks are written to {}; go on with --resume",
-                    output.display()
+                    "{done} of {total} chunks are written to {}; {}",
+                    output.display(),
+                    self.portion.advice()
                 ));
                 error.into()
             }

@@ -110,7 +110,7 @@ pub trait Host {
 /// A job was cancelled while chunks were computed.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "interrupted: {done} of {total} chunks are written to {}; go on with --resume",
+    "interrupted: {done} of {total} chunks are written to {}; {advice}",
     output.display()
 )]
 pub struct Interrupted {
@@ -120,6 +120,8 @@ pub struct Interrupted {
     pub total: usize,
     /// Where they are.
     pub output: PathBuf,
+    /// How to go on.
+    pub advice: &'static str,
 }
 
 /// A host that watches nothing and cancels nothing, for jobs within a library.

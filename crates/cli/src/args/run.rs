@@ -3,7 +3,8 @@
 use std::{num::NonZero, path::PathBuf};
 
 use clap::Args;
-use influence_jobs::{config::Memory, output::Existing};
+use influence_calculators::Share;
+use influence_jobs::{config::Memory, output::Existing, run::Portion};
 
 use super::{
     help::{self, Examples},
@@ -71,6 +72,30 @@ pub(super) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "declare",
+        &[
+            (
+                "once, before the shares",
+                "influence declare influence.toml --fitted fit.safetensors",
+            ),
+            (
+                "one of four shares, such as a task of a job array of a cluster",
+                "influence run influence.toml --fitted fit.safetensors --share 2/4",
+            ),
+            (
+                "once, after the shares",
+                "influence finish influence.toml --fitted fit.safetensors",
+            ),
+        ],
+    ),
+    (
+        "finish",
+        &[(
+            "check what the shares wrote, and compute what is missing",
+            "influence finish influence.toml --fitted fit.safetensors",
+        )],
+    ),
+    (
         "plan",
         &[
             (
@@ -115,6 +140,12 @@ pub struct ExistingArguments {
 }
 
 impl ExistingArguments {
+    /// What `--resume` says.
+    pub const RESUME: Self = Self {
+        overwrite: false,
+        resume: true,
+    };
+
     /// The choice made.
     pub fn choice(self) -> Existing {
         match (self.overwrite, self.resume) {
@@ -152,9 +183,39 @@ pub struct RunArguments {
     /// Check everything and say what would be done, but compute and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Compute one of several shares, such as 0/4 to 3/4, of an output that `influence declare`
+    /// made
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["overwrite", "resume"])]
+    pub share: Option<Share>,
     /// What happens to an existing output
     #[command(flatten)]
     pub existing: ExistingArguments,
+}
+
+impl RunArguments {
+    /// What happens to an existing output, which a share joins.
+    pub fn existing(&self) -> Existing {
+        match self.share {
+            Some(_) => Existing::Join,
+            None => self.existing.choice(),
+        }
+    }
+
+    /// The portion of the output that is written.
+    pub fn portion(&self) -> Portion {
+        self.share.map_or(Portion::Whole, Portion::Share)
+    }
+}
+
+/// Arguments of `influence declare`.
+#[derive(Debug, Clone, Args)]
+pub struct DeclareArguments {
+    /// What is declared
+    #[command(flatten)]
+    pub run: RunArguments,
+    /// Declare the output of `influence self` instead of that of `influence run`
+    #[arg(long = "self")]
+    pub self_influences: bool,
 }
 
 /// Arguments of `influence sweep`.

@@ -9,7 +9,7 @@ use influence_jobs::{
     forecast::Forecast,
     job::Job,
     models::Models,
-    run::{Quantity, check_fitted, compute},
+    run::{Quantity, check_fitted, compute_portion},
     watch::Watch,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn run(
         let there = config.data.check_test_points();
         there.map_err(|error| config.places.located(error))?;
     }
-    let job = Job::new(config, arguments.existing.choice(), models, session)?;
+    let job = Job::new(config, arguments.existing(), models, session)?;
     session.remark(&job.remarks);
     let fit = Affordable::new(&job)?;
     let assessment = quantity.assess(&job)?;
@@ -45,7 +45,8 @@ pub(super) fn run(
     if arguments.dry_run {
         return rehearse(quantity, (&fit, &assessment), arguments, session, out);
     }
-    let solved = compute(quantity, &fit, arguments.fitted.as_deref(), session)?;
+    let (portion, fitted) = (arguments.portion(), arguments.fitted.as_deref());
+    let solved = compute_portion(portion, quantity, &fit, fitted, session)?;
     let summary = Summary {
         what: quantity.of(&job),
         job: &job,

@@ -1,0 +1,50 @@
+//! `influence declare`: an output without its numbers, for shares to join.
+
+use std::io::Write;
+
+use anyhow::Result;
+use influence_jobs::{
+    fit::Affordable,
+    job::Job,
+    models::Models,
+    run::{Portion, Quantity, compute_portion},
+};
+
+use super::configuration::of_run;
+use crate::{args::DeclareArguments, session::Session};
+
+/// Declares the output of a configuration.
+///
+/// # Errors
+/// Whatever is wrong with the configuration or the files; whatever the fit reports.
+pub(super) fn run(
+    arguments: &DeclareArguments,
+    models: &dyn Models,
+    session: &Session,
+    out: &mut impl Write,
+) -> Result<()> {
+    let DeclareArguments {
+        run: arguments,
+        self_influences,
+    } = arguments;
+    let quantity = if *self_influences {
+        Quantity::SelfInfluences
+    } else {
+        Quantity::Influences
+    };
+    let existing = arguments.existing.choice();
+    let job = Job::new(of_run(arguments)?, existing, models, session)?;
+    session.remark(&job.remarks);
+    let fit = Affordable::new(&job)?;
+    let fitted = arguments.fitted.as_deref();
+    compute_portion(Portion::Declaration, quantity, &fit, fitted, session)?;
+    session.print(|| {
+        writeln!(
+            out,
+            "{}: declared in {}",
+            quantity.of(&job),
+            job.config.output.path.display()
+        )
+    })?;
+    Ok(())
+}
