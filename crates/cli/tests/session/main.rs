@@ -8,3 +8,4 @@ mod job;
 #[path = "../support/npy.rs"]
 mod npy;
 mod progress;
+mod shares;
