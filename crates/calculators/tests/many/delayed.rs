@@ -3,9 +3,9 @@
 use std::{thread, time::Duration};
 
 use influence_core::{
-    FactorForm, Footprint, InfluenceModel, Precision, Result, ScoreAxis, solver::Solution,
+    FactorForm, Footprint, InfluenceModel, Result, solver::Solution, wrapper::ModelWrapper,
 };
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::ArrayD;
 
 /// How long factors and scores of a chunk take.
 const DELAY: Duration = Duration::from_millis(5);
@@ -23,25 +23,11 @@ impl<M> Delayed<M> {
     }
 }
 
-impl<M: InfluenceModel> InfluenceModel for Delayed<M> {
-    type Batch = M::Batch;
-    type Gradients = M::Gradients;
-    type Factors = M::Factors;
+impl<M: InfluenceModel> ModelWrapper for Delayed<M> {
+    type Inner = M;
 
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-
-    fn factor_len(&self) -> usize {
-        self.model.factor_len()
-    }
-
-    fn precision(&self) -> Precision {
-        self.model.precision()
-    }
-
-    fn gradients(&self, batch: &M::Batch) -> Result<M::Gradients> {
-        self.model.gradients(batch)
+    fn inner(&self) -> &M {
+        &self.model
     }
 
     fn factors(&self, batch: &M::Batch) -> Result<Solution<M::Factors>> {
@@ -52,22 +38,6 @@ impl<M: InfluenceModel> InfluenceModel for Delayed<M> {
     fn scores(&self, factors: &M::Factors, gradients: &M::Gradients) -> Result<ArrayD<f64>> {
         thread::sleep(DELAY);
         self.model.scores(factors, gradients)
-    }
-
-    fn self_scores(&self, factors: &M::Factors, gradients: &M::Gradients) -> Result<ArrayD<f64>> {
-        self.model.self_scores(factors, gradients)
-    }
-
-    fn factors_to_array(&self, factors: &M::Factors) -> Result<Array2<f64>> {
-        self.model.factors_to_array(factors)
-    }
-
-    fn factors_from_array(&self, array: ArrayView2<'_, f64>) -> Result<M::Factors> {
-        self.model.factors_from_array(array)
-    }
-
-    fn axes(&self, sample: &M::Batch) -> Result<Vec<ScoreAxis>> {
-        self.model.axes(sample)
     }
 
     /// Gradients are costly, so that they are held, in several panels where the memory is small.
