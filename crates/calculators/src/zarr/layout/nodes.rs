@@ -54,13 +54,11 @@ pub(crate) fn create_group(
     attributes: &Map<String, Value>,
 ) -> Result<bool, BoxError> {
     let (key, text) = group_metadata(group, attributes, None)?;
-    match &group.creation {
-        Some(store) => store.create(&key, text),
-        None => {
-            group.storage.set(&key, text)?;
-            Ok(true)
-        }
+    if let Some(store) = &group.creation {
+        return store.create(&key, text);
     }
+    group.storage.set(&key, text)?;
+    Ok(true)
 }
 
 fn group_metadata(
