@@ -96,6 +96,8 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     grid: ChunkGrid,
+    /// The side that is shared out: 0, the rows of chunks, or 1, the columns.
+    shared: usize,
     part: [Range<usize>; 2],
     footprint: Footprint,
     held: Side,
@@ -125,9 +127,12 @@ impl Plan {
         footprint: &Footprint,
         resources: Resources,
     ) -> Self {
-        let part = share.part(grid, footprint.immediate);
-        let [by_test, by_train] = [Side::Test, Side::Train]
-            .map(|held| Self::holding(held, (grid, &part), footprint, resources));
+        let shared = Share::side(grid, footprint.immediate);
+        let part = share.part(grid, shared);
+        let [by_test, by_train] = [Side::Test, Side::Train].map(|held| Self {
+            shared,
+            ..Self::holding(held, (grid, &part), footprint, resources)
+        });
         let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
             [&by_test, &by_train].map(|plan| plan.seconds_again(kept));
@@ -185,8 +190,10 @@ impl Plan {
         resources: Resources,
     ) -> Self {
         let workers = workers(bytes, resources);
-        let part = share.rows(&grid);
+        let shared = 0;
+        let part = share.part(&grid, shared);
         Self {
+            shared,
             held: Side::Test,
             panels: part[0].clone().map(|row| row..row + 1).collect(),
             grid,
@@ -223,6 +230,7 @@ impl Plan {
         let largest = panels.first().map_or(0, ExactSizeIterator::len);
         Self {
             grid: grid.clone(),
+            shared: 0,
             part: part.clone(),
             footprint: *footprint,
             held,
@@ -271,6 +279,12 @@ impl Plan {
     /// How many chunks are computed.
     pub fn chunks(&self) -> usize {
         self.part.iter().map(ExactSizeIterator::len).product()
+    }
+
+    /// How many [shares](Share) can have work: the rows or columns of chunks that are shared out.
+    /// Of more shares than that, some have no chunks.
+    pub fn most_shares(&self) -> usize {
+        self.grid.counts()[self.shared]
     }
 
     /// The test and train points of these chunks.

@@ -74,21 +74,18 @@ impl Share {
         self.of == NonZero::<usize>::MIN
     }
 
-    /// The rows and columns of chunks of a matrix that this share covers.
-    pub(crate) fn part(self, grid: &ChunkGrid, immediate: bool) -> [Range<usize>; 2] {
+    /// The side of a matrix that is shared out: 0, its rows of chunks, or 1, its columns.
+    pub(crate) fn side(grid: &ChunkGrid, immediate: bool) -> usize {
         let [down, across] = grid.counts();
         let by_rows = down > 1 && (across == 1 || !immediate);
-        if by_rows {
-            self.rows(grid)
-        } else {
-            [0..down, self.of(across)]
-        }
+        usize::from(!by_rows)
     }
 
-    /// The rows that this share covers, with all of their columns.
-    pub(crate) fn rows(self, grid: &ChunkGrid) -> [Range<usize>; 2] {
-        let [down, across] = grid.counts();
-        [self.of(down), 0..across]
+    /// The rows and columns of chunks that this share covers, where this side is shared out.
+    pub(crate) fn part(self, grid: &ChunkGrid, side: usize) -> [Range<usize>; 2] {
+        let mut part = grid.counts().map(|chunks| 0..chunks);
+        part[side] = self.of(part[side].end);
+        part
     }
 
     /// Refuses a part of the work where only the whole makes sense.
@@ -178,7 +175,8 @@ mod tests {
             of: NonZero::<usize>::MIN.saturating_add(1),
         };
         let part = |shape, immediate| {
-            Ok::<_, influence_core::Error>(share.part(&ChunkGrid::new(shape, [1, 1])?, immediate))
+            let grid = ChunkGrid::new(shape, [1, 1])?;
+            Ok::<_, influence_core::Error>(share.part(&grid, Share::side(&grid, immediate)))
         };
         assert_eq!(part([4, 6], true)?, [0..4, 3..6]);
         assert_eq!(part([4, 6], false)?, [2..4, 0..6]);

@@ -108,8 +108,7 @@ pub enum Command {
     /// run. All take the same settings, and best one fit by `--fitted`: without it each share fits
     /// for itself.
     #[command(
-        mut_arg("dry_run", |option| option.hide(true)),
-        mut_arg("share", |option| option.hide(true)),
+        mut_arg("share", |option| option.hide(true).conflicts_with("config")),
         after_help = short("declare"),
         after_long_help = long("declare")
     )]
@@ -119,9 +118,9 @@ pub enum Command {
     /// Checks every chunk against its checksum, computes what is missing, and completes the output.
     /// It is refused while a share is at work. Of an output of `influence self` it finishes that.
     #[command(
-        mut_arg("overwrite", |option| option.hide(true)),
+        mut_arg("overwrite", |option| option.hide(true).conflicts_with("config")),
         mut_arg("resume", |option| option.hide(true)),
-        mut_arg("share", |option| option.hide(true)),
+        mut_arg("share", |option| option.hide(true).conflicts_with("config")),
         after_help = short("finish"),
         after_long_help = long("finish")
     )]
@@ -139,7 +138,9 @@ pub enum Command {
     /// training points, and computes and writes nothing else.
     #[command(
         mut_arg("dry_run", |option| option.hide(true)),
-        mut_arg("share", |option| option.hide(true)),
+        mut_arg("share", |option| {
+            option.help("Plan one of several shares of an output that `influence declare` made")
+        }),
         mut_arg("overwrite", |option| {
             option.help("Plan a run that replaces the output; it stays as it is")
         }),

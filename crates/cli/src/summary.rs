@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-use influence_calculators::SolveSummary;
+use influence_calculators::{Plan, Share, SolveSummary};
 use influence_jobs::{assessment::Assessment, job::Job, memory};
 
 /// The last line of a dry run.
@@ -16,6 +16,8 @@ pub(crate) const REHEARSED: &str =
 pub struct Summary<'a> {
     /// The quantity that was computed, and of which points.
     pub what: String,
+    /// The share that was computed, of several; see [`of_share`].
+    pub share: Option<String>,
     /// What was run.
     pub job: &'a Job,
     /// How good the model is.
@@ -39,6 +41,9 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         .map(|(status, rows)| format!("{rows} {status}"))
         .collect();
     writeln!(out, "{}, {} parameters", summary.what, summary.job.dim)?;
+    if let Some(share) = &summary.share {
+        writeln!(out, "share           {share}")?;
+    }
     summary.assessment.print(out)?;
     let curvature = method.curved().map_or_else(String::new, |curved| {
         format!(", {} curvature", curved.curvature.name())
@@ -68,6 +73,23 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         summary.job.config.output.path.display()
     )?;
     Ok(())
+}
+
+/// What a share computes, of a plan of its own.
+pub(crate) fn of_share(share: Share, plan: &Plan) -> String {
+    let (chunks, all) = (plan.chunks(), plan.grid().len());
+    match chunks {
+        0 => format!("{share}: nothing to compute, at most {}", with_work(plan)),
+        _ => format!("{share}: {chunks} of {all} chunks"),
+    }
+}
+
+/// How many shares can have something to compute.
+pub(crate) fn with_work(plan: &Plan) -> String {
+    match plan.most_shares() {
+        1 => "1 share has work".into(),
+        most => format!("{most} shares have work"),
+    }
 }
 
 /// The seconds of all phases together, and of each.

@@ -1,7 +1,7 @@
 //! What a run would do, before anything is computed.
 
 use anyhow::Result;
-use influence_calculators::{Budget, Plan, Workload};
+use influence_calculators::{Budget, Plan, Share, Workload};
 use influence_core::Footprint;
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 /// What a run would do, and what it would take.
 #[derive(Debug)]
 pub struct Forecast {
+    /// The share of the run that is meant.
+    pub share: Share,
     /// The numbers that are computed of each pair of points.
     pub numbers: usize,
     /// The memory and the cost per sample.
@@ -25,45 +27,69 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast of a job whose fit there is memory for: looks at the gradients of a few training
-    /// points, and computes nothing else.
+    /// The forecast of a share of a job whose fit there is memory for: looks at the gradients of a
+    /// few training points, and computes nothing else.
     ///
     /// # Errors
     /// Whatever a run would find wrong with the memory or the chunks.
-    pub fn new(fit: &Affordable<'_>) -> Result<Self> {
+    pub fn new(fit: &Affordable<'_>, share: Share) -> Result<Self> {
         let job = fit.job();
-        let (footprint, numbers) = footprint(job)?;
-        let workload = Workload {
-            shape: job.shape(),
-            footprint,
-            numbers,
-        };
-        let plan = plan(job, &workload);
+        let workload = workload(job, job.shape())?;
+        let plan = Plan::for_influences(&workload, &budget(job, share), true);
         Ok(Self {
-            numbers,
-            plan: plan.map_err(|error| job.config.places.located(error))?,
-            footprint,
+            share,
+            numbers: workload.numbers,
+            plan: checked(job, plan)?,
+            footprint: workload.footprint,
             fit_bytes: fit.bytes(),
         })
     }
 }
 
-/// The plan that the calculators will follow, asked of them.
-fn plan(job: &Job, workload: &Workload) -> Result<Plan> {
+/// The plan of a share of the self-influences of a job.
+///
+/// # Errors
+/// As [`Forecast::new`].
+pub fn self_influences(job: &Job, share: Share) -> Result<Plan> {
+    let [_, train] = job.shape();
+    let budget = Budget {
+        chunk: [job.config.compute.train_chunk, None],
+        ..budget(job, share)
+    };
+    let plan = Plan::for_self_influences(&workload(job, [train, 1])?, &budget);
+    checked(job, plan)
+}
+
+fn workload(job: &Job, shape: [usize; 2]) -> Result<Workload> {
+    let (footprint, numbers) = footprint(job)?;
+    Ok(Workload {
+        shape,
+        footprint,
+        numbers,
+    })
+}
+
+fn budget(job: &Job, share: Share) -> Budget {
     let compute = &job.config.compute;
     let memory = compute.memory.map(Memory::bytes);
-    let budget = Budget {
+    Budget {
         chunk: [compute.test_chunk, compute.train_chunk],
         memory,
         taken: memory.map_or(0, |_| memory::taken()),
         threads: compute.threads(),
-        ..Budget::default()
-    };
-    let plan = Plan::for_influences(workload, &budget, true)?;
-    if memory.is_none() {
-        check_room(job, &plan)?;
+        share,
     }
-    Ok(plan)
+}
+
+/// A plan that there is memory for.
+fn checked(job: &Job, plan: influence_calculators::Result<Plan>) -> Result<Plan> {
+    let checked = plan.map_err(anyhow::Error::from).and_then(|plan| {
+        if job.config.compute.memory.is_none() {
+            check_room(job, &plan)?;
+        }
+        Ok(plan)
+    });
+    checked.map_err(|error| job.config.places.located(error))
 }
 
 /// Refuses a computation that there is no memory for, where no bound on it is given.

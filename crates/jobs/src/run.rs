@@ -5,7 +5,7 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Sequential, Share,
+    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential, Share,
     SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
@@ -15,7 +15,7 @@ use crate::{
     assessment::Assessment,
     config::{Compute, Strategy},
     fit::Affordable,
-    forecast::check_room,
+    forecast::{Forecast, check_room, self_influences},
     job::Job,
     memory,
     output::{ORIGIN, location, zarr_options},
@@ -50,6 +50,17 @@ impl Quantity {
         match self {
             Self::Influences => Assessment::of_job(job),
             Self::SelfInfluences => Assessment::of_training(job),
+        }
+    }
+
+    /// How a share of the quantity is computed; looks at the gradients of a few training points.
+    ///
+    /// # Errors
+    /// As [`Forecast::new`].
+    pub fn plan(self, fit: &Affordable<'_>, share: Share) -> Result<Plan> {
+        match self {
+            Self::Influences => Ok(Forecast::new(fit, share)?.plan),
+            Self::SelfInfluences => self_influences(fit.job(), share),
         }
     }
 }

@@ -132,6 +132,8 @@ fn the_plans_of_shares_cover_one_grid_within_the_memory() -> crate::Result<()> {
                 flops += plan.score_flops();
             }
             assert_eq!(chunks, whole.grid().len());
+            let shared = usize::from(footprint.immediate);
+            assert_eq!(whole.most_shares(), whole.grid().counts()[shared]);
             assert!((flops / whole.score_flops() - 1.0).abs() < 1e-9);
         }
     }

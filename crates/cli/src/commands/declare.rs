@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
+use influence_calculators::Share;
 use influence_jobs::{
     fit::Affordable,
     job::Job,
@@ -11,7 +12,11 @@ use influence_jobs::{
 };
 
 use super::configuration::of_run;
-use crate::{args::DeclareArguments, session::Session};
+use crate::{
+    args::DeclareArguments,
+    session::Session,
+    summary::{REHEARSED, with_work},
+};
 
 /// Declares the output of a configuration.
 ///
@@ -36,15 +41,18 @@ pub(super) fn run(
     let job = Job::new(of_run(arguments)?, existing, models, session)?;
     session.remark(&job.remarks);
     let fit = Affordable::new(&job)?;
+    let shares = with_work(&quantity.plan(&fit, Share::WHOLE)?);
+    let (what, output) = (quantity.of(&job), job.config.output.path.display());
+    if arguments.dry_run {
+        writeln!(out, "{what}: to be declared in {output}; at most {shares}")?;
+        return Ok(writeln!(out, "{REHEARSED}")?);
+    }
     let fitted = arguments.fitted.as_deref();
     compute_portion(Portion::Declaration, quantity, &fit, fitted, session)?;
     session.print(|| {
-        writeln!(
+        Ok(writeln!(
             out,
-            "{}: declared in {}",
-            quantity.of(&job),
-            job.config.output.path.display()
-        )
-    })?;
-    Ok(())
+            "{what}: declared in {output}; at most {shares}"
+        )?)
+    })
 }

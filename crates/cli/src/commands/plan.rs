@@ -17,7 +17,7 @@ use influence_jobs::{
 };
 
 use super::configuration::of_run;
-use crate::{args::RunArguments, session::Session};
+use crate::{args::RunArguments, session::Session, summary::of_share};
 
 /// Prints what a run of the configuration would do; looks at a few training points and computes
 /// nothing else.
@@ -33,9 +33,9 @@ pub(super) fn run(
     let config = of_run(arguments)?;
     let there = config.data.check_test_points();
     there.map_err(|error| config.places.located(error))?;
-    let job = Job::new(config, arguments.existing.choice(), models, session)?;
+    let job = Job::new(config, arguments.existing(), models, session)?;
     session.remark(&job.remarks);
-    let forecast = Forecast::new(&Affordable::new(&job)?)?;
+    let forecast = Forecast::new(&Affordable::new(&job)?, arguments.share.unwrap_or_default())?;
     let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
     print(&job, forecast, out)?;
@@ -45,6 +45,7 @@ pub(super) fn run(
 /// Prints what a run of a job would do, a line for each thing.
 pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Result<()> {
     let Forecast {
+        share,
         numbers,
         footprint,
         plan,
@@ -83,6 +84,9 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
             down * across
         ),
     )?;
+    if !share.is_whole() {
+        line("share", of_share(share, &plan))?;
+    }
     line(
         "in memory",
         format!(

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use influence_jobs::{
     assessment::Assessment,
-    fit::{Affordable, footprint},
+    fit::Affordable,
     forecast::Forecast,
     job::Job,
     models::Models,
@@ -17,7 +17,7 @@ use super::{configuration::of_run, plan::print};
 use crate::{
     args::RunArguments,
     session::Session,
-    summary::{self, REHEARSED, Summary},
+    summary::{self, REHEARSED, Summary, of_share},
 };
 
 /// Computes a quantity that a configuration describes, and prints a summary.
@@ -45,10 +45,15 @@ pub(super) fn run(
     if arguments.dry_run {
         return rehearse(quantity, (&fit, &assessment), arguments, session, out);
     }
+    let share = match arguments.share {
+        Some(share) => Some(of_share(share, &quantity.plan(&fit, share)?)),
+        None => None,
+    };
     let (portion, fitted) = (arguments.portion(), arguments.fitted.as_deref());
     let solved = compute_portion(portion, quantity, &fit, fitted, session)?;
     let summary = Summary {
         what: quantity.of(&job),
+        share,
         job: &job,
         assessment: &assessment,
         solved: &solved,
@@ -65,15 +70,18 @@ fn rehearse(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let job = fit.job();
+    let (job, share) = (fit.job(), arguments.share.unwrap_or_default());
     if let Some(fitted) = &arguments.fitted {
         check_fitted(fit, fitted, session.progress())?;
     }
     match quantity {
-        Quantity::Influences => print(job, Forecast::new(fit)?, out)?,
+        Quantity::Influences => print(job, Forecast::new(fit, share)?, out)?,
         Quantity::SelfInfluences => {
-            footprint(job)?;
+            let plan = quantity.plan(fit, share)?;
             writeln!(out, "{}, {} parameters", quantity.of(job), job.dim)?;
+            if !share.is_whole() {
+                writeln!(out, "share           {}", of_share(share, &plan))?;
+            }
             let method = job.config.method()?.name().as_str();
             writeln!(out, "method          {method}")?;
             writeln!(out, "output          {}", job.config.output.path.display())?;
