@@ -70,13 +70,7 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
         "influences",
         format!("of {n} training points on {k} test points, {dim} parameters"),
     )?;
-    line(
-        "method",
-        match fit {
-            0 => name.to_owned(),
-            bytes => format!("{name}, up to {} to fit", size(bytes)),
-        },
-    )?;
+    line("method", with_fit(name, fit))?;
     line(
         "chunks",
         format!(
@@ -147,6 +141,14 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
         ),
     )?;
     Ok(())
+}
+
+/// A method with the bytes that its fit takes, if it has one.
+fn with_fit(name: &str, bytes: usize) -> String {
+    match bytes {
+        0 => name.to_owned(),
+        bytes => format!("{name}, up to {} to fit", size(bytes)),
+    }
 }
 
 /// A warning if an output does not fit on its disk.
