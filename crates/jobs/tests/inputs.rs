@@ -216,7 +216,7 @@ fn configured(folder: &Path, models: &dyn Models) -> ArrayD<f64> {
     let job = job(folder, models, &[]).expect("the inputs fit the task");
     let fit = Affordable::new(&job).expect("there is memory");
     compute(Quantity::Influences, &fit, None, &Unattended::default()).expect("computed");
-    let field = ZarrField::open(&folder.join("influences.zarr"), "influences").expect("an array");
+    let field = ZarrField::open(folder.join("influences.zarr"), "influences").expect("an array");
     match field.rows(0..field.shape()[0]).expect("read") {
         Values::F64(values) => values,
         _ => panic!("the precision is f64"),
