@@ -46,8 +46,8 @@ pub(crate) trait Query<M: InfluenceModel> {
         Ok(())
     }
 
-    /// Computes every chunk that the sink of the execution lacks; `output` is written meanwhile, if any
-    /// is.
+    /// Computes every chunk that the sink of the execution lacks; `output` is written meanwhile, if
+    /// any is.
     fn execute(&self, execution: &Execution<'_, M>, output: Option<&Output>) -> Result<()>;
 }
 

@@ -102,11 +102,11 @@ pub enum Command {
     /// Declare an output that several processes write together
     ///
     /// Writes everything but the numbers. Then any number of processes, on any machines that see
-    /// the files, compute a share each: `influence run CONFIG.toml --share 0/4` to `--share 3/4` (or
-    /// `self`, `sweep`), at the same time or not. One that was killed is run again, or not:
-    /// `influence finish` checks all chunks and computes what is missing. The bytes are those of one
-    /// run. All take the same settings, and best one fit by `--fitted`: without it each share fits
-    /// for itself.
+    /// the files, compute a share each: `influence run CONFIG.toml --share 0/4` to `--share 3/4`
+    /// (or `self`, `sweep`), at the same time or not. One that was killed is run again, or not:
+    /// `influence finish` checks all chunks and computes what is missing. The bytes are those of
+    /// one run. All take the same settings, and best one fit by `--fitted`: without it each share
+    /// fits for itself.
     #[command(
         mut_arg("share", |option| option.hide(true).conflicts_with("config")),
         after_help = short("declare"),
