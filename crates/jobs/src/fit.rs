@@ -193,9 +193,14 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
         compute, precision, ..
     } = &job.config;
     let settings = job.fit_settings()?;
-    let curved = job.config.method()?.curved();
+    let method = job.config.method()?;
+    let curved = method.curved();
     let one = if curved.is_some() {
-        job.model.footprint(&settings, &job.train)
+        let unfitted = job.model.footprint(&settings, &job.train);
+        unfitted.map(|footprint| Footprint {
+            immediate: method.is_immediate(),
+            ..footprint
+        })
     } else {
         let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
         let head = job.train.batch(0..1)?;
