@@ -170,8 +170,12 @@ fn of_two_processes_that_find_nothing_one_begins() -> Outcome {
         let group = Location::parse(&url)?.open()?;
         let creation = group.creation.ok_or("a store that creates")?;
         let key = StoreKey::new("zarr.json")?;
-        assert!(creation.create(&key, Bytes::from("first"))?);
-        assert!(!creation.create(&key, Bytes::from("second"))?);
+        let create = |value: &'static str| {
+            let created = creation.create(&key, Bytes::from(value));
+            created.map_err(|error| error.to_string())
+        };
+        assert!(create("first")?);
+        assert!(!create("second")?);
         assert_eq!(group.storage.get(&key)?, Some(Bytes::from("first")));
     }
     Ok(())
