@@ -16,7 +16,7 @@ pub(crate) const REHEARSED: &str =
 pub struct Summary<'a> {
     /// The quantity that was computed, and of which points.
     pub what: String,
-    /// The share that was computed, of several; see [`of_share`].
+    /// The share that was computed, of several, with what it holds.
     pub share: Option<String>,
     /// What was run.
     pub job: &'a Job,
