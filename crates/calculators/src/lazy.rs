@@ -176,7 +176,8 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     /// Runs the query and writes each chunk to Zarr; the layout is described at
     /// [`zarr`](crate::zarr).
     ///
-    /// # Errors [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
     /// [`Error::Differs`], [`Error::ReadOnly`] and [`Error::Option`] before anything is computed or
     /// written, [`Error::Store`] when writing fails, otherwise as `compute`. Chunks written before
     /// an error stay valid: see [`ZarrOptions::resuming`].

@@ -49,7 +49,8 @@ impl Claim {
     /// Claims a location for an output with these options, and writes nothing but the lock. Runs
     /// that [join](ZarrOptions::joining) an output share its lock, and exclude any other.
     ///
-    /// # Errors [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotZarr`], [`Error::NotDeclared`], [`Error::Locked`],
     /// [`Error::ReadOnly`] and [`Error::Option`]; [`Error::Store`] when the place cannot be looked
     /// at or written to.
     pub fn new(location: &Location, options: &ZarrOptions) -> Result<Self> {
