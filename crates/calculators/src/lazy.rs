@@ -9,7 +9,7 @@ use crate::{
     Budget, Cancellation, Error, Location, Observer, Plan, Result, Share, SolveSummary, Step,
     ZarrOptions,
     engine::{Execution, Profile, Runner, Steps, Supervisor},
-    sink::{Aggregate, Sink, Tee, WholeArray},
+    sink::{Aggregate, ArrayOfPart, Sink, Tee},
     zarr::{Claim, Declaration, Output},
 };
 
@@ -108,7 +108,8 @@ impl<'a, M, Q> Lazy<'a, M, Q> {
     /// Computes one of several shares, which together are the whole; see [`Share`] for which part
     /// of the matrix that is.
     ///
-    /// A share goes to an output that all shares [join](ZarrOptions::joining), and nowhere else:
+    /// A share goes to an output that all shares [join](ZarrOptions::joining), or into an
+    /// [array](Self::share_to_array), and nowhere else:
     ///
     /// 1. One process [declares](Self::declare) the output.
     /// 2. Any number of processes join it, each with its share, at the same time or not. One that
@@ -219,6 +220,21 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
         self.query.declare_scratch(&planned, &output)
     }
 
+    /// Computes the [share](Self::with_share) into one array, which has the axes that an output has:
+    /// for an engine that gathers the shares itself. Its numbers are those of an output at the
+    /// place of the share.
+    ///
+    /// # Errors
+    /// As `compute`.
+    pub fn share_to_array(self) -> Result<ArrayD<f64>> {
+        let planned = self.prepare(None, false)?;
+        let declaration = self.query.declare(&planned);
+        let sink = ArrayOfPart::new(&declaration, planned.plan.part());
+        self.supervisor.planned(&planned.plan, 0)?;
+        self.run(&planned, &sink, None)?;
+        sink.finish()
+    }
+
     /// Prepares the query, in the chunks of an earlier run where none are given.
     pub(crate) fn prepare(
         &self,
@@ -247,14 +263,7 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     /// Computes all chunks into one array, which has the axes that an output has.
     pub(crate) fn gather(self) -> Result<ArrayD<f64>> {
         self.check_whole()?;
-        let planned = self.prepare(None, false)?;
-        let declaration = self.query.declare(&planned);
-        let grid = &declaration.grid;
-        let shape: Vec<usize> = declaration.sides(grid.shape()).collect();
-        let sink = WholeArray::new(&shape, declaration.layout.dimensions.len(), grid.len());
-        self.supervisor.planned(&planned.plan, 0)?;
-        self.run(&planned, &sink, None)?;
-        sink.finish()
+        self.share_to_array()
     }
 
     /// Computes the chunks that an output lacks, and gives all of them to `aggregator` too.

@@ -8,7 +8,7 @@ use std::{
 use influence_core::{Chunk, ChunkGrid, aggregate::Aggregator, solver::Report};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
-use crate::{Error, Result, Step};
+use crate::{Error, Result, Step, zarr::Declaration};
 
 /// Takes finished chunks, from any thread.
 pub(crate) trait Sink: Sync {
@@ -128,28 +128,37 @@ impl<A: Sink, B: Sink> Sink for Tee<'_, A, B> {
     }
 }
 
-/// Puts chunks in their places in one array.
-pub(crate) struct WholeArray {
-    /// How many of the first axes of the array are those of the grid.
-    dimensions: usize,
+/// Puts the chunks of a part of a grid in their places in one array.
+pub(crate) struct ArrayOfPart {
+    /// The first point of the part on each axis of the grid that the array has.
+    origin: Vec<usize>,
     gathered: Mutex<Gathered>,
 }
 
 struct Gathered {
-    whole: ArrayD<f64>,
+    array: ArrayD<f64>,
     /// How many chunks are not there yet.
     missing: usize,
 }
 
-impl WholeArray {
-    /// An array of this shape, of which the first axes, one or two, are cut by a grid of `chunks`
-    /// chunks.
-    pub(crate) fn new(shape: &[usize], dimensions: usize, chunks: usize) -> Self {
+impl ArrayOfPart {
+    /// An array for these rows and columns of chunks of an output.
+    pub(crate) fn new(declaration: &Declaration, part: &[Range<usize>; 2]) -> Self {
+        let (grid, [rows, columns]) = (&declaration.grid, part);
+        let first = [
+            grid.rows(rows.start).start,
+            grid.columns(columns.start).start,
+        ];
+        let end = [grid.rows(rows.end).start, grid.columns(columns.end).start];
+        let shape: Vec<usize> = declaration
+            .sides([end[0] - first[0], end[1] - first[1]])
+            .collect();
+        let dimensions = declaration.layout.dimensions.len();
         Self {
-            dimensions,
+            origin: first.into_iter().take(dimensions).collect(),
             gathered: Mutex::new(Gathered {
-                whole: ArrayD::zeros(shape),
-                missing: chunks,
+                array: ArrayD::zeros(shape),
+                missing: rows.len() * columns.len(),
             }),
         }
     }
@@ -157,22 +166,23 @@ impl WholeArray {
     /// The array, once no thread is delivering.
     pub(crate) fn finish(self) -> Result<ArrayD<f64>> {
         let gathered = self.gathered.into_inner();
-        let Gathered { whole, missing } = gathered.unwrap_or_else(PoisonError::into_inner);
+        let Gathered { array, missing } = gathered.unwrap_or_else(PoisonError::into_inner);
         if missing > 0 {
             let step = Step::Finishing;
             return Err(Error::Skipped { step });
         }
-        Ok(whole)
+        Ok(array)
     }
 }
 
-impl Sink for WholeArray {
+impl Sink for ArrayOfPart {
     fn deliver(&self, chunk: &Chunk, values: ArrayViewD<'_, f64>) -> Result<()> {
         let mut gathered = lock(&self.gathered);
-        let mut place = gathered.whole.view_mut();
+        let mut place = gathered.array.view_mut();
         let ranges = [&chunk.rows, &chunk.columns].into_iter();
-        for (axis, range) in ranges.take(self.dimensions).enumerate() {
-            place.slice_axis_inplace(Axis(axis), range.clone().into());
+        for (axis, (range, first)) in ranges.zip(&self.origin).enumerate() {
+            let range = range.start - first..range.end - first;
+            place.slice_axis_inplace(Axis(axis), range.into());
         }
         place.assign(&values);
         gathered.missing = gathered.missing.saturating_sub(1);
