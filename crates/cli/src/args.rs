@@ -23,7 +23,7 @@ pub use outputs::{
 pub use reporting::Reporting;
 pub use run::{
     DeclareArguments, ExistingArguments, FitArguments, RunArguments, SweepArguments,
-    ThreadArguments, TrainArguments,
+    ThreadArguments, TrainArguments, WorkerArguments,
 };
 
 /// Which training points made this model say this?
@@ -131,6 +131,15 @@ pub enum Command {
     /// data that it was made from: `run`, `self` and `sweep` refuse it for others.
     #[command(after_help = short("fit"), after_long_help = long("fit"))]
     Fit(FitArguments),
+    /// Compute what is ordered on stdin, for an engine such as Dask
+    ///
+    /// Holds the model, the data and the fit. Orders are objects of JSON, one a line, such as
+    /// `{"order": "scores", "share": "3/16", "path": "values"}`; each is answered by a line on
+    /// stdout, `{"ok": …}` or `{"error": {"kind": …, "message": …}}`. Ends with its input, and on
+    /// Linux with the process that started it. The Python package influence-dask starts one on each
+    /// worker of a cluster.
+    #[command(after_help = short("worker"), after_long_help = long("worker"))]
+    Worker(WorkerArguments),
     /// Print what `run` would do, and compute nothing
     ///
     /// Chunks, passes over the data, operations, memory, scratch space, the size of the output, and
@@ -230,6 +239,7 @@ impl Command {
             Self::Sweep(arguments) => arguments.run.threads,
             Self::Train(arguments) => arguments.threads.count,
             Self::Fit(arguments) => arguments.threads.count,
+            Self::Worker(arguments) => arguments.threads.count,
             Self::Verify(arguments) => arguments.threads.count,
             Self::Inspect(arguments) => arguments.threads.count,
             Self::Top(arguments) => arguments.threads.count,
@@ -276,7 +286,10 @@ const TASKS: &[Purpose] = &[
         "Answer",
         &["report", "top", "mislabelled", "inspect", "verify"],
     ),
-    ("Machine", &["doctor", "completions", "man", "help"]),
+    (
+        "Machine",
+        &["doctor", "worker", "completions", "man", "help"],
+    ),
 ];
 
 /// What the other commands may look like.

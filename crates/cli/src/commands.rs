@@ -17,6 +17,7 @@ mod top;
 mod top_self;
 mod train;
 mod verify;
+mod worker;
 
 use std::io::Write;
 
@@ -61,6 +62,7 @@ pub fn execute(
         Command::Fit(arguments) => {
             fit::run(arguments, models, session, &mut session.summary(out))?;
         }
+        Command::Worker(arguments) => worker::run(arguments, models, session, out)?,
         Command::Plan(arguments) => plan::run(arguments, models, session, out)?,
         Command::Verify(arguments) => verify::run(arguments, models, session, out)?,
         Command::Inspect(arguments) => inspect::run(arguments, out)?,

@@ -75,3 +75,4 @@ pub mod train;
 pub mod verify;
 pub mod watch;
 pub mod weights;
+pub mod worker;

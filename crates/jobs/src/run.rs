@@ -5,8 +5,8 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential, Share,
-    SolveSummary, ZarrOptions, zarr::Claim,
+    Calculator, Error, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential,
+    Share, SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
@@ -129,6 +129,7 @@ pub fn compute_portion(
     let attributes = job.attributes()?;
     let watch = host.watch();
     watch.stage(Stage::Fit);
+    let model = fit.model(fitted, &*watch)?;
     let run = Run {
         portion,
         quantity,
@@ -137,13 +138,7 @@ pub fn compute_portion(
         watch: &*watch,
         attributes,
     };
-    let model = fit.model(fitted, &*watch)?;
-    let written = run.write(model);
-    let solved = written.map_err(|error| job.config.places.located(error))?;
-    if portion == Portion::Whole {
-        Record::keep(job, &*watch);
-    }
-    Ok(solved)
+    run.execute(model)
 }
 
 /// Reads a fit from a file and checks that it belongs to a job; computes nothing.
@@ -156,16 +151,26 @@ pub fn check_fitted(fit: &Affordable<'_>, fitted: &Path, watch: &dyn Watch) -> R
 }
 
 /// Computes influences and writes them.
-struct Run<'a> {
-    portion: Portion,
-    quantity: Quantity,
-    job: &'a Job,
-    host: &'a dyn Host,
-    watch: &'a dyn Watch,
-    attributes: Map<String, Value>,
+pub(crate) struct Run<'a> {
+    pub(crate) portion: Portion,
+    pub(crate) quantity: Quantity,
+    pub(crate) job: &'a Job,
+    pub(crate) host: &'a dyn Host,
+    pub(crate) watch: &'a dyn Watch,
+    pub(crate) attributes: Map<String, Value>,
 }
 
 impl Run<'_> {
+    /// Writes the part with a model that is fitted, and records what it took if it is the whole.
+    pub(crate) fn execute(self, model: ErasedModel<Batch>) -> Result<SolveSummary> {
+        let written = self.write(model);
+        let solved = written.map_err(|error| self.job.config.places.located(error))?;
+        if self.portion == Portion::Whole {
+            Record::keep(self.job, self.watch);
+        }
+        Ok(solved)
+    }
+
     fn write(&self, model: ErasedModel<Batch>) -> Result<SolveSummary> {
         let Job {
             config,
@@ -295,7 +300,7 @@ where
 
 /// With the chunks and the bound on memory of a configuration; the memory that the process has
 /// taken already counts.
-fn bounded<'a, M: InfluenceModel>(
+pub(crate) fn bounded<'a, M: InfluenceModel>(
     mut influences: LazyInfluences<'a, M>,
     compute: &Compute,
 ) -> Result<LazyInfluences<'a, M>> {
@@ -314,7 +319,7 @@ fn bounded<'a, M: InfluenceModel>(
 }
 
 /// As [`bounded`], of self-influences.
-fn bounded_self<'a, M: InfluenceModel>(
+pub(crate) fn bounded_self<'a, M: InfluenceModel>(
     mut own: LazySelfInfluences<'a, M>,
     compute: &Compute,
 ) -> Result<LazySelfInfluences<'a, M>> {
@@ -327,4 +332,17 @@ fn bounded_self<'a, M: InfluenceModel>(
             .with_memory(memory.bytes())
             .with_memory_taken(memory::taken()),
     })
+}
+
+/// As [`bounded`], of factors, with the chunks that they have.
+pub(crate) fn bounded_factors<'a, M: InfluenceModel>(
+    factors: LazyFactors<'a, M>,
+    compute: &Compute,
+) -> LazyFactors<'a, M> {
+    match compute.memory {
+        None => factors,
+        Some(memory) => factors
+            .with_memory(memory.bytes())
+            .with_memory_taken(memory::taken()),
+    }
 }

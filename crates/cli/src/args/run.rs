@@ -96,6 +96,13 @@ pub(super) const EXAMPLES: &[Examples] = &[
         )],
     ),
     (
+        "worker",
+        &[(
+            "answer the orders of a file, one a line",
+            "influence worker influence.toml < orders.jsonl",
+        )],
+    ),
+    (
         "plan",
         &[
             (
@@ -253,6 +260,28 @@ pub struct FitArguments {
     /// Check everything and say what would be done, but compute and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `influence worker`.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArguments {
+    /// The configuration, as for `run`
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Override a key of the configuration, such as `method.damping=0.01`; may be given several
+    /// times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Take the fit that is kept there; the order `fit` writes it where it is missing
+    #[arg(long, value_name = "PATH")]
+    pub fitted: Option<PathBuf>,
+    /// How much memory the computation may take, roughly, such as 512MiB or 2GB; instead of
+    /// compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
 }
 
 /// How many threads compute, of commands that read a configuration or an output.

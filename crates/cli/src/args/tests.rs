@@ -18,7 +18,7 @@ fn the_command_line_is_consistent() {
 /// The words of a command line up to where its output goes, as a shell splits them.
 fn words(line: &str) -> Vec<String> {
     let words = line.split(' ').filter(|word| !word.is_empty());
-    let words = words.take_while(|word| !["|", ">", ">>"].contains(word));
+    let words = words.take_while(|word| !["|", "<", ">", ">>"].contains(word));
     words.map(str::to_owned).collect()
 }
 

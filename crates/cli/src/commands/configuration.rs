@@ -5,7 +5,7 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_jobs::config::{Config, Memory};
 
-use crate::args::{FitArguments, RunArguments};
+use crate::args::{FitArguments, RunArguments, WorkerArguments};
 
 /// The configuration of a run.
 pub(super) fn of_run(arguments: &RunArguments) -> Result<Config> {
@@ -22,6 +22,18 @@ pub(super) fn of_run(arguments: &RunArguments) -> Result<Config> {
 /// The configuration of a fit.
 pub(super) fn of_fit(arguments: &FitArguments) -> Result<Config> {
     let FitArguments {
+        config,
+        set,
+        memory,
+        threads,
+        ..
+    } = arguments;
+    granted(config, set, *memory, threads.count)
+}
+
+/// The configuration of a worker.
+pub(super) fn of_worker(arguments: &WorkerArguments) -> Result<Config> {
+    let WorkerArguments {
         config,
         set,
         memory,

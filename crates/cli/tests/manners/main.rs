@@ -14,3 +14,4 @@ mod program;
 mod quiet;
 mod rehearsal;
 mod terminal;
+mod worker;
