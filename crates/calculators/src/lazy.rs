@@ -220,9 +220,9 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
         self.query.declare_scratch(&planned, &output)
     }
 
-    /// Computes the [share](Self::with_share) into one array, which has the axes that an output has:
-    /// for an engine that gathers the shares itself. Its numbers are those of an output at the
-    /// place of the share.
+    /// Computes the [share](Self::with_share) into one array, with the axes that an output has: for
+    /// an engine that gathers the shares itself. Its numbers are those of an output at the place of
+    /// the share.
     ///
     /// # Errors
     /// As `compute`.

@@ -18,8 +18,8 @@
 //!
 //! `share` is a [`Share`] such as `3/16`, by default the whole. The bytes of a part are those that
 //! one run writes at its place: the grid is that of the whole, and the grid alone decides which
-//! numbers meet in which operation. So an order may be given twice, or to another process after this
-//! one is lost.
+//! numbers meet in which operation. So an order may be given twice, or to another process after
+//! this one is lost.
 
 mod description;
 mod numbers;
