@@ -229,7 +229,9 @@ impl<M: InfluenceModel, Q: Query<M>> Lazy<'_, M, Q> {
     pub fn share_to_array(self) -> Result<ArrayD<f64>> {
         let planned = self.prepare(None, false)?;
         let declaration = self.query.declare(&planned);
-        let sink = ArrayOfPart::new(&declaration, planned.plan.part());
+        let (plan, dimensions) = (&planned.plan, declaration.layout.dimensions.len());
+        let sides = |points| declaration.sides(points).collect::<Vec<usize>>();
+        let sink = ArrayOfPart::new(plan.grid(), plan.part(), dimensions, sides);
         self.supervisor.planned(&planned.plan, 0)?;
         self.run(&planned, &sink, None)?;
         sink.finish()

@@ -8,7 +8,7 @@ use std::{
 use influence_core::{Chunk, ChunkGrid, aggregate::Aggregator, solver::Report};
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
-use crate::{Error, Result, Step, zarr::Declaration};
+use crate::{Error, Result, Step};
 
 /// Takes finished chunks, from any thread.
 pub(crate) trait Sink: Sync {
@@ -142,18 +142,17 @@ struct Gathered {
 }
 
 impl ArrayOfPart {
-    /// An array for these rows and columns of chunks of an output.
-    pub(crate) fn new(declaration: &Declaration, part: &[Range<usize>; 2]) -> Self {
-        let (grid, [rows, columns]) = (&declaration.grid, part);
-        let first = [
-            grid.rows(rows.start).start,
-            grid.columns(columns.start).start,
-        ];
-        let end = [grid.rows(rows.end).start, grid.columns(columns.end).start];
-        let shape: Vec<usize> = declaration
-            .sides([end[0] - first[0], end[1] - first[1]])
-            .collect();
-        let dimensions = declaration.layout.dimensions.len();
+    /// An array for these rows and columns of chunks of a grid. It has the first `dimensions` axes
+    /// of the grid; `sides` makes its shape of the points on both.
+    pub(crate) fn new(
+        grid: &ChunkGrid,
+        [rows, columns]: &[Range<usize>; 2],
+        dimensions: usize,
+        sides: impl FnOnce([usize; 2]) -> Vec<usize>,
+    ) -> Self {
+        let first = [grid.rows(rows.start), grid.columns(columns.start)].map(|points| points.start);
+        let end = [grid.rows(rows.end), grid.columns(columns.end)].map(|points| points.start);
+        let shape = sides([end[0] - first[0], end[1] - first[1]]);
         Self {
             origin: first.into_iter().take(dimensions).collect(),
             gathered: Mutex::new(Gathered {
