@@ -167,21 +167,20 @@ impl<'a> Worker<'a> {
 
     /// Everything that is read and fitted once.
     fn held(&mut self) -> Result<&mut Held> {
-        let held = match self.held.take() {
-            Some(held) => held,
-            None => {
-                let (job, watch) = (self.open()?, self.host.watch());
-                watch.stage(Stage::Fit);
-                let model = Affordable::new(&job)?.model(self.fitted, &*watch)?;
-                Held {
-                    calculator: calculator(&job, model.clone())?,
-                    model,
-                    job,
-                    attributes: None,
-                }
-            }
-        };
+        let held = self.held.take().map_or_else(|| self.read(), Ok)?;
         Ok(self.held.insert(held))
+    }
+
+    fn read(&self) -> Result<Held> {
+        let (job, watch) = (self.open()?, self.host.watch());
+        watch.stage(Stage::Fit);
+        let model = Affordable::new(&job)?.model(self.fitted, &*watch)?;
+        Ok(Held {
+            calculator: calculator(&job, model.clone())?,
+            model,
+            job,
+            attributes: None,
+        })
     }
 }
 
@@ -242,10 +241,8 @@ impl Held {
     ) -> Result<LazyInfluences<'a, ErasedModel<Batch>>> {
         let compute = &self.job.config.compute;
         let columns = self.influences(Share::WHOLE)?.plan()?.grid().chunk_shape()[1];
-        let (test, train) = (
-            SideSource::read(factors),
-            SideSource::compute(&self.job.train),
-        );
+        let test = SideSource::read(factors);
+        let train = SideSource::compute(&self.job.train);
         let lazy = bounded((&self.calculator).into_influences(test, train), compute)?;
         let lazy = lazy.with_chunks(factors.nrows().max(1), columns)?;
         Ok(lazy.with_share(share))

@@ -104,9 +104,10 @@ impl Held {
         let by_rows = plan.part()[0] != (0..down);
         let part = |index| {
             let share = Share::new(index, shares)?;
-            let chunks = match by_rows {
-                true => [share.of(down), 0..across],
-                false => [0..down, share.of(across)],
+            let chunks = if by_rows {
+                [share.of(down), 0..across]
+            } else {
+                [0..down, share.of(across)]
             };
             Ok(Rectangle::of(plan.grid(), &chunks))
         };

@@ -9,7 +9,7 @@ pub(super) fn write(path: &Path, precision: Precision, values: &ArrayD<f64>) -> 
     let mut bytes = Vec::with_capacity(values.len() * precision.bytes());
     for value in values {
         match precision {
-            Precision::F32 => bytes.extend_from_slice(&(*value as f32).to_le_bytes()),
+            Precision::F32 => bytes.extend_from_slice(&single(*value).to_le_bytes()),
             Precision::F64 => bytes.extend_from_slice(&value.to_le_bytes()),
         }
     }
@@ -37,6 +37,14 @@ pub(super) fn read(path: &Path, precision: Precision, columns: usize) -> Result<
     )?)
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the model computed in this precision"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     let (whole, _) = bytes.as_chunks();
     whole.iter().map(|bytes| number(*bytes)).collect()
@@ -55,7 +63,7 @@ mod tests {
         for precision in [Precision::F32, Precision::F64] {
             write(&path, precision, &values.clone().into_dyn())?;
             let rounded = values.mapv(|value| match precision {
-                Precision::F32 => f64::from(value as f32),
+                Precision::F32 => f64::from(single(value)),
                 Precision::F64 => value,
             });
             assert_eq!(read(&path, precision, 2)?, rounded);
