@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
@@ -22,8 +23,11 @@ from .resident import InfluencePlugin, Settings
 
 logger = logging.getLogger(__name__)
 
-#: Panels for each worker: enough that nobody waits long for the last one.
+#: Panels for each worker, at least: enough that nobody waits long for the last one.
 PANELS_PER_WORKER = 4
+#: Bytes of a panel that goes through Dask, at most, as far as chunks allow: small enough that
+#: neither a process nor a worker needs much memory for it.
+PANEL_BYTES = 32 << 20
 
 
 class DaskInfluenceCalculator:
@@ -55,7 +59,8 @@ class DaskInfluenceCalculator:
         How often a panel is tried again when its process is lost or a file cannot be read. Lost
         workers do not count.
     ``panels``
-        Panels of a result, by default four for each worker. No byte depends on it.
+        Panels of a result, by default four for each worker, and more where they would take more
+        than 32 MiB each. No byte depends on it.
 
     Raises ``ThreadSafetyViolationError`` when a worker has several threads, ``ValueError`` when
     ``client`` is neither of the two.
@@ -83,7 +88,7 @@ class DaskInfluenceCalculator:
         self.fitted = fitted
         self.retries = retries
         self._panels = panels
-        self._described: dict[tuple[str, int], dict[str, Any]] = {}
+        self._descriptions: dict[tuple[str, int], dict[str, Any]] = {}
         self._register()
 
     def fit(self) -> DaskInfluenceCalculator:
@@ -126,7 +131,7 @@ class DaskInfluenceCalculator:
         about = self._describe("influences")
         rows, columns = about["chunks"][:2]
         factors = factors.rechunk({0: rows, 1: -1})
-        bounds = _cuts(about["shape"][1], columns, self._count())
+        bounds = _cuts(about["shape"][1], columns, len(about["parts"]))
         token = uuid4().hex[:8]
         blocks = []
         for row, z in enumerate(factors.to_delayed()[:, 0]):
@@ -223,17 +228,24 @@ class DaskInfluenceCalculator:
         return da.from_delayed(task, shape, dtype=np.dtype(dtype), name=name)
 
     def _describe(self, quantity: str) -> dict[str, Any]:
-        asked = (quantity, self._count())
-        if asked not in self._described:
-            order = {"order": "describe", "quantity": quantity, "shares": asked[1]}
-            self._described[asked] = self._ask(order)
-        return self._described[asked]
+        """What a result looks like, in panels."""
+        about = self._described(quantity, 1)
+        size = math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize
+        return self._described(quantity, self._count(size))
 
-    def _count(self) -> int:
+    def _described(self, quantity: str, shares: int) -> dict[str, Any]:
+        asked = (quantity, shares)
+        if asked not in self._descriptions:
+            order = {"order": "describe", "quantity": quantity, "shares": shares}
+            self._descriptions[asked] = self._ask(order)
+        return self._descriptions[asked]
+
+    def _count(self, size: int = 0) -> int:
+        """How many panels a result of this many bytes has."""
         if self._panels is not None:
             return self._panels
         workers = 1 if self.client is None else max(1, len(self.client.nthreads()))
-        return PANELS_PER_WORKER * workers
+        return max(PANELS_PER_WORKER * workers, -(-size // PANEL_BYTES))
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         if self.client is None:
