@@ -63,6 +63,7 @@
 //! |---|---|
 //! | [`backend`] | turns an unmodified burn module into an influence model |
 //! | [`calculators`] | maps it over chunks of data, sequentially or in parallel, into memory or Zarr |
+//! | [`cluster`] | shares a fit among processes, and keeps how far it is |
 //! | [`data`] | reads samples from files |
 //! | [`foundation`] | traits and numerics, on which other backends can be built |
 //!
@@ -73,6 +74,7 @@
 
 pub use influence_backend_burn as backend;
 pub use influence_calculators as calculators;
+pub use influence_cluster as cluster;
 // Not `core`: a glob import of this crate would hide the language's own from derive macros.
 pub use influence_core as foundation;
 pub use influence_data as data;

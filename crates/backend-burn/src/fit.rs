@@ -12,6 +12,7 @@ use influence_core::{
     Dataset, Footprint, Precision, Result as CoreResult,
     block::{BlockStructure, Damping},
     solver::{Direct, Solver},
+    summation::{Alone, Summation},
 };
 
 use crate::{
@@ -75,6 +76,7 @@ struct Settings {
     memory: usize,
     device: Device,
     threads: Option<NonZero<usize>>,
+    summation: Arc<dyn Summation>,
     watch: FitProgress,
     compared_with_burn: bool,
 }
@@ -92,6 +94,7 @@ impl Default for Settings {
             memory: 1 << 30,
             device: Device::default(),
             threads: None,
+            summation: Arc::new(Alone),
             watch: FitProgress::default(),
             compared_with_burn: true,
         }
@@ -186,6 +189,14 @@ impl<T> Fit<T> {
     #[must_use]
     pub fn with_threads(mut self, threads: NonZero<usize>) -> Self {
         self.settings.threads = Some(threads);
+        self
+    }
+
+    /// Adds up the sums over the training data with this, and so perhaps with other processes; by
+    /// default [`Alone`]. No bit of the fit depends on it.
+    #[must_use]
+    pub fn with_summation(mut self, summation: Arc<dyn Summation>) -> Self {
+        self.settings.summation = summation;
         self
     }
 

@@ -93,11 +93,9 @@ impl Kronecker {
         let linear: Vec<&LinearLayer> = layers.iter().flatten().collect();
         let others = blocks.iter().zip(&layers);
         let others = others.filter(|(_, layer)| layer.is_none());
-        let mut rest: Vec<UnfactoredFisher> = others
-            .map(|(block, _)| UnfactoredFisher::zero(block))
-            .collect();
-        let mut factored = CovarianceSet::of(vectors, &linear, &mut rest)?
-            .factored(threads, &vectors.data.watch)?;
+        let others: Vec<&Block> = others.map(|(block, _)| block).collect();
+        let (covariances, rest) = CovarianceSet::of(vectors, &linear, &others)?;
+        let mut factored = covariances.factored(threads, &vectors.data.watch)?;
         if self == Self::Ekfac {
             correct_eigenvalues(&vectors.redrawn(), &linear, &mut factored)?;
         }

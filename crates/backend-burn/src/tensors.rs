@@ -1,8 +1,8 @@
 //! Helpers for tensors: values from and to the host, pieces joined, rows scattered.
 
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
-use influence_core::{Error as CoreError, Precision, Result as CoreResult};
-use ndarray::{Array2, Array3};
+use influence_core::{Error as CoreError, Precision, Result as CoreResult, summation::Sums};
+use ndarray::{Array, Array2, Array3, ArrayD, Dimension};
 
 use crate::{Error, Result};
 
@@ -70,6 +70,27 @@ pub(crate) fn array3(tensor: &Tensor<3>) -> CoreResult<Array3<f64>> {
     let [a, b, c] = tensor.dims();
     Array3::from_shape_vec((a, b, c), host(tensor)?)
         .map_err(|error| CoreError::backend("read tensor", error))
+}
+
+/// The only array of a sum over data, with its number of axes.
+pub(crate) fn single<D: Dimension>(sums: Sums) -> CoreResult<Array<f64, D>> {
+    Unpacked::new(sums).next()
+}
+
+/// The arrays of a sum over data, one after another.
+pub(crate) struct Unpacked(std::vec::IntoIter<ArrayD<f64>>);
+
+impl Unpacked {
+    pub(crate) fn new(sums: Sums) -> Self {
+        Self(sums.into_iter())
+    }
+
+    /// The next array, with its number of axes.
+    pub(crate) fn next<D: Dimension>(&mut self) -> CoreResult<Array<f64, D>> {
+        let next = self.0.next().unwrap_or_default();
+        next.into_dimensionality()
+            .map_err(|error| CoreError::backend("sum over data", error))
+    }
 }
 
 /// Adds rows into a tensor of zeros `(rows, width)` at the given positions.

@@ -9,6 +9,7 @@ use crate::{
     Budget, Cancellation, Error, Location, Observer, Plan, Result, Share, SolveSummary, Step,
     ZarrOptions,
     engine::{Execution, Profile, Runner, Steps, Supervisor},
+    share::ShareOfGrid,
     sink::{Aggregate, ArrayOfPart, Sink, Tee},
     zarr::{Claim, Declaration, Output},
 };
@@ -105,8 +106,15 @@ impl<'a, M, Q> Lazy<'a, M, Q> {
         self
     }
 
-    /// Computes one of several shares, which together are the whole; see [`Share`] for which part
-    /// of the matrix that is.
+    /// Computes one of several shares, which together are the whole.
+    ///
+    /// A share covers a run of *columns* of chunks, and solves all rows itself. It covers a run of
+    /// *rows* of chunks instead where solving is [expensive](influence_core::Footprint::immediate),
+    /// so that each row is solved in one share only, where there is a single column, and where the
+    /// output has rows alone (factors, self-influences). A single row is always cut into columns.
+    /// The grid is that of the whole, so that no byte depends on the shares. Shares of any numbers
+    /// may be computed at the same time, twice, or not at all: the run that finishes the output
+    /// computes what is missing.
     ///
     /// A share goes to an output that all shares [join](ZarrOptions::joining), or into an
     /// [array](Self::share_to_array), and nowhere else:

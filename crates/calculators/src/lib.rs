@@ -74,7 +74,7 @@ pub mod zarr;
 pub use calculator::Calculator;
 pub use cancel::Cancellation;
 pub use error::{Error, Result};
-pub use influence_core::AssumeThreadSafe;
+pub use influence_core::{AssumeThreadSafe, Share};
 pub use lazy::Lazy;
 pub use observe::{Observer, SolveSummary};
 pub use parallel::{Parallel, Replicas, Shared, share_threads};
@@ -85,7 +85,6 @@ pub use queries::{
     SelfInfluenceQuery,
 };
 pub use sequential::Sequential;
-pub use share::Share;
 pub use source::{RowSource, SideSource};
 pub use step::{Phase, Step};
 pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};

@@ -35,7 +35,7 @@ use std::ops::Range;
 
 use influence_core::{ChunkGrid, Footprint};
 
-use crate::{Error, Result, Share};
+use crate::{Error, Result, Share, share::ShareOfGrid};
 
 pub(crate) use request::factor_grid;
 pub use request::{Budget, Workload};

@@ -1,95 +1,37 @@
-//! A share of the work: the part of one of several processes that write one output together.
+//! What a share of the work is of an output.
 
-use std::{
-    fmt::{self, Display},
-    num::NonZero,
-    ops::Range,
-    str::FromStr,
-};
+use std::ops::Range;
 
-use influence_core::ChunkGrid;
+use influence_core::{ChunkGrid, Share};
 
 use crate::{Error, Result};
 
-/// One of several equal parts of the work, numbered from 0; written `2/8`.
-///
-/// A share covers a run of *columns* of chunks, and solves all rows itself. It covers a run of
-/// *rows* of chunks instead where solving is [expensive](influence_core::Footprint::immediate), so
-/// that each row is solved in one share only, where there is a single column, and where the output
-/// has rows alone (factors, self-influences). A single row is always cut into columns.
-///
-/// The grid is that of the whole, so that no byte depends on the shares. Shares of any numbers may
-/// be computed at the same time, twice, or not at all: the run that finishes the output computes
-/// what is missing.
-///
-/// # Examples
-/// ```
-/// use influence_calculators::Share;
-///
-/// let share: Share = "2/3".parse()?;
-/// assert_eq!(share, Share::new(2, 3)?);
-/// assert_eq!(share.to_string(), "2/3");
-/// assert_eq!(share.of(10), 6..10);
-/// assert_eq!(Share::WHOLE.of(10), 0..10);
-/// assert!("3/3".parse::<Share>().is_err());
-/// # Ok::<(), influence_calculators::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    index: usize,
-    of: NonZero<usize>,
+/// Shares of the chunks of a grid, which is that of the whole: no byte depends on the shares.
+pub(crate) trait ShareOfGrid {
+    /// The side of a matrix that is shared out: 0, its rows of chunks, or 1, its columns.
+    fn side(grid: &ChunkGrid, immediate: bool) -> usize;
+
+    /// The rows and columns of chunks that this share covers, where this side is shared out.
+    fn part(self, grid: &ChunkGrid, side: usize) -> [Range<usize>; 2];
+
+    /// Refuses a part of the work where only the whole makes sense.
+    fn check_whole(self) -> Result<()>;
 }
 
-impl Share {
-    /// All of the work.
-    pub const WHOLE: Self = Self {
-        index: 0,
-        of: NonZero::<usize>::MIN,
-    };
-
-    /// Share `index`, counted from 0, of `of` shares.
-    ///
-    /// # Errors
-    /// [`Error::Option`] unless `index` is less than `of`.
-    pub fn new(index: usize, of: usize) -> Result<Self> {
-        match NonZero::new(of) {
-            Some(of) if index < of.get() => Ok(Self { index, of }),
-            _ => Err(refused(&format!("{index}/{of}"))),
-        }
-    }
-
-    /// The tasks of this share, of tasks numbered from 0. The shares cover all tasks, and differ in
-    /// length by one at most.
-    pub fn of(self, tasks: usize) -> Range<usize> {
-        // A product of two numbers of 64 bits fits; the quotient is at most `tasks`.
-        let first = |index: usize| {
-            let before = index as u128 * tasks as u128 / self.of.get() as u128;
-            usize::try_from(before).unwrap_or(tasks)
-        };
-        first(self.index)..first(self.index + 1)
-    }
-
-    /// Whether it is all of the work.
-    pub fn is_whole(self) -> bool {
-        self.of == NonZero::<usize>::MIN
-    }
-
-    /// The side of a matrix that is shared out: 0, its rows of chunks, or 1, its columns.
-    pub(crate) fn side(grid: &ChunkGrid, immediate: bool) -> usize {
+impl ShareOfGrid for Share {
+    fn side(grid: &ChunkGrid, immediate: bool) -> usize {
         let [down, across] = grid.counts();
         let by_rows = down > 1 && (across == 1 || !immediate);
         usize::from(!by_rows)
     }
 
-    /// The rows and columns of chunks that this share covers, where this side is shared out.
-    pub(crate) fn part(self, grid: &ChunkGrid, side: usize) -> [Range<usize>; 2] {
+    fn part(self, grid: &ChunkGrid, side: usize) -> [Range<usize>; 2] {
         let mut part = grid.counts().map(|chunks| 0..chunks);
         part[side] = self.of(part[side].end);
         part
     }
 
-    /// Refuses a part of the work where only the whole makes sense.
-    pub(crate) fn check_whole(self) -> Result<()> {
+    fn check_whole(self) -> Result<()> {
         if self.is_whole() {
             return Ok(());
         }
@@ -101,79 +43,13 @@ impl Share {
     }
 }
 
-impl Default for Share {
-    fn default() -> Self {
-        Self::WHOLE
-    }
-}
-
-impl Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index, self.of)
-    }
-}
-
-impl FromStr for Share {
-    type Err = Error;
-
-    /// # Errors
-    /// [`Error::Option`], which says what to write.
-    fn from_str(text: &str) -> Result<Self> {
-        let numbers = text
-            .split_once('/')
-            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
-        let (index, of) = numbers.ok_or_else(|| refused(text))?;
-        Self::new(index, of)
-    }
-}
-
-fn refused(got: &str) -> Error {
-    Error::Option {
-        name: "share",
-        requirement: "a number and a count, 0/4 to 3/4 for four shares",
-        got: got.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn shares_cover_all_tasks_once_and_evenly() -> Result<()> {
-        for tasks in [0, 1, 2, 7, 10, 60] {
-            for of in 1..9 {
-                let shares: Result<Vec<Share>> =
-                    (0..of).map(|index| Share::new(index, of)).collect();
-                let ranges: Vec<_> = shares?.iter().map(|share| share.of(tasks)).collect();
-                let covered: Vec<usize> = ranges.iter().cloned().flatten().collect();
-                assert_eq!(covered, (0..tasks).collect::<Vec<_>>());
-                let even = tasks / of..=tasks.div_ceil(of);
-                assert!(ranges.iter().all(|range| even.contains(&range.len())));
-            }
-        }
-        assert_eq!(
-            Share::new(usize::MAX - 1, usize::MAX)?.of(usize::MAX).len(),
-            1
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn what_is_no_share_is_refused_with_an_example() {
-        for text in ["", "2", "2/", "/8", "8/8", "0/0", "-1/2", "1/2/3", "1 of 2"] {
-            let error = text.parse::<Share>().expect_err(text).to_string();
-            let expected = "share must be a number and a count, 0/4 to 3/4 for four shares, got ";
-            assert_eq!(error, format!("{expected}{text}"));
-        }
-    }
-
-    #[test]
     fn columns_are_shared_unless_solving_is_expensive() -> influence_core::Result<()> {
-        let share = Share {
-            index: 1,
-            of: NonZero::<usize>::MIN.saturating_add(1),
-        };
+        let share = Share::new(1, 2)?;
         let part = |shape, immediate| {
             let grid = ChunkGrid::new(shape, [1, 1])?;
             Ok::<_, influence_core::Error>(share.part(&grid, Share::side(&grid, immediate)))

@@ -1,15 +1,15 @@
 //! How the command ends.
 //!
 //! Exit codes: 0 done, also when the reader of stdout went away; 2 bad usage or input, or a failure
-//! while computing; 130 interrupted by a signal. No command has others: `doctor` ends with 0
-//! whatever it finds.
+//! while computing; 75 a share that is done as far as it can be, and waits for others; 130
+//! interrupted by a signal. No command has others: `doctor` ends with 0 whatever it finds.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-use influence_jobs::{config::Place, watch::Interrupted};
+use influence_jobs::{config::Place, fit::Waiting, watch::Interrupted};
 
 /// The most letters of a message; what is longer repeats a file rather than saying what is wrong
 /// with it.
@@ -18,6 +18,8 @@ const LONGEST: usize = 1000;
 const KEPT_AT_END: usize = 300;
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.
 pub const FAILURE: u8 = 2;
+/// Exit code of a share that waits for others: `EX_TEMPFAIL` of `sysexits.h`, come again later.
+pub const WAITING: u8 = 75;
 /// Exit code of a command that a signal has ended: 128 and the number of SIGINT, as shells have it,
 /// whichever signal it was.
 pub const INTERRUPTED: u8 = 130;
@@ -29,6 +31,8 @@ pub enum Ending {
     Done,
     /// A signal ended it; the message says what is written.
     Interrupted(String),
+    /// It is a share that did its part; the message says what others have to do.
+    Waiting(String),
     /// It failed.
     Failed {
         /// The error with its causes, one line.
@@ -45,6 +49,7 @@ impl Ending {
     pub fn of(outcome: &anyhow::Result<()>) -> Self {
         match outcome {
             Err(error) if error.is::<Interrupted>() => Self::Interrupted(message(error)),
+            Err(error) if error.is::<Waiting>() => Self::Waiting(message(error)),
             Err(error) if !is_broken_pipe(error) => Self::Failed {
                 message: message(error),
                 excerpt: error
@@ -60,6 +65,7 @@ impl Ending {
         match self {
             Self::Done => ExitCode::SUCCESS,
             Self::Interrupted(_) => ExitCode::from(INTERRUPTED),
+            Self::Waiting(_) => ExitCode::from(WAITING),
             Self::Failed { .. } => ExitCode::from(FAILURE),
         }
     }

@@ -166,6 +166,7 @@ impl Progress {
                 total,
                 seconds,
             },
+            Ending::Waiting(message) => Event::Waiting { message, seconds },
             Ending::Failed { message, excerpt } => Event::Failed {
                 error: message,
                 excerpt: excerpt.as_deref(),

@@ -73,7 +73,9 @@ mod report;
 mod rows;
 #[cfg(feature = "serde")]
 mod settings;
+mod share;
 pub mod solver;
+pub mod summation;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod thread_safe;
@@ -90,4 +92,5 @@ pub use model::{
     erase, wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
+pub use share::Share;
 pub use thread_safe::{AssumeThreadSafe, ThreadSafe};

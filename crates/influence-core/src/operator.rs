@@ -84,6 +84,16 @@ pub trait LinearOperator: Debug + Send + Sync {
     /// whatever the backend or the data report.
     fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows>;
 
+    /// The product with each vector, as a step of a fit: an operator that is a mean over data may
+    /// [share the sum](crate::summation) with other processes, all of which ask for the same
+    /// products in the same order.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply), and whatever the sum reports.
+    fn apply_shared(&self, rows: &Self::Rows) -> Result<Self::Rows> {
+        self.apply(rows)
+    }
+
     /// Vectors with these values, `(k, dim)`, held where the operator multiplies: the way in for
     /// vectors made on the host.
     ///
@@ -112,7 +122,7 @@ pub trait LinearOperator: Debug + Send + Sync {
             return Ok(self.to_dense()?.diag().sum().into());
         }
         let signs = random::signs((PROBES, self.dim()), 0);
-        let products = self.apply(&self.rows(signs.view())?)?.to_host()? * signs;
+        let products = self.apply_shared(&self.rows(signs.view())?)?.to_host()? * signs;
         Ok(Estimate::of_samples(&products.sum_axis(Axis(1))))
     }
 
@@ -154,6 +164,10 @@ impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
 
     fn apply(&self, rows: &Self::Rows) -> Result<Self::Rows> {
         (**self).apply(rows)
+    }
+
+    fn apply_shared(&self, rows: &Self::Rows) -> Result<Self::Rows> {
+        (**self).apply_shared(rows)
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows> {

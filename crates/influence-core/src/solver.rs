@@ -98,6 +98,13 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
     fn fit_bytes(&self, _dim: usize, _precision: Precision, _inverses: usize) -> usize {
         0
     }
+
+    /// Bytes of the largest sum over data that [`prepare`](Self::prepare) asks the operator for, in
+    /// `f64` on the host. An operator that [adds](crate::summation) more than one leaf holds
+    /// several.
+    fn sum_bytes(&self, _dim: usize) -> usize {
+        0
+    }
 }
 
 impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
@@ -119,6 +126,10 @@ impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
 
     fn fit_bytes(&self, dim: usize, precision: Precision, inverses: usize) -> usize {
         (**self).fit_bytes(dim, precision, inverses)
+    }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        (**self).sum_bytes(dim)
     }
 }
 

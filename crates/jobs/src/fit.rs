@@ -1,5 +1,7 @@
 //! From a checked configuration to a fitted influence model, or to its memory and cost.
 
+mod share;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,11 +14,13 @@ use influence_data::key::{AtKey, KeyError};
 
 use crate::{
     config::{Config, Method, Mode},
+    fit_settings::FitSettings,
     job::Job,
     memory::{self, Taker},
     models::{FitSource, TaskModel},
     watch::{Stage, Watch},
 };
+pub use share::Waiting;
 
 /// A job whose fit there is memory for.
 #[derive(Debug, Clone, Copy)]
@@ -140,9 +144,18 @@ fn of_model(
     source: FitSource<'_>,
     watch: &dyn Watch,
 ) -> Result<Influence> {
-    let settings = job.fit_settings()?;
+    with_settings(&job.fit_settings()?, job, model, source, watch)
+}
+
+fn with_settings(
+    settings: &FitSettings,
+    job: &Job,
+    model: &dyn TaskModel,
+    source: FitSource<'_>,
+    watch: &dyn Watch,
+) -> Result<Influence> {
     let influence = model
-        .influence(&settings, &job.train, source)
+        .influence(settings, &job.train, source)
         .map_err(advised)?;
     for parameter in influence.source().untapped() {
         watch.warn(&format!(

@@ -10,6 +10,7 @@ use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Task};
 use influence_core::{
     Precision,
     solver::{Direct, Identity, InverseHarmonicMean},
+    summation::{Alone, Summation},
 };
 
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
 
-/// Training points per batch of the fit. Curvatures are added up batch by batch, so their last bits
-/// depend on it: it is the same for all runs.
+/// Training points per batch of the fit. Curvatures are added up batch by batch, and eight batches
+/// are a leaf of their sums, so their last bits depend on it: it is the same for all runs.
 const BATCH: usize = 256;
 /// The gradients that are kept for iterations may take one part in this many of the memory.
 const SHARE_OF_FIT: usize = 4;
@@ -36,6 +37,7 @@ pub struct FitSettings {
     threads: usize,
     check_gradient: bool,
     observer: Option<Arc<dyn FitObserver>>,
+    summation: Arc<dyn Summation>,
 }
 
 impl FitSettings {
@@ -58,7 +60,14 @@ impl FitSettings {
             threads: compute.threads(),
             check_gradient: compute.check_gradient,
             observer,
+            summation: Arc::new(Alone),
         })
+    }
+
+    /// With sums over the training data added up by this, in place of [`Alone`].
+    #[must_use]
+    pub fn with_summation(self, summation: Arc<dyn Summation>) -> Self {
+        Self { summation, ..self }
     }
 
     /// How many dampings influences are computed for.
@@ -78,7 +87,8 @@ impl FitSettings {
             .with_precision(self.precision)
             .with_batch_size(BATCH)
             .with_device(self.device.clone())
-            .with_gradient_memory(self.gradient_memory);
+            .with_gradient_memory(self.gradient_memory)
+            .with_summation(self.summation.clone());
         if let Some(threads) = NonZero::new(self.threads) {
             fit = fit.with_threads(threads);
         }

@@ -1,11 +1,15 @@
 //! A cache of values computed from batches.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use influence_core::Result as CoreResult;
 
-/// Values computed from batches, cheap to clone. The values of the first batches are cached, as
-/// many as fit in the memory granted; those of the others are computed again each time.
+/// Values computed from batches, cheap to clone. The values of the first batches that this process
+/// is asked for are cached, as many as fit in the memory granted; those of the others are computed
+/// again each time.
 ///
 /// Always the first ones: which batches are cached depends on nothing but sizes, and a pass in
 /// order finds as much in the cache as any other policy could offer.
@@ -25,23 +29,26 @@ impl<T: Clone> BatchCache<T> {
         }
     }
 
-    /// The value of one of `parts` batches; the first call fills the cache.
+    /// The value of a batch, where this process is asked for those of `own`; the first call fills
+    /// the cache.
     pub(super) fn part(
         &self,
         part: usize,
-        parts: usize,
+        own: Range<usize>,
         make: impl Fn(usize) -> CoreResult<T>,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<T> {
         if self.values.get().is_none() {
             let one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
             if self.values.get().is_none() {
-                let values = self.fitting(parts, &make, bytes)?;
+                let values = self.fitting(own.clone(), &make, bytes)?;
                 self.values.get_or_init(|| values);
             }
             drop(one_at_a_time);
         }
-        match self.values.get().and_then(|values| values.get(part)) {
+        let place = part.checked_sub(own.start);
+        let values = self.values.get();
+        match values.and_then(|values| values.get(place?)) {
             Some(kept) => Ok(kept.clone()),
             None => make(part),
         }
@@ -49,22 +56,22 @@ impl<T: Clone> BatchCache<T> {
 
     fn fitting(
         &self,
-        parts: usize,
+        own: Range<usize>,
         make: impl Fn(usize) -> CoreResult<T>,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<Vec<T>> {
         let mut kept = Vec::new();
         let (mut taken, mut largest) = (0, 0);
-        for part in 0..parts {
+        for part in own {
             if taken + largest > self.memory {
                 break;
             }
             let made = make(part)?;
-            let own = bytes(&made);
-            if taken + own > self.memory {
+            let size = bytes(&made);
+            if taken + size > self.memory {
                 break;
             }
-            (taken, largest) = (taken + own, largest.max(own));
+            (taken, largest) = (taken + size, largest.max(size));
             kept.push(made);
         }
         Ok(kept)

@@ -10,9 +10,9 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     mlp::MlpBatches,
-    parts::{places, sum_of_parts},
+    parts::{places, shared_sum, sum_of_parts},
 };
-use crate::{FitStep, Stack, trace::Function};
+use crate::{FitStep, Stack, tensors::single, trace::Function};
 
 /// How many columns of a dense Hessian are formed at once.
 const SLAB: usize = 64;
@@ -34,6 +34,23 @@ impl Hessian {
             dim: block.dim(),
             mlp,
         }
+    }
+
+    /// The contribution of some parts, summed in `f64`, batch by batch.
+    fn dense_of(&self, parts: Range<usize>) -> CoreResult<Array2<f64>> {
+        let mut dense = Array2::zeros((self.dim, self.dim));
+        for part in parts {
+            let scale = 1.0 / self.samples();
+            // A single layer gives its matrix at once; any other network gives it column by column.
+            let whole = match self.mlp.part(part)? {
+                Some(linearised) => linearised.add_to(&mut dense, scale, &self.places)?,
+                None => false,
+            };
+            if !whole {
+                self.add_columns(part, &mut dense)?;
+            }
+        }
+        Ok(dense)
     }
 
     /// Adds the contribution of one part, from products with unit vectors.
@@ -84,24 +101,18 @@ impl LinearOperator for Hessian {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_of_parts(self, rows)
+        sum_of_parts(self, 0..self.parts(), rows)
     }
 
-    /// Summed in `f64`, batch by batch.
+    fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
+        shared_sum(self, &self.mlp.data, rows)
+    }
+
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
-        let mut dense = Array2::zeros((self.dim, self.dim));
-        for part in 0..self.parts() {
-            let scale = 1.0 / self.samples();
-            // A single layer gives its matrix at once; any other network gives it column by column.
-            let whole = match self.mlp.part(part)? {
-                Some(linearised) => linearised.add_to(&mut dense, scale, &self.places)?,
-                None => false,
-            };
-            if !whole {
-                self.add_columns(part, &mut dense)?;
-            }
-        }
-        Ok(dense)
+        let data = &self.mlp.data;
+        single(data.sum("hessian", &|| Ok(Vec::new()), &|parts| {
+            Ok(vec![self.dense_of(parts)?.into_dyn()])
+        })?)
     }
 
     fn parts(&self) -> usize {

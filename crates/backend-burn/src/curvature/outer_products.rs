@@ -1,22 +1,26 @@
 //! Curvatures that are sums of outer products of vectors of samples.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use burn::tensor::Tensor;
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows,
     block::Block,
     operator::{Estimate, LinearOperator, SampleOuterProducts},
+    summation::Sums,
 };
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayD, ArrayView2, Ix0, Ix2, arr0};
 
 use super::{
     Curvature,
     mlp::MlpBatches,
-    parts::{places, sum_of_parts},
+    parts::{places, shared_sum, sum_of_parts},
     vectors::SampleVectors,
 };
-use crate::{Gradients, Stack, tensors::host};
+use crate::{
+    Gradients, Stack,
+    tensors::{host, single},
+};
 
 /// `Σ v vᵀ / n` over one block.
 #[derive(Debug, Clone)]
@@ -51,6 +55,44 @@ impl OuterProducts {
             (sign, self.weighted(restricted))
         });
         Ok(restricted.collect())
+    }
+
+    /// A sum over all data.
+    fn sum(
+        &self,
+        name: &str,
+        of: &dyn Fn(Range<usize>) -> CoreResult<ArrayD<f64>>,
+    ) -> CoreResult<Sums> {
+        let data = &self.vectors.data;
+        data.sum(name, &|| Ok(Vec::new()), &|parts| Ok(vec![of(parts)?]))
+    }
+
+    /// The outer products of some batches, summed in `f64`, batch by batch.
+    fn dense_of(&self, parts: Range<usize>) -> CoreResult<Array2<f64>> {
+        let mut dense = Array2::zeros((self.dim(), self.dim()));
+        for part in parts {
+            let vectors = self.restricted(part)?;
+            // All vectors of a sign in one matrix product.
+            for sign in [1.0, -1.0] {
+                let alike = vectors.iter().filter(|(own, _)| own * sign > 0.0);
+                let alike: Vec<&Gradients> = alike.map(|(_, vectors)| vectors).collect();
+                if !alike.is_empty() {
+                    dense.scaled_add(sign, &products(&alike)?);
+                }
+            }
+        }
+        Ok(dense)
+    }
+
+    /// The trace of the outer products of some batches.
+    fn trace_of(&self, parts: Range<usize>) -> CoreResult<f64> {
+        let mut sum = 0.0;
+        for part in parts {
+            for (sign, vectors) in self.restricted(part)? {
+                sum += sign * host(&vectors.squared_norms())?.into_iter().sum::<f64>();
+            }
+        }
+        Ok(sum)
     }
 
     fn weighted(&self, vectors: Gradients) -> Gradients {
@@ -92,34 +134,23 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_of_parts(self, rows)
+        sum_of_parts(self, 0..self.parts(), rows)
     }
 
-    /// Summed in `f64`, batch by batch.
+    fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
+        shared_sum(self, &self.vectors.data, rows)
+    }
+
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
-        let mut dense = Array2::zeros((self.dim(), self.dim()));
-        for part in 0..self.parts() {
-            let vectors = self.restricted(part)?;
-            // All vectors of a sign in one matrix product.
-            for sign in [1.0, -1.0] {
-                let alike = vectors.iter().filter(|(own, _)| own * sign > 0.0);
-                let alike: Vec<&Gradients> = alike.map(|(_, vectors)| vectors).collect();
-                if !alike.is_empty() {
-                    dense.scaled_add(sign, &products(&alike)?);
-                }
-            }
-        }
-        Ok(dense / self.samples())
+        let sum = self.sum("outer products", &|parts| {
+            Ok(self.dense_of(parts)?.into_dyn())
+        })?;
+        Ok(single::<Ix2>(sum)? / self.samples())
     }
 
     fn trace(&self) -> CoreResult<Estimate> {
-        let mut sum = 0.0;
-        for part in 0..self.parts() {
-            for (sign, vectors) in self.restricted(part)? {
-                sum += sign * host(&vectors.squared_norms())?.into_iter().sum::<f64>();
-            }
-        }
-        Ok((sum / self.samples()).into())
+        let sum = self.sum("trace", &|parts| Ok(arr0(self.trace_of(parts)?).into_dyn()))?;
+        Ok((single::<Ix0>(sum)?.into_scalar() / self.samples()).into())
     }
 
     /// Only with the empirical Fisher do samples have one vector each.

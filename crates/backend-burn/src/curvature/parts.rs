@@ -7,19 +7,38 @@ use influence_core::{
     block::{Block, ParameterLayout},
     operator::LinearOperator,
 };
+use ndarray::Ix2;
 
-use crate::Stack;
+use super::TrainingData;
+use crate::{Stack, tensors::single};
 
-/// The sum over all parts of an operator.
+/// The sum over some parts of an operator, added in order on the device.
 pub(super) fn sum_of_parts(
     operator: &dyn LinearOperator<Rows = Stack>,
+    parts: Range<usize>,
     rows: &Stack,
 ) -> CoreResult<Stack> {
-    let mut sum = operator.apply_part(0, rows)?;
-    for part in 1..operator.parts() {
+    let mut sum = operator.apply_part(parts.start, rows)?;
+    for part in parts.skip(1) {
         sum = sum.add_scaled(1.0, &operator.apply_part(part, rows)?)?;
     }
     Ok(sum)
+}
+
+/// The sum over all parts of an operator, through the summation of its data.
+pub(super) fn shared_sum(
+    operator: &dyn LinearOperator<Rows = Stack>,
+    data: &TrainingData,
+    rows: &Stack,
+) -> CoreResult<Stack> {
+    if rows.is_empty() {
+        return operator.apply(rows);
+    }
+    let host = |rows: &Stack| Ok(vec![rows.to_host()?.into_dyn()]);
+    let sum = data.sum("products", &|| host(rows), &|parts| {
+        host(&sum_of_parts(operator, parts, rows)?)
+    });
+    rows.like(single::<Ix2>(sum?)?.view())
 }
 
 /// The columns within a block of each parameter of the layout, if the block has it.

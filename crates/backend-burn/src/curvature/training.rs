@@ -1,10 +1,16 @@
-//! The training data of a fit.
+//! The training data of a fit, and sums over them.
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use influence_core::{Dataset, Error as CoreError, Result as CoreResult};
+use influence_core::{
+    Dataset, Error as CoreError, Result as CoreResult,
+    summation::{Alone, DataPass, Summation, Sums},
+};
 
 use crate::{Batch, FitStep, observe::FitProgress, panic::caught};
+
+/// Batches of a leaf, which are added in order, before leaves are added as a tree.
+const LEAF: usize = 8;
 
 /// Training data, in the batches over which curvatures are summed. The partition depends on nothing
 /// but the settings, so that sums have the same bits in every run.
@@ -12,6 +18,7 @@ use crate::{Batch, FitStep, observe::FitProgress, panic::caught};
 pub(crate) struct TrainingData {
     dataset: Arc<dyn Dataset<Batch = Batch>>,
     batch_size: usize,
+    summation: Arc<dyn Summation>,
     pub(crate) watch: FitProgress,
 }
 
@@ -42,6 +49,7 @@ impl TrainingData {
             _ => Ok(Self {
                 dataset,
                 batch_size,
+                summation: Arc::new(Alone),
                 watch: FitProgress::default(),
             }),
         }
@@ -51,9 +59,61 @@ impl TrainingData {
         Self { watch, ..self }
     }
 
+    pub(crate) fn summed_by(self, summation: Arc<dyn Summation>) -> Self {
+        Self { summation, ..self }
+    }
+
+    /// Begins a fit that depends on this, by name.
+    pub(crate) fn begin(
+        &self,
+        identity: &dyn Fn() -> CoreResult<Vec<(&'static str, String)>>,
+    ) -> CoreResult<()> {
+        self.summation.begin(identity)
+    }
+
+    /// The sum over all data of what `part` computes of some batches. All processes of a fit apply
+    /// the same `operand`.
+    pub(crate) fn sum(
+        &self,
+        name: &str,
+        operand: &dyn Fn() -> CoreResult<Sums>,
+        part: &dyn Fn(Range<usize>) -> CoreResult<Sums>,
+    ) -> CoreResult<Sums> {
+        self.summation.sum(&DataPass {
+            name,
+            operand,
+            leaves: self.leaves(),
+            leaf: &|leaf| part(self.batches_of(&(leaf..leaf + 1))),
+        })
+    }
+
+    fn leaves(&self) -> usize {
+        self.batches().div_ceil(LEAF)
+    }
+
+    fn batches_of(&self, leaves: &Range<usize>) -> Range<usize> {
+        leaves.start * LEAF..(leaves.end * LEAF).min(self.batches())
+    }
+
+    /// The batches that sums ask this process for.
+    pub(crate) fn own(&self) -> Range<usize> {
+        self.batches_of(&self.summation.own(self.leaves()))
+    }
+
+    /// How many sums are held at a time besides the one that is made.
+    pub(crate) fn sums_held(&self) -> usize {
+        self.leaves().next_power_of_two().ilog2() as usize
+    }
+
     /// Reports that a batch is begun, read or cached.
     pub(super) fn begun(&self, index: usize) {
-        self.watch.fitting(FitStep::Batches, index, self.batches());
+        let own = self.own();
+        let (done, total) = if own.contains(&index) {
+            (index - own.start, own.len())
+        } else {
+            (index, self.batches())
+        };
+        self.watch.fitting(FitStep::Batches, done, total);
     }
 
     pub(crate) fn samples(&self) -> usize {
@@ -82,6 +142,15 @@ impl TrainingData {
     /// A batch that is examined before the fit begins, without a report.
     pub(crate) fn glimpse(&self, index: usize) -> CoreResult<Batch> {
         self.read(self.range(index))
+    }
+
+    /// Few samples, from all over the data, that tell data sets apart.
+    pub(crate) fn spread(&self) -> impl Iterator<Item = CoreResult<Batch>> {
+        const PLACES: usize = 16;
+        let samples = self.samples();
+        let step = samples.div_ceil(PLACES).max(1);
+        let places = (0..samples).step_by(step).chain(samples.checked_sub(1));
+        places.map(|place| self.read(place..place + 1))
     }
 
     /// A few samples from the start.

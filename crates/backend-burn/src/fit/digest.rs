@@ -5,6 +5,7 @@ use influence_core::{Result as CoreResult, Values, block::ParameterLayout};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    Batch, FitStep,
     curvature::TrainingData,
     dataset::{dtype, tensor_data},
 };
@@ -25,9 +26,23 @@ pub(super) fn of_parameters(layout: &ParameterLayout, values: &[TensorData]) -> 
 
 /// The digest of all samples, field by field, so that it does not depend on the batches.
 pub(super) fn of_data(data: &TrainingData) -> CoreResult<String> {
+    let read = |index| {
+        let watch = &data.watch;
+        watch.fitting(FitStep::Batches, index, data.batches());
+        data.glimpse(index)
+    };
+    of_batches((0..data.batches()).map(read))
+}
+
+/// The digest of few samples from all over the data.
+pub(super) fn of_spread(data: &TrainingData) -> CoreResult<String> {
+    of_batches(data.spread())
+}
+
+fn of_batches(batches: impl Iterator<Item = CoreResult<Batch>>) -> CoreResult<String> {
     let mut fields: Vec<Sha256> = Vec::new();
-    for index in 0..data.batches() {
-        let batch = data.batch(index)?;
+    for batch in batches {
+        let batch = batch?;
         if fields.is_empty() {
             fields.extend(batch.fields().iter().map(described));
         }

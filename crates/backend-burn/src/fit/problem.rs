@@ -68,7 +68,8 @@ pub(super) struct FitProblem {
 }
 
 impl FitProblem {
-    pub(super) fn fit(self) -> CoreResult<Influence> {
+    pub(super) fn fit(&self) -> CoreResult<Influence> {
+        self.data.begin(&|| self.identity())?;
         let prepared = match &self.method {
             InversionMethod::Solver(solver) => {
                 let operators = self.operators().into_iter();
@@ -82,7 +83,7 @@ impl FitProblem {
         self.assemble(prepared?)
     }
 
-    pub(super) fn restore(self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
+    pub(super) fn restore(&self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
         // A solver without a state has no entry in the file.
         let nothing = State::default();
         let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
@@ -125,14 +126,30 @@ impl FitProblem {
         Arc::new(SampleVectors::new(self.curvature, source, data, memory))
     }
 
-    fn assemble(self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
-        let blocks = self.blocks.into_iter().zip(prepared).collect();
-        Ok(BlockInfluence::new(self.source, blocks, &self.damping)?
-            .with_stacks(self.method.stacks()))
+    fn assemble(&self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
+        let blocks = self.blocks.iter().cloned().zip(prepared).collect();
+        let influence = BlockInfluence::new(self.source.clone(), blocks, &self.damping)?;
+        Ok(influence.with_stacks(self.method.stacks()))
     }
 
     /// Everything that a fit depends on, by name. The damping is not part of it.
     pub(super) fn provenance(&self) -> CoreResult<Provenance> {
+        self.described(digest::of_data(&self.data)?)
+    }
+
+    /// The same, with few of the data in place of all: enough to tell shares of one fit from those
+    /// of another.
+    fn identity(&self) -> CoreResult<Provenance> {
+        let data = &self.data;
+        self.described(format!(
+            "{} samples in {} batches, some of which are {}",
+            data.samples(),
+            data.batches(),
+            digest::of_spread(data)?
+        ))
+    }
+
+    fn described(&self, data: String) -> CoreResult<Provenance> {
         let blocks: Vec<String> = self.blocks.iter().map(shown).collect();
         let sample = self.data.head(CHECKED_SAMPLES)?;
         Ok(vec![
@@ -144,7 +161,7 @@ impl FitProblem {
                 "parameters",
                 digest::of_parameters(self.source.layout(), self.source.trace.values()),
             ),
-            ("training data", digest::of_data(&self.data)?),
+            ("training data", data),
             ("function", self.source.fingerprint(&sample)?),
         ])
     }

@@ -68,8 +68,9 @@ impl TracedFit {
     /// Those of [`Fit::fit_and_save`].
     pub fn fit_and_save(self, path: impl AsRef<Path>) -> CoreResult<Influence> {
         let problem = self.problem()?;
-        let provenance = problem.provenance()?;
         let influence = problem.fit()?;
+        // Only now, since it reads all data, which a process with a share of them is spared.
+        let provenance = problem.provenance()?;
         let states = influence.prepared();
         let states =
             states.map(|(block, prepared)| Ok((block.name().to_owned(), prepared.state()?)));
@@ -119,14 +120,20 @@ impl TracedFit {
         let blocks = settings.blocks.clone().unwrap_or(BlockStructure::Full);
         let blocks = blocks.resolve(self.trace.layout())?;
         let of_block = |block: &Block| solver.fit_bytes(block.dim(), settings.precision, dampings);
-        Ok(blocks.iter().map(of_block).fold(0, usize::saturating_add))
+        let all = blocks.iter().map(of_block).fold(0, usize::saturating_add);
+        // Blocks are prepared one after another.
+        let sums = blocks.iter().map(|block| solver.sum_bytes(block.dim()));
+        let held = TrainingData::new(self.train, settings.batch_size)?.sums_held();
+        Ok(all.saturating_add(sums.max().unwrap_or(0).saturating_mul(held)))
     }
 
     /// The start of fitting and loading: gradients that are checked, and the blocks.
     fn problem(self) -> CoreResult<FitProblem> {
         let settings = self.settings;
         settings.check()?;
-        let data = TrainingData::new(self.train, settings.batch_size)?.watched(settings.watch);
+        let data = TrainingData::new(self.train, settings.batch_size)?
+            .watched(settings.watch)
+            .summed_by(settings.summation);
         let sample = data.head(CHECKED_SAMPLES)?;
         let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
         let mut source = source.checked_for(settings.curvature, &sample)?;

@@ -4,12 +4,16 @@
 //! layer. Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
 //! products of eigenvalues.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 use influence_core::{
     Error as CoreError, Result as CoreResult,
+    block::Block,
     linalg::{Eigen, eigen},
+    summation::Sums,
 };
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array1, Array2, Array3, Axis, arr1};
 
 use super::{
     layer::{LayerInputs, LinearLayer, Positions},
@@ -17,21 +21,19 @@ use super::{
     running_sum::RunningSum,
     unfactored::UnfactoredFisher,
 };
-use crate::{Gradients, curvature::SampleVectors, observe::FitProgress};
+use crate::{Gradients, curvature::SampleVectors, observe::FitProgress, tensors::Unpacked};
 
-/// Sums over positions and samples for each layer.
-pub(super) struct CovarianceSet(Vec<CovarianceSums>);
+/// The covariances of each layer.
+pub(super) struct CovarianceSet(Vec<Covariance>);
 
+/// Sums over positions and samples for a layer.
 struct CovarianceSums {
-    /// The name of the layer.
-    layer: String,
     /// `(groups, width, width)`, or for an embedding the frequencies of rows `(1, 1, entries)`.
     inputs: RunningSum,
-    is_embedding: bool,
     /// `(groups, outputs, outputs)`.
     output_gradients: RunningSum,
     samples: usize,
-    /// Positions of a sample.
+    /// Of all samples.
     positions: usize,
 }
 
@@ -51,19 +53,20 @@ impl CovarianceSet {
     pub(super) fn of(
         vectors: &SampleVectors,
         layers: &[&LinearLayer],
-        rest: &mut [UnfactoredFisher],
-    ) -> CoreResult<Self> {
-        let zero = |layer: &&LinearLayer| CovarianceSums::zero(layer);
-        let mut sums: Vec<CovarianceSums> = layers.iter().map(zero).collect();
-        for part in 0..vectors.data.batches() {
-            let signed = vectors.part(part)?;
-            let gradients = signed.definite()?;
-            for (layer, sums) in layers.iter().zip(&mut sums) {
-                sums.add(layer, gradients)?;
-            }
-            rest.iter_mut().try_for_each(|rest| rest.add(gradients))?;
-        }
-        Ok(Self(sums))
+        others: &[&Block],
+    ) -> CoreResult<(Self, Vec<UnfactoredFisher>)> {
+        let sums = vectors
+            .data
+            .sum("covariances", &|| Ok(Vec::new()), &|parts| {
+                sums_over(vectors, layers, others, parts)
+            })?;
+        let mut sums = Unpacked::new(sums);
+        let covariances = layers.iter().map(|layer| Covariance::new(layer, &mut sums));
+        let covariances = covariances.collect::<CoreResult<_>>()?;
+        let others = others
+            .iter()
+            .map(|block| UnfactoredFisher::new(block, &mut sums));
+        Ok((Self(covariances), others.collect::<CoreResult<_>>()?))
     }
 
     /// Eigenvectors, and the products of eigenvalues; `threads` matrices are decomposed side by
@@ -76,26 +79,49 @@ impl CovarianceSet {
         threads: usize,
         watch: &FitProgress,
     ) -> CoreResult<Vec<KroneckerEigen>> {
-        let means = self.0.into_iter().map(CovarianceSums::means);
-        let means: Vec<Covariance> = means.collect::<CoreResult<_>>()?;
-        let matrices = means.iter().flat_map(Covariance::matrices).collect();
+        let matrices = self.0.iter().flat_map(Covariance::matrices).collect();
         let mut bases = in_parallel(threads, matrices, watch, of_layer)?.into_iter();
         let mut next = || bases.next().ok_or_else(missing);
-        means
+        self.0
             .iter()
-            .map(|means| means.factored(&mut next))
+            .map(|covariance| covariance.factored(&mut next))
             .collect()
     }
+}
+
+/// The sums over some batches: those of each layer, then those of the other blocks.
+fn sums_over(
+    vectors: &SampleVectors,
+    layers: &[&LinearLayer],
+    others: &[&Block],
+    parts: Range<usize>,
+) -> CoreResult<Sums> {
+    let zero = |layer: &&LinearLayer| CovarianceSums::zero(layer);
+    let mut sums: Vec<CovarianceSums> = layers.iter().map(zero).collect();
+    let zero = |block: &&Block| UnfactoredFisher::zero(block);
+    let mut rest: Vec<UnfactoredFisher> = others.iter().map(zero).collect();
+    for part in parts {
+        let signed = vectors.part(part)?;
+        let gradients = signed.definite()?;
+        for (layer, sums) in layers.iter().zip(&mut sums) {
+            sums.add(layer, gradients)?;
+        }
+        rest.iter_mut().try_for_each(|rest| rest.add(gradients))?;
+    }
+    let mut arrays = Vec::new();
+    for sums in sums {
+        arrays.extend(sums.into_arrays()?);
+    }
+    arrays.extend(rest.into_iter().map(UnfactoredFisher::into_array));
+    Ok(arrays)
 }
 
 impl CovarianceSums {
     fn zero(layer: &LinearLayer) -> Self {
         let (g, width, outputs) = (layer.shape.groups, layer.width(), layer.shape.outputs);
-        let is_embedding = layer.shape.is_embedding;
+        let rows = if layer.shape.is_embedding { 1 } else { width };
         Self {
-            layer: layer.name.clone(),
-            inputs: RunningSum::zero((g, if is_embedding { 1 } else { width }, width)),
-            is_embedding,
+            inputs: RunningSum::zero((g, rows, width)),
             output_gradients: RunningSum::zero((g, outputs, outputs)),
             samples: 0,
             positions: 0,
@@ -116,7 +142,7 @@ impl CovarianceSums {
             if index == 0 {
                 let [n, _, t, _] = output_gradients.dims();
                 self.samples += n;
-                self.positions = t;
+                self.positions += n * t;
                 match inputs {
                     LayerInputs::Dense(inputs) => self.inputs.add(gram(inputs))?,
                     LayerInputs::Indices(rows) => {
@@ -129,14 +155,14 @@ impl CovarianceSums {
         Ok(())
     }
 
-    fn means(self) -> CoreResult<Covariance> {
-        let samples = self.samples.max(1) as f64;
-        Ok(Covariance {
-            layer: self.layer,
-            inputs: self.inputs.whole()? / (samples * self.positions.max(1) as f64),
-            is_embedding: self.is_embedding,
-            output_gradients: self.output_gradients.whole()? / samples,
-        })
+    /// Inputs, output gradients and counts.
+    fn into_arrays(self) -> CoreResult<Sums> {
+        let counts = arr1(&[self.samples as f64, self.positions as f64]);
+        Ok(vec![
+            self.inputs.whole()?.into_dyn(),
+            self.output_gradients.whole()?.into_dyn(),
+            counts.into_dyn(),
+        ])
     }
 }
 
@@ -149,6 +175,19 @@ struct Covariance {
 }
 
 impl Covariance {
+    /// The means, from the sums of the layer.
+    fn new(layer: &LinearLayer, sums: &mut Unpacked) -> CoreResult<Self> {
+        let inputs: Array3<f64> = sums.next()?;
+        let output_gradients: Array3<f64> = sums.next()?;
+        let counts: Array1<f64> = sums.next()?;
+        Ok(Self {
+            layer: layer.name.clone(),
+            inputs: inputs / counts[1].max(1.0),
+            is_embedding: layer.shape.is_embedding,
+            output_gradients: output_gradients / counts[0].max(1.0),
+        })
+    }
+
     /// The matrices to be decomposed, with the name of the layer.
     fn matrices(&self) -> impl Iterator<Item = (&str, &Array3<f64>)> {
         let inputs = (!self.is_embedding).then_some(&self.inputs);
@@ -243,27 +282,22 @@ fn frequencies(rows: &Tensor<2, Int>, entries: usize) -> CoreResult<Array3<f64>>
 mod tests {
     use super::*;
 
-    fn sums(layer: &str, entry: f64) -> CovarianceSums {
-        let of = |matrix: Array2<f64>| {
-            let mut sum = RunningSum::zero((1, 2, 2));
-            sum.add_host(&matrix.insert_axis(Axis(0)));
-            sum
-        };
-        CovarianceSums {
+    fn covariance(layer: &str, entry: f64) -> Covariance {
+        let of = |matrix: Array2<f64>| matrix.insert_axis(Axis(0));
+        Covariance {
             layer: layer.to_owned(),
             inputs: of(ndarray::array![[2.0, entry], [entry, 2.0]]),
             is_embedding: false,
             output_gradients: of(Array2::eye(2)),
-            samples: 1,
-            positions: 1,
         }
     }
 
     #[test]
     fn a_covariance_that_is_not_finite_is_an_error_with_the_name_of_its_layer() -> CoreResult<()> {
         let factored = |layers: &[(&str, f64)]| {
-            let sums = layers.iter().map(|&(layer, entry)| sums(layer, entry));
-            CovarianceSet(sums.collect()).factored(2, &FitProgress::default())
+            let of_layer = |&(layer, entry): &(&str, f64)| covariance(layer, entry);
+            let covariances = layers.iter().map(of_layer).collect();
+            CovarianceSet(covariances).factored(2, &FitProgress::default())
         };
         assert_eq!(factored(&[("a", 0.5), ("b", 0.5)])?.len(), 2);
         let refused = factored(&[("a", 0.5), ("b", f64::NAN), ("c", f64::INFINITY)]).err();

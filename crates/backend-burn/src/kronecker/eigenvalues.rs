@@ -3,8 +3,11 @@
 //! They are the mean over samples of `(Q_Sᵀ G Q_A)²`, entry by entry, with the gradients
 //! `G = Σ_t δ_t ⊗ a_t` of the layer.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
-use influence_core::Result as CoreResult;
+use influence_core::{Result as CoreResult, summation::Sums};
+use ndarray::{Array3, Ix0, Ix3, arr0};
 
 use super::{
     covariance::KroneckerEigen,
@@ -14,61 +17,91 @@ use super::{
 use crate::{
     Gradients,
     curvature::SampleVectors,
-    tensors::{scatter_rows, tensor3},
+    tensors::{Unpacked, scatter_rows, tensor3},
 };
 
 /// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
 const CHUNK: usize = 1 << 24;
 
-/// Replaces the products of eigenvalues by the mean squares of the gradients along
-/// the eigenvectors.
+/// The Kronecker eigenvectors of a layer where the data are.
+struct Bases {
+    inputs: Option<Tensor<3>>,
+    output_gradients: Tensor<3>,
+}
+
+/// Replaces the products of eigenvalues by the mean squares of the gradients along the
+/// eigenvectors.
 pub(super) fn correct_eigenvalues(
     vectors: &SampleVectors,
     layers: &[&LinearLayer],
     factors: &mut [KroneckerEigen],
 ) -> CoreResult<()> {
     let place = |array| tensor3(array, &vectors.source.device, vectors.source.precision);
-    let bases: Vec<_> = factors
-        .iter()
-        .map(|factors| {
-            let inputs = factors.input_eigenvectors.as_ref();
-            let inputs = inputs.map(place);
-            (inputs, place(&factors.output_eigenvectors))
-        })
-        .collect();
-    let mut samples = 0;
-    let totals = factors
-        .iter()
-        .map(|factors| RunningSum::zero(factors.values.dim()));
-    let mut totals: Vec<RunningSum> = totals.collect();
-    for part in 0..vectors.data.batches() {
-        let signed = vectors.part(part)?;
-        let gradients = signed.definite()?;
-        samples += gradients.first().map_or(0, Gradients::len);
-        for ((layer, (inputs, output_gradients)), total) in
-            layers.iter().zip(&bases).zip(&mut totals)
-        {
-            for gradients in gradients {
-                if let Some(positions) = layer.positions_of(gradients) {
-                    let rotated = rotated(positions, inputs.as_ref(), output_gradients);
-                    total.add(squares(&rotated, layer))?;
-                }
-            }
-        }
-    }
-    let samples = samples.max(1) as f64;
-    for (factors, total) in factors.iter_mut().zip(totals) {
-        factors.values = total.whole()? / samples;
+    let bases = factors.iter().map(|factors| Bases {
+        inputs: factors.input_eigenvectors.as_ref().map(place),
+        output_gradients: place(&factors.output_eigenvectors),
+    });
+    let bases: Vec<Bases> = bases.collect();
+    let zeros = |layer: &&LinearLayer| {
+        let shape = &layer.shape;
+        RunningSum::zero((shape.groups, shape.outputs, layer.width()))
+    };
+    let leaf = |parts: Range<usize>| {
+        let mut totals: Vec<RunningSum> = layers.iter().map(zeros).collect();
+        let samples = add_squares(vectors, layers, &bases, parts, &mut totals)?;
+        let totals = totals.into_iter().map(|sum| Ok(sum.whole()?.into_dyn()));
+        let samples = Ok(arr0(samples as f64).into_dyn());
+        std::iter::once(samples).chain(totals).collect()
+    };
+    let operand = || Ok(eigenvectors(factors));
+    let sums = vectors.data.sum("eigenvalues", &operand, &leaf)?;
+    let mut sums = Unpacked::new(sums);
+    let samples = sums.next::<Ix0>()?.into_scalar().max(1.0);
+    for factors in factors {
+        factors.values = sums.next::<Ix3>()? / samples;
     }
     Ok(())
 }
 
+/// The eigenvectors of all layers.
+fn eigenvectors(factors: &[KroneckerEigen]) -> Sums {
+    let of_layer = |factors: &KroneckerEigen| {
+        let inputs = factors.input_eigenvectors.clone();
+        inputs
+            .into_iter()
+            .chain([factors.output_eigenvectors.clone()])
+    };
+    let all = factors.iter().flat_map(of_layer);
+    all.map(Array3::into_dyn).collect()
+}
+
+/// Adds the squares of the gradients of some batches along the eigenvectors; gives the number of
+/// samples.
+fn add_squares(
+    vectors: &SampleVectors,
+    layers: &[&LinearLayer],
+    bases: &[Bases],
+    parts: Range<usize>,
+    totals: &mut [RunningSum],
+) -> CoreResult<usize> {
+    let mut samples = 0;
+    for part in parts {
+        let signed = vectors.part(part)?;
+        let gradients = signed.definite()?;
+        samples += gradients.first().map_or(0, Gradients::len);
+        for ((layer, bases), total) in layers.iter().zip(bases).zip(&mut *totals) {
+            for gradients in gradients {
+                if let Some(positions) = layer.positions_of(gradients) {
+                    total.add(squares(&rotated(positions, bases), layer))?;
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
 /// Inputs and output gradients in the eigenbases.
-fn rotated(
-    positions: Positions,
-    inputs: Option<&Tensor<3>>,
-    output_gradients: &Tensor<3>,
-) -> Positions {
+fn rotated(positions: Positions, bases: &Bases) -> Positions {
     let turn = |values: Tensor<4>, basis: &Tensor<3>| {
         let ([n, g, t, d], width) = (values.dims(), basis.dims()[2]);
         let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
@@ -78,11 +111,11 @@ fn rotated(
             .swap_dims(0, 1)
     };
     Positions {
-        inputs: match (positions.inputs, inputs) {
+        inputs: match (positions.inputs, &bases.inputs) {
             (LayerInputs::Dense(values), Some(basis)) => LayerInputs::Dense(turn(values, basis)),
             (other, _) => other,
         },
-        output_gradients: turn(positions.output_gradients, output_gradients),
+        output_gradients: turn(positions.output_gradients, &bases.output_gradients),
     }
 }
 

@@ -45,6 +45,32 @@ pub(super) fn bytes(
     let rest = blocks.iter().zip(layers);
     let rest = rest.filter(|(_, layer)| layer.is_none());
     let rest = rest.map(|(block, _)| UnfactoredFisher::bytes(block, dampings));
-    let all = kept.chain(decomposed).chain(values).chain(rest);
-    all.fold(0, usize::saturating_add)
+    let kept = total(kept.chain(rest));
+    let all = total(decomposed.chain(values)).saturating_add(kept);
+    all.max(passes(vectors, layers, &sides, kept))
+}
+
+/// Bytes that a pass over the data takes, in which sums of several subtrees are held: of
+/// covariances, of which some are in `kept`, or of eigenvalues, beside the eigenvectors.
+fn passes(
+    vectors: &SampleVectors,
+    layers: &[Option<LinearLayer>],
+    sides: &[(usize, usize)],
+    kept: usize,
+) -> usize {
+    /// The sum of a leaf in `f64`, and what it is made of on the device.
+    const LEAF: usize = 3;
+    let held = vectors.data.sums_held();
+    let covariances = total(sides.iter().map(|&(groups, entries)| groups * entries));
+    let values = layers.iter().flatten();
+    let values =
+        total(values.map(|layer| layer.shape.groups * layer.shape.outputs * layer.width()));
+    let sums = |entries: usize| entries.saturating_mul(size_of::<f64>());
+    let first = sums(covariances).saturating_mul(held);
+    let second = sums(values).saturating_mul(held + LEAF);
+    kept.saturating_add(first.max(second))
+}
+
+fn total(bytes: impl Iterator<Item = usize>) -> usize {
+    bytes.fold(0, usize::saturating_add)
 }

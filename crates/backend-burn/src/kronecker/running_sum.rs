@@ -1,4 +1,4 @@
-//! Sums over the batches of a pass.
+//! Sums of matrices over few batches.
 
 use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;

@@ -7,10 +7,14 @@ use influence_core::{
     block::Block,
     solver::{Direct, Prepared, Solver, State},
 };
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayD};
 
 use super::diagonal::DiagonalFisher;
-use crate::{Gradients, Stack, curvature::products, tensors::host};
+use crate::{
+    Gradients, Stack,
+    curvature::products,
+    tensors::{Unpacked, host},
+};
 
 /// Most scalars of a block without a linear map whose Fisher matrix is kept whole.
 const DENSE: usize = 2048;
@@ -27,6 +31,18 @@ enum FisherSums {
 }
 
 impl UnfactoredFisher {
+    /// From the next of the sums over all data.
+    pub(super) fn new(block: &Block, sums: &mut Unpacked) -> CoreResult<Self> {
+        Ok(Self {
+            columns: block.columns().to_vec(),
+            sums: if block.dim() <= DENSE {
+                FisherSums::Dense(sums.next()?)
+            } else {
+                FisherSums::Diagonal(sums.next()?)
+            },
+        })
+    }
+
     pub(super) fn zero(block: &Block) -> Self {
         let dim = block.dim();
         Self {
@@ -67,6 +83,14 @@ impl UnfactoredFisher {
             }
         }
         Ok(())
+    }
+
+    /// The sums, as an array of one or two axes.
+    pub(super) fn into_array(self) -> ArrayD<f64> {
+        match self.sums {
+            FisherSums::Dense(sum) => sum.into_dyn(),
+            FisherSums::Diagonal(sum) => sum.into_dyn(),
+        }
     }
 
     /// The mean over this number of samples, prepared for any damping.

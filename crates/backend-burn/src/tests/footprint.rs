@@ -1,14 +1,16 @@
 //! What a model takes per sample, against what can be counted by hand.
 
+use std::sync::Arc;
+
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use influence_core::{GradientSource, Precision};
+use influence_core::{GradientSource, Precision, solver::Nystroem};
 
 use super::{floats, labels, source};
-use crate::{Classification, Stack};
+use crate::{ArrayDataset, Classification, Curvature, Fit, Kronecker, Stack};
 
 #[derive(Module, Debug)]
 struct Network {
@@ -54,4 +56,37 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
     assert_eq!(thin_scores.factor, 4 * thin);
     assert!(thin_scores.scoring.per_test == 0 && thin_scores.scoring.per_pair < 40);
     assert!(thin_scores.score_flops < 1000.0);
+}
+
+#[test]
+fn a_fit_counts_the_sums_that_it_holds_where_there_are_many_samples() {
+    let device = Device::flex();
+    let network = Network {
+        first: LinearConfig::new(5, 4).init(&device),
+        last: LinearConfig::new(4, 3).init(&device),
+    };
+    let dim = 5 * 4 + 4 + 4 * 3 + 3;
+    let fit = || {
+        let task = Classification::new(|network: &Network, x: Tensor<2>| network.forward(x));
+        let fit = Fit::new(task).with_curvature(Curvature::GaussNewton);
+        fit.with_batch_size(1)
+    };
+    let bytes = |fit: Fit<_>, samples: usize| {
+        let fields = vec![floats(&[samples, 5], 1.0), labels(samples, 3)];
+        let data = ArrayDataset::new(fields).expect("a data set");
+        let bytes = fit.fit_bytes(&network, Arc::new(data), 1);
+        bytes.expect("a number of bytes")
+    };
+    // Eight batches are a leaf: a sum of 8 leaves holds 3 besides the one that is made.
+    let nystroem = || fit().with_solver(Nystroem::new(2).expect("a rank"));
+    for (samples, held) in [(1, 0), (8, 0), (9, 1), (64, 3), (65, 4)] {
+        let sums = bytes(fit(), samples) - bytes(fit(), 1);
+        assert_eq!(sums, held * 8 * dim * dim, "{samples}");
+        let sums = bytes(nystroem(), samples) - bytes(nystroem(), 1);
+        assert_eq!(sums, held * 8 * 10 * dim, "{samples}");
+    }
+    // Covariances take little beside what is made of them, until very many are held.
+    let ekfac = |samples| bytes(fit().with_kronecker(Kronecker::Ekfac), samples);
+    assert_eq!(ekfac(8), ekfac(1));
+    assert!(ekfac(20_000) > ekfac(1));
 }

@@ -120,7 +120,7 @@ fn the_plans_of_shares_cover_one_grid_within_the_memory() -> crate::Result<()> {
         for of in [1, 3, 5] {
             let (mut chunks, mut flops) = (0, 0.0);
             for index in 0..of {
-                let share = Share::new(index, of)?;
+                let share = Share::new(index, of).expect("a share");
                 let budget = Budget { share, ..budget };
                 let plan = Plan::for_influences(&workload, &budget, true)?;
                 assert_eq!(plan.grid(), whole.grid());

@@ -61,7 +61,10 @@ fn shares_make_the_output_of_one_run_and_leave_nothing_to_finish() -> Outcome {
             for home in Home::both()? {
                 declare(&job, &data, &home, &options())?;
                 for index in (0..of).rev() {
-                    let of_job = (&model(&job, immediate), Share::new(index, of)?);
+                    let of_job = (
+                        &model(&job, immediate),
+                        Share::new(index, of).expect("a share"),
+                    );
                     compute(&job, of_job, &data, &home, &options().joining())?;
                     assert!(!verify(home.location())?.complete);
                 }
@@ -83,7 +86,7 @@ fn a_share_takes_up_what_is_there_and_the_last_run_computes_what_is_missing() ->
     let expected = job.expected(&data, &options())?;
     for home in Home::both()? {
         declare(&job, &data, &home, &options())?;
-        let (share, joining) = (Share::new(1, 3)?, options().joining());
+        let (share, joining) = (Share::new(1, 3).expect("a share"), options().joining());
         let lost = job.model();
         lost.lasts.store(4, Relaxed);
         assert!(compute(&job, (&lost, share), &data, &home, &joining).is_err());
@@ -106,7 +109,7 @@ fn a_share_takes_up_what_is_there_and_the_last_run_computes_what_is_missing() ->
 #[test]
 fn there_has_to_be_a_declared_output_of_the_same_settings() -> Outcome {
     let (job, data) = (JOBS[0], data(SHAPE)?);
-    let (model, share) = (job.model(), Share::new(0, 2)?);
+    let (model, share) = (job.model(), Share::new(0, 2).expect("a share"));
     for home in Home::both()? {
         let run = |options: &ZarrOptions| compute(&job, (&model, share), &data, &home, options);
         let nothing = run(&options().joining());

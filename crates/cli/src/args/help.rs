@@ -6,8 +6,9 @@ use clap::{Command, builder::Styles};
 
 /// What a script has to know.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done; 2 bad usage or input, or a \
-    failure while computing; 130 interrupted by a signal. A first Ctrl-C, SIGTERM or SIGHUP lets \
-    the chunks in progress be written; a second one stops at once.";
+    failure while computing; 75 a share that waits for others; 130 interrupted by a signal. A \
+    first Ctrl-C, SIGTERM or SIGHUP lets the chunks in progress be written; a second one stops \
+    at once.";
 
 /// What all commands tell while they run.
 pub(crate) const TELLING: [&str; 4] = [
@@ -20,8 +21,8 @@ pub(crate) const TELLING: [&str; 4] = [
      loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, \
      finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` (row, column, \
      done, total, rate, eta_seconds), `warning` (message), `interrupting` (message), and at the \
-     end `finished` (done, seconds), `interrupted` (message, done, total, seconds) or `failed` \
-     (error, seconds).",
+     end `finished` (done, seconds), `interrupted` (message, done, total, seconds), `waiting` \
+     (message, seconds) or `failed` (error, seconds).",
     "--quiet leaves out progress, warnings, and the summary of what `run`, `self`, `sweep`, \
      `fit`, `train`, `init`, `report` or `man` did; `top`, `inspect`, `plan` and other commands \
      that answer a question still print the answer.",
@@ -30,8 +31,8 @@ pub(crate) const TELLING: [&str; 4] = [
 ];
 
 /// What commands say of this in their own help.
-const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 130 interrupted. \
-    `influence --help` says more about them, about progress and about logs.";
+const EXIT_CODES_SHORT: &str = "Exit codes: 0 done; 2 failed; 75 waiting for other shares; \
+    130 interrupted. `influence --help` says more about them, about progress and about logs.";
 
 /// The usage of `init`, which would not fit into a line.
 pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] \

@@ -3,7 +3,7 @@
 use std::{num::NonZero, path::PathBuf};
 
 use clap::Args;
-use influence_calculators::Share;
+use influence_core::Share;
 use influence_jobs::{config::Memory, output::Existing, run::Portion};
 
 use super::{
@@ -248,6 +248,16 @@ pub struct FitArguments {
     /// Where to keep the fit, a safetensors file; one that is there is replaced
     #[arg(long, value_name = "PATH")]
     pub fitted: PathBuf,
+    /// Do a share of the fit, such as `2/8`, counted from 0; `0/1` is all of it, and goes on where
+    /// it was killed
+    ///
+    /// The shares may run at once or in turn, on several machines that see the same files. A share
+    /// does its part of the next pass over the data, and ends with code 75 until the others have
+    /// done theirs: run it again then. Sums are kept beside the fit, in a folder whose name ends
+    /// with `.shares`, which the share that finishes removes. The fit has the bytes of one that was
+    /// made by a single process.
+    #[arg(long, value_name = "I/N")]
+    pub share: Option<Share>,
     /// Override a key of the configuration, such as `method.name=ekfac`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

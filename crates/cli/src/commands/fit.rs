@@ -49,7 +49,10 @@ pub(super) fn run(
         assessment.print(out)?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
-    affordable.fit_and_save(path, session.progress())?;
+    match arguments.share {
+        Some(share) => affordable.fit_share(path, share, session.progress())?,
+        None => affordable.fit_and_save(path, session.progress())?,
+    }
     let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(out, "fitted          {fitted}")?;

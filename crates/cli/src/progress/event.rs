@@ -123,6 +123,13 @@ pub enum Event<'a> {
         /// When.
         seconds: f64,
     },
+    /// The command did its share, and waits for others.
+    Waiting {
+        /// The message for people.
+        message: &'a str,
+        /// When.
+        seconds: f64,
+    },
     /// The command failed.
     Failed {
         /// Why, with the causes, one line.
@@ -160,9 +167,9 @@ impl Event<'_> {
     pub(super) fn notice(&self) -> Option<String> {
         match self {
             Self::Warning { message } => Some(format!("warning: {message}")),
-            Self::Interrupting { message } | Self::Interrupted { message, .. } => {
-                Some((*message).to_owned())
-            }
+            Self::Interrupting { message }
+            | Self::Interrupted { message, .. }
+            | Self::Waiting { message, .. } => Some((*message).to_owned()),
             Self::Failed { error, excerpt, .. } => {
                 let excerpt = excerpt.map_or_else(String::new, |lines| format!("\n{lines}"));
                 Some(format!("error: {error}{excerpt}"))

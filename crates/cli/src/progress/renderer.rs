@@ -99,7 +99,10 @@ impl Renderer for Bar {
                 let text = format!("train: epoch {epoch} of {epochs}, loss {loss:.4}");
                 self.0.set_prefix(text);
             }
-            Event::Finished { .. } | Event::Interrupted { .. } | Event::Failed { .. } => {
+            Event::Finished { .. }
+            | Event::Interrupted { .. }
+            | Event::Waiting { .. }
+            | Event::Failed { .. } => {
                 self.0.finish_and_clear();
             }
             _ => {}

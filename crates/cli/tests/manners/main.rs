@@ -2,6 +2,7 @@
 
 mod claims;
 mod doctor;
+mod fit_shares;
 #[path = "../support/folder.rs"]
 mod folder;
 mod manual;

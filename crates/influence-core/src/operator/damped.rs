@@ -44,6 +44,11 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
         self.shift.add_product(&self.op.apply(rows)?, 1.0, rows)
     }
 
+    fn apply_shared(&self, rows: &Self::Rows) -> Result<Self::Rows> {
+        let product = self.op.apply_shared(rows)?;
+        self.shift.add_product(&product, 1.0, rows)
+    }
+
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Self::Rows> {
         self.op.rows(values)
     }

@@ -181,6 +181,10 @@ impl<R: Rows> Solver<R> for Arnoldi {
             .saturating_add(rank.saturating_mul(3));
         product([vectors, dim, precision.bytes()])
     }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        product([BLOCK.min(dim), dim, size_of::<f64>()])
+    }
 }
 
 /// An orthonormal basis with its images under the operator.
@@ -215,7 +219,7 @@ impl<'a, R: Rows> Krylov<'a, R> {
             what: "the first basis".into(),
         })?;
         Ok(Self {
-            images: op.apply(&basis)?,
+            images: op.apply_shared(&basis)?,
             op,
             settings,
             rank,
@@ -247,7 +251,7 @@ impl<'a, R: Rows> Krylov<'a, R> {
             let Some(new) = self.directions(&ritz, &unconverged)? else {
                 return Self::found(ritz);
             };
-            self.images = joined(&self.images, &self.op.apply(&new)?)?;
+            self.images = joined(&self.images, &self.op.apply_shared(&new)?)?;
             self.basis = joined(&self.basis, &new)?;
         }
     }

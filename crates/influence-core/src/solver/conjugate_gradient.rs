@@ -150,6 +150,11 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
         let preconditioner = self.preconditioner.as_ref();
         preconditioner.map_or(0, |solver| solver.fit_bytes(dim, precision, inverses))
     }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        let preconditioner = self.preconditioner.as_ref();
+        preconditioner.map_or(0, |solver| solver.sum_bytes(dim))
+    }
 }
 
 impl<R: Rows> ConjugateGradient<R> {

@@ -81,6 +81,10 @@ impl<R: Rows> Solver<R> for Direct {
         let matrices = inverses.saturating_add(3);
         product([dim, dim, matrices, size_of::<f64>()])
     }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        product([dim, dim, size_of::<f64>()])
+    }
 }
 
 const MATRIX: &str = "matrix";

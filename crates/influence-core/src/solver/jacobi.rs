@@ -60,7 +60,7 @@ impl Jacobi {
 
     fn diagonal<R: Rows>(self, op: &dyn LinearOperator<Rows = R>) -> Result<Array1<f64>> {
         let signs = random::signs((self.probes, op.dim()), self.seed);
-        let samples = op.apply(&op.rows(signs.view())?)?.to_host()? * &signs;
+        let samples = op.apply_shared(&op.rows(signs.view())?)?.to_host()? * &signs;
         if samples.iter().any(|value| !value.is_finite()) {
             return Err(Error::NotFinite {
                 op: "diagonal estimate",
@@ -113,6 +113,10 @@ impl<R: Rows> Solver<R> for Jacobi {
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {
         let each = 3 * size_of::<f64>() + 2 * precision.bytes();
         product([self.probes, dim, each])
+    }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        product([self.probes, dim, size_of::<f64>()])
     }
 }
 

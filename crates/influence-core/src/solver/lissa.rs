@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::{
     Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
-    checked_host, subspace::gram_norms,
+    checked_host, product, subspace::gram_norms,
 };
 use crate::{
     Error, Result, Rows,
@@ -15,7 +15,7 @@ use crate::{
     operator::{Damped, Estimate, LinearOperator, Shift},
     random,
 };
-use scale::top_eigenvalue;
+use scale::{POWER_VECTORS, top_eigenvalue};
 
 /// A stochastic Neumann series: each step sees one batch of the data.
 ///
@@ -176,6 +176,10 @@ impl<R: Rows> Solver<R> for Lissa {
 
     fn stacks(&self) -> usize {
         8
+    }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        product([POWER_VECTORS, dim, size_of::<f64>()])
     }
 }
 

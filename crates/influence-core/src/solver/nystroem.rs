@@ -145,14 +145,14 @@ impl Nystroem {
         };
         for _ in 0..self.power_iterations {
             test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
-            let image = op.apply(&test)?;
+            let image = op.apply_shared(&test)?;
             // An operator of lower rank maps directions to zero, and orthonormal rows would be
             // fewer. A little of each direction keeps all of them; along the others it is below
             // rounding.
             test = image.add_scaled(precision, &test)?;
         }
         let test = orthonormal(&test, precision)?.ok_or_else(not_finite)?;
-        let image = op.apply(&test)?;
+        let image = op.apply_shared(&test)?;
         let core = test.gram(&image)?;
         if core.iter().any(|value| !value.is_finite()) {
             return Err(not_finite());
@@ -244,5 +244,10 @@ impl<R: Rows> Solver<R> for Nystroem {
         let columns = self.rank.saturating_add(self.oversampling).min(dim);
         let drawn = product([columns, dim, size_of::<f64>()]);
         drawn.saturating_add(product([columns, dim, 6 * precision.bytes()]))
+    }
+
+    fn sum_bytes(&self, dim: usize) -> usize {
+        let columns = self.rank.saturating_add(self.oversampling).min(dim);
+        product([columns, dim, size_of::<f64>()])
     }
 }

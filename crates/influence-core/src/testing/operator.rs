@@ -4,7 +4,7 @@ use super::{assert_close, dense::random, succeed};
 use crate::{Error, Rows, operator::LinearOperator};
 
 /// Checks that an operator is linear and symmetric, is the sum of its parts, agrees with its dense
-/// form, and refuses vectors of another length.
+/// form, shares sums rightly, and refuses vectors of another length.
 ///
 /// # Panics
 /// When one of these does not hold to `tolerance`.
@@ -31,6 +31,8 @@ pub fn operator<R: Rows>(op: &dyn LinearOperator<Rows = R>, tolerance: f64) {
         &x.dot(&dense),
         tolerance,
     );
+    let shared = host(op.apply_shared(&lift(&x)));
+    assert_close("shared product", &shared, &ax, tolerance);
     let parts = (0..op.parts()).map(|part| host(op.apply_part(part, &lift(&x))));
     let sum = parts.fold(Array2::zeros((3, dim)), |sum, part| sum + part);
     assert_close("sum of the parts", &sum, &ax, tolerance);

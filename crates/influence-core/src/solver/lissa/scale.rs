@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Vectors and steps of the power iteration that finds the scale.
-const POWER_VECTORS: usize = 4;
+pub(super) const POWER_VECTORS: usize = 4;
 const POWER_STEPS: usize = 20;
 /// Batches of which the largest eigenvalue is estimated.
 const BATCHES_LOOKED_AT: usize = 8;
@@ -20,7 +20,7 @@ pub(super) fn top_eigenvalue<R: Rows>(
     seed: u64,
     full_batch: bool,
 ) -> Result<f64> {
-    let whole = power_iteration(op, seed, |rows| op.apply(rows))?;
+    let whole = power_iteration(op, seed, |rows| op.apply_shared(rows))?;
     let parts = op.parts();
     if full_batch || parts == 1 {
         return Ok(whole);

@@ -1,0 +1,63 @@
+use std::{io, path::PathBuf};
+
+/// Errors of sums that processes share.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Sums of other shares are missing. All that this share could add is kept: call it again when
+    /// the others were called.
+    #[error("pass {pass} ({name}) has {there} of {leaves} parts, and waits for other shares")]
+    Waiting {
+        /// The number of the pass over the data, counted from 0.
+        pass: usize,
+        /// What the pass computes.
+        name: String,
+        /// How many leaves are added up.
+        there: usize,
+        /// The number of leaves.
+        leaves: usize,
+    },
+
+    /// What is kept in the folder belongs to another fit.
+    #[error(
+        "{} is of a fit with {key} {kept}, now it is {now}: remove {} to begin again", path.display(), folder.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the sums.
+        folder: PathBuf,
+        /// What differs.
+        key: String,
+        /// What the file was made with.
+        kept: String,
+        /// What this process has.
+        now: String,
+    },
+
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A result whose error is that of shared sums.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The error of shared sums that is the cause of another error, if one is.
+    pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        causes.into_iter().find_map(|cause| cause.downcast_ref())
+    }
+}
+
+impl From<Error> for influence_core::Error {
+    fn from(error: Error) -> Self {
+        Self::backend("sum of shares", error)
+    }
+}
