@@ -1,14 +1,30 @@
 //! Devices by name; the one place that knows which are compiled in.
 
+use std::{borrow::Cow, env};
+
 use burn::tensor::Device;
 
 use crate::{Error, Result};
 
+/// What stands for the number of a process among those on its machine.
+const LOCAL_RANK: &str = "{local_rank}";
+
+/// Where Open MPI, MPICH (also Intel's) and Slurm tell a process this number.
+const RANKS: [&str; 3] = [
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "SLURM_LOCALID",
+];
+
 /// The device of a name: `cpu` (or `flex`), `ndarray`, `wgpu`, `cuda` or `cuda:N`.
+///
+/// In `cuda:{local_rank}` the number is that of this process among those on its machine, as Open
+/// MPI, MPICH or Slurm tell it by `OMPI_COMM_WORLD_LOCAL_RANK`, `MPI_LOCALRANKID` or
+/// `SLURM_LOCALID`: one process per GPU.
 ///
 /// # Errors
 /// [`Error::UnknownDevice`] naming what this build has, and the cargo feature that adds the device
-/// where there is one.
+/// where there is one; [`Error::NoLocalRank`].
 ///
 /// # Examples
 /// ```
@@ -24,6 +40,7 @@ use crate::{Error, Result};
     )
 )]
 pub fn open(name: &str) -> Result<Device> {
+    let name = &*ranked(name, |variable| env::var(variable).ok())?;
     let (kind, number) = name
         .split_once(':')
         .map_or((name, None), |(kind, number)| (kind, Some(number)));
@@ -42,6 +59,16 @@ pub fn open(name: &str) -> Result<Device> {
         ("cuda", Some(index)) => Ok(Device::cuda(index)),
         _ => Err(unknown(name)),
     }
+}
+
+/// A name with the number of this process in it.
+fn ranked<'a>(name: &'a str, told: impl Fn(&str) -> Option<String>) -> Result<Cow<'a, str>> {
+    if !name.contains(LOCAL_RANK) {
+        return Ok(name.into());
+    }
+    let rank = RANKS.into_iter().find_map(told);
+    let rank = rank.ok_or_else(|| Error::NoLocalRank { name: name.into() })?;
+    Ok(name.replace(LOCAL_RANK, &rank).into())
 }
 
 /// The names of the devices that this build has.
@@ -82,5 +109,31 @@ pub(crate) fn unknown(name: &str) -> Error {
         name: name.to_owned(),
         available: available(),
         hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_takes_the_device_of_its_local_rank() {
+        let slurm = |name: &str| (name == "SLURM_LOCALID").then(|| "3".to_owned());
+        let both = |name: &str| match name {
+            "OMPI_COMM_WORLD_LOCAL_RANK" => Some("1".to_owned()),
+            _ => slurm(name),
+        };
+        let named = |told: &dyn Fn(&str) -> Option<String>| {
+            let name = ranked("cuda:{local_rank}", told).expect("told");
+            name.into_owned()
+        };
+        assert_eq!(named(&slurm), "cuda:3");
+        assert_eq!(named(&both), "cuda:1");
+        assert_eq!(ranked("cuda:2", slurm).expect("a number"), "cuda:2");
+        let error = ranked("cuda:{local_rank}", |_| None).expect_err("nothing tells it");
+        assert!(matches!(error, Error::NoLocalRank { .. }), "{error}");
+        for variable in RANKS {
+            assert!(error.to_string().contains(variable), "{error}");
+        }
     }
 }

@@ -177,6 +177,16 @@ pub enum Error {
         hint: String,
     },
 
+    /// A device was asked for by the number of this process among those on its machine, and
+    /// nothing tells that number.
+    #[error(
+        "device `{name}`: none of OMPI_COMM_WORLD_LOCAL_RANK, MPI_LOCALRANKID and SLURM_LOCALID is set; start the process by mpirun or srun, or name a device, such as cuda:0"
+    )]
+    NoLocalRank {
+        /// The name that came.
+        name: String,
+    },
+
     /// The device cannot compute in the precision that was asked for.
     #[error("the device {device} does not support {precision}; use f32, or a CPU device")]
     Precision {
