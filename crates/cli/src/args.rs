@@ -1,5 +1,6 @@
 //! The command line.
 
+mod cluster;
 pub(crate) mod help;
 mod init;
 mod outputs;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 use help::{Example, Examples, Purpose};
 use values::threads;
 
+pub use cluster::{ClusterArguments, Scheduler};
 pub use init::{ActivationChoice, InitArguments};
 pub use outputs::{
     InspectArguments, ListingArguments, MislabelledArguments, RankBy, ReportArguments,
@@ -125,6 +127,13 @@ pub enum Command {
         after_long_help = long("finish")
     )]
     Finish(RunArguments),
+    /// Write a script with which a cluster computes an output in shares
+    ///
+    /// The script declares the output, computes its shares on the machines of the cluster, and
+    /// finishes it, whatever happened to them. It is printed, and full of comments: edit what each
+    /// process gets.
+    #[command(after_help = short("cluster"), after_long_help = long("cluster"))]
+    Cluster(ClusterArguments),
     /// Fit a method and keep its expensive parts, for `--fitted`
     ///
     /// What is kept does not depend on the damping. It is tied to the method, the model and the
@@ -245,7 +254,11 @@ impl Command {
             Self::Top(arguments) => arguments.threads.count,
             Self::Mislabelled(arguments) => arguments.threads.count,
             Self::Report(arguments) => arguments.threads.count,
-            Self::Init(_) | Self::Doctor(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::Init(_)
+            | Self::Cluster(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_) => None,
         }
     }
 }
@@ -280,7 +293,9 @@ const TASKS: &[Purpose] = &[
     ("Look", &["demo", "init", "plan"]),
     (
         "Compute",
-        &["train", "run", "self", "sweep", "fit", "declare", "finish"],
+        &[
+            "train", "run", "self", "sweep", "fit", "declare", "finish", "cluster",
+        ],
     ),
     (
         "Answer",
@@ -333,7 +348,13 @@ const EXAMPLES: &[Examples] = &[
 
 /// The examples of a command.
 pub(crate) fn examples(command: &str) -> &'static [Example] {
-    let tables = [EXAMPLES, init::EXAMPLES, run::EXAMPLES, outputs::EXAMPLES];
+    let tables = [
+        EXAMPLES,
+        cluster::EXAMPLES,
+        init::EXAMPLES,
+        run::EXAMPLES,
+        outputs::EXAMPLES,
+    ];
     let mut named = tables.into_iter().flatten();
     let found = named.find(|(name, _)| *name == command);
     found.map_or(&[], |(_, examples)| examples)

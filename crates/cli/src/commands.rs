@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, hands the work over, and prints what came of it.
 
+mod cluster;
 mod configuration;
 mod declare;
 mod demo;
@@ -59,6 +60,7 @@ pub fn execute(
         Command::Finish(arguments) => {
             finish::run(arguments, models, session, &mut session.summary(out))?;
         }
+        Command::Cluster(arguments) => cluster::run(arguments, out)?,
         Command::Fit(arguments) => {
             fit::run(arguments, models, session, &mut session.summary(out))?;
         }
