@@ -23,6 +23,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
             "influence cluster kubernetes influence.toml --shares 64 > influence.yaml",
         ),
         (
+            "the output of `influence self`",
+            "influence cluster slurm influence.toml --self --shares 16 > self.slurm",
+        ),
+        (
             "with GNU parallel, on this machine or over ssh",
             "influence cluster parallel influence.toml --shares 16 > influence.sh",
         ),
@@ -46,6 +50,9 @@ pub struct ClusterArguments {
     /// each share fits by itself]
     #[arg(long, value_name = "PATH")]
     pub fitted: Option<PathBuf>,
+    /// Compute the output of `influence self` instead of that of `influence run`
+    #[arg(long = "self")]
+    pub self_influences: bool,
 }
 
 /// What runs a share on each of several machines.

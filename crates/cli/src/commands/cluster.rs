@@ -30,7 +30,14 @@ fn script(arguments: &ClusterArguments) -> Result<String> {
     let fitted = arguments.fitted.as_deref().unwrap_or(Path::new(""));
     let shares = arguments.shares.get();
     let template = arguments.scheduler.template();
+    let (run, flag) = if arguments.self_influences {
+        ("self", " --self")
+    } else {
+        ("run", "")
+    };
     Ok(template
+        .replace("@RUN@", run)
+        .replace("@SELF@", flag)
         .replace("@SHARES@", &shares.to_string())
         .replace("@LAST@", &(shares - 1).to_string())
         .replace("@CONFIG@", &quoted(&arguments.config)?)
@@ -57,22 +64,26 @@ mod tests {
 
     use super::*;
 
-    fn of(scheduler: Scheduler, fitted: Option<&str>) -> String {
-        let arguments = ClusterArguments {
+    fn arguments(scheduler: Scheduler, fitted: Option<&str>) -> ClusterArguments {
+        ClusterArguments {
             scheduler,
             config: "my influence.toml".into(),
             shares: NonZero::new(16).expect("not zero"),
             fitted: fitted.map(Into::into),
-        };
-        script(&arguments).expect("text")
+            self_influences: false,
+        }
+    }
+
+    fn of(scheduler: Scheduler, fitted: Option<&str>) -> String {
+        script(&arguments(scheduler, fitted)).expect("text")
     }
 
     #[test]
     fn every_script_is_filled_in_and_says_how_many_shares_there_are() {
         for scheduler in Scheduler::value_variants() {
             let text = of(*scheduler, Some("it's.safetensors"));
-            for place in ["@SHARES@", "@LAST@", "@CONFIG@", "@FITTED@"] {
-                assert!(!text.contains(place), "{place}: {text}");
+            for place in ["SHARES", "LAST", "CONFIG", "FITTED", "RUN", "SELF"] {
+                assert!(!text.contains(&format!("@{place}@")), "{place}: {text}");
             }
             assert!(text.contains("config='my influence.toml'"), "{text}");
             assert!(text.contains(r"fitted='it'\''s.safetensors'"), "{text}");
@@ -82,6 +93,20 @@ mod tests {
             }
             assert!(!text.contains("ARRAY_TASK_COUNT"), "{text}");
             assert!(of(*scheduler, None).contains("fitted=\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn self_influences_are_declared_and_computed_by_their_own_command() {
+        for scheduler in Scheduler::value_variants() {
+            let mut arguments = arguments(*scheduler, None);
+            let of_run = script(&arguments).expect("text");
+            assert!(!of_run.contains("--self"), "{of_run}");
+            arguments.self_influences = true;
+            let text = script(&arguments).expect("text");
+            assert!(text.contains(" --self --resume"), "{text}");
+            assert!(text.contains(" self \"$config\""), "{text}");
+            assert!(!text.contains(" run \"$config\""), "{text}");
         }
     }
 

@@ -15,7 +15,7 @@ options=(${fitted:+--fitted "$fitted"})
 cpus=4
 
 [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
-"$influence" declare "$config" "${options[@]}" --resume
+"$influence" declare "$config" "${options[@]}"@SELF@ --resume
 
 # A share whose worker is lost goes to another one. A share that was killed has failed: `finish`
 # computes what is left.
@@ -23,7 +23,7 @@ cpus=4
 # `device = "cuda:0"` is the task's own.
 hq submit --wait --array=0-@LAST@ --cpus="$cpus" --crash-limit=5 -- bash -c \
     'influence="$1" config="$2" cpus="$3"; shift 3
-    exec "$influence" run "$config" "$@" --threads "$cpus" --share "$HQ_TASK_ID/@SHARES@"' \
+    exec "$influence" @RUN@ "$config" "$@" --threads "$cpus" --share "$HQ_TASK_ID/@SHARES@"' \
     share "$influence" "$config" "$cpus" "${options[@]}" || true
 
 exec "$influence" finish "$config" "${options[@]}"

@@ -14,13 +14,13 @@ jobs=4
 threads=1
 
 [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
-"$influence" declare "$config" "${options[@]}" --resume
+"$influence" declare "$config" "${options[@]}"@SELF@ --resume
 
 # A share that was killed is tried three times in all; `finish` computes what is left.
 # On several machines: add `--sshloginfile FILE --workdir .`, where FILE has a host on each line.
 # One process per GPU: let jobs be their number, write `device = "cuda:0"`, and put
 # `env CUDA_VISIBLE_DEVICES='{= $_ = slot() - 1 =}'` before "$influence".
 seq 0 @LAST@ | parallel --quote --jobs "$jobs" --retries 3 --joblog shares.log \
-    "$influence" run "$config" "${options[@]}" --threads "$threads" --share "{}/@SHARES@" || true
+    "$influence" @RUN@ "$config" "${options[@]}" --threads "$threads" --share "{}/@SHARES@" || true
 
 exec "$influence" finish "$config" "${options[@]}"

@@ -32,12 +32,12 @@ options=(--threads "${SLURM_CPUS_PER_TASK:-1}" ${fitted:+--fitted "$fitted"})
 case "${1-}" in
     declare)
         [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
-        exec "$influence" declare "$config" "${options[@]}" --resume
+        exec "$influence" declare "$config" "${options[@]}"@SELF@ --resume
         ;;
     share)
         # How many shares there are is written here: Slurm's own count is that of this array, which
         # is smaller when single shares are run again.
-        exec "$influence" run "$config" "${options[@]}" --share "$SLURM_ARRAY_TASK_ID/@SHARES@"
+        exec "$influence" @RUN@ "$config" "${options[@]}" --share "$SLURM_ARRAY_TASK_ID/@SHARES@"
         ;;
     finish)
         exec "$influence" finish "$config" "${options[@]}"
