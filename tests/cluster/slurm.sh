@@ -6,78 +6,22 @@
 #
 # LOST_NODE=1 also kills slurmd, which Slurm notices after half a minute.
 set -euo pipefail
+. "$(dirname "$0")/slurm-up.sh"
 
 influence="$(realpath "$1")"
 work="$(mktemp -d /tmp/influence-slurm.XXXXXX)"
 chmod 755 "$work"
-mkdir "$work"/{munge,state,spool,log,one}
-export SLURM_CONF="$work/slurm.conf"
+mkdir "$work/one"
 shares=4
 
-# Ends the processes whose numbers stand in these files.
-end() {
-    local file
-    for file in "$@"; do
-        [ ! -s "$file" ] || kill "$(cat "$file")" 2>/dev/null || true
-    done
-}
 tear_down() {
     local code=$?
     [ "$code" -eq 0 ] || grep -h error "$work"/log/* "$work"/*.log || true
-    scancel --signal=KILL --full --user root 2>/dev/null || true
-    scancel --user root 2>/dev/null || true
-    end "$work/slurmctld.pid" "$work/slurmd.pid" "$work/munge/munged.pid"
-    sleep 1
+    tear_down_slurm
     rm -rf "$work"
     exit "$code"
 }
 trap tear_down EXIT
-
-bring_up() {
-    local host port=$((20000 + RANDOM % 10000))
-    host="$(hostname -s)"
-    (umask 077 && dd if=/dev/urandom of="$work/munge/key" bs=1024 count=1 status=none)
-    munged --key-file="$work/munge/key" --socket="$work/munge/socket" --pid-file="$work/munge/munged.pid" \
-        --log-file="$work/munge/log" --seed-file="$work/munge/seed"
-    cat >"$SLURM_CONF" <<CONF
-ClusterName=influence
-SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=$port
-SlurmdPort=$((port + 1))
-AuthType=auth/munge
-AuthInfo=socket=$work/munge/socket
-CredType=cred/munge
-SlurmUser=root
-SlurmdUser=root
-StateSaveLocation=$work/state
-SlurmdSpoolDir=$work/spool
-SlurmctldPidFile=$work/slurmctld.pid
-SlurmdPidFile=$work/slurmd.pid
-SlurmctldLogFile=$work/log/slurmctld
-SlurmdLogFile=$work/log/slurmd
-ProctrackType=proctrack/pgid
-TaskPlugin=task/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,defer_batch
-SwitchType=switch/none
-MpiDefault=none
-ReturnToService=2
-SlurmdTimeout=15
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-CONF
-    slurmctld
-    slurmd
-    local _
-    for _ in $(seq 50); do
-        ! sinfo --noheader --format=%t 2>/dev/null | grep -q idle || return 0
-        sleep 0.2
-    done
-    echo "Slurm did not come up" && exit 1
-}
 
 # configured NAME METHOD: a configuration in $work/demo.
 configured() {
@@ -125,7 +69,7 @@ same() {
     echo "$1: $(chunks "$1") chunks, the same bytes as one run, $((SECONDS - began)) s"
 }
 
-bring_up
+bring_up_slurm "$work"
 echo "Slurm $(sinfo --version) is up after $SECONDS s"
 "$influence" demo --output "$work/demo" --quiet >/dev/null 2>&1
 for method in ekfac cg; do
