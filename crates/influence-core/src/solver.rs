@@ -92,6 +92,12 @@ pub trait Solver<R: Rows>: Debug + Send + Sync {
         8
     }
 
+    /// Whether the inverses of this solver are [immediate](Inverse::is_immediate); known before
+    /// anything is prepared.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     /// Bytes that [`prepare`](Self::prepare) and a number of `inverses` made of it take, an upper
     /// estimate: matrices and bases of this dimension, of rows in this precision. The memory of the
     /// operator itself is not counted.
@@ -122,6 +128,10 @@ impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
 
     fn stacks(&self) -> usize {
         (**self).stacks()
+    }
+
+    fn is_immediate(&self) -> bool {
+        (**self).is_immediate()
     }
 
     fn fit_bytes(&self, dim: usize, precision: Precision, inverses: usize) -> usize {
@@ -200,7 +210,8 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
         self.solve(rhs)
     }
 
-    /// Whether `solve` is cheap enough for a planner to call once.
+    /// Whether `solve` is cheap enough for a planner to call once: a few products with what was
+    /// prepared, and none with the operator.
     fn is_immediate(&self) -> bool {
         false
     }

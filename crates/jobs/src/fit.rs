@@ -206,14 +206,9 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
         compute, precision, ..
     } = &job.config;
     let settings = job.fit_settings()?;
-    let method = job.config.method()?;
-    let curved = method.curved();
+    let curved = job.config.method()?.curved();
     let one = if curved.is_some() {
-        let unfitted = job.model.footprint(&settings, &job.train);
-        unfitted.map(|footprint| Footprint {
-            immediate: method.is_immediate(),
-            ..footprint
-        })
+        job.model.footprint(&settings, &job.train)
     } else {
         let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
         let head = job.train.batch(0..1)?;

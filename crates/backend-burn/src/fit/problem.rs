@@ -52,6 +52,15 @@ impl InversionMethod {
             Self::Kronecker(_) => KRONECKER,
         }
     }
+
+    /// Whether rows are solved by a few products with what was fitted, and not by passes over the
+    /// training data.
+    pub(super) fn is_immediate(&self) -> bool {
+        match self {
+            Self::Solver(solver) => solver.is_immediate(),
+            Self::Kronecker(_) => true,
+        }
+    }
 }
 
 /// Everything a fit starts from: checked gradients, training data, blocks and settings.

@@ -102,9 +102,11 @@ impl TracedFit {
             [1, source.layout().dim()],
             (&source.device, float_type(settings.precision)),
         ));
-        Ok(source
-            .footprint_of(&sample, &factors)?
-            .with_solver(settings.method.stacks()))
+        let footprint = source.footprint_of(&sample, &factors)?;
+        Ok(Footprint {
+            immediate: settings.method.is_immediate(),
+            ..footprint.with_solver(settings.method.stacks())
+        })
     }
 
     /// Bytes that the fit takes, an upper bound, see [`Fit::fit_bytes`].

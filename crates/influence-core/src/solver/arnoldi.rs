@@ -171,6 +171,10 @@ impl<R: Rows> Solver<R> for Arnoldi {
         6
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     /// A basis and its images, old and new side by side as they grow, and the pairs with their
     /// images and residuals.
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {

@@ -75,6 +75,10 @@ impl<R: Rows> Solver<R> for Direct {
         14
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     /// The matrix, the matrices it is made from, and the factors of each inverse; all of them in
     /// `f64`.
     fn fit_bytes(&self, dim: usize, _precision: Precision, inverses: usize) -> usize {

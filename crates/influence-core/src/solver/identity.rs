@@ -36,6 +36,10 @@ impl<R: Rows> Solver<R> for Identity {
     fn stacks(&self) -> usize {
         1
     }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

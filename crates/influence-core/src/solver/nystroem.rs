@@ -238,6 +238,10 @@ impl<R: Rows> Solver<R> for Nystroem {
         6
     }
 
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     /// The sketch as it is drawn, in `f64`, and as it is multiplied, with the intermediate stacks
     /// and the vectors kept.
     fn fit_bytes(&self, dim: usize, precision: Precision, _inverses: usize) -> usize {

@@ -129,8 +129,25 @@ fn every_solver_gives_the_values_of_elimination() -> Result<()> {
 fn every_solver_conforms() -> Result<()> {
     let (op, _) = damped(&log_spaced(100.0), DAMPING)?;
     testing::operator(op.as_ref(), 1e-12);
-    for (_, solver) in solvers()? {
-        testing::inverse(solver.invert(op.clone(), 0.0)?.as_ref(), op.as_ref(), 1e-7);
+    for (name, solver) in solvers()? {
+        let inverse = solver.invert(op.clone(), 0.0)?;
+        testing::inverse(inverse.as_ref(), op.as_ref(), 1e-7);
+        assert_eq!(solver.is_immediate(), inverse.is_immediate(), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn solvers_know_beforehand_whether_their_inverses_are_immediate() -> Result<()> {
+    let (op, _) = damped(&log_spaced(100.0), DAMPING)?;
+    let others: [Arc<dyn Solver<Array2<f64>>>; 3] = [
+        Arc::new(Identity),
+        Arc::new(Jacobi::new(16, 1)?),
+        Arc::new(Lissa::new()),
+    ];
+    for solver in others {
+        let inverse = solver.invert(op.clone(), 0.0)?;
+        assert_eq!(solver.is_immediate(), inverse.is_immediate(), "{solver:?}");
     }
     Ok(())
 }

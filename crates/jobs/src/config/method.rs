@@ -195,15 +195,6 @@ impl Method {
         }
     }
 
-    /// Whether rows are solved by a few products with what was fitted, and not by passes over
-    /// the training data: known before the fit.
-    pub fn is_immediate(&self) -> bool {
-        !matches!(
-            self,
-            Self::Cg(_) | Self::Lissa(_) | Self::InverseHarmonicMean(_)
-        )
-    }
-
     /// λ of single parameters, if any is given.
     pub fn damping_by_parameter(&self) -> Option<&DampingByParameter> {
         match self {
