@@ -5,7 +5,7 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential,
+    Calculator, Error, Lazy, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential,
     Share, SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
@@ -53,7 +53,7 @@ impl Quantity {
         }
     }
 
-    /// How a share of the quantity is computed; looks at the gradients of a few training points.
+    /// How a share of the quantity would be computed; looks at the gradients of a few training points.
     ///
     /// # Errors
     /// As [`Forecast::new`].
@@ -95,6 +95,15 @@ impl Portion {
     }
 }
 
+/// What was computed of a portion.
+#[derive(Debug)]
+pub struct Computed {
+    /// How the rows were solved; nothing of a declaration.
+    pub solved: SolveSummary,
+    /// How the work was cut and ordered; of a declaration, that of the whole.
+    pub plan: Plan,
+}
+
 /// Fits the model of a job, or reads a fit from a file, computes a quantity, writes it to the
 /// output of the job, and records beside it what the run took.
 ///
@@ -107,7 +116,7 @@ pub fn compute(
     fitted: Option<&Path>,
     host: &dyn Host,
 ) -> Result<SolveSummary> {
-    compute_portion(Portion::Whole, quantity, fit, fitted, host)
+    Ok(compute_portion(Portion::Whole, quantity, fit, fitted, host)?.solved)
 }
 
 /// As [`compute`], of a portion of the output; the record is that of the run that writes the whole.
@@ -120,7 +129,7 @@ pub fn compute_portion(
     fit: &Affordable<'_>,
     fitted: Option<&Path>,
     host: &dyn Host,
-) -> Result<SolveSummary> {
+) -> Result<Computed> {
     let job = fit.job();
     if quantity == Quantity::Influences {
         let there = job.config.data.check_test_points();
@@ -162,16 +171,16 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     /// Writes the part with a model that is fitted, and records what it took if it is the whole.
-    pub(crate) fn execute(self, model: ErasedModel<Batch>) -> Result<SolveSummary> {
+    pub(crate) fn execute(self, model: ErasedModel<Batch>) -> Result<Computed> {
         let written = self.write(model);
-        let solved = written.map_err(|error| self.job.config.places.located(error))?;
+        let computed = written.map_err(|error| self.job.config.places.located(error))?;
         if self.portion == Portion::Whole {
             Record::keep(self.job, self.watch);
         }
-        Ok(solved)
+        Ok(computed)
     }
 
-    fn write(&self, model: ErasedModel<Batch>) -> Result<SolveSummary> {
+    fn write(&self, model: ErasedModel<Batch>) -> Result<Computed> {
         let Job {
             config,
             train,
@@ -180,40 +189,37 @@ impl Run<'_> {
         } = self.job;
         let calculator = calculator(self.job, model)?;
         let options = self.options()?;
+        /// Plans a query, and writes or declares its output: the same for both kinds.
+        macro_rules! computed {
+            ($lazy:expr) => {{
+                let lazy = self.supervised($lazy);
+                let plan = lazy.plan()?;
+                check_room(self.job, &plan)?;
+                let solved = self.written(&options, |claim| match self.portion {
+                    Portion::Declaration => {
+                        lazy.declare_claimed(claim, &options)?;
+                        Ok(SolveSummary::default())
+                    }
+                    Portion::Whole | Portion::Share(_) => lazy.to_claimed(claim, &options),
+                })?;
+                Ok(Computed { solved, plan })
+            }};
+        }
         match self.quantity {
             Quantity::Influences => {
-                let influences = bounded(calculator.influences(test, train), &config.compute)?;
-                let influences = influences.with_share(self.portion.share());
-                check_room(self.job, &influences.plan()?)?;
-                self.written(&options, |claim| {
-                    let influences = influences
-                        .with_observer(self.watch)
-                        .with_cancellation(self.host.cancellation());
-                    match self.portion {
-                        Portion::Declaration => influences
-                            .declare_claimed(claim, &options)
-                            .map(|()| SolveSummary::default()),
-                        _ => influences.to_claimed(claim, &options),
-                    }
-                })
+                computed!(bounded(calculator.influences(test, train), &config.compute)?)
             }
             Quantity::SelfInfluences => {
-                let own = bounded_self(calculator.self_influences(train), &config.compute)?;
-                let own = own.with_share(self.portion.share());
-                check_room(self.job, &own.plan()?)?;
-                self.written(&options, |claim| {
-                    let own = own
-                        .with_observer(self.watch)
-                        .with_cancellation(self.host.cancellation());
-                    match self.portion {
-                        Portion::Declaration => own
-                            .declare_claimed(claim, &options)
-                            .map(|()| SolveSummary::default()),
-                        _ => own.to_claimed(claim, &options),
-                    }
-                })
+                computed!(bounded_self(calculator.self_influences(train), &config.compute)?)
             }
         }
+    }
+
+    /// The portion of a query, watched, and to be cancelled by the host.
+    fn supervised<'q, M, Q>(&'q self, lazy: Lazy<'q, M, Q>) -> Lazy<'q, M, Q> {
+        lazy.with_share(self.portion.share())
+            .with_observer(self.watch)
+            .with_cancellation(self.host.cancellation())
     }
 
     /// How the output is written, with the labels of the points.

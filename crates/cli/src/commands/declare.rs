@@ -41,14 +41,15 @@ pub(super) fn run(
     let job = Job::new(of_run(arguments)?, existing, models, session)?;
     session.remark(&job.remarks);
     let fit = Affordable::new(&job)?;
-    let shares = with_work(&quantity.plan(&fit, Share::WHOLE)?);
     let (what, output) = (quantity.of(&job), job.config.output.path.display());
     if arguments.dry_run {
+        let shares = with_work(&quantity.plan(&fit, Share::WHOLE)?);
         writeln!(out, "{what}: to be declared in {output}; at most {shares}")?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
     let fitted = arguments.fitted.as_deref();
-    compute_portion(Portion::Declaration, quantity, &fit, fitted, session)?;
+    let declared = compute_portion(Portion::Declaration, quantity, &fit, fitted, session)?;
+    let shares = with_work(&declared.plan);
     session.print(|| {
         Ok(writeln!(
             out,

@@ -9,7 +9,7 @@ use influence_jobs::{
     forecast::Forecast,
     job::Job,
     models::Models,
-    run::{Quantity, check_fitted, compute_portion},
+    run::{Computed, Quantity, check_fitted, compute_portion},
     watch::Watch,
 };
 
@@ -45,15 +45,11 @@ pub(super) fn run(
     if arguments.dry_run {
         return rehearse(quantity, (&fit, &assessment), arguments, session, out);
     }
-    let share = match arguments.share {
-        Some(share) => Some(of_share(share, &quantity.plan(&fit, share)?)),
-        None => None,
-    };
     let (portion, fitted) = (arguments.portion(), arguments.fitted.as_deref());
-    let solved = compute_portion(portion, quantity, &fit, fitted, session)?;
+    let Computed { solved, plan } = compute_portion(portion, quantity, &fit, fitted, session)?;
     let summary = Summary {
         what: quantity.of(&job),
-        share,
+        share: arguments.share.map(|share| of_share(share, &plan)),
         job: &job,
         assessment: &assessment,
         solved: &solved,
