@@ -651,7 +651,13 @@ fn self_influences_need_no_test_points() {
         dry.contains("self-influences of 40 training points"),
         "{dry}"
     );
-    for command in [&["run"][..], &["plan"], &["sweep", "--damping", "1"]] {
+    for command in [
+        &["run"][..],
+        &["plan"],
+        &["sweep", "--damping", "1"],
+        &["declare"],
+        &["declare", "--dry-run"],
+    ] {
         let mut influence = Command::new(env!("CARGO_BIN_EXE_influence"));
         influence
             .current_dir(folder.path(""))

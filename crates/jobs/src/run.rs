@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     assessment::Assessment,
-    config::{Compute, Strategy},
+    config::{Compute, Config, Strategy},
     fit::Affordable,
     forecast::{Forecast, check_room, self_influences},
     job::Job,
@@ -39,6 +39,20 @@ impl Quantity {
         match self {
             Self::Influences => format!("influences of {n} training points on {k} test points"),
             Self::SelfInfluences => format!("self-influences of {n} training points"),
+        }
+    }
+
+    /// Refuses a configuration that does not name the points of the quantity.
+    ///
+    /// # Errors
+    /// When there are no test points to compute influences on, with the place in the file.
+    pub fn check_points(self, config: &Config) -> Result<()> {
+        match self {
+            Self::Influences => {
+                let there = config.data.check_test_points();
+                there.map_err(|error| config.places.located(error))
+            }
+            Self::SelfInfluences => Ok(()),
         }
     }
 
@@ -131,10 +145,7 @@ pub fn compute_portion(
     host: &dyn Host,
 ) -> Result<Computed> {
     let job = fit.job();
-    if quantity == Quantity::Influences {
-        let there = job.config.data.check_test_points();
-        there.map_err(|error| job.config.places.located(error))?;
-    }
+    quantity.check_points(&job.config)?;
     let attributes = job.attributes()?;
     let watch = host.watch();
     watch.stage(Stage::Fit);

@@ -37,8 +37,9 @@ pub(super) fn run(
     } else {
         Quantity::Influences
     };
-    let existing = arguments.existing.choice();
-    let job = Job::new(of_run(arguments)?, existing, models, session)?;
+    let config = of_run(arguments)?;
+    quantity.check_points(&config)?;
+    let job = Job::new(config, arguments.existing.choice(), models, session)?;
     session.remark(&job.remarks);
     let fit = Affordable::new(&job)?;
     let (what, output) = (quantity.of(&job), job.config.output.path.display());

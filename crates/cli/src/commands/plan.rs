@@ -14,6 +14,7 @@ use influence_jobs::{
     memory::{self, size},
     models::Models,
     output::is_url,
+    run::Quantity,
 };
 
 use super::configuration::of_run;
@@ -31,8 +32,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<()> {
     let config = of_run(arguments)?;
-    let there = config.data.check_test_points();
-    there.map_err(|error| config.places.located(error))?;
+    Quantity::Influences.check_points(&config)?;
     let job = Job::new(config, arguments.existing(), models, session)?;
     session.remark(&job.remarks);
     let forecast = Forecast::new(&Affordable::new(&job)?, arguments.share.unwrap_or_default())?;

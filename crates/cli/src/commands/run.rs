@@ -33,10 +33,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<()> {
     let config = of_run(arguments)?;
-    if quantity == Quantity::Influences {
-        let there = config.data.check_test_points();
-        there.map_err(|error| config.places.located(error))?;
-    }
+    quantity.check_points(&config)?;
     let job = Job::new(config, arguments.existing(), models, session)?;
     session.remark(&job.remarks);
     let fit = Affordable::new(&job)?;

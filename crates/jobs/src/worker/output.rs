@@ -53,9 +53,7 @@ impl Held {
             Portion::Declaration | Portion::Whole => Existing::Resume,
             Portion::Share(_) => Existing::Join,
         };
-        if quantity == Quantity::Influences {
-            self.job.config.data.check_test_points()?;
-        }
+        quantity.check_points(&self.job.config)?;
         let (host, watch) = (Unclaimed(host), host.watch());
         host.claim(&target.output, existing)?;
         self.job.config.output.path.clone_from(&target.output);
