@@ -33,6 +33,16 @@ pub enum Quantity {
 }
 
 impl Quantity {
+    /// What an output with these attributes holds: self-influences, or else influences.
+    pub fn of_stored(attributes: &Map<String, Value>) -> Self {
+        let own = attributes.get("influence");
+        if own.is_some_and(|own| own["kind"] == "self_influences") {
+            Self::SelfInfluences
+        } else {
+            Self::Influences
+        }
+    }
+
     /// In words, with the points of a job.
     pub fn of(self, job: &Job) -> String {
         let [k, n] = job.shape();

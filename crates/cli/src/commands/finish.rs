@@ -23,13 +23,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> Result<()> {
     let output = of_run(arguments)?.output.path;
-    let attributes = attributes(location(&output)?)?;
-    let is_self = attributes["influence"]["kind"] == "self_influences";
-    let quantity = if is_self {
-        Quantity::SelfInfluences
-    } else {
-        Quantity::Influences
-    };
+    let quantity = Quantity::of_stored(&attributes(location(&output)?)?);
     let arguments = RunArguments {
         existing: ExistingArguments::RESUME,
         share: None,

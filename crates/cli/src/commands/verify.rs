@@ -7,7 +7,9 @@ use influence_calculators::{
     Location,
     zarr::{Verification, attributes, verify},
 };
-use influence_jobs::{models::Models, output::location, verify::Recomputation, watch::Host};
+use influence_jobs::{
+    models::Models, output::location, run::Quantity, verify::Recomputation, watch::Host,
+};
 
 use crate::{args::VerifyArguments, session::Session};
 
@@ -89,7 +91,7 @@ fn recompute(
     out: &mut impl Write,
 ) -> Result<()> {
     let stored = attributes(location.clone())?;
-    if stored["influence"]["kind"] == "self_influences" {
+    if Quantity::of_stored(&stored) == Quantity::SelfInfluences {
         return Ok(writeln!(
             out,
             "computed again  nothing, as self-influences are checked by their checksums alone"
