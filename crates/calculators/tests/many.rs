@@ -5,10 +5,11 @@
 
 #[path = "many/delayed.rs"]
 mod delayed;
+#[path = "support/tree.rs"]
+mod tree;
 
 use std::{
-    collections::BTreeMap,
-    env, fs, io,
+    env, io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -25,9 +26,9 @@ use influence_core::{
 };
 
 use delayed::Delayed;
+use tree::{Tree, tree};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
 const DIM: usize = 4;
 /// Test and train points: 4 by 6 chunks.
@@ -194,23 +195,6 @@ impl Team<'_> {
         }
         self.succeeds("finish")
     }
-}
-
-/// Every file below a folder, whatever its name.
-fn tree(folder: &Path) -> io::Result<Tree> {
-    let (mut files, mut folders) = (Tree::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).map_err(io::Error::other)?;
-                files.insert(name.to_owned(), fs::read(&path)?);
-            }
-        }
-    }
-    Ok(files)
 }
 
 /// The output of one run, which is not shared.

@@ -5,9 +5,11 @@
 
 #[path = "survival/slow.rs"]
 mod slow;
+#[path = "support/tree.rs"]
+mod tree;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     env, fs, io,
     num::NonZero,
     path::{Path, PathBuf},
@@ -19,6 +21,7 @@ use std::{
 use influence_calculators::{Calculator, Parallel, Side, ZarrOptions, zarr};
 
 use slow::{Slow, points};
+use tree::{Tree, tree};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -78,26 +81,7 @@ fn succeeded(status: ExitStatus) -> Outcome {
     Err(format!("ended with {status}").into())
 }
 
-/// Every file below a folder, whatever its name.
-fn tree(folder: &Path) -> io::Result<Tree> {
-    let (mut files, mut folders) = (Tree::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).map_err(io::Error::other)?;
-                files.insert(name.to_owned(), fs::read(&path)?);
-            }
-        }
-    }
-    Ok(files)
-}
-
 type Position = [usize; 2];
-/// Every file by its path.
-type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
 /// The chunks that are there under their own names.
 fn committed(output: &Path) -> Vec<Position> {
