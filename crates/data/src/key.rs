@@ -56,12 +56,6 @@ impl KeyPath {
         self
     }
 
-    /// The path of the table or list that holds this value; none of the whole configuration.
-    pub fn parent(&self) -> Option<Self> {
-        let (_, parent) = self.0.split_last()?;
-        Some(Self(parent.to_vec()))
-    }
-
     /// Whether this path is another one, or leads on from it.
     pub fn is_within(&self, outer: &Self) -> bool {
         self.0.starts_with(&outer.0)
@@ -270,8 +264,6 @@ mod tests {
         assert!(by_name.is_within(&"method".into()) && !by_name.is_within(&"meth".into()));
         let element = KeyPath::from("method.sweep").index(1);
         assert_eq!(element.to_string(), "method.sweep[1]");
-        assert_eq!(element.parent(), Some("method.sweep".into()));
-        assert_eq!(KeyPath::default().parent(), None);
     }
 
     #[test]
