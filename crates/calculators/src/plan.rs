@@ -129,10 +129,9 @@ impl Plan {
     ) -> Self {
         let shared = Share::side(grid, footprint.immediate);
         let part = share.part(grid, shared);
-        let [by_test, by_train] = [Side::Test, Side::Train].map(|held| Self {
-            shared,
-            ..Self::holding(held, (grid, &part), footprint, resources)
-        });
+        let chunks = (grid, shared, &part);
+        let [by_test, by_train] = [Side::Test, Side::Train]
+            .map(|held| Self::holding(held, chunks, footprint, resources));
         let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
             [&by_test, &by_train].map(|plan| plan.seconds_again(kept));
@@ -206,7 +205,7 @@ impl Plan {
 
     fn holding(
         held: Side,
-        (grid, part): (&ChunkGrid, &[Range<usize>; 2]),
+        (grid, shared, part): (&ChunkGrid, usize, &[Range<usize>; 2]),
         footprint: &Footprint,
         resources: Resources,
     ) -> Self {
@@ -230,7 +229,7 @@ impl Plan {
         let largest = panels.first().map_or(0, ExactSizeIterator::len);
         Self {
             grid: grid.clone(),
-            shared: 0,
+            shared,
             part: part.clone(),
             footprint: *footprint,
             held,
