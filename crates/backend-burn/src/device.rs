@@ -62,7 +62,7 @@ pub fn open(name: &str) -> Result<Device> {
 }
 
 /// A name with the number of this process in it.
-fn ranked<'a>(name: &'a str, told: impl Fn(&str) -> Option<String>) -> Result<Cow<'a, str>> {
+fn ranked(name: &str, told: impl Fn(&str) -> Option<String>) -> Result<Cow<'_, str>> {
     if !name.contains(LOCAL_RANK) {
         return Ok(name.into());
     }

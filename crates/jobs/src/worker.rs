@@ -200,7 +200,7 @@ impl Held {
             None => self.influences(order.share)?.share_to_array()?,
             Some(path) => {
                 let rows = numbers::read(path, self.model.precision(), self.model.factor_len())?;
-                self.from_factors(&rows, order.share)?.share_to_array()?
+                self.influences_from_factors(&rows, order.share)?.share_to_array()?
             }
         };
         self.keep(&values, order)
@@ -234,7 +234,7 @@ impl Held {
     }
 
     /// As [`influences`](Self::influences), of test points whose factors are given.
-    fn from_factors<'a>(
+    fn influences_from_factors<'a>(
         &'a self,
         factors: &'a Array2<f64>,
         share: Share,

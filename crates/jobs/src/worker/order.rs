@@ -35,7 +35,7 @@ pub enum WorkOrder {
     Finish(OutputOrder),
 }
 
-/// NumbersOrder for a file.
+/// Numbers that go to a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumbersOrder {
