@@ -246,6 +246,40 @@ class OnACluster(unittest.TestCase):
         os.kill(self.children("slow")[worker][0], signal.SIGKILL)
 
 
+class Processes(unittest.TestCase):
+    """Programs that are not ours, in place of it."""
+
+    def resident(self, answers: str) -> resident.Resident:
+        """The process of a program that answers an ``order`` by these lines of Python."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        program = Path(folder.name, "program")
+        program.write_text(
+            f"#!{sys.executable}\nimport json, sys, time\n"
+            f"for line in sys.stdin:\n    order = json.loads(line)\n    {answers}\n"
+        )
+        program.chmod(0o755)
+        process = resident.Resident(resident.Settings("x.toml", str(program)))
+        self.addCleanup(process.close)
+        return process
+
+    def test_an_interrupted_order_leaves_no_answer_to_the_next(self) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        slow = self.resident("time.sleep(1); print(json.dumps({'ok': order}), flush=True)")
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with self.assertRaises(KeyboardInterrupt):
+            slow.order({"order": "first"})
+        self.assertEqual(slow.order({"order": "second"}), {"order": "second"})
+
+    def test_what_a_model_prints_is_not_taken_for_an_answer(self) -> None:
+        for printed in ("loss 0.5", "0.5"):
+            with self.assertRaisesRegex(InfluenceError, f"'{printed}'.* print to stderr"):
+                self.resident(f"print('{printed}', flush=True)").order({"order": "ping"})
+
+
 class Clusters(unittest.TestCase):
     """Clusters of their own."""
 

@@ -74,18 +74,17 @@ class Resident:
 
     def _once(self, order: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            process = self._running()
+            process, answer = self._running(), None
             try:
-                process.stdin.write(json.dumps(order) + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-            except OSError:
-                line = ""
-            if not line.endswith("\n"):
-                self.process = None
-                process.kill()
-                raise ProcessLost(f"`{' '.join(process.args)}` ended with {process.wait()}")
-        answer = json.loads(line)
+                answer = _answered(process, order)
+            finally:
+                # Also after an interrupt: the next order must not get the answer to this one.
+                if answer is None:
+                    self.process = None
+                    process.kill()
+                    process.wait()
+        if answer is None:
+            raise ProcessLost(f"`{' '.join(process.args)}` ended with {process.returncode}")
         if "ok" in answer:
             return answer["ok"]
         kind, message = answer["error"]["kind"], answer["error"]["message"]
@@ -100,10 +99,32 @@ class Resident:
                 self.settings.command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 start_new_session=True,
             )
         return self.process
+
+
+def _answered(process: subprocess.Popen[str], order: dict[str, Any]) -> dict[str, Any] | None:
+    """What a process answers to an order; nothing if it has ended."""
+    try:
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError:
+        return None
+    if not line.endswith("\n"):
+        return None
+    with contextlib.suppress(ValueError):
+        answer = json.loads(line)
+        if isinstance(answer, dict) and ("ok" in answer or "error" in answer):
+            return answer
+    raise InfluenceError(
+        "computation",
+        f"`{' '.join(process.args)}` printed {line.strip()!r} where an answer was expected; its "
+        "stdout is for answers alone, so let models print to stderr",
+    )
 
 
 #: The processes by settings and worker: several workers may share a process of Python.
