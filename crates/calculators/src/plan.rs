@@ -275,6 +275,12 @@ impl Plan {
         &self.part
     }
 
+    /// The rows and columns of chunks that a share of this work covers, whichever share is planned
+    /// here.
+    pub fn part_of(&self, share: Share) -> [Range<usize>; 2] {
+        share.part(&self.grid, self.shared)
+    }
+
     /// How many chunks are computed.
     pub fn chunks(&self) -> usize {
         self.part.iter().map(ExactSizeIterator::len).product()

@@ -124,6 +124,7 @@ fn the_plans_of_shares_cover_one_grid_within_the_memory() -> crate::Result<()> {
                 let budget = Budget { share, ..budget };
                 let plan = Plan::for_influences(&workload, &budget, true)?;
                 assert_eq!(plan.grid(), whole.grid());
+                assert_eq!(*plan.part(), whole.part_of(share));
                 assert!(plan.peak_bytes() <= memory);
                 let side = usize::from(plan.held() == Side::Train);
                 let panels: Vec<usize> = plan.panels().iter().cloned().flatten().collect();

@@ -73,6 +73,10 @@ impl Held {
         };
         let dimensions = names.iter().copied();
         let dimensions = dimensions.chain(axes.iter().map(|axis| axis.name.as_str()));
+        let parts = (0..shares).map(|index| {
+            let part = whole.part_of(Share::new(index, shares)?);
+            Ok(Rectangle::of(grid, &part))
+        });
         let labelled = axes.iter().filter(|axis| !axis.labels.is_empty());
         Ok(Description {
             shape: sides(grid.shape()),
@@ -86,7 +90,7 @@ impl Held {
                 Precision::F64 => "<f8",
             },
             factor: self.model.factor_len(),
-            parts: self.parts(subject, shares)?,
+            parts: parts.collect::<Result<_>>()?,
         })
     }
 
@@ -94,23 +98,5 @@ impl Held {
     fn axes(&self) -> Result<Vec<ScoreAxis>> {
         let train = &self.job.train;
         Ok(self.model.axes(&train.batch(0..train.len().min(1))?)?)
-    }
-
-    /// The part that each share is.
-    fn parts(&self, subject: Subject, shares: usize) -> Result<Vec<Rectangle>> {
-        // Whether rows are shared or columns, the first of two shares shows.
-        let plan = self.plan(subject, Share::new(0, 2)?)?;
-        let [down, across] = plan.grid().counts();
-        let by_rows = plan.part()[0] != (0..down);
-        let part = |index| {
-            let share = Share::new(index, shares)?;
-            let chunks = if by_rows {
-                [share.of(down), 0..across]
-            } else {
-                [0..down, share.of(across)]
-            };
-            Ok(Rectangle::of(plan.grid(), &chunks))
-        };
-        (0..shares).map(part).collect()
     }
 }
