@@ -14,6 +14,8 @@ fitted=@FITTED@
 options=(${fitted:+--fitted "$fitted"})
 cpus=4
 
+# Without a server nothing is shared, and `finish` would compute everything here.
+hq server info >/dev/null
 [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
 "$influence" declare "$config" "${options[@]}"@SELF@ --resume
 

@@ -16,11 +16,12 @@ threads=1
 [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
 "$influence" declare "$config" "${options[@]}"@SELF@ --resume
 
-# A share that was killed is tried three times in all; `finish` computes what is left.
+# A share that was killed is tried three times in all; `finish` computes what is left. (GNU parallel
+# ends with the number of failed shares, 101 if there are more than 100; other codes are errors.)
 # On several machines: add `--sshloginfile FILE --workdir .`, where FILE has a host on each line.
 # One process per GPU: let jobs be their number, write `device = "cuda:0"`, and put
 # `env CUDA_VISIBLE_DEVICES='{= $_ = slot() - 1 =}'` before "$influence".
 seq 0 @LAST@ | parallel --quote --jobs "$jobs" --retries 3 --joblog shares.log \
-    "$influence" @RUN@ "$config" "${options[@]}" --threads "$threads" --share "{}/@SHARES@" || true
+    "$influence" @RUN@ "$config" "${options[@]}" --threads "$threads" --share "{}/@SHARES@" || [ $? -le 101 ]
 
 exec "$influence" finish "$config" "${options[@]}"
