@@ -130,8 +130,8 @@ impl Plan {
         let shared = Share::side(grid, footprint.immediate);
         let part = share.part(grid, shared);
         let chunks = (grid, shared, &part);
-        let [by_test, by_train] = [Side::Test, Side::Train]
-            .map(|held| Self::holding(held, chunks, footprint, resources));
+        let [by_test, by_train] =
+            [Side::Test, Side::Train].map(|held| Self::holding(held, chunks, footprint, resources));
         let kept = resources.factors_kept && !footprint.compact;
         let [again_by_test, again_by_train] =
             [&by_test, &by_train].map(|plan| plan.seconds_again(kept));

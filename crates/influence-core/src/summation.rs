@@ -97,8 +97,8 @@ impl Summation for Alone {
 
     fn sum(&self, pass: &DataPass<'_>) -> Result<Sums> {
         let leaf = &mut |subtree: Subtree| {
-            let is_leaf = subtree.width == 1;
-            is_leaf.then(|| (pass.leaf)(subtree.first)).transpose()
+            let value = subtree.is_leaf().then(|| (pass.leaf)(subtree.first));
+            value.transpose()
         };
         value(Subtree::root(pass.leaves), pass.leaves, leaf)?.ok_or_else(|| Error::Setting {
             name: "leaves of a sum",

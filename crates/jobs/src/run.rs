@@ -5,8 +5,8 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, Lazy, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan, Sequential,
-    Share, SolveSummary, ZarrOptions, zarr::Claim,
+    Calculator, Error, Lazy, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan,
+    Sequential, Share, SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
@@ -228,10 +228,16 @@ impl Run<'_> {
         }
         match self.quantity {
             Quantity::Influences => {
-                computed!(bounded(calculator.influences(test, train), &config.compute)?)
+                computed!(bounded(
+                    calculator.influences(test, train),
+                    &config.compute
+                )?)
             }
             Quantity::SelfInfluences => {
-                computed!(bounded_self(calculator.self_influences(train), &config.compute)?)
+                computed!(bounded_self(
+                    calculator.self_influences(train),
+                    &config.compute
+                )?)
             }
         }
     }

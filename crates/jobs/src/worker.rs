@@ -200,7 +200,8 @@ impl Held {
             None => self.influences(order.share)?.share_to_array()?,
             Some(path) => {
                 let rows = numbers::read(path, self.model.precision(), self.model.factor_len())?;
-                self.influences_from_factors(&rows, order.share)?.share_to_array()?
+                self.influences_from_factors(&rows, order.share)?
+                    .share_to_array()?
             }
         };
         self.keep(&values, order)

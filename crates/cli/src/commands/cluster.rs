@@ -21,7 +21,7 @@ impl Scheduler {
 /// Prints the script.
 ///
 /// # Errors
-/// When a path is no text, or the writer fails.
+/// When a path is not UTF-8, or the writer fails.
 pub(super) fn run(arguments: &ClusterArguments, out: &mut impl Write) -> Result<()> {
     Ok(out.write_all(script(arguments)?.as_bytes())?)
 }
@@ -47,7 +47,8 @@ fn script(arguments: &ClusterArguments) -> Result<String> {
 /// A path as a shell reads it.
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str();
-    let text = text.with_context(|| format!("{}: a name that is no text", path.display()))?;
+    let text =
+        text.with_context(|| format!("{}: the path is not UTF-8; rename it", path.display()))?;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:".contains(letter);
     Ok(if text.chars().all(plain) {
         text.to_owned()

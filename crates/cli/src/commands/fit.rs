@@ -22,7 +22,8 @@ use crate::{
 /// Fits, and says what was kept where.
 ///
 /// # Errors
-/// As [`fit::Affordable::model`]; when the method fits nothing, or the file cannot be written.
+/// As [`fit::Affordable::model`]; when the method fits nothing, or the file cannot be written;
+/// [`fit::Waiting`] when sums of other shares are missing.
 pub(super) fn run(
     arguments: &FitArguments,
     models: &dyn Models,

@@ -25,7 +25,7 @@ use crate::{
 pub struct Waiting {
     /// The share.
     pub share: Share,
-    /// What is missing, in words.
+    /// What is missing, in words, with the pass over the data.
     pub missing: String,
     /// The folder in which sums are kept.
     pub sums: PathBuf,
@@ -80,7 +80,7 @@ fn fit_share(job: &Job, path: &Path, share: Share, watch: &dyn Watch) -> Result<
 fn remove(stored: &StoredSums, watch: &dyn Watch) {
     if let Err(error) = stored.remove() {
         watch.warn(&format!(
-            "the sums of the shares are not needed any more, but could not be removed: {error}"
+            "the sums of the shares are not needed any more, but could not be removed, so remove them yourself: {error}"
         ));
     }
 }
@@ -91,6 +91,7 @@ fn is_done(job: &Job, path: &Path, watch: &dyn Watch) -> bool {
     path.exists() && of_model(job, &*job.model, source, watch).is_ok()
 }
 
+/// The folder of the sums of a fit that is kept in this file.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".shares");

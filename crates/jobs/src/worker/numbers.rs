@@ -23,9 +23,10 @@ pub(super) fn read(path: &Path, precision: Precision, columns: usize) -> Result<
     let row = columns * precision.bytes();
     ensure!(
         row > 0 && bytes.len().is_multiple_of(row),
-        "{}: {} bytes are no rows of {columns} numbers",
+        "{}: {} bytes are no rows of {columns} numbers of {} bytes, as factors of this model are",
         shown(),
-        bytes.len()
+        bytes.len(),
+        precision.bytes()
     );
     let values: Vec<f64> = match precision {
         Precision::F32 => numbers(&bytes, |bytes| f32::from_le_bytes(bytes).into()),

@@ -10,13 +10,13 @@ use super::Subject;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum WorkOrder {
-    /// Say that the process is there.
+    /// Say which process this is, and of which version.
     Ping {},
     /// Read everything and fit, or read the fit.
     Fit {},
-    /// Say what a result looks like, and which parts of it the shares are.
+    /// Say what a result looks like, and which part of it each share is.
     Describe {
-        /// Of what.
+        /// Which result.
         quantity: Subject,
         /// How many shares there are.
         shares: usize,
@@ -68,7 +68,7 @@ impl WorkOrder {
     /// Reads an order from a line of JSON.
     ///
     /// # Errors
-    /// When it is none, with the place in the line.
+    /// When the line is not an order; the message says where in the line.
     pub fn read(line: &str) -> Result<Self> {
         Ok(serde_json::from_str(line)?)
     }

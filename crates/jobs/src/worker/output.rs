@@ -46,7 +46,9 @@ impl Held {
         let quantity = match target.quantity {
             Subject::Influences => Quantity::Influences,
             Subject::SelfInfluences => Quantity::SelfInfluences,
-            Subject::Factors => bail!("factors are not written by several processes"),
+            Subject::Factors => bail!(
+                "factors are not written to an output; the order `factors` computes them into a file"
+            ),
         };
         let existing = match portion {
             Portion::Declaration if target.overwrite => Existing::Overwrite,

@@ -17,7 +17,7 @@ pub struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalKind {
-    /// The line is no order.
+    /// The line is not an order.
     Order,
     /// The configuration or the files do not fit, or the fit failed.
     Input,
