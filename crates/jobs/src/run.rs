@@ -1,93 +1,30 @@
 //! Computing influences and writing them.
 
+mod bounded;
+mod quantity;
+
 use std::{num::NonZero, path::Path};
 
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, Lazy, LazyFactors, LazyInfluences, LazySelfInfluences, Parallel, Plan,
-    Sequential, Share, SolveSummary, ZarrOptions, zarr::Claim,
+    Calculator, Error, Lazy, Parallel, Plan, Sequential, Share, SolveSummary, ZarrOptions,
+    zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
 use serde_json::{Map, Value};
 
 use crate::{
-    assessment::Assessment,
-    config::{Compute, Config, Strategy},
+    config::Strategy,
     fit::Affordable,
-    forecast::{Forecast, check_room, self_influences},
+    forecast::check_room,
     job::Job,
-    memory,
     output::{ORIGIN, location, zarr_options},
     record::Record,
     watch::{Host, Interrupted, Stage, Watch},
 };
-
-/// What is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
-    /// The influence of every training point on every test point.
-    Influences,
-    /// The influence of every training point on itself.
-    SelfInfluences,
-}
-
-impl Quantity {
-    /// What an output with these attributes holds: self-influences, or else influences.
-    pub fn of_stored(attributes: &Map<String, Value>) -> Self {
-        let own = attributes.get("influence");
-        if own.is_some_and(|own| own["kind"] == "self_influences") {
-            Self::SelfInfluences
-        } else {
-            Self::Influences
-        }
-    }
-
-    /// In words, with the points of a job.
-    pub fn of(self, job: &Job) -> String {
-        let [k, n] = job.shape();
-        match self {
-            Self::Influences => format!("influences of {n} training points on {k} test points"),
-            Self::SelfInfluences => format!("self-influences of {n} training points"),
-        }
-    }
-
-    /// Refuses a configuration that does not name the points of the quantity.
-    ///
-    /// # Errors
-    /// When there are no test points to compute influences on, with the place in the file.
-    pub fn check_points(self, config: &Config) -> Result<()> {
-        match self {
-            Self::Influences => {
-                let there = config.data.check_test_points();
-                there.map_err(|error| config.places.located(error))
-            }
-            Self::SelfInfluences => Ok(()),
-        }
-    }
-
-    /// How good the model is on the points that the quantity is about.
-    ///
-    /// # Errors
-    /// As [`Assessment::of`].
-    pub fn assess(self, job: &Job) -> Result<Assessment> {
-        match self {
-            Self::Influences => Assessment::of_job(job),
-            Self::SelfInfluences => Assessment::of_training(job),
-        }
-    }
-
-    /// How a share of the quantity would be computed; looks at the gradients of a few training points.
-    ///
-    /// # Errors
-    /// As [`Forecast::new`].
-    pub fn plan(self, fit: &Affordable<'_>, share: Share) -> Result<Plan> {
-        match self {
-            Self::Influences => Ok(Forecast::new(fit, share)?.plan),
-            Self::SelfInfluences => self_influences(fit.job(), share),
-        }
-    }
-}
+pub(crate) use bounded::{bounded, bounded_self, with_memory};
+pub use quantity::Quantity;
 
 /// The portion of its output that a run writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,16 +165,12 @@ impl Run<'_> {
         }
         match self.quantity {
             Quantity::Influences => {
-                computed!(bounded(
-                    calculator.influences(test, train),
-                    &config.compute
-                )?)
+                let influences = calculator.influences(test, train);
+                computed!(bounded(influences, &config.compute)?)
             }
             Quantity::SelfInfluences => {
-                computed!(bounded_self(
-                    calculator.self_influences(train),
-                    &config.compute
-                )?)
+                let own = calculator.self_influences(train);
+                computed!(bounded_self(own, &config.compute)?)
             }
         }
     }
@@ -329,53 +262,4 @@ where
             job.config.compute.threads.and_then(NonZero::new),
         )?),
     })
-}
-
-/// With the chunks and the bound on memory of a configuration; the memory that the process has
-/// taken already counts.
-pub(crate) fn bounded<'a, M: InfluenceModel>(
-    mut influences: LazyInfluences<'a, M>,
-    compute: &Compute,
-) -> Result<LazyInfluences<'a, M>> {
-    if let Some(points) = compute.test_chunk {
-        influences = influences.with_test_chunk(points)?;
-    }
-    if let Some(points) = compute.train_chunk {
-        influences = influences.with_train_chunk(points)?;
-    }
-    Ok(match compute.memory {
-        None => influences,
-        Some(memory) => influences
-            .with_memory(memory.bytes())
-            .with_memory_taken(memory::taken()),
-    })
-}
-
-/// As [`bounded`], of self-influences.
-pub(crate) fn bounded_self<'a, M: InfluenceModel>(
-    mut own: LazySelfInfluences<'a, M>,
-    compute: &Compute,
-) -> Result<LazySelfInfluences<'a, M>> {
-    if let Some(points) = compute.train_chunk {
-        own = own.with_chunks(points)?;
-    }
-    Ok(match compute.memory {
-        None => own,
-        Some(memory) => own
-            .with_memory(memory.bytes())
-            .with_memory_taken(memory::taken()),
-    })
-}
-
-/// As [`bounded`], of factors, with the chunks that they have.
-pub(crate) fn bounded_factors<'a, M: InfluenceModel>(
-    factors: LazyFactors<'a, M>,
-    compute: &Compute,
-) -> LazyFactors<'a, M> {
-    match compute.memory {
-        None => factors,
-        Some(memory) => factors
-            .with_memory(memory.bytes())
-            .with_memory_taken(memory::taken()),
-    }
 }

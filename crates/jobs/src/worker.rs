@@ -47,7 +47,7 @@ use crate::{
     job::Job,
     models::Models,
     output::check_file,
-    run::{Portion, bounded, bounded_factors, bounded_self, calculator},
+    run::{Portion, bounded, bounded_self, calculator, with_memory},
     watch::{Host, Stage},
 };
 
@@ -200,8 +200,8 @@ impl Held {
             None => self.influences(order.share)?.share_to_array()?,
             Some(path) => {
                 let rows = numbers::read(path, self.model.precision(), self.model.factor_len())?;
-                self.influences_from_factors(&rows, order.share)?
-                    .share_to_array()?
+                let influences = self.influences_from_factors(&rows, order.share)?;
+                influences.share_to_array()?
             }
         };
         self.keep(&values, order)
@@ -253,7 +253,7 @@ impl Held {
     fn factors(&self, share: Share) -> Result<LazyFactors<'_, ErasedModel<Batch>>> {
         let rows = self.influences(Share::WHOLE)?.plan()?.grid().chunk_shape()[0];
         let lazy = self.calculator.influence_factors(&self.job.test);
-        let lazy = bounded_factors(lazy, &self.job.config.compute);
+        let lazy = with_memory(lazy, &self.job.config.compute);
         Ok(lazy.with_chunks(rows)?.with_share(share))
     }
 
