@@ -35,6 +35,28 @@ impl Host for Unclaimed<'_> {
     fn written(&self, _output: &Path) {}
 }
 
+impl Subject {
+    /// What is computed for an output of this.
+    fn of_output(self) -> Result<Quantity> {
+        match self {
+            Self::Influences => Ok(Quantity::Influences),
+            Self::SelfInfluences => Ok(Quantity::SelfInfluences),
+            Self::Factors => bail!(
+                "factors are not written to an output; the order `factors` computes them into a file"
+            ),
+        }
+    }
+}
+
+/// What happens to an output that is there when a portion of it is written.
+fn existing(portion: Portion, overwrite: bool) -> Existing {
+    match portion {
+        Portion::Declaration if overwrite => Existing::Overwrite,
+        Portion::Declaration | Portion::Whole => Existing::Resume,
+        Portion::Share(_) => Existing::Join,
+    }
+}
+
 impl Held {
     /// Writes a portion of an output.
     pub(super) fn write(
@@ -43,18 +65,8 @@ impl Held {
         target: &OutputOrder,
         host: &dyn Host,
     ) -> Result<Value> {
-        let quantity = match target.quantity {
-            Subject::Influences => Quantity::Influences,
-            Subject::SelfInfluences => Quantity::SelfInfluences,
-            Subject::Factors => bail!(
-                "factors are not written to an output; the order `factors` computes them into a file"
-            ),
-        };
-        let existing = match portion {
-            Portion::Declaration if target.overwrite => Existing::Overwrite,
-            Portion::Declaration | Portion::Whole => Existing::Resume,
-            Portion::Share(_) => Existing::Join,
-        };
+        let quantity = target.quantity.of_output()?;
+        let existing = existing(portion, target.overwrite);
         quantity.check_points(&self.job.config)?;
         let (host, watch) = (Unclaimed(host), host.watch());
         host.claim(&target.output, existing)?;
