@@ -87,4 +87,6 @@ pub use queries::{
 pub use sequential::Sequential;
 pub use source::{RowSource, SideSource};
 pub use step::{Phase, Step};
-pub use zarr::{Labels, Location, StoredFactors, StoredInfluences, ZarrField, ZarrOptions};
+pub use zarr::{
+    Labels, Location, StoredFactors, StoredInfluences, StoredValues, ZarrField, ZarrOptions,
+};

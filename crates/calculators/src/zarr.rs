@@ -53,7 +53,7 @@ mod read;
 pub use durable::DurableStore;
 pub use layout::Labels;
 pub use output::{Claim, Compression, ZarrOptions};
-pub use place::Location;
+pub use place::{Location, StoredValues};
 pub use read::{
     Comparison, StoredFactors, StoredInfluences, Verification, ZarrField, attributes, verify,
 };

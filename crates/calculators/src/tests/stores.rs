@@ -97,6 +97,60 @@ fn foreign(storage: &ReadableWritableListableStorage, location: &Location) -> Ou
     Ok(())
 }
 
+/// Keeps values that are no Zarr, in a place that is empty at first.
+fn keep_values(location: &Location) -> Outcome {
+    let values = location.values()?;
+    values.check_writable()?;
+    assert_eq!(values.names("")?, [""; 0]);
+    assert_eq!(values.names("sums")?, [""; 0]);
+    values.erase()?;
+    for (key, value) in [
+        ("fit.json", "a fit"),
+        ("sums/0+4.x", "first"),
+        ("sums/4+1.x", "second"),
+    ] {
+        assert!(!values.contains(key)?);
+        values.set(key, "earlier".into())?;
+        values.set(key, value.into())?;
+        assert!(values.contains(key)?);
+        assert_eq!(values.get(key)?.as_deref(), Some(value.as_bytes()));
+    }
+    assert_eq!(values.names("")?, ["fit.json"]);
+    assert_eq!(values.names("sums")?, ["0+4.x", "4+1.x"]);
+    assert_eq!(values.get("sums/8+1.x")?, None);
+    values.erase()?;
+    assert_eq!((values.names("")?, values.get("fit.json")?), (vec![], None));
+    Ok(())
+}
+
+/// Keeps a value at a URL, and others in the folder whose name is longer.
+fn keep_beside(url: &str) -> Outcome {
+    let [fit, sums] = [url, &format!("{url}.shares")].map(Location::parse);
+    let (fit, sums) = (fit?.values()?, sums?.values()?);
+    assert_eq!((fit.get("")?, fit.contains("")?), (None, false));
+    sums.set("0/0+4", "a sum".into())?;
+    fit.set("", "a fit".into())?;
+    assert_eq!(sums.names("0")?, ["0+4"]);
+    sums.erase()?;
+    assert_eq!(
+        (fit.get("")?, fit.contains("")?),
+        (Some("a fit".into()), true)
+    );
+    assert_eq!(sums.names("0")?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn values_are_kept_in_every_kind_of_store() -> Outcome {
+    let folder = Folder::new("values");
+    let url = format!("file://{}", folder.0.display());
+    keep_values(&memory().into())?;
+    keep_values(&Location::folder(folder.0.join("folder")))?;
+    keep_values(&Location::parse("memory:///values")?)?;
+    keep_values(&Location::parse(&format!("{url}/url"))?)?;
+    keep_beside(&format!("{url}/a%20fit~1"))
+}
+
 #[test]
 fn memory_holds_the_same_bytes() -> Outcome {
     exercise(&Location::parse("memory://")?)?;
@@ -156,7 +210,9 @@ fn s3_holds_the_same_bytes() -> Outcome {
         return Ok(());
     };
     let url = format!("{url}/influence-test-{}", std::process::id());
-    exercise(&Location::parse(&url)?)
+    exercise(&Location::parse(&url)?)?;
+    keep_values(&Location::parse(&format!("{url}/values"))?)?;
+    keep_beside(&format!("{url}/fit"))
 }
 
 #[test]

@@ -9,7 +9,9 @@ mod lock;
 #[cfg(feature = "object-store")]
 mod remote;
 mod scheme;
+mod values;
 
 pub(crate) use group::{Occupant, OpenGroup};
 pub use location::Location;
 pub(crate) use lock::Lock;
+pub use values::StoredValues;
