@@ -5,7 +5,7 @@ mod kinks;
 mod problem;
 mod traced;
 
-use std::{num::NonZero, path::Path, sync::Arc};
+use std::{io, num::NonZero, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use influence_core::{
@@ -278,6 +278,21 @@ impl<T: Task> Fit<T> {
         self.traced(module).on(train).fit_and_save(path)
     }
 
+    /// As [`fit_and_save`](Self::fit_and_save), for a fit that is kept elsewhere than in a file,
+    /// such as in an object store: `write` is given the path and the bytes.
+    ///
+    /// # Errors
+    /// Those of [`fit_and_save`](Self::fit_and_save).
+    pub fn fit_and_save_by(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+        path: impl AsRef<Path>,
+        write: &dyn Fn(&Path, &[u8]) -> io::Result<()>,
+    ) -> CoreResult<Influence> {
+        self.traced(module).on(train).fit_and_save_by(path, write)
+    }
+
     /// The influence model that [`fit_and_save`](Self::fit_and_save) kept, to the bit, under the
     /// damping of these settings.
     ///
@@ -292,6 +307,21 @@ impl<T: Task> Fit<T> {
         path: impl AsRef<Path>,
     ) -> CoreResult<Influence> {
         self.traced(module).on(train).load(path)
+    }
+
+    /// As [`load`](Self::load), of a fit that is kept elsewhere than in a file: `read` is given the
+    /// path.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub fn load_by(
+        self,
+        module: &T::Module,
+        train: Arc<dyn Dataset<Batch = Batch>>,
+        path: impl AsRef<Path>,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> CoreResult<Influence> {
+        self.traced(module).on(train).load_by(path, read)
     }
 
     /// What the fitted model will take per sample; records the model and computes a few gradients,

@@ -3,11 +3,11 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs,
+    io,
     path::Path,
 };
 
-use influence_core::{durable, solver::State};
+use influence_core::solver::State;
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value};
@@ -26,15 +26,21 @@ const FORMAT_NUMBER: &str = "1";
 /// Between the name of a block and that of an array of its state; no parameter is named so.
 const SEPARATOR: char = '\u{1f}';
 
-/// Writes the states of blocks, whole or not at all.
+/// Writes a file, given its path and its bytes.
+pub(crate) type Write<'a> = &'a dyn Fn(&Path, &[u8]) -> io::Result<()>;
+/// Reads a file, given its path.
+pub(crate) type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// Writes the states of blocks by `write`.
 ///
 /// Arrays are kept in 32 bits where no bit is lost by it, else in 64.
 pub(crate) fn write(
     path: &Path,
     provenance: &Provenance,
     states: &[(String, State)],
+    write: Write<'_>,
 ) -> Result<()> {
-    let io = |source| Error::Io {
+    let failed = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
@@ -50,13 +56,17 @@ pub(crate) fn write(
             .map(move |(name, array)| (format!("{block}{SEPARATOR}{name}"), SavedArray::new(array)))
     });
     let bytes = safetensors::serialize(arrays, Some(metadata))
-        .map_err(|error| io(std::io::Error::other(error)))?;
-    durable::write(path, &bytes).map_err(io)
+        .map_err(|error| failed(io::Error::other(error)))?;
+    write(path, &bytes).map_err(failed)
 }
 
-/// Reads the states of blocks, if they were made from the same.
-pub(crate) fn read(path: &Path, provenance: &Provenance) -> Result<BTreeMap<String, State>> {
-    let bytes = fs::read(path).map_err(|source| Error::Io {
+/// Reads the states of blocks by `read`, if they were made from the same.
+pub(crate) fn read(
+    path: &Path,
+    provenance: &Provenance,
+    read: Read<'_>,
+) -> Result<BTreeMap<String, State>> {
+    let bytes = read(path).map_err(|source| Error::Io {
         path: path.to_owned(),
         source,
     })?;
@@ -182,9 +192,16 @@ fn numbers(tensor: &safetensors::tensor::TensorView<'_>) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use influence_core::durable;
     use ndarray::{Array1, Array2, array};
 
     use super::*;
+
+    fn file(path: &Path, provenance: &Provenance) -> Result<BTreeMap<String, State>> {
+        read(path, provenance, &|path| fs::read(path))
+    }
 
     fn provenance(method: &str) -> Provenance {
         vec![
@@ -207,8 +224,8 @@ mod tests {
     fn states_come_back_to_the_bit() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("fitted.safetensors");
-        write(&path, &provenance("direct"), &states()).expect("written");
-        let read = read(&path, &provenance("direct")).expect("read");
+        write(&path, &provenance("direct"), &states(), &durable::write).expect("written");
+        let read = file(&path, &provenance("direct")).expect("read");
         assert_eq!(read.into_iter().collect::<Vec<_>>(), states());
         let left = fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(left, 1, "nothing temporary stays");
@@ -218,16 +235,16 @@ mod tests {
     fn what_was_made_from_something_else_is_refused_by_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("fitted.safetensors");
-        write(&path, &provenance("direct"), &states()).expect("written");
+        write(&path, &provenance("direct"), &states(), &durable::write).expect("written");
         let said = |outcome: Result<_>| outcome.err().map(|e| e.to_string()).unwrap_or_default();
-        let other = said(read(&path, &provenance("arnoldi")).map(drop));
+        let other = said(file(&path, &provenance("arnoldi")).map(drop));
         assert!(
             other.contains("method direct, now it is arnoldi"),
             "{other}"
         );
         let mut more = provenance("direct");
         more.push(("data", "sha256:34".into()));
-        let absent = said(read(&path, &more).map(drop));
+        let absent = said(file(&path, &more).map(drop));
         assert!(absent.contains("data absent"), "{absent}");
         let bytes = fs::read(&path).expect("a file");
         for (bytes, problem) in [
@@ -235,10 +252,10 @@ mod tests {
             (b"?", "not a"),
         ] {
             fs::write(&path, bytes).expect("written");
-            let broken = said(read(&path, &provenance("direct")).map(drop));
+            let broken = said(file(&path, &provenance("direct")).map(drop));
             assert!(broken.contains(problem), "{broken}");
         }
-        let missing = said(read(&folder.path().join("no"), &provenance("direct")).map(drop));
+        let missing = said(file(&folder.path().join("no"), &provenance("direct")).map(drop));
         assert!(missing.contains("no:"), "{missing}");
     }
 }

@@ -1,11 +1,12 @@
 //! Fitting what a [`Trace`] records.
 
-use std::{fmt, num::NonZero, path::Path, sync::Arc};
+use std::{fmt, fs, io, num::NonZero, path::Path, sync::Arc};
 
 use burn::tensor::Tensor;
 use influence_core::{
     Dataset, Error as CoreError, Footprint, Result as CoreResult,
     block::{Block, BlockStructure},
+    durable,
 };
 
 use super::{
@@ -67,6 +68,18 @@ impl TracedFit {
     /// # Errors
     /// Those of [`Fit::fit_and_save`].
     pub fn fit_and_save(self, path: impl AsRef<Path>) -> CoreResult<Influence> {
+        self.fit_and_save_by(path, &durable::write)
+    }
+
+    /// As [`fit_and_save`](Self::fit_and_save), written by `write`, see [`Fit::fit_and_save_by`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::fit_and_save`].
+    pub fn fit_and_save_by(
+        self,
+        path: impl AsRef<Path>,
+        write: &dyn Fn(&Path, &[u8]) -> io::Result<()>,
+    ) -> CoreResult<Influence> {
         let problem = self.problem()?;
         let influence = problem.fit()?;
         // Only now, since it reads all data, which a process with a share of them is spared.
@@ -75,7 +88,7 @@ impl TracedFit {
         let states =
             states.map(|(block, prepared)| Ok((block.name().to_owned(), prepared.state()?)));
         let states = states.collect::<CoreResult<Vec<_>>>()?;
-        saved::write(path.as_ref(), &provenance, &states)?;
+        saved::write(path.as_ref(), &provenance, &states, write)?;
         Ok(influence)
     }
 
@@ -85,8 +98,20 @@ impl TracedFit {
     /// # Errors
     /// Those of [`Fit::load`].
     pub fn load(self, path: impl AsRef<Path>) -> CoreResult<Influence> {
+        self.load_by(path, &|path| fs::read(path))
+    }
+
+    /// As [`load`](Self::load), read by `read`, see [`Fit::load_by`].
+    ///
+    /// # Errors
+    /// Those of [`Fit::load`].
+    pub fn load_by(
+        self,
+        path: impl AsRef<Path>,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> CoreResult<Influence> {
         let problem = self.problem()?;
-        let states = saved::read(path.as_ref(), &problem.provenance()?)?;
+        let states = saved::read(path.as_ref(), &problem.provenance()?, read)?;
         problem.restore(&states)
     }
 
