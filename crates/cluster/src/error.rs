@@ -18,14 +18,14 @@ pub enum Error {
         leaves: usize,
     },
 
-    /// What is kept in the folder belongs to another fit.
+    /// What is kept there belongs to another fit.
     #[error(
         "{} is of a fit with {key} {kept}, now it is {now}: remove {} to begin again", path.display(), folder.display()
     )]
     Foreign {
-        /// The file.
+        /// The file, or the URL of the value.
         path: PathBuf,
-        /// The folder of the sums.
+        /// Where the sums are kept.
         folder: PathBuf,
         /// What differs.
         key: String,
@@ -35,12 +35,12 @@ pub enum Error {
         now: String,
     },
 
-    /// A file could not be read or written.
+    /// A file, or a value of another store, could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The file, or the URL of the value.
         path: PathBuf,
-        /// What the system says.
+        /// What the system or the store says.
         source: io::Error,
     },
 }

@@ -3,7 +3,8 @@
 //! A fit asks for one sum over its data after another, and its
 //! [`Summation`](influence_core::summation::Summation) says who adds what; the bits of the sum do
 //! not depend on it. [`StoredSums`] lets processes share a sum through a folder that all of them
-//! see, and needs nothing else: no process waits for another, and each may be killed at any time.
+//! see, or another [`SumStore`], and needs nothing else: no process waits for another, and each may
+//! be killed at any time.
 //!
 //! ```text
 //!  share 0/3 ── 0+4  ──▶ ┌─────────────┐
@@ -42,4 +43,4 @@ mod error;
 mod stored;
 
 pub use error::{Error, Result};
-pub use stored::StoredSums;
+pub use stored::{StoredSums, SumStore};

@@ -1,14 +1,12 @@
 //! Sums in files: safetensors with a header that says what they belong to.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write, io, path::Path};
+use std::{borrow::Cow, collections::HashMap, fmt::Write, io};
 
-use influence_core::{durable, summation::Sums};
+use influence_core::summation::Sums;
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-
-use crate::{Error, Result};
 
 /// The key of the header in the metadata of the file.
 const HEADER: &str = "influence";
@@ -75,16 +73,6 @@ fn checksum(sums: &Sums) -> String {
         self::hash(&mut hash, array);
     }
     shown(hash)
-}
-
-/// Writes a file whole, and the folder that it is in.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let written = durable::make_folder(folder).and_then(|()| durable::write(path, bytes));
-    written.map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// Adds the shape and the numbers of an array to a digest.

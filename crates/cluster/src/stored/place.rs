@@ -1,10 +1,6 @@
 //! The folder of a pass.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
 use influence_core::{
     Result as CoreResult,
@@ -12,18 +8,20 @@ use influence_core::{
 };
 use sha2::{Digest, Sha256};
 
-use super::file::{self, SumHeader};
+use super::{
+    file::{self, SumHeader},
+    store::SumStore,
+};
 use crate::{Error, Result};
 
 const SUFFIX: &str = ".safetensors";
 
-/// The sums of subtrees of one pass, in files.
+/// The sums of subtrees of one pass, in a folder of the store.
 pub(super) struct PassFolder<'a> {
     number: usize,
     pass: &'a DataPass<'a>,
-    /// The folder of all passes, and that of this one.
-    all: &'a Path,
-    folder: PathBuf,
+    store: &'a dyn SumStore,
+    folder: String,
     header: SumHeader,
 }
 
@@ -32,7 +30,7 @@ pub(super) type Names = BTreeSet<String>;
 
 impl<'a> PassFolder<'a> {
     pub(super) fn new(
-        all: &'a Path,
+        store: &'a dyn SumStore,
         number: usize,
         fit: String,
         pass: &'a DataPass<'a>,
@@ -42,7 +40,7 @@ impl<'a> PassFolder<'a> {
             file::hash(&mut operand, &array);
         }
         Ok(Self {
-            folder: all.join(format!("{number:05}")),
+            folder: format!("{number:05}"),
             header: SumHeader::new(&[
                 ("fit", fit),
                 ("pass", pass.name.to_owned()),
@@ -51,47 +49,34 @@ impl<'a> PassFolder<'a> {
             ]),
             number,
             pass,
-            all,
+            store,
         })
     }
 
-    fn path(&self, subtree: Subtree) -> PathBuf {
-        self.folder.join(format!("{subtree}{SUFFIX}"))
+    fn key(&self, subtree: Subtree) -> String {
+        format!("{}/{subtree}{SUFFIX}", self.folder)
     }
 
     /// The sum of a subtree, if it is kept and whole.
     pub(super) fn read(&self, subtree: Subtree) -> CoreResult<Option<Sums>> {
-        let path = self.path(subtree);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Io { path, source }.into()),
-        };
-        let Some((kept, sums)) = file::decoded(&bytes) else {
+        let key = self.key(subtree);
+        let read = self.store.read(&key);
+        let bytes = read.map_err(|source| self.store.failed(&key, source))?;
+        let Some((kept, sums)) = bytes.and_then(|bytes| file::decoded(&bytes)) else {
             return Ok(None);
         };
         match self.header.difference(&kept) {
             None => Ok(Some(sums)),
-            Some((key, kept, now)) => Err(Error::Foreign {
-                path,
-                folder: self.all.to_owned(),
-                key,
-                kept,
-                now,
-            }
-            .into()),
+            Some(difference) => Err(self.store.foreign(&key, difference).into()),
         }
     }
 
     /// Keeps the sum of a subtree.
     pub(super) fn write(&self, subtree: Subtree, sums: &Sums) -> CoreResult<()> {
-        let path = self.path(subtree);
+        let key = self.key(subtree);
         let encoded = file::encoded(&self.header, sums);
-        let bytes = encoded.map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(file::write(&path, &bytes)?)
+        let written = encoded.and_then(|bytes| self.store.write(&key, &bytes));
+        Ok(written.map_err(|source| self.store.failed(&key, source))?)
     }
 
     /// Adds up a subtree and keeps the sum, unless it is kept already.
@@ -129,23 +114,29 @@ impl<'a> PassFolder<'a> {
 
     /// The subtrees that are kept. One look at the folder costs less than one at each file.
     pub(super) fn kept(&self) -> Result<Names> {
-        let io = |source| Error::Io {
-            path: self.folder.clone(),
-            source,
-        };
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Names::new()),
-            Err(source) => return Err(io(source)),
-        };
-        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        let names: Vec<String> = names.collect::<io::Result<_>>().map_err(io)?;
+        let names = self.store.names(&self.folder);
+        let names = names.map_err(|source| self.store.failed(&self.folder, source))?;
         let names = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Whether these subtrees have every leaf.
+    pub(super) fn is_covered(&self, kept: &Names) -> bool {
+        self.covered(kept) == self.pass.leaves
+    }
+
     /// What is missing, as an error.
     pub(super) fn waiting(&self, kept: &Names) -> Error {
+        Error::Waiting {
+            pass: self.number,
+            name: self.pass.name.to_owned(),
+            there: self.covered(kept),
+            leaves: self.pass.leaves,
+        }
+    }
+
+    /// How many leaves these subtrees have.
+    fn covered(&self, kept: &Names) -> usize {
         let leaves = self.pass.leaves;
         let mut there = vec![false; leaves];
         for (first, width) in kept.iter().filter_map(|name| name.split_once('+')) {
@@ -154,11 +145,6 @@ impl<'a> PassFolder<'a> {
                 there[first.min(end)..end].fill(true);
             }
         }
-        Error::Waiting {
-            pass: self.number,
-            name: self.pass.name.to_owned(),
-            there: there.iter().filter(|there| **there).count(),
-            leaves,
-        }
+        there.iter().filter(|there| **there).count()
     }
 }

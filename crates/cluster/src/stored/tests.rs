@@ -1,10 +1,11 @@
-use std::{cell::Cell, fs, path::Path};
+use std::{cell::Cell, collections::HashMap, fs, io};
 
 use influence_core::{Error as CoreError, summation::Alone};
 use ndarray::Array2;
 use tempfile::TempDir;
 
 use super::*;
+use crate::Error;
 
 const LEAVES: usize = 23;
 
@@ -218,4 +219,109 @@ fn removing_leaves_nothing_and_needs_nothing() {
     assert!(place.is_dir());
     stored.remove().expect("removed");
     assert!(!place.exists());
+}
+
+#[test]
+fn patient_shares_that_run_at_once_come_to_the_end_in_one_call() {
+    let folder = folder();
+    let call = |index: usize| {
+        let share = Share::new(index, 3).expect("a share");
+        let stored = StoredSums::new(folder.path(), share).patient();
+        fit(&stored, 0.3, &Cell::new(0))
+    };
+    let call = &call;
+    // Whatever else the machine does: one that gave up is called again.
+    thread::scope(|scope| {
+        let calls =
+            [0, 1, 2].map(|index| scope.spawn(move || (0..20).find_map(|_| call(index).ok())));
+        for call in calls {
+            assert_eq!(call.join().expect("no panic"), Some(alone()));
+        }
+    });
+    // Nobody else is there.
+    let share = Share::new(0, 2).expect("a share");
+    let lonely = StoredSums::new(folder.path().join("other"), share).patient();
+    let begun = Instant::now();
+    let outcome = fit(&lonely, 0.3, &Cell::new(0)).expect_err("a part is missing");
+    assert!(is_waiting(&outcome) && begun.elapsed() >= Duration::from_millis(500));
+}
+
+/// Values in memory, as an object store has them: no folders, and a list that may be in any order.
+#[derive(Debug, Default)]
+struct Memory(Mutex<HashMap<String, Vec<u8>>>);
+
+impl SumStore for Memory {
+    fn place(&self) -> &Path {
+        Path::new("memory://sums")
+    }
+
+    fn read(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().expect("no panic").get(key).cloned())
+    }
+
+    fn write(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.0
+            .lock()
+            .expect("no panic")
+            .insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
+        let values = self.0.lock().expect("no panic");
+        let within = values.keys().filter_map(|key| match folder {
+            "" => Some(&**key),
+            _ => key.strip_prefix(folder)?.strip_prefix('/'),
+        });
+        Ok(within
+            .filter(|name| !name.contains('/'))
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.0.lock().expect("no panic").clear();
+        Ok(())
+    }
+}
+
+#[test]
+fn another_store_keeps_what_a_folder_keeps() {
+    let folder = folder();
+    in_turn(folder.path(), 3);
+    let memory = Arc::new(Memory::default());
+    let stored = |index| {
+        let share = Share::new(index, 3).expect("a share");
+        StoredSums::within(memory.clone(), share)
+    };
+    assert!(!stored(0).has_begun().expect("read"));
+    let ends = (0..30).find_map(|turn| match fit(&stored(turn % 3), 0.3, &Cell::new(0)) {
+        Ok(bits) => Some(bits),
+        Err(error) => {
+            assert!(is_waiting(&error), "{error}");
+            None
+        }
+    });
+    assert_eq!(ends, Some(alone()));
+    assert!(stored(0).has_begun().expect("read"));
+    for (path, bytes) in files(folder.path()) {
+        let key = path
+            .strip_prefix(folder.path())
+            .expect("within")
+            .to_string_lossy();
+        assert!(memory.read(&key).expect("read") == Some(bytes), "{key}");
+    }
+    let other = fit(&stored(0), 0.4, &Cell::new(0))
+        .expect_err("of something else")
+        .to_string();
+    assert!(
+        other.starts_with("memory://sums/fit.json is of a fit with seed 0.3"),
+        "{other}"
+    );
+    assert!(
+        other.ends_with("remove memory://sums to begin again"),
+        "{other}"
+    );
+    stored(0).remove().expect("removed");
+    assert!(!stored(0).has_begun().expect("read"));
 }
