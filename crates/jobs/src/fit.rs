@@ -51,7 +51,7 @@ impl<'a> Affordable<'a> {
         self.bytes
     }
 
-    /// Fits the model, or takes it from a file: in the mode of the job, as one type whatever the
+    /// Fits the model, or takes a fit that is kept in a file or at a URL: in the mode of the job, as one type whatever the
     /// method.
     ///
     /// # Errors
@@ -61,10 +61,10 @@ impl<'a> Affordable<'a> {
         outcome.map_err(|error| self.job.config.places.located(error))
     }
 
-    /// Fits the model, and keeps its expensive parts in a file.
+    /// Fits the model, and keeps its expensive parts in a file, or at a URL.
     ///
     /// # Errors
-    /// As [`model`](Self::model); when the file cannot be written.
+    /// As [`model`](Self::model); when the fit cannot be written.
     pub fn fit_and_save(&self, path: &Path, watch: &dyn Watch) -> Result<()> {
         watch.stage(Stage::Fit);
         let source = FitSource::FitAndSave(path);

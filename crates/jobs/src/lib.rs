@@ -23,8 +23,8 @@
 //! a program with their tasks.
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through
-//! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at
-//! URLs; `http` for reading.
+//! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs and
+//! fits at URLs; `http` for reading.
 //!
 //! # Examples
 //! Computes what a configuration describes, and reads who helped the model on test point 0.
@@ -57,6 +57,7 @@ pub mod assessment;
 pub mod config;
 pub mod digest;
 pub mod fit;
+pub mod fit_place;
 pub mod fit_settings;
 pub mod forecast;
 pub mod init;

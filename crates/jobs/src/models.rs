@@ -87,7 +87,7 @@ pub trait Described {
 
 /// A model on which influence models are fitted.
 pub trait Fittable {
-    /// Fits an influence model on the training points, or reads it from a file.
+    /// Fits an influence model on the training points, or reads a fit that is kept.
     ///
     /// # Errors
     /// Whatever the backend reports.
@@ -182,8 +182,8 @@ pub type AfterEpoch<'a> = dyn FnMut(usize, f64, &dyn Fn(&Path) -> Result<()>) ->
 pub enum FitSource<'a> {
     /// It is fitted.
     Fit,
-    /// It is fitted, and its expensive parts are kept in a file.
+    /// It is fitted, and its expensive parts are kept in a file, or at a URL.
     FitAndSave(&'a Path),
-    /// It is read from such a file.
+    /// It is read from there.
     Load(&'a Path),
 }

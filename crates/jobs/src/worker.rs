@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `ping` | | `pid`, `version` |
 //! | `fit` | | `parameters` |
+//! | `fit` | `share` | `done`, and `waiting` where it is not |
 //! | `describe` | `quantity`, `shares` | [`Description`] |
 //! | `scores` | `path`, maybe `share` and `factors` | `shape` |
 //! | `factors` | `path`, maybe `share` | `shape` |
@@ -15,6 +16,10 @@
 //! | `declare` | `quantity`, `output`, maybe `overwrite` | |
 //! | `write` | `quantity`, `output`, maybe `share` | |
 //! | `finish` | `quantity`, `output` | |
+//!
+//! `fit` fits, or reads the fit where one is kept. With a share, it goes on with a fit that several
+//! processes do together, as far as it comes: `done` when it is kept, for the order `fit` of each
+//! worker to read; otherwise to be ordered again, once other shares were.
 //!
 //! `share` is a [`Share`] such as `3/16`, by default the whole. The bytes of a part are those that
 //! one run writes at its place: the grid is that of the whole, and the grid alone decides which
@@ -37,16 +42,17 @@ use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, LazyFactors, LazyInfluences, LazySelfInfluences, Plan, Share, SideSource,
 };
+use influence_cluster::StoredSums;
 use influence_core::{ErasedModel, InfluenceModel};
 use ndarray::{Array2, ArrayD};
 use serde_json::{Map, Value, json};
 
 use crate::{
     config::Config,
-    fit::{Affordable, check_savable},
+    fit::{Affordable, Waiting, check_savable},
+    fit_place,
     job::Job,
     models::Models,
-    output::check_file,
     run::{Portion, bounded, bounded_self, calculator, with_memory},
     watch::{Host, Stage},
 };
@@ -62,6 +68,8 @@ pub struct Worker<'a> {
     models: &'a dyn Models,
     host: &'a dyn Host,
     held: Option<Held>,
+    /// What is read for shares of a fit, between their orders.
+    fitting: Option<Job>,
 }
 
 /// What stays in memory between orders.
@@ -84,7 +92,7 @@ impl Debug for Worker<'_> {
 
 impl<'a> Worker<'a> {
     /// A worker for the configuration that `config` reads. With `fitted`, the fit is read from that
-    /// file, which the order `fit` writes where it is not there.
+    /// file or URL, which the order `fit` writes where there is nothing.
     pub fn new(
         config: impl Fn() -> Result<Config> + 'a,
         fitted: Option<&'a Path>,
@@ -97,6 +105,7 @@ impl<'a> Worker<'a> {
             models,
             host,
             held: None,
+            fitting: None,
         }
     }
 
@@ -110,7 +119,8 @@ impl<'a> Worker<'a> {
                 "pid": std::process::id(),
                 "version": env!("CARGO_PKG_VERSION"),
             })),
-            WorkOrder::Fit {} => {
+            WorkOrder::Fit { share: Some(share) } => self.fit_share(share),
+            WorkOrder::Fit { share: None } => {
                 self.keep_fit().map_err(Refusal::of_input)?;
                 self.carry_out(|held, _| Ok(json!({ "parameters": held.job.dim })))
             }
@@ -147,15 +157,52 @@ impl<'a> Worker<'a> {
         done.map_err(|error| Refusal::of_work(held.job.config.places.located(error)))
     }
 
-    /// Fits, and writes the fit where there is none to read.
+    /// Fits, and keeps the fit where there is none to read.
     fn keep_fit(&self) -> Result<()> {
-        let Some(path) = self.fitted.filter(|path| !path.exists()) else {
+        let Some(path) = self.fitted else {
             return Ok(());
         };
+        if fit_place::exists(path)? {
+            return Ok(());
+        }
         let job = self.open()?;
-        check_savable(&job.config)?;
-        check_file(path).context("--fitted")?;
+        check_kept(&job, path)?;
         Affordable::new(&job)?.fit_and_save(path, &*self.host.watch())
+    }
+
+    /// Does a share of a fit, as far as it comes, where there is none to read.
+    fn fit_share(&mut self, share: Share) -> Result<Value, Refusal> {
+        let done = json!({ "done": true });
+        let (host, path) = (self.host, self.fitted);
+        let path = path.context("a share of a fit needs --fitted, for all to read");
+        let path = path.map_err(Refusal::of_input)?;
+        // The other shares are ordered at the same time.
+        let sums = fit_place::sums(path, share).map(StoredSums::patient);
+        let sums = sums.map_err(Refusal::of_input)?;
+        if is_kept(path, &sums).map_err(Refusal::of_work)? {
+            return Ok(done);
+        }
+        let job = self.fitting(path).map_err(Refusal::of_input)?;
+        let fit = Affordable::new(job).map_err(Refusal::of_input)?;
+        let outcome = fit.fit_share(path, sums, &*host.watch());
+        match outcome.map_err(|error| error.downcast::<Waiting>()) {
+            Ok(()) => Ok(done),
+            Err(Ok(waiting)) => Ok(json!({ "done": false, "waiting": waiting.to_string() })),
+            Err(Err(error)) => Err(Refusal::of_work(job.config.places.located(error))),
+        }
+    }
+
+    /// What is read to fit.
+    fn fitting(&mut self, path: &Path) -> Result<&Job> {
+        let job = match self.fitting.take() {
+            Some(job) => job,
+            None => {
+                let job = self.open()?;
+                check_kept(&job, path)?;
+                job
+            }
+        };
+        Ok(self.fitting.insert(job))
     }
 
     fn open(&self) -> Result<Job> {
@@ -171,8 +218,9 @@ impl<'a> Worker<'a> {
         Ok(self.held.insert(held))
     }
 
-    fn read(&self) -> Result<Held> {
-        let (job, watch) = (self.open()?, self.host.watch());
+    fn read(&mut self) -> Result<Held> {
+        let job = self.fitting.take().map_or_else(|| self.open(), Ok)?;
+        let watch = self.host.watch();
         watch.stage(Stage::Fit);
         let model = Affordable::new(&job)?.model(self.fitted, &*watch)?;
         Ok(Held {
@@ -182,6 +230,17 @@ impl<'a> Worker<'a> {
             attributes: None,
         })
     }
+}
+
+/// Whether a fit is kept there, and none has begun to take its place.
+fn is_kept(path: &Path, sums: &StoredSums) -> Result<bool> {
+    Ok(fit_place::exists(path)? && !sums.has_begun()?)
+}
+
+/// Refuses a fit that cannot be kept.
+fn check_kept(job: &Job, path: &Path) -> Result<()> {
+    check_savable(&job.config)?;
+    fit_place::check(path).context("--fitted")
 }
 
 impl Held {

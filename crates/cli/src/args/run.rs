@@ -66,6 +66,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
                 "influence fit influence.toml --fitted fit.safetensors",
             ),
             (
+                "one of four shares, again and again while it ends with code 75",
+                "influence fit influence.toml --fitted fit.safetensors --share 2/4",
+            ),
+            (
                 "and score later, under any damping",
                 "influence run influence.toml --fitted fit.safetensors",
             ),
@@ -245,13 +249,13 @@ pub struct FitArguments {
     /// The configuration, as for `run`
     #[arg(value_name = "CONFIG.toml")]
     pub config: PathBuf,
-    /// Where to keep the fit, a safetensors file; one that is there is replaced
+    /// Where to keep the fit, a safetensors file or its URL; one that is there is replaced
     #[arg(long, value_name = "PATH")]
     pub fitted: PathBuf,
     /// Do a share of the fit, such as `2/8`, counted from 0; `0/1` is all of it, and goes on where
     /// it was killed
     ///
-    /// The shares may run at once or in turn, on several machines that see the same files. A share
+    /// The shares may run at once or in turn, on several machines that see the same place. A share
     /// does its part of the next pass over the data, and ends with code 75 until the others have
     /// done theirs: run it again then. Sums are kept beside the fit, in a folder whose name ends
     /// with `.shares`, which the share that finishes removes. The fit has the bytes of one that was

@@ -1,14 +1,13 @@
-//! `influence fit`: fits the model of a configuration, and keeps its expensive parts in a file.
+//! `influence fit`: fits the model of a configuration, and keeps its expensive parts.
 
 use std::io::Write;
 
 use anyhow::{Context, Result};
 use influence_jobs::{
     assessment::Assessment,
-    fit,
+    fit, fit_place,
     job::Job,
     models::Models,
-    output::check_file,
     watch::{Host, Watch},
 };
 
@@ -22,7 +21,7 @@ use crate::{
 /// Fits, and says what was kept where.
 ///
 /// # Errors
-/// As [`fit::Affordable::model`]; when the method fits nothing, or the file cannot be written;
+/// As [`fit::Affordable::model`]; when the method fits nothing, or the fit cannot be kept;
 /// [`fit::Waiting`] when sums of other shares are missing.
 pub(super) fn run(
     arguments: &FitArguments,
@@ -34,7 +33,7 @@ pub(super) fn run(
     session.remark(&job.remarks);
     fit::check_savable(&job.config)?;
     let path = &arguments.fitted;
-    check_file(path).context("--fitted")?;
+    fit_place::check(path).context("--fitted")?;
     let affordable = fit::Affordable::new(&job)?;
     let assessment = Assessment::of_job(&job)?;
     assessment.tell(session.progress());
@@ -51,7 +50,9 @@ pub(super) fn run(
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
     match arguments.share {
-        Some(share) => affordable.fit_share(path, share, session.progress())?,
+        Some(share) => {
+            affordable.fit_share(path, fit_place::sums(path, share)?, session.progress())?;
+        }
         None => affordable.fit_and_save(path, session.progress())?,
     }
     let seconds = timings(&session.progress().phases());

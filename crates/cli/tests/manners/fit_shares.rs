@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
@@ -38,7 +39,12 @@ fn folder() -> Folder {
 fn command(folder: &Folder, method: &str, file: &str, share: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
     command.arg("fit").arg(folder.path("config.toml"));
-    command.arg("--fitted").arg(folder.path(file));
+    let path = folder.path(file);
+    // A URL is no path in the folder.
+    let is_url = file.contains("://");
+    command
+        .arg("--fitted")
+        .arg(if is_url { Path::new(file) } else { &path });
     for setting in method.split(' ') {
         command.arg("--set").arg(format!("method.{setting}"));
     }
@@ -67,6 +73,31 @@ const METHODS: [&str; 4] = [
     "name=arnoldi curvature=gauss-newton rank=4",
 ];
 
+/// Calls three shares in turn until all have come to the end.
+fn in_turn(folder: &Folder, method: &str, file: &str) {
+    let mut done = [false; 3];
+    for wave in 0..40 {
+        for (index, done) in done.iter_mut().enumerate() {
+            let outcome = run(folder, method, file, &format!("{index}/3"));
+            let text = said(&outcome);
+            match outcome.status.code() {
+                Some(0) => *done = true,
+                Some(75) => {
+                    let advice = "run the other shares, then this one again";
+                    assert!(text.contains(advice), "{text}");
+                    assert!(!text.contains("error"), "{text}");
+                    assert!(text.contains(&format!("{file}.shares")), "{text}");
+                }
+                _ => panic!("{text}"),
+            }
+        }
+        if done == [true; 3] {
+            return;
+        }
+        assert!(wave < 39, "{method}: no end");
+    }
+}
+
 #[test]
 fn shares_of_a_fit_end_with_the_bytes_of_one_process() {
     let folder = folder();
@@ -74,33 +105,70 @@ fn shares_of_a_fit_end_with_the_bytes_of_one_process() {
         let (whole, shared) = (format!("{index}.one"), format!("{index}.shared"));
         let outcome = run(&folder, method, &whole, "");
         assert!(outcome.status.success(), "{}", said(&outcome));
+        in_turn(&folder, method, &shared);
         let sums = folder.path(&format!("{shared}.shares"));
-        let mut done = [false; 3];
-        for wave in 0..40 {
-            for (index, done) in done.iter_mut().enumerate() {
-                let outcome = run(&folder, method, &shared, &format!("{index}/3"));
-                let text = said(&outcome);
-                match outcome.status.code() {
-                    Some(0) => *done = true,
-                    Some(75) => {
-                        assert!(
-                            text.contains("run the other shares, then this one again"),
-                            "{text}"
-                        );
-                        assert!(!text.contains("error"), "{text}");
-                        assert!(sums.is_dir());
-                    }
-                    _ => panic!("{text}"),
-                }
-            }
-            if done == [true; 3] {
-                break;
-            }
-            assert!(wave < 39, "{method}: no end");
-        }
         assert!(!sums.exists(), "the folder of sums is gone");
         let [one, other] = [whole, shared].map(|file| fs::read(folder.path(&file)));
         assert!(one.expect("a file") == other.expect("a file"), "{method}");
+    }
+}
+
+#[cfg(feature = "object-store")]
+#[test]
+fn a_fit_and_its_sums_may_be_in_an_object_store() {
+    let folder = folder();
+    let url = format!("file://{}", folder.path("store/fit one").display()).replace(' ', "%20");
+    for method in METHODS {
+        let outcome = run(&folder, method, "one", "");
+        assert!(outcome.status.success(), "{}", said(&outcome));
+        in_turn(&folder, method, &url);
+        let read = |file: &str| fs::read(folder.path(file)).expect("a fit");
+        assert!(read("one") == read("store/fit one"), "{method}");
+        let kept = fs::read_dir(folder.path("store")).expect("a folder");
+        assert_eq!(kept.count(), 1, "the sums are gone");
+        // It is there, and a run takes it.
+        assert!(run(&folder, method, &url, "1/3").status.success());
+        let mut command = command(&folder, method, &url, "");
+        let arguments: Vec<_> = command.get_args().skip(1).map(ToOwned::to_owned).collect();
+        command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        command
+            .arg("run")
+            .args(arguments)
+            .args(["--set", "output.path=x.zarr"]);
+        let outcome = command.arg("--dry-run").output().expect("the binary runs");
+        assert!(outcome.status.success(), "{}", said(&outcome));
+        fs::remove_dir_all(folder.path("store")).expect("removed");
+    }
+    let outcome = run(&folder, METHODS[0], &url, "");
+    assert!(outcome.status.success(), "{}", said(&outcome));
+    let another = run(&folder, METHODS[1], &format!("{url}-2"), "0/2");
+    assert_eq!(another.status.code(), Some(75), "{}", said(&another));
+    let refused = said(&run(&folder, METHODS[2], &format!("{url}-2"), "1/2"));
+    assert!(refused.contains("one-2.shares to begin again"), "{refused}");
+}
+
+#[test]
+fn a_url_that_no_fit_can_be_kept_at_is_refused() {
+    let folder = folder();
+    let mut cases = vec![(
+        "gopher://hole/fit",
+        "--fitted: no store is known for gopher://",
+    )];
+    if cfg!(not(feature = "s3")) {
+        cases.push(("s3://bucket/fit", "--fitted: s3:// needs the feature `s3`"));
+    }
+    if cfg!(feature = "http") {
+        cases.push((
+            "http://host/fit",
+            "--fitted: http://host/fit can only be read",
+        ));
+    }
+    for (url, expected) in cases {
+        for share in ["", "0/2"] {
+            let outcome = run(&folder, METHODS[0], url, share);
+            assert_eq!(outcome.status.code(), Some(2));
+            assert!(said(&outcome).contains(expected), "{}", said(&outcome));
+        }
     }
 }
 

@@ -1,6 +1,12 @@
 //! The worker: its answers, and that its numbers are those of a run.
 
-use std::{fs, io::Write, path::Path, process::Stdio, sync::Arc};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+    sync::Arc,
+};
 
 use serde_json::Value;
 use zarrs::{array::Array, filesystem::FilesystemStore};
@@ -213,4 +219,109 @@ fn a_reader_of_answers_that_goes_away_ends_it() {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{complaint}");
     assert!(!complaint.contains("panicked"), "{complaint}");
+}
+
+/// A worker that takes one order after another.
+struct Resident {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Resident {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let command = [&["worker", "config.toml"], arguments].concat();
+        let mut child = program(folder, &command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let stdin = child.stdin.take().expect("piped");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        Self {
+            child,
+            stdin,
+            lines,
+        }
+    }
+
+    fn ask(&mut self, order: &str) -> Value {
+        writeln!(self.stdin, "{order}").expect("read");
+        let line = self.lines.next().expect("an answer").expect("text");
+        serde_json::from_str(&line).expect("JSON")
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// More training points than two leaves of a sum have.
+fn many_points() -> Folder {
+    const POINTS: usize = 4_500;
+    let folder = Folder::new();
+    let inputs: Vec<f32> = (0..4 * POINTS).map(|i| (i as f32 * 0.7).sin()).collect();
+    folder.array("x_train.npy", &inputs, &[POINTS as u64, 4]);
+    let classes: Vec<u8> = (0..POINTS).map(|i| u8::from(i % 3 == 0)).collect();
+    folder.array("y_train.npy", &classes, &[POINTS as u64]);
+    folder
+}
+
+#[test]
+fn workers_fit_by_shares_and_hold_the_same_fit() {
+    let folder = many_points();
+    let set = ["--set", "method.name=ekfac"];
+    let fit = [&["fit", "config.toml", "--fitted", "one"], &set[..]].concat();
+    let (_, complaint, code) = said(&folder.path(""), &fit);
+    assert_eq!(code, Some(0), "{complaint}");
+    let arguments = [&set[..], &["--fitted", "fit"]].concat();
+    let mut workers = [0, 1].map(|_| Resident::start(&folder.path(""), &arguments));
+    let mut waited = 0;
+    let done = (0..10).any(|_| {
+        let shares = workers.iter_mut().enumerate();
+        let answers = shares.map(|(index, worker)| {
+            worker.ask(&format!(r#"{{"order": "fit", "share": "{index}/2"}}"#))
+        });
+        let answers: Vec<Value> = answers.collect();
+        let is_done = |answer: &Value| {
+            let done = answer["ok"]["done"].as_bool().expect("an answer");
+            let waiting = answer["ok"]["waiting"].as_str().unwrap_or_default();
+            assert_eq!(
+                done,
+                !waiting.contains("waits for other shares"),
+                "{answer}"
+            );
+            waited += usize::from(!done);
+            done
+        };
+        answers
+            .iter()
+            .map(is_done)
+            .fold(false, |all, one| all || one)
+    });
+    assert!(done && waited > 0);
+    let [one, other] = ["one", "fit"].map(|file| fs::read(folder.path(file)).expect("a fit"));
+    assert!(one == other);
+    assert!(!folder.path("fit.shares").exists());
+    for worker in &mut workers {
+        // What is there is not made again.
+        assert_eq!(
+            worker.ask(r#"{"order": "fit", "share": "0/2"}"#)["ok"]["done"],
+            true
+        );
+        let answer = worker.ask(r#"{"order": "fit"}"#);
+        assert!(answer["ok"]["parameters"].is_u64(), "{answer}");
+    }
+    let (said, _) = answers(
+        &folder.path(""),
+        &set,
+        &[r#"{"order": "fit", "share": "0/2"}"#],
+    );
+    assert_eq!(said[0]["error"]["kind"], "input");
+    let message = said[0]["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("needs --fitted"), "{message}");
 }

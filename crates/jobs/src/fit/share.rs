@@ -11,6 +11,7 @@ use influence_core::Share;
 
 use super::{Affordable, of_model, with_settings};
 use crate::{
+    fit_place,
     job::Job,
     models::FitSource,
     watch::{Stage, Watch},
@@ -27,33 +28,32 @@ pub struct Waiting {
     pub share: Share,
     /// What is missing, in words, with the pass over the data.
     pub missing: String,
-    /// The folder in which sums are kept.
+    /// Where sums are kept: a folder, or a URL.
     pub sums: PathBuf,
 }
 
 impl Affordable<'_> {
     /// Goes on with a fit that several processes do together, as far as it comes, and keeps its
-    /// expensive parts in a file once all shares are there; that file is the same, byte for byte,
-    /// as the one of [`fit_and_save`](Self::fit_and_save).
+    /// expensive parts in a file, or at a URL, once all shares are there; it is the same, byte for
+    /// byte, as the one of [`fit_and_save`](Self::fit_and_save).
     ///
-    /// Sums are kept in a folder beside the file, its name with `.shares` appended, until the fit
-    /// is done. What is kept there is not computed again: a share that was killed, the whole among
-    /// them, goes on where it was.
+    /// `sums` has the share, and says where sums are kept until the fit is done: [`fit_place::sums`].
+    /// What is kept there is not computed again: a share that was killed, the whole among them,
+    /// goes on where it was.
     ///
     /// # Errors
     /// [`Waiting`] when sums of other shares are missing; as [`fit_and_save`](Self::fit_and_save).
-    pub fn fit_share(&self, path: &Path, share: Share, watch: &dyn Watch) -> Result<()> {
-        fit_share(self.job(), path, share, watch)
+    pub fn fit_share(&self, path: &Path, sums: StoredSums, watch: &dyn Watch) -> Result<()> {
+        fit_share(self.job(), path, sums, watch)
     }
 }
 
-fn fit_share(job: &Job, path: &Path, share: Share, watch: &dyn Watch) -> Result<()> {
+fn fit_share(job: &Job, path: &Path, sums: StoredSums, watch: &dyn Watch) -> Result<()> {
     watch.stage(Stage::Fit);
-    let sums = beside(path);
-    if !sums.exists() && is_done(job, path, watch) {
+    let stored = Arc::new(sums);
+    if !stored.has_begun()? && is_done(job, path, watch)? {
         return Ok(());
     }
-    let stored = Arc::new(StoredSums::new(&sums, share));
     let settings = job.fit_settings()?.with_summation(stored.clone());
     let source = FitSource::FitAndSave(path);
     let Err(error) = with_settings(&settings, job, &*job.model, source, watch) else {
@@ -64,14 +64,14 @@ fn fit_share(job: &Job, path: &Path, share: Share, watch: &dyn Watch) -> Result<
         return Err(error);
     };
     // Another share may have come to the end, and removed what this one was waiting for.
-    if is_done(job, path, watch) {
+    if is_done(job, path, watch)? {
         remove(&stored, watch);
         return Ok(());
     }
     Err(Waiting {
-        share,
+        share: stored.share(),
         missing: missing.to_string(),
-        sums,
+        sums: stored.place().to_owned(),
     }
     .into())
 }
@@ -85,15 +85,8 @@ fn remove(stored: &StoredSums, watch: &dyn Watch) {
     }
 }
 
-/// Whether this fit is kept in the file.
-fn is_done(job: &Job, path: &Path, watch: &dyn Watch) -> bool {
+/// Whether this fit is kept there.
+fn is_done(job: &Job, path: &Path, watch: &dyn Watch) -> Result<bool> {
     let source = FitSource::Load(path);
-    path.exists() && of_model(job, &*job.model, source, watch).is_ok()
-}
-
-/// The folder of the sums of a fit that is kept in this file.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".shares");
-    name.into()
+    Ok(fit_place::exists(path)? && of_model(job, &*job.model, source, watch).is_ok())
 }

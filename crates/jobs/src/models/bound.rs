@@ -23,7 +23,7 @@ use super::{
     descent::{Epoch, descend},
     save::save,
 };
-use crate::{config::Training, fit_settings::FitSettings};
+use crate::{config::Training, fit_place, fit_settings::FitSettings};
 
 /// A module with a task.
 pub(super) struct Bound<T: Task> {
@@ -133,9 +133,11 @@ impl<T: Task> Fittable for Bound<T> {
                 .fit(module, train)
                 .context("fitting the influence model"),
             FitSource::FitAndSave(path) => fit
-                .fit_and_save(module, train, path)
+                .fit_and_save_by(module, train, path, &fit_place::write)
                 .context("fitting the influence model"),
-            FitSource::Load(path) => fit.load(module, train, path).context("--fitted"),
+            FitSource::Load(path) => fit
+                .load_by(module, train, path, &fit_place::read)
+                .context("--fitted"),
         }
     }
 

@@ -13,7 +13,11 @@ pub enum WorkOrder {
     /// Say which process this is, and of which version.
     Ping {},
     /// Read everything and fit, or read the fit.
-    Fit {},
+    Fit {
+        /// Which part of a fit that several processes do together is to be done instead.
+        #[serde(default, deserialize_with = "some_share")]
+        share: Option<Share>,
+    },
     /// Say what a result looks like, and which part of it each share is.
     Describe {
         /// Which result.
@@ -79,6 +83,10 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> 
     text.parse().map_err(D::Error::custom)
 }
 
+fn some_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Share>, D::Error> {
+    share(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +97,15 @@ mod tests {
             WorkOrder::read(r#"{"order":"ping"}"#)?,
             WorkOrder::Ping {}
         ));
+        for (line, expected) in [
+            (r#"{"order":"fit"}"#, None),
+            (r#"{"order":"fit","share":"0/1"}"#, Some(Share::WHOLE)),
+        ] {
+            let WorkOrder::Fit { share } = WorkOrder::read(line)? else {
+                panic!("a fit");
+            };
+            assert_eq!(share, expected);
+        }
         let line = r#"{"order":"scores","share":"3/16","path":"values"}"#;
         let WorkOrder::Scores(NumbersOrder { share, factors, .. }) = WorkOrder::read(line)? else {
             panic!("scores");
@@ -105,6 +122,7 @@ mod tests {
             (r#"{"order":"ping","now":1}"#, "unknown field `now`"),
             (r#"{"order":"factors","where":1}"#, "unknown field `where`"),
             (r#"{"order":"factors"}"#, "missing field `path`"),
+            (r#"{"order":"fit","share":"4/4"}"#, "got 4/4"),
             (r#"{"order":"factors","share":"4/4","path":"x"}"#, "got 4/4"),
         ] {
             let error = WorkOrder::read(line).expect_err(line).to_string();
