@@ -38,6 +38,8 @@ METHODS = {
     "perturbation": 'name = "direct"\ndamping = 0.1',
     # A few seconds for many points, each solved alone.
     "slow": 'name = "cg"\ndamping = 1e-7\nrtol = 1e-11\nmax_iterations = 3000',
+    # Many sums over the training data.
+    "long": 'name = "arnoldi"\nrank = 60\ndamping = 0.1',
     "sweep": 'name = "direct"\nsweep = [0.1, 1.0]',
 }
 
@@ -85,6 +87,13 @@ class Problem:
         if not output.exists():
             self.influence(command, config, "--set", f"output.path={output}", *arguments)
         return zarr.open_group(str(output), mode="r")[kind][...]
+
+    def fit(self, config: str) -> bytes:
+        """What one process keeps of a fit."""
+        fitted = self.folder / f"{Path(config).stem}.safetensors"
+        if not fitted.exists():
+            self.influence("fit", config, "--fitted", str(fitted))
+        return fitted.read_bytes()
 
     def output(self, config: str, command: str = "run") -> Path:
         """Where one run writes."""

@@ -35,14 +35,18 @@ PATIENCE = 20
 
 #: A problem that takes seconds, for all tests in which something is lost meanwhile.
 slow: Problem
+#: A problem whose sums over the training data have several parts, of 2,048 points each.
+large: Problem
 
 
 def setUpModule() -> None:
-    global slow
-    folder = tempfile.TemporaryDirectory()
-    unittest.addModuleCleanup(folder.cleanup)
-    slow = Problem(folder.name, train=2000)
+    global slow, large
+    folders = [tempfile.TemporaryDirectory() for _ in range(2)]
+    for folder in folders:
+        unittest.addModuleCleanup(folder.cleanup)
+    slow = Problem(folders[0].name, train=2000)
     slow.expected(slow_config())
+    large = Problem(folders[1].name, train=13_000)
 
 
 def slow_config() -> str:
@@ -82,11 +86,31 @@ def wait_for(what, seconds: float = PATIENCE):
     raise AssertionError("it did not happen")
 
 
-def working(client: Client, order: str = "scores") -> str | None:
-    """A worker whose process computes a panel."""
+def recorded(calculator: DaskInfluenceCalculator) -> list[tuple[list[dict], list[dict]]]:
+    """The orders that are carried out together from now on, with their answers."""
+    carry_out, rounds = calculator._carry_out, []
+
+    def recording(orders: list[dict]) -> list[dict]:
+        rounds.append((orders, carry_out(orders)))
+        return rounds[-1][1]
+
+    calculator._carry_out = recording
+    return rounds
+
+
+def listed(folder: Path) -> list[str]:
+    """What is in a folder, which may go meanwhile."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def working(client: Client, order: str = "scores", config: str = "slow") -> str | None:
+    """A worker whose process carries out an order."""
     processing = client.processing().items()
     busy = (it for it, tasks in processing if any(order in str(key) for key in tasks))
-    return next((it for it in busy if client.run(children, "slow", workers=[it])[it]), None)
+    return next((it for it in busy if client.run(children, config, workers=[it])[it]), None)
 
 
 class OnACluster(unittest.TestCase):
@@ -123,7 +147,7 @@ class OnACluster(unittest.TestCase):
         self.assertEqual(got.tobytes(), expected.tobytes())
 
     def test_values_are_those_of_one_run(self) -> None:
-        for method in (it for it in METHODS if it != "slow"):
+        for method in (it for it in METHODS if it not in ("slow", "long")):
             config = self.problem.config(method)
             before = self.started(config)
             with self.calculator(config) as calculator:
@@ -196,6 +220,51 @@ class OnACluster(unittest.TestCase):
         # They stay.
         self.assertEqual(self.started(config), processes)
 
+    def test_a_fit_by_shares_has_the_bytes_of_one_process(self) -> None:
+        for method in ("direct", "ekfac", "arnoldi"):
+            config = large.config(method, train_chunk=1000)
+            fitted = large.folder / f"{method}-shares.safetensors"
+            with self.calculator(config, fitted=str(fitted)) as calculator:
+                rounds = recorded(calculator)
+                calculator.fit()
+                self.assertEqual(fitted.read_bytes(), large.fit(config), method)
+                self.assertEqual([len(orders) for orders, _ in rounds], [2] * len(rounds))
+                waiting = [it for _, answers in rounds for it in answers if not it["done"]]
+                self.assertTrue(waiting, "each had a share")
+                self.assertIn("waits for other shares", waiting[0]["waiting"])
+                self.assertFalse(Path(f"{fitted}.shares").exists())
+                # It is there: nothing is done again.
+                rounds.clear()
+                calculator.fit()
+                self.assertEqual(len(rounds), 1)
+                self.same(calculator.influences(), large.expected(config))
+
+    def test_a_fit_survives_the_loss_of_workers_and_of_processes(self) -> None:
+        config = large.config("long", train_chunk=1000)
+        for index, kill in enumerate((self.kill_worker, self.kill_child)):
+            fitted = large.folder / f"long-{index}.safetensors"
+            sums = Path(f"{fitted}.shares")
+            with self.calculator(config, fitted=str(fitted)) as calculator:
+                with ThreadPoolExecutor() as pool:
+                    fit = pool.submit(calculator.fit)
+                    for passes in (2, 4, 6):
+                        wait_for(lambda: fit.done() or sums.exists() and len(listed(sums)) > passes)
+                        self.assertFalse(fit.done(), "the fit takes longer")
+                        kill(wait_for(lambda: working(self.client, "fit", "long")))
+                    fit.result()
+                self.assertEqual(fitted.read_bytes(), large.fit(config))
+                self.assertFalse(sums.exists())
+
+    def test_a_fit_that_cannot_be_kept_is_refused(self) -> None:
+        for config, expected in (
+            (self.problem.config("cg"), "no fitted state to save"),
+            (self.problem.config("direct"), "the folder .* does not exist"),
+        ):
+            calculator = self.calculator(config, fitted=f"{self.folder.name}/none/fit")
+            with self.assertRaisesRegex(InfluenceError, expected) as caught:
+                calculator.fit()
+            self.assertEqual(caught.exception.kind, "input")
+
     def test_axes_have_names(self) -> None:
         calculator = self.calculator(self.problem.config("sweep"))
         self.assertEqual(calculator.dimensions(), ["test", "train", "damping"])
@@ -242,8 +311,17 @@ class OnACluster(unittest.TestCase):
         wait_for(lambda: not is_there(child))
 
     def kill_child_in_work(self) -> None:
-        worker = wait_for(lambda: working(self.client))
-        os.kill(self.children("slow")[worker][0], signal.SIGKILL)
+        self.kill_child(wait_for(lambda: working(self.client)), "slow")
+
+    def kill_child(self, worker: str, config: str = "long") -> None:
+        """Kills the process that a worker has; it may be gone."""
+        for pid in self.children(config).get(worker, []):
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_worker(self, worker: str) -> None:
+        """Kills a worker, which may be gone."""
+        for pid in self.client.run(os.getpid, workers=[worker]).values():
+            os.kill(pid, signal.SIGKILL)
 
 
 class Processes(unittest.TestCase):

@@ -49,8 +49,9 @@ class DaskInfluenceCalculator:
     ``settings``
         Overrides of the configuration, such as ``"method.damping=0.01"``.
     ``fitted``
-        Where the fit is kept, a path that all workers see. ``fit`` writes it, on one worker.
-        Without it each worker fits by itself, with the same outcome.
+        Where the fit is kept, a path that all workers see, or a URL that the program can write to.
+        ``fit`` writes it, each worker a share. Without it each worker fits by itself, with the
+        same outcome.
     ``threads``
         Threads of each process.
     ``memory``
@@ -92,15 +93,26 @@ class DaskInfluenceCalculator:
         self._register()
 
     def fit(self) -> DaskInfluenceCalculator:
-        """Fits on all workers, or reads the fit where it is kept. Without this call, workers fit
-        when they get their first panel."""
-        if self.fitted or self.client is None:
-            # One writes it; the others find it.
+        """Fits, and lets every worker hold the fit. Without this call, workers fit when they get
+        their first panel.
+
+        With ``fitted``, each worker does a share of every sum over the training data, and what it
+        has added is kept beside the fit until the fit is there. So a worker that is lost loses what
+        it was doing, no more, and so does the client: called again, ``fit`` goes on. The fit has
+        the bytes of one that ``influence fit`` makes in one process. A fit that is there already is
+        read.
+        """
+        if self.client is None:
             self._ask({"order": "fit"})
-        if self.client is not None:
-            workers = list(self.client.nthreads())
-            fits = [self._submit({"order": "fit"}, workers=[worker]) for worker in workers]
-            self.client.gather(fits)
+            return self
+        if self.fitted:
+            self._fit_by_shares()
+        # Where one is lost, another one answers; what takes its place reads the fit later.
+        fits = [
+            self._submit({"order": "fit"}, workers=[worker], allow_other_workers=True)
+            for worker in self.client.nthreads()
+        ]
+        self.client.gather(fits)
         return self
 
     @property
@@ -252,12 +264,22 @@ class DaskInfluenceCalculator:
             return tasks.ask(self.settings, order, self.retries)
         return self._submit(order).result()
 
-    def _carry_out(self, orders: list[dict[str, Any]]) -> None:
-        """Carries out orders, one task each."""
+    def _fit_by_shares(self) -> None:
+        """Orders all shares, again and again until one of them finds what it needs.
+
+        A share goes through the fit up to the first sum of which parts of others are missing, so
+        that each round ends one sum at least; there may be more or fewer workers each time.
+        """
+        is_done = False
+        while not is_done:
+            count = max(1, len(self.client.nthreads()))
+            orders = [{"order": "fit", "share": f"{index}/{count}"} for index in range(count)]
+            is_done = any([answer["done"] for answer in self._carry_out(orders)])
+
+    def _carry_out(self, orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Carries out orders, one task each; gives the answers in any order."""
         if self.client is None:
-            for order in orders:
-                self._ask(order)
-            return
+            return [self._ask(order) for order in orders]
         token = uuid4().hex[:8]
         futures = [
             self.client.submit(
@@ -270,12 +292,15 @@ class DaskInfluenceCalculator:
             )
             for index, order in enumerate(orders)
         ]
+        answers = []
         for future, outcome in as_completed(futures, with_results=True):
             # Released at once: a task that is done is not done again when its worker is lost.
             future.release()
             if isinstance(outcome, InfluenceError):
                 self.client.cancel(futures)
                 raise outcome
+            answers.append(outcome)
+        return answers
 
     def _submit(self, order: dict[str, Any], **options: Any) -> Any:
         name = f"influence-{order['order']}-{uuid4().hex[:8]}"
