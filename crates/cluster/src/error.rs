@@ -35,6 +35,41 @@ pub enum Error {
         now: String,
     },
 
+    /// A process of an MPI job has something else than rank 0.
+    #[error(
+        "rank {rank} has {key} {own}, rank 0 has {first}: all processes of a job need the same settings, files and kind of machine"
+    )]
+    Different {
+        /// The rank of the process.
+        rank: usize,
+        /// What differs.
+        key: String,
+        /// What rank 0 has.
+        first: String,
+        /// What this process has.
+        own: String,
+    },
+
+    /// Another process of an MPI job has failed, and says why.
+    #[error("rank {rank} has failed")]
+    Elsewhere {
+        /// The rank of that process.
+        rank: usize,
+    },
+
+    /// MPI is not there as it is needed.
+    #[error("MPI {problem}")]
+    Mpi {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// The program was built without MPI.
+    #[error(
+        "this program was built without MPI; where mpicc and libclang are installed, build it with `--features mpi`"
+    )]
+    WithoutMpi,
+
     /// A file, or a value of another store, could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

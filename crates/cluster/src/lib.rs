@@ -4,7 +4,8 @@
 //! [`Summation`](influence_core::summation::Summation) says who adds what; the bits of the sum do
 //! not depend on it. [`StoredSums`] lets processes share a sum through a folder that all of them
 //! see, or another [`SumStore`], and needs nothing else: no process waits for another, and each may
-//! be killed at any time.
+//! be killed at any time. [`World`] lets the processes of an MPI job share it by messages, which is
+//! faster where a fit has many short passes; all of them have to be there from the start to the end.
 //!
 //! ```text
 //!  share 0/3 ── 0+4  ──▶ ┌─────────────┐
@@ -38,9 +39,15 @@
 //! second.remove()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Feature, off by default: `mpi`, without which no process can [join](World::join) a job. It needs
+//! an MPI library with `mpicc`, and libclang, where it is built.
 
+mod digest;
 mod error;
 mod stored;
+mod world;
 
 pub use error::{Error, Result};
 pub use stored::{StoredSums, SumStore};
+pub use world::World;

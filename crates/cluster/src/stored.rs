@@ -23,7 +23,7 @@ use influence_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::Result;
+use crate::{Result, digest};
 use place::{Names, PassFolder};
 use store::SumFolder;
 pub use store::SumStore;
@@ -142,7 +142,8 @@ impl StoredSums {
         let now = entries.map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str())));
         let now: Map<String, Value> = now.collect();
         let text = Value::from(now.clone()).to_string();
-        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = file::digest(text.as_bytes());
+        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) =
+            digest::of_bytes(text.as_bytes());
         let io = |source| self.store.failed(IDENTITY, source);
         let Some(kept) = self.store.read(IDENTITY).map_err(io)? else {
             return self.store.write(IDENTITY, text.as_bytes()).map_err(io);

@@ -135,7 +135,9 @@ impl Subtree {
         self.width == 1
     }
 
-    fn halves(self) -> [Self; 2] {
+    /// Its left and its right half; a leaf has none.
+    #[must_use]
+    pub fn halves(self) -> [Self; 2] {
         let (first, width) = (self.first, self.width / 2);
         [first, first + width].map(|first| Self { first, width })
     }
@@ -205,7 +207,11 @@ pub fn value(
     right.map(|right| added(sum, &right)).transpose()
 }
 
-fn added(mut left: Sums, right: &Sums) -> Result<Sums> {
+/// The sum of what the halves of a subtree have.
+///
+/// # Errors
+/// [`Error::Shape`] when they differ in shape.
+pub fn added(mut left: Sums, right: &Sums) -> Result<Sums> {
     Error::check_size("sum over data", "arrays", left.len(), right.len())?;
     for (left, right) in left.iter_mut().zip(right) {
         Error::check_size("sum over data", "axes", left.ndim(), right.ndim())?;

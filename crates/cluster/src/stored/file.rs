@@ -1,12 +1,13 @@
 //! Sums in files: safetensors with a header that says what they belong to.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write, io};
+use std::{borrow::Cow, collections::HashMap, io};
 
 use influence_core::summation::Sums;
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+
+use crate::digest::{bytes, of_arrays};
 
 /// The key of the header in the metadata of the file.
 const HEADER: &str = "influence";
@@ -37,7 +38,7 @@ pub(super) fn encoded(header: &SumHeader, sums: &Sums) -> io::Result<Vec<u8>> {
     let entries = header.0.iter();
     let entries = entries.map(|(key, value)| ((*key).to_owned(), value.as_str().into()));
     let mut entries: Map<String, Value> = entries.collect();
-    entries.insert(CHECKSUM.into(), checksum(sums).into());
+    entries.insert(CHECKSUM.into(), of_arrays(sums).into());
     // One entry, since a map of several would be written in any order.
     let metadata = HashMap::from([(HEADER.to_owned(), Value::from(entries).to_string())]);
     let arrays = sums.iter().enumerate();
@@ -59,46 +60,12 @@ pub(super) fn decoded(bytes: &[u8]) -> Option<(Value, Sums)> {
         ArrayD::from_shape_vec(tensor.shape(), values).ok()
     });
     let sums: Sums = arrays.collect::<Option<_>>()?;
-    let whole = header.get(CHECKSUM)?.as_str()? == checksum(&sums);
+    let whole = header.get(CHECKSUM)?.as_str()? == of_arrays(&sums);
     whole.then_some((header, sums))
 }
 
 fn name(index: usize) -> String {
     format!("{index:05}")
-}
-
-fn checksum(sums: &Sums) -> String {
-    let mut hash = Sha256::new();
-    for array in sums {
-        self::hash(&mut hash, array);
-    }
-    shown(hash)
-}
-
-/// Adds the shape and the numbers of an array to a digest.
-pub(super) fn hash(hash: &mut Sha256, array: &ArrayD<f64>) {
-    hash.update(format!("{:?}", array.shape()));
-    hash.update(bytes(array));
-}
-
-/// The digest of some bytes.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    shown(Sha256::new_with_prefix(bytes))
-}
-
-/// A digest as text.
-pub(super) fn shown(hash: Sha256) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in hash.finalize() {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-fn bytes(array: &ArrayD<f64>) -> Vec<u8> {
-    let values = array.iter();
-    values.flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// An array as it is written.

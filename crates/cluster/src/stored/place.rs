@@ -6,13 +6,12 @@ use influence_core::{
     Result as CoreResult,
     summation::{DataPass, Subtree, Sums, value},
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     file::{self, SumHeader},
     store::SumStore,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, digest::of_arrays};
 
 const SUFFIX: &str = ".safetensors";
 
@@ -35,17 +34,13 @@ impl<'a> PassFolder<'a> {
         fit: String,
         pass: &'a DataPass<'a>,
     ) -> CoreResult<Self> {
-        let mut operand = Sha256::new();
-        for array in (pass.operand)()? {
-            file::hash(&mut operand, &array);
-        }
         Ok(Self {
             folder: format!("{number:05}"),
             header: SumHeader::new(&[
                 ("fit", fit),
                 ("pass", pass.name.to_owned()),
                 ("parts", pass.leaves.to_string()),
-                ("operand", file::shown(operand)),
+                ("operand", of_arrays(&(pass.operand)()?)),
             ]),
             number,
             pass,
