@@ -111,6 +111,7 @@ pub enum Command {
     /// fits for itself.
     #[command(
         mut_arg("share", |option| option.hide(true).conflicts_with("config")),
+        mut_arg("mpi", |option| option.hide(true).conflicts_with("config")),
         after_help = short("declare"),
         after_long_help = long("declare")
     )]
@@ -123,6 +124,7 @@ pub enum Command {
         mut_arg("overwrite", |option| option.hide(true).conflicts_with("config")),
         mut_arg("resume", |option| option.hide(true)),
         mut_arg("share", |option| option.hide(true).conflicts_with("config")),
+        mut_arg("mpi", |option| option.hide(true).conflicts_with("config")),
         after_help = short("finish"),
         after_long_help = long("finish")
     )]
@@ -156,6 +158,7 @@ pub enum Command {
     /// training points, and computes and writes nothing else.
     #[command(
         mut_arg("dry_run", |option| option.hide(true)),
+        mut_arg("mpi", |option| option.hide(true).conflicts_with("config")),
         mut_arg("share", |option| {
             option.help("Plan one of several shares of an output that `influence declare` made")
         }),
@@ -236,6 +239,16 @@ pub struct DemoArguments {
 }
 
 impl Command {
+    /// Whether it is done by all processes of an MPI job.
+    pub fn by_mpi(&self) -> bool {
+        match self {
+            Self::Run(arguments) | Self::SelfInfluences(arguments) => arguments.mpi,
+            Self::Sweep(arguments) => arguments.run.mpi,
+            Self::Fit(arguments) => arguments.mpi,
+            _ => false,
+        }
+    }
+
     /// How many threads the command line grants.
     pub fn threads(&self) -> Option<NonZero<usize>> {
         match self {

@@ -62,11 +62,16 @@ impl Ending {
 
     /// The exit code.
     pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    /// The number of the exit code.
+    pub fn code(&self) -> u8 {
         match self {
-            Self::Done => ExitCode::SUCCESS,
-            Self::Interrupted(_) => ExitCode::from(INTERRUPTED),
-            Self::Waiting(_) => ExitCode::from(WAITING),
-            Self::Failed { .. } => ExitCode::from(FAILURE),
+            Self::Done => 0,
+            Self::Interrupted(_) => INTERRUPTED,
+            Self::Waiting(_) => WAITING,
+            Self::Failed { .. } => FAILURE,
         }
     }
 }

@@ -13,10 +13,11 @@
 //!
 //! Features: `flex` (default) pure-Rust CPU; `ndarray` CPU through ndarray; `wgpu` GPU through
 //! WebGPU; `cuda` NVIDIA GPU. Off by default: `object-store`, `s3`, `gcs`, `azure` for outputs at
-//! URLs; `http` for reading.
+//! URLs; `http` for reading; `mpi` for commands that several processes do together.
 
 pub mod args;
 pub mod commands;
+mod cores;
 #[cfg(all(unix, feature = "wgpu"))]
 pub mod drivers;
 pub mod error;
@@ -32,7 +33,9 @@ use std::{ffi::OsString, process::ExitCode};
 
 use args::Arguments;
 use clap::Parser;
+use cores::Cores;
 use influence_calculators::share_threads;
+use influence_cluster::World;
 use session::Session;
 
 pub use commands::execute;
@@ -76,11 +79,17 @@ pub fn run_with(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::FAILURE));
         }
     };
-    if let Some(threads) = arguments.command.threads() {
+    let joined = arguments.command.by_mpi().then(World::join).transpose();
+    let (world, joined) = match joined {
+        Ok(world) => (world, Ok(())),
+        Err(error) => (None, Err(error.into())),
+    };
+    let of_rank = || world.as_ref().map(|world| Cores::of(world).threads());
+    if let Some(threads) = arguments.command.threads().or_else(of_rank) {
         share_threads(threads);
     }
-    let session = Session::new(&arguments.reporting);
+    let session = Session::new(&arguments.reporting, world);
     let out = &mut std::io::stdout().lock();
-    let outcome = execute(&arguments.command, models, &session, out);
+    let outcome = joined.and_then(|()| execute(&arguments.command, models, &session, out));
     session.end(&outcome).exit_code()
 }

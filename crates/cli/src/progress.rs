@@ -88,11 +88,29 @@ impl Progress {
                 let bar = Bar::new();
                 (bar.0.clone(), Box::new(bar))
             }
-            Style::Json => (ProgressBar::hidden(), Box::new(Json)),
-            Style::None => (ProgressBar::hidden(), Box::new(Silent)),
-            Style::Quiet => (ProgressBar::hidden(), Box::new(Quiet)),
+            Style::Json => (ProgressBar::hidden(), Box::new(Json::default())),
+            Style::None => (ProgressBar::hidden(), Box::new(Silent::default())),
+            Style::Quiet => (ProgressBar::hidden(), Box::new(Quiet::default())),
             _ => (ProgressBar::hidden(), Box::new(PlainLines::default())),
         };
+        Self::with(bar, renderer)
+    }
+
+    /// Of a process that is one of several, by its rank: says only what has to be said, with the
+    /// rank before it.
+    pub fn of_rank(rank: usize, style: Style) -> Self {
+        let rank = Some(rank);
+        Self::with(
+            ProgressBar::hidden(),
+            match style {
+                Style::Json => Box::new(Json { rank }),
+                Style::Quiet => Box::new(Quiet(Silent { rank })),
+                _ => Box::new(Silent { rank }),
+            },
+        )
+    }
+
+    fn with(bar: ProgressBar, renderer: Box<dyn Renderer>) -> Self {
         let state = Shown {
             renderer,
             pace: None,

@@ -10,13 +10,17 @@ use std::{
 
 use anyhow::Result;
 use influence_calculators::{Cancellation, zarr::Claim};
+use influence_cluster::World;
 use influence_jobs::{
+    assessment::Assessment,
+    config::Config,
     output::{self, Existing},
     watch::{Host, Stage, Watch},
 };
 
 use crate::{
     args::Reporting,
+    cores::Cores,
     error::Ending,
     interrupt::{self, Interrupt},
     log,
@@ -31,14 +35,22 @@ const BEAT: Duration = Duration::from_secs(1);
 pub struct Session {
     progress: Arc<Progress>,
     interrupt: Interrupt,
+    /// Whether the summary is left out.
     quiet: bool,
+    /// The processes that do the command together with this one.
+    world: Option<World>,
 }
 
 impl Session {
-    /// A session of the whole process: logs go to stderr, and signals are listened to.
-    pub fn new(reporting: &Reporting) -> Self {
+    /// A session of the whole process: logs go to stderr, and signals are listened to. Of an MPI
+    /// job, the first process alone says how far it is and what it did.
+    pub fn new(reporting: &Reporting, world: Option<World>) -> Self {
         interrupt::keep_hangup_ignored();
-        let progress = Arc::new(Progress::new(reporting.style()));
+        let rank = world.as_ref().map(World::rank).filter(|rank| *rank > 0);
+        let progress = Arc::new(match rank {
+            Some(rank) => Progress::of_rank(rank, reporting.style()),
+            None => Progress::new(reporting.style()),
+        });
         log::install(reporting.level(), reporting.log_format(), &progress);
         progress.stage(Stage::Check);
         keep_beating(&progress);
@@ -51,7 +63,8 @@ impl Session {
         Self {
             progress,
             interrupt,
-            quiet: reporting.quiet,
+            quiet: reporting.quiet || rank.is_some(),
+            world,
         }
     }
 
@@ -60,8 +73,58 @@ impl Session {
         &self.progress
     }
 
+    /// The processes that do the command together with this one, if others do.
+    pub fn world(&self) -> Option<&World> {
+        self.world.as_ref()
+    }
+
+    /// Whether this process speaks for all that do the command.
+    pub(crate) fn speaks(&self) -> bool {
+        self.world.as_ref().is_none_or(World::is_first)
+    }
+
+    /// The outcome of a step, if it went well in all processes that do the command.
+    pub(crate) fn agreed<T>(&self, outcome: Result<T>) -> Result<T> {
+        match &self.world {
+            Some(world) => world.agree(outcome),
+            None => outcome,
+        }
+    }
+
+    /// A configuration with the threads that this process has beside others, where it names none.
+    pub(crate) fn granted(&self, mut config: Config) -> Config {
+        let Some(cores) = self.world.as_ref().map(Cores::of) else {
+            return config;
+        };
+        if let Some(advice) = cores.advice().filter(|_| self.speaks()) {
+            self.progress.warn(&advice);
+        }
+        let threads = &mut config.compute.threads;
+        *threads = threads.or(Some(cores.threads().get()));
+        config
+    }
+
+    /// The processes that do the command and the threads of each, in words.
+    pub(crate) fn processes(&self, config: &Config) -> Option<String> {
+        let processes = self.world.as_ref()?.size();
+        Some(match config.compute.threads() {
+            1 => format!("{processes}, each with 1 thread"),
+            threads => format!("{processes}, each with {threads} threads"),
+        })
+    }
+
+    /// Says how good a model is.
+    pub(crate) fn tell(&self, assessment: &Assessment) {
+        if self.speaks() {
+            assessment.tell(&*self.progress);
+        }
+    }
+
     /// Warns of what was found in the files.
     pub fn remark(&self, remarks: &[String]) {
+        if !self.speaks() {
+            return;
+        }
         for remark in remarks {
             self.progress.warn(remark);
         }
@@ -81,12 +144,25 @@ impl Session {
         }
     }
 
-    /// Says how the command ended.
+    /// Says how the command ended, and ends the processes that cannot end without this one.
     pub fn end(&self, outcome: &Result<()>) -> Ending {
         let ending = Ending::of(outcome);
-        self.progress.end(&ending);
+        // Whoever failed says why.
+        let elsewhere = outcome.as_ref().err().is_some_and(is_elsewhere);
+        if self.speaks() || !elsewhere {
+            self.progress.end(&ending);
+        }
+        if let Some(world) = &self.world {
+            world.end(ending.code());
+        }
         ending
     }
+}
+
+/// Whether it is another process that failed.
+fn is_elsewhere(error: &anyhow::Error) -> bool {
+    let error = influence_cluster::Error::of(error.as_ref());
+    matches!(error, Some(influence_cluster::Error::Elsewhere { .. }))
 }
 
 impl Host for Session {

@@ -18,6 +18,8 @@ pub struct Summary<'a> {
     pub what: String,
     /// The share that was computed, of several, with what it holds.
     pub share: Option<String>,
+    /// The processes that computed it together, and their threads, if they were several.
+    pub processes: Option<String>,
     /// What was run.
     pub job: &'a Job,
     /// How good the model is.
@@ -43,6 +45,9 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
     writeln!(out, "{}, {} parameters", summary.what, summary.job.dim)?;
     if let Some(share) = &summary.share {
         writeln!(out, "share           {share}")?;
+    }
+    if let Some(processes) = &summary.processes {
+        writeln!(out, "processes       {processes}")?;
     }
     summary.assessment.print(out)?;
     let curvature = method.curved().map_or_else(String::new, |curved| {

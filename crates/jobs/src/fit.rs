@@ -2,13 +2,14 @@
 
 mod share;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Influence};
 use influence_core::{
     BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
     InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
+    summation::{Alone, Summation},
 };
 use influence_data::key::{AtKey, KeyError};
 
@@ -57,7 +58,22 @@ impl<'a> Affordable<'a> {
     /// # Errors
     /// Whatever the backend reports.
     pub fn model(&self, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
-        let outcome = fitted_model(self.job, fitted, watch);
+        self.model_summed_by(Arc::new(Alone), fitted, watch)
+    }
+
+    /// As [`model`](Self::model), with sums over the training data added up by this.
+    pub(crate) fn model_summed_by(
+        &self,
+        summation: Arc<dyn Summation>,
+        fitted: Option<&Path>,
+        watch: &dyn Watch,
+    ) -> Result<ErasedModel<Batch>> {
+        let settings = self
+            .job
+            .fit_settings()
+            .map(|it| it.with_summation(summation));
+        let outcome =
+            settings.and_then(|settings| fitted_model(self.job, &settings, fitted, watch));
         outcome.map_err(|error| self.job.config.places.located(error))
     }
 
@@ -72,7 +88,12 @@ impl<'a> Affordable<'a> {
     }
 }
 
-fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<ErasedModel<Batch>> {
+fn fitted_model(
+    job: &Job,
+    settings: &FitSettings,
+    fitted: Option<&Path>,
+    watch: &dyn Watch,
+) -> Result<ErasedModel<Batch>> {
     let method = job.config.method()?;
     ensure!(
         fitted.is_none() || method.curved().is_some(),
@@ -81,7 +102,7 @@ fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<E
     );
     if !job.checkpoints.is_empty() {
         let checkpoints = job.checkpoints.iter().map(|(rate, model)| {
-            let influence = of_model(job, &**model, FitSource::Fit, watch)?;
+            let influence = with_settings(settings, job, &**model, FitSource::Fit, watch)?;
             Ok((*rate, influence))
         });
         let trajectory = Trajectory::new(checkpoints.collect::<Result<_>>()?)?;
@@ -95,7 +116,7 @@ fn fitted_model(job: &Job, fitted: Option<&Path>, watch: &dyn Watch) -> Result<E
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
-    let influence = of_model(job, &*job.model, source, watch)?;
+    let influence = with_settings(settings, job, &*job.model, source, watch)?;
     match method {
         Method::Cosine => in_mode(job, influence.with_unit_gradients()),
         _ => in_mode(job, influence),

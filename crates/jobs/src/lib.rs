@@ -72,6 +72,7 @@ pub mod record;
 pub mod run;
 pub mod sequential;
 mod setup;
+pub mod together;
 pub mod train;
 pub mod verify;
 pub mod watch;

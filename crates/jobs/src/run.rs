@@ -19,7 +19,7 @@ use crate::{
     fit::Affordable,
     forecast::check_room,
     job::Job,
-    output::{ORIGIN, location, zarr_options},
+    output::{Existing, ORIGIN, location, zarr_options},
     record::Record,
     watch::{Host, Interrupted, Stage, Watch},
 };
@@ -99,6 +99,7 @@ pub fn compute_portion(
     let model = fit.model(fitted, &*watch)?;
     let run = Run {
         portion,
+        existing: job.existing,
         quantity,
         job,
         host,
@@ -120,6 +121,8 @@ pub fn check_fitted(fit: &Affordable<'_>, fitted: &Path, watch: &dyn Watch) -> R
 /// Computes influences and writes them.
 pub(crate) struct Run<'a> {
     pub(crate) portion: Portion,
+    /// What happens to an output that is there.
+    pub(crate) existing: Existing,
     pub(crate) quantity: Quantity,
     pub(crate) job: &'a Job,
     pub(crate) host: &'a dyn Host,
@@ -188,10 +191,9 @@ impl Run<'_> {
             config,
             train,
             test,
-            existing,
             ..
         } = self.job;
-        let mut options = zarr_options(self.attributes.clone(), *existing)
+        let mut options = zarr_options(self.attributes.clone(), self.existing)
             .with_remark(ORIGIN, self.job.origin()?);
         if let Some(labels) = train.inner().labels() {
             options = options.with_train_labels(labels);

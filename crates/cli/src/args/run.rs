@@ -42,6 +42,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
                 "go on where an earlier run was stopped",
                 "influence run influence.toml --resume",
             ),
+            (
+                "with eight processes that MPI starts",
+                "mpirun -n 8 --bind-to none influence run influence.toml --mpi",
+            ),
         ],
     ),
     (
@@ -198,6 +202,13 @@ pub struct RunArguments {
     /// made
     #[arg(long, value_name = "I/N", conflicts_with_all = ["overwrite", "resume"])]
     pub share: Option<Share>,
+    /// Compute it with all processes that `mpirun` started with this command line
+    ///
+    /// They fit together, and each computes a share. The first one declares the output and finishes
+    /// it, and alone says how far it is. If one of them is lost the others end, and `--resume` goes
+    /// on. The program has to be built with the feature `mpi`.
+    #[arg(long, conflicts_with = "share")]
+    pub mpi: bool,
     /// What happens to an existing output
     #[command(flatten)]
     pub existing: ExistingArguments,
@@ -262,6 +273,10 @@ pub struct FitArguments {
     /// made by a single process.
     #[arg(long, value_name = "I/N")]
     pub share: Option<Share>,
+    /// Fit with all processes that `mpirun` started with this command line, if the program was
+    /// built with the feature `mpi`
+    #[arg(long, conflicts_with = "share")]
+    pub mpi: bool,
     /// Override a key of the configuration, such as `method.name=ekfac`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

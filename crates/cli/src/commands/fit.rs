@@ -29,14 +29,12 @@ pub(super) fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let job = Job::of_inputs(of_fit(arguments)?, models)?.watched_by(session.watch());
-    session.remark(&job.remarks);
-    fit::check_savable(&job.config)?;
     let path = &arguments.fitted;
-    fit_place::check(path).context("--fitted")?;
-    let affordable = fit::Affordable::new(&job)?;
+    let job = session.agreed(checked(arguments, models, session))?;
+    session.remark(&job.remarks);
+    let affordable = session.agreed(fit::Affordable::new(&job))?;
     let assessment = Assessment::of_job(&job)?;
-    assessment.tell(session.progress());
+    session.tell(&assessment);
     let fitted = format!(
         "{}, {} parameters",
         job.config.method()?.name().as_str(),
@@ -49,17 +47,30 @@ pub(super) fn run(
         assessment.print(out)?;
         return Ok(writeln!(out, "{REHEARSED}")?);
     }
-    match arguments.share {
-        Some(share) => {
+    match (session.world(), arguments.share) {
+        (Some(world), _) => affordable.fit_together(path, world, session.progress())?,
+        (None, Some(share)) => {
             affordable.fit_share(path, fit_place::sums(path, share)?, session.progress())?;
         }
-        None => affordable.fit_and_save(path, session.progress())?,
+        (None, None) => affordable.fit_and_save(path, session.progress())?,
     }
     let seconds = timings(&session.progress().phases());
     session.print(|| {
         writeln!(out, "fitted          {fitted}")?;
+        if let Some(processes) = session.processes(&job.config) {
+            writeln!(out, "processes       {processes}")?;
+        }
         assessment.print(out)?;
         writeln!(out, "seconds         {seconds}")?;
         Ok(writeln!(out, "kept in         {}", path.display())?)
     })
+}
+
+/// The job of a fit, checked together with where the fit is kept.
+fn checked(arguments: &FitArguments, models: &dyn Models, session: &Session) -> Result<Job> {
+    let config = session.granted(of_fit(arguments)?);
+    let job = Job::of_inputs(config, models)?.watched_by(session.watch());
+    fit::check_savable(&job.config)?;
+    fit_place::check(&arguments.fitted).context("--fitted")?;
+    Ok(job)
 }

@@ -5,11 +5,13 @@ use std::io::Write;
 use anyhow::Result;
 use influence_jobs::{
     assessment::Assessment,
+    config::Config,
     fit::Affordable,
     forecast::Forecast,
     job::Job,
     models::Models,
     run::{Computed, Quantity, check_fitted, compute_portion},
+    together,
     watch::Watch,
 };
 
@@ -32,27 +34,43 @@ pub(super) fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
-    let config = of_run(arguments)?;
-    quantity.check_points(&config)?;
-    let job = Job::new(config, arguments.existing(), models, session)?;
+    let config = configured(quantity, arguments, session);
+    let job = match session.world() {
+        Some(world) => together::job(world, config, arguments.existing(), models, session)?,
+        None => Job::new(config?, arguments.existing(), models, session)?,
+    };
     session.remark(&job.remarks);
-    let fit = Affordable::new(&job)?;
+    let fit = session.agreed(Affordable::new(&job))?;
     let assessment = quantity.assess(&job)?;
-    assessment.tell(session.progress());
+    session.tell(&assessment);
     if arguments.dry_run {
         return rehearse(quantity, (&fit, &assessment), arguments, session, out);
     }
     let (portion, fitted) = (arguments.portion(), arguments.fitted.as_deref());
-    let Computed { solved, plan } = compute_portion(portion, quantity, &fit, fitted, session)?;
+    let computed = match session.world() {
+        Some(world) => together::compute(world, quantity, &fit, fitted, session)?,
+        None => Some(compute_portion(portion, quantity, &fit, fitted, session)?),
+    };
+    let Some(Computed { solved, plan }) = computed else {
+        return Ok(());
+    };
     let summary = Summary {
         what: quantity.of(&job),
         share: arguments.share.map(|share| of_share(share, &plan)),
+        processes: session.processes(&job.config),
         job: &job,
         assessment: &assessment,
         solved: &solved,
         phases: &session.progress().phases(),
     };
     session.print(|| summary::print(&summary, out))
+}
+
+/// The configuration of a run, which names the points that the quantity is about.
+fn configured(quantity: Quantity, arguments: &RunArguments, session: &Session) -> Result<Config> {
+    let config = session.granted(of_run(arguments)?);
+    quantity.check_points(&config)?;
+    Ok(config)
 }
 
 /// Checks the rest, including a fit that is to be read, and says what would be done.
@@ -63,6 +81,9 @@ fn rehearse(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
+    if !session.speaks() {
+        return Ok(());
+    }
     let (job, share) = (fit.job(), arguments.share.unwrap_or_default());
     if let Some(fitted) = &arguments.fitted {
         check_fitted(fit, fitted, session.progress())?;

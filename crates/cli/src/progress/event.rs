@@ -148,6 +148,18 @@ impl Event<'_> {
         serde_json::to_string(self).expect("an event has string keys and no fallible values")
     }
 
+    /// The same, with the rank of the process under `rank`.
+    pub(super) fn json_of_rank(&self, rank: usize) -> String {
+        #[derive(Serialize)]
+        struct OfRank<'a> {
+            rank: usize,
+            #[serde(flatten)]
+            event: &'a Event<'a>,
+        }
+        let event = OfRank { rank, event: self };
+        serde_json::to_string(&event).expect("an event has string keys and no fallible values")
+    }
+
     /// With the chunks counted, where the phase counts nothing itself.
     pub(super) fn with_chunks(mut self, pace: Option<Pace>) -> Self {
         if let (

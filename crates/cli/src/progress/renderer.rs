@@ -17,36 +17,47 @@ pub(super) trait Renderer: Debug + Send {
 }
 
 /// Says only what has to be said.
-#[derive(Debug)]
-pub(super) struct Silent;
+#[derive(Debug, Default)]
+pub(super) struct Silent {
+    /// The rank of a process that is not alone.
+    pub(super) rank: Option<usize>,
+}
 
 impl Renderer for Silent {
     fn show(&mut self, event: &Event<'_>, _now: Duration) {
-        if let Some(notice) = event.notice() {
-            complain(&notice);
+        match (event.notice(), self.rank) {
+            (Some(notice), Some(rank)) => complain(&format!("rank {rank}: {notice}")),
+            (Some(notice), None) => complain(&notice),
+            (None, _) => {}
         }
     }
 }
 
 /// Says only how a command ended, if not well, and that it is about to end.
-#[derive(Debug)]
-pub(super) struct Quiet;
+#[derive(Debug, Default)]
+pub(super) struct Quiet(pub(super) Silent);
 
 impl Renderer for Quiet {
     fn show(&mut self, event: &Event<'_>, now: Duration) {
         if !matches!(event, Event::Warning { .. }) {
-            Silent.show(event, now);
+            self.0.show(event, now);
         }
     }
 }
 
-/// An object on each line.
-#[derive(Debug)]
-pub(super) struct Json;
+/// An object on each line; of a process that is not alone, only for what has to be said.
+#[derive(Debug, Default)]
+pub(super) struct Json {
+    pub(super) rank: Option<usize>,
+}
 
 impl Renderer for Json {
     fn show(&mut self, event: &Event<'_>, _now: Duration) {
-        complain(&event.json());
+        match self.rank {
+            None => complain(&event.json()),
+            Some(rank) if event.notice().is_some() => complain(&event.json_of_rank(rank)),
+            Some(_) => {}
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use influence_cluster::{Error, StoredSums};
+use influence_cluster::{Error, StoredSums, World};
 use influence_core::Share;
 
 use super::{Affordable, of_model, with_settings};
@@ -45,6 +45,24 @@ impl Affordable<'_> {
     /// [`Waiting`] when sums of other shares are missing; as [`fit_and_save`](Self::fit_and_save).
     pub fn fit_share(&self, path: &Path, sums: StoredSums, watch: &dyn Watch) -> Result<()> {
         fit_share(self.job(), path, sums, watch)
+    }
+
+    /// Fits with all processes of an MPI job, of which the first one keeps the expensive parts in a
+    /// file; that file is the same, byte for byte, as the one of
+    /// [`fit_and_save`](Self::fit_and_save).
+    ///
+    /// # Errors
+    /// As [`fit_and_save`](Self::fit_and_save); when processes fit something else.
+    pub fn fit_together(&self, path: &Path, world: &World, watch: &dyn Watch) -> Result<()> {
+        watch.stage(Stage::Fit);
+        let job = self.job();
+        let settings = job.fit_settings()?.with_summation(world.summation());
+        let source = if world.is_first() {
+            FitSource::FitAndSave(path)
+        } else {
+            FitSource::Fit
+        };
+        with_settings(&settings, job, &*job.model, source, watch).map(drop)
     }
 }
 

@@ -71,13 +71,13 @@ impl Held {
         let (host, watch) = (Unclaimed(host), host.watch());
         host.claim(&target.output, existing)?;
         self.job.config.output.path.clone_from(&target.output);
-        self.job.existing = existing;
         let attributes = match self.attributes.take() {
             Some(attributes) => attributes,
             None => self.job.attributes()?,
         };
         let run = Run {
             portion,
+            existing,
             quantity,
             job: &self.job,
             host: &host,
