@@ -7,7 +7,10 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use influence_core::{GradientSource, Precision, solver::Nystroem};
+use influence_core::{
+    Dataset, FactorForm, GradientSource, InfluenceModel, Precision,
+    solver::{ConjugateGradient, Nystroem},
+};
 
 use super::{floats, labels, source};
 use crate::{ArrayDataset, Classification, Curvature, Fit, Kronecker, Stack};
@@ -89,4 +92,39 @@ fn a_fit_counts_the_sums_that_it_holds_where_there_are_many_samples() {
     let ekfac = |samples| bytes(fit().with_kronecker(Kronecker::Ekfac), samples);
     assert_eq!(ekfac(8), ekfac(1));
     assert!(ekfac(20_000) > ekfac(1));
+}
+
+#[test]
+fn whether_solving_is_immediate_is_known_before_the_fit() {
+    let device = Device::flex();
+    let network = Network {
+        first: LinearConfig::new(5, 4).init(&device),
+        last: LinearConfig::new(4, 3).init(&device),
+    };
+    let fit = || {
+        let task = Classification::new(|network: &Network, x: Tensor<2>| network.forward(x));
+        let fit = Fit::new(task).with_curvature(Curvature::GaussNewton);
+        fit.with_damping(0.1)
+    };
+    let fields = vec![floats(&[9, 5], 1.0), labels(9, 3)];
+    let data = Arc::new(ArrayDataset::new(fields).expect("a data set"));
+    let head = data.batch(0..1).expect("a sample");
+    let made = |method| match method {
+        "direct" => fit(),
+        "kfac" => fit().with_kronecker(Kronecker::Kfac),
+        "nystroem" => fit().with_solver(Nystroem::new(2).expect("a rank")),
+        _ => fit().with_solver(ConjugateGradient::new()),
+    };
+    for (method, immediate) in [
+        ("direct", true),
+        ("kfac", true),
+        ("nystroem", true),
+        ("cg", false),
+    ] {
+        let unfitted = made(method).footprint(&network, data.clone());
+        let fitted = made(method).fit(&network, data.clone()).expect("fitted");
+        let fitted = fitted.footprint(&head, FactorForm::Solved);
+        let both = [unfitted, fitted].map(|it| it.expect("a footprint").immediate);
+        assert_eq!(both, [immediate; 2], "{method}");
+    }
 }
