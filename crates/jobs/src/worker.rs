@@ -37,7 +37,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use influence_backend_burn::Batch;
 use influence_calculators::{
     Calculator, LazyFactors, LazyInfluences, LazySelfInfluences, Plan, Share, SideSource,
@@ -185,7 +185,7 @@ impl<'a> Worker<'a> {
         let job = self.fitting(path).map_err(Refusal::of_input)?;
         let fit = Affordable::new(job).map_err(Refusal::of_input)?;
         let outcome = fit.fit_share(path, sums, &*host.watch());
-        match outcome.map_err(|error| error.downcast::<Waiting>()) {
+        match outcome.map_err(Error::downcast::<Waiting>) {
             Ok(()) => Ok(done),
             Err(Ok(waiting)) => Ok(json!({ "done": false, "waiting": waiting.to_string() })),
             Err(Err(error)) => Err(Refusal::of_work(job.config.places.located(error))),
@@ -194,13 +194,12 @@ impl<'a> Worker<'a> {
 
     /// What is read to fit.
     fn fitting(&mut self, path: &Path) -> Result<&Job> {
-        let job = match self.fitting.take() {
-            Some(job) => job,
-            None => {
-                let job = self.open()?;
-                check_kept(&job, path)?;
-                job
-            }
+        let job = if let Some(job) = self.fitting.take() {
+            job
+        } else {
+            let job = self.open()?;
+            check_kept(&job, path)?;
+            job
         };
         Ok(self.fitting.insert(job))
     }
@@ -259,8 +258,7 @@ impl Held {
             None => self.influences(order.share)?.share_to_array()?,
             Some(path) => {
                 let rows = numbers::read(path, self.model.precision(), self.model.factor_len())?;
-                let influences = self.influences_from_factors(&rows, order.share)?;
-                influences.share_to_array()?
+                self.influences_of(&rows, order.share)?.share_to_array()?
             }
         };
         self.keep(&values, order)
@@ -294,7 +292,7 @@ impl Held {
     }
 
     /// As [`influences`](Self::influences), of test points whose factors are given.
-    fn influences_from_factors<'a>(
+    fn influences_of<'a>(
         &'a self,
         factors: &'a Array2<f64>,
         share: Share,

@@ -6,6 +6,7 @@ a program with the feature ``s3``. Skipped where either is missing.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -39,6 +40,7 @@ store: boto3.client
 
 def setUpModule() -> None:
     global store
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     unittest.addModuleCleanup(server.stop)

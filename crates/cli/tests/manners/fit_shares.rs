@@ -113,7 +113,7 @@ fn shares_of_a_fit_end_with_the_bytes_of_one_process() {
     }
 }
 
-#[cfg(feature = "object-store")]
+#[cfg(any(feature = "object-store", feature = "s3"))]
 #[test]
 fn a_fit_and_its_sums_may_be_in_an_object_store() {
     let folder = folder();
