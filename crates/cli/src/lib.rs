@@ -79,6 +79,8 @@ pub fn run_with(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::FAILURE));
         }
     };
+    // MPI starts threads.
+    interrupt::keep_hangup_ignored();
     let joined = arguments.command.by_mpi().then(World::join).transpose();
     let (world, joined) = match joined {
         Ok(world) => (world, Ok(())),

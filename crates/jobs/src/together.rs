@@ -58,11 +58,7 @@ pub fn compute(
     let job = fit.job();
     quantity.check_points(&job.config)?;
     let attributes = job.attributes()?;
-    let settings: Vec<(&str, String)> = attributes
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.to_string()))
-        .collect();
-    world.check_same(&settings)?;
+    check_same(world, &attributes)?;
     let watch = host.watch();
     watch.stage(Stage::Fit);
     let model = fit.model_summed_by(world.summation(), fitted, &*watch)?;
@@ -82,6 +78,30 @@ pub fn compute(
     world.barrier();
     let finish = || together.write(Portion::Whole, Existing::Resume);
     world.is_first().then(finish).transpose()
+}
+
+/// Refuses settings and files that are not those of the first process, and names the first
+/// difference.
+fn check_same(world: &World, attributes: &Map<String, Value>) -> Result<()> {
+    fn leaves(at: &str, value: &Value, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(entries) => {
+                for (name, value) in entries {
+                    leaves(&format!("{at}.{name}"), value, found);
+                }
+            }
+            _ => found.push((at.to_owned(), value.to_string())),
+        }
+    }
+    let mut settings = Vec::new();
+    for (name, value) in attributes {
+        leaves(name, value, &mut settings);
+    }
+    let settings = settings.iter();
+    let settings: Vec<_> = settings
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    Ok(world.check_same(&settings)?)
 }
 
 /// What the steps of a process have in common.

@@ -43,8 +43,8 @@ pub(super) const EXAMPLES: &[Examples] = &[
                 "influence run influence.toml --resume",
             ),
             (
-                "with eight processes that MPI starts",
-                "mpirun -n 8 --bind-to none influence run influence.toml --mpi",
+                "after mpirun -n 8 --bind-to none: with eight processes",
+                "influence run influence.toml --mpi",
             ),
         ],
     ),
