@@ -9,14 +9,15 @@ set -eu
 # The program, or one of your own with your models; and files that all nodes see.
 influence=influence
 config=@CONFIG@
-# Where the fit is kept: written here if it is not there. Empty: each share fits by itself.
+# Where the fit is kept: written here if it is not there, or gone on with if that was killed. Empty:
+# each share fits by itself.
 fitted=@FITTED@
-options=(${fitted:+--fitted "$fitted"})
+options=(--progress lines ${fitted:+--fitted "$fitted"})
 cpus=4
 
 # Without a server nothing is shared, and `finish` would compute everything here.
 hq server info >/dev/null
-[ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
+[ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}" --share 0/1
 "$influence" declare "$config" "${options[@]}"@SELF@ --resume
 
 # A share whose worker is lost goes to another one. A share that was killed has failed: `finish`

@@ -6,14 +6,15 @@ set -eu
 # The program, or one of your own with your models; and files that all machines see.
 influence=influence
 config=@CONFIG@
-# Where the fit is kept: written here if it is not there. Empty: each share fits by itself.
+# Where the fit is kept: written here if it is not there, or gone on with if that was killed. Empty:
+# each share fits by itself.
 fitted=@FITTED@
-options=(${fitted:+--fitted "$fitted"})
+options=(--progress lines ${fitted:+--fitted "$fitted"})
 # Processes at a time, on each machine, and the threads of each.
 jobs=4
 threads=1
 
-[ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
+[ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}" --share 0/1
 "$influence" declare "$config" "${options[@]}"@SELF@ --resume
 
 # A share that was killed is tried three times in all; `finish` computes what is left. (GNU parallel

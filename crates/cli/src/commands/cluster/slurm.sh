@@ -25,13 +25,14 @@ set -eu
 # The program, or one of your own with your models; and files that all nodes see.
 influence=influence
 config=@CONFIG@
-# Where the fit is kept: the first job writes it if it is not there. Empty: each job fits by itself.
+# Where the fit is kept: the first job writes it if it is not there, and goes on with one that was
+# killed. Empty: each job fits by itself.
 fitted=@FITTED@
 options=(--threads "${SLURM_CPUS_PER_TASK:-1}" ${fitted:+--fitted "$fitted"})
 
 case "${1-}" in
     declare)
-        [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}"
+        [ -z "$fitted" ] || [ -e "$fitted" ] || "$influence" fit "$config" "${options[@]}" --share 0/1
         exec "$influence" declare "$config" "${options[@]}"@SELF@ --resume
         ;;
     share)
