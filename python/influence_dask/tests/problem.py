@@ -39,7 +39,7 @@ METHODS = {
     # A few seconds for many points, each solved alone.
     "slow": 'name = "cg"\ndamping = 1e-7\nrtol = 1e-11\nmax_iterations = 3000',
     # Many sums over the training data.
-    "long": 'name = "arnoldi"\nrank = 60\ndamping = 0.1',
+    "long": 'name = "arnoldi"\nrank = 110\ndamping = 0.1',
     "sweep": 'name = "direct"\nsweep = [0.1, 1.0]',
 }
 
