@@ -145,18 +145,15 @@ impl StoredSums {
         *self.fit.lock().unwrap_or_else(PoisonError::into_inner) =
             digest::of_bytes(text.as_bytes());
         let io = |source| self.store.failed(IDENTITY, source);
-        let Some(kept) = self.store.read(IDENTITY).map_err(io)? else {
+        let kept = self.store.read(IDENTITY).map_err(io)?;
+        let kept = kept.and_then(|kept| serde_json::from_slice::<Value>(&kept).ok());
+        let Some(kept) = kept else {
             return self.store.write(IDENTITY, text.as_bytes()).map_err(io);
         };
-        let kept: Value = serde_json::from_slice(&kept).unwrap_or_default();
-        for (key, now) in identity {
-            let kept = kept.get(key).and_then(Value::as_str).unwrap_or("absent");
-            if kept != now {
-                let difference = ((*key).to_owned(), kept.to_owned(), now.clone());
-                return Err(self.store.foreign(IDENTITY, difference));
-            }
+        match file::difference(identity, &kept) {
+            Some(difference) => Err(self.store.foreign(IDENTITY, difference)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -26,11 +26,19 @@ impl SumHeader {
 
     /// The first entry that a kept header has otherwise: its name, the value kept, and this one.
     pub(super) fn difference(&self, kept: &Value) -> Option<(String, String, String)> {
-        self.0.iter().find_map(|(key, now)| {
-            let kept = kept.get(key).and_then(Value::as_str).unwrap_or("absent");
-            (kept != now).then(|| ((*key).to_owned(), kept.to_owned(), now.clone()))
-        })
+        difference(&self.0, kept)
     }
+}
+
+/// The first entry that is kept otherwise: its name, the value kept, and this one.
+pub(super) fn difference(
+    entries: &[(&'static str, String)],
+    kept: &Value,
+) -> Option<(String, String, String)> {
+    entries.iter().find_map(|(key, now)| {
+        let kept = kept.get(key).and_then(Value::as_str).unwrap_or("absent");
+        (kept != now).then(|| ((*key).to_owned(), kept.to_owned(), now.clone()))
+    })
 }
 
 /// A file with these sums; its bytes depend on nothing else.
