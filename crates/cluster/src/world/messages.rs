@@ -59,10 +59,13 @@ impl Messages {
     pub(super) fn check_same(&self, entries: &[(&str, String)]) -> Result<()> {
         /// Separates entries, and names from values: in no text.
         const ENDS: [char; 2] = ['\u{1e}', '\u{1f}'];
-        let own = entries.iter();
-        let own: String = own
-            .map(|(name, value)| format!("{name}{}{value}{}", ENDS[1], ENDS[0]))
-            .collect();
+        let mut own = String::new();
+        for (name, value) in entries {
+            own.push_str(name);
+            own.push(ENDS[1]);
+            own.push_str(value);
+            own.push(ENDS[0]);
+        }
         let first = self.told(0, &own);
         if first == own.as_bytes() {
             return Ok(());
