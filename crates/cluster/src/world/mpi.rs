@@ -95,7 +95,9 @@ impl Transport for Mpi {
 
 impl fmt::Debug for Mpi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mpi").field("place", &self.place).finish()
+        f.debug_struct("Mpi")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
