@@ -296,7 +296,7 @@ fn a_panic_or_an_early_return_ends_all_processes() {
     });
     assert_eq!(returns.aborted, 70);
     let fails = job(2, 1 << 20, |world| {
-        world.end(if world.is_first() { 0 } else { 2 })
+        world.end(if world.is_first() { 0 } else { 2 });
     });
     assert_eq!(fails.aborted, 2);
 }
