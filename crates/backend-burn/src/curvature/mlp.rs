@@ -25,7 +25,8 @@ impl MlpBatches {
             scalars * bytes
         };
         let make = |part| Ok(self.linearised(&self.data.batch(part)?)?.map(Arc::new));
-        self.cache.part(part, self.data.own(), make, size)
+        self.cache
+            .part(part, self.data.own(), self.data.batches(), make, size)
     }
 
     fn linearised(&self, batch: &Batch) -> Result<Option<Linearised>> {

@@ -128,6 +128,7 @@ impl SampleVectors {
             bytes.sum()
         };
         let compute = |part| self.compute(part);
-        self.cache.part(part, self.data.own(), compute, bytes)
+        self.cache
+            .part(part, self.data.own(), self.data.batches(), compute, bytes)
     }
 }
