@@ -53,7 +53,7 @@ ended() {
     [ "$took" -lt 10000 ] || failed "$3: it took $took ms"
     echo "$3: code $2 after $took ms"
 }
-chunks() { find "$work/demo/$1.zarr" -path '*/c/*' -type f 2>/dev/null | wc -l; }
+chunks() { find "$work/demo/$1.zarr/influences/c" -type f 2>/dev/null | wc -l; }
 
 echo "$(mpirun --version | head -n 1)"
 "$influence" demo --output "$work/demo" --quiet >/dev/null 2>&1

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         leaves: LEAVES,
         leaf: &|leaf| {
             let number =
-                |index| ((leaf * LENGTH + index) as f64).sin() * 10_f64.powi(leaf as i32 % 7);
+                |index| ((leaf * LENGTH + index) as f64).sin() * 10_f64.powf((leaf % 7) as f64);
             Ok(vec![Array1::from_shape_fn(LENGTH, number).into_dyn()])
         },
     })?;
