@@ -18,7 +18,7 @@ use influence_core::{Share, summation::Summation};
 use crate::{Error, Result};
 use messages::Messages;
 use sums::WorldSums;
-use transport::{Place, Transport};
+use transport::{RankPlace, Transport};
 
 /// The exit code of a job in which a process panicked or was left otherwise than by
 /// [`World::end`]: `EX_SOFTWARE` of `sysexits.h`.
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> RankPlace {
         self.transport().place()
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use influence_core::{Error as CoreError, Result as CoreResult, summation::Sums};
 use ndarray::{ArrayD, IxDyn};
 
-use super::transport::{Place, Transport};
+use super::transport::{RankPlace, Transport};
 use crate::{Error, Result};
 
 /// What processes say to each other, in messages of bounded length.
@@ -23,7 +23,7 @@ impl Messages {
         &*self.transport
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> RankPlace {
         self.transport.place()
     }
 

@@ -13,7 +13,7 @@ use ::mpi::{
     traits::{Communicator, CommunicatorCollectives, Destination, Root, Source},
 };
 
-use super::transport::{Place, Transport};
+use super::transport::{RankPlace, Transport};
 use crate::{Error, Result};
 
 /// Messages through MPI. An error of MPI ends the job: that is its default, and there is no other
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 struct Mpi {
     /// What keeps MPI up, and the right to call it.
     universe: Mutex<Option<Universe>>,
-    place: Place,
+    place: RankPlace,
 }
 
 /// Joins the job.
@@ -36,7 +36,7 @@ pub(super) fn connect() -> Result<Arc<dyn Transport>> {
         });
     }
     let world = universe.world();
-    let place = Place {
+    let place = RankPlace {
         rank: count(world.rank()),
         size: count(world.size()),
         local_size: count(world.split_shared(world.rank()).size()),
@@ -61,7 +61,7 @@ impl Mpi {
 }
 
 impl Transport for Mpi {
-    fn place(&self) -> Place {
+    fn place(&self) -> RankPlace {
         self.place
     }
 

@@ -15,13 +15,13 @@ use influence_core::{
 };
 use ndarray::{Array2, arr0, arr1};
 
-use super::{Place, Transport, World};
+use super::{RankPlace, Transport, World};
 use crate::Error;
 
 /// Messages through channels without room: a sender waits for the receiver, as MPI may let it.
 #[derive(Debug)]
 struct Channels {
-    place: Place,
+    place: RankPlace,
     to: Vec<SyncSender<Vec<u8>>>,
     from: Vec<Mutex<Receiver<Vec<u8>>>>,
     largest: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ struct Channels {
 }
 
 impl Transport for Channels {
-    fn place(&self) -> Place {
+    fn place(&self) -> RankPlace {
         self.place
     }
 
@@ -44,7 +44,7 @@ impl Transport for Channels {
     }
 
     fn broadcast(&self, from: usize, bytes: &mut [u8]) {
-        let Place { rank, size, .. } = self.place;
+        let RankPlace { rank, size, .. } = self.place;
         if rank == from {
             (0..size)
                 .filter(|&to| to != rank)
@@ -89,7 +89,7 @@ fn job<T: Send>(size: usize, cut: usize, work: impl Fn(World) -> T + Sync) -> Ou
         }
     }
     let worlds = channels.into_iter().enumerate().map(|(rank, (to, from))| {
-        let place = Place {
+        let place = RankPlace {
             rank,
             size,
             local_size: size,
@@ -196,7 +196,7 @@ fn each_leaf_has_the_owner_whose_share_it_is_in() {
     for size in 1..9 {
         for leaves in 1..40 {
             for leaf in 0..leaves {
-                let place = |rank| Place {
+                let place = |rank| RankPlace {
                     rank,
                     size,
                     local_size: 1,

@@ -4,14 +4,14 @@ use influence_core::Share;
 
 /// The place of a process among those of its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RankPlace {
     pub(super) rank: usize,
     pub(super) size: usize,
     /// The processes on the same machine.
     pub(super) local_size: usize,
 }
 
-impl Place {
+impl RankPlace {
     pub(super) fn share(self) -> Share {
         Share::new(self.rank, self.size).unwrap_or(Share::WHOLE)
     }
@@ -26,7 +26,7 @@ impl Place {
 /// whoever sends may wait for whoever receives.
 pub(super) trait Transport: Debug + Send + Sync {
     /// The place of this process.
-    fn place(&self) -> Place;
+    fn place(&self) -> RankPlace;
 
     /// Sends bytes to a process.
     fn send(&self, to: usize, bytes: &[u8]);
