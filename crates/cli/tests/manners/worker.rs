@@ -287,7 +287,7 @@ fn workers_fit_by_shares_and_hold_the_same_fit() {
             worker.ask(&format!(r#"{{"order": "fit", "share": "{index}/2"}}"#))
         });
         let answers: Vec<Value> = answers.collect();
-        let is_done = |answer: &Value| {
+        let mut is_done = |answer: &Value| {
             let done = answer["ok"]["done"].as_bool().expect("an answer");
             let waiting = answer["ok"]["waiting"].as_str().unwrap_or_default();
             assert_eq!(
