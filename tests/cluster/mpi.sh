@@ -78,6 +78,10 @@ configured direct direct empirical-fisher
 compared direct run
 configured cg cg
 compared cg run
+# Fewer rows of chunks than processes: they solve in step, and a share is a run of columns.
+configured few cg
+sed -i 's/^test_chunk.*/test_chunk = 96/' "$work/demo/few.toml"
+compared few run
 configured ekfac ekfac
 compared ekfac run
 configured self ekfac

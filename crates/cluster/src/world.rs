@@ -41,6 +41,7 @@ const LARGEST: usize = (1 << 31) - 1;
 #[derive(Debug)]
 pub struct World {
     messages: Arc<Messages>,
+    in_step: Arc<AtomicBool>,
     /// Whether all processes know that they end, so that none waits for another.
     agreed: AtomicBool,
     ended: AtomicBool,
@@ -61,6 +62,7 @@ impl World {
     fn of(transport: Arc<dyn Transport>, cut: usize) -> Self {
         Self {
             messages: Arc::new(Messages::new(transport, cut)),
+            in_step: Arc::default(),
             agreed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -98,7 +100,23 @@ impl World {
     /// process in the order of the tree; the last one is sent to all. A fit that differs from that
     /// of rank 0, or a pass that applies something else, is refused with [`Error::Different`].
     pub fn summation(&self) -> Arc<dyn Summation> {
-        Arc::new(WorldSums::new(Arc::clone(&self.messages)))
+        let in_step = Arc::clone(&self.in_step);
+        Arc::new(WorldSums::new(Arc::clone(&self.messages), in_step))
+    }
+
+    /// Computes something in step with all other processes: what is asked of the
+    /// [summation](Self::summation) [in order](Summation::in_order) meanwhile, by each of them the
+    /// same, they compute together.
+    pub fn in_step<T>(&self, compute: impl FnOnce() -> T) -> T {
+        self.in_step.store(true, Ordering::Relaxed);
+        let computed = compute();
+        self.in_step.store(false, Ordering::Relaxed);
+        computed
+    }
+
+    /// Whether this is true in all processes.
+    pub fn all(&self, own: bool) -> bool {
+        self.messages.first_with(!own).is_none()
     }
 
     /// Compares what this process has, by name, with what rank 0 has.

@@ -100,6 +100,7 @@ pub fn compute_portion(
     let run = Run {
         portion,
         existing: job.existing,
+        strategy: job.config.compute.strategy,
         quantity,
         job,
         host,
@@ -119,10 +120,12 @@ pub fn check_fitted(fit: &Affordable<'_>, fitted: &Path, watch: &dyn Watch) -> R
 }
 
 /// Computes influences and writes them.
+#[derive(Clone)]
 pub(crate) struct Run<'a> {
     pub(crate) portion: Portion,
     /// What happens to an output that is there.
     pub(crate) existing: Existing,
+    pub(crate) strategy: Strategy,
     pub(crate) quantity: Quantity,
     pub(crate) job: &'a Job,
     pub(crate) host: &'a dyn Host,
@@ -148,7 +151,7 @@ impl Run<'_> {
             test,
             ..
         } = self.job;
-        let calculator = calculator(self.job, model)?;
+        let calculator = self.calculator(model)?;
         let options = self.options()?;
         /// Plans a query, and writes or declares its output: the same for both kinds.
         macro_rules! computed {
@@ -176,6 +179,26 @@ impl Run<'_> {
                 computed!(bounded_self(own, &config.compute)?)
             }
         }
+    }
+
+    /// How influences would be computed.
+    pub(crate) fn plan(&self, model: ErasedModel<Batch>) -> Result<Plan> {
+        let Job {
+            config,
+            train,
+            test,
+            ..
+        } = self.job;
+        let calculator = self.calculator(model)?;
+        let influences = bounded(calculator.influences(test, train), &config.compute)?;
+        Ok(self.supervised(influences).plan()?)
+    }
+
+    fn calculator<M>(&self, model: M) -> Result<Box<dyn Calculator<Model = M>>>
+    where
+        M: InfluenceModel + ThreadSafe + 'static,
+    {
+        of_strategy(self.strategy, self.job, model)
     }
 
     /// The portion of a query, watched, and to be cancelled by the host.
@@ -257,7 +280,14 @@ pub fn calculator<M>(job: &Job, model: M) -> Result<Box<dyn Calculator<Model = M
 where
     M: InfluenceModel + ThreadSafe + 'static,
 {
-    Ok(match job.config.compute.strategy {
+    of_strategy(job.config.compute.strategy, job, model)
+}
+
+fn of_strategy<M>(strategy: Strategy, job: &Job, model: M) -> Result<Box<dyn Calculator<Model = M>>>
+where
+    M: InfluenceModel + ThreadSafe + 'static,
+{
+    Ok(match strategy {
         Strategy::Sequential => Box::new(Sequential::new(model)),
         Strategy::Parallel => Box::new(Parallel::new(
             model,

@@ -5,11 +5,14 @@ use std::{path::Path, sync::Arc};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_cluster::World;
-use influence_core::ErasedModel;
+use influence_core::{
+    ErasedModel, FactorForm, Footprint, InfluenceModel, Result as CoreResult, ThreadSafe, erase,
+    wrapper::ModelWrapper,
+};
 use serde_json::{Map, Value};
 
 use crate::{
-    config::Config,
+    config::{Config, Method, Strategy},
     fit::Affordable,
     job::Job,
     models::Models,
@@ -74,7 +77,7 @@ pub fn compute(
         together.write(Portion::Declaration, job.existing)?;
     }
     world.barrier();
-    together.write(Portion::Share(world.share()), Existing::Join)?;
+    together.write_share(world)?;
     world.barrier();
     let finish = || together.write(Portion::Whole, Existing::Resume);
     world.is_first().then(finish).transpose()
@@ -116,15 +119,80 @@ struct Together<'a> {
 
 impl Together<'_> {
     fn write(&self, portion: Portion, existing: Existing) -> Result<Computed> {
-        let run = Run {
+        self.run(portion, existing).execute(self.model.clone())
+    }
+
+    /// Writes the share of this process.
+    ///
+    /// A row of chunks is solved by one process, unless there are fewer of them than processes. Then
+    /// all processes solve all rows in step, one after another, each computing its part of every
+    /// product with the curvature, and a share is a run of columns.
+    fn write_share(&self, world: &World) -> Result<()> {
+        let run = self.run(Portion::Share(world.share()), Existing::Join);
+        let in_step = Run {
+            strategy: Strategy::Sequential,
+            ..run.clone()
+        };
+        let model = erase(SolvedInStep(self.model.clone()));
+        if world.all(self.is_solved_in_step(world, &in_step, &model)?) {
+            world.in_step(|| in_step.execute(model))?;
+        } else {
+            run.execute(self.model.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Whether this process could do its share in step with others: as long as all of them have
+    /// some of the columns and solve each row once.
+    fn is_solved_in_step(
+        &self,
+        world: &World,
+        run: &Run<'_>,
+        model: &ErasedModel<Batch>,
+    ) -> Result<bool> {
+        // What there is already of an output, processes would skip each for itself.
+        let is_new = !world.is_first() || self.job.existing != Existing::Resume;
+        let by_products = matches!(self.job.config.method()?, Method::Cg(_));
+        if !is_new || !by_products || self.quantity != Quantity::Influences {
+            return Ok(false);
+        }
+        let plan = run.plan(model.clone())?;
+        let [rows, columns] = plan.grid().counts();
+        Ok(rows < world.size() && world.size() <= columns && plan.factor_passes() == 1)
+    }
+
+    fn run(&self, portion: Portion, existing: Existing) -> Run<'_> {
+        Run {
             portion,
             existing,
+            strategy: self.job.config.compute.strategy,
             quantity: self.quantity,
             job: self.job,
             host: self.host,
             watch: &*self.watch,
             attributes: self.attributes.clone(),
-        };
-        run.execute(self.model.clone())
+        }
+    }
+}
+
+/// A model whose rows all processes solve together, so that none of them saves anything by solving
+/// fewer.
+struct SolvedInStep(ErasedModel<Batch>);
+
+impl ThreadSafe for SolvedInStep {}
+
+impl ModelWrapper for SolvedInStep {
+    type Inner = ErasedModel<Batch>;
+
+    fn inner(&self) -> &Self::Inner {
+        &self.0
+    }
+
+    fn footprint(&self, sample: &Batch, form: FactorForm) -> CoreResult<Footprint> {
+        let footprint = InfluenceModel::footprint(self.inner(), sample, form)?;
+        Ok(Footprint {
+            immediate: true,
+            ..footprint
+        })
     }
 }

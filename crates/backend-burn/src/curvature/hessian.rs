@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     mlp::MlpBatches,
-    parts::{places, shared_sum, sum_of_parts},
+    parts::{places, shared_sum, sum_in_order},
 };
 use crate::{FitStep, Stack, tensors::single, trace::Function};
 
@@ -101,7 +101,7 @@ impl LinearOperator for Hessian {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_of_parts(self, 0..self.parts(), rows)
+        sum_in_order(self, &self.mlp.data, rows)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {

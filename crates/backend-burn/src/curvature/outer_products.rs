@@ -14,7 +14,7 @@ use ndarray::{Array2, ArrayD, ArrayView2, Ix0, Ix2, arr0};
 use super::{
     Curvature,
     mlp::MlpBatches,
-    parts::{places, shared_sum, sum_of_parts},
+    parts::{places, shared_sum, sum_in_order},
     vectors::SampleVectors,
 };
 use crate::{
@@ -134,7 +134,7 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_of_parts(self, 0..self.parts(), rows)
+        sum_in_order(self, &self.vectors.data, rows)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {

@@ -87,6 +87,24 @@ impl TrainingData {
         })
     }
 
+    /// Gives `visit` what `part` computes of each batch, in order, where processes compute them
+    /// together; returns whether they do.
+    pub(super) fn in_order(
+        &self,
+        name: &str,
+        operand: &dyn Fn() -> CoreResult<Sums>,
+        part: &dyn Fn(usize) -> CoreResult<Sums>,
+        visit: &mut dyn FnMut(Sums) -> CoreResult<()>,
+    ) -> CoreResult<bool> {
+        let pass = DataPass {
+            name,
+            operand,
+            leaves: self.batches(),
+            leaf: part,
+        };
+        self.summation.in_order(&pass, visit)
+    }
+
     fn leaves(&self) -> usize {
         self.batches().div_ceil(LEAF)
     }

@@ -1,4 +1,11 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use influence_core::{
     Result as CoreResult,
@@ -10,16 +17,20 @@ use crate::digest::of_arrays;
 
 /// Sums that the processes of a job add up together.
 #[derive(Debug)]
-pub(super) struct WorldSums(Arc<Messages>);
+pub(super) struct WorldSums {
+    messages: Arc<Messages>,
+    /// Whether processes compute together what is no part of a fit.
+    in_step: Arc<AtomicBool>,
+}
 
 impl WorldSums {
-    pub(super) fn new(messages: Arc<Messages>) -> Self {
-        Self(messages)
+    pub(super) fn new(messages: Arc<Messages>, in_step: Arc<AtomicBool>) -> Self {
+        Self { messages, in_step }
     }
 
     /// Refuses a pass that is not that of rank 0.
     fn check_pass(&self, pass: &DataPass<'_>) -> CoreResult<()> {
-        Ok(self.0.check_same(&[
+        Ok(self.messages.check_same(&[
             ("pass", pass.name.to_owned()),
             ("parts", pass.leaves.to_string()),
             ("operand", of_arrays(&(pass.operand)()?)),
@@ -52,7 +63,7 @@ impl WorldSums {
         leaves: usize,
         own: &mut BTreeMap<Subtree, Sums>,
     ) -> CoreResult<Option<Sums>> {
-        let (place, range) = (self.0.place(), subtree.range(leaves));
+        let (place, range) = (self.messages.place(), subtree.range(leaves));
         if range.is_empty() {
             return Ok(None);
         }
@@ -81,15 +92,15 @@ impl WorldSums {
 
     /// Moves what one process has to another, where it comes out.
     fn moved(&self, to: usize, from: usize, sums: Option<Sums>) -> CoreResult<Option<Sums>> {
-        let rank = self.0.place().rank;
+        let rank = self.messages.place().rank;
         if to == from {
             return Ok(sums);
         }
         if rank == to {
-            return self.0.receive_sums(from).map(Some);
+            return self.messages.receive_sums(from).map(Some);
         }
         if let Some(sums) = sums.filter(|_| rank == from) {
-            self.0.send_sums(to, &sums);
+            self.messages.send_sums(to, &sums);
         }
         Ok(None)
     }
@@ -100,21 +111,44 @@ impl Summation for WorldSums {
         &self,
         identity: &dyn Fn() -> CoreResult<Vec<(&'static str, String)>>,
     ) -> CoreResult<()> {
-        Ok(self.0.check_same(&identity()?)?)
+        Ok(self.messages.check_same(&identity()?)?)
     }
 
     fn sum(&self, pass: &DataPass<'_>) -> CoreResult<Sums> {
-        if self.0.place().size == 1 || pass.leaves == 0 {
+        if self.messages.place().size == 1 || pass.leaves == 0 {
             return Alone.sum(pass);
         }
         self.check_pass(pass)?;
         let mut own = self.own_sums(pass)?;
         let sum = self.joined(Subtree::root(pass.leaves), pass.leaves, &mut own)?;
-        let root = self.0.place().owner(0, pass.leaves);
-        self.0.broadcast_sums(root, sum)
+        let root = self.messages.place().owner(0, pass.leaves);
+        self.messages.broadcast_sums(root, sum)
     }
 
     fn own(&self, leaves: usize) -> Range<usize> {
-        self.0.place().share().of(leaves)
+        self.messages.place().share().of(leaves)
+    }
+
+    /// Leaves are dealt out one by one, so that no process holds more than one of its own, and none
+    /// waits longer than a leaf takes.
+    fn in_order(
+        &self,
+        pass: &DataPass<'_>,
+        visit: &mut dyn FnMut(Sums) -> CoreResult<()>,
+    ) -> CoreResult<bool> {
+        let place = self.messages.place();
+        if place.size == 1 || !self.in_step.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.check_pass(pass)?;
+        for first in (0..pass.leaves).step_by(place.size) {
+            let own = Some(first + place.rank).filter(|&leaf| leaf < pass.leaves);
+            let mut own = own.map(pass.leaf).transpose()?;
+            for (rank, _) in (0..place.size).zip(first..pass.leaves) {
+                let sums = own.take_if(|_| rank == place.rank);
+                visit(self.messages.broadcast_sums(rank, sums)?)?;
+            }
+        }
+        Ok(true)
     }
 }

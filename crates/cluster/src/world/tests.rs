@@ -173,6 +173,40 @@ fn every_process_has_the_bits_of_one_alone() -> CoreResult<()> {
 }
 
 #[test]
+fn in_step_every_process_sees_all_leaves_in_order_and_each_is_computed_once() {
+    for leaves in [1, 2, 5, 12] {
+        let expected: Vec<_> = (0..leaves)
+            .flat_map(|index| leaf(index).expect("a leaf"))
+            .map(|it| bits(&vec![it]))
+            .collect();
+        for size in 2..5 {
+            let computed = AtomicUsize::new(0);
+            let counted = |index| {
+                computed.fetch_add(1, Ordering::Relaxed);
+                leaf(index)
+            };
+            let outcome = job(size, 64, |world| {
+                let sums = world.summation();
+                let mut seen = Vec::new();
+                let mut look = |values: Sums| {
+                    seen.extend(values.into_iter().map(|it| bits(&vec![it])));
+                    Ok(())
+                };
+                let pass = pass(leaves, &nothing, &counted);
+                let alone = sums.in_order(&pass, &mut look);
+                let together = world.in_step(|| sums.in_order(&pass, &mut look));
+                let all = [world.all(true), world.all(world.rank() > 0)];
+                world.end(0);
+                (alone.ok(), together.ok(), all, seen)
+            });
+            let of_rank = (Some(false), Some(true), [true, false], expected.clone());
+            assert_eq!(outcome.of_ranks, vec![Some(of_rank); size]);
+            assert_eq!(computed.into_inner(), leaves);
+        }
+    }
+}
+
+#[test]
 fn a_process_reads_its_own_leaves_alone() {
     let (leaves, size) = (11, 4);
     let outcome = job(size, 1 << 20, |world| {

@@ -78,6 +78,7 @@ impl Held {
         let run = Run {
             portion,
             existing,
+            strategy: self.job.config.compute.strategy,
             quantity,
             job: &self.job,
             host: &host,
