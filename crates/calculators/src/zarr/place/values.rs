@@ -98,10 +98,11 @@ impl StoredValues {
                 .iter()
                 .filter_map(|key| key.as_str().strip_prefix(prefix.as_str()));
             // The folder itself may be a value.
-            Ok(names
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect())
+            let names = names.filter(|name| !name.is_empty());
+            let mut names: Vec<String> = names.map(str::to_owned).collect();
+            // Not every store lists in order.
+            names.sort_unstable();
+            Ok(names)
         });
         listed.map_err(|source| self.failed("list values", source))
     }
