@@ -5,7 +5,8 @@
 //! not depend on it. [`StoredSums`] lets processes share a sum through a folder that all of them
 //! see, or another [`SumStore`], and needs nothing else: no process waits for another, and each may
 //! be killed at any time. [`World`] lets the processes of an MPI job share it by messages, which is
-//! faster where a fit has many short passes; all of them have to be there from the start to the end.
+//! faster where a fit has many short passes; all of them have to be there from the start to the
+//! end.
 //!
 //! ```text
 //!  share 0/3 ── 0+4  ──▶ ┌─────────────┐

@@ -35,11 +35,11 @@ const IDENTITY: &str = "fit.json";
 ///
 /// A fit is *replayed*: each process goes through it from the start. A sum that is kept is read. Of
 /// the first one that is not, the process adds up the subtrees of its share, keeps them, and ends
-/// with [`Error::Waiting`](crate::Error::Waiting) if others are missing; whoever finds all of them adds them up and goes
-/// on. Called in turn, or all at once and again and again, the shares so come to the end of the
-/// fit, and each of them to the same bits. Nothing that is kept is computed a second time, so this
-/// is a checkpoint, too: [`Share::WHOLE`] takes up a fit that was killed at the pass that it was
-/// in.
+/// with [`Error::Waiting`](crate::Error::Waiting) if others are missing; whoever finds all of them
+/// adds them up and goes on. Called in turn, or all at once and again and again, the shares so come
+/// to the end of the fit, and each of them to the same bits. Nothing that is kept is computed a
+/// second time, so this is a checkpoint, too: [`Share::WHOLE`] takes up a fit that was killed at
+/// the pass that it was in.
 ///
 /// Values are written whole, and their bytes depend on their name and the fit alone: processes that
 /// die, come late, or do the same share twice do no harm. The number of shares may change from one
@@ -79,8 +79,8 @@ impl StoredSums {
     }
 
     /// Waits for the parts of others before it ends: in each sum for as long as its own part took,
-    /// and half a second at least. Where all shares run at once, a fit is then not replayed for each
-    /// sum.
+    /// and half a second at least. Where all shares run at once, a fit is then not replayed for
+    /// each sum.
     #[must_use]
     pub fn patient(mut self) -> Self {
         self.is_patient = true;

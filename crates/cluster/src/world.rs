@@ -29,9 +29,9 @@ const LARGEST: usize = (1 << 31) - 1;
 
 /// All processes of an MPI job, each known by its *rank*, as one of them sees them.
 ///
-/// They share sums over data through messages, which takes microseconds where [`StoredSums`](crate::StoredSums)
-/// takes a round of processes; in return all of them have to be there from the
-/// start to the end, and one that is lost ends the job.
+/// They share sums over data through messages, which takes microseconds where
+/// [`StoredSums`](crate::StoredSums) takes a round of processes; in return all of them have to be
+/// there from the start to the end, and one that is lost ends the job.
 ///
 /// Whoever has joined has to [end](Self::end) it. MPI lets a process that goes away wait until all
 /// others do, which never comes while they wait for its messages. So a `World` that is dropped in

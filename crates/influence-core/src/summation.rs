@@ -58,9 +58,9 @@ pub trait Summation: Debug + Send + Sync {
     /// otherwise whatever a leaf or the connection to others reports.
     fn sum(&self, pass: &DataPass<'_>) -> Result<Sums>;
 
-    /// Gives `visit` the value of every leaf of a pass, in order, where processes compute the leaves
-    /// together though the pass is no part of a fit, and returns whether they do; where they do
-    /// not, nothing is computed.
+    /// Gives `visit` the value of every leaf of a pass, in order, where processes compute the
+    /// leaves together though the pass is no part of a fit, and returns whether they do; where they
+    /// do not, nothing is computed.
     ///
     /// Whoever adds the values one after another has the bits of a process that computes all of
     /// them. This costs a message for each leaf, where a [sum](Self::sum) costs a few.

@@ -52,8 +52,8 @@ impl<'a> Affordable<'a> {
         self.bytes
     }
 
-    /// Fits the model, or takes a fit that is kept in a file or at a URL: in the mode of the job, as one type whatever the
-    /// method.
+    /// Fits the model, or takes a fit that is kept in a file or at a URL: in the mode of the job,
+    /// as one type whatever the method.
     ///
     /// # Errors
     /// Whatever the backend reports.

@@ -124,9 +124,9 @@ impl Together<'_> {
 
     /// Writes the share of this process.
     ///
-    /// A row of chunks is solved by one process, unless there are fewer of them than processes. Then
-    /// all processes solve all rows in step, one after another, each computing its part of every
-    /// product with the curvature, and a share is a run of columns.
+    /// A row of chunks is solved by one process, unless there are fewer of them than processes.
+    /// Then all processes solve all rows in step, one after another, each computing its part of
+    /// every product with the curvature, and a share is a run of columns.
     fn write_share(&self, world: &World) -> Result<()> {
         let run = self.run(Portion::Share(world.share()), Existing::Join);
         let in_step = Run {

@@ -37,9 +37,9 @@ impl Affordable<'_> {
     /// expensive parts in a file, or at a URL, once all shares are there; it is the same, byte for
     /// byte, as the one of [`fit_and_save`](Self::fit_and_save).
     ///
-    /// `sums` has the share, and says where sums are kept until the fit is done: [`fit_place::sums`].
-    /// What is kept there is not computed again: a share that was killed, the whole among them,
-    /// goes on where it was.
+    /// `sums` has the share, and says where sums are kept until the fit is done:
+    /// [`fit_place::sums`]. What is kept there is not computed again: a share that was killed, the
+    /// whole among them, goes on where it was.
     ///
     /// # Errors
     /// [`Waiting`] when sums of other shares are missing; as [`fit_and_save`](Self::fit_and_save).

@@ -64,7 +64,8 @@ impl Quantity {
         }
     }
 
-    /// How a share of the quantity would be computed; looks at the gradients of a few training points.
+    /// How a share of the quantity would be computed; looks at the gradients of a few training
+    /// points.
     ///
     /// # Errors
     /// As [`Forecast::new`].

@@ -10,7 +10,6 @@ use zarrs::storage::ReadableWritableListableStorage;
 use super::{
     group::{Creation, Occupant, OpenGroup},
     scheme::{Scheme, is_url, refuse_url},
-    values::StoredValues,
 };
 use crate::{
     Error, Result,
@@ -112,15 +111,6 @@ impl Location {
     /// for a folder.
     pub fn is_url(text: &str) -> bool {
         is_url(text)
-    }
-
-    /// Values of any kind that are kept there; nothing is looked at.
-    ///
-    /// # Errors
-    /// [`Error::Option`] for a folder whose path looks like a URL, [`Error::Store`] for one that
-    /// cannot be used.
-    pub fn values(&self) -> Result<StoredValues> {
-        StoredValues::open(self)
     }
 
     /// The folder that is written durably, if it is one.

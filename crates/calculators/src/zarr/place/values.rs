@@ -33,13 +33,21 @@ pub struct StoredValues {
     group: OpenGroup,
 }
 
-impl StoredValues {
-    pub(super) fn open(location: &Location) -> Result<Self> {
-        let location = location.clone();
-        let group = location.open()?;
-        Ok(Self { location, group })
+impl Location {
+    /// Values of any kind that are kept there; nothing is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a folder whose path looks like a URL, [`Error::Store`] for one that
+    /// cannot be used.
+    pub fn values(&self) -> Result<StoredValues> {
+        Ok(StoredValues {
+            location: self.clone(),
+            group: self.open()?,
+        })
     }
+}
 
+impl StoredValues {
     /// Refuses a location that can only be read; nothing is sent.
     ///
     /// # Errors
