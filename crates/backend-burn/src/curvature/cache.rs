@@ -1,95 +1,97 @@
 //! A cache of values computed from batches.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use influence_core::Result as CoreResult;
 
 /// Values computed from batches, cheap to clone. The values of the first batches that sums ask this
-/// process for are cached, as many as fit in the memory granted; once another batch is asked for,
-/// by a solver, the memory that is left goes to the first ones of the others. What is not cached is
-/// computed again each time.
+/// process for are cached, as many as fit in the memory granted. Where a solver asks for others, the
+/// memory that is left goes to those that are asked for first. What is not cached is computed again
+/// each time.
 ///
-/// Always the first ones: which batches are cached depends on nothing but sizes, and a pass in
-/// order finds as much in the cache as any other policy could offer.
+/// Which batches of its own a process caches depends on nothing but sizes, and a pass in order finds
+/// as much in the cache as any other policy could offer.
 #[derive(Debug)]
 pub(super) struct BatchCache<T> {
     memory: usize,
-    own: Kept<T>,
-    others: Kept<T>,
+    own: OnceLock<Vec<T>>,
+    filling: Mutex<()>,
+    others: Mutex<Others<T>>,
 }
 
-/// The values of the first of some batches.
+/// The values of batches that are not this process's own, by number.
 #[derive(Debug)]
-struct Kept<T> {
-    values: OnceLock<Vec<T>>,
-    filling: Mutex<()>,
+struct Others<T> {
+    values: BTreeMap<usize, T>,
+    bytes: usize,
 }
 
 impl<T: Clone> BatchCache<T> {
     pub(super) fn new(memory: usize) -> Self {
         Self {
             memory,
-            own: Kept::new(),
-            others: Kept::new(),
+            own: OnceLock::new(),
+            filling: Mutex::new(()),
+            others: Mutex::new(Others {
+                values: BTreeMap::new(),
+                bytes: 0,
+            }),
         }
     }
 
-    /// The value of one of `batches`, where sums ask this process for those of `own`; the first
-    /// call fills the cache.
+    /// The value of a batch, where sums ask this process for those of `own`; the first call caches
+    /// these.
     pub(super) fn part(
         &self,
         part: usize,
         own: Range<usize>,
-        batches: usize,
         make: impl Fn(usize) -> CoreResult<T>,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<T> {
-        let kept = self.own.filled(own.clone(), self.memory, &make, &bytes)?;
-        let kept = if own.contains(&part) {
-            kept.get(part - own.start)
-        } else {
-            let taken = kept.iter().map(&bytes).sum();
-            let left = self.memory.saturating_sub(taken);
-            let others = (0..own.start).chain(own.end..batches);
-            let kept = self.others.filled(others, left, &make, &bytes)?;
-            kept.get(if part < own.start {
-                part
-            } else {
-                part - own.len()
-            })
-        };
-        kept.map_or_else(|| make(part), |kept| Ok(kept.clone()))
-    }
-}
-
-impl<T> Kept<T> {
-    fn new() -> Self {
-        Self {
-            values: OnceLock::new(),
-            filling: Mutex::new(()),
+        let kept = self.own(own.clone(), &make, &bytes)?;
+        if own.contains(&part) {
+            let kept = kept.get(part - own.start);
+            return kept.map_or_else(|| make(part), |kept| Ok(kept.clone()));
         }
+        if let Some(kept) = self.others().values.get(&part) {
+            return Ok(kept.clone());
+        }
+        // Not under the lock: where no memory is left, each thread computes for itself.
+        let made = make(part)?;
+        let taken: usize = kept.iter().map(&bytes).sum();
+        let mut others = self.others();
+        let size = others.bytes + bytes(&made);
+        if taken + size <= self.memory && !others.values.contains_key(&part) {
+            others.values.insert(part, made.clone());
+            others.bytes = size;
+        }
+        Ok(made)
     }
 
-    /// The values of as many batches as fit in the memory, computed at the first call.
-    fn filled(
+    fn others(&self) -> MutexGuard<'_, Others<T>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The values of as many batches of its own as fit, computed at the first call.
+    fn own(
         &self,
-        batches: impl Iterator<Item = usize>,
-        memory: usize,
+        own: Range<usize>,
         make: impl Fn(usize) -> CoreResult<T>,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<&[T]> {
-        if let Some(values) = self.values.get() {
+        if let Some(values) = self.own.get() {
             return Ok(values);
         }
         let _one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(values) = self.values.get() {
+        if let Some(values) = self.own.get() {
             return Ok(values);
         }
-        let values = fitting(batches, memory, make, bytes)?;
-        Ok(self.values.get_or_init(|| values))
+        let values = fitting(own, self.memory, make, bytes)?;
+        Ok(self.own.get_or_init(|| values))
     }
 }
 
@@ -131,7 +133,7 @@ mod tests {
                 made.borrow_mut().push(batch);
                 Ok(batch)
             };
-            assert_eq!(cache.part(part, own.clone(), 6, make, |_| 1)?, part);
+            assert_eq!(cache.part(part, own.clone(), make, |_| 1)?, part);
         }
         Ok(made.into_inner())
     }

@@ -25,8 +25,7 @@ impl MlpBatches {
             scalars * bytes
         };
         let make = |part| Ok(self.linearised(&self.data.batch(part)?)?.map(Arc::new));
-        self.cache
-            .part(part, self.data.own(), self.data.batches(), make, size)
+        self.cache.part(part, self.data.own(), make, size)
     }
 
     fn linearised(&self, batch: &Batch) -> Result<Option<Linearised>> {

@@ -128,7 +128,6 @@ impl SampleVectors {
             bytes.sum()
         };
         let compute = |part| self.compute(part);
-        self.cache
-            .part(part, self.data.own(), self.data.batches(), compute, bytes)
+        self.cache.part(part, self.data.own(), compute, bytes)
     }
 }
