@@ -8,27 +8,14 @@ use std::{
     time::Duration,
 };
 
-use crate::folder::{Folder, TENSORS};
-
-const CONFIG: &str = r#"
-[model]
-weights = "model.safetensors"
-loss = "cross-entropy"
-layers = [{ kind = "linear", name = "fc1" }, { kind = "tanh" }, { kind = "linear", name = "fc2" }]
-[data]
-train = { inputs = "x_train.npy", targets = "y_train.npy" }
-test = { inputs = "x_test.npy", targets = "y_test.npy" }
-[method]
-damping = 0.1
-"#;
+use crate::folder::Folder;
 
 /// More training points than three leaves of a sum have.
 const POINTS: usize = 6_500;
 
 fn folder() -> Folder {
     let folder = Folder::new();
-    folder.write("config.toml", CONFIG);
-    folder.weights(&TENSORS, 0.5);
+    folder.config("[compute]\nthreads = 1\n", "");
     let inputs: Vec<f32> = (0..4 * POINTS).map(|i| (i as f32 * 0.7).sin()).collect();
     folder.array("x_train.npy", &inputs, &[POINTS as u64, 4]);
     let classes: Vec<u8> = (0..POINTS).map(|i| u8::from(i % 3 == 0)).collect();
