@@ -9,12 +9,12 @@ use std::{
 use influence_core::Result as CoreResult;
 
 /// Values computed from batches, cheap to clone. The values of the first batches that sums ask this
-/// process for are cached, as many as fit in the memory granted. Where a solver asks for others, the
-/// memory that is left goes to those that are asked for first. What is not cached is computed again
-/// each time.
+/// process for are cached, as many as fit in the memory granted. Where a solver asks for others,
+/// the memory that is left goes to those that are asked for first. What is not cached is computed
+/// again each time.
 ///
-/// Which batches of its own a process caches depends on nothing but sizes, and a pass in order finds
-/// as much in the cache as any other policy could offer.
+/// Which batches of its own a process caches depends on nothing but sizes, and a pass in order
+/// finds as much in the cache as any other policy could offer.
 #[derive(Debug)]
 pub(super) struct BatchCache<T> {
     memory: usize,
