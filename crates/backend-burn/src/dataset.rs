@@ -14,7 +14,8 @@ use influence_core::{Batch, Dataset, Result as CoreResult};
 use crate::Result;
 
 pub use burn_dataset::BurnDataset;
-pub(crate) use tensor_data::{dtype, tensor_data};
+pub(crate) use tensor_data::dtype;
+pub use tensor_data::tensor_data;
 
 /// Joins tensor data to a batch, one for each field that the task reads.
 ///

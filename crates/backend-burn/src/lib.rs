@@ -95,7 +95,7 @@ pub mod trace;
 
 pub use convert::Converter;
 pub use curvature::Curvature;
-pub use dataset::{ArrayDataset, BurnDataset, batch_of};
+pub use dataset::{ArrayDataset, BurnDataset, batch_of, tensor_data};
 pub use error::{Error, Result};
 pub use evaluator::Evaluator;
 pub use fit::{Fit, Influence, Traced, TracedFit};

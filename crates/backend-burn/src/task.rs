@@ -6,6 +6,7 @@ mod ready_made;
 use std::sync::Arc;
 
 use burn::{module::Module, tensor::Tensor};
+use influence_core::FieldForm;
 
 pub use inputs::{Field, Inputs};
 pub use ready_made::{Classification, Regression};
@@ -53,6 +54,12 @@ pub trait Task: Send + Sync + 'static {
     /// `(Tensor<2>, Tensor<1, Int>)`.
     type Inputs: Inputs;
 
+    /// What each field of a batch must be: by default what the type of the inputs says. A task whose
+    /// inputs are known at run time only says it here.
+    fn forms(&self) -> Vec<FieldForm> {
+        Self::Inputs::forms()
+    }
+
     /// The training loss of each sample, `(n)`.
     fn loss(&self, module: &Self::Module, inputs: Self::Inputs) -> Tensor<1>;
 
@@ -76,6 +83,10 @@ pub trait Task: Send + Sync + 'static {
 impl<T: Task> Task for Arc<T> {
     type Module = T::Module;
     type Inputs = T::Inputs;
+
+    fn forms(&self) -> Vec<FieldForm> {
+        (**self).forms()
+    }
 
     fn loss(&self, module: &T::Module, inputs: T::Inputs) -> Tensor<1> {
         (**self).loss(module, inputs)

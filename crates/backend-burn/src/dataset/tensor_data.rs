@@ -46,8 +46,9 @@ pub(super) fn values(data: TensorData, field: usize) -> Result<Values> {
     })
 }
 
-/// A host array as tensor data.
-pub(crate) fn tensor_data(values: &Values) -> TensorData {
+/// A field of a batch as tensor data, of the same type and shape; the inverse of
+/// [`batch_of`](crate::batch_of).
+pub fn tensor_data(values: &Values) -> TensorData {
     match values {
         Values::F32(array) => of_array(array),
         Values::F64(array) => of_array(array),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use influence_backend_burn::{
-    Batch, Evaluator, FieldForm, Fit, Influence, Inputs, OutputLoss, Task, parameters,
+    Batch, Evaluator, FieldForm, Fit, Influence, OutputLoss, Task, parameters,
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
@@ -88,7 +88,7 @@ impl<T: Task> Bound<T> {
 
 impl<T: Task> Described for Bound<T> {
     fn forms(&self) -> Vec<FieldForm> {
-        T::Inputs::forms()
+        self.task.forms()
     }
 
     fn input_names(&self) -> Option<&[String]> {

@@ -1,0 +1,55 @@
+//! The error type of networks in files.
+
+use std::path::PathBuf;
+
+/// What can go wrong between a file and a network that runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+
+    /// The file is no valid file of its format.
+    #[error("{0}")]
+    Malformed(String),
+
+    /// Operators that are not known; all of them.
+    #[error("{0}")]
+    UnknownOperators(String),
+
+    /// The parameters of the network are not all in the file, or not as they were.
+    #[error("{0}")]
+    Parameters(String),
+
+    /// A node cannot be computed.
+    #[error("node `{node}` ({operator}): {message}")]
+    Node {
+        /// The name of the node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// Why.
+        message: String,
+    },
+
+    /// An operator cannot be computed from these arguments; a [`Node`](Self::Node) error says where.
+    #[error("{0}")]
+    Operator(String),
+
+    /// The data are not what the network reads.
+    #[error("{0}")]
+    Input(String),
+
+    /// A setting that does not fit the network.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// The result of reading or running a network.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,158 @@
+//! A network as files have it, whatever their format: tensors by name, and nodes that compute
+//! further ones.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+use influence_core::FieldKind;
+
+use crate::{Error, Result, operators::Operator};
+
+/// A graph of nodes. Names of tensors are unique in it and in the graphs of its attributes.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    /// What a batch gives, in the order of the file.
+    pub(crate) inputs: Vec<InputForm>,
+    /// What the graph computes, in the order of the file.
+    pub(crate) outputs: Vec<String>,
+    /// Tensors that the file holds.
+    pub(crate) tensors: BTreeMap<String, TensorData>,
+    /// Every node reads tensors, inputs, and results of nodes before it.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// An input of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputForm {
+    /// Its name.
+    pub name: String,
+    /// Floats, integers or booleans.
+    pub kind: FieldKind,
+    /// Its axes, samples first; `None` where the file does not say how many there are.
+    pub sides: Option<Vec<Side>>,
+}
+
+/// The length of an axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Side {
+    /// This and no other.
+    Fixed(usize),
+    /// Any; it has a name in the file, or none.
+    Free(Option<String>),
+}
+
+/// An operation.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The name that the file gives it, or its first result.
+    pub(crate) name: String,
+    /// The name of the operator.
+    pub(crate) kind: String,
+    pub(crate) operator: Operator,
+    /// The version of the set of operators, which decides what some of them mean.
+    pub(crate) version: i64,
+    /// The names of its arguments; `None` for an optional one that is left out.
+    pub(crate) inputs: Vec<Option<String>>,
+    /// The names of its results; empty for one that nobody reads.
+    pub(crate) outputs: Vec<String>,
+    pub(crate) attributes: Attributes,
+}
+
+impl Node {
+    /// An error about this node.
+    pub(crate) fn error(&self, message: impl std::fmt::Display) -> Error {
+        Error::Node {
+            node: self.name.clone(),
+            operator: self.kind.clone(),
+            message: message.to_string(),
+        }
+    }
+
+    /// The tensors that it reads, those of graphs among its attributes too.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &str> {
+        let own = self.inputs.iter().flatten().map(String::as_str);
+        own.chain(self.attributes.captures())
+    }
+}
+
+/// The attributes of a node, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes(pub(crate) BTreeMap<String, Attribute>);
+
+/// The value of an attribute.
+#[derive(Debug)]
+pub(crate) enum Attribute {
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Texts(Vec<String>),
+    Tensor(TensorData),
+    /// A graph that may read tensors of the graph around it.
+    Graph(Box<Graph>),
+}
+
+/// Reads attributes of one type.
+macro_rules! attribute {
+    ($name:ident, $variant:ident, $type:ty, $words:literal, |$value:ident| $read:expr) => {
+        #[doc = concat!("An attribute that is ", $words, ", if it is there.")]
+        pub(crate) fn $name(&self, name: &str) -> Result<Option<$type>> {
+            match self.0.get(name) {
+                None => Ok(None),
+                Some(Attribute::$variant($value)) => Ok(Some($read)),
+                Some(_) => Err(Error::Operator(format!(
+                    concat!("expected attribute `{}` to be ", $words),
+                    name
+                ))),
+            }
+        }
+    };
+}
+
+impl Attributes {
+    attribute!(int, Int, i64, "an integer", |value| *value);
+    attribute!(float, Float, f64, "a number", |value| *value);
+    attribute!(text, Text, &str, "text", |value| value);
+    attribute!(ints, Ints, &[i64], "a list of integers", |value| value);
+    attribute!(floats, Floats, &[f64], "a list of numbers", |value| value);
+    attribute!(texts, Texts, &[String], "a list of texts", |value| value);
+    attribute!(tensor, Tensor, &TensorData, "a tensor", |value| value);
+    attribute!(graph, Graph, &Graph, "a graph", |value| value);
+
+    /// Whether an integer attribute is there and not 0.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool> {
+        Ok(self.int(name)?.unwrap_or(0) != 0)
+    }
+
+    /// Tensors around the node that graphs among the attributes read.
+    fn captures(&self) -> impl Iterator<Item = &str> {
+        let graphs = self.0.values().filter_map(|attribute| match attribute {
+            Attribute::Graph(graph) => Some(graph),
+            _ => None,
+        });
+        // A name that the inner graph makes itself is nowhere else: names are unique.
+        graphs.flat_map(|graph| {
+            let reads = graph
+                .nodes
+                .iter()
+                .flat_map(|node| Box::new(node.reads()) as Box<dyn Iterator<Item = &str>>);
+            reads.chain(graph.outputs.iter().map(String::as_str))
+        })
+    }
+}
+
+impl InputForm {
+    /// Its shape in words, such as `(n, 3, 32, 32)`.
+    pub fn shape(&self) -> String {
+        let Some(sides) = &self.sides else {
+            return "of any rank".to_owned();
+        };
+        let sides = sides.iter().map(|side| match side {
+            Side::Fixed(length) => length.to_string(),
+            Side::Free(Some(name)) => name.clone(),
+            Side::Free(None) => "?".to_owned(),
+        });
+        format!("({})", sides.collect::<Vec<_>>().join(", "))
+    }
+}

@@ -1,0 +1,30 @@
+//! Networks in ONNX files as burn modules, read at run time.
+//!
+//! ```text
+//!  .onnx ─ file ──> Graph ──> parameters ──> Model ──> Network (a burn module)
+//!                   nodes,    which tensors            │   runs the nodes, one operator after
+//!                   tensors   are trained, and         │   another, on any device of burn
+//!                             what they are called     ▼
+//!                                               NetworkTask (losses, measurement, outputs)
+//! ```
+//!
+//! A [`Network`] is a module like any other: what fits, evaluates, trains and saves burn modules
+//! does so with it. Its operators run on burn's `Dispatch` backend, whose tensors have a rank that
+//! is known at run time only.
+
+mod error;
+mod file;
+mod graph;
+mod model;
+mod network;
+mod operators;
+mod parameters;
+mod proto;
+mod task;
+mod value;
+
+pub use error::{Error, Result};
+pub use graph::{InputForm, Side};
+pub use model::{Model, NamedTensor, Settings};
+pub use network::Network;
+pub use task::{Fields, Loss, Measurement, NetworkTask};

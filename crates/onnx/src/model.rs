@@ -1,0 +1,82 @@
+//! A network as read from a file, and its parameters as they were told.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use burn::tensor::{Device, TensorData};
+
+use crate::{InputForm, Network, Result, file, network::Program, parameters};
+
+/// How a file is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The output to take; the first one by default. Any tensor of the file may be named.
+    pub output: Option<String>,
+    /// Patterns of names, with `*` for any letters: parameters that are not trained.
+    pub frozen: Vec<String>,
+    /// Rows of embeddings that have no gradient, by the name of the table: `padding_idx` of PyTorch,
+    /// which is not in the file.
+    pub padding: BTreeMap<String, usize>,
+    /// The tensors of a state dict, by name: those that the file was exported with, or others of
+    /// the same shapes, which take their place.
+    pub weights: Option<BTreeMap<String, TensorData>>,
+    /// What the weights are called in messages: the path of their file.
+    pub weights_file: PathBuf,
+}
+
+/// A tensor that is a parameter.
+#[derive(Debug, Clone)]
+pub struct NamedTensor {
+    /// The name that its owner gave it.
+    pub name: String,
+    /// Its numbers, in the layout of the file.
+    pub data: TensorData,
+    /// Whether it is trained.
+    pub trained: bool,
+    /// Why it is not trained, or how its name was found, in words.
+    pub remark: Option<String>,
+}
+
+/// A network as read from a file.
+#[derive(Debug)]
+pub struct Model {
+    /// The parameters, in the order of the file.
+    pub parameters: Vec<NamedTensor>,
+    /// What it reads, in the order of the file.
+    pub inputs: Vec<InputForm>,
+    /// The names of its outputs, that of the chosen one first.
+    pub outputs: Vec<String>,
+    /// How many nodes there are of each operator.
+    pub operators: BTreeMap<String, usize>,
+    /// What a user should know of the file, in sentences.
+    pub remarks: Vec<String>,
+    program: Arc<Program>,
+}
+
+impl Model {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not valid, has operators that are not known (all of them are
+    /// named), or has not all its parameters, as they were.
+    pub fn read(path: &Path, settings: &Settings) -> Result<Self> {
+        let file = file::read(path)?;
+        let told = parameters::tell(file, settings)?;
+        Ok(Self {
+            parameters: told.parameters,
+            inputs: told.program.inputs.clone(),
+            outputs: told.outputs,
+            operators: told.operators,
+            remarks: told.remarks,
+            program: Arc::new(told.program),
+        })
+    }
+
+    /// The network on a device.
+    pub fn network(&self, device: &Device) -> Network {
+        Network::new(&self.parameters, self.program.clone(), device)
+    }
+}

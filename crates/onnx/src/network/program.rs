@@ -1,0 +1,181 @@
+//! The nodes of a network in the order in which they run.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use burn::tensor::TensorData;
+
+use crate::{
+    Error, Result,
+    graph::{Graph, InputForm, Node, Side},
+    operators::{Call, Slot},
+    value::{Devices, Value},
+};
+
+/// The nodes of a network, and the tensors that they read besides parameters and data.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The inputs of a batch.
+    pub(crate) inputs: Vec<InputForm>,
+    constants: BTreeMap<String, TensorData>,
+    steps: Vec<Step>,
+    /// The name of the result.
+    output: String,
+}
+
+/// A node, and which of the tensors that it reads are read for the last time.
+#[derive(Debug)]
+struct Step {
+    node: Node,
+    /// The names that nobody reads afterwards.
+    last: Vec<String>,
+}
+
+impl Program {
+    /// The nodes in this order.
+    pub(crate) fn new(
+        inputs: Vec<InputForm>,
+        constants: BTreeMap<String, TensorData>,
+        nodes: Vec<Node>,
+        output: String,
+    ) -> Self {
+        let mut read: HashSet<String> = HashSet::from([output.clone()]);
+        let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+        for node in nodes.into_iter().rev() {
+            let names: Vec<String> = node.reads().map(str::to_owned).collect();
+            let last = names.into_iter().filter(|name| read.insert(name.clone()));
+            let last = last.collect();
+            steps.push(Step { node, last });
+        }
+        steps.reverse();
+        Self {
+            inputs,
+            constants,
+            steps,
+            output,
+        }
+    }
+
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.steps.iter().map(|step| &step.node)
+    }
+
+    /// Computes the output.
+    ///
+    /// # Errors
+    /// When a node cannot be computed from values of these shapes.
+    pub(crate) fn run<'a>(
+        &self,
+        parameters: impl Iterator<Item = (&'a str, Value)>,
+        inputs: &[Value],
+        devices: &Devices,
+    ) -> Result<Value> {
+        let mut environment = Environment::default();
+        for (name, value) in parameters {
+            environment.0.insert(name.to_owned(), value.into());
+        }
+        for (name, data) in &self.constants {
+            let value = Value::known(data.clone(), devices);
+            environment.0.insert(name.clone(), value.into());
+        }
+        for (form, value) in self.inputs.iter().zip(inputs) {
+            check(form, value)?;
+            environment
+                .0
+                .insert(form.name.clone(), value.clone().into());
+        }
+        for step in &self.steps {
+            run(&step.node, &step.last, &mut environment, devices)?;
+        }
+        match environment.0.remove(&self.output) {
+            Some(Slot::One(value)) => value.away(devices),
+            _ => Err(Error::Malformed(format!(
+                "no node computes the output `{}`",
+                self.output
+            ))),
+        }
+    }
+}
+
+/// Values by name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Environment(HashMap<String, Slot>);
+
+impl Environment {
+    /// The outputs of a graph that may read all these values.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub(crate) fn outputs(&self, graph: &Graph, devices: &Devices) -> Result<Vec<Slot>> {
+        let mut environment = self.clone();
+        for (name, data) in &graph.tensors {
+            let value = Value::known(data.clone(), devices);
+            environment.0.insert(name.clone(), value.into());
+        }
+        for node in &graph.nodes {
+            run(node, &[], &mut environment, devices)?;
+        }
+        let output = |name: &String| {
+            let slot = environment.0.get(name).cloned();
+            slot.ok_or_else(|| Error::Operator(format!("nothing computes `{name}`")))
+        };
+        graph.outputs.iter().map(output).collect()
+    }
+}
+
+/// Runs a node; values in `last` are not read afterwards.
+fn run(
+    node: &Node,
+    last: &[String],
+    environment: &mut Environment,
+    devices: &Devices,
+) -> Result<()> {
+    let mut arguments = Vec::with_capacity(node.inputs.len());
+    for (place, name) in node.inputs.iter().enumerate() {
+        let Some(name) = name else {
+            arguments.push(None);
+            continue;
+        };
+        // A value that is read for the last time is handed over, so that it can be overwritten.
+        let again = node.inputs[place + 1..].contains(&Some(name.clone()));
+        let slot = if last.contains(name) && !again {
+            environment.0.remove(name)
+        } else {
+            environment.0.get(name).cloned()
+        };
+        let slot = slot.ok_or_else(|| node.error(format_args!("nothing computes `{name}`")))?;
+        arguments.push(Some(slot));
+    }
+    let mut call = Call {
+        node,
+        arguments,
+        devices,
+        environment,
+    };
+    let results = (node.operator.run)(&mut call).map_err(|error| node.error(error))?;
+    for (name, result) in node.outputs.iter().zip(results) {
+        environment.0.insert(name.clone(), result);
+    }
+    Ok(())
+}
+
+/// Checks the shape of an input against what the file says.
+fn check(form: &InputForm, value: &Value) -> Result<()> {
+    let Some(sides) = &form.sides else {
+        return Ok(());
+    };
+    let dims = value.dims();
+    let fits = sides.len() == dims.len()
+        && sides.iter().zip(&dims).all(|(side, length)| match side {
+            Side::Fixed(fixed) => fixed == length,
+            Side::Free(_) => true,
+        });
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "input `{}` was exported with shape {}, got {dims:?}",
+        form.name,
+        form.shape()
+    )))
+}

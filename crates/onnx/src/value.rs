@@ -1,0 +1,243 @@
+//! Tensors of any rank and kind, on any device.
+//!
+//! burn's tensors have their rank in their type; those of its `Dispatch` backend have it at run
+//! time. A [`Value`] is one of these, with what ONNX needs beyond: tensors of rank 0, which are kept
+//! as tensors `[1]`, and whether its numbers are *known*. A value is known if it depends neither on
+//! parameters nor on data. Known values are computed on the CPU while the network runs, by the
+//! same operators as any other, so that shapes, axes and masks that a file computes need no
+//! second evaluator; they move to the device of the data when they meet a value that is not
+//! known.
+
+mod shape;
+
+use burn::{
+    backend::{
+        DeviceOps, Dispatch, DispatchDevice, DispatchTensor, TensorMetadata,
+        ops::{BoolTensorOps, FloatTensorOps, IntTensorOps},
+    },
+    tensor::{Bool, BoolDType, DType, FloatDType, Int, IntDType, Tensor, TensorData},
+};
+use influence_core::FieldKind;
+
+use crate::{Error, Result};
+
+pub(crate) use shape::broadcast;
+
+/// The types in which values are computed; the precision of a fit is chosen when its recording is
+/// evaluated.
+pub(crate) const FLOAT: FloatDType = FloatDType::F32;
+pub(crate) const INT: IntDType = IntDType::I64;
+
+/// Where values are.
+#[derive(Debug, Clone)]
+pub(crate) struct Devices {
+    /// The CPU, where known values are.
+    pub(crate) home: DispatchDevice,
+    /// The device of the parameters and the data.
+    pub(crate) away: DispatchDevice,
+}
+
+/// A tensor of any rank and kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    pub(crate) kind: FieldKind,
+    /// Of shape `[1]` for a scalar.
+    pub(crate) tensor: DispatchTensor,
+    /// Whether its rank is 0.
+    pub(crate) scalar: bool,
+    /// Whether it depends neither on parameters nor on data; it is at home then.
+    pub(crate) known: bool,
+}
+
+impl Value {
+    /// A value that is not known.
+    pub(crate) fn new(kind: FieldKind, tensor: DispatchTensor) -> Self {
+        Self {
+            kind,
+            tensor,
+            scalar: false,
+            known: false,
+        }
+    }
+
+    /// Numbers on a device: at home they are known.
+    pub(crate) fn from_data(data: TensorData, known: bool, device: &DispatchDevice) -> Self {
+        let scalar = data.shape().is_empty();
+        let data = if scalar {
+            TensorData::from_bytes_vec(data.as_bytes().to_vec(), [1], data.dtype())
+        } else {
+            data
+        };
+        let (kind, tensor) = if data.dtype().is_float() {
+            let data = data.convert_dtype(FLOAT.into());
+            (FieldKind::Float, Dispatch::float_from_data(data, device))
+        } else if data.dtype().is_bool() {
+            let data = data.convert_dtype(DType::from(device.defaults().bool_dtype));
+            (FieldKind::Bool, Dispatch::bool_from_data(data, device))
+        } else {
+            let data = data.convert_dtype(INT.into());
+            (FieldKind::Int, Dispatch::int_from_data(data, device))
+        };
+        Self {
+            kind,
+            tensor,
+            scalar,
+            known,
+        }
+    }
+
+    /// Known numbers.
+    pub(crate) fn known(data: TensorData, devices: &Devices) -> Self {
+        Self::from_data(data, true, &devices.home)
+    }
+
+    /// The result of an operation on this value which keeps its kind; not a scalar.
+    pub(crate) fn with(&self, tensor: DispatchTensor) -> Self {
+        Self {
+            kind: self.kind,
+            tensor,
+            scalar: false,
+            known: self.known,
+        }
+    }
+
+    /// The result of an operation on this value which keeps its shape.
+    pub(crate) fn shaped_as(&self, kind: FieldKind, tensor: DispatchTensor) -> Self {
+        Self {
+            kind,
+            tensor,
+            scalar: self.scalar,
+            known: self.known,
+        }
+    }
+
+    /// Its shape; empty for a scalar.
+    pub(crate) fn dims(&self) -> Vec<usize> {
+        if self.scalar {
+            Vec::new()
+        } else {
+            self.tensor.shape().to_vec()
+        }
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        if self.scalar {
+            0
+        } else {
+            self.tensor.shape().num_dims()
+        }
+    }
+
+    /// An axis, which may be counted from the last one.
+    pub(crate) fn axis(&self, axis: i64) -> Result<usize> {
+        axis_of(axis, self.rank())
+    }
+
+    /// The numbers of a known value.
+    ///
+    /// # Errors
+    /// When it depends on parameters or data.
+    pub(crate) fn data(&self) -> Result<TensorData> {
+        if !self.known {
+            return Err(Error::Operator(
+                "a shape, an axis or a setting depends on the data; export the network so that it depends on shapes only"
+                    .into(),
+            ));
+        }
+        let tensor = self.tensor.clone();
+        Ok(match self.kind {
+            FieldKind::Float => Tensor::<1>::from_dispatch(tensor).into_data(),
+            FieldKind::Int => Tensor::<1, Int>::from_dispatch(tensor).into_data(),
+            FieldKind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).into_data(),
+        })
+    }
+
+    /// The integers of a known value.
+    pub(crate) fn ints(&self) -> Result<Vec<i64>> {
+        Ok(self.data()?.iter::<i64>().collect())
+    }
+
+    /// The numbers of a known value.
+    pub(crate) fn floats(&self) -> Result<Vec<f64>> {
+        Ok(self.data()?.iter::<f64>().collect())
+    }
+
+    /// The only number of a known value, if it has one and no more.
+    pub(crate) fn single(&self) -> Option<f64> {
+        let one =
+            self.known && self.kind != FieldKind::Bool && self.tensor.shape().num_elements() == 1;
+        one.then(|| self.floats().ok()?.first().copied()).flatten()
+    }
+
+    /// The same numbers on the device of the data.
+    pub(crate) fn away(self, devices: &Devices) -> Result<Self> {
+        if !self.known {
+            return Ok(self);
+        }
+        let moved = Self::from_data(self.data()?, false, &devices.away);
+        Ok(Self {
+            scalar: self.scalar,
+            ..moved
+        })
+    }
+
+    /// Values on one device: known if all are, else away.
+    pub(crate) fn together<const N: usize>(
+        values: [Self; N],
+        devices: &Devices,
+    ) -> Result<[Self; N]> {
+        let moved = Self::all_together(values.into(), devices)?;
+        moved
+            .try_into()
+            .map_err(|_| Error::Operator("values were lost".into()))
+    }
+
+    /// As [`together`](Self::together), of any number of values.
+    pub(crate) fn all_together(values: Vec<Self>, devices: &Devices) -> Result<Vec<Self>> {
+        if values.iter().all(|value| value.known) {
+            return Ok(values);
+        }
+        values
+            .into_iter()
+            .map(|value| value.away(devices))
+            .collect()
+    }
+
+    /// The type of booleans where it is.
+    pub(crate) fn bools(&self, devices: &Devices) -> BoolDType {
+        let device = if self.known {
+            &devices.home
+        } else {
+            &devices.away
+        };
+        device.defaults().bool_dtype
+    }
+
+    /// The same numbers in another kind; integers are floats rounded towards zero, booleans whether
+    /// a number is not zero.
+    pub(crate) fn cast(self, kind: FieldKind, devices: &Devices) -> Self {
+        use FieldKind::{Bool, Float, Int};
+        let bools = self.bools(devices);
+        let shape = self.clone();
+        let tensor = match (self.kind, kind) {
+            (Float, Int) => Dispatch::float_into_int(self.tensor, INT),
+            (Float, Bool) => Dispatch::float_not_equal_elem(self.tensor, 0.0.into(), bools),
+            (Int, Float) => Dispatch::int_into_float(self.tensor, FLOAT),
+            (Int, Bool) => Dispatch::int_not_equal_elem(self.tensor, 0_i64.into(), bools),
+            (Bool, Float) => Dispatch::bool_into_float(self.tensor, FLOAT),
+            (Bool, Int) => Dispatch::bool_into_int(self.tensor, INT),
+            _ => return self,
+        };
+        shape.shaped_as(kind, tensor)
+    }
+}
+
+/// An axis among `rank` of them, which may be counted from the last one.
+pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize> {
+    let ranked = i64::try_from(rank).unwrap_or(i64::MAX);
+    let from_first = if axis < 0 { axis + ranked } else { axis };
+    usize::try_from(from_first)
+        .ok()
+        .filter(|&axis| axis < rank)
+        .ok_or_else(|| Error::Operator(format!("axis {axis} of a tensor with {rank} axes")))
+}
