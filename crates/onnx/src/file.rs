@@ -5,6 +5,7 @@
 //! folder, names must be defined before they are used and once, and operators that are not known
 //! are all listed in one error.
 
+mod exported;
 mod graph;
 mod tensor;
 
@@ -17,6 +18,8 @@ use prost::{Message, bytes::Bytes};
 
 use crate::{Error, Result, graph::Graph, proto};
 
+pub(crate) use exported::{Exported, Why};
+
 /// The versions of the standard set of operators that are read.
 const VERSIONS: std::ops::RangeInclusive<i64> = 13..=23;
 
@@ -25,10 +28,8 @@ const VERSIONS: std::ops::RangeInclusive<i64> = 13..=23;
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) graph: Graph,
-    /// What the exporter says of tensors, by their names: `PARAMETER`, `BUFFER`, ….
-    pub(crate) kinds: BTreeMap<String, String>,
-    /// The parameters of the exported network by the exporter's own list, if it wrote one.
-    pub(crate) listed: Vec<String>,
+    /// What PyTorch's exporter says of the program that it exported, if it does.
+    pub(crate) exported: Option<Exported>,
     /// The program that wrote it, with its version.
     pub(crate) producer: String,
 }
@@ -62,8 +63,7 @@ fn read_bytes(bytes: Bytes, folder: &Path, path: &Path) -> Result<File> {
     let versions = versions(&model.operators)?;
     Ok(File {
         path: path.to_owned(),
-        kinds: kinds(&graph),
-        listed: listed(model.metadata.iter().chain(&graph.metadata)),
+        exported: Exported::of(&model.metadata, &graph),
         graph: graph::checked(graph, &versions, folder)?,
         producer: producer.trim().to_owned(),
     })
@@ -93,29 +93,4 @@ fn versions(sets: &[proto::OperatorSet]) -> Result<Versions> {
 /// The domain of ONNX's own operators has two names.
 fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }
-}
-
-/// What PyTorch's exporter says of the tensors of the program that it exported.
-fn kinds(graph: &proto::Graph) -> BTreeMap<String, String> {
-    const KEY: &str = "pkg.torch.export.graph_signature.InputSpec.kind";
-    let values = graph.values.iter().chain(&graph.inputs);
-    let kinds = values.filter_map(|value| {
-        let kind = value.metadata.iter().find(|entry| entry.key == KEY)?;
-        Some((value.name.clone(), kind.value.clone()))
-    });
-    kinds.collect()
-}
-
-/// The targets of the parameters in the exporter's copy of the signature, which has a line such as
-/// `p_fc_weight: PARAMETER target='fc.weight'` for each.
-fn listed<'a>(metadata: impl Iterator<Item = &'a proto::Entry>) -> Vec<String> {
-    const KEY: &str = "pkg.torch.export.ExportedProgram.graph_signature";
-    let text = metadata.filter(|entry| entry.key == KEY);
-    let lines = text.flat_map(|entry| entry.value.lines());
-    let parameters = lines.filter(|line| line.contains("PARAMETER"));
-    let targets = parameters.filter_map(|line| {
-        let (_, target) = line.split_once("target='")?;
-        Some(target.split_once('\'')?.0.to_owned())
-    });
-    targets.collect()
 }

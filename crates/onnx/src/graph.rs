@@ -68,6 +68,35 @@ impl Node {
         }
     }
 
+    /// The tensors to which derivatives flow from its results.
+    pub(crate) fn differentiable(&self) -> impl Iterator<Item = &str> {
+        let places = self.operator.differentiable;
+        let own = self.inputs.iter().enumerate();
+        let own = own.filter(move |&(place, _)| places.is_through(place));
+        let own = own.filter_map(|(_, name)| name.as_deref());
+        // What graphs read may be anything.
+        own.chain(self.attributes.captures())
+    }
+
+    /// Reads tensors by other names.
+    pub(crate) fn rename(&mut self, names: &BTreeMap<String, String>) {
+        for input in self.inputs.iter_mut().flatten() {
+            if let Some(name) = names.get(input) {
+                input.clone_from(name);
+            }
+        }
+        for attribute in self.attributes.0.values_mut() {
+            if let Attribute::Graph(graph) = attribute {
+                graph.nodes.iter_mut().for_each(|node| node.rename(names));
+                for output in &mut graph.outputs {
+                    if let Some(name) = names.get(output) {
+                        output.clone_from(name);
+                    }
+                }
+            }
+        }
+    }
+
     /// The tensors that it reads, those of graphs among its attributes too.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &str> {
         let own = self.inputs.iter().flatten().map(String::as_str);

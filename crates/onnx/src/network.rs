@@ -17,6 +17,7 @@ use crate::{
 };
 
 use parameter::AnyParameter;
+pub(crate) use parameter::MOST_AXES;
 pub(crate) use program::{Environment, Program};
 
 /// A network read from a file, as a burn module: its parameters under the names of the file, and the

@@ -1,51 +1,295 @@
 //! Which tensors of a file are parameters, what they are called, and whether all of them are there.
+//!
+//! A file of PyTorch does not have the parameters of the network: it has tensors that its graph
+//! reads. Exporters join batch normalisations with convolutions, transpose weights, copy tied ones
+//! and make one of two that happen to be equal; their defaults do all of this. The network computes the
+//! same then, but derivatives by its tensors are not those by its parameters. So parameters are told
+//! by these rules, and a file that breaks one is refused.
+//!
+//! 1. PyTorch's new exporter writes which tensors are parameters. It also lists all parameters of
+//!    the program, and what its optimiser did: a parameter that was replaced, folded into another tensor
+//!    or merged with an equal one is found by that (`exported`). One that shares its tensor with
+//!    another is tied.
+//! 2. In other files, a tensor of floats is a parameter if a derivative flows from the output to it
+//!    (`flow`): running statistics, masks and shapes are none. Tensors that PyTorch's old exporter computed have
+//!    names that no module has.
+//! 3. That exporter makes one of equal tensors, and says so by an `Identity` with the name of the other:
+//!    they are told apart again. Tied parameters have one name.
+//! 4. A state dict (`Settings::weights`) proves it, by the numbers (`state`): what is equal to one of its
+//!    tensors, or to the transpose of one, has that name; two tensors with the same name are tied. What is
+//!    equal to none was folded.
 
-use std::collections::BTreeMap;
+mod exported;
+mod flow;
+mod names;
+mod padding;
+mod refusal;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::tensor::TensorData;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{
-    Result,
+    Error, Result,
     file::File,
+    graph::{Graph, Node},
     model::{NamedTensor, Settings},
-    network::Program,
+    network::{MOST_AXES, Program},
 };
+use refusal::Refusal;
 
-/// A file whose parameters are known.
+/// A network whose parameters are known.
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) parameters: Vec<NamedTensor>,
     pub(crate) program: Program,
+    /// The names of the outputs, that of the chosen one first.
     pub(crate) outputs: Vec<String>,
     pub(crate) operators: BTreeMap<String, usize>,
     pub(crate) remarks: Vec<String>,
 }
 
-/// Tells parameters from other tensors.
+/// A graph that has been told which of its tensors are parameters.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The graph without the parameters among its tensors, pruned to what the output needs.
+    pub(crate) graph: Graph,
+    /// The tensor that is asked for.
+    pub(crate) output: String,
+    pub(crate) parameters: Vec<NamedTensor>,
+    /// Names of parameters that are another one.
+    pub(crate) ties: Vec<Tie>,
+    /// Tensors that a state dict may have beside the parameters.
+    pub(crate) buffers: BTreeSet<String>,
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Two names of one parameter.
+#[derive(Debug)]
+pub(crate) struct Tie {
+    /// The name under which it is not listed.
+    pub(crate) name: String,
+    /// The one under which it is.
+    pub(crate) is: String,
+}
+
+/// Tells the parameters of an ONNX file.
 pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
-    let graph = file.graph;
-    let output = settings
-        .output
-        .clone()
-        .or(graph.outputs.first().cloned())
-        .unwrap_or_default();
-    let (floats, constants): (BTreeMap<_, _>, BTreeMap<_, _>) = graph
-        .tensors
-        .into_iter()
-        .partition(|(_, data)| data.dtype().is_float());
-    let parameters = floats.into_iter().map(|(name, data)| NamedTensor {
-        name,
-        data,
-        trained: true,
-        remark: None,
-    });
-    let mut operators = BTreeMap::new();
-    for node in &graph.nodes {
-        *operators.entry(node.kind.clone()).or_default() += 1;
+    let mut graph = file.graph;
+    let output = chosen_output(&graph, settings)?;
+    if file.exported.is_none() {
+        names::part_merged(&mut graph);
     }
+    flow::prune(&mut graph, &output);
+    check_inference(&graph)?;
+    let live = flow::live(&graph, &output);
+    let refusal = Refusal::new(&file.path);
+    let found = match &file.exported {
+        Some(exported) => exported::told(exported, &graph, &live),
+        None => flow::told(&graph, &live, &file.producer),
+    };
+    let by_value = match &settings.weights {
+        Some(weights) => state::by_value(&mut graph, &live, &output, weights),
+        None => None,
+    };
+    let mut known = match (by_value, &settings.weights) {
+        (Some(known), _) => known,
+        (None, None) if found.changes.is_empty() => found.known(graph, output)?,
+        (None, Some(weights)) if found.changes.is_empty() => {
+            let mut known = found.known(graph, output)?;
+            state::by_name(&mut known, weights, &settings.weights_file)?;
+            known
+        }
+        (None, Some(_)) => {
+            return Err(refusal.of_unmatched(&found.changes, &settings.weights_file));
+        }
+        (None, None) => return Err(refusal.of_changes(&found.changes, file.exported.is_some())),
+    };
+    names::give_layers(&mut known);
+    finish(known, settings)
+}
+
+/// What the rules say of the tensors of a graph.
+#[derive(Debug, Default)]
+struct Found {
+    /// The trained parameters.
+    trained: BTreeSet<String>,
+    /// Parameters that are not trained, and why.
+    fixed: BTreeMap<String, String>,
+    ties: Vec<Tie>,
+    /// Tensors of a state dict that are no parameters.
+    buffers: BTreeSet<String>,
+    /// What an exporter did to parameters, in words.
+    changes: Vec<String>,
+    remarks: Vec<String>,
+}
+
+impl Found {
+    /// The graph with its parameters.
+    fn known(self, mut graph: Graph, output: String) -> Result<Known> {
+        let mut parameters = Vec::new();
+        let names: Vec<String> = graph.tensors.keys().cloned().collect();
+        // In the order in which nodes read them, which is that of the layers.
+        let mut order = flow::order(&graph);
+        order.extend(names);
+        for name in order {
+            let (trained, remark) = (self.trained.contains(&name), self.fixed.get(&name).cloned());
+            if (trained || remark.is_some())
+                && let Some(data) = graph.tensors.remove(&name)
+            {
+                parameters.push(NamedTensor {
+                    name,
+                    data,
+                    trained,
+                    remark,
+                });
+            }
+        }
+        if !parameters.iter().any(|parameter| parameter.trained) {
+            return Err(Error::Parameters(format!(
+                "no tensor of floats that `{output}` is computed from is a parameter; the file holds constants only"
+            )));
+        }
+        Ok(Known {
+            graph,
+            output,
+            parameters,
+            ties: self.ties,
+            buffers: self.buffers,
+            remarks: self.remarks,
+        })
+    }
+}
+
+/// The output that the settings name, or the first one.
+fn chosen_output(graph: &Graph, settings: &Settings) -> Result<String> {
+    let Some(wanted) = &settings.output else {
+        return Ok(graph.outputs.first().cloned().unwrap_or_default());
+    };
+    let computed = graph.nodes.iter().flat_map(|node| &node.outputs);
+    let mut computed = computed.filter(|name| !name.is_empty());
+    if computed.any(|name| name == wanted) {
+        return Ok(wanted.clone());
+    }
+    Err(Error::Setting(format!(
+        "no node computes `{wanted}`; the outputs are {}, and any result of a node may be named",
+        quoted(&graph.outputs)
+    )))
+}
+
+/// Refuses a network that was exported for training, whose batches depend on one another.
+fn check_inference(graph: &Graph) -> Result<()> {
+    for node in &graph.nodes {
+        if node.attributes.flag("training_mode").unwrap_or(false) {
+            return Err(node.error(
+                "it normalises by the statistics of the batch, as in training, so that samples would depend on one another; export `model.eval()`, and without training=TrainingMode.TRAINING",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Frozen parameters and padding, which do not depend on the format of the file.
+pub(crate) fn finish(mut known: Known, settings: &Settings) -> Result<Told> {
+    freeze(&mut known.parameters, &settings.frozen)?;
+    for (table, &row) in &settings.padding {
+        padding::mask(&mut known, table, row)?;
+    }
+    for parameter in &known.parameters {
+        if parameter.data.shape().len() > MOST_AXES {
+            return Err(Error::Parameters(format!(
+                "parameter `{}` has {} axes, at most {MOST_AXES} can be trained",
+                parameter.name,
+                parameter.data.shape().len()
+            )));
+        }
+    }
+    let mut outputs = known.graph.outputs;
+    outputs.retain(|name| *name != known.output);
+    outputs.insert(0, known.output.clone());
+    let ties = known.ties.iter();
+    let ties = ties.map(|tie| format!("`{}` is tied to `{}`", tie.name, tie.is));
     Ok(Told {
-        parameters: parameters.collect(),
-        program: Program::new(graph.inputs, constants, graph.nodes, output),
-        outputs: graph.outputs,
-        operators,
-        remarks: Vec::new(),
+        operators: counted(&known.graph.nodes),
+        remarks: ties.chain(known.remarks.iter().cloned()).collect(),
+        program: Program::new(
+            known.graph.inputs,
+            known.graph.tensors,
+            known.graph.nodes,
+            known.output,
+        ),
+        parameters: known.parameters,
+        outputs,
     })
+}
+
+/// Marks the parameters whose names have a pattern as not trained.
+fn freeze(parameters: &mut [NamedTensor], patterns: &[String]) -> Result<()> {
+    for pattern in patterns {
+        let names = matcher(pattern)?;
+        let mut some = false;
+        for parameter in parameters
+            .iter_mut()
+            .filter(|parameter| names.is_match(&parameter.name))
+        {
+            some = true;
+            parameter.trained = false;
+            parameter
+                .remark
+                .get_or_insert_with(|| format!("frozen by `{pattern}`"));
+        }
+        if !some {
+            let all: Vec<&str> = parameters
+                .iter()
+                .map(|parameter| parameter.name.as_str())
+                .collect();
+            return Err(Error::Setting(format!(
+                "no parameter is called `{pattern}`; there are {}",
+                quoted(&all)
+            )));
+        }
+    }
+    if parameters.iter().all(|parameter| !parameter.trained) {
+        return Err(Error::Setting(
+            "all parameters are frozen; one at least must be trained".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn matcher(pattern: &str) -> Result<GlobSet> {
+    let wrong = |error: globset::Error| Error::Setting(format!("the pattern `{pattern}`: {error}"));
+    let glob = GlobBuilder::new(pattern).build().map_err(wrong)?;
+    GlobSetBuilder::new().add(glob).build().map_err(wrong)
+}
+
+fn counted(nodes: &[Node]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for node in nodes {
+        *counts.entry(node.kind.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Whether a tensor may be a parameter: floats, more than one unless it has the name of a module's
+/// field.
+fn is_candidate(name: &str, data: &TensorData) -> bool {
+    data.dtype().is_float()
+        && (data.num_elements() > 1 || (name.contains('.') && !name.starts_with('/')))
+}
+
+/// Names for a message, the first ten of them.
+pub(crate) fn quoted(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{}`", name.as_ref()));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

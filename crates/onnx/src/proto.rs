@@ -77,6 +77,8 @@ pub(crate) struct Node {
     pub(crate) attributes: Vec<Attribute>,
     #[prost(string, tag = "7")]
     pub(crate) domain: String,
+    #[prost(message, repeated, tag = "9")]
+    pub(crate) metadata: Vec<Entry>,
 }
 
 /// An attribute of an operation.

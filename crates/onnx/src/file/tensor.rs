@@ -106,7 +106,12 @@ fn shape(sides: &[i64]) -> Result<Vec<usize>, String> {
             sides.len()
         ));
     }
-    let side = |&side: &i64| usize::try_from(side).map_err(|_| format!("an axis of length {side}"));
+    let side = |&side: &i64| {
+        let length = u32::try_from(side)
+            .ok()
+            .and_then(|side| usize::try_from(side).ok());
+        length.ok_or_else(|| format!("an axis of length {side}"))
+    };
     sides.iter().map(side).collect()
 }
 

@@ -1,0 +1,90 @@
+//! Parameters by the record that PyTorch's exporter writes.
+
+use std::collections::HashSet;
+
+use burn::tensor::TensorData;
+
+use super::{Found, Tie, is_candidate};
+use crate::{
+    file::{Exported, Why},
+    graph::Graph,
+};
+
+/// What the record says of the tensors of a graph.
+pub(super) fn told(exported: &Exported, graph: &Graph, live: &HashSet<String>) -> Found {
+    let mut found = Found {
+        buffers: exported.buffers.clone(),
+        ..Found::default()
+    };
+    for name in graph
+        .tensors
+        .keys()
+        .filter(|name| exported.parameters.contains(*name))
+    {
+        if live.contains(name) {
+            found.trained.insert(name.clone());
+        } else {
+            let why = "no derivative of the output flows to it".to_owned();
+            found.fixed.insert(name.clone(), why);
+        }
+    }
+    add_changes(exported, graph, &mut found);
+    for missing in &exported.missing {
+        match &missing.why {
+            Why::Unused => found.remarks.push(format!(
+                "the network has a parameter `{}` that its output does not depend on; it is left out",
+                missing.name
+            )),
+            Why::Gone => found.changes.push(format!("`{}` is not in the file", missing.name)),
+            // Parameters that happen to be equal are merged by an optimiser; it does so with
+            // zeros and ones above all. A trained parameter is equal to another if it is that.
+            Why::SharedWith(partner) if graph.tensors.get(partner).is_none_or(is_uniform) => {
+                found.changes.push(format!(
+                    "`{}` was merged with `{partner}`, which has the same numbers",
+                    missing.name
+                ));
+            }
+            Why::SharedWith(partner) => found.ties.push(Tie {
+                name: missing.name.clone(),
+                is: partner.clone(),
+            }),
+        }
+    }
+    found
+}
+
+/// Adds what was done to the parameters that the graph needs.
+fn add_changes(exported: &Exported, graph: &Graph, found: &mut Found) {
+    for name in &exported.replaced {
+        if graph.tensors.contains_key(name) {
+            found.changes.push(format!(
+                "`{name}` was replaced by something computed from it"
+            ));
+        }
+    }
+    for (name, source) in &exported.folded {
+        if graph
+            .tensors
+            .get(name)
+            .is_some_and(|data| is_candidate(name, data))
+        {
+            found
+                .changes
+                .push(format!("`{name}` was computed from `{source}`"));
+        }
+    }
+    for node in &graph.nodes {
+        if let Some(rule) = exported.fused.get(&node.name) {
+            found
+                .changes
+                .push(format!("node `{}` was made by {rule}", node.name));
+        }
+    }
+}
+
+/// Whether all numbers of a tensor are the same.
+fn is_uniform(data: &TensorData) -> bool {
+    let mut numbers = data.iter::<f64>();
+    let first = numbers.next();
+    numbers.all(|number| Some(number.to_bits()) == first.map(f64::to_bits))
+}
