@@ -46,6 +46,11 @@ pub enum Error {
     #[error("{0}")]
     Input(String),
 
+    /// Samples are not what they must be to a network: along the first axis, of any number, and each
+    /// by itself.
+    #[error("{0}")]
+    Samples(String),
+
     /// A setting that does not fit the network.
     #[error("{0}")]
     Setting(String),

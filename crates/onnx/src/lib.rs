@@ -27,4 +27,4 @@ pub use error::{Error, Result};
 pub use graph::{InputForm, Side};
 pub use model::{Model, NamedTensor, Settings};
 pub use network::Network;
-pub use task::{Fields, Loss, Measurement, NetworkTask};
+pub use task::{Fields, LossKind, Measurement, NetworkLoss, NetworkTask, TargetForm};

@@ -1,39 +1,137 @@
 //! The losses, the measurement and the outputs of a network.
 
+mod classes;
+mod counted;
+mod evaluated;
 mod fields;
+mod numbers;
+mod probe;
+mod settings;
+mod targets;
+mod tokens;
 
-use burn::tensor::{Int, Tensor, activation::log_softmax};
+use burn::tensor::Tensor;
 use influence_backend_burn::{OutputLoss, Outputs, Task};
 use influence_core::FieldForm;
 
-use crate::{Network, value::Value};
+use crate::{Model, Network, Result};
+
+use evaluated::Evaluated;
+use tokens::Tokens;
 
 pub use fields::Fields;
+pub use settings::{LossKind, Measurement, NetworkLoss};
+pub use targets::TargetForm;
 
-/// The training loss of a network.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Loss {
-    /// Cross-entropy of the softmax of the outputs `(n, c)`; targets are class numbers `(n)`.
-    CrossEntropy,
-}
-
-/// The quantity that is explained for each test point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Measurement {
-    /// Its loss.
-    #[default]
-    Loss,
-}
-
-/// The task of a network: a loss on its output, and what is measured.
+/// The task of a network: a loss of its output, and what is measured.
+///
+/// A batch has the inputs in the order of the network, then the targets, if there are any
+/// ([`targets`](Self::targets)).
 #[derive(Debug)]
 pub struct NetworkTask {
+    loss: NetworkLoss,
+    measurement: Measurement,
+    /// The shape of one sample of the output.
+    output: Vec<usize>,
+    targets: TargetForm,
+    /// Where the targets are among the inputs, for next tokens.
+    tokens: Option<Tokens>,
+    forms: Vec<FieldForm>,
+    remarks: Vec<String>,
+}
+
+impl NetworkTask {
+    /// Tries a network on one, two and three made-up samples, whose inputs have these shapes (the
+    /// axis of the samples left out), and binds it to a loss.
+    ///
+    /// The samples are computed on the CPU. Whatever would fail on data of these shapes fails here.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when a setting is out of its range, or the loss or the measurement is not
+    /// defined for the output; [`Error::Input`] when the number or the shapes of the inputs are not
+    /// those of the network; [`Error::Node`] when a node cannot be computed; [`Error::Samples`] when
+    /// samples are not along the first axis of inputs and outputs, their number was written into the
+    /// file, or they depend on each other. Messages say what to do.
+    pub fn new(
+        model: &Model,
+        loss: NetworkLoss,
+        measurement: Measurement,
+        inputs: &[Vec<usize>],
+    ) -> Result<Self> {
+        loss.check()?;
+        measurement.check(loss.kind)?;
+        let output = probe::output_shape(model, inputs)?;
+        let targets = TargetForm::new(&loss, &output)?;
+        let tokens = match (loss.kind, &output[..]) {
+            (LossKind::NextToken, &[positions, _]) => {
+                Some(Tokens::find(&model.inputs, inputs, positions)?)
+            }
+            _ => None,
+        };
+        let of_inputs = model.inputs.iter().zip(inputs);
+        let of_inputs = of_inputs.map(|(input, sample)| FieldForm {
+            kind: input.kind,
+            rank: sample.len() + 1,
+        });
+        let forms = of_inputs.chain(targets.field()).collect();
+        Ok(Self {
+            loss,
+            measurement,
+            output,
+            targets,
+            tokens,
+            forms,
+            remarks: Vec::new(),
+        })
+    }
+
     /// The loss.
-    pub loss: Loss,
+    pub fn loss(&self) -> &NetworkLoss {
+        &self.loss
+    }
+
     /// The measurement.
-    pub measurement: Measurement,
-    /// In what form the network and the loss read the fields of a batch.
-    pub forms: Vec<FieldForm>,
+    pub fn measurement(&self) -> Measurement {
+        self.measurement
+    }
+
+    /// The shape of one sample of the output, such as `[10]` for ten classes.
+    pub fn output_shape(&self) -> &[usize] {
+        &self.output
+    }
+
+    /// What the targets of samples must be.
+    pub fn targets(&self) -> &TargetForm {
+        &self.targets
+    }
+
+    /// What a user should know of how the loss is taken, in sentences: that it is taken of the logits
+    /// from which the file computes probabilities, for example.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The output of the network on a batch, beside its targets.
+    ///
+    /// # Panics
+    /// When a node cannot be computed, or the batch is not of the declared forms: `new` has tried the
+    /// network, and whoever records it turns panics into errors.
+    fn evaluated(&self, network: &Network, mut fields: Fields) -> Evaluated {
+        let targets = match self.targets {
+            TargetForm::None => None,
+            _ => fields.take_targets(),
+        };
+        let evaluated = network
+            .forward(fields.inputs(), fields.device())
+            .and_then(|output| match self.tokens {
+                Some(tokens) => Evaluated::of_next(output, &fields, tokens, &self.loss),
+                None => Evaluated::new(output, targets, &self.targets, &self.loss),
+            });
+        match evaluated {
+            Ok(evaluated) => evaluated,
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 impl Task for NetworkTask {
@@ -44,31 +142,53 @@ impl Task for NetworkTask {
         self.forms.clone()
     }
 
-    fn loss(&self, network: &Network, mut fields: Fields) -> Tensor<1> {
-        let targets: Tensor<1, Int> = Tensor::from_dispatch(fields.targets().tensor);
-        let logits: Tensor<2> = Tensor::from_dispatch(output(network, &fields).tensor);
-        let log_probabilities = log_softmax(logits, 1);
-        log_probabilities
-            .gather(1, targets.unsqueeze_dim(1))
-            .neg()
-            .squeeze_dim(1)
+    fn loss(&self, network: &Network, fields: Fields) -> Tensor<1> {
+        match self.evaluated(network, fields) {
+            Evaluated::Choices(choices) => choices.loss(&self.loss),
+            Evaluated::Numbers(numbers) => numbers.loss(&self.loss),
+            Evaluated::Losses(losses) => losses,
+        }
     }
 
-    fn outputs(&self, network: &Network, mut fields: Fields) -> Option<Outputs> {
-        fields.targets();
-        let logits = Tensor::from_dispatch(output(network, &fields).tensor);
-        Some(Outputs::new(logits, OutputLoss::CrossEntropy))
+    fn measurement(&self, network: &Network, fields: Fields) -> Tensor<1> {
+        match (self.measurement, self.evaluated(network, fields)) {
+            (_, Evaluated::Losses(losses)) => losses,
+            (Measurement::Loss, Evaluated::Choices(choices)) => choices.loss(&self.loss),
+            (Measurement::Margin, Evaluated::Choices(choices)) => choices.margin(),
+            (Measurement::Logit { class }, Evaluated::Choices(choices)) => choices.logit(class),
+            (Measurement::LogProbability, Evaluated::Choices(choices)) => choices.log_probability(),
+            (Measurement::Loss, Evaluated::Numbers(numbers)) => numbers.loss(&self.loss),
+            (Measurement::Margin, Evaluated::Numbers(numbers)) => numbers.margin(),
+            (Measurement::Logit { class }, Evaluated::Numbers(numbers)) => {
+                numbers.output(class.unwrap_or_default())
+            }
+            (Measurement::LogProbability, Evaluated::Numbers(numbers)) => numbers.log_probability(),
+        }
     }
-}
 
-/// The output of the network.
-///
-/// # Panics
-/// When a node cannot be computed, which reading the model has tried; whoever records a network
-/// turns panics into errors.
-fn output(network: &Network, fields: &Fields) -> Value {
-    match network.forward(fields.inputs(), fields.device()) {
-        Ok(value) => value,
-        Err(error) => panic!("{error}"),
+    fn outputs(&self, network: &Network, fields: Fields) -> Option<Outputs> {
+        let (outputs, weights) = match self.evaluated(network, fields) {
+            Evaluated::Choices(choices) => {
+                let loss = match choices.logits.dims() {
+                    [_, 1, _] => OutputLoss::CrossEntropy,
+                    [_, _, classes] => OutputLoss::SequenceCrossEntropy { classes },
+                };
+                let weights = choices.weights(&self.loss);
+                (Outputs::new(choices.logits.flatten(1, 2), loss), weights)
+            }
+            Evaluated::Numbers(numbers) => {
+                let loss = match self.loss.kind {
+                    LossKind::BinaryCrossEntropy => OutputLoss::BinaryCrossEntropy,
+                    _ => OutputLoss::MeanSquaredError,
+                };
+                let weights = numbers.weights();
+                (Outputs::new(numbers.outputs, loss), weights)
+            }
+            Evaluated::Losses(_) => return None,
+        };
+        Some(match weights {
+            Some(weights) => outputs.with_weights(weights),
+            None => outputs,
+        })
     }
 }

@@ -18,8 +18,8 @@ pub struct Fields {
 
 impl Fields {
     /// Takes the last field.
-    pub(super) fn targets(&mut self) -> Value {
-        self.values.pop().expect("a batch has targets")
+    pub(super) fn take_targets(&mut self) -> Option<Value> {
+        self.values.pop()
     }
 
     pub(super) fn inputs(&self) -> &[Value] {
