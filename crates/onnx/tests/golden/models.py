@@ -7,6 +7,7 @@
 Conventions are in README.md beside this file.
 """
 
+import copy
 import json
 import logging
 import os
@@ -54,7 +55,10 @@ def export(model, path, dynamic=True, **options):
         options["dynamic_shapes"] = (sizes,) if variadic(model.module) else sizes
     elif dynamic:
         options["dynamic_axes"] = {name: {axis: "n"} for name in names}
+    # An export in TRAINING mode moves the statistics of batch norms.
+    before = copy.deepcopy(model.module.state_dict())
     torch.onnx.export(model.module, tuple(model.inputs.values()), path, verbose=False, **options)
+    model.module.load_state_dict(before)
     model.module.eval()
     tidied(path, brief=model.brief)
 
