@@ -94,3 +94,6 @@ fn versions(sets: &[proto::OperatorSet]) -> Result<Versions> {
 fn domain(name: &str) -> &str {
     if name == "ai.onnx" { "" } else { name }
 }
+
+#[cfg(test)]
+mod tests;

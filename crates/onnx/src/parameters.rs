@@ -119,6 +119,8 @@ struct Found {
     /// Parameters that are not trained, and why.
     fixed: BTreeMap<String, String>,
     ties: Vec<Tie>,
+    /// The names of parameters that the file has under another one, by that.
+    renamed: BTreeMap<String, String>,
     /// Tensors of a state dict that are no parameters.
     buffers: BTreeSet<String>,
     /// What an exporter did to parameters, in words.
@@ -140,12 +142,15 @@ impl Found {
                 && let Some(data) = graph.tensors.remove(&name)
             {
                 parameters.push(NamedTensor {
-                    name,
+                    name: self.renamed.get(&name).cloned().unwrap_or(name),
                     data,
                     trained,
                     remark,
                 });
             }
+        }
+        for node in &mut graph.nodes {
+            node.rename(&self.renamed);
         }
         if !parameters.iter().any(|parameter| parameter.trained) {
             return Err(Error::Parameters(format!(

@@ -21,6 +21,8 @@ const RULES: &str = "pkg.onnxscript.rewriter.rule_name";
 pub(crate) struct Exported {
     /// The tensors that it calls parameters.
     pub(crate) parameters: BTreeSet<String>,
+    /// The parameters of the program, in its order.
+    pub(crate) order: Vec<String>,
     /// The buffers of the program, in the file or not.
     pub(crate) buffers: BTreeSet<String>,
     /// The parameters of the program that are no tensors of the file.
@@ -88,6 +90,7 @@ impl Exported {
                 exported.replaced.push(target.clone());
             }
         }
+        exported.order = listed.iter().map(|(_, target)| target.clone()).collect();
         let targets: BTreeSet<&str> = listed.iter().map(|(_, target)| target.as_str()).collect();
         exported.find_folded(graph, &targets);
         exported.find_fused(graph);

@@ -1,6 +1,6 @@
 //! Parameters by the record that PyTorch's exporter writes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use burn::tensor::TensorData;
 
@@ -50,7 +50,32 @@ pub(super) fn told(exported: &Exported, graph: &Graph, live: &HashSet<String>) -
             }),
         }
     }
+    name_by_first(exported, &mut found);
     found
+}
+
+/// Gives a parameter with several names the first of them, as PyTorch does.
+fn name_by_first(exported: &Exported, found: &mut Found) {
+    let place = |name: &str| exported.order.iter().position(|other| other == name);
+    let shared: BTreeSet<String> = found.ties.iter().map(|tie| tie.is.clone()).collect();
+    for own in shared {
+        let names = found
+            .ties
+            .iter()
+            .filter(|tie| tie.is == own)
+            .map(|tie| &tie.name);
+        let first = names.chain([&own]).min_by_key(|name| place(name)).cloned();
+        let Some(first) = first.filter(|first| *first != own) else {
+            continue;
+        };
+        for tie in found.ties.iter_mut().filter(|tie| tie.is == own) {
+            tie.is.clone_from(&first);
+            if tie.name == first {
+                tie.name.clone_from(&own);
+            }
+        }
+        found.renamed.insert(own, first);
+    }
 }
 
 /// Adds what was done to the parameters that the graph needs.
