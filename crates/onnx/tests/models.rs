@@ -1,0 +1,294 @@
+//! Exported networks against PyTorch in 64 bits: names, outputs, gradients of samples by parameter,
+//! and influences by the exact Hessian and Gauss-Newton matrices.
+
+mod golden;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use burn::tensor::Device;
+use golden::{Golden, Reference};
+use influence_backend_burn::{ArrayDataset, Batch, Curvature, Evaluator, Fit, Influence};
+use influence_core::{
+    Dataset, InfluenceModel, Precision,
+    solver::{Direct, Identity},
+};
+use influence_onnx::{Measurement, Model, NetworkTask, Settings};
+use ndarray::{Array2, s};
+
+/// A network with the largest differences that are allowed, relative to the largest number.
+struct Case {
+    name: &'static str,
+    /// Of gradients in 64 bits: rounding, or the constants that the exporter rounded to 32.
+    double: f64,
+    /// Of influences in 64 bits.
+    influence: f64,
+}
+
+const EXACT: f64 = 1e-12;
+
+const CASES: [Case; 15] = [
+    Case {
+        name: "mlp",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "batch_norm",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "residual_cnn",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "mobile_block",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "lstm",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "lstm_bidirectional",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "gru",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "rnn",
+        double: EXACT,
+        influence: 1e-11,
+    },
+    Case {
+        name: "nano_gpt",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "gpt2",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "bert",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "encoder",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "vision_transformer",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "llama",
+        double: 1e-6,
+        influence: 1e-6,
+    },
+    Case {
+        name: "two_inputs",
+        double: EXACT,
+        influence: 1e-11,
+    },
+];
+
+/// The exports whose parameters are as they were.
+const EXPORTS: [&str; 2] = ["old.onnx", "new.onnx"];
+
+struct Opened {
+    model: Model,
+    task: Arc<NetworkTask>,
+    data: ArrayDataset,
+    reference: Reference,
+}
+
+impl Opened {
+    fn new(golden: &Golden, file: &str, reference: &str) -> Self {
+        let reference = golden.reference(reference);
+        let model = Model::read(&golden.path(file), &Settings::default());
+        let model = model.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
+        let shapes: Vec<Vec<usize>> = model
+            .inputs
+            .iter()
+            .map(|input| reference.input(&input.name).shape()[1..].to_vec())
+            .collect();
+        let task = NetworkTask::new(&model, reference.loss(), Measurement::Loss, &shapes);
+        let task = task.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
+        let inputs = model
+            .inputs
+            .iter()
+            .map(|input| reference.input(&input.name));
+        let fields = inputs.chain(reference.target(&task)).collect();
+        Self {
+            data: ArrayDataset::new(fields).expect("a data set"),
+            task: Arc::new(task),
+            model,
+            reference,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        self.data.batch(0..self.data.len()).expect("a batch")
+    }
+
+    fn fit(
+        &self,
+        change: impl FnOnce(Fit<Arc<NetworkTask>>) -> Fit<Arc<NetworkTask>>,
+    ) -> Influence {
+        let network = self.model.network(&Device::flex());
+        let fit = change(Fit::new(self.task.clone()));
+        fit.fit(&network, Arc::new(self.data.clone()))
+            .expect("a fit")
+    }
+
+    /// The gradients of all samples, by parameter.
+    fn gradients(&self, precision: Precision) -> BTreeMap<String, Array2<f64>> {
+        let fitted = self.fit(|fit| {
+            fit.with_precision(precision)
+                .with_solver(Identity)
+                .with_damping(1.0)
+        });
+        let factors = fitted.factors(&self.batch()).expect("factors");
+        let rows = fitted.factors_to_array(&factors.rows).expect("an array");
+        let layout = fitted.source().layout().clone();
+        let parameters = layout.parameters().iter().enumerate();
+        let columns = parameters.map(|(index, parameter)| {
+            let columns = rows.slice(s![.., layout.columns(index)]).to_owned();
+            (parameter.name.clone(), columns)
+        });
+        columns.collect()
+    }
+}
+
+fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
+    numbers
+        .into_iter()
+        .fold(0.0, |most, number| most.max(number.abs()))
+}
+
+/// The largest difference, relative to the largest number that is expected.
+fn difference(found: &Array2<f64>, expected: &Array2<f64>, least: f64) -> f64 {
+    assert_eq!(found.dim(), expected.dim());
+    largest(&(found - expected)) / largest(expected).max(least)
+}
+
+#[test]
+fn parameters_have_the_names_and_gradients_of_the_module() {
+    let mut wrong = Vec::new();
+    for case in &CASES {
+        let golden = Golden::new(case.name);
+        for export in EXPORTS {
+            let opened = Opened::new(&golden, export, "reference");
+            let expected = opened.reference.gradients();
+            for (precision, tolerance) in [(Precision::F32, 2e-6), (Precision::F64, case.double)] {
+                let found = opened.gradients(precision);
+                assert_eq!(
+                    found.keys().collect::<Vec<_>>(),
+                    expected.keys().collect::<Vec<_>>(),
+                    "{}/{export}",
+                    case.name
+                );
+                // A gradient that is all but zero is rounding.
+                let least = 1e-3 * largest(expected.values().flatten());
+                let differences = expected
+                    .iter()
+                    .map(|(name, expected)| (difference(&found[name], expected, least), name));
+                let worst = differences
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .expect("parameters");
+                println!(
+                    "{}/{export} {precision:?}: {:.1e} ({})",
+                    case.name, worst.0, worst.1
+                );
+                if worst.0 > tolerance {
+                    wrong.push(format!(
+                        "{}/{export} {precision:?}: {:.1e} in {}",
+                        case.name, worst.0, worst.1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn outputs_are_those_of_another_runtime() {
+    for case in &CASES {
+        let golden = Golden::new(case.name);
+        for export in EXPORTS {
+            let opened = Opened::new(&golden, export, "reference");
+            let network = opened.model.network(&Device::flex());
+            let evaluator = Evaluator::new(opened.task.clone(), &network, &Device::flex());
+            let (outputs, _) = evaluator
+                .outputs(&opened.batch())
+                .expect("outputs")
+                .expect("declared");
+            let expected = opened.reference.output();
+            let difference = difference(&outputs, &expected, 0.0);
+            assert!(difference < 1e-5, "{}/{export}: {difference:e}", case.name);
+        }
+    }
+}
+
+#[test]
+fn influences_are_those_of_dense_matrices() {
+    let mut wrong = Vec::new();
+    for case in &CASES {
+        let golden = Golden::new(case.name);
+        for export in EXPORTS {
+            let opened = Opened::new(&golden, export, "reference");
+            for (name, curvature) in [
+                ("hessian", Curvature::Hessian),
+                ("gauss-newton", Curvature::GaussNewton),
+            ] {
+                let fitted = opened.fit(|fit| {
+                    fit.with_precision(Precision::F64)
+                        .with_curvature(curvature)
+                        .with_solver(Direct)
+                        .with_damping(opened.reference.damping())
+                });
+                let batch = opened.batch();
+                let factors = fitted.factors(&batch).expect("factors");
+                let gradients = fitted.gradients(&batch).expect("gradients");
+                let found = fitted
+                    .scores(&factors.rows, &gradients)
+                    .expect("scores")
+                    .into_dimensionality()
+                    .expect("a matrix");
+                let expected = opened.reference.influences(name);
+                let difference = difference(&found, &expected, 0.0);
+                println!("{}/{export} {name}: {difference:.1e}", case.name);
+                if difference > case.influence {
+                    wrong.push(format!("{}/{export} {name}: {difference:.1e}", case.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_parameters_have_taps() {
+    for case in &CASES {
+        let golden = Golden::new(case.name);
+        for export in EXPORTS {
+            let opened = Opened::new(&golden, export, "reference");
+            let fitted = opened.fit(|fit| fit.with_solver(Identity).with_damping(1.0));
+            let untapped: Vec<&str> = fitted.source().untapped().collect();
+            assert!(untapped.is_empty(), "{}/{export}: {untapped:?}", case.name);
+        }
+    }
+}
