@@ -26,10 +26,11 @@ docs:
     cargo doc --release --workspace --no-deps --locked
     if command -v mdbook; then mdbook build docs --dest-dir "$PWD/target/book" && .ci/links target/book; else echo "SKIPPED: mdbook is not installed"; fi
 
-# Recompute the references of methods and layers and compare; needs Python with numpy, jax, torch and safetensors
+# Recompute the references of methods and layers and compare; needs Python with numpy, jax, torch, safetensors, onnx and onnxruntime
 golden:
     python3 tests/golden/make_references.py --check
     python3 tests/golden/make_layers.py --check
+    python3 crates/onnx/tests/golden/operators.py --check
 
 # Run the demonstration
 demo:

@@ -203,14 +203,14 @@ class TwoInputs(nn.Module):
 
 
 class WithLoss(nn.Module):
-    """Computes the loss of each sample from inputs and targets."""
+    """Computes the loss of each sample, or the mean, from inputs and targets."""
 
     def __init__(self):
         super().__init__()
-        self.net = Mlp()
+        self.net, self.reduction = Mlp(), "none"
 
     def forward(self, x, target):
-        return F.cross_entropy(self.net(x), target, reduction="none")
+        return F.cross_entropy(self.net(x), target, reduction=self.reduction)
 
 
 class Logits(nn.Module):
@@ -287,6 +287,7 @@ x4 = functools.partial(torch.randn, SAMPLES, 4)
 MODELS = {
     "mlp": lambda: Model(tuned(Mlp()), {"x": x4()}, ALL_LOSSES, defaults=True, brief=False),
     "frozen": lambda: Model(tuned(frozen()), {"x": x4()}),
+    "half": lambda: Model(tuned(Mlp()).half(), {"x": x4().half()}),
     "batch_norm": lambda: Model(tuned(BatchNormMlp()), {"x": x4()}, defaults=True),
     "fresh": lambda: Model(BatchNormMlp(), {"x": x4()}, defaults=True),
     "residual_cnn": lambda: Model(tuned(ResidualCnn()), {"x": torch.randn(SAMPLES, 1, 6, 6)}, defaults=True),

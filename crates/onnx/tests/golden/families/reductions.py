@@ -25,6 +25,17 @@ def cases():
     yield from softmaxes()
     yield from running()
     yield from normalised()
+    yield from losses()
+
+
+def losses():
+    x, labels = spread(4, 3), np.array([2, 0, 1, 2])
+    weights = Const(np.array([0.5, 1.0, 2.0], np.float32))
+    for op in ("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"):
+        yield one(op, 13, "none", x, labels, reduction="none")
+        yield one(op, 13, "weights", x, labels, weights, reduction="none")
+        yield one(op, 22, "mean_ignore", x, np.array([2, -100, 1, -100]), weights, ignore_index=-100)
+        yield one(op, 13, "positions", spread(2, 3, 2), np.array([[1, 0], [2, -1]]), reduction="none", ignore_index=-1)
 
 
 def reduction(kind):
