@@ -13,7 +13,7 @@ use influence_jobs::{config::Place, fit::Waiting, watch::Interrupted};
 
 /// The most letters of a message; what is longer repeats a file rather than saying what is wrong
 /// with it.
-const LONGEST: usize = 1000;
+const LONGEST: usize = 2000;
 /// The letters that are kept of the end of a longer message, where the innermost cause is.
 const KEPT_AT_END: usize = 300;
 /// Exit code of a command that failed; clap uses the same for a command line it cannot read.

@@ -41,7 +41,7 @@ use session::Session;
 pub use commands::execute;
 pub use influence_jobs::{
     config,
-    models::{Models, OwnModel, SequentialModels},
+    models::{ConfiguredModels, Models, OwnModel},
 };
 
 /// The whole command line for custom models: parses `args`, the name of the program first,

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use influence_cli::{SequentialModels, run_with};
+use influence_cli::{ConfiguredModels, run_with};
 
 fn main() -> ExitCode {
     #[cfg(all(unix, feature = "wgpu"))]
     influence_cli::drivers::silence();
-    run_with(&SequentialModels, std::env::args_os())
+    run_with(&ConfiguredModels, std::env::args_os())
 }

@@ -68,7 +68,7 @@ pub use input_files::{InputFile, InputFiles, InputKey};
 pub use labels::ClassOrder;
 pub use open::field;
 pub use readers::{OpenZarr, Readers};
-pub use sample_files::{InputShape, SampleFiles};
+pub use sample_files::{InputShape, SampleFiles, SampleForm};
 pub use samples::{Gather, Samples, Target};
 pub use settings::{ArrayKey, ClassNames, Data, Files, ScaleSetting, Sides, Split};
 pub use sides::{class_names, classes, open};

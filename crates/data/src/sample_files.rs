@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use influence_core::{Dataset, FieldSource, Labels, Scale, Scaled, Selected, Values};
+use influence_core::{Dataset, FieldForm, FieldSource, Labels, Scale, Scaled, Selected, Values};
 
 use crate::{
     array_path::ArrayPath,
@@ -17,20 +17,24 @@ use crate::{
     input_files::InputKey,
     key::{AtKey, KeyError},
     labels::{ClassOrder, shown},
-    names, open,
+    names,
+    open::{self, OpenedArray},
     readers::Readers,
+    samples::shaped,
     settings::Files,
     targets::Targets,
 };
+pub use form::SampleForm;
 use joined::joined;
 
-/// Inputs and targets that belong together, opened; their numbers have not been read yet.
+/// Inputs and targets that belong together, opened; their numbers have not been read yet. There may
+/// be no targets.
 #[derive(Clone)]
 pub struct SampleFiles {
     pub(super) files: Files,
     /// In the order of those of the files.
     pub(super) inputs: Vec<Input>,
-    targets: Arc<dyn FieldSource>,
+    targets: Option<Arc<dyn FieldSource>>,
     identity: SampleIds,
     classes: Option<Arc<[String]>>,
     remarks: Vec<String>,
@@ -71,6 +75,18 @@ pub struct InputShape {
     pub shape: Vec<usize>,
 }
 
+impl InputShape {
+    /// The shape in which a task reads one sample, if it can read an array of this shape.
+    pub fn formed(&self, form: FieldForm) -> Option<Vec<usize>> {
+        // A single number may have no axis.
+        if (form.rank, self.shape.as_slice()) == (1, &[1]) {
+            return Some(Vec::new());
+        }
+        let one = [&[1], self.shape.as_slice()].concat();
+        shaped(&one, form).map(|shape| shape[1..].to_vec())
+    }
+}
+
 impl Debug for SampleFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SampleFiles")
@@ -101,36 +117,20 @@ impl SampleFiles {
                 columns: input.columns.map(Into::into),
             });
         }
-        let (classes, targets, form, more) = match targets {
-            Targets::Numbers(opened) => (None, opened.field, opened.form, opened.remarks),
-            Targets::Names {
-                labels,
-                form,
-                remarks,
-            } => {
-                let mut remarks = remarks;
-                let own = matches!(order, ClassOrder::Own);
-                let numbered = labels.numbered(order);
-                let (classes, targets) = numbered.at_unsaid_key("targets")?;
-                if own {
-                    remarks.push(format!(
-                        "classes are numbered in the order of their names: {}; where the outputs of the model have another order, list them as data.classes",
-                        shown(&classes)
-                    ));
-                }
-                let targets: Arc<dyn FieldSource> = Arc::new(targets);
-                (Some(classes), targets, form, remarks)
-            }
-        };
-        remark(&mut remarks, &files.targets, more);
-        files.targets.form = form;
+        let (mut classes, mut numbers) = (None, None);
+        if let (Some(targets), Some(file)) = (targets, &mut files.targets) {
+            let (names, opened) = numbered(targets, order)?;
+            remark(&mut remarks, file, opened.remarks);
+            file.form = opened.form;
+            (classes, numbers) = (names, Some(opened.field));
+        }
         for file in &files.inputs {
             let survey = formats::image_survey(&file.array.path);
             let left_out = survey.and_then(|(_, left_out)| left_out);
             remark(&mut remarks, &file.array, left_out.into_iter().collect());
         }
         let fields = inputs.iter().map(|input| input.field.clone());
-        let data = FieldDataset::new(fields.chain([targets.clone()])).map_err(|error| {
+        let data = FieldDataset::new(fields.chain(numbers.clone())).map_err(|error| {
             // The choices may be the reason why they do not fit.
             let chosen = remarks.iter().cloned();
             chosen.fold(Error::from(error), Error::context)
@@ -153,7 +153,7 @@ impl SampleFiles {
         let source = Self {
             identity: SampleIds::new(names),
             inputs,
-            targets,
+            targets: numbers,
             classes,
             remarks,
             files,
@@ -201,7 +201,10 @@ impl SampleFiles {
 
     /// The number of samples.
     pub fn len(&self) -> usize {
-        self.targets.shape()[0]
+        // Of several arrays all have as many.
+        self.inputs
+            .first()
+            .map_or(0, |input| input.field.shape()[0])
     }
 
     /// Whether there are no samples; there always are.
@@ -232,9 +235,10 @@ impl SampleFiles {
         }
     }
 
-    /// The shape of one target; a single number has no axis.
-    pub fn target_shape(&self) -> Vec<usize> {
-        self.targets.shape()[1..].to_vec()
+    /// The shape of one target, if there are some; a single number has no axis.
+    pub fn target_shape(&self) -> Option<Vec<usize>> {
+        let targets = self.targets.as_ref()?;
+        Some(targets.shape()[1..].to_vec())
     }
 
     /// Whether each of the inputs is stored as integers, such as pixels and tokens.
@@ -248,23 +252,38 @@ impl SampleFiles {
             .collect()
     }
 
-    /// Whether targets are stored as integers, such as class numbers.
+    /// Whether there are targets that are stored as integers, such as class numbers.
     ///
     /// # Errors
     /// When the first sample cannot be read.
     pub fn has_integer_targets(&self) -> Result<bool> {
-        has_integers(&*self.targets)
+        self.targets.as_deref().map_or(Ok(false), has_integers)
     }
 
-    /// All targets as integers, the numbers of classes among them.
+    /// All targets as integers, the numbers of classes among them; none where there are none.
     ///
     /// # Errors
     /// When they are not stored as integers, or cannot be read.
     pub fn integer_targets(&self) -> Result<Vec<i64>> {
-        match self.targets.rows(0..self.len())? {
+        let (Some(targets), Some(file)) = (&self.targets, &self.files.targets) else {
+            return Ok(Vec::new());
+        };
+        match targets.rows(0..self.len())? {
             Values::I64(values) => Ok(values.into_iter().collect()),
-            _ => bail!("{}: class numbers are integers", self.files.targets),
+            _ => bail!("{file}: class numbers are integers"),
         }
+    }
+
+    /// Whether there are targets, and all of them are 0 or 1.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn have_binary_targets(&self) -> Result<bool> {
+        let Some(targets) = &self.targets else {
+            return Ok(false);
+        };
+        let values = targets.rows(0..self.len())?;
+        Ok(values.floats().all(|value| [0.0, 1.0].contains(&value)))
     }
 
     /// A hint for targets that look like classes but are stored as something else.
@@ -272,7 +291,8 @@ impl SampleFiles {
     /// # Errors
     /// When they cannot be read.
     pub fn may_be_classes(&self) -> Result<Option<&'static str>> {
-        hints::may_be_classes(&*self.targets)
+        let targets = self.targets.as_deref();
+        targets.map_or(Ok(None), hints::may_be_classes)
     }
 
     pub(super) fn select(&self, points: &[usize]) -> Result<Self> {
@@ -284,7 +304,10 @@ impl SampleFiles {
         });
         Ok(Self {
             inputs: inputs.collect::<Result<_>>()?,
-            targets: Arc::new(select(&self.targets)?),
+            targets: match &self.targets {
+                Some(targets) => Some(Arc::new(select(targets)?)),
+                None => None,
+            },
             identity: self.identity.select(points),
             ..self.clone()
         })
@@ -310,6 +333,36 @@ impl SampleFiles {
             ..self
         })
     }
+}
+
+/// Targets as numbers, and the names of classes in the order of theirs, where they have names.
+fn numbered(
+    targets: Targets,
+    order: ClassOrder<'_>,
+) -> Result<(Option<Arc<[String]>>, OpenedArray)> {
+    let (labels, form, mut remarks) = match targets {
+        Targets::Numbers(opened) => return Ok((None, opened)),
+        Targets::Names {
+            labels,
+            form,
+            remarks,
+        } => (labels, form, remarks),
+    };
+    let own = matches!(order, ClassOrder::Own);
+    let (classes, numbers) = labels.numbered(order).at_unsaid_key("targets")?;
+    if own {
+        remarks.push(format!(
+            "classes are numbered in the order of their names: {}; where the outputs of the model have another order, list them as data.classes",
+            shown(&classes)
+        ));
+    }
+    let opened = OpenedArray {
+        field: Arc::new(numbers),
+        form,
+        remarks,
+        columns: None,
+    };
+    Ok((Some(classes), opened))
 }
 
 fn has_integers(field: &dyn FieldSource) -> Result<bool> {

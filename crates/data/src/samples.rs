@@ -12,7 +12,7 @@ use crate::{
     hints::of_classes,
     identity::SampleIds,
     input_files::of_input,
-    key::{AtKey, KeyError},
+    key::{AtKey, KeyError, KeyPath},
     labels::shown,
     settings::Files,
 };
@@ -28,8 +28,22 @@ pub enum Target {
         /// The number of outputs of the model.
         classes: usize,
     },
+    /// A class number below `classes` at each position.
+    Positions {
+        /// The number of classes.
+        classes: usize,
+        /// The number of positions.
+        positions: usize,
+        /// The number that marks positions without a class.
+        ignore: Option<i64>,
+    },
     /// This many numbers.
     Values {
+        /// The number of outputs of the model.
+        outputs: usize,
+    },
+    /// This many numbers from 0 to 1.
+    Probabilities {
         /// The number of outputs of the model.
         outputs: usize,
     },
@@ -58,7 +72,7 @@ pub struct Samples {
     pub(super) classes: Option<Arc<[String]>>,
     /// Of each input.
     pub(super) columns: Vec<Option<Arc<[String]>>>,
-    /// Of each field; that of the targets is the last.
+    /// Of each field; that of the targets, if there are some, is the last.
     pub(super) forms: Arc<[FieldForm]>,
     pub(super) precision: Precision,
 }
@@ -71,20 +85,8 @@ impl Samples {
     /// The first row that does not fit, with its file.
     pub fn check(&self, target: Target) -> Result<()> {
         self.check_classes(target).at_unsaid_key("targets")?;
+        self.check_columns(target)?;
         let shapes = self.data.shapes();
-        let last = self.targets();
-        if let (Target::Values { outputs }, [_, columns]) = (target, &self.shape_of(last)[..]) {
-            ensure!(
-                *columns == outputs,
-                KeyError::worded(
-                    "targets",
-                    format!(
-                        "{}: targets of mse have shape (n, {outputs}), with a number for each output of the model, got {:?}",
-                        self.files.targets, shapes[last]
-                    )
-                )
-            );
-        }
         let numbers = |shape: &&[usize]| shape[1..].iter().product::<usize>();
         let row: usize = shapes.iter().map(numbers).sum();
         let step = (SCANNED_NUMBERS / row.max(1)).max(1);
@@ -99,31 +101,65 @@ impl Samples {
         self.classes.as_deref()
     }
 
-    /// Checks that the numbers of the first input are rows of a table of this many entries.
+    /// Checks that there are as many numbers in a target as the model has outputs or positions.
+    fn check_columns(&self, target: Target) -> Result<()> {
+        let (outputs, targets, what) = match target {
+            Target::Values { outputs } => (outputs, "mse", "number for each output"),
+            Target::Probabilities { outputs } => {
+                (outputs, "binary-cross-entropy", "number for each output")
+            }
+            Target::Positions { positions, .. } => {
+                (positions, "this loss", "class for each position")
+            }
+            _ => return Ok(()),
+        };
+        let Some((field, path)) = self.targets() else {
+            return Ok(());
+        };
+        let columns = self.shape_of(field)[1..].iter().product::<usize>();
+        ensure!(
+            columns == outputs,
+            KeyError::worded(
+                "targets",
+                format!(
+                    "{path}: targets of {targets} have shape (n, {outputs}), with a {what} of the model, got {:?}",
+                    self.data.shapes()[field]
+                )
+            )
+        );
+        Ok(())
+    }
+
+    /// Checks that the numbers of an input are rows of a table of this many entries.
     ///
     /// # Errors
     /// The first row that holds another, with its file.
-    pub fn check_entries(&self, entries: usize) -> Result<()> {
-        let row = self.shape_of(0)[1..].iter().product::<usize>().max(1);
+    pub fn check_entries(&self, input: usize, entries: usize) -> Result<()> {
+        let row = self.shape_of(input)[1..].iter().product::<usize>().max(1);
         let step = (SCANNED_NUMBERS / row).max(1);
         let outside = |index: i64| !usize::try_from(index).is_ok_and(|index| index < entries);
         for start in (0..self.len()).step_by(step) {
             let batch = self.batch(start..(start + step).min(self.len()))?;
-            let found = batch.fields()[0]
+            let found = batch.fields()[input]
                 .integers()
                 .enumerate()
                 .find(|(_, index)| outside(*index));
-            if let Some((place, index)) = found {
-                bail!(KeyError::worded(
-                    "inputs",
-                    format!(
-                        "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
-                        self.path(0),
-                        self.identity.row(start + place / row),
-                        entries - 1
-                    )
-                ));
-            }
+            let Some((place, index)) = found else {
+                continue;
+            };
+            let outside = KeyError::worded(
+                KeyPath::default(),
+                format!(
+                    "{}: row {} holds {index}, but the embedding that looks it up has rows 0 to {}",
+                    self.path(input),
+                    self.identity.row(start + place / row),
+                    entries - 1
+                ),
+            );
+            return match self.files.inputs.iter().nth(input) {
+                Some(file) => of_input(&file.key, Err(outside)),
+                None => Err(outside.into()),
+            };
         }
         Ok(())
     }
@@ -156,39 +192,47 @@ impl Samples {
         }
     }
 
-    /// The number of inputs; in a batch the targets follow them.
+    /// The number of inputs; in a batch the targets follow them, if there are some.
     pub fn inputs(&self) -> usize {
         self.columns.len()
     }
 
-    /// The field of the targets.
-    fn targets(&self) -> usize {
-        self.inputs()
+    /// The field of the targets and where they are, if there are some.
+    fn targets(&self) -> Option<(usize, &ArrayPath)> {
+        self.files
+            .targets
+            .as_ref()
+            .map(|path| (self.inputs(), path))
     }
 
     /// Where a field is.
     fn path(&self, field: usize) -> &ArrayPath {
-        let input = self.files.inputs.iter().nth(field);
-        input.map_or(&self.files.targets, |file| &file.array)
+        let inputs = self.files.inputs.iter().map(|file| &file.array);
+        let mut files = inputs.chain(&self.files.targets);
+        files.nth(field).expect("every field has a file")
     }
 
     /// Class numbers that come from names are right only if every output of the model has a name.
     fn check_classes(&self, target: Target) -> Result<()> {
-        let (Some(names), path) = (&self.classes, &self.files.targets) else {
+        let (Some(names), Some((_, path))) = (&self.classes, self.targets()) else {
             return Ok(());
         };
         match target {
-            Target::Class { classes } if classes != names.len() => bail!(
-                "{path}: the model has {classes} outputs, expected one for each of the {} classes: {}; if they are some of the model's classes, \
+            Target::Class { classes } | Target::Positions { classes, .. }
+                if classes != names.len() =>
+            {
+                bail!(
+                    "{path}: the model has {classes} outputs, expected one for each of the {} classes: {}; if they are some of the model's classes, \
                  list the names of all {classes} in data.classes, in the order of the outputs",
-                names.len(),
+                    names.len(),
+                    shown(names)
+                )
+            }
+            Target::Values { .. } | Target::Probabilities { .. } => bail!(
+                "{path}: targets of this loss are numbers, got names of classes: {}",
                 shown(names)
             ),
-            Target::Values { .. } => bail!(
-                "{path}: targets of mse are numbers, got names of classes: {}",
-                shown(names)
-            ),
-            Target::Class { .. } | Target::Any => Ok(()),
+            Target::Class { .. } | Target::Positions { .. } | Target::Any => Ok(()),
         }
     }
 
@@ -201,29 +245,66 @@ impl Samples {
                 None => checked.at_unsaid_key("targets")?,
             }
         }
-        let Target::Class { classes } = target else {
+        let Some((field, path)) = self.targets() else {
             return Ok(());
         };
-        let (path, targets) = (&self.files.targets, &batch.fields()[self.targets()]);
-        let outside = |class: i64| !usize::try_from(class).is_ok_and(|class| class < classes);
-        let mut classes_of = range.zip(targets.integers());
-        match classes_of.find(|(_, class)| outside(*class)) {
-            None => Ok(()),
-            Some((point, class)) => bail!(KeyError::worded(
-                "targets",
-                format!(
-                    "{path}: row {} (counted from 0) has class {class}, but the model has outputs for classes 0 to {}{}",
-                    self.identity.row(point),
-                    classes - 1,
-                    of_classes(&self.all_classes()?, classes)
-                )
-            )),
+        let targets = &batch.fields()[field];
+        let row = (targets.len() / range.len()).max(1);
+        match target {
+            Target::Class { classes } => self.check_classes_of(targets, range.start, classes),
+            Target::Positions {
+                classes, ignore, ..
+            } => {
+                let outside = |class| !below(class, classes) && Some(class) != ignore;
+                let found = targets.integers().position(outside);
+                let Some(place) = found else { return Ok(()) };
+                let class = targets.integers().nth(place).unwrap_or_default();
+                bail!(KeyError::worded(
+                    "targets",
+                    format!(
+                        "{path}: row {}, position {} (both counted from 0) has class {class}, but the model has outputs for classes 0 to {}; a number that marks positions without a class is model.ignore",
+                        self.identity.row(range.start + place / row),
+                        place % row,
+                        classes - 1
+                    )
+                ))
+            }
+            Target::Probabilities { .. } => {
+                let outside = |value: &f64| !(0.0..=1.0).contains(value);
+                let mut values = targets.floats().enumerate();
+                match values.find(|(_, value)| outside(value)) {
+                    None => Ok(()),
+                    Some((place, value)) => bail!(KeyError::worded(
+                        "targets",
+                        format!(
+                            "{path}: row {} (counted from 0) holds {value}, but targets of binary-cross-entropy are from 0 to 1",
+                            self.identity.row(range.start + place / row)
+                        )
+                    )),
+                }
+            }
+            Target::Values { .. } | Target::Any => Ok(()),
         }
     }
 
-    fn all_classes(&self) -> Result<Vec<i64>> {
-        let batch = self.batch(0..self.len())?;
-        Ok(batch.fields()[self.targets()].integers().collect())
+    /// Refuses a class for which the model has no output.
+    fn check_classes_of(&self, targets: &Values, start: usize, classes: usize) -> Result<()> {
+        let mut numbered = targets.integers().enumerate();
+        let Some((place, class)) = numbered.find(|(_, class)| !below(*class, classes)) else {
+            return Ok(());
+        };
+        let all = self.batch(0..self.len())?;
+        let all = all.fields().last().into_iter().flat_map(Values::integers);
+        bail!(KeyError::worded(
+            "targets",
+            format!(
+                "{}: row {} (counted from 0) has class {class}, but the model has outputs for classes 0 to {}{}",
+                self.path(self.inputs()),
+                self.identity.row(start + place),
+                classes - 1,
+                of_classes(&all.collect::<Vec<_>>(), classes)
+            )
+        ))
     }
 
     fn check_finite(&self, field: usize, values: &Values, range: &Range<usize>) -> Result<()> {
@@ -258,7 +339,11 @@ impl Samples {
         let formed = fields.zip(&*self.forms).map(|(values, &form)| {
             let values = match form.kind {
                 FieldKind::Float => values.in_precision(self.precision),
-                FieldKind::Int | FieldKind::Bool => values,
+                FieldKind::Int => values,
+                FieldKind::Bool => match values {
+                    Values::I64(array) => Values::Bool(array.mapv(|number| number != 0)),
+                    other => other,
+                },
             };
             let shape = shaped(values.shape(), form).ok_or_else(|| CoreError::Shape {
                 op: "read samples",
@@ -323,6 +408,11 @@ pub(super) fn shaped(shape: &[usize], form: FieldForm) -> Option<Vec<usize>> {
         (4, &[height, width]) => Some(vec![samples, 1, height, width]),
         _ => None,
     }
+}
+
+/// Whether a class has an output.
+fn below(class: i64, classes: usize) -> bool {
+    usize::try_from(class).is_ok_and(|class| class < classes)
 }
 
 /// Whether an array is a single column of integers, where the task reads one for each sample.

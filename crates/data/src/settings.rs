@@ -45,8 +45,9 @@ pub struct Files {
     /// Inputs, samples along the first axis; any numeric dtype. One array, or one for each input of
     /// the model.
     pub inputs: InputFiles,
-    /// Targets: integers `(n)` for cross-entropy, numbers `(n)` or `(n, outputs)` for mse.
-    pub targets: ArrayPath,
+    /// Targets: integers `(n)` for cross-entropy, integers `(n, positions)` for cross-entropy at each
+    /// position, numbers `(n)` or `(n, outputs)` for mse. None where the model reads none.
+    pub targets: Option<ArrayPath>,
     /// The names of the samples: integers, a text file with a line for each, or a column. Default:
     /// their row, or the names of image files.
     pub ids: Option<ArrayPath>,
@@ -106,7 +107,7 @@ impl Files {
             (key, &input.array)
         });
         inputs
-            .chain([(ArrayKey::Targets, targets)])
+            .chain(targets.iter().map(|targets| (ArrayKey::Targets, targets)))
             .chain(ids.iter().map(|ids| (ArrayKey::Ids, ids)))
             .chain(subset.iter().map(|subset| (ArrayKey::Subset, subset)))
             .collect()
@@ -122,7 +123,7 @@ impl Files {
             subset,
         } = self;
         let inputs = inputs.iter_mut().map(|input| &mut input.array);
-        let arrays = inputs.chain([targets]).chain(ids).chain(subset);
+        let arrays = inputs.chain(targets).chain(ids).chain(subset);
         keys.into_iter().zip(arrays).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     array_path::ArrayPath,
     labels::ClassOrder,
     readers::Readers,
-    sample_files::SampleFiles,
+    sample_files::{SampleFiles, SampleForm},
     samples::{Gather, Samples, Target},
     settings::Files,
 };
@@ -44,7 +44,7 @@ impl Folder {
     fn files(&self) -> Files {
         Files {
             inputs: self.array("x.npy").into(),
-            targets: self.array("y.npy"),
+            targets: Some(self.array("y.npy")),
             ids: None,
             subset: None,
         }
@@ -62,7 +62,7 @@ impl Folder {
     {
         let files = self.files();
         write(&self.array("x.npy").path, inputs.0, inputs.1);
-        write(&files.targets.path, targets.0, targets.1);
+        write(&self.array("y.npy").path, targets.0, targets.1);
         let samples = opened(&files)?.in_form(&forms(target), None, Precision::F32)?;
         samples.check(target)?;
         Ok(samples)
@@ -74,13 +74,16 @@ fn opened(files: &Files) -> Result<SampleFiles> {
 }
 
 /// The forms that sequential models read.
-fn forms(target: Target) -> [FieldForm; 2] {
+fn forms(target: Target) -> SampleForm {
     let form = |kind, rank| FieldForm { kind, rank };
     let targets = match target {
         Target::Class { .. } => form(FieldKind::Int, 1),
         _ => form(FieldKind::Float, 2),
     };
-    [form(FieldKind::Float, 2), targets]
+    SampleForm {
+        inputs: vec![form(FieldKind::Float, 2)],
+        targets: Some(targets),
+    }
 }
 
 #[test]
@@ -191,11 +194,15 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
         &[1_u8, 2, 3, 4, 5, 6, 7, 8],
         &[2, 2, 2],
     );
-    write(&files.targets.path, &[0_i64, 1], &[2]);
+    write(&folder.array("y.npy").path, &[0_i64, 1], &[2]);
     let form = |kind, rank| FieldForm { kind, rank };
     let target = form(FieldKind::Int, 1);
     let shape = |input| -> Result<(Vec<usize>, &str)> {
-        let samples = opened(&files)?.in_form(&[input, target], None, Precision::F64)?;
+        let form = SampleForm {
+            inputs: vec![input],
+            targets: Some(target),
+        };
+        let samples = opened(&files)?.in_form(&form, None, Precision::F64)?;
         let batch = samples.batch(0..2)?;
         let inputs = &batch.fields()[0];
         let kind = match inputs {
@@ -217,6 +224,89 @@ fn tasks_read_images_and_tokens_as_they_are() -> Result<()> {
 }
 
 #[test]
+fn there_are_targets_exactly_where_the_task_reads_some() -> Result<()> {
+    let folder = Folder::new();
+    let form = |kind, rank| FieldForm { kind, rank };
+    let [alone, targeted] = [None, Some(form(FieldKind::Int, 2))].map(|targets| SampleForm {
+        inputs: vec![form(FieldKind::Int, 2)],
+        targets,
+    });
+    write(&folder.array("x.npy").path, &[3_i32, 1, 2, 4], &[2, 2]);
+    write(&folder.array("y.npy").path, &[0_i64, 1, -100, 1], &[2, 2]);
+    let with = folder.files();
+    let without = Files {
+        targets: None,
+        ..folder.files()
+    };
+    let samples = opened(&without)?.in_form(&alone, None, Precision::F32)?;
+    samples.check(Target::Any)?;
+    let batch = samples.batch(1..2)?;
+    assert_eq!(batch.fields(), [Values::new(vec![2_i64, 4], &[1, 2])?]);
+    samples.check_entries(0, 5)?;
+    let error = format!(
+        "{:#}",
+        samples.check_entries(0, 4).expect_err("4 is no row")
+    );
+    assert!(error.contains("x.npy: row 1 holds 4"), "{error}");
+    let samples = opened(&with)?.in_form(&targeted, None, Precision::F32)?;
+    let positions = |classes, positions, ignore| {
+        samples.check(Target::Positions {
+            classes,
+            positions,
+            ignore,
+        })
+    };
+    positions(2, 2, Some(-100))?;
+    for (outcome, part) in [
+        (
+            positions(2, 2, None),
+            "row 1, position 0 (both counted from 0) has class -100",
+        ),
+        (positions(1, 2, Some(-100)), "row 0, position 1"),
+        (positions(2, 3, Some(-100)), "have shape (n, 3)"),
+        (
+            opened(&without)?
+                .in_form(&targeted, None, Precision::F32)
+                .map(|_| ()),
+            "missing key `targets`",
+        ),
+        (
+            opened(&with)?
+                .in_form(&alone, None, Precision::F32)
+                .map(|_| ()),
+            "reads no targets",
+        ),
+    ] {
+        let error = format!("{:#}", outcome.expect_err(part));
+        assert!(error.contains(part), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn truth_values_and_probabilities_are_read_from_numbers() -> Result<()> {
+    let folder = Folder::new();
+    let form = |kind, rank| FieldForm { kind, rank };
+    let forms = SampleForm {
+        inputs: vec![form(FieldKind::Bool, 2)],
+        targets: Some(form(FieldKind::Float, 2)),
+    };
+    write(&folder.array("x.npy").path, &[1_u8, 0, 2, 1], &[2, 2]);
+    write(&folder.array("y.npy").path, &[0.5_f32, 1.25], &[2]);
+    let samples = opened(&folder.files())?.in_form(&forms, None, Precision::F32)?;
+    let batch = samples.batch(0..2)?;
+    let truths = Values::new(vec![true, false, true, true], &[2, 2])?;
+    assert_eq!(batch.fields()[0], truths);
+    let outcome = samples.check(Target::Probabilities { outputs: 1 });
+    let error = format!("{:#}", outcome.expect_err("above 1"));
+    assert!(
+        error.contains("row 1 (counted from 0) holds 1.25"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
 fn rows_are_chosen_with_their_names() -> Result<()> {
     let folder = Folder::new();
     write(
@@ -224,7 +314,7 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
         &[0.0_f32, 10.0, 20.0, 30.0],
         &[4, 1],
     );
-    write(&folder.files().targets.path, &[0_i64, 1, 0, 7], &[4]);
+    write(&folder.array("y.npy").path, &[0_i64, 1, 0, 7], &[4]);
     let text = |name: &str, text: &str| {
         std::fs::write(folder.array(name).path, text).expect("written");
         Some(folder.array(name))

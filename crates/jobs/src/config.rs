@@ -29,7 +29,8 @@ pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
 pub use method::{Method, MethodName};
-pub use model::{Loss, Model};
+pub(crate) use model::missing;
+pub use model::{Loss, Measurement, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Training};
@@ -178,6 +179,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         self.compute.check()?;
+        self.model.check()?;
         self.data.sides()?;
         Ok(self.train.check()?)
     }
@@ -198,7 +200,8 @@ impl Config {
         let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
-            .chain([&mut self.model.weights])
+            .chain(&mut self.model.weights)
+            .chain(&mut self.model.onnx)
             .chain(checkpoints)
             .chain(output)
         {

@@ -24,6 +24,36 @@ pub fn of_path(path: &Path) -> Result<String> {
     }
 }
 
+/// `sha256:` and the digest of an input of a computation: of a file, of all files in a folder, or of
+/// an ONNX file and the files beside it that hold its tensors.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn of_input(path: &Path) -> Result<String> {
+    if path.extension().is_some_and(|ending| ending == "onnx") {
+        of_network(path)
+    } else {
+        of_path(path)
+    }
+}
+
+/// The digest of an ONNX file; where tensors are in files beside it, of all of them as
+/// [`of_folder`] gives it.
+fn of_network(path: &Path) -> Result<String> {
+    let beside = influence_onnx::files_beside(path)?;
+    if beside.is_empty() {
+        return of_file(path);
+    }
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let all = beside.into_iter().chain([path.to_owned()]);
+    of_files(all.map(|path| (name(&path), path)).collect())
+}
+
 /// `sha256:` and the digest of a file, read in blocks.
 ///
 /// # Errors
@@ -43,6 +73,11 @@ pub fn of_file(path: &Path) -> Result<String> {
 pub fn of_folder(folder: &Path) -> Result<String> {
     let mut files = Vec::new();
     list(folder, "", &mut files)?;
+    of_files(files)
+}
+
+/// The digest of files by their names, as [`of_folder`] gives it.
+fn of_files(mut files: Vec<(String, PathBuf)>) -> Result<String> {
     files.sort();
     let mut hash = Sha256::new();
     for (name, path) in files {

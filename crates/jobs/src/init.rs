@@ -3,11 +3,13 @@
 mod activation;
 mod data;
 mod flow;
+mod given;
 mod groups;
 mod layers;
 mod lines;
 mod method;
 mod names;
+mod network;
 mod norms;
 mod order;
 mod points;
@@ -17,7 +19,7 @@ mod targets;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use influence_core::Precision;
 use toml::Table;
 
@@ -47,8 +49,15 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     let base = std::path::absolute(&request.config)?;
     let base = base.parent().unwrap_or(Path::new("/"));
     let sides = GivenPoints::open(request)?;
+    if let Some(onnx) = &request.onnx {
+        ensure!(
+            models.are_configured(),
+            "--onnx: the program has a model of its own; leave it out, or run `influence` itself"
+        );
+        return network::propose(request, onnx, &sides, base);
+    }
     let mut found = sides.found();
-    let (first, data) = (&sides.train, sides.data(request, base));
+    let (first, data) = (&sides.train, sides.data(request, base, Clone::clone));
     let [train, test] = sides.points(request);
     let problem = |parameters, multiplications, layers: Option<&[String]>, weight_decay| Problem {
         parameters,
@@ -56,13 +65,14 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
         train,
         test,
         convex: layers.is_some_and(is_one_linear_layer),
+        has_outputs: true,
         weight_decay,
     };
     let Some(weights) = &request.weights else {
         let targets = TargetGuess::of(first, sides.test.as_ref(), None, true)?;
         let parameters = parameters_to_train(&first.shape, targets.outputs);
         let layers = to_train(&first.shape, targets.outputs, request.activation);
-        let layers = models.are_listed().then_some(layers);
+        let layers = models.are_configured().then_some(layers);
         let decay = Some(request.weight_decay.unwrap_or(WEIGHT_DECAY));
         return Ok(Proposal {
             weights: WEIGHTS.into(),
@@ -75,6 +85,7 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
             untrained: true,
             integers: first.integers[0],
             found,
+            network: None,
         });
     };
     let read = Weights::read(weights, request.state.as_deref(), Precision::F32);
@@ -83,7 +94,7 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
     found.extend(remarks.map(|remark| format!("weights: {remark}")));
     let sizes = read.names().filter_map(|name| read.shape(name));
     let parameters = sizes.map(|shape| shape.iter().product::<usize>()).sum();
-    let layers = if models.are_listed() {
+    let layers = if models.are_configured() {
         let expected = TargetGuess::of(first, sides.test.as_ref(), None, false)?;
         let expected = match (first.integers[1], expected.classes) {
             (true, true) => OutputCount::AtLeast(expected.outputs),
@@ -125,6 +136,7 @@ pub fn propose(request: &Request, models: &dyn Models) -> Result<Proposal> {
         untrained: false,
         integers: first.integers[0],
         found,
+        network: None,
     })
 }
 

@@ -18,7 +18,7 @@ use influence_data::{
 };
 
 use crate::{
-    config::{Config, Method, Mode},
+    config::{Config, Method, Mode, Model},
     fit_settings::FitSettings,
     models::{Models, TaskModel},
     output::Existing,
@@ -118,7 +118,7 @@ impl Job {
             test,
             remarks,
         } = Setup::new(&config, |inputs, device| {
-            models.open(&config, &config.model.weights, inputs, device)
+            models.open(&config, config.model.weights.as_deref(), inputs, device)
         })?;
         ensure!(
             config.compute.mode != Mode::Perturbation || inputs.len() == 1,
@@ -133,7 +133,7 @@ impl Job {
         let method = config.method()?;
         let checkpoints = method.checkpoints().iter();
         let checkpoints = checkpoints.enumerate().map(|(index, checkpoint)| {
-            let model = models.open(&config, &checkpoint.weights, &inputs, &device);
+            let model = models.open(&config, Some(&checkpoint.weights), &inputs, &device);
             let file = KeyPath::from(index).key("weights");
             let model = model.at_unsaid_key(file).at_key("method.checkpoints")?;
             Ok((checkpoint.learning_rate, model))
@@ -141,7 +141,7 @@ impl Job {
         Ok(Self {
             existing: Existing::Refuse,
             observer: None,
-            blocks: check_blocks(method, model.layout())?,
+            blocks: check_blocks(method, &config.model, model.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
             classes: class_names(&config.data, target, &train)?,
             device,
@@ -164,10 +164,11 @@ impl Job {
 
 /// Checks that blocks and dampings fit the parameters; gives the number of parameters in each
 /// block.
-fn check_blocks(method: &Method, layout: &ParameterLayout) -> Result<Vec<usize>> {
+fn check_blocks(method: &Method, model: &Model, layout: &ParameterLayout) -> Result<Vec<usize>> {
     let blocks = method.blocks();
     let key = match blocks {
         BlockStructure::Custom(_) => "method.blocks",
+        _ if model.onnx.is_some() => "model.onnx",
         _ => "model.layers",
     };
     let blocks = blocks.resolve(layout).at_key(key)?;

@@ -33,7 +33,7 @@
 //!     config::Config,
 //!     fit::Affordable,
 //!     job::Job,
-//!     models::SequentialModels,
+//!     models::ConfiguredModels,
 //!     output::Existing,
 //!     queries::{Stored, opinions},
 //!     run::{Quantity, compute},
@@ -42,7 +42,7 @@
 //!
 //! let host = Unattended::default();
 //! let config = Config::load("influence.toml".as_ref(), &["method.damping=0.01".to_owned()])?;
-//! let job = Job::new(config, Existing::Refuse, &SequentialModels, &host)?;
+//! let job = Job::new(config, Existing::Refuse, &ConfiguredModels, &host)?;
 //! let solved = compute(Quantity::Influences, &Affordable::new(&job)?, None, &host)?;
 //! println!("worst residual: {:.1e}", solved.worst_residual());
 //!
@@ -64,6 +64,7 @@ pub mod init;
 pub mod job;
 pub mod memory;
 pub mod models;
+pub mod networks;
 pub mod output;
 mod prediction;
 pub mod queries;

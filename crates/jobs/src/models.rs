@@ -5,8 +5,11 @@
 //! trains it and [`Savable`] writes its weights. All of them are object-safe.
 
 mod bound;
+mod configured;
 mod custom;
 mod descent;
+pub(crate) mod inputs;
+mod network;
 mod save;
 mod sequential;
 
@@ -14,10 +17,10 @@ use std::{fmt::Debug, path::Path, sync::Arc};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use influence_backend_burn::{Batch, FieldForm, Influence, OutputLoss};
+use influence_backend_burn::{Batch, Influence, OutputLoss};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{Gather, InputShape, Samples, Target};
+use influence_data::{Gather, InputShape, SampleForm, Samples, Target};
 use ndarray::Array2;
 
 use crate::{
@@ -25,16 +28,18 @@ use crate::{
     fit_settings::FitSettings,
 };
 
+pub use configured::ConfiguredModels;
 pub use custom::OwnModel;
 pub use descent::{Epoch, descend};
-pub use sequential::SequentialModels;
 
 /// Where the models of configurations come from.
 pub trait Models: Debug {
-    /// Whether the configuration lists the layers of the model, and says its loss.
-    fn are_listed(&self) -> bool;
+    /// Whether the configuration describes the model and its loss: it lists the layers, or names the
+    /// file of a network.
+    fn are_configured(&self) -> bool;
 
-    /// Reads a model for data with these inputs.
+    /// Reads a model for data with these inputs, with weights in place of those that a network in a
+    /// file holds itself.
     ///
     /// # Errors
     /// When the configuration lacks what such a model needs, or the weights do not fit it; contexts
@@ -42,12 +47,13 @@ pub trait Models: Debug {
     fn open(
         &self,
         config: &Config,
-        weights: &Path,
+        weights: Option<&Path>,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 
-    /// A model that is not trained, its weights drawn from the seed of the configuration.
+    /// A model before its training: its weights are drawn from the seed of the configuration, or those
+    /// that the file of a network holds.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -67,7 +73,7 @@ impl<M: Debug + Described + Fittable + Evaluable + Trainable + Savable> TaskMode
 /// What a model reads, and what parameters it has.
 pub trait Described {
     /// In what form it reads the fields of a batch.
-    fn forms(&self) -> Vec<FieldForm>;
+    fn form(&self) -> SampleForm;
 
     /// What its inputs are called, in the order in which it reads them, if they have names.
     fn input_names(&self) -> Option<&[String]>;
@@ -80,6 +86,9 @@ pub trait Described {
 
     /// What it needs of samples beyond their form.
     fn needs(&self) -> Needs;
+
+    /// What whoever computes with it should know of it, in sentences.
+    fn remarks(&self) -> &[String];
 
     /// Its trained parameters.
     fn layout(&self) -> &ParameterLayout;
@@ -156,10 +165,10 @@ pub trait Savable {
 }
 
 /// What a model needs of samples beyond their form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
-    /// The number of rows of the embedding that the inputs index, if the model begins with one.
-    pub entries: Option<usize>,
+    /// Inputs that index the rows of an embedding, with the number of these.
+    pub entries: Vec<(usize, usize)>,
     /// The fewest samples in a batch of a training.
     pub batch: usize,
 }
@@ -167,7 +176,7 @@ pub struct Needs {
 impl Default for Needs {
     fn default() -> Self {
         Self {
-            entries: None,
+            entries: Vec::new(),
             batch: 1,
         }
     }

@@ -55,13 +55,14 @@ impl Setup {
         remarks.dedup();
         let (shape, inputs) = (train.sample_shape(), train.input_shapes());
         let model = open(&inputs, &device)?;
-        let (forms, names) = (model.forms(), model.input_names());
+        remarks.extend_from_slice(model.remarks());
+        let (form, names) = (model.form(), model.input_names());
         let [train_key, test_key] = config.data.keys();
-        let train = train.in_form(&forms, names, precision).at_key(train_key)?;
-        let test = test.in_form(&forms, names, precision).at_key(test_key)?;
-        if let Some(entries) = model.needs().entries {
-            train.check_entries(entries).at_key(train_key)?;
-            test.check_entries(entries).at_key(test_key)?;
+        let train = train.in_form(&form, names, precision).at_key(train_key)?;
+        let test = test.in_form(&form, names, precision).at_key(test_key)?;
+        for (input, entries) in model.needs().entries {
+            train.check_entries(input, entries).at_key(train_key)?;
+            test.check_entries(input, entries).at_key(test_key)?;
         }
         let target = model.target(&train.batch(0..1)?)?;
         train.check(target).at_key(train_key)?;

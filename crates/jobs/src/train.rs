@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use influence_core::Dataset;
 use influence_data::key::{AtKey, KeyError};
 
@@ -45,7 +45,9 @@ impl<'a> Trainer<'a> {
     /// trained.
     pub fn new(config: &'a Config, models: &dyn Models, overwrite: bool) -> Result<Self> {
         let located = |error| config.places.located(error);
-        check_places(&config.model.weights, &config.train, overwrite)
+        let weights = config.model.weights().map_err(Error::from);
+        let weights = weights.map_err(located)?;
+        check_places(weights, &config.train, overwrite)
             .at_key("model.weights")
             .map_err(located)?;
         let setup = Setup::untrained(config, models).map_err(located)?;
@@ -72,7 +74,7 @@ impl<'a> Trainer<'a> {
         check_batches(config, train.len(), model.needs().batch)
             .map_err(|error| config.places.located(error))?;
         watch.stage(Stage::Train);
-        let (settings, weights) = (&config.train, &config.model.weights);
+        let (settings, weights) = (&config.train, config.model.weights()?);
         let mut last = 0.0;
         model.train(settings, config.seed, &train, &mut |number, loss, save| {
             last = loss;

@@ -96,6 +96,19 @@ impl Weights {
         self
     }
 
+    /// Reads the weights of a network in a file: as they are stored, 16-bit numbers widened, and
+    /// tensors may have two names.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn of_network(path: &Path, key: Option<&str>) -> Result<Self> {
+        let source = path.display().to_string();
+        let (_, stored) = file::read(path, key).with_context(|| source.clone())?;
+        let weights = Self::of_file(source, stored, None)?;
+        weights.log();
+        Ok(weights)
+    }
+
     /// Reads a file as [`read`](Self::read), and says how its tensors are laid out.
     ///
     /// # Errors
@@ -107,12 +120,16 @@ impl Weights {
     ) -> Result<(Layout, Self)> {
         let source = path.display().to_string();
         let (layout, stored) = file::read(path, key).with_context(|| source.clone())?;
-        let weights = Self::of_file(source, stored, precision)?;
+        if let Some(tied) = &stored.tied {
+            bail!("{source}: {tied}");
+        }
+        let weights = Self::of_file(source, stored, Some(precision))?;
         weights.log();
         Ok((layout, weights))
     }
 
-    fn of_file(source: String, stored: Contents, precision: Precision) -> Result<Self> {
+    /// In a precision, or as they are stored.
+    fn of_file(source: String, stored: Contents, precision: Option<Precision>) -> Result<Self> {
         let mut weights = Self::new(source, BTreeMap::new());
         let names = stored.tensors.iter().map(|(name, _)| name.clone());
         weights.about = WeightsMetadata {
@@ -256,7 +273,7 @@ impl Weights {
 fn in_precision(
     name: &str,
     numbers: StoredTensor,
-    precision: Precision,
+    precision: Option<Precision>,
 ) -> Result<Result<TensorData, String>> {
     let data = match numbers {
         StoredTensor::Float(data) => data,
@@ -266,6 +283,10 @@ fn in_precision(
             )));
         }
     };
+    let precision = precision.unwrap_or(match data.dtype() {
+        DType::F64 => Precision::F64,
+        _ => Precision::F32,
+    });
     let is_masked = |value: f64| value == f64::NEG_INFINITY;
     let allowed = |value: f64| value.is_finite() || is_masked(value);
     let mask = data.iter::<f64>().all(allowed) && data.iter::<f64>().any(is_masked);

@@ -15,7 +15,7 @@ use influence_jobs::{
     config::Config,
     fit::Affordable,
     job::Job,
-    models::{Models, OwnModel, SequentialModels},
+    models::{ConfiguredModels, Models, OwnModel},
     output::Existing,
     run::{Quantity, compute},
     watch::Unattended,
@@ -281,7 +281,7 @@ fn inputs_that_do_not_fit_are_named() {
     let single = "data.train.inputs=train.safetensors#words";
     let cases: [(&dyn Models, &[&str], &[&str]); 6] = [
         (
-            &SequentialModels,
+            &ConfiguredModels,
             &layers,
             &["data.train.inputs", "reads one input, got 2", "words"],
         ),

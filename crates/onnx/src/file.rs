@@ -5,6 +5,7 @@
 //! folder, names must be defined before they are used and once, and operators that are not known
 //! are all listed in one error.
 
+mod beside;
 mod exported;
 mod graph;
 mod tensor;
@@ -13,6 +14,8 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+
+pub use beside::files_beside;
 
 use prost::{Message, bytes::Bytes};
 

@@ -24,6 +24,7 @@ mod task;
 mod value;
 
 pub use error::{Error, Result};
+pub use file::files_beside;
 pub use graph::{InputForm, Side};
 pub use model::{Model, NamedTensor, Settings};
 pub use network::Network;

@@ -1,5 +1,7 @@
 //! A network as read from a file, and its parameters as they were told.
 
+mod entries;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -28,28 +28,37 @@ pub(super) const EXAMPLES: &[Examples] = &[(
             "no weights yet: a small network is to be trained on four fifths of the points",
             "influence init --all photos/ photos/#class --split 0.2",
         ),
+        (
+            "a network that PyTorch exported, of tokens and a mask",
+            "influence init --onnx model.onnx --train ids=i.npy,mask=m.npy y.npy \
+                 --test ids=it.npy,mask=mt.npy yt.npy",
+        ),
     ],
 )];
 
 /// Arguments of `influence init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
+    /// A network in an ONNX file, in place of layers
+    #[arg(long, value_name = "FILE")]
+    pub onnx: Option<PathBuf>,
     /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of
-    /// burn (.bpk) [default: a small network is to be trained]
+    /// burn (.bpk) [default: a small network is to be trained; with --onnx, those that the file has]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// The key of the weights in a file that holds more, such as net or checkpoint.model [default:
     /// the only state dict that there is]
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub state: Option<String>,
-    /// Inputs and targets of the training points
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, required_unless_present = "all")]
+    /// Inputs and targets of the training points; with --onnx, inputs may be several, a.npy,b.npy or
+    /// NAME=a.npy,NAME=b.npy, and targets may be left out
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 1..=2, required_unless_present = "all")]
     pub train: Vec<String>,
     /// Inputs and targets of the test points [default: none, for `influence self`]
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, requires = "train")]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 1..=2, requires = "train")]
     pub test: Vec<String>,
     /// Inputs and targets of all points, to be split, in place of --train and --test
-    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 2, conflicts_with_all = ["train", "test"])]
+    #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 1..=2, conflicts_with_all = ["train", "test"])]
     pub all: Vec<String>,
     /// The share of --all that becomes test points
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, requires = "all")]
@@ -84,6 +93,7 @@ impl InitArguments {
     pub fn request(&self) -> Request {
         Request {
             config: self.config.clone(),
+            onnx: self.onnx.clone(),
             weights: self.weights.clone(),
             state: self.state.clone(),
             train: self.train.clone(),

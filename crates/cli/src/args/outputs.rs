@@ -35,6 +35,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
         &[
             ("for people", "influence inspect influences.zarr"),
             ("for programs", "influence inspect influences.zarr --json"),
+            (
+                "inputs, operators and parameters of a network, or why it is refused",
+                "influence inspect model.onnx",
+            ),
         ],
     ),
     (
@@ -100,9 +104,12 @@ pub struct VerifyArguments {
 /// Arguments of `influence inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArguments {
-    /// The output: a directory, or a URL
+    /// The output: a directory, or a URL; or a network in an ONNX file
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
+    /// The state dict that an ONNX file was exported with, which has the names of its parameters
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// Print an object of JSON
     #[arg(long)]
     pub json: bool,

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use influence_jobs::models::{Models, SequentialModels};
+use influence_jobs::models::{ConfiguredModels, Models};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use crate::{
@@ -93,7 +93,7 @@ pub(super) fn run<W: Write>(
     for command in commands {
         let arguments = announced(command, session, out)?;
         session.progress().begin_command();
-        execute(&arguments.command, &SequentialModels, session, out)?;
+        execute(&arguments.command, &ConfiguredModels, session, out)?;
     }
     let [influences, own, truth] = [influences, own, at(folder::TRUTH)].map(|path| quoted(&path));
     session.print(|| {

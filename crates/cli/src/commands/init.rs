@@ -37,7 +37,7 @@ pub(super) fn run(
     check_file(path)?;
     let proposal = propose(&arguments.request(), models)?;
     let mut text = proposal.text();
-    let trained = arguments.weights.is_some();
+    let trained = arguments.weights.is_some() || arguments.onnx.is_some();
     let checked = trained.then(|| check(&text, path, models));
     if let Some(Err(error)) = &checked {
         text = format!("# {HAND}: {}\n{text}", message(error));
@@ -62,10 +62,12 @@ pub(super) fn run(
         )?,
         Some(Ok(job)) => {
             describe(&proposal, &job, session, out)?;
-            writeln!(
-                out,
-                "next: look at the layers in it, then `{command} {shown}`"
-            )?;
+            let what = if arguments.onnx.is_some() {
+                "it"
+            } else {
+                "the layers in it"
+            };
+            writeln!(out, "next: look at {what}, then `{command} {shown}`")?;
         }
         Some(Err(error)) => {
             let needed = format!("{shown}: {HAND}: {}", message(&error));

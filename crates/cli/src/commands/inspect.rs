@@ -1,18 +1,30 @@
-//! `influence inspect`: what an output is, how it was made, and what its numbers are like.
+//! `influence inspect`: what an output is, how it was made, and what its numbers are like; or what a
+//! network in a file is.
+
+mod network;
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use influence_jobs::queries::{Stored, facts};
 use serde_json::{Value, json};
 
 use crate::args::InspectArguments;
 
-/// Prints the facts about an output.
+/// Prints the facts about an output, or about a network in an ONNX file.
 ///
 /// # Errors
 /// When there is no output, or it cannot be read.
 pub(super) fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<()> {
+    let ending = arguments.output.extension();
+    if ending.is_some_and(|ending| ending == "onnx") {
+        return network::run(arguments, out);
+    }
+    ensure!(
+        arguments.weights.is_none(),
+        "--weights belongs to an ONNX file, got {}",
+        arguments.output.display()
+    );
     let stored = Stored::open(&arguments.output)?;
     let facts = facts(&stored)?;
     if arguments.json {

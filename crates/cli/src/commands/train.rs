@@ -34,7 +34,7 @@ pub(super) fn run(
         Ok(writeln!(
             out,
             "weights         {}",
-            config.model.weights.display()
+            config.model.weights()?.display()
         )?)
     })
 }

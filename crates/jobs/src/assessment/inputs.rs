@@ -63,10 +63,10 @@ fn shown(number: f64) -> String {
 
 /// Whether inputs are numbers to a model, and not the rows of an embedding.
 fn reads_numbers(model: &dyn TaskModel, config: &Config) -> bool {
-    let forms = model.forms();
+    let form = model.form();
     let layers = config.model.layers.iter().flat_map(|layers| &layers.0);
     let first = layers.map(Layer::kind).next();
-    forms
+    form.inputs
         .first()
         .is_some_and(|form| form.kind == FieldKind::Float)
         && first != Some("embedding")

@@ -14,11 +14,12 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         table.insert("compute".into(), compute.into());
     }
     table.remove("train");
-    if let Some(weights) = table
-        .get_mut("model")
-        .and_then(|model| model.get_mut("weights"))
-    {
-        make_absolute(weights, base);
+    if let Some(model) = table.get_mut("model") {
+        for key in ["weights", "onnx"] {
+            if let Some(file) = model.get_mut(key) {
+                make_absolute(file, base);
+            }
+        }
     }
     if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
         for (key, value) in data.iter_mut() {

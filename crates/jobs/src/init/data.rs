@@ -1,18 +1,20 @@
 //! The points of a proposal, and the command that they are for.
 
-/// Inputs and targets, as TOML has them.
+use super::given::Written;
+
+/// The points of a proposal.
 #[derive(Debug)]
 pub(super) enum ProposedData {
     Apart {
-        train: [String; 2],
-        test: [String; 2],
+        train: Written,
+        test: Written,
     },
     /// Training points without test points.
     Alone {
-        train: [String; 2],
+        train: Written,
     },
     Together {
-        all: [String; 2],
+        all: Written,
         test: f64,
     },
 }

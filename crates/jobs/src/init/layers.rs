@@ -117,6 +117,15 @@ pub(super) fn outputs(layers: &[String], weights: &Weights) -> Option<usize> {
 /// How often weights are multiplied with for one sample: those of convolutions at every pixel, as
 /// if none were pooled away.
 pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
+    let shapes = weights.names().filter_map(|name| weights.shape(name));
+    multiplications_of(shapes, sample)
+}
+
+/// As [`multiplications`], of parameters of these shapes.
+pub(super) fn multiplications_of<'a>(
+    shapes: impl Iterator<Item = &'a [usize]>,
+    sample: &[usize],
+) -> usize {
     let each = |shape: &[usize]| {
         // Weights of windows have an axis for each along which they move.
         let axes = sample.iter().rev().take(shape.len().saturating_sub(2));
@@ -125,6 +134,5 @@ pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
             .chain(axes)
             .fold(1, |size: usize, side| size.saturating_mul(*side))
     };
-    let shapes = weights.names().filter_map(|name| weights.shape(name));
     shapes.map(each).fold(0, usize::saturating_add)
 }

@@ -32,6 +32,8 @@ pub(super) struct Problem {
     pub(super) test: usize,
     /// Whether the model is a single linear layer, whose loss is convex.
     pub(super) convex: bool,
+    /// Whether there are outputs that the loss acts on, so that there is a Gauss-Newton matrix.
+    pub(super) has_outputs: bool,
     /// The weight decay of the training, where it is known.
     pub(super) weight_decay: Option<f64>,
 }
@@ -44,8 +46,10 @@ impl Problem {
             MethodName::Direct
         } else if self.parameters <= CG && self.operations() <= QUICK {
             MethodName::Cg
-        } else {
+        } else if self.has_outputs {
             MethodName::Ekfac
+        } else {
+            MethodName::Arnoldi
         }
     }
 
@@ -69,10 +73,17 @@ impl Problem {
             _ => format!("for large models; exact, but {cost}: cg"),
         };
         let name = line(&format!("name = \"{}\"", method.as_str()), &why);
-        let curvature = line(
-            "curvature = \"gauss-newton\"",
-            "or fisher, empirical-fisher, hessian: the last only near a minimum",
-        );
+        let curvature = if self.has_outputs {
+            line(
+                "curvature = \"gauss-newton\"",
+                "or fisher, empirical-fisher, hessian: the last only near a minimum",
+            )
+        } else {
+            line(
+                "curvature = \"hessian\"",
+                "or empirical-fisher: the others need the outputs of the network",
+            )
+        };
         format!("\n[method]\n{name}{curvature}{}", self.damping(method))
     }
 
@@ -124,6 +135,7 @@ mod tests {
         train: 1_437,
         test: 360,
         convex: false,
+        has_outputs: true,
         weight_decay: None,
     };
 

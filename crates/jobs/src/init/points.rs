@@ -5,11 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
-use influence_data::{ArrayPath, ClassOrder, Files, SampleFiles, TableForm, test_points};
-use toml::Value;
+use anyhow::{Context, Result, ensure};
+use influence_data::{ArrayPath, ClassOrder, Files, InputFiles, SampleFiles, test_points};
 
-use super::{data::ProposedData, request::Request};
+use super::{
+    data::ProposedData,
+    given::{self, Written},
+    request::Request,
+};
 use crate::readers::readers;
 
 /// The points that are given: of both sides or of the training side alone, or all together.
@@ -20,15 +23,16 @@ pub(super) struct GivenPoints {
 
 impl GivenPoints {
     pub(super) fn open(request: &Request) -> Result<Self> {
-        let form = request.form;
         if !request.all.is_empty() {
-            let train = PointsFound::open(&request.all, form, ClassOrder::Own).context("--all")?;
+            let train = PointsFound::open(&request.all, request, ClassOrder::Own);
+            let train = train.context("--all")?;
             return Ok(Self { train, test: None });
         }
-        let train = PointsFound::open(&request.train, form, ClassOrder::Own).context("--train")?;
+        let train = PointsFound::open(&request.train, request, ClassOrder::Own);
+        let train = train.context("--train")?;
         let order = ClassOrder::of_training(train.names.as_deref());
         let test = (!request.test.is_empty())
-            .then(|| PointsFound::open(&request.test, form, order).context("--test"));
+            .then(|| PointsFound::open(&request.test, request, order).context("--test"));
         let test = test.transpose()?;
         Ok(Self { train, test })
     }
@@ -43,10 +47,18 @@ impl GivenPoints {
             .collect()
     }
 
-    /// As they are written.
-    pub(super) fn data(&self, request: &Request, base: &Path) -> ProposedData {
+    /// As they are written, with the inputs under these keys.
+    pub(super) fn data(
+        &self,
+        request: &Request,
+        base: &Path,
+        keyed: impl Fn(&InputFiles) -> InputFiles,
+    ) -> ProposedData {
         let written = |points: &PointsFound| {
-            [&points.inputs, &points.files.targets].map(|file| relative_array(file, base))
+            let Files {
+                inputs, targets, ..
+            } = &points.files;
+            Written::new(&keyed(inputs), targets.as_ref(), base)
         };
         match &self.test {
             Some(test) => ProposedData::Apart {
@@ -82,13 +94,12 @@ impl GivenPoints {
 pub(super) struct PointsFound {
     pub(super) source: SampleFiles,
     pub(super) files: Files,
-    /// The array of the inputs.
-    inputs: ArrayPath,
     /// How many points there are.
     pub(super) count: usize,
     pub(super) shape: Vec<usize>,
-    pub(super) target_shape: Vec<usize>,
-    /// Whether inputs, and targets, are stored as integers.
+    /// Of one target, if there are some.
+    pub(super) target_shape: Option<Vec<usize>>,
+    /// Whether the first of the inputs, and the targets, are stored as integers.
     pub(super) integers: [bool; 2],
     /// The names of the classes in the order of their numbers.
     pub(super) names: Option<Vec<String>>,
@@ -96,19 +107,19 @@ pub(super) struct PointsFound {
 
 impl PointsFound {
     /// Classes that have names get their numbers from `order`.
-    fn open(paths: &[String], form: TableForm, order: ClassOrder<'_>) -> Result<Self> {
-        let [inputs, targets] = paths else {
-            bail!(
-                "expected two arrays, inputs and targets, got {}",
-                paths.len()
-            );
-        };
-        let [inputs, targets] = [inputs, targets].map(|path| ArrayPath {
+    fn open(paths: &[String], request: &Request, order: ClassOrder<'_>) -> Result<Self> {
+        let (form, network) = (request.form, request.onnx.is_some());
+        ensure!(
+            paths.len() == 2 || (network && paths.len() == 1),
+            "expected two arrays, inputs and targets, got {}",
+            paths.len()
+        );
+        let targets = paths.get(1).map(|path| ArrayPath {
             form,
             ..ArrayPath::from(path.clone())
         });
         let files = Files {
-            inputs: inputs.clone().into(),
+            inputs: given::inputs(&paths[0], form, network)?,
             targets,
             ids: None,
             subset: None,
@@ -120,15 +131,15 @@ impl PointsFound {
             target_shape: source.target_shape(),
             integers: [source.have_integers()?[0], source.has_integer_targets()?],
             names: source.classes().map(<[String]>::to_vec),
-            inputs: source
-                .files()
-                .inputs
-                .iter()
-                .next()
-                .map_or(inputs, |file| file.array.clone()),
             files: source.files().clone(),
             source,
         })
+    }
+
+    /// The file of the targets, as messages call it.
+    pub(super) fn targets(&self) -> String {
+        let targets = self.files.targets.as_ref();
+        targets.map_or_else(String::new, ToString::to_string)
     }
 
     /// A class by its name, or by its number where it has none.
@@ -147,30 +158,4 @@ pub(super) fn relative(path: &Path, base: &Path) -> String {
         Err(_) => absolute,
     };
     seen.display().to_string()
-}
-
-/// An array as a configuration writes it.
-fn relative_array(array: &ArrayPath, base: &Path) -> String {
-    let path = ArrayPath {
-        path: relative(&array.path, base).into(),
-        ..array.clone()
-    };
-    let file = Value::from(path.to_string());
-    let TableForm {
-        header,
-        delimiter,
-        decimal,
-    } = array.form;
-    let said: String = [
-        header.map(|header| format!(", header = {header}")),
-        delimiter.map(|it| format!(", delimiter = {}", Value::from(it.to_string()))),
-        decimal.map(|it| format!(", decimal = {}", Value::from(it.to_string()))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    match said.as_str() {
-        "" => file.to_string(),
-        said => format!("{{ file = {file}{said} }}"),
-    }
 }

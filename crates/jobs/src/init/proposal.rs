@@ -4,8 +4,10 @@ use toml::Value;
 
 use super::{
     data::{ProposedData, RUN, SELF},
+    given::Written,
     layers::ProposedLayers,
     method::{Problem, line},
+    network::ProposedNetwork,
     targets::TargetGuess,
 };
 
@@ -31,6 +33,8 @@ pub struct Proposal {
     pub(super) integers: bool,
     /// What was found in the files, in sentences.
     pub(super) found: Vec<String>,
+    /// The network in a file, in place of weights and layers.
+    pub(super) network: Option<ProposedNetwork>,
 }
 
 impl Proposal {
@@ -102,6 +106,9 @@ impl Proposal {
     }
 
     fn model(&self) -> String {
+        if let Some(network) = &self.network {
+            return network.section();
+        }
         let mut text = format!("\n[model]\nweights = {}\n", quoted(&self.weights));
         if let Some(state) = &self.state {
             text = text + "state = " + &quoted(state) + "\n";
@@ -133,9 +140,7 @@ impl Proposal {
     }
 
     fn data(&self) -> String {
-        let pair = |[inputs, targets]: &[String; 2]| {
-            format!("{{ inputs = {inputs}, targets = {targets} }}")
-        };
+        let pair = Written::table;
         let sides = match &self.data {
             ProposedData::Apart { train, test } => {
                 format!("train = {}\ntest = {}\n", pair(train), pair(test))
@@ -149,7 +154,9 @@ impl Proposal {
                 pair(all)
             ),
         };
+        let tokens = self.network.as_ref().is_some_and(|it| it.reads_integers);
         let scale = match (self.integers, self.untrained) {
+            _ if tokens => "",
             (true, true) => {
                 "scale = \"min-max\"               # to 0 to 1; or \"standard\", or { divide = 255 }\n"
             }
@@ -206,6 +213,7 @@ strategy = \"parallel\"           # or \"sequential\"
 [output]
 ";
 
-fn quoted(text: &str) -> String {
+/// A string of TOML.
+pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

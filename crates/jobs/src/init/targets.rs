@@ -38,14 +38,14 @@ impl TargetGuess {
         outputs: Option<usize>,
         untrained: bool,
     ) -> Result<Self> {
-        let numbers: usize = train.target_shape.iter().product();
+        let numbers: usize = train.target_shape.iter().flatten().product();
         if !train.integers[1] {
             let mut targets = Self::numbers(numbers, "targets are numbers");
             let hint = train.source.may_be_classes()?;
             targets.warnings.extend(hint.map(|hint| {
                 format!(
                     "{}: targets are floating-point numbers, for mse; {hint}",
-                    train.files.targets
+                    train.targets()
                 )
             }));
             return Ok(targets);
@@ -61,7 +61,7 @@ impl TargetGuess {
         ensure!(
             distinct.len() > 1 || !untrained,
             "{}: all {} targets are {}, and a classifier cannot be trained on a single class; give points of at least two, or numbers as floats for mse",
-            train.files.targets,
+            train.targets(),
             values.len(),
             train.named(values[0])
         );
@@ -94,7 +94,7 @@ impl TargetGuess {
         if distinct.first() == Some(&1) && outputs.is_none() {
             targets.warnings.push(format!(
                 "{}: no point is of class 0; where classes are counted from 1, subtract 1",
-                train.files.targets
+                train.targets()
             ));
         }
         if !unknown.is_empty() {

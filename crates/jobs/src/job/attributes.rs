@@ -42,6 +42,9 @@ impl Job {
         put("solver", json!(solver_settings(method)?));
         put("mode", json!(self.config.compute.mode));
         put("loss", json!(model.loss));
+        if model.onnx.is_some() {
+            put("network", model.network_keys().into());
+        }
         put("precision", json!(precision));
         put("device", json!(device));
         put("seed", json!(seed));
@@ -55,7 +58,11 @@ impl Job {
         let checkpoints =
             checkpoints.map(|checkpoint| Ok(json!(digest::of_file(&checkpoint.weights)?)));
         let mut of_files = Map::new();
-        of_files.insert("weights".into(), json!(digest::of_file(&model.weights)?));
+        for (key, path) in [("weights", &model.weights), ("onnx", &model.onnx)] {
+            if let Some(path) = path {
+                of_files.insert(key.into(), json!(digest::of_input(path)?));
+            }
+        }
         of_files.insert("checkpoints".into(), checkpoints.collect::<Result<_>>()?);
         let sets = [
             ("train", &data.train),

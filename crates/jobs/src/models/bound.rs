@@ -9,12 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use influence_backend_burn::{
-    Batch, Evaluator, FieldForm, Fit, Influence, OutputLoss, Task, parameters,
-};
+use influence_backend_burn::{Batch, Evaluator, Fit, Influence, OutputLoss, Task, parameters};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{Gather, Samples, Target};
+use influence_data::{Gather, SampleForm, Samples, Target};
 use ndarray::Array2;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
@@ -34,8 +32,11 @@ pub(super) struct Bound<T: Task> {
     /// Made on first use: a computation of influences evaluates nothing.
     evaluator: OnceCell<Evaluator<Arc<T>>>,
     target: Option<Target>,
+    /// Whether the last field of a batch is that of targets.
+    has_targets: bool,
     needs: Needs,
     inputs: Option<Arc<[String]>>,
+    remarks: Vec<String>,
 }
 
 impl<T: Task> Debug for Bound<T> {
@@ -61,8 +62,10 @@ impl<T: Task> Bound<T> {
             module,
             evaluator: OnceCell::new(),
             target,
+            has_targets: true,
             needs: Needs::default(),
             inputs: None,
+            remarks: Vec::new(),
         }
     }
 
@@ -76,6 +79,19 @@ impl<T: Task> Bound<T> {
         Self { needs, ..self }
     }
 
+    /// Of a task that reads nothing but the inputs of the model.
+    pub(super) fn without_targets(self) -> Self {
+        Self {
+            has_targets: false,
+            ..self
+        }
+    }
+
+    /// With sentences for whoever computes with it.
+    pub(super) fn remarking(self, remarks: Vec<String>) -> Self {
+        Self { remarks, ..self }
+    }
+
     fn evaluator(&self) -> &Evaluator<Arc<T>> {
         let make = || Evaluator::new(self.task.clone(), &self.module, &self.device);
         self.evaluator.get_or_init(make)
@@ -87,8 +103,10 @@ impl<T: Task> Bound<T> {
 }
 
 impl<T: Task> Described for Bound<T> {
-    fn forms(&self) -> Vec<FieldForm> {
-        self.task.forms()
+    fn form(&self) -> SampleForm {
+        let mut inputs = self.task.forms();
+        let targets = if self.has_targets { inputs.pop() } else { None };
+        SampleForm { inputs, targets }
     }
 
     fn input_names(&self) -> Option<&[String]> {
@@ -111,7 +129,11 @@ impl<T: Task> Described for Bound<T> {
     }
 
     fn needs(&self) -> Needs {
-        self.needs
+        self.needs.clone()
+    }
+
+    fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn layout(&self) -> &ParameterLayout {

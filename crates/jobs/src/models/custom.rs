@@ -18,13 +18,14 @@ use influence_data::{
 
 use super::{Models, TaskModel, bound::Bound};
 use crate::{
-    config::{Config, Model},
+    config::{Config, Model, missing},
     weights::{Layout, Weights, float_dtype},
 };
 
 /// A custom burn module with its task, for `influence_cli::run_with`.
 ///
-/// The configuration then has `model.weights` and neither `model.loss` nor `model.layers`: the task
+/// The configuration then has `model.weights` and none of `model.loss`, `model.layers` and
+/// `model.onnx`: the task
 /// says what the loss is, the module what the layers are. Weights are found by the names of the
 /// module's fields, in files of PyTorch with its layout.
 ///
@@ -71,18 +72,19 @@ impl<T: Task, F: Fn(&Device) -> T::Module> OwnModel<T, F> {
 }
 
 impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
-    fn are_listed(&self) -> bool {
+    fn are_configured(&self) -> bool {
         false
     }
 
     fn open(
         &self,
         config: &Config,
-        weights: &Path,
+        weights: Option<&Path>,
         _inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         check(&config.model)?;
+        let weights = weights.ok_or_else(|| missing("weights"))?;
         let precision = config.precision;
         let key = config.model.state.as_deref();
         let (layout, weights) =
@@ -118,6 +120,13 @@ fn check(model: &Model) -> Result<()> {
         KeyError::new(
             "model.layers",
             "the program has a model of its own; leave them out"
+        )
+    );
+    ensure!(
+        model.onnx.is_none(),
+        KeyError::new(
+            "model.onnx",
+            "the program has a model of its own; leave it out, or run `influence` itself"
         )
     );
     Ok(())

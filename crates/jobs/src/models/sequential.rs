@@ -11,29 +11,30 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{Models, Needs, TaskModel, bound::Bound};
 use crate::{
-    config::{Config, Layer, Layers, Loss, Model},
+    config::{Config, Layer, Layers, Loss, Model, missing},
     sequential::{Architecture, SequentialModel, initial_weights},
     weights::Weights,
 };
 
 /// Sequential models, whose layers the configuration lists.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SequentialModels;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SequentialModels;
 
 impl Models for SequentialModels {
-    fn are_listed(&self) -> bool {
+    fn are_configured(&self) -> bool {
         true
     }
 
     fn open(
         &self,
         config: &Config,
-        weights: &Path,
+        weights: Option<&Path>,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         let (loss, layers) = described(&config.model)?;
         let sample = only(inputs, config)?;
+        let weights = weights.ok_or_else(|| missing("weights"))?;
         let key = config.model.state.as_deref();
         let weights = Weights::read(weights, key, config.precision).at_key("model.weights")?;
         let names = layers.0.iter().filter_map(Layer::name);
@@ -74,10 +75,15 @@ fn only<'a>(inputs: &'a [InputShape], config: &Config) -> Result<&'a [usize]> {
 
 /// What a sequential model needs said.
 fn described(model: &Model) -> Result<(Loss, &Layers)> {
-    let missing = |key: &str| KeyError::new("model", format_args!("missing key `{key}`"));
     let loss = model.loss.ok_or_else(|| missing("loss"))?;
     let layers = model.layers.as_ref();
-    Ok((loss, layers.ok_or_else(|| missing("layers"))?))
+    let layers = layers.ok_or_else(|| {
+        KeyError::new(
+            "model",
+            "missing key `layers`, for a sequential model, or `onnx`, for a network in a file",
+        )
+    })?;
+    Ok((loss, layers))
 }
 
 fn bound(
@@ -111,7 +117,11 @@ fn with_loss<I: Field + 'static>(
 ) -> Result<Box<dyn TaskModel>> {
     let outputs = architecture.outputs();
     let needs = Needs {
-        entries: architecture.entries(),
+        entries: architecture
+            .entries()
+            .map(|entries| (0, entries))
+            .into_iter()
+            .collect(),
         batch: architecture.smallest_batch(),
     };
     Ok(match loss {
@@ -131,6 +141,15 @@ fn with_loss<I: Field + 'static>(
             let task = Arc::new(Regression::new(forward));
             let target = Target::Values { outputs };
             Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
+        }
+        Loss::BinaryCrossEntropy | Loss::SequenceCrossEntropy | Loss::NextToken | Loss::Output => {
+            bail!(KeyError::new(
+                "model.loss",
+                format_args!(
+                    "`{}` is for networks in files (model.onnx); models of layers have cross-entropy and mse",
+                    loss.as_str()
+                )
+            ))
         }
     })
 }

@@ -80,7 +80,7 @@ pub fn check_digests(stored: &Map<String, Value>, job: &Job) -> Result<()> {
 fn moved(stored: &Path, digest: Option<&str>, output: &Path) -> Option<PathBuf> {
     let others: Vec<PathBuf> = beside(stored, output);
     let is_it = |path: &Path| {
-        digest.is_none_or(|digest| digest::of_path(path).is_ok_and(|own| own == digest))
+        digest.is_none_or(|digest| digest::of_input(path).is_ok_and(|own| own == digest))
     };
     if stored.exists() && (others.is_empty() || is_it(stored)) {
         return None;
@@ -109,11 +109,16 @@ fn beside(stored: &Path, output: &Path) -> Vec<PathBuf> {
 
 /// All files that a configuration names.
 fn named(config: &mut Config) -> Vec<Named<'_>> {
-    let mut all = vec![Named {
-        key: "model.weights".into(),
-        digest: Some("/weights".into()),
-        path: &mut config.model.weights,
-    }];
+    let model = &mut config.model;
+    let files = [("weights", &mut model.weights), ("onnx", &mut model.onnx)];
+    let files = files.into_iter().filter_map(|(key, path)| {
+        Some(Named {
+            key: format!("model.{key}"),
+            digest: Some(format!("/{key}")),
+            path: path.as_mut()?,
+        })
+    });
+    let mut all: Vec<Named<'_>> = files.collect();
     let checkpoints = config.method.iter_mut().flat_map(Method::checkpoints_mut);
     all.extend(checkpoints.enumerate().map(|(index, checkpoint)| Named {
         key: "method.checkpoints".into(),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
 use influence_core::{Dataset, Values};
@@ -30,6 +30,8 @@ enum TargetValues {
     Classes(Vec<usize>),
     /// Numbers `(n, outputs)`.
     Values(Array2<f64>),
+    /// The model reads none.
+    None,
 }
 
 impl<'a> Points<'a> {
@@ -42,6 +44,7 @@ impl<'a> Points<'a> {
         let mut values = Vec::new();
         for start in (0..samples.len()).step_by(BATCH) {
             let (_, targets) = fields(samples, start..(start + BATCH).min(samples.len()))?;
+            let Some(targets) = targets else { break };
             if matches!(job.target, Target::Class { .. }) {
                 let numbers = targets.integers().map(usize::try_from);
                 classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
@@ -49,8 +52,10 @@ impl<'a> Points<'a> {
                 values.extend(targets.floats());
             }
         }
-        let targets = if values.is_empty() {
+        let targets = if !classes.is_empty() {
             TargetValues::Classes(classes)
+        } else if values.is_empty() {
+            TargetValues::None
         } else {
             let columns = values.len() / samples.len();
             TargetValues::Values(Array2::from_shape_vec((samples.len(), columns), values)?)
@@ -100,15 +105,16 @@ impl<'a> Points<'a> {
     pub fn class(&self, point: usize) -> Option<usize> {
         match &self.targets {
             TargetValues::Classes(classes) => classes.get(point).copied(),
-            TargetValues::Values(_) => None,
+            TargetValues::Values(_) | TargetValues::None => None,
         }
     }
 
-    /// The target of a point.
+    /// The target of a point, null if the model reads none.
     pub fn target(&self, point: usize) -> Value {
         match &self.targets {
             TargetValues::Classes(classes) => named(classes[point], self.names),
             TargetValues::Values(values) => numbers(values.row(point).iter().copied()),
+            TargetValues::None => Value::Null,
         }
     }
 
@@ -240,9 +246,13 @@ fn numbers(values: impl Iterator<Item = f64>) -> Value {
     }
 }
 
-/// The inputs and the targets of a range of points.
-fn fields(samples: &Prefetch<Samples>, range: Range<usize>) -> Result<(Vec<Values>, Values)> {
+/// The inputs of a range of points, and their targets if the model reads some.
+fn fields(
+    samples: &Prefetch<Samples>,
+    range: Range<usize>,
+) -> Result<(Vec<Values>, Option<Values>)> {
     let mut fields = samples.batch(range)?.into_fields();
-    let targets = fields.pop().context("a sample has inputs and targets")?;
+    let targets = fields.len() > samples.inner().inputs();
+    let targets = if targets { fields.pop() } else { None };
     Ok((fields, targets))
 }

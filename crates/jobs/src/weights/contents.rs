@@ -16,6 +16,8 @@ pub(super) struct Contents {
     pub(super) left_out: Vec<String>,
     /// Whether the order of the tensors is that in which the model has them.
     pub(super) in_order: bool,
+    /// Two names of one tensor in words, where there are some.
+    pub(super) tied: Option<String>,
 }
 
 /// The numbers of a tensor.
@@ -35,6 +37,7 @@ impl Contents {
             key: None,
             left_out: Vec::new(),
             in_order: false,
+            tied: None,
         }
     }
 

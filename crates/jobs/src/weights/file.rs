@@ -74,7 +74,7 @@ fn safetensors(path: &Path) -> Result<Contents> {
     let unknown = "neither a safetensors file, nor one of PyTorch, nor a burnpack";
     let (_, metadata) = SafeTensors::read_metadata(&bytes).context(unknown)?;
     let file = SafeTensors::deserialize(&bytes).context(unknown)?;
-    check_names(metadata.metadata().as_ref(), &file)?;
+    let tied = kept_once(metadata.metadata().as_ref(), &file);
     let tensors = file.iter().map(|(name, view)| {
         let dtype = match view.dtype() {
             Dtype::F16 => DType::F16,
@@ -87,17 +87,20 @@ fn safetensors(path: &Path) -> Result<Contents> {
         let data = TensorData::from_bytes_vec(bytes, shape, dtype);
         (name.to_owned(), StoredTensor::Float(data))
     });
-    Ok(Contents::unordered(tensors.collect()))
+    Ok(Contents {
+        tied,
+        ..Contents::unordered(tensors.collect())
+    })
 }
 
-/// Refuses files of `safetensors.torch.save_model`, which keeps one name of a tied tensor and notes
-/// the others beside.
-fn check_names(notes: Option<&HashMap<String, String>>, file: &SafeTensors<'_>) -> Result<()> {
+/// Two names of one tensor in words, in files of `safetensors.torch.save_model`, which keeps one name
+/// of a tied tensor and notes the others beside.
+fn kept_once(notes: Option<&HashMap<String, String>>, file: &SafeTensors<'_>) -> Option<String> {
     let has = |name: &str| file.tensor(name).is_ok();
     let mut notes: Vec<_> = notes.into_iter().flatten().collect();
     notes.sort_unstable();
-    for (name, kept) in notes {
-        ensure!(has(name) || !has(kept), tied(name, kept));
-    }
-    Ok(())
+    let once = notes
+        .into_iter()
+        .find(|(name, kept)| !has(name) && has(kept));
+    once.map(|(name, kept)| tied(name, kept))
 }

@@ -35,7 +35,7 @@ pub(super) fn begins(start: &[u8]) -> bool {
 /// A state dict, one within a checkpoint, or a whole module.
 ///
 /// # Errors
-/// When the file cannot be read, holds no weights or several, or has two names for one tensor.
+/// When the file cannot be read, or holds no weights or several.
 pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
     let (pickle, mut container) = Container::open(path).context("reading a PyTorch file")?;
     let state = StateDict::find(&pickle, key)?;
@@ -58,19 +58,20 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
         tensors.push((name.clone(), numbers));
     }
     // Only now is it known that the file has as many numbers as it says.
-    check_apart(&state.tensors)?;
+    let tied = shared(&state.tensors);
     Ok(Contents {
         tensors,
         modules: state.modules,
         key: state.key,
         left_out: state.left_out,
         in_order: true,
+        tied,
     })
 }
 
-/// Refuses tensors that share numbers: changing the one changes the other, which two layers do not
-/// do.
-fn check_apart(tensors: &[(String, View)]) -> Result<()> {
+/// Two tensors that share numbers, in words: changing the one changes the other, which two layers do
+/// not do.
+fn shared(tensors: &[(String, View)]) -> Option<String> {
     let numbers = |(_, view): &&(String, View)| view.element.float.is_some() && view.numbers > 0;
     let mut sorted: Vec<&(String, View)> = tensors.iter().filter(numbers).collect();
     sorted.sort_by(|(_, a), (_, b)| (&a.storage, a.offset).cmp(&(&b.storage, b.offset)));
@@ -78,9 +79,10 @@ fn check_apart(tensors: &[(String, View)]) -> Result<()> {
         let later = sorted[index + 1..].iter();
         let near =
             later.take_while(|(_, other)| other.storage == view.storage && other.offset < view.end);
-        for (other, with) in near {
-            ensure!(!view.shares(with), tied(name, other));
+        let mut near = near.filter(|(_, with)| view.shares(with));
+        if let Some((other, _)) = near.next() {
+            return Some(tied(name, other));
         }
     }
-    Ok(())
+    None
 }

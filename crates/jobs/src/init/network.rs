@@ -1,0 +1,156 @@
+//! What is proposed for a network in a file.
+
+mod inputs;
+mod loss;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use burn::tensor::Shape;
+use influence_core::FieldKind;
+use influence_data::{ArrayPath, InputFiles};
+use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+
+use super::{
+    layers::multiplications_of,
+    method::{Problem, line},
+    points::{GivenPoints, relative},
+    proposal::{Proposal, quoted},
+    request::Request,
+    targets::TargetGuess,
+};
+use crate::{config::Loss, weights::Weights};
+use inputs::{found, ordered};
+use loss::LossGuess;
+
+/// The section of the model.
+#[derive(Debug)]
+pub(super) struct ProposedNetwork {
+    onnx: String,
+    weights: Option<String>,
+    state: Option<String>,
+    loss: LossGuess,
+    /// Whether inputs are looked up in an embedding.
+    embeds: bool,
+    /// Whether the first input is made of integers.
+    pub(super) reads_integers: bool,
+}
+
+/// A configuration for the network of a request.
+///
+/// # Errors
+/// When the file cannot be read, or the data do not fit the network.
+pub(super) fn propose(
+    request: &Request,
+    onnx: &Path,
+    sides: &GivenPoints,
+    base: &Path,
+) -> Result<Proposal> {
+    let network = read(request, onnx)?;
+    let first = &sides.train;
+    let shapes = first.source.input_shapes();
+    let integers = first.source.have_integers()?;
+    let order = ordered(&network.inputs, &shapes, &integers).context("--train")?;
+    let samples: Vec<Vec<usize>> = order.iter().map(|(_, sample)| sample.clone()).collect();
+    // A squared error is defined for outputs of any shape.
+    let any = NetworkLoss::new(LossKind::MeanSquaredError);
+    let task = NetworkTask::new(&network, any, Measurement::Loss, &samples).context("--onnx")?;
+    let loss = LossGuess::of(first, &network, task.output_shape())?;
+    let keyed = |inputs: &InputFiles| {
+        let arrays: Vec<&ArrayPath> = inputs.iter().map(|input| &input.array).collect();
+        let named = network.inputs.iter().zip(&order);
+        let named = named.map(|(input, (place, _))| (input.name.clone(), arrays[*place].clone()));
+        match network.inputs.as_slice() {
+            [_] => inputs.clone(),
+            _ => InputFiles::named(named),
+        }
+    };
+    let [train, test] = sides.points(request);
+    let trained = network
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.trained);
+    let trained: Vec<Shape> = trained
+        .map(|parameter| parameter.data.shape().clone())
+        .collect();
+    let tokens = network.inputs.iter().zip(&samples);
+    let tokens = tokens.filter(|(input, _)| input.kind == FieldKind::Int);
+    let positions = tokens.map(|(_, sample)| sample.iter().product()).max();
+    let shapes = || trained.iter().map(|shape| &shape[..]);
+    let work = multiplications_of(shapes(), &samples[0]);
+    Ok(Proposal {
+        weights: String::new(),
+        state: None,
+        problem: Problem {
+            parameters: shapes().map(|shape| shape.iter().product::<usize>()).sum(),
+            multiplications: work.saturating_mul(positions.unwrap_or(1)),
+            train,
+            test,
+            convex: false,
+            has_outputs: loss.loss != Loss::Output,
+            weight_decay: request.weight_decay,
+        },
+        layers: None,
+        data: sides.data(request, base, keyed),
+        names: first.names.clone(),
+        targets: TargetGuess {
+            warnings: loss.warnings.clone(),
+            ..TargetGuess::default()
+        },
+        untrained: false,
+        integers: first.integers[0],
+        found: [sides.found(), found(&network, onnx)].concat(),
+        network: Some(ProposedNetwork {
+            onnx: relative(onnx, base),
+            weights: request.weights.as_ref().map(|path| relative(path, base)),
+            state: request.state.clone(),
+            loss,
+            embeds: !network.entries().is_empty(),
+            reads_integers: network
+                .inputs
+                .first()
+                .is_some_and(|it| it.kind != FieldKind::Float),
+        }),
+    })
+}
+
+fn read(request: &Request, onnx: &Path) -> Result<Model> {
+    let state = request.state.as_deref();
+    let weights = request.weights.as_ref();
+    let read = weights.map(|path| Weights::of_network(path, state));
+    let read = read.transpose().context("--weights")?;
+    let settings = Settings {
+        weights: read.map(Weights::into_tensors),
+        weights_file: weights.cloned().unwrap_or_default(),
+        ..Settings::default()
+    };
+    Model::read(onnx, &settings).context("--onnx")
+}
+
+impl ProposedNetwork {
+    /// The section of the configuration.
+    pub(super) fn section(&self) -> String {
+        let mut text = format!("\n[model]\nonnx = {}\n", quoted(&self.onnx));
+        for (key, value) in [("weights", &self.weights), ("state", &self.state)] {
+            if let Some(value) = value {
+                text.push_str(&format!("{key} = {}\n", quoted(value)));
+            }
+        }
+        let loss = format!("loss = {}", quoted(self.loss.loss.as_str()));
+        text.push_str(&line(&loss, &self.loss.comment));
+        if let Some(ignore) = self.loss.ignore {
+            let why = "a guess: targets with this number do not count";
+            text.push_str(&line(&format!("ignore = {ignore}"), why));
+        }
+        text.push_str(
+            "# measurement = \"margin\"        # of test points, in place of their loss; or \"logit\", { logit = 3 }, \"log-probability\"\n\
+             # frozen = [\"emb.*\"]            # parameters that were not trained: the file does not say it\n",
+        );
+        if self.embeds {
+            text.push_str(
+                "# padding = { \"emb.weight\" = 0 }   # rows of padding_idx: the file does not have it\n",
+            );
+        }
+        text
+    }
+}
