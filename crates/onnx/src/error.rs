@@ -56,5 +56,12 @@ pub enum Error {
     Setting(String),
 }
 
+impl Error {
+    /// An operator cannot be computed from its arguments.
+    pub(crate) fn operator(message: impl Into<String>) -> Self {
+        Self::Operator(message.into())
+    }
+}
+
 /// The result of reading or running a network.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

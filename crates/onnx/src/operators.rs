@@ -4,14 +4,39 @@
 //! function from the arguments of a [`Call`] to its results. Versions of the standard set differ in
 //! whether axes and sizes are attributes or arguments; a call reads both.
 
+mod activation;
+mod arithmetic;
+mod attention;
+mod comparison;
+mod constant;
+mod control;
+mod convolution;
+mod einsum;
 mod elementwise;
+mod indexing;
 mod linear;
+mod ml;
+mod normalisation;
+mod padding;
+mod pooling;
+mod recurrent;
+mod reduction;
+mod resize;
+mod scatter;
+mod sequence;
+mod shape;
+mod slicing;
+mod window;
+
+use burn::backend::DispatchTensor;
+
+pub(crate) use ml::expand;
 
 use crate::{
     Error, Result,
     graph::Node,
     network::Environment,
-    value::{Devices, Value},
+    value::{Devices, Value, axis_of},
 };
 
 /// What a name in the environment stands for.
@@ -29,13 +54,39 @@ impl From<Value> for Slot {
     }
 }
 
+/// Computes the results of a node.
+type Run = fn(&mut Call<'_>) -> Result<Vec<Slot>>;
+
 /// An operator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operator {
     /// Computes the results.
-    pub(crate) run: fn(&mut Call<'_>) -> Result<Vec<Slot>>,
+    pub(crate) run: Run,
     /// The arguments through which a derivative flows.
     pub(crate) differentiable: Differentiable,
+}
+
+impl Operator {
+    /// One that is differentiable in all arguments.
+    const fn smooth(run: Run) -> Self {
+        Self {
+            run,
+            differentiable: Differentiable::All,
+        }
+    }
+
+    /// One that is differentiable in the arguments at these places.
+    const fn through(run: Run, places: &'static [usize]) -> Self {
+        Self {
+            run,
+            differentiable: Differentiable::Only(places),
+        }
+    }
+
+    /// One whose results have no derivative.
+    const fn flat(run: Run) -> Self {
+        Self::through(run, &[])
+    }
 }
 
 /// The arguments of an operator through which a derivative flows.
@@ -47,8 +98,6 @@ pub(crate) enum Differentiable {
 }
 
 impl Differentiable {
-    pub(crate) const NONE: Self = Self::Only(&[]);
-
     /// Whether one flows through an argument.
     pub(crate) fn is_through(self, argument: usize) -> bool {
         match self {
@@ -61,10 +110,36 @@ impl Differentiable {
 /// The operator of a name in a set of operators, if it is known.
 pub(crate) fn find(domain: &str, name: &str) -> Option<Operator> {
     match domain {
-        "" | "ai.onnx" => elementwise::find(name).or_else(|| linear::find(name)),
+        "" | "ai.onnx" => FAMILIES.iter().find_map(|find| find(name)),
+        "ai.onnx.ml" => ml::find(name),
         _ => None,
     }
 }
+
+/// The operators of each family.
+const FAMILIES: [fn(&str) -> Option<Operator>; 21] = [
+    activation::find,
+    arithmetic::find,
+    attention::find,
+    comparison::find,
+    constant::find,
+    control::find,
+    convolution::find,
+    einsum::find,
+    elementwise::find,
+    indexing::find,
+    linear::find,
+    normalisation::find,
+    padding::find,
+    pooling::find,
+    recurrent::find,
+    reduction::find,
+    resize::find,
+    scatter::find,
+    sequence::find,
+    shape::find,
+    slicing::find,
+];
 
 /// An operator on its way: a node with the values of its arguments.
 pub(crate) struct Call<'a> {
@@ -81,8 +156,7 @@ impl Call<'_> {
     /// # Errors
     /// When it is left out, or is a sequence.
     pub(crate) fn value(&mut self, place: usize) -> Result<Value> {
-        self.optional(place)?
-            .ok_or_else(|| Error::Operator(format!("argument {place} (counted from 0) is missing")))
+        self.optional(place)?.ok_or_else(|| missing(place))
     }
 
     /// Takes an argument that may be left out.
@@ -95,6 +169,28 @@ impl Call<'_> {
             Some(Slot::One(value)) => Ok(Some(value)),
             Some(Slot::Many(_)) => Err(Error::Operator(format!(
                 "argument {place} (counted from 0) is a sequence, expected a tensor"
+            ))),
+        }
+    }
+
+    /// Takes an argument, a tensor or a sequence of them.
+    ///
+    /// # Errors
+    /// When it is left out.
+    pub(crate) fn slot(&mut self, place: usize) -> Result<Slot> {
+        let slot = self.arguments.get_mut(place).and_then(Option::take);
+        slot.ok_or_else(|| missing(place))
+    }
+
+    /// Takes an argument that is a sequence.
+    ///
+    /// # Errors
+    /// When it is left out, or is a tensor.
+    pub(crate) fn sequence(&mut self, place: usize) -> Result<Vec<Value>> {
+        match self.slot(place)? {
+            Slot::Many(values) => Ok(values),
+            Slot::One(_) => Err(Error::Operator(format!(
+                "argument {place} (counted from 0) is a tensor, expected a sequence"
             ))),
         }
     }
@@ -122,6 +218,37 @@ impl Call<'_> {
             .collect()
     }
 
+    /// Takes an argument that holds floats.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value), and when it holds anything else.
+    pub(crate) fn float(&mut self, place: usize) -> Result<Value> {
+        self.value(place)?.float()
+    }
+
+    /// Takes the arguments at these places if they are there, on one device.
+    ///
+    /// # Errors
+    /// As [`optional`](Self::optional).
+    pub(crate) fn gathered<const N: usize>(
+        &mut self,
+        places: [usize; N],
+    ) -> Result<[Option<Value>; N]> {
+        let mut values = Vec::with_capacity(N);
+        for place in places {
+            values.push(self.optional(place)?);
+        }
+        let known = values.iter().flatten().all(|value| value.known);
+        let mut gathered = [const { None }; N];
+        for (slot, value) in gathered.iter_mut().zip(values) {
+            *slot = match value {
+                Some(value) if !known => Some(value.away(self.devices)?),
+                value => value,
+            };
+        }
+        Ok(gathered)
+    }
+
     /// Integers that are an attribute in old versions of the operator, and a known argument in new
     /// ones.
     ///
@@ -133,9 +260,59 @@ impl Call<'_> {
         }
         self.optional(place)?.map(|value| value.ints()).transpose()
     }
+
+    /// An integer attribute, or what it is when it is left out.
+    ///
+    /// # Errors
+    /// When it is no integer.
+    pub(crate) fn int(&self, attribute: &str, default: i64) -> Result<i64> {
+        Ok(self.node.attributes.int(attribute)?.unwrap_or(default))
+    }
+
+    /// An attribute that is a number, or what it is when it is left out.
+    ///
+    /// # Errors
+    /// When it is no number.
+    pub(crate) fn real(&self, attribute: &str, default: f64) -> Result<f64> {
+        Ok(self.node.attributes.float(attribute)?.unwrap_or(default))
+    }
+
+    /// The attribute `axis` as an axis of a value.
+    ///
+    /// # Errors
+    /// When it is no axis of it.
+    pub(crate) fn axis(&self, value: &Value, default: i64) -> Result<usize> {
+        axis_of(self.int("axis", default)?, value.rank())
+    }
+
+    /// An attribute that is text, or what it is when it is left out.
+    ///
+    /// # Errors
+    /// When it is no text.
+    pub(crate) fn text(&self, attribute: &str, default: &'static str) -> Result<&str> {
+        Ok(self.node.attributes.text(attribute)?.unwrap_or(default))
+    }
+
+    /// Whether somebody reads a result.
+    pub(crate) fn wants(&self, result: usize) -> bool {
+        let name = self.node.outputs.get(result);
+        name.is_some_and(|name| !name.is_empty())
+    }
+}
+
+fn missing(place: usize) -> Error {
+    Error::Operator(format!("argument {place} (counted from 0) is missing"))
 }
 
 /// One result.
 pub(crate) fn one(value: Value) -> Vec<Slot> {
     vec![value.into()]
+}
+
+/// An operator on one tensor of floats, number by number.
+fn each(
+    call: &mut Call<'_>,
+    operation: impl FnOnce(DispatchTensor) -> DispatchTensor,
+) -> Result<Vec<Slot>> {
+    Ok(one(call.float(0)?.map(operation)))
 }

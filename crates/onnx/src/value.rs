@@ -8,6 +8,7 @@
 //! second evaluator; they move to the device of the data when they meet a value that is not
 //! known.
 
+mod math;
 mod shape;
 
 use burn::{
@@ -21,12 +22,14 @@ use influence_core::FieldKind;
 
 use crate::{Error, Result};
 
-pub(crate) use shape::broadcast;
+pub(crate) use shape::{broadcast, check_count, lengths};
 
 /// The types in which values are computed; the precision of a fit is chosen when its recording is
 /// evaluated.
 pub(crate) const FLOAT: FloatDType = FloatDType::F32;
 pub(crate) const INT: IntDType = IntDType::I64;
+/// The type of known floats: a number that is made of them enters a recording in 64 bits.
+pub(crate) const KNOWN_FLOAT: FloatDType = FloatDType::F64;
 
 /// Where values are.
 #[derive(Debug, Clone)]
@@ -69,7 +72,8 @@ impl Value {
             data
         };
         let (kind, tensor) = if data.dtype().is_float() {
-            let data = data.convert_dtype(FLOAT.into());
+            let float = if known { KNOWN_FLOAT } else { FLOAT };
+            let data = data.convert_dtype(float.into());
             (FieldKind::Float, Dispatch::float_from_data(data, device))
         } else if data.dtype().is_bool() {
             let data = data.convert_dtype(DType::from(device.defaults().bool_dtype));
@@ -91,24 +95,75 @@ impl Value {
         Self::from_data(data, true, &devices.home)
     }
 
-    /// The result of an operation on this value which keeps its kind; not a scalar.
-    pub(crate) fn with(&self, tensor: DispatchTensor) -> Self {
+    /// The result of an operation that keeps kind and shape.
+    pub(crate) fn map(self, operation: impl FnOnce(DispatchTensor) -> DispatchTensor) -> Self {
+        let tensor = operation(self.tensor);
+        Self { tensor, ..self }
+    }
+
+    /// The result of an operation that keeps the shape, in another kind.
+    pub(crate) fn map_to(
+        self,
+        kind: FieldKind,
+        operation: impl FnOnce(DispatchTensor) -> DispatchTensor,
+    ) -> Self {
+        let mapped = self.map(operation);
+        Self { kind, ..mapped }
+    }
+
+    /// The result of an operation that keeps the kind and changes the shape; not a scalar.
+    pub(crate) fn change(self, operation: impl FnOnce(DispatchTensor) -> DispatchTensor) -> Self {
+        let changed = self.map(operation);
         Self {
-            kind: self.kind,
-            tensor,
             scalar: false,
-            known: self.known,
+            ..changed
         }
     }
 
-    /// The result of an operation on this value which keeps its shape.
-    pub(crate) fn shaped_as(&self, kind: FieldKind, tensor: DispatchTensor) -> Self {
-        Self {
-            kind,
-            tensor,
-            scalar: self.scalar,
-            known: self.known,
+    /// This value, if it is of a kind.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub(crate) fn of_kind(self, kind: FieldKind) -> Result<Self> {
+        if self.kind == kind {
+            return Ok(self);
         }
+        let words = |kind| match kind {
+            FieldKind::Float => "floats",
+            FieldKind::Int => "integers",
+            FieldKind::Bool => "booleans",
+        };
+        Err(Error::Operator(format!(
+            "expected {}, got {}",
+            words(kind),
+            words(self.kind)
+        )))
+    }
+
+    /// This value, if it holds floats.
+    ///
+    /// # Errors
+    /// When it holds anything else.
+    pub(crate) fn float(self) -> Result<Self> {
+        self.of_kind(FieldKind::Float)
+    }
+
+    /// As many times the same number, known.
+    ///
+    /// # Errors
+    /// When there would be more of them than [`check_count`] allows.
+    pub(crate) fn full(number: f64, dims: &[usize], devices: &Devices) -> Result<Self> {
+        let one = Self::known(TensorData::new(vec![number], [1]), devices);
+        if dims.is_empty() {
+            one.reshape(dims)
+        } else {
+            one.expand(dims)
+        }
+    }
+
+    /// Known integers in a shape that takes as many.
+    pub(crate) fn known_ints(ints: Vec<i64>, dims: &[usize], devices: &Devices) -> Self {
+        Self::known(TensorData::new(ints, dims.to_vec()), devices)
     }
 
     /// Its shape; empty for a scalar.
@@ -218,24 +273,45 @@ impl Value {
     pub(crate) fn cast(self, kind: FieldKind, devices: &Devices) -> Self {
         use FieldKind::{Bool, Float, Int};
         let bools = self.bools(devices);
-        let shape = self.clone();
-        let tensor = match (self.kind, kind) {
-            (Float, Int) => Dispatch::float_into_int(self.tensor, INT),
-            (Float, Bool) => Dispatch::float_not_equal_elem(self.tensor, 0.0.into(), bools),
-            (Int, Float) => Dispatch::int_into_float(self.tensor, FLOAT),
-            (Int, Bool) => Dispatch::int_not_equal_elem(self.tensor, 0_i64.into(), bools),
-            (Bool, Float) => Dispatch::bool_into_float(self.tensor, FLOAT),
-            (Bool, Int) => Dispatch::bool_into_int(self.tensor, INT),
-            _ => return self,
-        };
-        shape.shaped_as(kind, tensor)
+        let floats = if self.known { KNOWN_FLOAT } else { FLOAT };
+        match (self.kind, kind) {
+            (Float, Int) => self
+                .rounded()
+                .map_to(kind, |tensor| Dispatch::float_into_int(tensor, INT)),
+            (Float, Bool) => self.map_to(kind, |tensor| {
+                Dispatch::float_not_equal_elem(tensor, 0.0.into(), bools)
+            }),
+            (Int, Float) => self.map_to(kind, |tensor| Dispatch::int_into_float(tensor, floats)),
+            (Int, Bool) => self.map_to(kind, |tensor| {
+                Dispatch::int_not_equal_elem(tensor, 0_i64.into(), bools)
+            }),
+            (Bool, Float) => self.map_to(kind, |tensor| Dispatch::bool_into_float(tensor, floats)),
+            (Bool, Int) => self.map_to(kind, |tensor| Dispatch::bool_into_int(tensor, INT)),
+            _ => self,
+        }
+    }
+
+    /// Floats as they would be in 32 bits, which whoever wrote the file computed with: sizes that are
+    /// rounded to integers must not fall on the other side.
+    pub(crate) fn rounded(self) -> Self {
+        if self.known && self.kind == FieldKind::Float {
+            self.map(|tensor| {
+                Dispatch::float_cast(Dispatch::float_cast(tensor, FLOAT), KNOWN_FLOAT)
+            })
+        } else {
+            self
+        }
     }
 }
 
 /// An axis among `rank` of them, which may be counted from the last one.
 pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize> {
     let ranked = i64::try_from(rank).unwrap_or(i64::MAX);
-    let from_first = if axis < 0 { axis + ranked } else { axis };
+    let from_first = if axis < 0 {
+        axis.saturating_add(ranked)
+    } else {
+        axis
+    };
     usize::try_from(from_first)
         .ok()
         .filter(|&axis| axis < rank)

@@ -65,7 +65,14 @@ impl Reader<'_> {
         }
         let mut nodes = Vec::with_capacity(graph.nodes.len());
         for node in graph.nodes {
-            nodes.extend(self.node(node)?);
+            if let Some(node) = self.node(node)? {
+                let expansion = operators::expand(node)?;
+                for (name, tensor) in expansion.tensors {
+                    self.define(&name)?;
+                    tensors.insert(name, tensor);
+                }
+                nodes.extend(expansion.nodes);
+            }
         }
         let outputs: Vec<String> = graph
             .outputs
