@@ -65,6 +65,7 @@
 //! | [`calculators`] | maps it over chunks of data, sequentially or in parallel, into memory or Zarr |
 //! | [`cluster`] | shares a fit among processes, and keeps how far it is |
 //! | [`data`] | reads samples from files |
+//! | [`onnx`] | networks in files, `.onnx` and `.pt2`, as burn modules |
 //! | [`foundation`] | traits and numerics, on which other backends can be built |
 //!
 //! # Features
@@ -78,6 +79,7 @@ pub use influence_cluster as cluster;
 // Not `core`: a glob import of this crate would hide the language's own from derive macros.
 pub use influence_core as foundation;
 pub use influence_data as data;
+pub use influence_onnx as onnx;
 
 pub use backend::{
     ArrayDataset, BurnDataset, Classification, Curvature, Evaluator, Fit, Influence, Kronecker,
