@@ -2,18 +2,17 @@
 //! and influences by the exact Hessian and Gauss-Newton matrices.
 
 mod golden;
-
-use std::{collections::BTreeMap, sync::Arc};
+mod opened;
 
 use burn::tensor::Device;
-use golden::{Golden, Reference};
-use influence_backend_burn::{ArrayDataset, Batch, Curvature, Evaluator, Fit, Influence};
+use burn::tensor::Device;
+use golden::{Golden, difference, largest};
+use influence_backend_burn::{Curvature, Evaluator};
 use influence_core::{
-    Dataset, InfluenceModel, Precision,
+    InfluenceModel, Precision,
     solver::{Direct, Identity},
 };
-use influence_onnx::{Measurement, Model, NetworkTask, Settings};
-use ndarray::{Array2, s};
+use opened::Opened;
 
 /// A network with the largest differences that are allowed, relative to the largest number.
 struct Case {
@@ -106,83 +105,6 @@ const CASES: [Case; 15] = [
 
 /// The exports whose parameters are as they were.
 const EXPORTS: [&str; 2] = ["old.onnx", "new.onnx"];
-
-struct Opened {
-    model: Model,
-    task: Arc<NetworkTask>,
-    data: ArrayDataset,
-    reference: Reference,
-}
-
-impl Opened {
-    fn new(golden: &Golden, file: &str, reference: &str) -> Self {
-        let reference = golden.reference(reference);
-        let model = Model::read(&golden.path(file), &Settings::default());
-        let model = model.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
-        let shapes: Vec<Vec<usize>> = model
-            .inputs
-            .iter()
-            .map(|input| reference.input(&input.name).shape()[1..].to_vec())
-            .collect();
-        let task = NetworkTask::new(&model, reference.loss(), Measurement::Loss, &shapes);
-        let task = task.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
-        let inputs = model
-            .inputs
-            .iter()
-            .map(|input| reference.input(&input.name));
-        let fields = inputs.chain(reference.target(&task)).collect();
-        Self {
-            data: ArrayDataset::new(fields).expect("a data set"),
-            task: Arc::new(task),
-            model,
-            reference,
-        }
-    }
-
-    fn batch(&self) -> Batch {
-        self.data.batch(0..self.data.len()).expect("a batch")
-    }
-
-    fn fit(
-        &self,
-        change: impl FnOnce(Fit<Arc<NetworkTask>>) -> Fit<Arc<NetworkTask>>,
-    ) -> Influence {
-        let network = self.model.network(&Device::flex());
-        let fit = change(Fit::new(self.task.clone()));
-        fit.fit(&network, Arc::new(self.data.clone()))
-            .expect("a fit")
-    }
-
-    /// The gradients of all samples, by parameter.
-    fn gradients(&self, precision: Precision) -> BTreeMap<String, Array2<f64>> {
-        let fitted = self.fit(|fit| {
-            fit.with_precision(precision)
-                .with_solver(Identity)
-                .with_damping(1.0)
-        });
-        let factors = fitted.factors(&self.batch()).expect("factors");
-        let rows = fitted.factors_to_array(&factors.rows).expect("an array");
-        let layout = fitted.source().layout().clone();
-        let parameters = layout.parameters().iter().enumerate();
-        let columns = parameters.map(|(index, parameter)| {
-            let columns = rows.slice(s![.., layout.columns(index)]).to_owned();
-            (parameter.name.clone(), columns)
-        });
-        columns.collect()
-    }
-}
-
-fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
-    numbers
-        .into_iter()
-        .fold(0.0, |most, number| most.max(number.abs()))
-}
-
-/// The largest difference, relative to the largest number that is expected.
-fn difference(found: &Array2<f64>, expected: &Array2<f64>, least: f64) -> f64 {
-    assert_eq!(found.dim(), expected.dim());
-    largest(&(found - expected)) / largest(expected).max(least)
-}
 
 #[test]
 fn parameters_have_the_names_and_gradients_of_the_module() {

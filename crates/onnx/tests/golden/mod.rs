@@ -25,10 +25,28 @@ impl Golden {
         self.folder.join(file)
     }
 
+    /// The tensors of a file.
+    pub fn tensors(&self, name: &str) -> BTreeMap<String, TensorData> {
+        self.reference(name).tensors
+    }
+
     /// What PyTorch computed, for one loss.
     pub fn reference(&self, name: &str) -> Reference {
         Reference::read(&self.path(&format!("{name}.safetensors")))
     }
+}
+
+/// The largest magnitude.
+pub fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
+    numbers
+        .into_iter()
+        .fold(0.0, |most, number| most.max(number.abs()))
+}
+
+/// The largest difference, relative to the largest number that is expected.
+pub fn difference(found: &Array2<f64>, expected: &Array2<f64>, least: f64) -> f64 {
+    assert_eq!(found.dim(), expected.dim());
+    largest(&(found - expected)) / largest(expected).max(least)
 }
 
 /// Tensors of a file of safetensors.
