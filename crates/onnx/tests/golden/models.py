@@ -31,13 +31,19 @@ from zoo import MODELS
 FOLDER = pathlib.Path(__file__).resolve().parent / "models"
 TRACE = "stack_trace"
 STACKS = ("nn_module_stack", "source_fn_stack", "torch_fn")
+# What parameters are told from: the call that a node comes from, and the rule of the optimiser that made it.
+TOLD = ("fx_node", "rule_name")
 
 
 def tidied(path, brief):
-    """Takes the lines of source code out of a file, which name places of the machine that made it, and with `brief` all that is said of nodes."""
+    """Takes the lines of source code out of a file, which name places of the machine that made it, and with `brief` what is said of nodes but for what
+    parameters are told from."""
     model = onnx.load(path, load_external_data=False)
+    tensors = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
-        kept = [] if brief else [entry for entry in node.metadata_props if TRACE not in entry.key]
+        reads = any(name in tensors for name in node.input)
+        told = lambda key: reads and key.endswith(TOLD)
+        kept = [entry for entry in node.metadata_props if (told(entry.key) if brief else TRACE not in entry.key)]
         del node.metadata_props[:]
         node.metadata_props.extend(kept)
     onnx.save(model, path)

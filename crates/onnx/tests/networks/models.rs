@@ -1,18 +1,14 @@
 //! Exported networks against PyTorch in 64 bits: names, outputs, gradients of samples by parameter,
 //! and influences by the exact Hessian and Gauss-Newton matrices.
 
-mod golden;
-mod opened;
-
+use crate::golden::{Golden, difference, largest};
+use crate::opened::Opened;
 use burn::tensor::Device;
-use burn::tensor::Device;
-use golden::{Golden, difference, largest};
 use influence_backend_burn::{Curvature, Evaluator};
 use influence_core::{
     InfluenceModel, Precision,
     solver::{Direct, Identity},
 };
-use opened::Opened;
 
 /// A network with the largest differences that are allowed, relative to the largest number.
 struct Case {

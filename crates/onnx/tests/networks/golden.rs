@@ -8,49 +8,49 @@ use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 /// A network in several exports, with references.
-pub struct Golden {
-    pub name: &'static str,
+pub(crate) struct Golden {
+    pub(crate) name: &'static str,
     folder: PathBuf,
 }
 
 impl Golden {
-    pub fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("tests/golden/models")
             .join(name);
         Self { name, folder }
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
 
     /// The tensors of a file.
-    pub fn tensors(&self, name: &str) -> BTreeMap<String, TensorData> {
+    pub(crate) fn tensors(&self, name: &str) -> BTreeMap<String, TensorData> {
         self.reference(name).tensors
     }
 
     /// What PyTorch computed, for one loss.
-    pub fn reference(&self, name: &str) -> Reference {
+    pub(crate) fn reference(&self, name: &str) -> Reference {
         Reference::read(&self.path(&format!("{name}.safetensors")))
     }
 }
 
 /// The largest magnitude.
-pub fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
+pub(crate) fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
     numbers
         .into_iter()
         .fold(0.0, |most, number| most.max(number.abs()))
 }
 
 /// The largest difference, relative to the largest number that is expected.
-pub fn difference(found: &Array2<f64>, expected: &Array2<f64>, least: f64) -> f64 {
+pub(crate) fn difference(found: &Array2<f64>, expected: &Array2<f64>, least: f64) -> f64 {
     assert_eq!(found.dim(), expected.dim());
     largest(&(found - expected)) / largest(expected).max(least)
 }
 
 /// Tensors of a file of safetensors.
-pub struct Reference {
+pub(crate) struct Reference {
     tensors: BTreeMap<String, TensorData>,
     metadata: BTreeMap<String, String>,
 }
@@ -71,23 +71,23 @@ impl Reference {
         }
     }
 
-    pub fn input(&self, name: &str) -> TensorData {
+    pub(crate) fn input(&self, name: &str) -> TensorData {
         self.tensors[&format!("input/{name}")].clone()
     }
 
     /// The targets, if the task reads some.
-    pub fn target(&self, task: &NetworkTask) -> Option<TensorData> {
+    pub(crate) fn target(&self, task: &NetworkTask) -> Option<TensorData> {
         match task.targets() {
             TargetForm::None => None,
             _ => Some(self.tensors["target"].clone()),
         }
     }
 
-    pub fn damping(&self) -> f64 {
+    pub(crate) fn damping(&self) -> f64 {
         self.metadata["damping"].parse().expect("a number")
     }
 
-    pub fn loss(&self) -> NetworkLoss {
+    pub(crate) fn loss(&self) -> NetworkLoss {
         let kind = |kind| NetworkLoss::new(kind);
         match &*self.metadata["loss"] {
             "cross-entropy" => kind(LossKind::CrossEntropy),
@@ -113,7 +113,7 @@ impl Reference {
     }
 
     /// The gradients of the samples, a matrix for each parameter.
-    pub fn gradients(&self) -> BTreeMap<String, Array2<f64>> {
+    pub(crate) fn gradients(&self) -> BTreeMap<String, Array2<f64>> {
         let gradients = self.tensors.iter().filter_map(|(name, data)| {
             Some((name.strip_prefix("grad/")?.to_owned(), matrix(data)))
         });
@@ -121,11 +121,11 @@ impl Reference {
     }
 
     /// The outputs, one row for each sample.
-    pub fn output(&self) -> Array2<f64> {
+    pub(crate) fn output(&self) -> Array2<f64> {
         matrix(&self.tensors["output"])
     }
 
-    pub fn influences(&self, curvature: &str) -> Array2<f64> {
+    pub(crate) fn influences(&self, curvature: &str) -> Array2<f64> {
         matrix(&self.tensors[&format!("influence/{curvature}")])
     }
 }
@@ -138,7 +138,7 @@ fn matrix(data: &TensorData) -> Array2<f64> {
 }
 
 /// Numbers of a view.
-pub fn data(view: &TensorView<'_>) -> TensorData {
+pub(crate) fn data(view: &TensorView<'_>) -> TensorData {
     let (bytes, shape) = (view.data(), view.shape().to_vec());
     macro_rules! numbers {
         ($type:ty, $bytes:literal) => {{

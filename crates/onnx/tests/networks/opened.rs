@@ -11,19 +11,19 @@ use ndarray::{Array2, s};
 use crate::golden::{Golden, Reference};
 
 /// A network with the data of a reference.
-pub struct Opened {
-    pub model: Model,
-    pub task: Arc<NetworkTask>,
-    pub data: ArrayDataset,
-    pub reference: Reference,
+pub(crate) struct Opened {
+    pub(crate) model: Model,
+    pub(crate) task: Arc<NetworkTask>,
+    pub(crate) data: ArrayDataset,
+    pub(crate) reference: Reference,
 }
 
 impl Opened {
-    pub fn new(golden: &Golden, file: &str, reference: &str) -> Self {
+    pub(crate) fn new(golden: &Golden, file: &str, reference: &str) -> Self {
         Self::with(golden, file, reference, &Settings::default())
     }
 
-    pub fn with(golden: &Golden, file: &str, reference: &str, settings: &Settings) -> Self {
+    pub(crate) fn with(golden: &Golden, file: &str, reference: &str, settings: &Settings) -> Self {
         let reference = golden.reference(reference);
         let model = Model::read(&golden.path(file), settings);
         let model = model.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
@@ -47,11 +47,11 @@ impl Opened {
         }
     }
 
-    pub fn batch(&self) -> Batch {
+    pub(crate) fn batch(&self) -> Batch {
         self.data.batch(0..self.data.len()).expect("a batch")
     }
 
-    pub fn fit(
+    pub(crate) fn fit(
         &self,
         change: impl FnOnce(Fit<Arc<NetworkTask>>) -> Fit<Arc<NetworkTask>>,
     ) -> Influence {
@@ -62,7 +62,7 @@ impl Opened {
     }
 
     /// The gradients of all samples, by parameter.
-    pub fn gradients(&self, precision: Precision) -> BTreeMap<String, Array2<f64>> {
+    pub(crate) fn gradients(&self, precision: Precision) -> BTreeMap<String, Array2<f64>> {
         let fitted = self.fit(|fit| {
             fit.with_precision(precision)
                 .with_solver(Identity)

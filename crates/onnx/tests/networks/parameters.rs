@@ -1,15 +1,12 @@
 //! Which files are refused, and what a state dict and settings do to parameters.
 
-mod golden;
-mod opened;
-
 use std::collections::BTreeMap;
 
+use crate::golden::{Golden, difference, largest};
+use crate::opened::Opened;
 use burn::tensor::TensorData;
-use golden::{Golden, difference, largest};
 use influence_core::Precision;
 use influence_onnx::{Model, Settings};
-use opened::Opened;
 
 /// A file that is refused, and words of the message.
 const REFUSED: [(&str, &str, &[&str]); 14] = [

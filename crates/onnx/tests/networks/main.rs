@@ -1,0 +1,6 @@
+//! Exported networks against PyTorch.
+
+mod golden;
+mod models;
+mod opened;
+mod parameters;
