@@ -120,6 +120,25 @@ pub(crate) enum Attribute {
     Tensor(TensorData),
     /// A graph that may read tensors of the graph around it.
     Graph(Box<Graph>),
+    /// An argument of PyTorch's operators that has tensors among its parts.
+    Arguments(Vec<Argument>),
+    /// The kinds of the results of one of PyTorch's operators.
+    Kinds(Vec<FieldKind>),
+}
+
+impl Attribute {
+    /// The name of the attribute that has the kinds of the results.
+    pub(crate) const RESULTS: &str = "results";
+}
+
+/// A part of an argument of PyTorch's operators.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Argument {
+    /// One that is left out.
+    None,
+    Number(f64),
+    /// The input of the node at this place.
+    Input(usize),
 }
 
 /// Reads attributes of one type.
@@ -148,6 +167,7 @@ impl Attributes {
     attribute!(texts, Texts, &[String], "a list of texts", |value| value);
     attribute!(tensor, Tensor, &TensorData, "a tensor", |value| value);
     attribute!(graph, Graph, &Graph, "a graph", |value| value);
+    attribute!(kinds, Kinds, &[FieldKind], "kinds", |value| value);
 
     /// Whether an integer attribute is there and not 0.
     pub(crate) fn flag(&self, name: &str) -> Result<bool> {

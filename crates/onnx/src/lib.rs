@@ -20,6 +20,7 @@ mod network;
 mod operators;
 mod parameters;
 mod proto;
+mod pt2;
 mod task;
 mod value;
 

@@ -10,7 +10,7 @@ use std::{
 
 use burn::tensor::{Device, TensorData};
 
-use crate::{InputForm, Network, Result, file, network::Program, parameters};
+use crate::{Error, InputForm, Network, Result, file, network::Program, parameters, pt2};
 
 /// How a file is to be read.
 #[derive(Debug, Clone, Default)]
@@ -59,14 +59,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a file.
+    /// Reads a file: ONNX, or an archive of PyTorch's `torch.export.save`, as its content says.
     ///
     /// # Errors
     /// When it cannot be read, is not valid, has operators that are not known (all of them are
     /// named), or has not all its parameters, as they were.
     pub fn read(path: &Path, settings: &Settings) -> Result<Self> {
-        let file = file::read(path)?;
-        let told = parameters::tell(file, settings)?;
+        let archive = pt2::is_archive(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let told = if archive {
+            pt2::read(path, settings)?
+        } else {
+            parameters::tell(file::read(path)?, settings)?
+        };
         Ok(Self {
             parameters: told.parameters,
             inputs: told.program.inputs.clone(),

@@ -6,6 +6,7 @@
 
 mod activation;
 mod arithmetic;
+mod aten;
 mod attention;
 mod comparison;
 mod constant;
@@ -31,6 +32,8 @@ mod window;
 use burn::backend::DispatchTensor;
 
 pub(crate) use ml::expand;
+
+use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     Error, Result,
@@ -112,6 +115,8 @@ pub(crate) fn find(domain: &str, name: &str) -> Option<Operator> {
     match domain {
         "" | "ai.onnx" => FAMILIES.iter().find_map(|find| find(name)),
         "ai.onnx.ml" => ml::find(name),
+        "aten" => aten::find(name),
+        "_operator" | "math" | "torch" => aten::find_symbolic(name),
         _ => None,
     }
 }
@@ -140,6 +145,28 @@ const FAMILIES: [fn(&str) -> Option<Operator>; 21] = [
     shape::find,
     slicing::find,
 ];
+
+/// Refuses operators that are not known, with the nodes that have them.
+///
+/// # Errors
+/// When there are any.
+pub(crate) fn all_known(unknown: &BTreeMap<String, Vec<String>>) -> Result<()> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut message = "the network uses operators that are not supported:".to_owned();
+    for (operator, nodes) in unknown {
+        let shown = nodes.iter().take(3).map(|node| format!("`{node}`"));
+        let shown: Vec<String> = shown.collect();
+        let more = match nodes.len().saturating_sub(shown.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        // Writing to a string does not fail.
+        let _ = write!(message, "\n  {operator} in {}{more}", shown.join(", "));
+    }
+    Err(Error::UnknownOperators(message))
+}
 
 /// An operator on its way: a node with the values of its arguments.
 pub(crate) struct Call<'a> {

@@ -39,6 +39,7 @@ use crate::{
     network::{MOST_AXES, Program},
 };
 use refusal::Refusal;
+pub(crate) use state::by_name;
 
 /// A network whose parameters are known.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write,
     path::Path,
 };
 
@@ -28,10 +27,8 @@ pub(super) fn checked(graph: proto::Graph, versions: &Versions, folder: &Path) -
         depth: 0,
     };
     let graph = reader.graph(graph)?;
-    match reader.unknown() {
-        Some(message) => Err(Error::UnknownOperators(message)),
-        None => Ok(graph),
-    }
+    operators::all_known(&reader.unknown)?;
+    Ok(graph)
 }
 
 struct Reader<'a> {
@@ -191,25 +188,6 @@ impl Reader<'_> {
             return Ok(());
         }
         Err(malformed(format_args!("`{name}` is defined twice")))
-    }
-
-    /// The message about all operators that are not known.
-    fn unknown(&self) -> Option<String> {
-        if self.unknown.is_empty() {
-            return None;
-        }
-        let mut message = "the network uses operators that are not supported:".to_owned();
-        for (operator, nodes) in &self.unknown {
-            let shown = nodes.iter().take(3).map(|node| format!("`{node}`"));
-            let shown: Vec<String> = shown.collect();
-            let more = match nodes.len().saturating_sub(shown.len()) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            // Writing to a string does not fail.
-            let _ = write!(message, "\n  {operator} in {}{more}", shown.join(", "));
-        }
-        Some(message)
     }
 }
 

@@ -1,0 +1,153 @@
+//! Normalisations. Statistics of batches are those that the network was trained to.
+
+use influence_core::FieldKind::Float;
+
+use super::{
+    Run,
+    arguments::{signed, wrong},
+};
+use crate::{
+    Result,
+    graph::Attribute,
+    operators::{Call, Slot, one},
+    value::Value,
+};
+
+pub(super) fn find(name: &str) -> Option<Run> {
+    Some(match name {
+        "batch_norm"
+        | "native_batch_norm"
+        | "_native_batch_norm_legit_no_training"
+        | "cudnn_batch_norm" => batch,
+        "layer_norm" | "native_layer_norm" => layer,
+        "group_norm" | "native_group_norm" => group,
+        "instance_norm" => instance,
+        "rms_norm" | "_fused_rms_norm" => root_mean_square,
+        _ => return None,
+    })
+}
+
+/// An argument, or the same number for each channel.
+fn each(call: &mut Call<'_>, name: &str, default: f64, channels: usize) -> Result<Value> {
+    match call.maybe_tensor(name)? {
+        Some(value) => Ok(value.cast(Float, call.devices)),
+        None => call.known_float(default).expand(&[channels]),
+    }
+}
+
+fn channels(x: &Value) -> Result<usize> {
+    let dims = x.dims();
+    dims.get(1)
+        .copied()
+        .ok_or_else(|| wrong("expected channels along axis 1"))
+}
+
+fn epsilon(call: &mut Call<'_>) -> Result<Vec<(&'static str, Attribute)>> {
+    let epsilon = call
+        .number_of("eps")?
+        .or(call.number_of("epsilon")?)
+        .unwrap_or(1e-5);
+    Ok(vec![("epsilon", Attribute::Float(epsilon))])
+}
+
+fn batch(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let x = call.operand("input", Float)?;
+    if !call.has("running_mean") || !call.has("running_var") {
+        return Err(wrong(
+            "it normalises by the statistics of the batch, so that samples depend on one another; use track_running_stats=True",
+        ));
+    }
+    let count = channels(&x)?;
+    let scale = each(call, "weight", 1.0, count)?;
+    let shift = each(call, "bias", 0.0, count)?;
+    let mean = call.operand("running_mean", Float)?;
+    let variance = call.operand("running_var", Float)?;
+    let epsilon = epsilon(call)?;
+    let arguments = [x, scale, shift, mean, variance].map(Some);
+    Ok(one(call.onnx_with(
+        "BatchNormalization",
+        arguments,
+        epsilon,
+    )?))
+}
+
+/// The axes from the one at which a normalised shape begins.
+fn from_axis(call: &mut Call<'_>) -> Result<(Vec<usize>, i64)> {
+    let shape = call.wholes("normalized_shape")?.unwrap_or_default();
+    let axis = -signed(shape.len());
+    let sides = shape.iter().map(|&side| usize::try_from(side));
+    let sides = sides.collect::<Result<Vec<_>, _>>();
+    Ok((sides.map_err(|_| wrong("a negative length"))?, axis))
+}
+
+fn layer(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let x = call.operand("input", Float)?;
+    let (sides, axis) = from_axis(call)?;
+    let scale = match call.maybe_tensor("weight")? {
+        Some(scale) => scale,
+        None => call.known_float(1.0).expand(&sides)?,
+    };
+    let shift = call.maybe_tensor("bias")?;
+    let mut attributes = epsilon(call)?;
+    attributes.push(("axis", Attribute::Int(axis)));
+    Ok(one(call.onnx_with(
+        "LayerNormalization",
+        [Some(x), Some(scale), shift],
+        attributes,
+    )?))
+}
+
+fn root_mean_square(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    /// The default is the precision of the program's floats.
+    const SINGLE: f64 = f32::EPSILON as f64;
+    let x = call.operand("input", Float)?;
+    let (sides, axis) = from_axis(call)?;
+    let scale = match call.maybe_tensor("weight")? {
+        Some(scale) => scale,
+        None => call.known_float(1.0).expand(&sides)?,
+    };
+    let epsilon = call.number_of("eps")?.unwrap_or(SINGLE);
+    let attributes = vec![
+        ("epsilon", Attribute::Float(epsilon)),
+        ("axis", Attribute::Int(axis)),
+    ];
+    Ok(one(call.onnx_with(
+        "RMSNormalization",
+        [Some(x), Some(scale)],
+        attributes,
+    )?))
+}
+
+fn group(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let x = call.operand("input", Float)?;
+    let groups = call
+        .whole("num_groups")?
+        .or(call.whole("group")?)
+        .unwrap_or(1);
+    let count = channels(&x)?;
+    let scale = each(call, "weight", 1.0, count)?;
+    let shift = each(call, "bias", 0.0, count)?;
+    let mut attributes = epsilon(call)?;
+    attributes.push(("num_groups", Attribute::Int(groups)));
+    Ok(one(call.onnx_with(
+        "GroupNormalization",
+        [x, scale, shift].map(Some),
+        attributes,
+    )?))
+}
+
+fn instance(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    if !call.is_set("use_input_stats")? {
+        return batch(call);
+    }
+    let x = call.operand("input", Float)?;
+    let count = channels(&x)?;
+    let scale = each(call, "weight", 1.0, count)?;
+    let shift = each(call, "bias", 0.0, count)?;
+    let epsilon = epsilon(call)?;
+    Ok(one(call.onnx_with(
+        "InstanceNormalization",
+        [x, scale, shift].map(Some),
+        epsilon,
+    )?))
+}

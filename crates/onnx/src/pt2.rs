@@ -1,0 +1,44 @@
+//! Programs that PyTorch exported (`torch.export.save`, files `.pt2`): from an archive to a graph whose
+//! parameters are known.
+//!
+//! ```text
+//!  .pt2 ─ archive ─> schema (JSON) ─ nodes ─> Graph ─┐
+//!            └─ tensors (storages, views, ties) ─────┴─> Known
+//! ```
+//!
+//! Nothing has to be guessed here: the signature of a program says which of its inputs are parameters,
+//! buffers and data and what they are called, tensors say whether they are trained, and two parameters that
+//! are one have one place in the archive. Numbers in nodes have 64 bits.
+
+mod archive;
+mod graph;
+mod inputs;
+mod nodes;
+mod schema;
+mod tensors;
+
+use std::{fmt::Display, path::Path};
+
+use crate::{Error, Result, model::Settings, parameters};
+
+pub(crate) use archive::is_archive;
+
+/// Reads and checks an archive.
+pub(crate) fn read(path: &Path, settings: &Settings) -> Result<parameters::Told> {
+    let known = archive::Archive::open(path).and_then(|archive| graph::known(archive, settings));
+    let mut known = known.map_err(|error| match error {
+        Error::Malformed(message) => Error::Malformed(format!("{}: {message}", path.display())),
+        Error::UnknownOperators(message) => {
+            Error::UnknownOperators(format!("{}: {message}", path.display()))
+        }
+        other => other,
+    })?;
+    if let Some(weights) = &settings.weights {
+        parameters::by_name(&mut known, weights, &settings.weights_file)?;
+    }
+    parameters::finish(known, settings)
+}
+
+fn malformed(message: impl Display) -> Error {
+    Error::Malformed(message.to_string())
+}

@@ -1,0 +1,174 @@
+//! From a program to a graph that is pruned to what its output needs.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::{
+    Error, Result,
+    graph::{Graph, Node},
+    model::Settings,
+    operators,
+    parameters::{Known, quoted},
+};
+
+use super::{
+    archive::Archive,
+    inputs::Inputs,
+    malformed,
+    nodes::{Names, RawNode, Reader, named},
+    schema::OutputSpec,
+    tensors::Tensors,
+};
+
+/// The graph of an archive, with its parameters.
+pub(super) fn known(mut archive: Archive, settings: &Settings) -> Result<Known> {
+    let module = archive.program()?.graph_module;
+    let mut tensors = Tensors::open(&mut archive)?;
+    let mut names = Names::default();
+    let inputs = Inputs::new(&module, &tensors, &mut names)?;
+    let mut reader = Reader::new(&mut names);
+    reader.graph(module.graph)?;
+    let nodes = reader.nodes;
+    let outputs = outputs(&module.signature.output_specs, &mut names)?;
+    let output = chosen(&outputs, &nodes, settings)?;
+    let (mut nodes, needed) = pruned(nodes, &output);
+    let cut = cut(&mut nodes, inputs.trained());
+    let nodes = resolved(nodes)?;
+    check_inference(&nodes)?;
+    let constants = inputs.constants(|name| needed.contains(name), &mut tensors, &mut archive)?;
+    let parameters = inputs.parameters(&mut tensors, &mut archive)?;
+    if !parameters.iter().any(|parameter| parameter.trained) {
+        return Err(Error::Parameters(
+            "no parameter of the program is trained: requires_grad is False for all of them".into(),
+        ));
+    }
+    Ok(Known {
+        graph: Graph {
+            inputs: inputs.fields,
+            outputs,
+            tensors: constants.into_iter().collect(),
+            nodes,
+        },
+        output,
+        parameters,
+        ties: inputs.ties,
+        buffers: inputs.buffers,
+        remarks: cut.into_iter().collect(),
+    })
+}
+
+/// The names of what the program returns.
+fn outputs(specs: &[OutputSpec], names: &mut Names) -> Result<Vec<String>> {
+    let mut outputs = Vec::new();
+    for spec in specs {
+        let returned = match spec {
+            OutputSpec::UserOutput { arg } => named(arg),
+            OutputSpec::LossOutput { arg } => vec![arg.name.clone()],
+            _ => Vec::new(),
+        };
+        for name in returned {
+            outputs.push(names.get(&name)?);
+        }
+    }
+    if outputs.is_empty() {
+        return Err(malformed("the program returns no tensor"));
+    }
+    Ok(outputs)
+}
+
+/// The output that the settings name, or the first one.
+fn chosen(outputs: &[String], nodes: &[RawNode], settings: &Settings) -> Result<String> {
+    let Some(wanted) = &settings.output else {
+        return Ok(outputs.first().cloned().unwrap_or_default());
+    };
+    if nodes.iter().any(|node| node.outputs.contains(wanted)) {
+        return Ok(wanted.clone());
+    }
+    Err(Error::Setting(format!(
+        "no node computes `{wanted}`; the outputs are {}, and any result of a node may be named",
+        quoted(outputs)
+    )))
+}
+
+/// The nodes that the output needs, and all names that are needed.
+fn pruned(nodes: Vec<RawNode>, output: &str) -> (Vec<RawNode>, HashSet<String>) {
+    let mut needed: HashSet<String> = HashSet::from([output.to_owned()]);
+    let mut kept = Vec::with_capacity(nodes.len());
+    for node in nodes.into_iter().rev() {
+        if node.outputs.iter().any(|name| needed.contains(name)) {
+            needed.extend(node.inputs.iter().cloned());
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    (kept, needed)
+}
+
+/// Where a derivative could flow through `detach`, it stays; elsewhere it does nothing. Returns a remark on
+/// where it stays.
+fn cut<'a>(nodes: &mut [RawNode], trained: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut moving: HashSet<String> = trained.map(str::to_owned).collect();
+    let mut cuts = Vec::new();
+    for node in nodes {
+        let moves = node.inputs.iter().any(|input| moving.contains(input));
+        if !node.target.starts_with("aten.detach") {
+            if moves {
+                moving.extend(node.outputs.iter().cloned());
+            }
+        } else if moves {
+            cuts.push(node.name.clone());
+        } else {
+            "aten.alias.default".clone_into(&mut node.target);
+        }
+    }
+    let some = !cuts.is_empty();
+    some.then(|| {
+        format!(
+            "no derivative flows through {} (detach or no_grad), as in PyTorch",
+            quoted(&cuts)
+        )
+    })
+}
+
+/// Looks up all operators; those that are not known are all named.
+fn resolved(nodes: Vec<RawNode>) -> Result<Vec<Node>> {
+    let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut resolved = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let (domain, name) = node.target.split_once('.').unwrap_or(("", &node.target));
+        let Some(operator) = operators::find(domain, name) else {
+            unknown.entry(node.target).or_default().push(node.name);
+            continue;
+        };
+        resolved.push(Node {
+            name: node.name,
+            kind: node.target,
+            operator,
+            version: 1,
+            inputs: node.inputs.into_iter().map(Some).collect(),
+            outputs: node.outputs,
+            attributes: node.attributes,
+        });
+    }
+    operators::all_known(&unknown)?;
+    Ok(resolved)
+}
+
+/// Refuses a program that was exported for training.
+fn check_inference(nodes: &[Node]) -> Result<()> {
+    for node in nodes {
+        let flag = |name| node.attributes.flag(name).unwrap_or(false);
+        let rate = |name| node.attributes.float(name).ok().flatten();
+        let draws = flag("train") && rate("p").or(rate("dropout")) != Some(0.0);
+        let by_batch = flag("training") && node.kind.contains("batch_norm");
+        if by_batch {
+            return Err(node.error(
+                "it normalises by the statistics of the batch, as in training, so that samples would depend on one another; export `model.eval()`",
+            ));
+        }
+        if draws {
+            return Err(node
+                .error("it leaves out numbers at random, as in training; export `model.eval()`"));
+        }
+    }
+    Ok(())
+}
