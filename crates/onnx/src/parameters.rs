@@ -79,7 +79,7 @@ pub(crate) struct Tie {
 /// Tells the parameters of an ONNX file.
 pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
     let mut graph = file.graph;
-    let output = chosen_output(&graph, settings)?;
+    let (output, passed) = chosen_output(&graph, settings)?;
     if file.exported.is_none() {
         names::part_merged(&mut graph);
     }
@@ -92,7 +92,15 @@ pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
         None => flow::told(&graph, &live, &file.producer),
     };
     let by_value = match &settings.weights {
-        Some(weights) => state::by_value(&mut graph, &live, &output, weights),
+        Some(weights) => {
+            let order = file.exported.as_ref().map(|exported| &exported.order[..]);
+            state::by_value(
+                &mut graph,
+                (&live, &output),
+                weights,
+                order.unwrap_or_default(),
+            )
+        }
         None => None,
     };
     let mut known = match (by_value, &settings.weights) {
@@ -109,6 +117,7 @@ pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
         (None, None) => return Err(refusal.of_changes(&found.changes, file.exported.is_some())),
     };
     names::give_layers(&mut known);
+    known.remarks.extend(passed);
     finish(known, settings)
 }
 
@@ -169,15 +178,32 @@ impl Found {
     }
 }
 
-/// The output that the settings name, or the first one.
-fn chosen_output(graph: &Graph, settings: &Settings) -> Result<String> {
+/// The output that the settings name, or the first one that depends on numbers of the file, with a
+/// remark if others were passed over: classifiers of scikit-learn give labels first.
+fn chosen_output(graph: &Graph, settings: &Settings) -> Result<(String, Option<String>)> {
     let Some(wanted) = &settings.output else {
-        return Ok(graph.outputs.first().cloned().unwrap_or_default());
+        let depends = |output: &&String| {
+            let live = flow::live(graph, output);
+            let mut tensors = graph.tensors.iter();
+            tensors.any(|(name, data)| live.contains(name) && is_candidate(name, data))
+        };
+        let first = graph.outputs.first();
+        let chosen = graph
+            .outputs
+            .iter()
+            .find(depends)
+            .or(first)
+            .cloned()
+            .unwrap_or_default();
+        let passed = first
+            .filter(|first| **first != chosen)
+            .map(|first| format!("the output `{chosen}` is taken, as `{first}` has no derivative"));
+        return Ok((chosen, passed));
     };
     let computed = graph.nodes.iter().flat_map(|node| &node.outputs);
     let mut computed = computed.filter(|name| !name.is_empty());
     if computed.any(|name| name == wanted) {
-        return Ok(wanted.clone());
+        return Ok((wanted.clone(), None));
     }
     Err(Error::Setting(format!(
         "no node computes `{wanted}`; the outputs are {}, and any result of a node may be named",
@@ -284,6 +310,13 @@ fn counted(nodes: &[Node]) -> BTreeMap<String, usize> {
 fn is_candidate(name: &str, data: &TensorData) -> bool {
     data.dtype().is_float()
         && (data.num_elements() > 1 || (name.contains('.') && !name.starts_with('/')))
+}
+
+/// Whether all numbers of a tensor are the same.
+fn is_uniform(data: &TensorData) -> bool {
+    let mut numbers = data.iter::<f64>();
+    let first = numbers.next();
+    numbers.all(|number| Some(number.to_bits()) == first.map(f64::to_bits))
 }
 
 /// Names for a message, the first ten of them.

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use burn::tensor::TensorData;
-
-use super::{Found, Tie, is_candidate};
+use super::{Found, Tie, is_candidate, is_uniform};
 use crate::{
     file::{Exported, Why},
     graph::Graph,
@@ -105,11 +103,4 @@ fn add_changes(exported: &Exported, graph: &Graph, found: &mut Found) {
                 .push(format!("node `{}` was made by {rule}", node.name));
         }
     }
-}
-
-/// Whether all numbers of a tensor are the same.
-fn is_uniform(data: &TensorData) -> bool {
-    let mut numbers = data.iter::<f64>();
-    let first = numbers.next();
-    numbers.all(|number| Some(number.to_bits()) == first.map(f64::to_bits))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 
-use super::{Known, NamedTensor, Tie, flow, is_candidate, padding, quoted};
+use super::{Known, NamedTensor, Tie, flow, is_candidate, is_uniform, padding, quoted};
 use crate::{Error, Result, graph::Graph};
 
 /// The tensors of a state dict by name.
@@ -18,11 +18,11 @@ type State = BTreeMap<String, TensorData>;
 /// found.
 pub(super) fn by_value(
     graph: &mut Graph,
-    live: &HashSet<String>,
-    output: &str,
+    (live, output): (&HashSet<String>, &str),
     state: &State,
+    order: &[String],
 ) -> Option<Known> {
-    let found = Matches::new(graph, state);
+    let found = Matches::new(graph, state, order);
     let candidates = graph.tensors.iter();
     let candidates =
         candidates.filter(|(name, data)| live.contains(*name) && is_candidate(name, data));
@@ -38,7 +38,7 @@ pub(super) fn by_value(
 }
 
 /// A tensor of the state dict that a tensor of the graph is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Matched {
     name: String,
     transposed: bool,
@@ -51,26 +51,27 @@ struct Matches {
 }
 
 impl Matches {
-    fn new(graph: &Graph, state: &State) -> Self {
+    /// Parameters with several names get the one that comes first in an order, or that the graph has.
+    fn new(graph: &Graph, state: &State, order: &[String]) -> Self {
         let mut by_numbers: HashMap<Vec<u8>, Vec<Matched>> = HashMap::new();
-        let floats = state.iter().filter(|(_, data)| data.dtype().is_float());
-        for (name, data) in floats {
-            let plain = Matched {
-                name: name.clone(),
-                transposed: false,
-            };
-            by_numbers.entry(digest(data)).or_default().push(plain);
+        let mut add = |data: &TensorData, name: &str, transposed| {
+            let name = name.to_owned();
+            let same = by_numbers.entry(digest(data)).or_default();
+            same.push(Matched { name, transposed });
+        };
+        for (name, data) in state.iter().filter(|(_, data)| data.dtype().is_float()) {
+            add(data, name, false);
             if let Some(turned) = transposed(data) {
-                let turned_name = Matched {
-                    name: name.clone(),
-                    transposed: true,
-                };
-                by_numbers
-                    .entry(digest(&turned))
-                    .or_default()
-                    .push(turned_name);
+                add(&turned, name, true);
             }
         }
+        let place = |name: &String| {
+            let place = order.iter().position(|other| other == name);
+            (
+                place.unwrap_or(usize::MAX),
+                !graph.tensors.contains_key(name),
+            )
+        };
         let mut names = BTreeMap::new();
         for (name, data) in graph
             .tensors
@@ -80,17 +81,17 @@ impl Matches {
             let Some(all) = by_numbers.get(&digest(data)) else {
                 continue;
             };
-            // A square matrix may be equal to its transpose; its own name comes first.
+            // Zeros and ones are equal by chance; other parameters are equal if they are tied.
             let own = all
                 .iter()
                 .find(|matched| matched.name == *name && !matched.transposed);
-            let plain = || all.iter().find(|matched| !matched.transposed);
-            if let Some(matched) = own.or_else(plain).or_else(|| all.first()) {
-                let matched = Matched {
-                    name: matched.name.clone(),
-                    transposed: matched.transposed,
-                };
-                names.insert(name.clone(), matched);
+            let own = own.filter(|_| is_uniform(data));
+            let first = || {
+                all.iter()
+                    .min_by_key(|matched| (matched.transposed, place(&matched.name)))
+            };
+            if let Some(matched) = own.or_else(first) {
+                names.insert(name.clone(), matched.clone());
             }
         }
         Self { names }

@@ -13,7 +13,7 @@ const REFUSED: [(&str, &str, &[&str]); 14] = [
     (
         "residual_cnn",
         "new-default.onnx",
-        &["FuseBatchNorm", "optimize=False", "dynamic_shapes"],
+        &["was replaced by", "optimize=False", "dynamic_shapes"],
     ),
     (
         "residual_cnn",
