@@ -1,7 +1,7 @@
 //! What PyTorch's exporter (`dynamo=True`) writes beside the graph: the signature of the program
 //! that it exported, and what its optimiser has done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::proto;
 
@@ -11,6 +11,8 @@ const SIGNATURE: &str = "pkg.torch.export.ExportedProgram.graph_signature";
 const KIND: &str = "pkg.torch.export.graph_signature.InputSpec.kind";
 /// The call of the exported program that a node comes from.
 const CALL: &str = "pkg.torch.onnx.fx_node";
+/// The modules of the exported program in which that call is, from the outermost.
+const SCOPES: &str = "pkg.torch.onnx.name_scopes";
 /// The tensors from which a tensor was computed when the file was written.
 const FOLDED_FROM: &str = "pkg.onnxscript.optimizer.folded_from";
 /// The rules of the optimiser that made a node.
@@ -46,11 +48,11 @@ pub(crate) struct Missing {
 /// Why a parameter is no tensor of the file.
 #[derive(Debug)]
 pub(crate) enum Why {
-    /// No call of the program reads it.
+    /// Neither a call of the program nor its module uses it.
     Unused,
-    /// The nodes of the calls that read it read this tensor.
-    SharedWith(String),
-    /// It is read, and nowhere in the file.
+    /// Calls in its module read this parameter in its place: the two are one.
+    TiedTo(String),
+    /// Calls of the program read it, and no node does.
     Gone,
 }
 
@@ -80,11 +82,12 @@ impl Exported {
             .iter()
             .map(|tensor| tensor.name.as_str())
             .collect();
-        for (placeholder, target) in &listed {
+        for parameter in &listed {
+            let (_, target) = parameter;
             if !tensors.contains(target.as_str()) {
                 exported.missing.push(Missing {
                     name: target.clone(),
-                    why: exported.why(placeholder, &calls),
+                    why: exported.why(parameter, graph, &calls),
                 });
             } else if !exported.parameters.contains(target) {
                 exported.replaced.push(target.clone());
@@ -97,19 +100,36 @@ impl Exported {
         Some(exported)
     }
 
-    /// Why a parameter is missing, from the nodes of the calls with this argument.
-    fn why(&self, placeholder: &str, calls: &Calls<'_>) -> Why {
-        let Some(nodes) = calls.0.get(placeholder) else {
-            // Without a record of calls nothing says that it is not used.
-            return if calls.0.is_empty() {
-                Why::Gone
-            } else {
-                Why::Unused
-            };
+    /// Why a parameter is missing.
+    ///
+    /// The program that is exported has tied parameters once, under one of their names; the modules
+    /// of its calls tell the others. The optimiser merges equal ones afterwards: then calls read the
+    /// one and nodes another.
+    fn why(
+        &self,
+        (placeholder, target): &(String, String),
+        graph: &proto::Graph,
+        calls: &Calls<'_>,
+    ) -> Why {
+        // Without a record of calls nothing says that it is not used.
+        if calls.0.is_empty() || calls.0.contains(placeholder.as_str()) {
+            return Why::Gone;
+        }
+        let Some((module, field)) = target.rsplit_once('.') else {
+            return Why::Unused;
         };
-        let mut read = nodes.iter().flat_map(|node| &node.inputs);
-        let partner = read.find(|input| self.parameters.contains(*input));
-        partner.map_or(Why::Gone, |partner| Why::SharedWith(partner.clone()))
+        let scope = format!("'{module}'");
+        let of_module = graph.nodes.iter().filter(|node| {
+            entry(&node.metadata, SCOPES).is_some_and(|scopes| scopes.contains(&scope))
+        });
+        let mut read = of_module.flat_map(|node| &node.inputs);
+        let other = read.find(|input| {
+            let name = input.rsplit_once('.').map(|(_, field)| field);
+            self.parameters.contains(*input)
+                && name == Some(field)
+                && !input.starts_with(&format!("{module}."))
+        });
+        other.map_or(Why::Unused, |other| Why::TiedTo(other.clone()))
     }
 
     fn find_folded(&mut self, graph: &proto::Graph, targets: &BTreeSet<&str>) {
@@ -142,21 +162,22 @@ fn entry<'a>(metadata: &'a [proto::Entry], key: &str) -> Option<&'a str> {
     Some(&entry.value)
 }
 
-/// The nodes that come from calls with an argument, by its name.
-struct Calls<'a>(HashMap<&'a str, Vec<&'a proto::Node>>);
+/// The arguments of the calls that nodes come from.
+struct Calls<'a>(HashSet<&'a str>);
 
 impl<'a> Calls<'a> {
     fn of(graph: &'a proto::Graph) -> Self {
-        let mut nodes: HashMap<&str, Vec<&proto::Node>> = HashMap::new();
-        for node in &graph.nodes {
-            let call = entry(&node.metadata, CALL).unwrap_or_default();
-            for argument in call.split('%').skip(1) {
+        let calls = graph
+            .nodes
+            .iter()
+            .filter_map(|node| entry(&node.metadata, CALL));
+        let arguments = calls
+            .flat_map(|call| call.split('%').skip(1))
+            .map(|argument| {
                 let other = |letter: char| !letter.is_alphanumeric() && letter != '_';
-                let name = argument.split(other).next().unwrap_or_default();
-                nodes.entry(name).or_default().push(node);
-            }
-        }
-        Self(nodes)
+                argument.split(other).next().unwrap_or_default()
+            });
+        Self(arguments.collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Found, Tie, is_candidate, is_uniform};
+use super::{Found, Tie, is_candidate};
 use crate::{
     file::{Exported, Why},
     graph::Graph,
@@ -33,18 +33,13 @@ pub(super) fn told(exported: &Exported, graph: &Graph, live: &HashSet<String>) -
                 "the network has a parameter `{}` that its output does not depend on; it is left out",
                 missing.name
             )),
-            Why::Gone => found.changes.push(format!("`{}` is not in the file", missing.name)),
-            // Parameters that happen to be equal are merged by an optimiser; it does so with
-            // zeros and ones above all. A trained parameter is equal to another if it is that.
-            Why::SharedWith(partner) if graph.tensors.get(partner).is_none_or(is_uniform) => {
-                found.changes.push(format!(
-                    "`{}` was merged with `{partner}`, which has the same numbers",
-                    missing.name
-                ));
-            }
-            Why::SharedWith(partner) => found.ties.push(Tie {
+            Why::Gone => found.changes.push(format!(
+                "`{}` is not in the file, and nothing of it is read",
+                missing.name
+            )),
+            Why::TiedTo(other) => found.ties.push(Tie {
                 name: missing.name.clone(),
-                is: partner.clone(),
+                is: other.clone(),
             }),
         }
     }

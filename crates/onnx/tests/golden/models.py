@@ -31,8 +31,8 @@ from zoo import MODELS
 FOLDER = pathlib.Path(__file__).resolve().parent / "models"
 TRACE = "stack_trace"
 STACKS = ("nn_module_stack", "source_fn_stack", "torch_fn")
-# What parameters are told from: the call that a node comes from, and the rule of the optimiser that made it.
-TOLD = ("fx_node", "rule_name")
+# What parameters are told from: the call and the module that a node comes from, and the rule of the optimiser that made it.
+TOLD = ("fx_node", "name_scopes", "rule_name")
 
 
 def tidied(path, brief):
