@@ -84,6 +84,23 @@ impl Model {
         })
     }
 
+    /// A network of these parameters and nodes.
+    #[cfg(test)]
+    pub(crate) fn of(parameters: Vec<NamedTensor>, program: Program) -> Self {
+        Self {
+            parameters,
+            inputs: program.inputs.clone(),
+            outputs: vec![program.output().to_owned()],
+            operators: BTreeMap::new(),
+            remarks: Vec::new(),
+            program: Arc::new(program),
+        }
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// The network on a device.
     pub fn network(&self, device: &Device) -> Network {
         Network::new(&self.parameters, self.program.clone(), device)

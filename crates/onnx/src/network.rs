@@ -45,13 +45,27 @@ impl Network {
     /// # Errors
     /// When a node cannot be computed from values of these shapes.
     pub(crate) fn forward(&self, inputs: &[Value], device: &Device) -> Result<Value> {
+        self.forward_past(inputs, device, None)
+    }
+
+    /// As [`forward`](Self::forward), but the node that makes the tensor `passed` is passed over: the
+    /// tensor is the first argument of the node.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub(crate) fn forward_past(
+        &self,
+        inputs: &[Value],
+        device: &Device,
+        passed: Option<&str>,
+    ) -> Result<Value> {
         let devices = Devices {
             home: Device::flex().as_dispatch().clone(),
             away: device.as_dispatch().clone(),
         };
         let parameters = self.parameters.iter();
         let parameters = parameters.map(|(name, parameter)| (name.as_str(), parameter.value()));
-        self.program.run(parameters, inputs, &devices)
+        self.program.run(parameters, inputs, &devices, passed)
     }
 
     fn each(self, mut change: impl FnMut(&str, AnyParameter) -> AnyParameter) -> Self {

@@ -1,13 +1,16 @@
 //! The losses, the measurement and the outputs of a network.
 
+mod arguments;
 mod classes;
 mod counted;
-mod evaluated;
 mod fields;
+mod logits;
 mod numbers;
 mod probe;
 mod settings;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use burn::tensor::Tensor;
@@ -16,7 +19,7 @@ use influence_core::FieldForm;
 
 use crate::{Model, Network, Result};
 
-use evaluated::Evaluated;
+use arguments::LossArguments;
 use tokens::Tokens;
 
 pub use fields::Fields;
@@ -33,6 +36,8 @@ pub struct NetworkTask {
     measurement: Measurement,
     /// The shape of one sample of the output.
     output: Vec<usize>,
+    /// Probabilities that the file computes: the loss is taken of the logits before them.
+    probabilities: Option<String>,
     targets: TargetForm,
     /// Where the targets are among the inputs, for next tokens.
     tokens: Option<Tokens>,
@@ -60,8 +65,11 @@ impl NetworkTask {
     ) -> Result<Self> {
         loss.check()?;
         measurement.check(loss.kind)?;
-        let output = probe::output_shape(model, inputs)?;
+        let probed = probe::probed(model, inputs)?;
+        let output = probed.shape.clone();
         let targets = TargetForm::new(&loss, &output)?;
+        measurement.check_output(loss.kind, &output)?;
+        let probabilities = logits::probabilities(model.program(), loss.kind, output.len() + 1);
         let tokens = match (loss.kind, &output[..]) {
             (LossKind::NextToken, &[positions, _]) => {
                 Some(Tokens::find(&model.inputs, inputs, positions)?)
@@ -75,13 +83,17 @@ impl NetworkTask {
         });
         let forms = of_inputs.chain(targets.field()).collect();
         Ok(Self {
-            loss,
-            measurement,
-            output,
             targets,
             tokens,
             forms,
-            remarks: Vec::new(),
+            remarks: probed
+                .remark(probabilities, loss.kind)
+                .into_iter()
+                .collect(),
+            probabilities: probabilities.and_then(|node| node.outputs.first().cloned()),
+            output,
+            measurement,
+            loss,
         })
     }
 
@@ -116,19 +128,23 @@ impl NetworkTask {
     /// # Panics
     /// When a node cannot be computed, or the batch is not of the declared forms: `new` has tried the
     /// network, and whoever records it turns panics into errors.
-    fn evaluated(&self, network: &Network, mut fields: Fields) -> Evaluated {
+    fn arguments(&self, network: &Network, mut fields: Fields) -> LossArguments {
         let targets = match self.targets {
             TargetForm::None => None,
             _ => fields.take_targets(),
         };
-        let evaluated = network
-            .forward(fields.inputs(), fields.device())
+        let arguments = network
+            .forward_past(
+                fields.inputs(),
+                fields.device(),
+                self.probabilities.as_deref(),
+            )
             .and_then(|output| match self.tokens {
-                Some(tokens) => Evaluated::of_next(output, &fields, tokens, &self.loss),
-                None => Evaluated::new(output, targets, &self.targets, &self.loss),
+                Some(tokens) => LossArguments::of_next(output, &fields, tokens, &self.loss),
+                None => LossArguments::new(output, targets, &self.targets, &self.loss),
             });
-        match evaluated {
-            Ok(evaluated) => evaluated,
+        match arguments {
+            Ok(arguments) => arguments,
             Err(error) => panic!("{error}"),
         }
     }
@@ -143,32 +159,36 @@ impl Task for NetworkTask {
     }
 
     fn loss(&self, network: &Network, fields: Fields) -> Tensor<1> {
-        match self.evaluated(network, fields) {
-            Evaluated::Choices(choices) => choices.loss(&self.loss),
-            Evaluated::Numbers(numbers) => numbers.loss(&self.loss),
-            Evaluated::Losses(losses) => losses,
+        match self.arguments(network, fields) {
+            LossArguments::Choices(choices) => choices.loss(&self.loss),
+            LossArguments::Numbers(numbers) => numbers.loss(&self.loss),
+            LossArguments::Losses(losses) => losses,
         }
     }
 
     fn measurement(&self, network: &Network, fields: Fields) -> Tensor<1> {
-        match (self.measurement, self.evaluated(network, fields)) {
-            (_, Evaluated::Losses(losses)) => losses,
-            (Measurement::Loss, Evaluated::Choices(choices)) => choices.loss(&self.loss),
-            (Measurement::Margin, Evaluated::Choices(choices)) => choices.margin(),
-            (Measurement::Logit { class }, Evaluated::Choices(choices)) => choices.logit(class),
-            (Measurement::LogProbability, Evaluated::Choices(choices)) => choices.log_probability(),
-            (Measurement::Loss, Evaluated::Numbers(numbers)) => numbers.loss(&self.loss),
-            (Measurement::Margin, Evaluated::Numbers(numbers)) => numbers.margin(),
-            (Measurement::Logit { class }, Evaluated::Numbers(numbers)) => {
+        match (self.measurement, self.arguments(network, fields)) {
+            (_, LossArguments::Losses(losses)) => losses,
+            (Measurement::Loss, LossArguments::Choices(choices)) => choices.loss(&self.loss),
+            (Measurement::Margin, LossArguments::Choices(choices)) => choices.margin(),
+            (Measurement::Logit { class }, LossArguments::Choices(choices)) => choices.logit(class),
+            (Measurement::LogProbability, LossArguments::Choices(choices)) => {
+                choices.log_probability()
+            }
+            (Measurement::Loss, LossArguments::Numbers(numbers)) => numbers.loss(&self.loss),
+            (Measurement::Margin, LossArguments::Numbers(numbers)) => numbers.margin(),
+            (Measurement::Logit { class }, LossArguments::Numbers(numbers)) => {
                 numbers.output(class.unwrap_or_default())
             }
-            (Measurement::LogProbability, Evaluated::Numbers(numbers)) => numbers.log_probability(),
+            (Measurement::LogProbability, LossArguments::Numbers(numbers)) => {
+                numbers.log_probability()
+            }
         }
     }
 
     fn outputs(&self, network: &Network, fields: Fields) -> Option<Outputs> {
-        let (outputs, weights) = match self.evaluated(network, fields) {
-            Evaluated::Choices(choices) => {
+        let (outputs, weights) = match self.arguments(network, fields) {
+            LossArguments::Choices(choices) => {
                 let loss = match choices.logits.dims() {
                     [_, 1, _] => OutputLoss::CrossEntropy,
                     [_, _, classes] => OutputLoss::SequenceCrossEntropy { classes },
@@ -176,7 +196,7 @@ impl Task for NetworkTask {
                 let weights = choices.weights(&self.loss);
                 (Outputs::new(choices.logits.flatten(1, 2), loss), weights)
             }
-            Evaluated::Numbers(numbers) => {
+            LossArguments::Numbers(numbers) => {
                 let loss = match self.loss.kind {
                     LossKind::BinaryCrossEntropy => OutputLoss::BinaryCrossEntropy,
                     _ => OutputLoss::MeanSquaredError,
@@ -184,7 +204,7 @@ impl Task for NetworkTask {
                 let weights = numbers.weights();
                 (Outputs::new(numbers.outputs, loss), weights)
             }
-            Evaluated::Losses(_) => return None,
+            LossArguments::Losses(_) => return None,
         };
         Some(match weights {
             Some(weights) => outputs.with_weights(weights),

@@ -69,10 +69,14 @@ impl ClosedForm {
         Ok(weighted.matmul(roots.swap_dims(1, 2)))
     }
 
-    /// The weights of the loss: `(n, positions)`, or ones `(n, 1)`.
-    pub(crate) fn found_weights(&self) -> Tensor<2> {
-        let ones = || self.outputs.clone().narrow(1, 0, 1).ones_like();
-        self.weights.clone().unwrap_or_else(ones)
+    /// The weights of the loss, `(n, positions)`.
+    pub(crate) fn found_weights(&self) -> Result<Tensor<2>> {
+        if let Some(weights) = &self.weights {
+            return Ok(weights.clone());
+        }
+        let form = formulas::form(self.loss, self.outputs.dims()[1])?;
+        let positions = form.map_or(1, |(_, positions)| positions);
+        Ok(self.outputs.clone().narrow(1, 0, positions).ones_like())
     }
 
     /// The weight of each output, `(n, c)`.

@@ -72,7 +72,7 @@ impl ModelGradients {
             }
             (OutputHessian::Blocks(_), _) => {}
             (OutputHessian::Closed(closed), Some(said)) => {
-                self.compare_weights(said, &closed.found_weights())?;
+                self.compare_weights(said, &closed.found_weights()?)?;
             }
             (OutputHessian::Closed(closed), None) => {
                 if let Some(found) = &closed.weights {

@@ -60,7 +60,13 @@ impl Program {
         self.steps.iter().map(|step| &step.node)
     }
 
-    /// Computes the output.
+    /// The name of the output.
+    pub(crate) fn output(&self) -> &str {
+        &self.output
+    }
+
+    /// Computes the output. The node that makes the tensor `passed` is passed over: the tensor is the
+    /// first argument of the node.
     ///
     /// # Errors
     /// When a node cannot be computed from values of these shapes.
@@ -69,6 +75,7 @@ impl Program {
         parameters: impl Iterator<Item = (&'a str, Value)>,
         inputs: &[Value],
         devices: &Devices,
+        passed: Option<&str>,
     ) -> Result<Value> {
         let mut environment = Environment::default();
         for (name, value) in parameters {
@@ -85,7 +92,11 @@ impl Program {
                 .insert(form.name.clone(), value.clone().into());
         }
         for step in &self.steps {
-            run(&step.node, &step.last, &mut environment, devices)?;
+            if passed.is_some() && step.node.outputs.first().map(String::as_str) == passed {
+                environment.pass(&step.node);
+            } else {
+                run(&step.node, &step.last, &mut environment, devices)?;
+            }
         }
         match environment.0.remove(&self.output) {
             Some(Slot::One(value)) => value.away(devices),
@@ -102,6 +113,15 @@ impl Program {
 pub(crate) struct Environment(HashMap<String, Slot>);
 
 impl Environment {
+    /// Takes the first argument of a node for its result.
+    fn pass(&mut self, node: &Node) {
+        let argument = node.inputs.first().and_then(Option::as_ref);
+        let slot = argument.and_then(|name| self.0.get(name).cloned());
+        if let (Some(slot), Some(result)) = (slot, node.outputs.first()) {
+            self.0.insert(result.clone(), slot);
+        }
+    }
+
     /// The outputs of a graph that may read all these values.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The outputs of a batch, `w` for each sample, with their targets.
-pub(super) struct Numbers {
+pub(super) struct NumberOutputs {
     /// `(n, w)`.
     pub(super) outputs: Tensor<2>,
     /// `(n, w)`.
@@ -17,7 +17,7 @@ pub(super) struct Numbers {
     pub(super) counted: Counted,
 }
 
-impl Numbers {
+impl NumberOutputs {
     /// The loss of each sample, `(n)`.
     pub(super) fn loss(&self, loss: &NetworkLoss) -> Tensor<1> {
         let losses = if loss.kind == LossKind::BinaryCrossEntropy {

@@ -84,20 +84,6 @@ impl NetworkLoss {
             ))),
         }
     }
-
-    /// Checks that there is a weight for each class.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] when there are more or fewer.
-    pub(super) fn check_classes(&self, classes: usize) -> Result<()> {
-        match &self.class_weights {
-            Some(weights) if weights.len() != classes => Err(Error::Setting(format!(
-                "class_weights has one weight for each class: the network has {classes} classes, got {} weights",
-                weights.len()
-            ))),
-            _ => Ok(()),
-        }
-    }
 }
 
 fn is_weight(weight: f64) -> bool {
@@ -224,6 +210,30 @@ impl Measurement {
         Err(Error::Setting(format!(
             "measurement `{name}` is not defined for {what} (loss `{kind}`); use `loss`"
         )))
+    }
+
+    /// Checks that an output, of this shape of one sample, has the one that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when there is no such class or output, or more than one to choose from.
+    pub(super) fn check_output(self, kind: LossKind, shape: &[usize]) -> Result<()> {
+        let Self::Logit { class } = self else {
+            return Ok(());
+        };
+        let outputs = if kind.has_classes() {
+            shape.last().copied().unwrap_or(1)
+        } else {
+            shape.iter().product()
+        };
+        match class {
+            Some(class) if class >= outputs => Err(Error::Setting(format!(
+                "measurement `logit` of class or output {class}, and there are {outputs}, counted from 0"
+            ))),
+            None if !kind.has_classes() && outputs != 1 => Err(Error::Setting(format!(
+                "measurement `logit` needs the number of the output that is meant: with loss `{kind}` there is no target class, and there are {outputs} outputs"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Its name in configurations.

@@ -2,7 +2,7 @@
 
 use influence_core::{FieldForm, FieldKind};
 
-use super::{LossKind, NetworkLoss};
+use super::settings::{LossKind, NetworkLoss};
 use crate::{Error, Result};
 
 /// What the targets of samples must be; they are the last field of a batch.
@@ -38,10 +38,15 @@ impl TargetForm {
         let kind = loss.kind;
         let refuse = |expected: &str| {
             Err(Error::Setting(format!(
-                "loss `{kind}` is taken of an output {expected}, that of this network is {}; choose another loss, or another tensor of the file as model.output",
+                "loss `{kind}` is taken of an output {expected}; that of this network is {}; choose another loss, or another tensor of the file as model.output",
                 of_samples(output)
             )))
         };
+        if kind.has_classes()
+            && let Some(&classes) = output.last()
+        {
+            check_classes(loss, classes)?;
+        }
         let form = match (kind, output) {
             (LossKind::CrossEntropy, &[classes]) => Self::Class { classes },
             (LossKind::CrossEntropy, _) => return refuse("(n, classes)"),
@@ -52,7 +57,7 @@ impl TargetForm {
             (LossKind::SequenceCrossEntropy | LossKind::NextToken, _) => {
                 return refuse("(n, positions, classes)");
             }
-            (LossKind::InFile, _) => return refuse("(n), the loss of each sample,"),
+            (LossKind::InFile, _) => return refuse("(n) that is the loss of each sample"),
             (LossKind::MeanSquaredError | LossKind::BinaryCrossEntropy, &[]) => {
                 Self::Numbers { shape: vec![1] }
             }
@@ -75,6 +80,23 @@ impl TargetForm {
             kind,
             rank: axes + 1,
         })
+    }
+}
+
+/// Checks that there are classes to choose from, and a weight for each.
+fn check_classes(loss: &NetworkLoss, classes: usize) -> Result<()> {
+    let kind = loss.kind;
+    if classes < 2 {
+        return Err(Error::Setting(format!(
+            "loss `{kind}` chooses among classes, and the output of this network has {classes}; for a single logit use `binary-cross-entropy`"
+        )));
+    }
+    match &loss.class_weights {
+        Some(weights) if weights.len() != classes => Err(Error::Setting(format!(
+            "class_weights has one weight for each class: the network has {classes} classes, got {} weights",
+            weights.len()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -1,25 +1,25 @@
-//! The output of a network on a batch, beside its targets.
+//! From the output of a network on a batch, and its targets, to what losses read.
 
 use burn::tensor::{Bool, Int, Tensor};
 use influence_core::FieldKind;
 
 use super::{
-    classes::Choices, counted::Counted, fields::Fields, numbers::Numbers, settings::NetworkLoss,
-    targets::TargetForm, tokens::Tokens,
+    classes::Choices, counted::Counted, fields::Fields, numbers::NumberOutputs,
+    settings::NetworkLoss, targets::TargetForm, tokens::Tokens,
 };
 use crate::{Error, Result, value::Value};
 
-/// The output of a network on a batch, in the form in which a loss reads it.
-pub(super) enum Evaluated {
+/// What a loss or a measurement reads: the output of a network on a batch, beside the targets.
+pub(super) enum LossArguments {
     /// Outputs that choose classes.
     Choices(Choices),
     /// Outputs that are lost on one by one.
-    Numbers(Numbers),
+    Numbers(NumberOutputs),
     /// The loss of each sample, computed in the file.
     Losses(Tensor<1>),
 }
 
-impl Evaluated {
+impl LossArguments {
     /// The output of a batch beside its targets, which are of this form.
     pub(super) fn new(
         output: Value,
@@ -91,17 +91,17 @@ fn choices(logits: Tensor<3>, labels: Tensor<2, Int>, ignored: Option<Tensor<2, 
     }
 }
 
-fn numbers(outputs: Value, targets: Value, loss: &NetworkLoss) -> Result<Numbers> {
+fn numbers(outputs: Value, targets: Value, loss: &NetworkLoss) -> Result<NumberOutputs> {
     let (outputs, targets): (Tensor<2>, Tensor<2>) = (floats(outputs)?, floats(targets)?);
     let Some(ignore) = loss.ignore else {
-        return Ok(Numbers {
+        return Ok(NumberOutputs {
             outputs,
             targets,
             counted: Counted::all(),
         });
     };
     let ignored = targets.clone().equal_elem(ignore as f64);
-    Ok(Numbers {
+    Ok(NumberOutputs {
         outputs,
         targets: targets.mask_fill(ignored.clone(), 0.0),
         counted: Counted::except(ignored),
