@@ -82,8 +82,8 @@ pub use influence_data as data;
 pub use influence_onnx as onnx;
 
 pub use backend::{
-    ArrayDataset, BurnDataset, Classification, Curvature, Evaluator, Fit, Influence, Kronecker,
-    OutputLoss, Outputs, Regression, Task, batch_of, device,
+    ArrayDataset, BurnDataset, Classification, Curvature, EvaluatedOutputs, Evaluator, Fit,
+    Influence, Kronecker, OutputLoss, Outputs, Regression, Task, batch_of, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,

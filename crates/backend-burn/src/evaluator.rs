@@ -4,8 +4,9 @@ use std::fmt::{self, Debug};
 
 use burn::{
     module::Module,
-    tensor::{Device, TensorData},
+    tensor::{Device, Tensor, TensorData},
 };
+use influence_core::Values;
 use ndarray::Array2;
 
 use crate::{
@@ -32,8 +33,8 @@ use crate::{
 /// let evaluator = Evaluator::new(task, &model, &device);
 /// let batch = batch_of(vec![TensorData::from([[1.0_f32, 0.0], [0.0, 1.0]]), TensorData::from([0_i64, 2])])?;
 /// assert_eq!(evaluator.losses(&batch)?.len(), 2);
-/// let (outputs, _) = evaluator.outputs(&batch)?.expect("classifications have outputs");
-/// assert_eq!(outputs.dim(), (2, 3));
+/// let outputs = evaluator.outputs(&batch)?.expect("classifications have outputs");
+/// assert_eq!(outputs.values.dim(), (2, 3));
 /// # Ok::<(), influence_backend_burn::Error>(())
 /// ```
 pub struct Evaluator<T: Task> {
@@ -70,21 +71,49 @@ impl<T: Task> Evaluator<T> {
         Ok(losses.iter::<f64>().collect())
     }
 
-    /// The outputs of each sample, `(n, outputs)`, and the loss that is taken of them, if the task
-    /// declares them.
+    /// The outputs of the samples and the loss that is taken of them, if the task declares them.
     ///
     /// # Errors
     /// As [`losses`](Self::losses).
-    pub fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>> {
+    pub fn outputs(&self, batch: &Batch) -> Result<Option<EvaluatedOutputs>> {
         let inputs = T::Inputs::read(batch.fields(), &self.device)?;
-        let outputs = guarded(|| {
-            let outputs = self.task.outputs(&self.module, inputs);
-            Ok(outputs.map(|Outputs { values, loss, .. }| (values.into_data(), loss)))
-        })?;
-        let Some((values, loss)) = outputs else {
-            return Ok(None);
-        };
-        Ok(Some((matrix(&values, batch.len())?, loss)))
+        let outputs = guarded(|| Ok(self.task.outputs(&self.module, inputs)))?;
+        outputs
+            .map(|outputs| EvaluatedOutputs::new(outputs, batch.len()))
+            .transpose()
+    }
+}
+
+/// [`Outputs`](crate::Outputs) of some samples, as host arrays.
+#[derive(Debug)]
+pub struct EvaluatedOutputs {
+    /// One row per sample, `(n, outputs)`.
+    pub values: Array2<f64>,
+    /// The loss of a row.
+    pub loss: OutputLoss,
+    /// The weights of the loss, `(n, 1)` or `(n, positions)`; `None` is 1 everywhere.
+    pub weights: Option<Array2<f64>>,
+    /// The class of each position, `(n, positions)`, where no field of the batch has it.
+    pub targets: Option<Values>,
+}
+
+impl EvaluatedOutputs {
+    fn new(outputs: Outputs, samples: usize) -> Result<Self> {
+        guarded(|| {
+            let weights = outputs.weights.map(Tensor::into_data);
+            let weights = weights.map(|weights| matrix(&weights, samples));
+            let targets = outputs.targets.map(|targets| {
+                let shape = targets.dims();
+                let classes = targets.into_data().iter::<i64>().collect();
+                Values::new::<i64>(classes, &shape)
+            });
+            Ok(Self {
+                values: matrix(&outputs.values.into_data(), samples)?,
+                loss: outputs.loss,
+                weights: weights.transpose()?,
+                targets: targets.transpose()?,
+            })
+        })
     }
 }
 

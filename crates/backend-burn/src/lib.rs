@@ -97,7 +97,7 @@ pub use convert::Converter;
 pub use curvature::Curvature;
 pub use dataset::{ArrayDataset, BurnDataset, batch_of, tensor_data};
 pub use error::{Error, Result};
-pub use evaluator::Evaluator;
+pub use evaluator::{EvaluatedOutputs, Evaluator};
 pub use fit::{Fit, Influence, Traced, TracedFit};
 pub use gradient::Gradients;
 pub use influence_core::{Batch, FieldForm, FieldKind};

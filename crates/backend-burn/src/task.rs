@@ -5,7 +5,10 @@ mod ready_made;
 
 use std::sync::Arc;
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::Module,
+    tensor::{Int, Tensor},
+};
 use influence_core::FieldForm;
 
 pub use inputs::{Field, Inputs};
@@ -124,6 +127,10 @@ pub struct Outputs {
     /// one of each position of a sequence, or of each output where outputs are lost on one by one.
     /// `None` is 1 everywhere.
     pub weights: Option<Tensor<2>>,
+    /// The class of each position, `(n, positions)`, where the task makes targets of its inputs, such
+    /// as the next tokens of a sequence; `None` where they are the last field of a batch. Only those
+    /// who say how good a model is read it.
+    pub targets: Option<Tensor<2, Int>>,
 }
 
 impl Outputs {
@@ -133,6 +140,7 @@ impl Outputs {
             values,
             loss,
             weights: None,
+            targets: None,
         }
     }
 
@@ -145,6 +153,16 @@ impl Outputs {
     pub fn with_weights(self, weights: Tensor<2>) -> Self {
         Self {
             weights: Some(weights),
+            ..self
+        }
+    }
+
+    /// Says which classes, `(n, positions)`, the loss takes for targets, where no field of the batch
+    /// has them.
+    #[must_use]
+    pub fn with_targets(self, targets: Tensor<2, Int>) -> Self {
+        Self {
+            targets: Some(targets),
             ..self
         }
     }

@@ -17,11 +17,10 @@ use std::{fmt::Debug, path::Path, sync::Arc};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use influence_backend_burn::{Batch, Influence, OutputLoss};
+use influence_backend_burn::{Batch, EvaluatedOutputs, Influence};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
 use influence_data::{Gather, InputShape, SampleForm, Samples, Target};
-use ndarray::Array2;
 
 use crate::{
     config::{Config, Training},
@@ -132,12 +131,11 @@ pub trait Evaluable {
     /// When the model cannot be evaluated.
     fn losses(&self, batch: &Batch) -> Result<Vec<f64>>;
 
-    /// The outputs `(n, outputs)` of the samples and the loss that is taken of them, if the task
-    /// declares them.
+    /// The outputs of the samples and the loss that is taken of them, if the task declares them.
     ///
     /// # Errors
     /// When the model cannot be evaluated.
-    fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>>;
+    fn outputs(&self, batch: &Batch) -> Result<Option<EvaluatedOutputs>>;
 }
 
 /// A model that can be trained.

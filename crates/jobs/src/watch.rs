@@ -54,6 +54,11 @@ pub struct Assessed<'a> {
     pub chance: Option<f64>,
     /// The share of the variance that is explained, mean over outputs, if they are numbers.
     pub r2: Option<f64>,
+    /// The exponential of the mean cross-entropy, if classes are chosen at each position of a
+    /// sequence.
+    pub perplexity: Option<f64>,
+    /// How many of those that were evaluated have targets of which none counts.
+    pub uncounted: usize,
 }
 
 /// Watches a job: the observer of the fit and of the computation, which also hears of stages,

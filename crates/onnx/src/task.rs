@@ -194,7 +194,12 @@ impl Task for NetworkTask {
                     [_, _, classes] => OutputLoss::SequenceCrossEntropy { classes },
                 };
                 let weights = choices.weights(&self.loss);
-                (Outputs::new(choices.logits.flatten(1, 2), loss), weights)
+                let outputs = Outputs::new(choices.logits.flatten(1, 2), loss);
+                let outputs = match self.tokens {
+                    Some(_) => outputs.with_targets(choices.labels),
+                    None => outputs,
+                };
+                (outputs, weights)
             }
             LossArguments::Numbers(numbers) => {
                 let loss = match self.loss.kind {

@@ -18,8 +18,8 @@ pub(crate) const TELLING: [&str; 4] = [
      NO_COLOR is set there are lines in place of a bar.",
     "--progress json writes an object on each line, whose key `event` is one of `phase` (phase, \
      seconds), `working` (phase, step, done, total, passes, seconds), `epoch` (epoch, epochs, \
-     loss), `assessed` (side, points, sample, loss, accuracy, chance, r2), `planned` (chunks, \
-     finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` (row, column, \
+     loss), `assessed` (side, points, sample, loss, accuracy, chance, r2, perplexity, uncounted), \
+     `planned` (chunks, finished, rows, columns), `solved` (rows, converged, worst_residual), `chunk` (row, column, \
      done, total, rate, eta_seconds), `warning` (message), `interrupting` (message), and at the \
      end `finished` (done, seconds), `interrupted` (message, done, total, seconds), `waiting` \
      (message, seconds) or `failed` (error, seconds).",

@@ -280,9 +280,11 @@ mod tests {
                     accuracy: Some(0.5),
                     chance: Some(0.125),
                     r2: None,
+                    perplexity: None,
+                    uncounted: 0,
                 }),
                 json!({ "event": "assessed", "side": "test", "points": 5000, "sample": 1000, "loss": 0.25,
-                    "accuracy": 0.5, "chance": 0.125, "r2": null }),
+                    "accuracy": 0.5, "chance": 0.125, "r2": null, "perplexity": null, "uncounted": 0 }),
             ),
             (
                 Event::Warning { message },

@@ -9,11 +9,11 @@ use super::{
     extent::Extent,
     score::{Fault, Score, Tally},
 };
-use crate::{models::TaskModel, watch::Assessed};
+use crate::{models::TaskModel, prediction::batch_size, watch::Assessed};
 
 /// The most points of a side that are evaluated.
 const SAMPLE: usize = 1000;
-/// Points that are evaluated at a time.
+/// The most points that are evaluated at a time.
 const BATCH: usize = 64;
 /// The seed of the sample: it is the same each time.
 const SEED: u64 = 0;
@@ -27,6 +27,8 @@ pub struct Quality {
     pub sample: usize,
     /// The mean training loss of those.
     pub loss: f64,
+    /// How many of them have targets of which none counts, so that their loss is 0.
+    pub uncounted: usize,
     /// How many losses are not finite.
     pub(super) not_finite: usize,
     /// How good the outputs are.
@@ -44,6 +46,8 @@ impl Quality {
             accuracy: self.score.accuracy(),
             chance: self.score.chance(),
             r2: self.score.r2(),
+            perplexity: self.score.perplexity(),
+            uncounted: self.uncounted,
         }
     }
 
@@ -62,6 +66,9 @@ impl Display for Quality {
         if !matches!(self.score, Score::Unknown) {
             write!(f, ", {}", self.score)?;
         }
+        if self.uncounted > 0 {
+            write!(f, ", {} without a target that counts", self.uncounted)?;
+        }
         if self.sample < self.points {
             write!(f, ", of a sample of {}", self.sample)?;
         }
@@ -79,7 +86,10 @@ pub(super) fn measured(
     let chosen = sample(samples.count());
     let (mut losses, mut tally) = (Vec::new(), Tally::default());
     let mut extent = Extent::default();
-    for points in chosen.chunks(BATCH) {
+    // One sample shows how many outputs each has.
+    let (mut left, mut size) = (&chosen[..], 1);
+    while !left.is_empty() {
+        let (points, rest) = left.split_at(size.min(left.len()));
         let batch = samples.gather(points)?;
         let batch = match divide {
             Some(divisor) => divided(batch, divisor)?,
@@ -87,20 +97,24 @@ pub(super) fn measured(
         };
         losses.extend(model.losses(&batch)?);
         let outputs = model.outputs(&batch)?;
-        let [inputs @ .., targets] = batch.fields() else {
-            continue;
-        };
+        let fields = batch.fields();
+        let (inputs, targets) = fields.split_at(samples.inputs().min(fields.len()));
         if let [only] = inputs {
             extent.add(only, points.len());
         }
-        if let Some((outputs, loss)) = outputs {
-            tally.add(&outputs, loss, targets);
+        if let Some(outputs) = &outputs
+            && let Some(targets) = outputs.targets.as_ref().or(targets.first())
+        {
+            tally.add(outputs, targets);
         }
+        let width = outputs.map_or(0, |outputs| outputs.values.ncols());
+        (left, size) = (rest, batch_size(width, BATCH));
     }
     let quality = Quality {
         points: samples.count(),
         sample: chosen.len(),
         loss: losses.iter().sum::<f64>() / losses.len() as f64,
+        uncounted: tally.uncounted(),
         not_finite: losses.iter().filter(|loss| !loss.is_finite()).count(),
         score: tally.score(),
     };

@@ -38,6 +38,8 @@ pub struct Classes {
     constant: f64,
     /// The standard error of the difference of the two.
     error: f64,
+    /// Whether they are chosen at each position of a sequence.
+    sequence: bool,
 }
 
 /// How well numbers are predicted.
@@ -93,6 +95,15 @@ impl Score {
         }
     }
 
+    /// The exponential of the mean cross-entropy, if classes are chosen at each position of a
+    /// sequence.
+    pub fn perplexity(&self) -> Option<f64> {
+        match self {
+            Self::Classes(classes) => classes.sequence.then(|| classes.entropy.exp()),
+            _ => None,
+        }
+    }
+
     /// The loss of the best constant prediction.
     pub(super) fn constant(&self) -> Option<f64> {
         match self {
@@ -115,7 +126,13 @@ impl Score {
 impl Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Classes(classes) => write!(f, "accuracy {:.1} %", 100.0 * classes.accuracy),
+            Self::Classes(classes) => {
+                write!(f, "accuracy {:.1} %", 100.0 * classes.accuracy)?;
+                match self.perplexity() {
+                    Some(perplexity) => write!(f, ", perplexity {perplexity:.2}"),
+                    None => Ok(()),
+                }
+            }
             Self::Values(PredictedValues {
                 r2,
                 range: [least, most],

@@ -9,11 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use influence_backend_burn::{Batch, Evaluator, Fit, Influence, OutputLoss, Task, parameters};
+use influence_backend_burn::{
+    Batch, EvaluatedOutputs, Evaluator, Fit, Influence, OutputLoss, Task, parameters,
+};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
 use influence_data::{Gather, SampleForm, Samples, Target};
-use ndarray::Array2;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{
@@ -118,11 +119,19 @@ impl<T: Task> Described for Bound<T> {
             return Ok(target);
         }
         Ok(match self.outputs(batch)? {
-            Some((outputs, OutputLoss::CrossEntropy)) => Target::Class {
-                classes: outputs.ncols(),
+            Some(EvaluatedOutputs {
+                values,
+                loss: OutputLoss::CrossEntropy,
+                ..
+            }) => Target::Class {
+                classes: values.ncols(),
             },
-            Some((outputs, OutputLoss::MeanSquaredError)) => Target::Values {
-                outputs: outputs.ncols(),
+            Some(EvaluatedOutputs {
+                values,
+                loss: OutputLoss::MeanSquaredError,
+                ..
+            }) => Target::Values {
+                outputs: values.ncols(),
             },
             _ => Target::Any,
         })
@@ -183,7 +192,7 @@ impl<T: Task> Evaluable for Bound<T> {
         Ok(self.evaluator().losses(batch)?)
     }
 
-    fn outputs(&self, batch: &Batch) -> Result<Option<(Array2<f64>, OutputLoss)>> {
+    fn outputs(&self, batch: &Batch) -> Result<Option<EvaluatedOutputs>> {
         Ok(self.evaluator().outputs(batch)?)
     }
 }

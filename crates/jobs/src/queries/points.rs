@@ -7,12 +7,15 @@ use influence_backend_burn::OutputLoss;
 use influence_calculators::Prefetch;
 use influence_core::{Dataset, Values};
 use influence_data::{Samples, Target};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use serde_json::{Value, json};
 
-use crate::{job::Job, prediction::largest};
+use crate::{
+    job::Job,
+    prediction::{batch_size, largest},
+};
 
-/// Points of which everything is read at a time.
+/// The most points of which everything is read at a time.
 const BATCH: usize = 1024;
 
 /// The points on one side of an output.
@@ -96,6 +99,22 @@ impl<'a> Points<'a> {
         self.samples.inner().id(point)
     }
 
+    /// What the outputs of a point say.
+    fn prediction(
+        outputs: ArrayView1<'_, f64>,
+        loss: OutputLoss,
+        names: Option<&[String]>,
+    ) -> Value {
+        match loss {
+            OutputLoss::CrossEntropy => {
+                let class = largest(outputs.iter().copied());
+                class.map_or(Value::Null, |class| named(class, names))
+            }
+            OutputLoss::SequenceCrossEntropy { .. } => Value::Null,
+            _ => numbers(outputs.iter().copied()),
+        }
+    }
+
     /// A class by its name, or by its number where it has none.
     pub fn named(&self, class: usize) -> Value {
         named(class, self.names)
@@ -122,21 +141,25 @@ impl<'a> Points<'a> {
     ///
     /// # Errors
     /// When the points cannot be read, or the model cannot be evaluated.
-    pub fn predictions(&self, job: &'a Job) -> Result<Predictions<'a>> {
-        let (mut losses, mut outputs, mut loss) = (Vec::new(), Vec::new(), None);
-        for start in (0..self.len()).step_by(BATCH) {
-            let batch = self.samples.batch(start..(start + BATCH).min(self.len()))?;
+    pub fn predictions(&self, job: &Job) -> Result<Predictions> {
+        let (mut losses, mut predicted, mut loss) = (Vec::new(), Vec::new(), None);
+        // One point shows how many outputs each has.
+        let (mut start, mut size) = (0, 1);
+        while start < self.len() {
+            let batch = self.samples.batch(start..(start + size).min(self.len()))?;
             losses.extend(job.model.losses(&batch)?);
-            if let Some((values, kind)) = job.model.outputs(&batch)? {
-                outputs.extend(values.rows().into_iter().map(|row| row.to_vec()));
-                loss = Some(kind);
+            (start, size) = (start + batch.len(), BATCH);
+            if let Some(outputs) = job.model.outputs(&batch)? {
+                size = batch_size(outputs.values.ncols(), BATCH);
+                loss = Some(outputs.loss);
+                let rows = outputs.values.rows().into_iter();
+                predicted.extend(rows.map(|row| prediction(row, outputs.loss, self.names)));
             }
         }
         Ok(Predictions {
             losses,
-            outputs,
+            predicted,
             loss,
-            names: self.names,
         })
     }
 }
@@ -147,7 +170,7 @@ pub struct Evaluated<'a> {
     /// The points.
     pub points: Points<'a>,
     /// What the model says of them.
-    pub predictions: Predictions<'a>,
+    pub predictions: Predictions,
 }
 
 impl<'a> Evaluated<'a> {
@@ -174,32 +197,28 @@ impl<'a> Evaluated<'a> {
 
 /// The predictions of a model.
 #[derive(Debug)]
-pub struct Predictions<'a> {
-    /// The outputs of each point, if the task declares them.
-    outputs: Vec<Vec<f64>>,
+pub struct Predictions {
+    /// What is predicted for each point, if the task declares its outputs.
+    predicted: Vec<Value>,
     loss: Option<OutputLoss>,
-    names: Option<&'a [String]>,
     /// The training loss of each point.
     pub losses: Vec<f64>,
 }
 
-impl Predictions<'_> {
-    /// The class with the largest output, or the outputs.
+impl Predictions {
+    /// The class with the largest output, or the outputs; null for a sequence.
     pub fn of(&self, point: usize) -> Value {
-        let Some(outputs) = self.outputs.get(point) else {
-            return Value::Null;
-        };
-        if self.loss != Some(OutputLoss::CrossEntropy) {
-            return numbers(outputs.iter().copied());
-        }
-        let class = largest(outputs.iter().copied());
-        class.map_or(Value::Null, |class| named(class, self.names))
+        self.predicted.get(point).cloned().unwrap_or_default()
     }
 
     /// The unit of the losses.
     pub fn unit(&self) -> &'static str {
         match self.loss {
-            Some(OutputLoss::CrossEntropy) => "nats",
+            Some(
+                OutputLoss::CrossEntropy
+                | OutputLoss::SequenceCrossEntropy { .. }
+                | OutputLoss::BinaryCrossEntropy,
+            ) => "nats",
             _ => "units of the loss",
         }
     }

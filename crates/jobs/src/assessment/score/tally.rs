@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use influence_backend_burn::OutputLoss;
+use influence_backend_burn::{EvaluatedOutputs, OutputLoss};
 use influence_core::Values as Targets;
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 
 use super::{Classes, PredictedValues, Score};
 use crate::prediction::largest;
@@ -13,8 +13,12 @@ use crate::prediction::largest;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     choices: Vec<Choice>,
+    /// Whether there are choices at each position of a sequence.
+    sequence: bool,
     /// Outputs and targets of each sample.
     values: Vec<Pair>,
+    /// Samples of which nothing counts.
+    uncounted: usize,
 }
 
 /// What the model says of a sample, and what it was to say.
@@ -32,66 +36,67 @@ struct Choice {
 }
 
 impl Tally {
-    /// Adds the outputs and targets of some samples; those that do not fit each other are left out.
-    pub(crate) fn add(&mut self, outputs: &Array2<f64>, loss: OutputLoss, targets: &Targets) {
-        match loss {
-            OutputLoss::CrossEntropy => self.choose(outputs, outputs.ncols(), targets),
-            OutputLoss::SequenceCrossEntropy { classes } => self.choose(outputs, classes, targets),
+    /// Adds the outputs and targets of some samples; those that do not fit each other, and what has
+    /// no weight in the loss, are left out.
+    pub(crate) fn add(&mut self, outputs: &EvaluatedOutputs, targets: &Targets) {
+        let values = &outputs.values;
+        if let Some(weights) = &outputs.weights {
+            let none = |row: &ArrayView1<'_, f64>| row.iter().all(|&weight| weight == 0.0);
+            self.uncounted += weights.rows().into_iter().filter(none).count();
+        }
+        match outputs.loss {
+            OutputLoss::CrossEntropy => self.choose(outputs, values.ncols(), targets),
+            OutputLoss::SequenceCrossEntropy { classes } => {
+                self.sequence = true;
+                self.choose(outputs, classes, targets);
+            }
             OutputLoss::BinaryCrossEntropy => self.decide(outputs, targets),
-            OutputLoss::MeanSquaredError if targets.len() == outputs.len() => {
-                let columns = outputs.ncols().max(1);
-                let targets: Vec<f64> = targets.floats().collect();
-                let rows = outputs.rows().into_iter().zip(targets.chunks(columns));
-                self.values
-                    .extend(rows.map(|(row, target)| (row.to_vec(), target.to_vec())));
+            OutputLoss::MeanSquaredError if targets.len() == values.len() => {
+                self.compare(outputs, targets);
             }
             _ => {}
         }
     }
 
     /// One of this many classes, once or at each position.
-    fn choose(&mut self, outputs: &Array2<f64>, classes: usize, targets: &Targets) {
-        let groups: Vec<Vec<f64>> = outputs
-            .rows()
-            .into_iter()
-            .flat_map(|row| {
-                let row = row.to_vec();
-                row.chunks(classes.max(1))
-                    .map(<[f64]>::to_vec)
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        if targets.len() != groups.len() {
+    fn choose(&mut self, outputs: &EvaluatedOutputs, classes: usize, targets: &Targets) {
+        let positions = outputs.values.ncols() / classes.max(1);
+        if targets.len() != outputs.values.nrows() * positions {
             return;
         }
-        // Positions that are masked have no class.
-        let choices = groups.iter().zip(targets.integers());
-        let choices = choices.filter_map(|(scores, class)| {
-            let class = usize::try_from(class).ok()?;
-            let own = scores.get(class)?;
-            Some(Choice {
-                question: 0,
-                right: largest(scores.iter().copied()) == Some(class),
-                class,
-                entropy: log_sum_exp(scores) - own,
-            })
-        });
-        self.choices.extend(choices);
+        // Positions that are masked have no class, or no weight.
+        let mut labels = targets.integers();
+        for (sample, row) in outputs.values.rows().into_iter().enumerate() {
+            let row = row.to_vec();
+            for (position, scores) in row.chunks_exact(classes.max(1)).enumerate() {
+                let class = labels.next().and_then(|class| usize::try_from(class).ok());
+                let own = class.and_then(|class| Some((class, scores.get(class)?)));
+                let Some((class, own)) = own.filter(|_| counts(outputs, sample, position)) else {
+                    continue;
+                };
+                self.choices.push(Choice {
+                    question: 0,
+                    right: largest(scores.iter().copied()) == Some(class),
+                    class,
+                    entropy: log_sum_exp(scores) - own,
+                });
+            }
+        }
     }
 
     /// Yes or no for each output.
-    fn decide(&mut self, outputs: &Array2<f64>, targets: &Targets) {
-        if targets.len() != outputs.len() {
+    fn decide(&mut self, outputs: &EvaluatedOutputs, targets: &Targets) {
+        if targets.len() != outputs.values.len() {
             return;
         }
-        let numbers = outputs.indexed_iter().zip(targets.floats());
-        let choices = numbers.filter_map(|(((_, question), &score), target)| {
+        let numbers = outputs.values.indexed_iter().zip(targets.floats());
+        let choices = numbers.filter_map(|(((sample, question), &score), target)| {
             let yes = match target {
                 0.0 => false,
                 1.0 => true,
                 _ => return None,
             };
-            Some(Choice {
+            counts(outputs, sample, question).then(|| Choice {
                 question,
                 right: (score > 0.0) == yes,
                 class: usize::from(yes),
@@ -101,12 +106,40 @@ impl Tally {
         self.choices.extend(choices);
     }
 
+    /// Numbers, of the samples all of whose numbers count.
+    fn compare(&mut self, outputs: &EvaluatedOutputs, targets: &Targets) {
+        let columns = outputs.values.ncols().max(1);
+        let targets: Vec<f64> = targets.floats().collect();
+        let rows = outputs.values.rows().into_iter();
+        for (sample, (row, target)) in rows.zip(targets.chunks(columns)).enumerate() {
+            if (0..columns).all(|output| counts(outputs, sample, output)) {
+                self.values.push((row.to_vec(), target.to_vec()));
+            }
+        }
+    }
+
+    /// How many samples there were of which nothing counts.
+    pub(crate) fn uncounted(&self) -> usize {
+        self.uncounted
+    }
+
     pub(crate) fn score(&self) -> Score {
         if !self.choices.is_empty() {
-            return Score::Classes(classes(&self.choices));
+            return Score::Classes(Classes {
+                sequence: self.sequence,
+                ..classes(&self.choices)
+            });
         }
         values(&self.values).map_or(Score::Unknown, Score::Values)
     }
+}
+
+/// Whether an output or position of a sample has a weight in the loss.
+fn counts(outputs: &EvaluatedOutputs, sample: usize, position: usize) -> bool {
+    outputs.weights.as_ref().is_none_or(|weights| {
+        let column = if weights.ncols() == 1 { 0 } else { position };
+        weights[[sample, column]] != 0.0
+    })
 }
 
 fn classes(choices: &[Choice]) -> Classes {
@@ -135,6 +168,7 @@ fn classes(choices: &[Choice]) -> Classes {
         entropy,
         constant,
         error: (spread / count).sqrt(),
+        sequence: false,
     }
 }
 

@@ -1,13 +1,28 @@
-use influence_backend_burn::OutputLoss;
+use influence_backend_burn::{EvaluatedOutputs, OutputLoss};
 use influence_core::Values as Targets;
 use ndarray::{Array2, array};
 
 use super::*;
 
 fn score(outputs: &Array2<f64>, loss: OutputLoss, targets: &Targets) -> Score {
+    weighted(outputs, loss, targets, None).score()
+}
+
+fn weighted(
+    outputs: &Array2<f64>,
+    loss: OutputLoss,
+    targets: &Targets,
+    weights: Option<Array2<f64>>,
+) -> Tally {
     let mut tally = Tally::default();
-    tally.add(outputs, loss, targets);
-    tally.score()
+    let outputs = EvaluatedOutputs {
+        values: outputs.clone(),
+        loss,
+        weights,
+        targets: None,
+    };
+    tally.add(&outputs, targets);
+    tally
 }
 
 fn close(value: Option<f64>, expected: f64) {
@@ -26,6 +41,41 @@ fn positions_of_a_sequence_are_choices_of_their_own_and_masked_ones_none() {
     let score = score(&outputs, loss, &targets);
     close(score.accuracy(), 2.0 / 3.0);
     close(score.chance(), 2.0 / 3.0);
+    let entropy = [
+        1.0_f64.exp().ln_1p() - 1.0,
+        2.0_f64.exp().ln_1p(),
+        1.0_f64.exp().ln_1p() - 1.0,
+    ];
+    close(
+        score.perplexity(),
+        (entropy.iter().sum::<f64>() / 3.0).exp(),
+    );
+    assert!(
+        score.to_string().contains("accuracy 66.7 %, perplexity "),
+        "{score}"
+    );
+}
+
+#[test]
+fn what_has_no_weight_in_the_loss_does_not_count() {
+    let outputs = array![[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 0.0, 3.0]];
+    let classes = Targets::new(vec![1_i64, 1, 1, 1], &[2, 2]).expect("they fit");
+    let loss = OutputLoss::SequenceCrossEntropy { classes: 2 };
+    let tally = weighted(
+        &outputs,
+        loss,
+        &classes,
+        Some(array![[2.0, 0.0], [0.0, 0.0]]),
+    );
+    close(tally.score().accuracy(), 1.0);
+    assert_eq!(tally.uncounted(), 1);
+    let numbers = Targets::new(vec![0.0; 8], &[2, 4]).expect("they fit");
+    let weights = Some(array![[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 1.0]]);
+    let loss = OutputLoss::BinaryCrossEntropy;
+    let tally = weighted(&outputs, loss, &numbers, weights);
+    // Right are the outputs 0, 3 of the first sample and 1 of the second; 0 and 3 of that are not.
+    close(tally.score().accuracy(), 3.0 / 7.0);
+    assert_eq!(tally.uncounted(), 0);
 }
 
 #[test]

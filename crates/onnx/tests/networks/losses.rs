@@ -1,0 +1,128 @@
+//! Losses of exported networks against PyTorch, and what they need of a network.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use influence_backend_burn::{Curvature, Fit};
+use influence_core::{InfluenceModel, Precision, solver::Direct};
+use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+use ndarray::Array2;
+
+use crate::{
+    golden::{Golden, difference},
+    opened::Opened,
+};
+
+/// The exports whose parameters are as they were.
+const EXPORTS: [&str; 2] = ["old.onnx", "new.onnx"];
+
+/// The influences of all samples on each other.
+fn influences(opened: &Opened, curvature: Curvature) -> Array2<f64> {
+    let fitted = opened.fit(|fit| {
+        fit.with_precision(Precision::F64)
+            .with_curvature(curvature)
+            .with_solver(Direct)
+            .with_damping(opened.reference.damping())
+    });
+    let factors = fitted.factors(&opened.batch()).expect("factors");
+    let gradients = fitted.gradients(&opened.batch()).expect("gradients");
+    let scores = fitted.scores(&factors.rows, &gradients).expect("scores");
+    scores.into_dimensionality().expect("a matrix")
+}
+
+/// References by torch of losses and their settings, with the largest difference that is allowed.
+const LOSSES: [(&str, &str, f64); 7] = [
+    ("mlp", "reference-mse", 1e-11),
+    ("mlp", "reference-binary-cross-entropy", 1e-11),
+    ("mlp", "reference-class-weights", 1e-11),
+    ("mlp", "reference-label-smoothing", 1e-11),
+    ("nano_gpt", "reference-ignore", 1e-6),
+    ("nano_gpt", "reference-next-token", 1e-6),
+    ("with_loss", "reference", 1e-11),
+];
+
+#[test]
+fn losses_have_the_curvature_that_torch_gives_them() {
+    let mut wrong = Vec::new();
+    for (model, reference, allowed) in LOSSES {
+        let golden = Golden::new(model);
+        for export in EXPORTS {
+            let opened = Opened::new(&golden, export, reference);
+            for (name, curvature) in [
+                ("hessian", Curvature::Hessian),
+                ("gauss-newton", Curvature::GaussNewton),
+            ] {
+                // A loss that the file computes has no outputs.
+                if model == "with_loss" && name == "gauss-newton" {
+                    continue;
+                }
+                let found = influences(&opened, curvature);
+                let difference = difference(&found, &opened.reference.influences(name), 0.0);
+                println!("{model}/{reference}/{export} {name}: {difference:.1e}");
+                if difference > allowed {
+                    wrong.push(format!("{reference}/{export} {name}: {difference:.1e}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_loss_inside_the_file_needs_the_hessian_and_a_number_for_each_sample() {
+    let golden = Golden::new("with_loss");
+    let opened = Opened::new(&golden, "new.onnx", "reference");
+    let network = opened.model.network(&Device::flex());
+    let fit = Fit::new(opened.task.clone()).with_curvature(Curvature::GaussNewton);
+    let refused = fit.fit(&network, Arc::new(opened.data.clone()));
+    let source = refused.expect_err("no outputs");
+    let message = std::error::Error::source(&source).map(ToString::to_string);
+    assert!(
+        message
+            .as_ref()
+            .is_some_and(|text| text.contains("hessian")),
+        "{message:?}"
+    );
+    for export in ["old-mean.onnx", "new-mean.onnx"] {
+        let model = Model::read(&golden.path(export), &Settings::default()).expect("a model");
+        let shapes = model.inputs.iter().map(|input| {
+            let shape = opened.reference.input(&input.name).shape().to_vec();
+            shape[1..].to_vec()
+        });
+        let shapes: Vec<Vec<usize>> = shapes.collect();
+        let loss = opened.reference.loss();
+        let refused = NetworkTask::new(&model, loss, Measurement::Loss, &shapes);
+        let message = refused.expect_err("one number").to_string();
+        assert!(
+            message.contains("reduction=\"none\""),
+            "{export}: {message}"
+        );
+    }
+}
+
+#[test]
+fn samples_are_along_the_first_axis_and_of_any_number() {
+    for (model, export, shape, expected) in [
+        ("time_first", "old.onnx", vec![5, 3], "batch_first=True"),
+        ("time_first", "new.onnx", vec![5, 3], "batch_first=True"),
+        (
+            "mlp",
+            "old-fixed-batch.onnx",
+            vec![4],
+            "samples; export it with the first axis free",
+        ),
+        (
+            "mlp",
+            "new-fixed-batch.onnx",
+            vec![4],
+            "samples; export it with the first axis free",
+        ),
+    ] {
+        let file = Golden::new(model).path(export);
+        let model = Model::read(&file, &Settings::default()).expect("a model");
+        let loss = NetworkLoss::new(LossKind::CrossEntropy);
+        let refused = NetworkTask::new(&model, loss, Measurement::Loss, &[shape]);
+        let message = refused.expect_err("refused").to_string();
+        assert!(message.contains(expected), "{export}: {message}");
+    }
+}
