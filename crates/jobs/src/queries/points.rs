@@ -99,22 +99,6 @@ impl<'a> Points<'a> {
         self.samples.inner().id(point)
     }
 
-    /// What the outputs of a point say.
-    fn prediction(
-        outputs: ArrayView1<'_, f64>,
-        loss: OutputLoss,
-        names: Option<&[String]>,
-    ) -> Value {
-        match loss {
-            OutputLoss::CrossEntropy => {
-                let class = largest(outputs.iter().copied());
-                class.map_or(Value::Null, |class| named(class, names))
-            }
-            OutputLoss::SequenceCrossEntropy { .. } => Value::Null,
-            _ => numbers(outputs.iter().copied()),
-        }
-    }
-
     /// A class by its name, or by its number where it has none.
     pub fn named(&self, class: usize) -> Value {
         named(class, self.names)
@@ -245,6 +229,18 @@ pub fn shown(value: &Value) -> String {
         },
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+/// What the outputs of a point say.
+fn prediction(outputs: ArrayView1<'_, f64>, loss: OutputLoss, names: Option<&[String]>) -> Value {
+    match loss {
+        OutputLoss::CrossEntropy => {
+            let class = largest(outputs.iter().copied());
+            class.map_or(Value::Null, |class| named(class, names))
+        }
+        OutputLoss::SequenceCrossEntropy { .. } => Value::Null,
+        _ => numbers(outputs.iter().copied()),
     }
 }
 
