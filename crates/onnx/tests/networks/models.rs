@@ -101,7 +101,7 @@ fn outputs_are_those_of_another_runtime() {
                 .expect("declared");
             // Outputs at the last position are no prediction of a next token.
             let expected = opened.reference.output();
-            let expected = expected.slice(s![.., ..outputs.ncols()]).to_owned();
+            let expected = expected.slice(s![.., ..outputs.values.ncols()]).to_owned();
             let difference = difference(&outputs.values, &expected, 0.0);
             assert!(difference < 1e-5, "{}/{export}: {difference:e}", name);
         }
