@@ -3,10 +3,10 @@
 use super::settings::LossKind;
 use crate::{graph::Node, network::Program};
 
-/// Operators that change no number.
-const COPIES: [&str; 2] = ["Identity", "Dropout"];
+/// Operators that change no number, of ONNX and of PyTorch, in small letters.
+const COPIES: [&str; 5] = ["identity", "dropout", "alias", "clone", "contiguous"];
 /// Operators that change nothing but the shape.
-const RESHAPES: [&str; 4] = ["Flatten", "Reshape", "Squeeze", "Unsqueeze"];
+const RESHAPES: [&str; 5] = ["flatten", "reshape", "squeeze", "unsqueeze", "view"];
 
 /// The node that makes the probabilities of the output, which has `axes` axes, if the program ends
 /// in one.
@@ -22,23 +22,30 @@ pub(super) fn probabilities(program: &Program, kind: LossKind, axes: usize) -> O
     loop {
         let makes = |node: &&Node| node.outputs.first().is_some_and(|made| made == tensor);
         let node = program.nodes().find(makes)?;
-        let operator = node.kind.as_str();
-        match operator {
-            "Sigmoid" if sigmoid => return Some(node),
+        let operator = in_small_letters(&node.kind);
+        match operator.as_str() {
+            "sigmoid" if sigmoid => return Some(node),
             // A change of shape after a softmax might move the classes to another axis.
-            "Softmax" if !sigmoid => return is_along(node, axes).then_some(node),
-            _ => {}
-        }
-        if !COPIES.contains(&operator) && !(sigmoid && RESHAPES.contains(&operator)) {
-            return None;
+            "softmax" | "_softmax" if !sigmoid => return is_along(node, axes).then_some(node),
+            copies if COPIES.contains(&copies) => {}
+            reshapes if sigmoid && RESHAPES.contains(&reshapes) => {}
+            _ => return None,
         }
         tensor = node.inputs.first()?.as_deref()?;
     }
 }
 
+/// An operator without the set it belongs to, and without its overload: `Softmax` and
+/// `aten.softmax.int` are the same.
+fn in_small_letters(operator: &str) -> String {
+    let name = operator.strip_prefix("aten.").unwrap_or(operator);
+    let name = name.split('.').next().unwrap_or(name);
+    name.to_ascii_lowercase()
+}
+
 /// Whether a softmax is along the last of this many axes.
 fn is_along(softmax: &Node, axes: usize) -> bool {
-    let axis = softmax.attributes.int("axis").ok().flatten();
-    let axis = axis.unwrap_or(-1);
+    let axis = |name| softmax.attributes.int(name).ok().flatten();
+    let axis = axis("axis").or(axis("dim")).unwrap_or(-1);
     axis == -1 || usize::try_from(axis) == Ok(axes - 1)
 }
