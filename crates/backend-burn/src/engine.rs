@@ -6,6 +6,7 @@
 //! backends only, so the backend is chosen once, in [`for_device`], and erased again behind
 //! [`Engine`].
 
+mod copies;
 mod executor;
 mod head;
 mod hessian;
@@ -13,8 +14,9 @@ mod kinks;
 mod linearise;
 mod probe;
 mod tapped;
+mod undo;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, ops::Range, sync::Arc};
 
 use burn::{
     backend::{
@@ -40,19 +42,28 @@ pub(crate) use linearise::{LinearisedLayer, LossDerivatives};
 
 use executor::{Executor, tracked};
 
+/// The per-sample gradients of a parameter, from one or more of its uses.
+pub(crate) struct TappedGradient {
+    /// Its index.
+    pub(crate) parameter: usize,
+    /// The entries they are of; `None` for all.
+    pub(crate) entries: Option<Range<usize>>,
+    pub(crate) form: GradientForm,
+}
+
 /// Evaluates and differentiates recorded graphs; erases the backend.
 pub(crate) trait Engine: Debug + Send + Sync {
     /// The output of the graph, `(n)` as `(n, 1)` or `(n, c)`.
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>>;
 
-    /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter, by its
-    /// index; the cotangent is that of [`output`](Self::output), ones if none is given.
+    /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter; the
+    /// cotangent is that of [`output`](Self::output), ones if none is given.
     fn tapped_gradients(
         &self,
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, GradientForm)>>;
+    ) -> Result<Vec<TappedGradient>>;
 
     /// The gradient, summed over the samples, with respect to some parameters: one flat tensor
     /// each.
@@ -161,7 +172,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, GradientForm)>> {
+    ) -> Result<Vec<TappedGradient>> {
         guarded(|| self.record(graph, batch, cotangent))
     }
 

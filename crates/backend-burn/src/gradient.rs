@@ -1,6 +1,7 @@
 //! Per-sample gradients in the form in which they are cheapest.
 
 mod form;
+mod overlaps;
 mod scoring;
 mod thin_pair;
 

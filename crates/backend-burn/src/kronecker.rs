@@ -50,8 +50,9 @@ use unfactored::UnfactoredFisher;
 /// labels, or the empirical one.
 ///
 /// Each group of a grouped convolution has its own factors. The covariance of the inputs of an
-/// embedding is diagonal, with the frequencies of tokens. Other parameters, such as those of norms,
-/// keep their exact Fisher matrix up to 2,048 scalars, and its diagonal beyond.
+/// embedding is diagonal, with the frequencies of tokens. Other parameters, such as those of norms
+/// and weights of which slices are used, keep their exact Fisher matrix up to 2,048 scalars, and
+/// its diagonal beyond.
 ///
 /// # References
 /// Martens and Grosse, *Optimizing neural networks with Kronecker-factored approximate curvature*,

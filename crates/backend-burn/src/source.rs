@@ -24,7 +24,7 @@ use ndarray::{Array1, ArrayD, ArrayView2};
 use crate::{
     Batch, Converter, Error, Gradients, Result, Stack,
     dataset::dtype,
-    engine::{self, Engine},
+    engine::{self, Engine, TappedGradient},
     gradient::{GradientForm, ParameterGradient},
     tensors::host,
     trace::{Function, Graph, Trace},
@@ -106,20 +106,27 @@ impl ModelGradients {
             forms = self.engine.tapped_gradients(&graph, batch, cotangent)?;
             // A parameter may have a tap at one place and none at another: then all of its gradient
             // comes from batches of one.
-            forms.retain(|(parameter, _)| !slow.contains(parameter));
+            forms.retain(|tapped| !slow.contains(&tapped.parameter));
             forms.extend(self.one_by_one(function, batch, &slow, cotangent)?);
         }
         Ok(self.joined(batch.len(), forms))
     }
 
     /// Gradients with respect to all parameters, of those with respect to each.
-    fn joined(&self, samples: usize, forms: Vec<(usize, GradientForm)>) -> Gradients {
-        let part = |(parameter, form)| ParameterGradient {
-            columns: self.layout().columns(parameter),
-            form,
+    fn joined(&self, samples: usize, found: Vec<TappedGradient>) -> Gradients {
+        let part = |tapped: TappedGradient| {
+            let mut columns = self.layout().columns(tapped.parameter);
+            if let Some(entries) = tapped.entries {
+                columns = columns.start + entries.start..columns.start + entries.end;
+            }
+            ParameterGradient {
+                columns,
+                form: tapped.form,
+            }
         };
-        let parts = forms.into_iter().map(part).collect();
-        Gradients::new(samples, self.layout().dim(), self.kind(), parts)
+        let parts = found.into_iter().map(part).collect();
+        let dim = self.layout().dim();
+        Gradients::new(samples, dim, self.kind(), parts).without_overlaps()
     }
 
     /// What gradients and scores take per sample, as a few samples show it.
@@ -150,7 +157,10 @@ impl ModelGradients {
     fn log_scoring(&self, gradients: &Gradients, factors: &Gradients) {
         for (columns, scoring) in gradients.scoring(factors) {
             let all = self.layout().parameters().iter().enumerate();
-            let mut named = all.filter(|(index, _)| self.layout().columns(*index) == *columns);
+            let mut named = all.filter(|(index, _)| {
+                let whole = self.layout().columns(*index);
+                whole.start <= columns.start && columns.end <= whole.end
+            });
             let parameter = named.next().map_or("", |(_, parameter)| &parameter.name);
             let of_factors = scoring.of_factors;
             tracing::debug!(
@@ -185,7 +195,7 @@ impl ModelGradients {
         batch: &Batch,
         parameters: &[usize],
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, GradientForm)>> {
+    ) -> Result<Vec<TappedGradient>> {
         if parameters.is_empty() {
             return Ok(Vec::new());
         }
@@ -204,7 +214,11 @@ impl ModelGradients {
                 .zip(gradients)
                 .for_each(|(rows, gradient)| rows.push(gradient.unsqueeze()));
         }
-        let form = |(&parameter, rows)| (parameter, GradientForm::Rows(Tensor::cat(rows, 0)));
+        let form = |(&parameter, rows)| TappedGradient {
+            parameter,
+            entries: None,
+            form: GradientForm::Rows(Tensor::cat(rows, 0)),
+        };
         Ok(parameters.iter().zip(rows).map(form).collect())
     }
 

@@ -32,34 +32,64 @@
 //! | transposed convolution | the same, with unfolded patches of `δ` |
 //! | `γ ∘ z + β` after a normalisation | `Σ_t z_it ∘ δ_it` and `Σ_t δ_it` |
 //! | rows of an embedding table | `δ_it` added into the row of token `i, t` |
-//! | `x + b`, `x ∘ b`, … broadcast over samples | that of a copy of `b` for each sample |
+//! | `x + b`, `x ∘ b`, `[x, b]`, … with the same `b` for all samples | that of a copy of `b` for each |
 //!
 //! The last rule needs no formula: each sample gets its own copy of the operand, and the gradient
-//! of the copy is that of the sample.
+//! of the copy is that of the sample. The operand is broadcast over the samples, or was expanded
+//! over them before, as class tokens are.
 //!
-//! Where a parameter passes through reshapes and transpositions first, the tensor that arrives is a
-//! *view* of it. The steps are written down, and undone for the gradients. A parameter that is used
-//! in any other way has no tap; its gradients come from batches of one. That a tap is right is not
-//! believed either: `source/check` compares all of them with batches of one when a model is fitted.
+//! How parameters arrive. The tensor that meets the data is often a *view*: a parameter in another
+//! shape, transposed, a slice of it, several of them joined, copied along an axis, or rows of it by
+//! constant indices. The steps are written down (`view`), and undone for the gradients:
 //!
-//! Which axis is that of the samples cannot be seen in a graph recorded at one size of batch. The
-//! rule is that it is the first, perhaps joined with others (`n · t` rows), of every tensor that
-//! depends on the data; the comparison finds models for which that is false.
+//! | step | undone for a gradient |
+//! |---|---|
+//! | reshape, permutation | the inverse; of an outer product, its factors swapped |
+//! | slice | put into its place among zeros |
+//! | one part of several joined | cut out; of an outer product, out of one factor |
+//! | copies along an axis | summed |
+//! | entries by constant indices | added into their places |
+//!
+//! A slice of entries that follow one another, such as a gate of a recurrent layer or the keys of a
+//! packed attention, needs no zeros: its gradient is that of these entries alone. A matrix that is
+//! used at every step of a recurrent layer has a tap at each; the outer products of its parts are
+//! collected along the positions.
+//!
+//! Where the samples are. Reading row `i` of a probe needs the axis of the samples. It is the first
+//! in the fields of a batch, and is followed from there through each operation (`samples`): a
+//! permutation moves it, a reshape keeps the number of entries before it, so that it may be joined
+//! with others (`n · t` rows, or `t · n`), and most operations leave it where it is. Where that
+//! gives no answer, it is taken to be the first if its length allows it, as for the constant state
+//! that a recurrent layer starts from.
+//!
+//! A parameter that is used in any other way has no tap; its gradients come from batches of one.
+//! That a tap is right is not believed either: `source/check` compares all of them with batches of
+//! one when a model is fitted.
 //!
 //! Goodfellow, *Efficient per-example gradient computations*, 2015; Rochette, Manoel and Tramel,
 //! *Efficient per-example gradient computations in convolutional neural networks*, 2019.
 
+mod changes;
+mod samples;
 mod search;
+mod view;
 
 use std::collections::{BTreeSet, HashMap};
 
 use burn::backend::ir::TensorIr;
 
-/// How one operation uses parameters; each number is the index of a parameter.
+pub(crate) use samples::SampleAxis;
+pub(crate) use view::{ParameterView, ViewStep, swaps_matrix, without_leading_ones};
+
+/// How one operation uses parameters; numbers of parameters are their indices. The samples of a
+/// tensor lie in it as `(before, samples, after)`.
 #[derive(Debug, Clone)]
 pub(crate) enum Tap {
-    /// `x · W`, or `x · Wᵀ` where the parameter is stored transposed.
-    Linear { weight: usize, transposed: bool },
+    /// `x · W` with a matrix made of parameters.
+    Linear {
+        weight: Vec<ParameterView>,
+        before: usize,
+    },
     /// A convolution over one or two axes, plain or transposed.
     Convolution {
         weight: Option<usize>,
@@ -69,52 +99,26 @@ pub(crate) enum Tap {
     Normalisation {
         scale: Option<usize>,
         shift: Option<usize>,
+        before: usize,
     },
     /// Rows of an embedding table, by indices that are data.
-    Embedding { table: usize },
-    /// A broadcasting elementwise operation; every sample gets a copy of the operand.
-    Elementwise {
-        operand: TensorIr,
-        view: ParameterView,
+    Embedding { table: usize, before: usize },
+    /// An operation on operands that are the same for all samples; every sample gets a copy of
+    /// them. The axis is that of the result.
+    Copies {
+        operands: Vec<CopiedOperand>,
+        axis: SampleAxis,
     },
-    /// Rows of an embedding table by constant indices, positions for example: no tap but a view,
-    /// which is undone with the help of the indices.
-    ConstantEmbedding,
+    /// No tap but a step to a view, which is undone with the help of the constant indices that the
+    /// operation reads: positions for example.
+    ConstantIndices,
 }
 
-/// A tensor made of one parameter by changes of shape alone.
+/// An operand that is made of parameters.
 #[derive(Debug, Clone)]
-pub(crate) struct ParameterView {
-    pub(crate) parameter: usize,
-    pub(crate) steps: Vec<ViewStep>,
-    /// Whether the matrix in its last two axes is the transpose of the parameter; `None` where it
-    /// is another matrix.
-    transposed: Option<bool>,
-}
-
-impl ParameterView {
-    /// Whether it holds the values of the parameter in their order.
-    pub(crate) fn keeps_order(&self) -> bool {
-        let reshaped = |step: &ViewStep| matches!(step, ViewStep::Reshape { .. });
-        self.steps.iter().all(reshaped)
-    }
-}
-
-/// One change of shape, with what is needed to undo it.
-#[derive(Debug, Clone)]
-pub(crate) enum ViewStep {
-    Reshape {
-        from: Vec<usize>,
-    },
-    Permute {
-        axes: Vec<usize>,
-    },
-    /// Rows of a table `(entries, width)`, by the indices that the operation of this number reads.
-    Embedding {
-        operation: usize,
-        entries: usize,
-        width: usize,
-    },
+pub(crate) struct CopiedOperand {
+    pub(crate) tensor: TensorIr,
+    pub(crate) views: Vec<ParameterView>,
 }
 
 /// The taps of a graph.

@@ -14,6 +14,7 @@ mod outputs;
 mod per_sample_gradients;
 mod recording;
 mod saved;
+mod taps;
 mod traces;
 
 use std::sync::Arc;

@@ -181,3 +181,10 @@ where
             message: format!("{error:?}"),
         })
 }
+
+/// The error for a tap that was found for another operation: never a silent zero.
+pub(super) fn mismatch() -> Error {
+    Error::Engine {
+        message: "a tap does not belong to the operation it was found for".into(),
+    }
+}

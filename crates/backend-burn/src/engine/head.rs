@@ -9,7 +9,7 @@ use burn::{
 };
 
 use super::{
-    executor::{Executor, primitive},
+    executor::{Executor, mismatch, primitive},
     linearise::{Leaf, Once, Twice, constant, run},
 };
 use crate::{
@@ -81,7 +81,7 @@ where
                 places.for_each(|(to, &from)| inverse[from] = to);
                 Twice::<B>::float_permute(outputs, &inverse)
             }
-            ViewStep::Embedding { .. } => return Err(super::tapped::mismatch()),
+            _ => return Err(mismatch()),
         };
     }
     head.cut

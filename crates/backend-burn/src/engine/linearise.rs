@@ -96,7 +96,7 @@ where
                 activation: None,
             });
         }
-        let last = dense.last().ok_or_else(super::tapped::mismatch)?;
+        let last = dense.last().ok_or_else(super::executor::mismatch)?;
         let loss = self.loss_derivatives(graph, last, &environment)?;
         Ok((layers, loss))
     }

@@ -1,7 +1,5 @@
 //! Probes, and how the output gradients they receive become per-sample gradients.
 
-use std::collections::HashMap;
-
 use burn::{
     backend::{
         Autodiff, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
@@ -10,12 +8,11 @@ use burn::{
     tensor::{Int, Shape, Tensor},
 };
 
+use super::undo::{ViewGradient, indices_of, lifted};
 use crate::{
-    Error, Result,
     gradient::{GradientForm, OuterSide},
     graph::Unfolding,
-    taps::{ParameterView, ViewStep},
-    tensors::scatter_rows,
+    taps::ParameterView,
 };
 
 /// A tensor of zeros added where a parameter meets the data, and how its gradient is read.
@@ -26,11 +23,12 @@ pub(super) struct Probe<B: Backend> {
 
 /// How the output gradients of a probe become per-sample gradients.
 pub(super) enum Reading<B: Backend> {
-    /// Output gradients of `activations · W`.
+    /// Output gradients of `activations · W`, for a matrix of this shape.
     Linear {
-        weight: usize,
-        transposed: bool,
+        weight: Vec<ParameterView>,
+        shape: Vec<usize>,
         activations: FloatTensor<B>,
+        before: usize,
     },
     /// Output gradients of a convolution; patches `(n, g, t, r)` of its input.
     Convolution {
@@ -50,20 +48,27 @@ pub(super) enum Reading<B: Backend> {
         parameter: usize,
         normalised: FloatTensor<B>,
         channels: Channels,
+        before: usize,
     },
     /// Output gradients of `+ β`.
     Shift {
         parameter: usize,
         channels: Channels,
+        before: usize,
     },
     /// Output gradients of an embedding.
     Embedding {
         table: usize,
         indices: IntTensor<B>,
         entries: usize,
+        before: usize,
     },
-    /// Gradients of one copy per sample of a view of a parameter.
-    Copies { view: ParameterView },
+    /// Gradients of one copy per sample of a tensor of this shape.
+    Copies {
+        views: Vec<ParameterView>,
+        shape: Vec<usize>,
+        before: usize,
+    },
 }
 
 /// Which axis holds the channels.
@@ -116,35 +121,30 @@ impl Channels {
     }
 }
 
-/// A primitive as a tensor of known rank.
-fn lifted<B: Backend, const D: usize>(primitive: FloatTensor<B>, shape: [usize; D]) -> Tensor<D>
-where
-    DispatchTensor: DispatchKindConversion<B>,
-{
-    Tensor::from_primitive::<B>(B::float_reshape(primitive, Shape::new(shape)))
-}
-
 impl<B: Backend> Reading<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
-    /// The parameter and its per-sample gradients.
-    pub(super) fn form(
+    /// The per-sample gradients of the tensor at the probe, for each parameter in it.
+    pub(super) fn gradients(
         self,
         output_gradients: &FloatTensor<B>,
         samples: usize,
-        constant_indices: &HashMap<usize, IntTensor<B>>,
-    ) -> Result<(usize, GradientForm)> {
+    ) -> Vec<ViewGradient> {
         let delta = output_gradients.clone();
-        Ok(match self {
+        let of_parameter = |parameter, form| vec![ViewGradient::whole(parameter, form)];
+        match self {
             Self::Linear {
                 weight,
-                transposed,
+                shape,
                 activations,
+                before,
             } => {
-                let by_position = |tensor| Channels::Last.last::<B>(tensor, samples);
-                let (a, delta) = (by_position(activations), by_position(delta));
-                (weight, linear(a, delta, transposed))
+                let [a, delta] = [activations, delta].map(|side| {
+                    let side = samples_first::<B>(side, samples, before);
+                    Channels::Last.last::<B>(side, samples).unsqueeze_dim(1)
+                });
+                ViewGradient::of_each(weight, &outer(a, delta, OuterSide::Left), &shape)
             }
             Self::Convolution {
                 weight,
@@ -152,7 +152,7 @@ where
                 unfolding,
             } => {
                 let delta = of_four(unfolding.at_positions::<B>(delta));
-                (weight, outer(delta, of_four(patches), OuterSide::Right))
+                of_parameter(weight, outer(delta, of_four(patches), OuterSide::Right))
             }
             Self::Transposed {
                 weight,
@@ -160,49 +160,69 @@ where
                 unfolding,
             } => {
                 let delta = of_four(unfolding.patches::<B>(delta));
-                (weight, outer(of_four(activations), delta, OuterSide::Left))
+                of_parameter(weight, outer(of_four(activations), delta, OuterSide::Left))
             }
             Self::Scale {
                 parameter,
                 normalised,
                 channels,
+                before,
             } => {
                 let products = B::float_mul(delta, normalised);
+                let products = samples_first::<B>(products, samples, before);
                 let products = channels.last::<B>(products, samples);
-                (parameter, GradientForm::Rows(summed(products)))
+                of_parameter(parameter, GradientForm::Rows(summed(products)))
             }
             Self::Shift {
                 parameter,
                 channels,
+                before,
             } => {
+                let delta = samples_first::<B>(delta, samples, before);
                 let delta = channels.last::<B>(delta, samples);
-                (parameter, GradientForm::Rows(summed(delta)))
+                of_parameter(parameter, GradientForm::Rows(summed(delta)))
             }
             Self::Embedding {
                 table,
                 indices,
                 entries,
+                before,
             } => {
+                let delta = samples_first::<B>(delta, samples, before);
                 let delta = Channels::Last.last::<B>(delta, samples);
-                (table, embedding(indices_of::<B>(indices), delta, entries))
+                let indices = indices_of::<B>(indices);
+                let indices = indices.reshape([before, samples, delta.dims()[1] / before]);
+                of_parameter(table, embedding(indices.swap_dims(0, 1), delta, entries))
             }
-            Self::Copies { view } => {
-                let rows = undone::<B>(delta, &view, samples, constant_indices)?;
-                (view.parameter, GradientForm::Rows(rows))
+            Self::Copies {
+                views,
+                shape,
+                before,
+            } => {
+                let rows = samples_first::<B>(delta, samples, before);
+                let width = rows.shape().num_elements() / samples.max(1);
+                let rows = GradientForm::Rows(lifted::<B, 2>(rows, [samples, width]));
+                ViewGradient::of_each(views, &rows, &shape)
             }
-        })
+        }
     }
 }
 
-/// Outer products of activations and output gradients `(n, t, ·)`; the sides come in the order in
-/// which the weight is stored.
-fn linear(activations: Tensor<3>, output_gradients: Tensor<3>, transposed: bool) -> GradientForm {
-    let [a, delta] = [activations, output_gradients].map(|side| side.unsqueeze_dim(1));
-    if transposed {
-        outer(delta, a, OuterSide::Right)
-    } else {
-        outer(a, delta, OuterSide::Left)
+/// A tensor `(before, n, after)` as one with the samples first.
+fn samples_first<B: Backend>(
+    tensor: FloatTensor<B>,
+    samples: usize,
+    before: usize,
+) -> FloatTensor<B> {
+    if before == 1 {
+        return tensor;
     }
+    let mut shape = tensor.shape().to_vec();
+    let last = shape.last().copied().unwrap_or(1);
+    let positions = shape.iter().product::<usize>() / (before * samples * last).max(1);
+    shape = vec![before, samples, positions, last];
+    let apart = B::float_reshape(tensor, Shape::from(shape));
+    B::float_permute(apart, &[1, 0, 2, 3])
 }
 
 fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> GradientForm {
@@ -213,8 +233,8 @@ fn outer(left: Tensor<4>, right: Tensor<4>, activations: OuterSide) -> GradientF
     }
 }
 
-/// Output gradients `(n, t, width)` of the rows at indices `(n · t)`.
-fn embedding(indices: Tensor<1, Int>, output_gradients: Tensor<3>, entries: usize) -> GradientForm {
+/// Output gradients `(n, t, width)` of the rows at indices of as many positions.
+fn embedding(indices: Tensor<3, Int>, output_gradients: Tensor<3>, entries: usize) -> GradientForm {
     let [samples, positions, _] = output_gradients.dims();
     GradientForm::Embedding {
         indices: indices.reshape([samples, positions]),
@@ -234,64 +254,4 @@ where
 /// Sums over positions, `(n, t, c)` → `(n, c)`.
 fn summed(tensor: Tensor<3>) -> Tensor<2> {
     tensor.sum_dim(1).squeeze_dim(1)
-}
-
-fn indices_of<B: Backend>(indices: IntTensor<B>) -> Tensor<1, Int>
-where
-    DispatchTensor: DispatchKindConversion<B>,
-{
-    let count = indices.shape().num_elements();
-    Tensor::<1, Int>::from_primitive::<B>(B::int_reshape(indices, Shape::new([count])))
-}
-
-/// From per-sample gradients of a view to those of the parameter: the steps backwards, with the
-/// samples in front.
-fn undone<B: Backend>(
-    gradient: FloatTensor<B>,
-    view: &ParameterView,
-    samples: usize,
-    constant_indices: &HashMap<usize, IntTensor<B>>,
-) -> Result<Tensor<2>>
-where
-    DispatchTensor: DispatchKindConversion<B>,
-{
-    let mut gradient = gradient;
-    for step in view.steps.iter().rev() {
-        gradient = match step {
-            ViewStep::Reshape { from } => {
-                let shape: Vec<usize> = std::iter::once(samples)
-                    .chain(from.iter().copied())
-                    .collect();
-                B::float_reshape(gradient, Shape::from(shape))
-            }
-            ViewStep::Permute { axes } => {
-                let mut inverse = vec![0; axes.len() + 1];
-                axes.iter()
-                    .enumerate()
-                    .for_each(|(to, &from)| inverse[from + 1] = to + 1);
-                B::float_permute(gradient, &inverse)
-            }
-            ViewStep::Embedding {
-                operation,
-                entries,
-                width,
-            } => {
-                let indices = constant_indices.get(operation).ok_or(Error::Engine {
-                    message: "the indices of a constant lookup were not seen".into(),
-                })?;
-                let positions = indices_of::<B>(indices.clone());
-                let rows = positions.dims()[0];
-                // One column per sample and feature, so that one scatter serves all samples.
-                let columns = lifted::<B, 3>(gradient, [samples, rows, *width])
-                    .swap_dims(0, 1)
-                    .reshape([rows, samples * width]);
-                let table = scatter_rows(*entries, positions, columns)
-                    .reshape([*entries, samples, *width])
-                    .swap_dims(0, 1);
-                return Ok(table.reshape([samples, entries * width]));
-            }
-        };
-    }
-    let width = gradient.shape().num_elements() / samples.max(1);
-    Ok(lifted(gradient, [samples, width]))
 }

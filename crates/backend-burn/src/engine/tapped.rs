@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
-        ir::{FloatOperationIr, ModuleOperationIr, OperationIr, TensorIr},
+        ir::{
+            BaseOperationIr, EmbeddingOpIr, FloatOperationIr, ModuleOperationIr, OperationIr,
+            SelectOpIr, TensorIr,
+        },
         ops::FloatTensorOps,
         tensor::{FloatTensor, IntTensor},
     },
@@ -14,25 +17,26 @@ use burn::{
 };
 
 use super::{
-    executor::Executor,
+    TappedGradient,
+    executor::{Executor, mismatch},
     probe::{Channels, Probe, Reading},
+    undo::ViewGradient,
 };
 use crate::{
-    Batch, Error, Result,
-    gradient::GradientForm,
+    Batch, Result,
     graph::{self, Environment, Tanh, execute},
-    taps::{ParameterView, Tap},
+    taps::Tap,
     trace::Graph,
 };
 
 /// A forward pass in progress.
 pub(super) struct Pass<'a, B: Backend> {
     executor: &'a Executor<B>,
-    environment: Environment<Autodiff<B>>,
-    samples: usize,
-    /// Indices of embeddings by constants, by operation.
+    pub(super) environment: Environment<Autodiff<B>>,
+    pub(super) samples: usize,
+    /// Constant indices, by the operation that reads them.
     constant_indices: HashMap<usize, IntTensor<B>>,
-    probes: Vec<Probe<B>>,
+    pub(super) probes: Vec<Probe<B>>,
 }
 
 impl<B: Tanh> Executor<B>
@@ -44,7 +48,7 @@ where
         graph: &Graph,
         batch: &Batch,
         cotangent: Option<&Tensor<2>>,
-    ) -> Result<Vec<(usize, GradientForm)>> {
+    ) -> Result<Vec<TappedGradient>> {
         let environment = self
             .environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
         let mut pass = Pass {
@@ -65,19 +69,19 @@ where
             return Ok(Vec::new());
         }
         let mut gradients = root.backward();
-        let mut parts = Vec::new();
+        let mut found: Vec<ViewGradient> = Vec::new();
         for probe in pass.probes {
             if let Some(output_gradients) = probe.leaf.grad_remove(&mut gradients) {
                 for reading in probe.readings {
-                    parts.push(reading.form(
-                        &output_gradients,
-                        batch.len(),
-                        &pass.constant_indices,
-                    )?);
+                    let gradients = reading.gradients(&output_gradients, batch.len());
+                    gradients
+                        .into_iter()
+                        .for_each(|own| own.collect(&mut found));
                 }
             }
         }
-        Ok(parts)
+        let undone = |found: ViewGradient| found.undone::<B>(&pass.constant_indices);
+        found.into_iter().map(undone).collect()
     }
 }
 
@@ -86,7 +90,7 @@ impl<B: Tanh> Pass<'_, B> {
     fn consume(&mut self, index: usize, operation: &OperationIr, tap: &Tap) -> Result<()> {
         match (tap, operation) {
             (
-                Tap::Linear { weight, transposed },
+                Tap::Linear { weight, before },
                 OperationIr::Float(_, FloatOperationIr::Matmul(matmul)),
             ) => {
                 let (lhs, rhs) = (
@@ -96,19 +100,28 @@ impl<B: Tanh> Pass<'_, B> {
                 let activations = lhs.primitive().clone();
                 let out = Autodiff::<B>::float_matmul(lhs, rhs);
                 let reading = Reading::Linear {
-                    weight: *weight,
-                    transposed: *transposed,
+                    weight: weight.clone(),
+                    shape: matmul.rhs.shape.to_vec(),
                     activations,
+                    before: *before,
                 };
                 self.probed(&matmul.out, out, vec![reading]);
             }
             (Tap::Convolution { weight, bias }, OperationIr::Module(operation)) => {
                 self.convolution(operation, *weight, *bias)?;
             }
-            (Tap::Normalisation { scale, shift }, OperationIr::Module(operation)) => {
-                self.normalisation(operation, *scale, *shift)?;
-            }
-            (Tap::Embedding { table }, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
+            (
+                Tap::Normalisation {
+                    scale,
+                    shift,
+                    before,
+                },
+                OperationIr::Module(operation),
+            ) => self.normalisation(operation, [*scale, *shift], *before)?,
+            (
+                Tap::Embedding { table, before },
+                OperationIr::Module(ModuleOperationIr::Embedding(op)),
+            ) => {
                 let (weights, indices) = (
                     self.environment.float(&op.weights)?,
                     self.environment.int(&op.indices)?,
@@ -122,13 +135,20 @@ impl<B: Tanh> Pass<'_, B> {
                         table: *table,
                         indices,
                         entries,
+                        before: *before,
                     }],
                 );
             }
-            (Tap::Elementwise { operand, view }, _) => self.copies(operation, operand, view)?,
-            (Tap::ConstantEmbedding, OperationIr::Module(ModuleOperationIr::Embedding(op))) => {
-                self.constant_indices
-                    .insert(index, self.environment.peek_int(&op.indices)?);
+            (Tap::Copies { operands, axis }, _) => self.copies(operation, operands, *axis)?,
+            (
+                Tap::ConstantIndices,
+                OperationIr::Module(ModuleOperationIr::Embedding(EmbeddingOpIr {
+                    indices, ..
+                }))
+                | OperationIr::BaseFloat(BaseOperationIr::Select(SelectOpIr { indices, .. })),
+            ) => {
+                let indices = self.environment.peek_int(indices)?;
+                self.constant_indices.insert(index, indices);
                 execute(operation, &mut self.environment)?;
             }
             _ => return Err(mismatch()),
@@ -149,7 +169,7 @@ impl<B: Tanh> Pass<'_, B> {
         self.probes.push(Probe { leaf, readings });
     }
 
-    fn leaf(&self, shape: Shape) -> FloatTensor<Autodiff<B>> {
+    pub(super) fn leaf(&self, shape: Shape) -> FloatTensor<Autodiff<B>> {
         let zeros = B::float_zeros(shape, &self.executor.device, self.executor.float);
         Autodiff::<B>::from_inner(zeros).require_grad()
     }
@@ -188,6 +208,7 @@ impl<B: Tanh> Pass<'_, B> {
             readings.push(Reading::Shift {
                 parameter: bias,
                 channels: Channels::Second,
+                before: 1,
             });
         }
         let out = convolution.forward::<Autodiff<B>>(input, kernel, offset);
@@ -198,8 +219,8 @@ impl<B: Tanh> Pass<'_, B> {
     fn normalisation(
         &mut self,
         operation: &ModuleOperationIr,
-        scale: Option<usize>,
-        shift: Option<usize>,
+        [scale, shift]: [Option<usize>; 2],
+        before: usize,
     ) -> Result<()> {
         let (normalised, gamma, beta, out, channels) = match operation {
             ModuleOperationIr::LayerNorm(op) => {
@@ -237,12 +258,14 @@ impl<B: Tanh> Pass<'_, B> {
                 parameter,
                 normalised: normalised.primitive().clone(),
                 channels,
+                before,
             });
         }
         if let Some(parameter) = shift {
             readings.push(Reading::Shift {
                 parameter,
                 channels,
+                before,
             });
         }
         let gamma = self.environment.float(gamma)?;
@@ -251,51 +274,5 @@ impl<B: Tanh> Pass<'_, B> {
         let value = graph::affine::<Autodiff<B>>(normalised, Some(gamma), beta, axis);
         self.probed(out, value, readings);
         Ok(())
-    }
-
-    /// Gives every sample its own copy of a broadcast operand.
-    fn copies(
-        &mut self,
-        operation: &OperationIr,
-        operand: &TensorIr,
-        view: &ParameterView,
-    ) -> Result<()> {
-        let leading = operation
-            .outputs()
-            .next()
-            .map_or(self.samples, |out| out.shape[0]);
-        let original = self.environment.peek_float(operand)?;
-        let mut shape = original.shape().to_vec();
-        let positions = leading / self.samples.max(1);
-        // A leaf `(n, 1, …)` of zeros is expanded to `(n, positions, …)` and joined to
-        // `(n · positions, …)`, as the samples are in the other operand. Its gradient sums over
-        // positions.
-        shape[0] = 1;
-        shape.insert(0, self.samples);
-        let leaf = self.leaf(Shape::from(shape.clone()));
-        shape[1] = positions;
-        let expanded = Autodiff::<B>::float_expand(leaf.clone(), Shape::from(shape.clone()));
-        shape.remove(0);
-        shape[0] = leading;
-        let copies = Autodiff::<B>::float_add(
-            Autodiff::<B>::float_reshape(expanded, Shape::from(shape)),
-            original.clone(),
-        );
-        self.environment.insert_float(operand.id, copies);
-        execute(operation, &mut self.environment)?;
-        // Other operations read the operand as it was.
-        self.environment.insert_float(operand.id, original);
-        self.probes.push(Probe {
-            leaf,
-            readings: vec![Reading::Copies { view: view.clone() }],
-        });
-        Ok(())
-    }
-}
-
-/// The error for a tap that was found for another operation: never a silent zero.
-pub(super) fn mismatch() -> Error {
-    Error::Engine {
-        message: "a tap does not belong to the operation it was found for".into(),
     }
 }

@@ -1,13 +1,18 @@
 //! The search for taps: one walk through the operations of a graph.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use burn::backend::ir::{
-    ActivationOperationIr, BaseOperationIr, BinaryOpIr, FloatOperationIr, MatmulOpIr,
-    ModuleOperationIr, NumericOperationIr, OperationIr, TensorId, TensorIr,
+    ActivationOperationIr, BaseOperationIr, FloatOperationIr, MatmulOpIr, ModuleOperationIr,
+    NumericOperationIr, OperationIr, TensorId, TensorIr,
 };
 
-use super::{ParameterView, Tap, Taps, ViewStep};
+use super::{
+    CopiedOperand, Tap, Taps,
+    changes::ViewChange,
+    samples::FollowedSamples,
+    view::{ParameterView, without_leading_ones},
+};
 use crate::graph::RecordedConvolution;
 
 impl Taps {
@@ -18,23 +23,10 @@ impl Taps {
         inputs: &[TensorId],
         samples: usize,
     ) -> Self {
-        let views = parameters
-            .iter()
-            .map(|(&id, &parameter)| {
-                (
-                    id,
-                    ParameterView {
-                        parameter,
-                        steps: Vec::new(),
-                        transposed: Some(false),
-                    },
-                )
-            })
-            .collect();
+        let whole = |(&id, &parameter)| (id, vec![ParameterView::whole(parameter)]);
         let mut search = TapSearch {
-            views,
-            data: inputs.iter().copied().collect(),
-            samples,
+            views: parameters.iter().map(whole).collect(),
+            samples: FollowedSamples::new(inputs, samples),
             taps: Self::default(),
         };
         for (index, operation) in operations.iter().enumerate() {
@@ -46,19 +38,10 @@ impl Taps {
 
 /// Follows parameters and data through the operations.
 struct TapSearch {
-    /// The parameters, and what changes of shape make of them.
-    views: HashMap<TensorId, ParameterView>,
-    /// Tensors that depend on the batch.
-    data: HashSet<TensorId>,
-    samples: usize,
+    /// What parameters give to the tensors that do not depend on the data.
+    views: HashMap<TensorId, Vec<ParameterView>>,
+    samples: FollowedSamples,
     taps: Taps,
-}
-
-/// What an operation does to the parameters it reads.
-enum ParameterUse {
-    View(TensorId, ParameterView),
-    Tap(Tap),
-    Untapped,
 }
 
 impl TapSearch {
@@ -66,132 +49,90 @@ impl TapSearch {
         if matches!(operation, OperationIr::Init(_)) {
             return;
         }
-        let reads: Vec<&TensorIr> = operation.inputs().collect();
-        if reads.iter().any(|tensor| self.data.contains(&tensor.id)) {
-            self.data
-                .extend(operation.outputs().map(|tensor| tensor.id));
-        }
-        let read: Vec<usize> = reads
-            .iter()
-            .filter_map(|tensor| self.views.get(&tensor.id))
-            .map(|view| view.parameter)
-            .collect();
+        self.samples.pass(operation);
+        let read = operation
+            .inputs()
+            .filter_map(|read| self.views.get(&read.id));
+        let read: Vec<usize> = read.flatten().map(|view| view.parameter).collect();
         if read.is_empty() {
             return;
         }
-        match self.parameter_use(index, operation) {
-            ParameterUse::View(id, view) => {
-                if matches!(view.steps.last(), Some(ViewStep::Embedding { .. })) {
-                    self.taps.by_operation.insert(index, Tap::ConstantEmbedding);
-                }
-                self.views.insert(id, view);
+        if !operation.inputs().any(|read| self.samples.reach(read)) {
+            if let Some(change) = ViewChange::of(index, operation, &self.views) {
+                self.change(index, change);
+                return;
             }
-            ParameterUse::Tap(tap) => {
+            self.first_state(operation);
+        }
+        match self.tap(operation) {
+            Some(tap) => {
                 self.taps.by_operation.insert(index, tap);
             }
-            ParameterUse::Untapped => self.taps.untapped.extend(read),
+            None => self.taps.untapped.extend(read),
         }
     }
 
-    fn parameter_use(&self, index: usize, operation: &OperationIr) -> ParameterUse {
-        let found = match operation {
-            OperationIr::BaseFloat(operation) => self.shape_change(operation),
+    /// The state that a recurrent layer starts from may be a constant, with a row for each sample.
+    fn first_state(&mut self, operation: &OperationIr) {
+        if let OperationIr::Float(_, FloatOperationIr::Matmul(matmul)) = operation
+            && !self.views.contains_key(&matmul.lhs.id)
+        {
+            self.samples.start(matmul.lhs.id);
+            self.samples.pass(operation);
+        }
+    }
+
+    fn change(&mut self, index: usize, change: ViewChange) {
+        if change.reads_indices {
+            self.taps.by_operation.insert(index, Tap::ConstantIndices);
+        }
+        if !change.views.is_empty() {
+            self.views.insert(change.out, change.views);
+        }
+    }
+
+    /// The tap at an operation on the data.
+    fn tap(&self, operation: &OperationIr) -> Option<Tap> {
+        match operation {
             OperationIr::Float(_, FloatOperationIr::Matmul(matmul)) => self.linear(matmul),
-            OperationIr::Module(operation) => self.module(index, operation),
+            OperationIr::Module(operation) => self.module(operation),
             OperationIr::NumericFloat(
                 _,
-                NumericOperationIr::Add(binary)
-                | NumericOperationIr::Sub(binary)
-                | NumericOperationIr::Mul(binary)
-                | NumericOperationIr::Div(binary),
+                NumericOperationIr::Add(_)
+                | NumericOperationIr::Sub(_)
+                | NumericOperationIr::Mul(_)
+                | NumericOperationIr::Div(_),
             )
-            | OperationIr::Float(_, FloatOperationIr::Powf(binary))
-            | OperationIr::Activation(ActivationOperationIr::PRelu(binary)) => {
-                self.elementwise(binary)
+            | OperationIr::Float(_, FloatOperationIr::Powf(_))
+            | OperationIr::Activation(ActivationOperationIr::PRelu(_))
+            | OperationIr::BaseFloat(BaseOperationIr::Cat(_) | BaseOperationIr::MaskWhere(_)) => {
+                self.copies(operation)
             }
             _ => None,
-        };
-        found.unwrap_or(ParameterUse::Untapped)
+        }
     }
 
-    /// A view stays a view through changes of shape.
-    fn shape_change(&self, operation: &BaseOperationIr) -> Option<ParameterUse> {
-        let (input, out, step) = match operation {
-            BaseOperationIr::Reshape(op) => (
-                &op.input,
-                &op.out,
-                ViewStep::Reshape {
-                    from: op.input.shape.to_vec(),
-                },
-            ),
-            BaseOperationIr::SwapDims(op) => {
-                let mut axes: Vec<usize> = (0..op.input.shape.rank()).collect();
-                axes.swap(op.dim1, op.dim2);
-                (&op.input, &op.out, ViewStep::Permute { axes })
-            }
-            BaseOperationIr::Permute(op) => (
-                &op.input,
-                &op.out,
-                ViewStep::Permute {
-                    axes: op.axes.clone(),
-                },
-            ),
-            _ => return None,
-        };
-        self.extended(input, step, out)
-            .map(|view| ParameterUse::View(out.id, view))
+    /// Products with a matrix from the right; the same matrix for all samples, so that its leading
+    /// axes have length 1.
+    fn linear(&self, matmul: &MatmulOpIr) -> Option<Tap> {
+        let weight = self.views.get(&matmul.rhs.id)?;
+        let axis = self.samples.axis(&matmul.lhs)?;
+        let fits = without_leading_ones(&matmul.rhs.shape).len() <= 2
+            && axis.axis + 1 < matmul.lhs.shape.rank();
+        fits.then(|| Tap::Linear {
+            weight: weight.clone(),
+            before: axis.before(&matmul.lhs.shape),
+        })
     }
 
-    /// The view after one more step.
-    fn extended(&self, input: &TensorIr, step: ViewStep, out: &TensorIr) -> Option<ParameterView> {
-        let mut view = self.views.get(&input.id)?.clone();
-        // A reshape keeps the matrix only if it adds or drops leading axes of length 1.
-        view.transposed = view.transposed.and_then(|transposed| match &step {
-            ViewStep::Reshape { from } => (without_leading_ones(from)
-                == without_leading_ones(&out.shape))
-            .then_some(transposed),
-            ViewStep::Permute { axes } => swaps_matrix(axes).map(|swaps| transposed ^ swaps),
-            ViewStep::Embedding { .. } => None,
-        });
-        view.steps.push(step);
-        Some(view)
-    }
-
-    /// Products with a matrix from the right; the same matrix for all samples, so that leading axes
-    /// of the parameter have length 1.
-    fn linear(&self, matmul: &MatmulOpIr) -> Option<ParameterUse> {
-        let view = self.views.get(&matmul.rhs.id)?;
-        let transposed = view.transposed?;
-        let matrix = without_leading_ones(&matmul.rhs.shape).len() <= 2;
-        let fits = matrix && self.leads_with_samples(&matmul.lhs);
-        fits.then_some(ParameterUse::Tap(Tap::Linear {
-            weight: view.parameter,
-            transposed,
-        }))
-    }
-
-    /// Whether a tensor depends on the data and has the samples along its first axis, perhaps
-    /// joined with another.
-    fn leads_with_samples(&self, tensor: &TensorIr) -> bool {
-        self.data.contains(&tensor.id)
-            && tensor.shape.rank() > 0
-            && tensor.shape[0].is_multiple_of(self.samples)
-    }
-
-    /// The same as [`leads_with_samples`](Self::leads_with_samples), with nothing joined to the
-    /// samples.
-    fn one_row_per_sample(&self, tensor: &TensorIr) -> bool {
-        self.leads_with_samples(tensor) && tensor.shape[0] == self.samples
-    }
-
-    fn module(&self, index: usize, operation: &ModuleOperationIr) -> Option<ParameterUse> {
-        let tap = match operation {
+    fn module(&self, operation: &ModuleOperationIr) -> Option<Tap> {
+        Some(match operation {
             ModuleOperationIr::Conv1d(_)
             | ModuleOperationIr::Conv2d(_)
             | ModuleOperationIr::ConvTranspose1d(_)
             | ModuleOperationIr::ConvTranspose2d(_) => {
                 let convolution = RecordedConvolution::of(operation).ok()?;
-                if !self.one_row_per_sample(convolution.input()) {
+                if !self.samples.are_rows_of(convolution.input()) {
                     return None;
                 }
                 Tap::Convolution {
@@ -199,13 +140,18 @@ impl TapSearch {
                     bias: self.plain_option(convolution.bias())?,
                 }
             }
-            ModuleOperationIr::LayerNorm(op) if self.leads_with_samples(&op.input) => {
+            ModuleOperationIr::LayerNorm(op) => {
+                let axis = self.samples.axis(&op.input)?;
+                if axis.axis + 1 == op.input.shape.rank() {
+                    return None;
+                }
                 Tap::Normalisation {
                     scale: self.plain(&op.gamma)?,
                     shift: self.plain_option(op.beta.as_ref())?,
+                    before: axis.before(&op.input.shape),
                 }
             }
-            ModuleOperationIr::BatchNorm(op) if self.one_row_per_sample(&op.x) => {
+            ModuleOperationIr::BatchNorm(op) if self.samples.are_rows_of(&op.x) => {
                 // In inference mode statistics are buffers; trained ones would need taps too.
                 let statistics_trained = self.views.contains_key(&op.mean.id)
                     || self.views.contains_key(&op.variance.id);
@@ -215,49 +161,27 @@ impl TapSearch {
                 Tap::Normalisation {
                     scale: self.plain(&op.gamma)?,
                     shift: self.plain(&op.beta)?,
+                    before: 1,
                 }
             }
-            ModuleOperationIr::Embedding(op) => {
-                return self.embedding(index, &op.weights, &op.indices, &op.out);
-            }
+            // Token ids are data; positions, the same for all samples, make a view of the table.
+            ModuleOperationIr::Embedding(op) => Tap::Embedding {
+                table: self.plain(&op.weights)??,
+                before: self.samples.axis(&op.indices)?.before(&op.indices.shape),
+            },
             _ => return None,
-        };
-        Some(ParameterUse::Tap(tap))
-    }
-
-    fn embedding(
-        &self,
-        operation: usize,
-        table: &TensorIr,
-        indices: &TensorIr,
-        out: &TensorIr,
-    ) -> Option<ParameterUse> {
-        // Token ids are data. Positions are the same for all samples, hence constant; the rows they
-        // select are a view, which a later operation broadcasts.
-        if self.leads_with_samples(indices) {
-            return self
-                .plain(table)?
-                .map(|table| ParameterUse::Tap(Tap::Embedding { table }));
-        }
-        let step = ViewStep::Embedding {
-            operation,
-            entries: table.shape[0],
-            width: table.shape[1],
-        };
-        let constant = !self.data.contains(&indices.id);
-        self.extended(table, step, out)
-            .filter(|_| constant)
-            .map(|view| ParameterUse::View(out.id, view))
+        })
     }
 
     /// `Some(Some(p))` for the parameter `p` itself, `Some(None)` for a tensor that no parameter
     /// enters, `None` for a view of one and for data.
     #[expect(clippy::option_option, reason = "a parameter, none, or no answer")]
     fn plain(&self, tensor: &TensorIr) -> Option<Option<usize>> {
-        match self.views.get(&tensor.id) {
-            None if self.data.contains(&tensor.id) => None,
+        match self.views.get(&tensor.id).map(Vec::as_slice) {
+            None if self.samples.reach(tensor) => None,
             None => Some(None),
-            Some(view) => view.steps.is_empty().then_some(Some(view.parameter)),
+            Some([view]) => view.keeps_order().then_some(Some(view.parameter)),
+            Some(_) => None,
         }
     }
 
@@ -266,42 +190,31 @@ impl TapSearch {
         tensor.map_or(Some(None), |tensor| self.plain(tensor))
     }
 
-    fn elementwise(&self, binary: &BinaryOpIr) -> Option<ParameterUse> {
-        let (operand, other) = if self.views.contains_key(&binary.lhs.id) {
-            (&binary.lhs, &binary.rhs)
-        } else {
-            (&binary.rhs, &binary.lhs)
-        };
-        let view = self.views.get(&operand.id)?.clone();
-        // Only what is broadcast over the samples can be copied for each of them.
-        let shared = operand.shape.rank() > 0 && operand.shape[0] == 1;
-        let fits = shared && !self.views.contains_key(&other.id) && self.leads_with_samples(other);
-        fits.then(|| {
-            ParameterUse::Tap(Tap::Elementwise {
-                operand: operand.clone(),
-                view,
-            })
-        })
-    }
-}
-
-fn without_leading_ones(shape: &[usize]) -> &[usize] {
-    let leading = shape.iter().take_while(|&&side| side == 1).count();
-    &shape[leading.min(shape.len().saturating_sub(2))..]
-}
-
-/// Whether a permutation swaps the last two axes; `None` when it moves others.
-fn swaps_matrix(axes: &[usize]) -> Option<bool> {
-    let last = axes.len().checked_sub(1)?;
-    let kept = |count: usize| {
-        axes[..count]
-            .iter()
-            .enumerate()
-            .all(|(axis, &from)| axis == from)
-    };
-    if kept(axes.len()) {
-        Some(false)
-    } else {
-        kept(last.saturating_sub(1)).then_some(true)
+    /// An operation whose operands keep their axes: those made of parameters can be copied for each
+    /// sample if they are the same for all.
+    fn copies(&self, operation: &OperationIr) -> Option<Tap> {
+        let out = operation.outputs().next()?;
+        let axis = self.samples.axis(out)?;
+        let lookups = self.samples.fill(axis, out);
+        let mut operands: Vec<CopiedOperand> = Vec::new();
+        for tensor in operation.inputs() {
+            let Some(views) = self.views.get(&tensor.id) else {
+                continue;
+            };
+            if tensor.shape.rank() != out.shape.rank() {
+                return None;
+            }
+            let apart = |view: &ParameterView| view.is_apart_along(axis.axis, lookups);
+            if tensor.shape[axis.axis] > 1 && !views.iter().all(apart) {
+                return None;
+            }
+            if operands.iter().all(|other| other.tensor.id != tensor.id) {
+                operands.push(CopiedOperand {
+                    tensor: tensor.clone(),
+                    views: views.clone(),
+                });
+            }
+        }
+        Some(Tap::Copies { operands, axis })
     }
 }

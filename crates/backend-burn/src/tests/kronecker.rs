@@ -53,7 +53,7 @@ fn solved(influence: &Influence) -> (Array2<f64>, Array2<f64>) {
 
 /// Compares both approximations with dense matrices, at a damping well below the top eigenvalue of
 /// each block.
-fn agrees<T: Task>(
+pub(super) fn agrees<T: Task>(
     task: impl Fn() -> T,
     module: &T::Module,
     fields: &[TensorData],

@@ -41,13 +41,13 @@ pub(super) fn tokens(samples: usize) -> TensorData {
 }
 
 /// The gradients of a batch, row by row.
-fn rows_of(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
+pub(super) fn rows_of(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
     let gradients = source.gradients_of(Function::Loss, batch, None);
     host(&gradients.expect("gradients").to_rows()).expect("rows")
 }
 
 /// The same by plain differentiation of one sample after the other.
-fn one_by_one(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
+pub(super) fn one_by_one(source: &ModelGradients, batch: &Batch) -> Vec<f64> {
     let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
     let alone = |sample| {
         let one = batch.one(sample);

@@ -36,7 +36,7 @@ use burn::backend::ir::{
 };
 
 use super::graph::Graph;
-use crate::taps::Tap;
+use crate::taps::{CopiedOperand, Tap};
 
 /// One dense layer `x W + b`, by the indices of its parameters and of its operations.
 #[derive(Debug, Clone)]
@@ -102,13 +102,21 @@ impl MlpSearch<'_> {
         }
         match (self.graph.tap(index), operation) {
             (
-                Some(Tap::Linear { weight, transposed }),
+                Some(Tap::Linear { weight, .. }),
                 OperationIr::Float(_, FloatOperationIr::Matmul(matmul)),
-            ) => self.begin(index, matmul, (*weight, *transposed)),
+            ) => {
+                let view = alone(weight)?;
+                self.begin(index, matmul, (view.parameter, view.transposed()?))
+            }
             (
-                Some(Tap::Elementwise { operand, view }),
+                Some(Tap::Copies { operands, .. }),
                 OperationIr::NumericFloat(_, NumericOperationIr::Add(add)),
             ) => {
+                let CopiedOperand {
+                    tensor: operand,
+                    views,
+                } = alone(operands)?;
+                let view = alone(views)?;
                 let other = if add.lhs.id == operand.id {
                     &add.rhs
                 } else {
@@ -196,6 +204,14 @@ impl MlpSearch<'_> {
             .inputs()
             .filter(|read| self.inside.contains(&read.id));
         is_elementwise(operation) && inside.all(keeps_shape) && operation.outputs().all(keeps_shape)
+    }
+}
+
+/// The only one.
+fn alone<T>(of: &[T]) -> Option<&T> {
+    match of {
+        [one] => Some(one),
+        _ => None,
     }
 }
 
