@@ -228,8 +228,12 @@ impl Samples {
                     shown(names)
                 )
             }
-            Target::Values { .. } | Target::Probabilities { .. } => bail!(
-                "{path}: targets of this loss are numbers, got names of classes: {}",
+            Target::Values { .. } => bail!(
+                "{path}: targets of mse are numbers, got names of classes: {}",
+                shown(names)
+            ),
+            Target::Probabilities { .. } => bail!(
+                "{path}: targets of binary-cross-entropy are numbers from 0 to 1, got names of classes: {}",
                 shown(names)
             ),
             Target::Class { .. } | Target::Positions { .. } | Target::Any => Ok(()),

@@ -156,4 +156,21 @@ mod tests {
         assert_ne!(of_path(folder.path())?, of_bytes(bytes));
         Ok(())
     }
+
+    #[test]
+    fn the_digest_of_a_network_covers_the_files_beside_it() -> Result<()> {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx/tests/golden/models");
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        for name in ["new-default.onnx", "new-default.onnx.data", "new.onnx"] {
+            fs::copy(golden.join("nano_gpt").join(name), path(name))?;
+        }
+        assert_eq!(of_input(&path("new.onnx"))?, of_file(&path("new.onnx"))?);
+        let before = of_input(&path("new-default.onnx"))?;
+        let mut numbers = fs::read(path("new-default.onnx.data"))?;
+        numbers[0] ^= 1;
+        fs::write(path("new-default.onnx.data"), numbers)?;
+        assert_ne!(of_input(&path("new-default.onnx"))?, before);
+        Ok(())
+    }
 }

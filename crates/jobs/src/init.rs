@@ -3,7 +3,6 @@
 mod activation;
 mod data;
 mod flow;
-mod given;
 mod groups;
 mod layers;
 mod lines;
@@ -16,6 +15,7 @@ mod points;
 mod proposal;
 mod request;
 mod targets;
+mod written;
 
 use std::path::Path;
 
@@ -30,9 +30,10 @@ use layers::{
 };
 use method::Problem;
 use order::OutputCount;
-use points::{GivenPoints, relative};
+use points::GivenPoints;
 use proposal::WEIGHT_DECAY;
 use targets::TargetGuess;
+use written::relative;
 
 pub use activation::Activation;
 pub use proposal::Proposal;

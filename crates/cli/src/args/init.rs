@@ -39,7 +39,7 @@ pub(super) const EXAMPLES: &[Examples] = &[(
 /// Arguments of `influence init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArguments {
-    /// A network in an ONNX file, in place of layers
+    /// A network in a file, in place of layers: ONNX, or what torch.export.save writes (.pt2)
     #[arg(long, value_name = "FILE")]
     pub onnx: Option<PathBuf>,
     /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of

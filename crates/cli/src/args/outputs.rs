@@ -104,10 +104,10 @@ pub struct VerifyArguments {
 /// Arguments of `influence inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArguments {
-    /// The output: a directory, or a URL; or a network in an ONNX file
+    /// The output: a directory, or a URL; or a network in a file (.onnx, .pt2)
     #[arg(value_name = "OUTPUT")]
     pub output: PathBuf,
-    /// The state dict that an ONNX file was exported with, which has the names of its parameters
+    /// The state dict that a network was exported with, which has the names of its parameters
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Print an object of JSON

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 use crate::args::InspectArguments;
 
-/// Prints the facts about an output, or about a network in an ONNX file.
+/// Prints the facts about an output, or about a network in a file.
 ///
 /// # Errors
 /// When there is no output, or it cannot be read.
 pub(super) fn run(arguments: &InspectArguments, out: &mut impl Write) -> Result<()> {
     let ending = arguments.output.extension();
-    if ending.is_some_and(|ending| ending == "onnx") {
+    if ending.is_some_and(|ending| ending == "onnx" || ending == "pt2") {
         return network::run(arguments, out);
     }
     ensure!(
         arguments.weights.is_none(),
-        "--weights belongs to an ONNX file, got {}",
+        "--weights belongs to a network in a file, got {}",
         arguments.output.display()
     );
     let stored = Stored::open(&arguments.output)?;

@@ -125,11 +125,14 @@ impl Picture {
 
     fn numbers(input: &[f64], columns: Option<&[String]>) -> Self {
         let named = columns.filter(|columns| columns.len() == input.len());
+        // Tokens, and other numbers that count.
+        let whole = input.iter().all(|value| value.fract() == 0.0);
+        let digits = if whole { 0 } else { 3 };
         let shown = input.iter().take(SHOWN).enumerate();
         let mut numbers: Vec<_> = shown
             .map(|(index, value)| {
                 let name = named.map(|names| names[index].clone());
-                (name, format!("{value:.3}"))
+                (name, format!("{value:.digits$}"))
             })
             .collect();
         if input.len() > SHOWN {

@@ -28,7 +28,7 @@ pub struct Model {
     pub loss: Option<Loss>,
     /// The layers in order, of a sequential model.
     pub layers: Option<Layers>,
-    /// An ONNX file, in place of `layers`.
+    /// A network in a file, in place of `layers`: ONNX, or a program that PyTorch saved (`.pt2`).
     pub onnx: Option<PathBuf>,
     /// The output of the network on which the loss acts: any tensor of the file. Default: the first
     /// output.

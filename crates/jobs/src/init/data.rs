@@ -1,6 +1,6 @@
 //! The points of a proposal, and the command that they are for.
 
-use super::given::Written;
+use super::written::Written;
 
 /// The points of a proposal.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! EK-FAC, which `{ relative = 0.1 }` suits, by 0.59 and 0.67. For a model of one layer, whose loss
 //! is convex, λ is its weight decay.
 
+use super::written::line;
 use crate::config::MethodName;
 
 /// Up to this many parameters the direct method is proposed: a dense matrix of them is factored in
@@ -118,11 +119,6 @@ impl Problem {
         };
         line(&format!("damping = {{ relative = {factor:?} }}"), why) + &more
     }
-}
-
-/// A key with a comment, aligned with the others.
-pub(super) fn line(key: &str, comment: &str) -> String {
-    format!("{key:<31} # {comment}\n")
 }
 
 #[cfg(test)]

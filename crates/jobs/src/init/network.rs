@@ -2,6 +2,7 @@
 
 mod inputs;
 mod loss;
+mod section;
 
 use std::path::Path;
 
@@ -12,29 +13,14 @@ use influence_data::{ArrayPath, InputFiles};
 use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
 
 use super::{
-    layers::multiplications_of,
-    method::{Problem, line},
-    points::{GivenPoints, relative},
-    proposal::{Proposal, quoted},
-    request::Request,
-    targets::TargetGuess,
+    layers::multiplications_of, method::Problem, points::GivenPoints, proposal::Proposal,
+    request::Request, targets::TargetGuess, written::relative,
 };
 use crate::{config::Loss, weights::Weights};
 use inputs::{found, ordered};
 use loss::LossGuess;
 
-/// The section of the model.
-#[derive(Debug)]
-pub(super) struct ProposedNetwork {
-    onnx: String,
-    weights: Option<String>,
-    state: Option<String>,
-    loss: LossGuess,
-    /// Whether inputs are looked up in an embedding.
-    embeds: bool,
-    /// Whether the first input is made of integers.
-    pub(super) reads_integers: bool,
-}
+pub(super) use section::ProposedNetwork;
 
 /// A configuration for the network of a request.
 ///
@@ -125,32 +111,4 @@ fn read(request: &Request, onnx: &Path) -> Result<Model> {
         ..Settings::default()
     };
     Model::read(onnx, &settings).context("--onnx")
-}
-
-impl ProposedNetwork {
-    /// The section of the configuration.
-    pub(super) fn section(&self) -> String {
-        let mut text = format!("\n[model]\nonnx = {}\n", quoted(&self.onnx));
-        for (key, value) in [("weights", &self.weights), ("state", &self.state)] {
-            if let Some(value) = value {
-                text.push_str(&format!("{key} = {}\n", quoted(value)));
-            }
-        }
-        let loss = format!("loss = {}", quoted(self.loss.loss.as_str()));
-        text.push_str(&line(&loss, &self.loss.comment));
-        if let Some(ignore) = self.loss.ignore {
-            let why = "a guess: targets with this number do not count";
-            text.push_str(&line(&format!("ignore = {ignore}"), why));
-        }
-        text.push_str(
-            "# measurement = \"margin\"        # of test points, in place of their loss; or \"logit\", { logit = 3 }, \"log-probability\"\n\
-             # frozen = [\"emb.*\"]            # parameters that were not trained: the file does not say it\n",
-        );
-        if self.embeds {
-            text.push_str(
-                "# padding = { \"emb.weight\" = 0 }   # rows of padding_idx: the file does not have it\n",
-            );
-        }
-        text
-    }
 }

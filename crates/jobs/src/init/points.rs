@@ -1,17 +1,14 @@
 //! The points that a proposal is for.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use influence_data::{ArrayPath, ClassOrder, Files, InputFiles, SampleFiles, test_points};
 
 use super::{
     data::ProposedData,
-    given::{self, Written},
     request::Request,
+    written::{self, Written},
 };
 use crate::readers::readers;
 
@@ -119,7 +116,7 @@ impl PointsFound {
             ..ArrayPath::from(path.clone())
         });
         let files = Files {
-            inputs: given::inputs(&paths[0], form, network)?,
+            inputs: written::inputs(&paths[0], form, network)?,
             targets,
             ids: None,
             subset: None,
@@ -148,14 +145,4 @@ impl PointsFound {
         let name = place.and_then(|place| self.names.as_ref()?.get(place).cloned());
         name.unwrap_or_else(|| class.to_string())
     }
-}
-
-/// A path as seen from a folder, if it is in it; else the whole of it.
-pub(super) fn relative(path: &Path, base: &Path) -> String {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
-    let seen: PathBuf = match absolute.strip_prefix(base) {
-        Ok(within) => within.to_owned(),
-        Err(_) => absolute,
-    };
-    seen.display().to_string()
 }

@@ -1,14 +1,12 @@
 use std::fmt::Write as _;
 
-use toml::Value;
-
 use super::{
     data::{ProposedData, RUN, SELF},
-    given::Written,
     layers::ProposedLayers,
-    method::{Problem, line},
+    method::Problem,
     network::ProposedNetwork,
     targets::TargetGuess,
+    written::{Written, line, quoted},
 };
 
 /// The weight decay of a model that is to be trained, where none is asked for.
@@ -212,8 +210,3 @@ strategy = \"parallel\"           # or \"sequential\"
 
 [output]
 ";
-
-/// A string of TOML.
-pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}

@@ -31,6 +31,8 @@ pub struct Points<'a> {
 enum TargetValues {
     /// Class numbers.
     Classes(Vec<usize>),
+    /// Class numbers at each position, or the number that marks those without a class.
+    Positions(Vec<Vec<i64>>),
     /// Numbers `(n, outputs)`.
     Values(Array2<f64>),
     /// The model reads none.
@@ -45,18 +47,26 @@ impl<'a> Points<'a> {
     pub fn read(samples: &'a Prefetch<Samples>, job: &'a Job) -> Result<Self> {
         let mut classes = Vec::new();
         let mut values = Vec::new();
+        let mut positions = Vec::new();
         for start in (0..samples.len()).step_by(BATCH) {
             let (_, targets) = fields(samples, start..(start + BATCH).min(samples.len()))?;
             let Some(targets) = targets else { break };
-            if matches!(job.target, Target::Class { .. }) {
-                let numbers = targets.integers().map(usize::try_from);
-                classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
-            } else {
-                values.extend(targets.floats());
+            match job.target {
+                Target::Class { .. } => {
+                    let numbers = targets.integers().map(usize::try_from);
+                    classes.extend(numbers.collect::<Result<Vec<_>, _>>()?);
+                }
+                Target::Positions { positions: row, .. } => {
+                    let numbers: Vec<i64> = targets.integers().collect();
+                    positions.extend(numbers.chunks(row.max(1)).map(<[i64]>::to_vec));
+                }
+                _ => values.extend(targets.floats()),
             }
         }
         let targets = if !classes.is_empty() {
             TargetValues::Classes(classes)
+        } else if !positions.is_empty() {
+            TargetValues::Positions(positions)
         } else if values.is_empty() {
             TargetValues::None
         } else {
@@ -108,7 +118,7 @@ impl<'a> Points<'a> {
     pub fn class(&self, point: usize) -> Option<usize> {
         match &self.targets {
             TargetValues::Classes(classes) => classes.get(point).copied(),
-            TargetValues::Values(_) | TargetValues::None => None,
+            _ => None,
         }
     }
 
@@ -116,6 +126,7 @@ impl<'a> Points<'a> {
     pub fn target(&self, point: usize) -> Value {
         match &self.targets {
             TargetValues::Classes(classes) => named(classes[point], self.names),
+            TargetValues::Positions(positions) => json!(positions[point]),
             TargetValues::Values(values) => numbers(values.row(point).iter().copied()),
             TargetValues::None => Value::Null,
         }
@@ -215,13 +226,17 @@ impl Predictions {
     }
 }
 
-/// A value as it is read: whole or to four digits, several of them in brackets.
+/// The most of several values that are shown.
+const SHOWN: usize = 8;
+
+/// A value as it is read: whole or to four digits, the first of several of them in brackets.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(shown).collect();
-            format!("[{}]", values.join(", "))
+            let more = if values.len() > SHOWN { ", …" } else { "" };
+            let values: Vec<String> = values.iter().take(SHOWN).map(shown).collect();
+            format!("[{}{more}]", values.join(", "))
         }
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (None, Some(number)) => format!("{number:.4}"),

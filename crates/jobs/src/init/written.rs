@@ -1,12 +1,13 @@
-//! The arrays of points, as a command line gives them and as a configuration writes them.
+//! What a command line gives, as a configuration writes it: arrays of points, paths, lines.
 
-use std::path::Path;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use influence_data::{ArrayPath, InputFile, InputFiles, InputKey, TableForm};
 use toml::Value;
-
-use super::points::relative;
 
 /// The inputs and the targets of points, as TOML has them.
 #[derive(Debug)]
@@ -119,6 +120,26 @@ fn relative_array(array: &ArrayPath, base: &Path) -> String {
         "" => file.to_string(),
         said => format!("{{ file = {file}{said} }}"),
     }
+}
+
+/// A path as seen from a folder, if it is in it; else the whole of it.
+pub(super) fn relative(path: &Path, base: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned());
+    let seen: PathBuf = match absolute.strip_prefix(base) {
+        Ok(within) => within.to_owned(),
+        Err(_) => absolute,
+    };
+    seen.display().to_string()
+}
+
+/// A string of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// A key with a comment, aligned with the others.
+pub(super) fn line(key: &str, comment: &str) -> String {
+    format!("{key:<31} # {comment}\n")
 }
 
 #[cfg(test)]

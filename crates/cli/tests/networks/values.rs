@@ -1,0 +1,221 @@
+//! Influences of networks in files.
+
+use std::fs;
+
+use crate::{
+    difference::difference,
+    network::{DATA, MODEL, Network, dynamic},
+};
+
+const IDS: &str = "inputs = \"data.safetensors#input/ids\"";
+const DIRECT: [&str; 2] = ["method.name=direct", "method.damping=0.5"];
+
+/// A model, one of its losses, and the sections of its configuration.
+const CASES: &[(&str, &str, [&str; 2], f64)] = &[
+    ("mlp", "reference", [MODEL, DATA], 1e-11),
+    (
+        "mlp",
+        "reference-class-weights",
+        [
+            "loss = \"cross-entropy\"\nclass_weights = [0.5, 1.0, 2.0]",
+            DATA,
+        ],
+        1e-11,
+    ),
+    (
+        "mlp",
+        "reference-label-smoothing",
+        ["loss = \"cross-entropy\"\nlabel_smoothing = 0.1", DATA],
+        1e-11,
+    ),
+    ("mlp", "reference-mse", ["loss = \"mse\"", DATA], 1e-11),
+    (
+        "mlp",
+        "reference-binary-cross-entropy",
+        ["loss = \"binary-cross-entropy\"", DATA],
+        1e-11,
+    ),
+    (
+        "two_inputs",
+        "reference",
+        [
+            MODEL,
+            "inputs = { categories = \"data.safetensors#input/categories\", features = \"data.safetensors#input/features\" }, targets = \"data.safetensors#target\"",
+        ],
+        1e-11,
+    ),
+    (
+        "two_inputs",
+        "reference",
+        [
+            MODEL,
+            "inputs = [\"data.safetensors#input/features\", \"data.safetensors#input/categories\"], targets = \"data.safetensors#target\"",
+        ],
+        1e-11,
+    ),
+    (
+        "nano_gpt",
+        "reference",
+        [
+            "loss = \"sequence-cross-entropy\"",
+            "inputs = \"data.safetensors#input/ids\", targets = \"data.safetensors#target\"",
+        ],
+        1e-6,
+    ),
+    (
+        "nano_gpt",
+        "reference-ignore",
+        [
+            "loss = \"sequence-cross-entropy\"\nignore = -100",
+            "inputs = \"data.safetensors#input/ids\", targets = \"data.safetensors#target\"",
+        ],
+        1e-6,
+    ),
+    (
+        "nano_gpt",
+        "reference-next-token",
+        ["loss = \"next-token\"", IDS],
+        1e-6,
+    ),
+];
+
+#[test]
+fn influences_are_those_of_torch() {
+    for (name, reference, sections, tolerance) in CASES {
+        for file in ["old.onnx", "new.onnx"] {
+            let network = Network::new(name, file, reference, *sections);
+            let found = network.influences(&[]);
+            let error = difference(&found, &network.reference.products());
+            assert!(error < *tolerance, "{name} {reference} {file}: {error:e}");
+        }
+        let network = Network::new(name, "new.onnx", reference, *sections);
+        for curvature in ["hessian", "gauss-newton"] {
+            let set = format!("method.curvature={curvature}");
+            let found = network.influences(&[&DIRECT[..], &[&set]].concat());
+            let expected = network.reference.rows(&format!("influence/{curvature}"));
+            let error = difference(&found, &dynamic(expected.view()));
+            assert!(
+                error < *tolerance,
+                "{name} {reference} {curvature}: {error:e}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_command_takes_a_network() {
+    let network = Network::mlp("new.onnx");
+    let sections = [
+        "method.name=ekfac",
+        "method.damping={relative=0.1}",
+        "method.curvature=fisher",
+    ];
+    let set: Vec<&str> = sections
+        .iter()
+        .flat_map(|setting| ["--set", setting])
+        .collect();
+    let run = |first: &[&str]| network.done(&[first, &set].concat());
+    let planned = run(&["plan", "influence.toml"]);
+    assert!(planned.contains("parameters"), "{planned}");
+    run(&["fit", "influence.toml", "--fitted", "fit.safetensors"]);
+    run(&["run", "influence.toml", "--fitted", "fit.safetensors"]);
+    let fitted = network.read("influences.zarr", "influences");
+    assert_eq!(fitted.shape(), [6, 6]);
+    assert_eq!(network.influences(&sections), fitted);
+    network.done(&["verify", "influences.zarr"]);
+    network.done(&["report", "influences.zarr"]);
+    network.done(&["top", "influences.zarr"]);
+    network.done(&["mislabelled", "influences.zarr"]);
+    let facts = network.done(&["inspect", "influences.zarr"]);
+    assert!(facts.contains("onnx sha256:"), "{facts}");
+    run(&["self", "influence.toml", "--set", "output.path=self.zarr"]);
+    run(&[
+        "sweep",
+        "influence.toml",
+        "--damping",
+        "0.1,1.0",
+        "--set",
+        "output.path=sweep.zarr",
+    ]);
+    run(&[
+        "declare",
+        "influence.toml",
+        "--set",
+        "output.path=shares.zarr",
+    ]);
+    run(&[
+        "run",
+        "influence.toml",
+        "--share",
+        "0/2",
+        "--set",
+        "output.path=shares.zarr",
+    ]);
+    run(&[
+        "finish",
+        "influence.toml",
+        "--set",
+        "output.path=shares.zarr",
+    ]);
+    assert_eq!(network.read("shares.zarr", "influences"), fitted);
+}
+
+#[test]
+fn points_of_a_language_model_need_no_targets() {
+    let sections = ["loss = \"next-token\"", IDS];
+    let network = Network::new("nano_gpt", "new.onnx", "reference-next-token", sections);
+    network.influences(&[]);
+    for command in ["top", "report", "mislabelled", "verify"] {
+        network.done(&[command, "influences.zarr"]);
+    }
+}
+
+#[test]
+fn an_output_is_tied_to_the_network_and_to_the_files_beside_it() {
+    let network = Network::mlp("new.onnx");
+    network.influences(&[]);
+    let mut bytes = fs::read(network.path("model.onnx")).expect("the network");
+    // Another name of the producer: the network computes the same.
+    let at = bytes
+        .windows(7)
+        .position(|window| window == b"pytorch")
+        .expect("the producer");
+    bytes[at] = b'P';
+    fs::write(network.path("model.onnx"), bytes).expect("written");
+    let said = network.complaint(&["verify", "influences.zarr"]);
+    assert!(said.contains("model.onnx has changed since"), "{said}");
+    assert!(said.contains("--set model.onnx="), "{said}");
+}
+
+#[test]
+fn a_measurement_replaces_the_loss_of_test_points() {
+    let network = Network::mlp("new.onnx");
+    let loss = network.influences(&[]);
+    let probability = network.influences(&["model.measurement=log-probability"]);
+    // The loss is the negative logarithm of the probability.
+    assert!(difference(&(-probability), &loss) < 1e-12);
+    let [first, second] = [0, 1]
+        .map(|class| network.influences(&[&format!("model.measurement={{ logit = {class} }}")]));
+    assert!(difference(&first, &second) > 1e-2);
+    let margin = network.influences(&["model.measurement=margin"]);
+    assert!(difference(&margin, &loss) > 1e-2);
+}
+
+#[test]
+fn a_state_dict_gives_names_or_other_weights() {
+    let network = Network::mlp("old-folded.onnx");
+    let expected = network.reference.products();
+    let found = network.influences(&["model.weights=weights.safetensors"]);
+    assert!(difference(&found, &expected) < 1e-11);
+}
+
+#[test]
+fn frozen_parameters_have_no_influence() {
+    let network = Network::mlp("new.onnx");
+    let found = network.influences(&["model.frozen=['fc1.*']"]);
+    let [weight, bias] = ["grad/fc2.weight", "grad/fc2.bias"].map(|name| {
+        let rows = network.reference.rows(name);
+        rows.dot(&rows.t())
+    });
+    assert!(difference(&found, &(weight + bias).into_dyn()) < 1e-11);
+}
