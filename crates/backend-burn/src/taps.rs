@@ -59,8 +59,8 @@
 //! in the fields of a batch, and is followed from there through each operation (`samples`): a
 //! permutation moves it, a reshape keeps the number of entries before it, so that it may be joined
 //! with others (`n · t` rows, or `t · n`), and most operations leave it where it is. Where that
-//! gives no answer, it is taken to be the first if its length allows it, as for the constant state
-//! that a recurrent layer starts from.
+//! gives no answer, it is taken to be the first if its length allows it. The state that a recurrent
+//! layer starts from may be a constant: there it is the first axis that has room for the samples.
 //!
 //! A parameter that is used in any other way has no tap; its gradients come from batches of one.
 //! That a tap is right is not believed either: `source/check` compares all of them with batches of

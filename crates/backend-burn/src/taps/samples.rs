@@ -44,9 +44,12 @@ impl FollowedSamples {
         }
     }
 
-    /// Counts a tensor as one that depends on the batch, with the samples first.
-    pub(super) fn start(&mut self, tensor: TensorId) {
-        self.axes.insert(tensor, Some(SampleAxis::FIRST));
+    /// Counts a tensor as one that depends on the batch, with the samples along the first axis that
+    /// has room for them.
+    pub(super) fn start(&mut self, tensor: &TensorIr) {
+        let axes = (0..tensor.shape.rank()).map(|axis| SampleAxis { axis, outer: 1 });
+        let mut fitting = axes.filter(|axis| axis.fits(&tensor.shape, self.samples));
+        self.axes.insert(tensor.id, fitting.next());
     }
 
     /// Whether a tensor depends on the batch.

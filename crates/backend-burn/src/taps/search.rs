@@ -72,12 +72,13 @@ impl TapSearch {
         }
     }
 
-    /// The state that a recurrent layer starts from may be a constant, with a row for each sample.
+    /// The state that a recurrent layer starts from may be a constant, with a place for each
+    /// sample.
     fn first_state(&mut self, operation: &OperationIr) {
         if let OperationIr::Float(_, FloatOperationIr::Matmul(matmul)) = operation
             && !self.views.contains_key(&matmul.lhs.id)
         {
-            self.samples.start(matmul.lhs.id);
+            self.samples.start(&matmul.lhs);
             self.samples.pass(operation);
         }
     }

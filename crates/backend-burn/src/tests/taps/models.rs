@@ -246,22 +246,24 @@ impl Lstm {
         let bias: Tensor<2> = Tensor::cat(vec![own, back], 0).unsqueeze();
         let bias = bias.slice([0..1]).squeeze_dim::<1>(0);
         let own = bias.clone().slice([0..4 * h]).unsqueeze();
-        let back: Tensor<2> = bias.slice([4 * h..8 * h]).unsqueeze();
+        let back: Tensor<3> = bias.slice([4 * h..8 * h]).unsqueeze();
         let gates = x.matmul(input.unsqueeze()) + own;
-        let zeros = Tensor::zeros([n, h], (&gates.device(), gates.dtype()));
-        let (mut state, mut cell) = (zeros.clone(), zeros);
+        // Of one layer: a constant with the samples on its second axis.
+        let mut state = Tensor::<3>::zeros([1, n, h], (&gates.device(), gates.dtype()));
+        let mut cell = state.clone();
         for step in 0..t {
             let gates = gates
                 .clone()
                 .slice([0..n, step..step + 1])
                 .squeeze_dim::<2>(1);
-            let gates = gates + (state.matmul(recurrent.clone()) + back.clone());
-            let gate = |index: usize| gates.clone().slice([0..n, index * h..(index + 1) * h]);
+            let recurrence = state.matmul(recurrent.clone().unsqueeze()) + back.clone();
+            let gates = gates.unsqueeze::<3>() + recurrence;
+            let gate = |index: usize| gates.clone().narrow(2, index * h, h);
             let kept = sigmoid(gate(2)) * cell;
             cell = kept + sigmoid(gate(0)) * gate(3).tanh();
             state = sigmoid(gate(1)) * cell.clone().tanh();
         }
-        self.last.forward(state)
+        self.last.forward(state.squeeze_dim::<2>(0))
     }
 }
 
