@@ -64,7 +64,10 @@ const CASES: &[Case] = &[
         &["model.loss", "(n, positions, classes)", "(n, 3)"],
     ),
     (
-        &["data.train.inputs={ y = 'data.safetensors#input/x' }"],
+        &[
+            "data.train.inputs={ y = 'data.safetensors#input/x' }",
+            "data.test.inputs={ y = 'data.safetensors#input/x' }",
+        ],
         &[
             "data.train.inputs",
             "the network reads x (n, 4) of floats",
@@ -72,7 +75,10 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        &["data.train.inputs=['data.safetensors#input/x', 'data.safetensors#input/x']"],
+        &[
+            "data.train.inputs=['data.safetensors#input/x', 'data.safetensors#input/x']",
+            "data.test.inputs=['data.safetensors#input/x', 'data.safetensors#input/x']",
+        ],
         &[
             "data.train.inputs",
             "the network reads x (n, 4)",
