@@ -41,7 +41,9 @@ impl Model {
             }
             match (kind, tables.get(first), indices.get(second)) {
                 ("Identity", Some(&rows), _) => drop(tables.insert(result, rows)),
-                ("Gather", Some(&rows), Some(&place)) if of_rows(node) => {
+                ("Gather" | "aten.embedding.default", Some(&rows), Some(&place))
+                    if of_rows(node) =>
+                {
                     let least = entries.entry(place).or_insert(rows);
                     *least = rows.min(*least);
                 }
