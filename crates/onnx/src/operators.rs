@@ -16,6 +16,7 @@ mod einsum;
 mod elementwise;
 mod indexing;
 mod linear;
+mod loss;
 mod ml;
 mod normalisation;
 mod padding;
@@ -27,6 +28,8 @@ mod scatter;
 mod sequence;
 mod shape;
 mod slicing;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use burn::backend::DispatchTensor;
@@ -122,7 +125,7 @@ pub(crate) fn find(domain: &str, name: &str) -> Option<Operator> {
 }
 
 /// The operators of each family.
-const FAMILIES: [fn(&str) -> Option<Operator>; 21] = [
+const FAMILIES: [fn(&str) -> Option<Operator>; 22] = [
     activation::find,
     arithmetic::find,
     attention::find,
@@ -134,6 +137,7 @@ const FAMILIES: [fn(&str) -> Option<Operator>; 21] = [
     elementwise::find,
     indexing::find,
     linear::find,
+    loss::find,
     normalisation::find,
     padding::find,
     pooling::find,

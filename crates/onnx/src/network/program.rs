@@ -77,10 +77,8 @@ impl Program {
         devices: &Devices,
         passed: Option<&str>,
     ) -> Result<Value> {
-        let mut environment = Environment::default();
-        for (name, value) in parameters {
-            environment.0.insert(name.to_owned(), value.into());
-        }
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        let mut environment: Environment = parameters.collect();
         for (name, data) in &self.constants {
             let value = Value::known(data.clone(), devices);
             environment.0.insert(name.clone(), value.into());
@@ -111,6 +109,13 @@ impl Program {
 /// Values by name.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Environment(HashMap<String, Slot>);
+
+impl FromIterator<(String, Value)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
+        let values = values.into_iter();
+        Self(values.map(|(name, value)| (name, value.into())).collect())
+    }
+}
 
 impl Environment {
     /// Takes the first argument of a node for its result.

@@ -62,15 +62,14 @@ pub(super) enum Reduction {
 fn reduce(call: &mut Call<'_>, reduction: Reduction) -> Result<Vec<Slot>> {
     let value = call.value(0)?;
     let axes = call.ints("axes", 1)?.unwrap_or_default();
-    if axes.is_empty() && call.node.attributes.flag("noop_with_empty_axes")? {
-        return Ok(one(value));
-    }
-    let mut axes: Vec<usize> = match axes.is_empty() {
-        true => (0..value.rank()).collect(),
-        false => axes
-            .iter()
+    let mut axes: Vec<usize> = if !axes.is_empty() {
+        axes.iter()
             .map(|&axis| value.axis(axis))
-            .collect::<Result<_>>()?,
+            .collect::<Result<_>>()?
+    } else if call.node.attributes.flag("noop_with_empty_axes")? {
+        Vec::new()
+    } else {
+        (0..value.rank()).collect()
     };
     axes.sort_unstable();
     axes.dedup();
