@@ -108,10 +108,11 @@ fn transposed(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         Some(more) => lengths(more)?,
         None => vec![0; windows.len()],
     };
-    if more.len() != windows.len() {
-        return Err(Error::operator(
-            "attribute `output_padding` has not one number for each axis",
-        ));
+    let short = |(&more, window): (&usize, &Window)| more < window.stride.max(window.dilation);
+    if more.len() != windows.len() || !more.iter().zip(&windows).all(short) {
+        return Err(Error::Operator(format!(
+            "output_padding {more:?}, expected a number below the stride or the dilation of each axis"
+        )));
     }
     let same = same(call)?;
     let wanted = match (call.node.attributes.ints("output_shape")?, same) {

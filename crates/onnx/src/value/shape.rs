@@ -218,7 +218,7 @@ impl Value {
 
 /// The most numbers of a value that a file computes from nothing, and of any other.
 const MOST_KNOWN: usize = 1 << 28;
-const MOST: usize = 1 << 40;
+const MOST: usize = 1 << 31;
 
 /// How many numbers a shape holds; `None` where there is no such number.
 fn count(dims: &[usize]) -> Option<usize> {
@@ -229,7 +229,7 @@ fn count(dims: &[usize]) -> Option<usize> {
 /// Checks that a shape which a file dictates is none that exhausts the memory.
 ///
 /// # Errors
-/// When it holds more than 2²⁸ numbers, or 2⁴⁰ if they depend on data.
+/// When it holds more than 2²⁸ numbers, or 2³¹ if they depend on data.
 pub(crate) fn check_count(dims: &[usize], known: bool) -> Result<()> {
     let most = if known { MOST_KNOWN } else { MOST };
     match count(dims) {

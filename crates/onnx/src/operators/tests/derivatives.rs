@@ -1,13 +1,19 @@
 //! Derivatives by the engine, against central differences of known values, which are computed in 64
 //! bits.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use burn::tensor::{Tensor, TensorData};
 use influence_backend_burn::{ArrayDataset, Curvature, Fit, Task};
 use influence_core::{Dataset, InfluenceModel, Precision, solver::Direct};
 
-use super::{Case, cases, evaluate, none, numbers};
+use super::{Case, complaints, evaluate, none, numbers};
 use crate::{
     file::File,
     model::NamedTensor,
@@ -15,8 +21,14 @@ use crate::{
     value::Value,
 };
 
-/// Cases without derivatives at their inputs: infinite outputs.
-const INFINITE: [&str; 1] = ["where_16_infinite"];
+/// Cases without derivatives at their inputs, or none that differences in 64 bits show: infinite
+/// outputs, inputs on jumps, numbers in the thousands.
+const EXEMPT: [&str; 4] = [
+    "where_16_infinite",
+    "round_13",
+    "softmax_13_large",
+    "logsoftmax_13_large",
+];
 
 /// Coefficients that look random and are the same everywhere.
 fn wave(count: usize, seed: f64) -> Vec<f64> {
@@ -59,9 +71,14 @@ impl Task for Probe {
     }
 }
 
+/// Whether all that a case computes is one operator of its arguments, and none of branches.
+fn is_single(file: &File) -> bool {
+    file.graph.nodes.len() == 1 && file.graph.nodes[0].kind != "If"
+}
+
 /// Which inputs of a case become parameters.
 fn parameters(file: &File, case: &Case) -> Vec<usize> {
-    let single = file.graph.nodes.len() == 1;
+    let single = is_single(file);
     let through = |name: &str| {
         let node = &file.graph.nodes[0];
         let mut places = node.inputs.iter().enumerate();
@@ -214,9 +231,15 @@ fn wrong(case: &Case, file: &File, places: &[usize], output: usize) -> Option<St
         Err(error) => return Some(error),
     };
     let curved = curved(file, &inputs, case, places, output, &solution);
-    let largest = gradient
-        .iter()
-        .fold(1.0_f64, |most, slope| most.max(slope.abs()));
+    // What the inverse amplifies, differences of differences do not resolve.
+    let length = |numbers: &[f64]| {
+        numbers
+            .iter()
+            .map(|number| number * number)
+            .sum::<f64>()
+            .sqrt()
+    };
+    let scale = 1.0 + length(&gradient) + length(&solution);
     let residual = curved.iter().zip(&solution).zip(&gradient);
     let residual = residual.map(|((curved, solution), slope)| curved + DAMPING * solution - slope);
     let worst = residual.fold(0.0_f64, |worst, residual| {
@@ -226,49 +249,46 @@ fn wrong(case: &Case, file: &File, places: &[usize], output: usize) -> Option<St
             worst.max(residual.abs())
         }
     });
-    (worst > 2e-6 * largest).then(|| {
+    (worst > 1e-5 * scale).then(|| {
         format!("(H + λ) times the solution differs from the gradient by {worst:e}: solution {solution:?}, gradient {gradient:?}")
     })
 }
 
 #[test]
 fn derivatives_agree_with_central_differences() {
-    let mut complaints = Vec::new();
-    let mut count = 0;
-    for case in cases().iter().filter(|case| !case.is_old()) {
-        if INFINITE.contains(&case.name.as_str()) {
-            continue;
-        }
+    let count = AtomicUsize::new(0);
+    let about = |case: &Case| {
         let file = case.read().expect(&case.name);
         let places = parameters(&file, case);
-        for output in 0..case.outputs.len() {
-            if places.is_empty() || !case.outputs[output].dtype().is_float() {
-                continue;
-            }
-            count += 1;
-            if let Some(wrong) = wrong(case, &file, &places, output) {
-                complaints.push(format!("{}, output {output}: {wrong}", case.name));
-            }
+        if places.is_empty() || EXEMPT.contains(&case.name.as_str()) {
+            return Vec::new();
         }
-    }
-    none(&complaints);
-    assert!(count > 300, "{count} outputs");
+        let float = |output: &usize| case.outputs[*output].dtype().is_float();
+        let wrong = |output: usize| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let wrong = wrong(case, &file, &places, output)?;
+            Some(format!("{}, output {output}: {wrong}", case.name))
+        };
+        (0..case.outputs.len())
+            .filter(float)
+            .filter_map(wrong)
+            .collect()
+    };
+    none(&complaints(about));
+    let count = count.into_inner();
+    assert!(count > 400, "{count} outputs");
 }
 
-/// Arguments through which no derivative is said to flow, but for those whose values a network never
-/// learns: statistics and bounds.
+/// Arguments through which no derivative is said to flow.
 #[test]
 fn other_arguments_have_no_derivative() {
-    let mut complaints = Vec::new();
-    for case in cases().iter().filter(|case| !case.is_old()) {
+    let about = |case: &Case| {
         let file = case.read().expect(&case.name);
-        let through = parameters(&file, case);
-        if file.graph.nodes.len() > 1 || INFINITE.contains(&case.name.as_str()) {
-            continue;
+        if !is_single(&file) || EXEMPT.contains(&case.name.as_str()) {
+            return Vec::new();
         }
-        let float = |place: &usize| {
-            case.inputs[*place].dtype().is_float() && !case.inputs[*place].shape().is_empty()
-        };
+        let through = parameters(&file, case);
+        let float = |place: &usize| case.inputs[*place].dtype().is_float();
         let others = (0..case.inputs.len())
             .filter(float)
             .filter(|place| !through.contains(place));
@@ -278,15 +298,14 @@ fn other_arguments_have_no_derivative() {
             .iter()
             .map(|data| data.iter::<f64>().collect())
             .collect();
-        for output in 0..case.outputs.len() {
-            if !case.outputs[output].dtype().is_float() {
-                continue;
-            }
+        let outputs = 0..case.outputs.len();
+        let float = outputs.filter(|&output| case.outputs[output].dtype().is_float());
+        let wrong = |output: usize| {
             let slopes = slopes(&file, &inputs, case, &others, output);
-            if slopes.iter().any(|slope| slope.abs() > 1e-9) {
-                complaints.push(format!("{}, output {output}: {slopes:?}", case.name));
-            }
-        }
-    }
-    none(&complaints);
+            let flat = slopes.iter().all(|slope| slope.abs() < 1e-9);
+            (!flat).then(|| format!("{}, output {output}: {slopes:?}", case.name))
+        };
+        float.filter_map(wrong).collect()
+    };
+    none(&complaints(about));
 }
