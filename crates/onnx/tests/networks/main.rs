@@ -1,6 +1,7 @@
 //! Exported networks against PyTorch.
 
 mod golden;
+mod kronecker;
 mod losses;
 mod models;
 mod opened;

@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 use influence_backend_burn::{Curvature, Evaluator};
 use influence_core::{
-    InfluenceModel, Precision,
+    Precision,
     solver::{Direct, Identity},
 };
 use ndarray::s;
@@ -122,21 +122,16 @@ fn influences_are_those_of_dense_matrices() {
 
 fn check_influences(name: &'static str, export: &str, tolerance: f64) {
     let opened = Opened::new(&Golden::new(name), export, "reference");
-    let batch = opened.batch();
     for (matrix, curvature) in [
         ("hessian", Curvature::Hessian),
         ("gauss-newton", Curvature::GaussNewton),
     ] {
-        let fitted = opened.fit(|fit| {
+        let found = opened.influences(|fit| {
             fit.with_precision(Precision::F64)
                 .with_curvature(curvature)
                 .with_solver(Direct)
                 .with_damping(opened.reference.damping())
         });
-        let factors = fitted.factors(&batch).expect("factors");
-        let gradients = fitted.gradients(&batch).expect("gradients");
-        let found = fitted.scores(&factors.rows, &gradients).expect("scores");
-        let found = found.into_dimensionality().expect("a matrix");
         let difference = difference(&found, &opened.reference.influences(matrix), 0.0);
         assert!(
             difference < tolerance,

@@ -61,6 +61,18 @@ impl Opened {
             .expect("a fit")
     }
 
+    /// The influences of all samples on all.
+    pub(crate) fn influences(
+        &self,
+        change: impl FnOnce(Fit<Arc<NetworkTask>>) -> Fit<Arc<NetworkTask>>,
+    ) -> Array2<f64> {
+        let (fitted, batch) = (self.fit(change), self.batch());
+        let factors = fitted.factors(&batch).expect("factors");
+        let gradients = fitted.gradients(&batch).expect("gradients");
+        let scores = fitted.scores(&factors.rows, &gradients).expect("scores");
+        scores.into_dimensionality().expect("a matrix")
+    }
+
     /// The gradients of all samples, by parameter.
     pub(crate) fn gradients(&self, precision: Precision) -> BTreeMap<String, Array2<f64>> {
         let fitted = self.fit(|fit| {
