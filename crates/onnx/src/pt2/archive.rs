@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use zip::ZipArchive;
+use zip::{
+    ZipArchive,
+    read::{ArchiveOffset, Config},
+};
 
 use crate::{Error, Result};
 
@@ -17,6 +20,8 @@ use super::{
 
 /// The major version of the format that is read.
 const MAJOR: u64 = 8;
+
+const OLDER: &str = "an exported program in the layout of an older torch, whose tensors are pickles; save it again with a newer one: torch.export.save(torch.export.load(FILE), \"m.pt2\")";
 
 /// The members of an archive in the folder that holds them all.
 pub(super) struct Archive {
@@ -37,11 +42,17 @@ impl Archive {
             path: path.to_owned(),
             source,
         })?;
-        let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
-            malformed(format_args!(
-                "this archive cannot be read, or was cut off ({error})"
-            ))
-        })?;
+        // Looking for where an archive begins in a file, `zip` can take the second entry of the
+        // directory for the first.
+        let beginning = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let archive =
+            ZipArchive::with_config(beginning, BufReader::new(file)).map_err(|error| {
+                malformed(format_args!(
+                    "this archive cannot be read, or was cut off ({error})"
+                ))
+            })?;
         let names: Vec<String> = archive
             .file_names()
             .filter_map(|name| Some(name.ok()?.to_string()))
@@ -60,7 +71,7 @@ impl Archive {
         let schema = version.schema_version;
         if schema.major != MAJOR {
             return Err(malformed(format_args!(
-                "the file has version {}.{} of PyTorch's format of exported programs, written by torch {}; version {MAJOR} is read: export the network again with torch 2.9 to 2.15",
+                "the file has version {}.{} of PyTorch's format of exported programs, written by torch {}; version {MAJOR} is read: export the network again with torch 2.15, or another that writes version {MAJOR}",
                 schema.major, schema.minor, version.torch_version
             )));
         }
@@ -70,6 +81,10 @@ impl Archive {
     /// Where the tensors of a kind are: `weights` or `constants`.
     pub(super) fn payloads(&mut self, kind: &str) -> Result<PayloadConfig> {
         let name = format!("data/{kind}/model_{kind}_config.json");
+        let pickled = format!("{}data/{kind}/model.pt", self.folder);
+        if self.archive.index_for_name(&pickled).is_some() {
+            return Err(malformed(OLDER));
+        }
         let bytes = self.member(&name)?;
         json(&name, &bytes)
     }
@@ -129,7 +144,7 @@ fn folder(names: &[String]) -> Result<String> {
     }
     Err(malformed(
         if with("serialized_exported_program.json").is_some() {
-            "an exported program in the older layout of torch before 2.8; save it again with a newer one: torch.export.save(torch.export.load(FILE), \"m.pt2\")"
+            OLDER
         } else if with("data.pkl").is_some() {
             "weights or a module that torch.save wrote, without the program that computes with them; export it: torch.export.save(torch.export.export(model.eval(), (x,), dynamic_shapes=…), \"m.pt2\")"
         } else {

@@ -72,6 +72,12 @@ impl Reference {
     }
 
     pub(crate) fn input(&self, name: &str) -> TensorData {
+        // Programs name the inputs of `forward(*values)` by their order.
+        let name = match name {
+            "values_0" => "input_ids",
+            "values_1" => "attention_mask",
+            name => name,
+        };
         self.tensors[&format!("input/{name}")].clone()
     }
 

@@ -6,3 +6,4 @@ mod losses;
 mod models;
 mod opened;
 mod parameters;
+mod programs;

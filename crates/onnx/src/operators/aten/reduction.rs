@@ -32,6 +32,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "var_mean" => with_mean,
         "std_mean" => deviation_with_mean,
         "norm" | "linalg_vector_norm" | "linalg_norm" => norm,
+        "cosine_similarity" => cosine,
         "cumsum" => cumulated,
         "topk" => largest,
         _ => return None,
@@ -176,6 +177,21 @@ fn norm(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         other => return Err(wrong(format_args!("a norm of order {other}"))),
     };
     Ok(one(along(call, operator, value, &axes, keep)?))
+}
+
+/// The cosine of the angle between two vectors along an axis; lengths are held above `eps`.
+fn cosine(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let (left, right) = (call.operand("x1", Float)?, call.operand("x2", Float)?);
+    let axis = [call.whole("dim")?.unwrap_or(1)];
+    let least = call.number_of("eps")?.unwrap_or(1e-8);
+    let length = |value: &Value| {
+        let length = along(call, "ReduceL2", value.clone(), &axis, false)?;
+        call.onnx("Max", [length, call.known_float(least)])
+    };
+    let lengths = call.onnx("Mul", [length(&left)?, length(&right)?])?;
+    let products = call.onnx("Mul", [left, right])?;
+    let product = along(call, "ReduceSum", products, &axis, false)?;
+    Ok(one(call.onnx("Div", [product, lengths])?))
 }
 
 fn cumulated(call: &mut Call<'_>) -> Result<Vec<Slot>> {
