@@ -175,7 +175,7 @@ impl Attributes {
     }
 
     /// Tensors around the node that graphs among the attributes read.
-    fn captures(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
         let graphs = self.0.values().filter_map(|attribute| match attribute {
             Attribute::Graph(graph) => Some(graph),
             _ => None,

@@ -41,9 +41,11 @@ impl Program {
         let mut read: HashSet<String> = HashSet::from([output.clone()]);
         let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
         for node in nodes.into_iter().rev() {
+            // What its own graphs read stays until they have run.
+            let captured: HashSet<&str> = node.attributes.captures().collect();
             let names: Vec<String> = node.reads().map(str::to_owned).collect();
             let last = names.into_iter().filter(|name| read.insert(name.clone()));
-            let last = last.collect();
+            let last = last.filter(|name| !captured.contains(name.as_str())).collect();
             steps.push(Step { node, last });
         }
         steps.reverse();
