@@ -1,12 +1,21 @@
 //! A network as files have it, whatever their format: tensors by name, and nodes that compute
 //! further ones.
 
-use std::collections::BTreeMap;
+mod attributes;
+mod call;
+mod environment;
+
+use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::TensorData;
 use influence_core::FieldKind;
 
-use crate::{Error, Result, operators::Operator};
+use crate::{
+    Error, Result,
+    value::{Devices, Value},
+};
+
+pub(crate) use call::{each, one};
 
 /// A graph of nodes. Names of tensors are unique in it and in the graphs of its attributes.
 #[derive(Debug, Default)]
@@ -141,56 +150,6 @@ pub(crate) enum Argument {
     Input(usize),
 }
 
-/// Reads attributes of one type.
-macro_rules! attribute {
-    ($name:ident, $variant:ident, $type:ty, $words:literal, |$value:ident| $read:expr) => {
-        #[doc = concat!("An attribute that is ", $words, ", if it is there.")]
-        pub(crate) fn $name(&self, name: &str) -> Result<Option<$type>> {
-            match self.0.get(name) {
-                None => Ok(None),
-                Some(Attribute::$variant($value)) => Ok(Some($read)),
-                Some(_) => Err(Error::Operator(format!(
-                    concat!("expected attribute `{}` to be ", $words),
-                    name
-                ))),
-            }
-        }
-    };
-}
-
-impl Attributes {
-    attribute!(int, Int, i64, "an integer", |value| *value);
-    attribute!(float, Float, f64, "a number", |value| *value);
-    attribute!(text, Text, &str, "text", |value| value);
-    attribute!(ints, Ints, &[i64], "a list of integers", |value| value);
-    attribute!(floats, Floats, &[f64], "a list of numbers", |value| value);
-    attribute!(texts, Texts, &[String], "a list of texts", |value| value);
-    attribute!(tensor, Tensor, &TensorData, "a tensor", |value| value);
-    attribute!(graph, Graph, &Graph, "a graph", |value| value);
-    attribute!(kinds, Kinds, &[FieldKind], "kinds", |value| value);
-
-    /// Whether an integer attribute is there and not 0.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool> {
-        Ok(self.int(name)?.unwrap_or(0) != 0)
-    }
-
-    /// Tensors around the node that graphs among the attributes read.
-    pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
-        let graphs = self.0.values().filter_map(|attribute| match attribute {
-            Attribute::Graph(graph) => Some(graph),
-            _ => None,
-        });
-        // A name that the inner graph makes itself is nowhere else: names are unique.
-        graphs.flat_map(|graph| {
-            let reads = graph
-                .nodes
-                .iter()
-                .flat_map(|node| Box::new(node.reads()) as Box<dyn Iterator<Item = &str>>);
-            reads.chain(graph.outputs.iter().map(String::as_str))
-        })
-    }
-}
-
 impl InputForm {
     /// Its shape in words, such as `(n, 3, 32, 32)`.
     pub fn shape(&self) -> String {
@@ -205,3 +164,45 @@ impl InputForm {
         format!("({})", sides.collect::<Vec<_>>().join(", "))
     }
 }
+
+/// Computes the results of a node.
+pub(crate) type Run = fn(&mut Call<'_>) -> Result<Vec<Slot>>;
+
+/// An operator.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operator {
+    /// Computes the results.
+    pub(crate) run: Run,
+    /// The arguments through which a derivative flows.
+    pub(crate) differentiable: Differentiable,
+}
+
+/// The arguments of an operator through which a derivative flows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Differentiable {
+    All,
+    /// Those at these places.
+    Only(&'static [usize]),
+}
+
+/// An operator on its way: a node with the values of its arguments.
+pub(crate) struct Call<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) arguments: Vec<Option<Slot>>,
+    pub(crate) devices: &'a Devices,
+    /// The values that graphs among the attributes may read.
+    pub(crate) environment: &'a Environment,
+}
+
+/// What a name in the environment stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Slot {
+    /// A tensor.
+    One(Value),
+    /// A sequence of tensors.
+    Many(Vec<Value>),
+}
+
+/// Values by name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Environment(pub(crate) HashMap<String, Slot>);

@@ -18,7 +18,7 @@ use crate::{
 
 use parameter::AnyParameter;
 pub(crate) use parameter::MOST_AXES;
-pub(crate) use program::{Environment, Program};
+pub(crate) use program::Program;
 
 /// A network read from a file, as a burn module: its parameters under the names of the file, and the
 /// nodes that compute with them.

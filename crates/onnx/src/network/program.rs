@@ -1,13 +1,12 @@
 //! The nodes of a network in the order in which they run.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use burn::tensor::TensorData;
 
 use crate::{
     Error, Result,
-    graph::{Graph, InputForm, Node, Side},
-    operators::{Call, Slot},
+    graph::{Environment, InputForm, Node, Side, Slot},
     value::{Devices, Value},
 };
 
@@ -45,7 +44,9 @@ impl Program {
             let captured: HashSet<&str> = node.attributes.captures().collect();
             let names: Vec<String> = node.reads().map(str::to_owned).collect();
             let last = names.into_iter().filter(|name| read.insert(name.clone()));
-            let last = last.filter(|name| !captured.contains(name.as_str())).collect();
+            let last = last
+                .filter(|name| !captured.contains(name.as_str()))
+                .collect();
             steps.push(Step { node, last });
         }
         steps.reverse();
@@ -95,7 +96,7 @@ impl Program {
             if passed.is_some() && step.node.outputs.first().map(String::as_str) == passed {
                 environment.pass(&step.node);
             } else {
-                run(&step.node, &step.last, &mut environment, devices)?;
+                environment.run(&step.node, &step.last, devices)?;
             }
         }
         match environment.0.remove(&self.output) {
@@ -106,84 +107,6 @@ impl Program {
             ))),
         }
     }
-}
-
-/// Values by name.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Environment(HashMap<String, Slot>);
-
-impl FromIterator<(String, Value)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
-        let values = values.into_iter();
-        Self(values.map(|(name, value)| (name, value.into())).collect())
-    }
-}
-
-impl Environment {
-    /// Takes the first argument of a node for its result.
-    fn pass(&mut self, node: &Node) {
-        let argument = node.inputs.first().and_then(Option::as_ref);
-        let slot = argument.and_then(|name| self.0.get(name).cloned());
-        if let (Some(slot), Some(result)) = (slot, node.outputs.first()) {
-            self.0.insert(result.clone(), slot);
-        }
-    }
-
-    /// The outputs of a graph that may read all these values.
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    pub(crate) fn outputs(&self, graph: &Graph, devices: &Devices) -> Result<Vec<Slot>> {
-        let mut environment = self.clone();
-        for (name, data) in &graph.tensors {
-            let value = Value::known(data.clone(), devices);
-            environment.0.insert(name.clone(), value.into());
-        }
-        for node in &graph.nodes {
-            run(node, &[], &mut environment, devices)?;
-        }
-        let output = |name: &String| {
-            let slot = environment.0.get(name).cloned();
-            slot.ok_or_else(|| Error::Operator(format!("nothing computes `{name}`")))
-        };
-        graph.outputs.iter().map(output).collect()
-    }
-}
-
-/// Runs a node; values in `last` are not read afterwards.
-fn run(
-    node: &Node,
-    last: &[String],
-    environment: &mut Environment,
-    devices: &Devices,
-) -> Result<()> {
-    let mut arguments = Vec::with_capacity(node.inputs.len());
-    for (place, name) in node.inputs.iter().enumerate() {
-        let Some(name) = name else {
-            arguments.push(None);
-            continue;
-        };
-        // A value that is read for the last time is handed over, so that it can be overwritten.
-        let again = node.inputs[place + 1..].contains(&Some(name.clone()));
-        let slot = if last.contains(name) && !again {
-            environment.0.remove(name)
-        } else {
-            environment.0.get(name).cloned()
-        };
-        let slot = slot.ok_or_else(|| node.error(format_args!("nothing computes `{name}`")))?;
-        arguments.push(Some(slot));
-    }
-    let mut call = Call {
-        node,
-        arguments,
-        devices,
-        environment,
-    };
-    let results = (node.operator.run)(&mut call).map_err(|error| node.error(error))?;
-    for (name, result) in node.outputs.iter().zip(results) {
-        environment.0.insert(name.clone(), result);
-    }
-    Ok(())
 }
 
 /// Checks the shape of an input against what the file says.
