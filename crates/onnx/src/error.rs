@@ -65,3 +65,22 @@ impl Error {
 
 /// The result of reading or running a network.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A file that is not valid.
+pub(crate) fn malformed(message: impl std::fmt::Display) -> Error {
+    Error::Malformed(message.to_string())
+}
+
+/// Names for a message, the first ten of them.
+pub(crate) fn quoted(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{}`", name.as_ref()));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -78,7 +78,7 @@ type Versions = BTreeMap<String, i64>;
 fn versions(sets: &[proto::OperatorSet]) -> Result<Versions> {
     let versions: Versions = sets
         .iter()
-        .map(|set| (domain(&set.domain).to_owned(), set.version))
+        .map(|set| (graph::domain(&set.domain).to_owned(), set.version))
         .collect();
     match versions.get("") {
         Some(version) if !VERSIONS.contains(version) => Err(Error::Malformed(format!(
@@ -91,11 +91,6 @@ fn versions(sets: &[proto::OperatorSet]) -> Result<Versions> {
         )),
         Some(_) => Ok(versions),
     }
-}
-
-/// The domain of ONNX's own operators has two names.
-fn domain(name: &str) -> &str {
-    if name == "ai.onnx" { "" } else { name }
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ mod operators;
 mod parameters;
 mod proto;
 mod pt2;
+mod settings;
 mod task;
 mod value;
 
 pub use error::{Error, Result};
 pub use file::files_beside;
 pub use graph::{InputForm, Side};
-pub use model::{Model, NamedTensor, Settings};
+pub use model::Model;
 pub use network::Network;
+pub use settings::{NamedTensor, Settings};
 pub use task::{Fields, LossKind, Measurement, NetworkLoss, NetworkTask, TargetForm};

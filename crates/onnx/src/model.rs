@@ -2,45 +2,14 @@
 
 mod entries;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use burn::tensor::Device;
+
+use crate::{
+    Error, InputForm, NamedTensor, Network, Result, Settings, file, network::Program, parameters,
+    pt2,
 };
-
-use burn::tensor::{Device, TensorData};
-
-use crate::{Error, InputForm, Network, Result, file, network::Program, parameters, pt2};
-
-/// How a file is to be read.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// The output to take; the first one by default. Any tensor of the file may be named.
-    pub output: Option<String>,
-    /// Patterns of names, with `*` for any letters: parameters that are not trained.
-    pub frozen: Vec<String>,
-    /// Rows of embeddings that have no gradient, by the name of the table: `padding_idx` of PyTorch,
-    /// which is not in the file.
-    pub padding: BTreeMap<String, usize>,
-    /// The tensors of a state dict, by name: those that the file was exported with, or others of
-    /// the same shapes, which take their place.
-    pub weights: Option<BTreeMap<String, TensorData>>,
-    /// What the weights are called in messages: the path of their file.
-    pub weights_file: PathBuf,
-}
-
-/// A tensor that is a parameter.
-#[derive(Debug, Clone)]
-pub struct NamedTensor {
-    /// The name that its owner gave it.
-    pub name: String,
-    /// Its numbers, in the layout of the file.
-    pub data: TensorData,
-    /// Whether it is trained.
-    pub trained: bool,
-    /// Why it is not trained, or how its name was found, in words.
-    pub remark: Option<String>,
-}
 
 /// A network as read from a file.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use burn::{
 
 use crate::{
     Result,
-    model::NamedTensor,
+    settings::NamedTensor,
     value::{Devices, Value},
 };
 

@@ -28,6 +28,7 @@ mod scatter;
 mod sequence;
 mod shape;
 mod slicing;
+mod standard;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -43,39 +44,13 @@ pub(crate) use crate::graph::{Call, Operator, Run, Slot, each, one};
 /// The operator of a name in a set of operators, if it is known.
 pub(crate) fn find(domain: &str, name: &str) -> Option<Operator> {
     match domain {
-        "" | "ai.onnx" => FAMILIES.iter().find_map(|find| find(name)),
+        "" | "ai.onnx" => standard::find(name),
         "ai.onnx.ml" => ml::find(name),
         "aten" => aten::find(name),
         "_operator" | "math" | "torch" => aten::find_symbolic(name),
         _ => None,
     }
 }
-
-/// The operators of each family.
-const FAMILIES: [fn(&str) -> Option<Operator>; 22] = [
-    activation::find,
-    arithmetic::find,
-    attention::find,
-    comparison::find,
-    constant::find,
-    control::find,
-    convolution::find,
-    einsum::find,
-    elementwise::find,
-    indexing::find,
-    linear::find,
-    loss::find,
-    normalisation::find,
-    padding::find,
-    pooling::find,
-    recurrent::find,
-    reduction::find,
-    resize::find,
-    scatter::find,
-    sequence::find,
-    shape::find,
-    slicing::find,
-];
 
 /// Refuses operators that are not known, with the nodes that have them.
 ///

@@ -19,6 +19,7 @@
 //!    tensors, or to the transpose of one, has that name; two tensors with the same name are tied. What is
 //!    equal to none was folded.
 
+mod candidates;
 mod exported;
 mod flow;
 mod names;
@@ -28,16 +29,17 @@ mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::TensorData;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{
     Error, Result,
+    error::quoted,
     file::File,
     graph::{Graph, Node},
-    model::{NamedTensor, Settings},
     network::{MOST_AXES, Program},
+    settings::{NamedTensor, Settings},
 };
+use candidates::is_candidate;
 use refusal::Refusal;
 pub(crate) use state::by_name;
 
@@ -303,32 +305,4 @@ fn counted(nodes: &[Node]) -> BTreeMap<String, usize> {
         *counts.entry(node.kind.clone()).or_default() += 1;
     }
     counts
-}
-
-/// Whether a tensor may be a parameter: floats, more than one unless it has the name of a module's
-/// field.
-fn is_candidate(name: &str, data: &TensorData) -> bool {
-    data.dtype().is_float()
-        && (data.num_elements() > 1 || (name.contains('.') && !name.starts_with('/')))
-}
-
-/// Whether all numbers of a tensor are the same.
-fn is_uniform(data: &TensorData) -> bool {
-    let mut numbers = data.iter::<f64>();
-    let first = numbers.next();
-    numbers.all(|number| Some(number.to_bits()) == first.map(f64::to_bits))
-}
-
-/// Names for a message, the first ten of them.
-pub(crate) fn quoted(names: &[impl AsRef<str>]) -> String {
-    const SHOWN: usize = 10;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{}`", name.as_ref()));
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -17,9 +17,9 @@ mod nodes;
 mod schema;
 mod tensors;
 
-use std::{fmt::Display, path::Path};
+use std::path::Path;
 
-use crate::{Error, Result, model::Settings, parameters};
+use crate::{Error, Result, parameters, settings::Settings};
 
 pub(crate) use archive::is_archive;
 
@@ -37,8 +37,4 @@ pub(crate) fn read(path: &Path, settings: &Settings) -> Result<parameters::Told>
         parameters::by_name(&mut known, weights, &settings.weights_file)?;
     }
     parameters::finish(known, settings)
-}
-
-fn malformed(message: impl Display) -> Error {
-    Error::Malformed(message.to_string())
 }

@@ -7,9 +7,10 @@ use std::{
 
 use influence_core::FieldKind;
 
-use super::{Versions, domain, tensor};
+use super::{Versions, tensor};
 use crate::{
-    Error, Result,
+    Result,
+    error::malformed,
     graph::{Attribute, Attributes, Graph, InputForm, Node, Side},
     operators, proto,
 };
@@ -191,8 +192,9 @@ impl Reader<'_> {
     }
 }
 
-fn malformed(message: impl std::fmt::Display) -> Error {
-    Error::Malformed(message.to_string())
+/// The domain of ONNX's own operators has two names.
+pub(super) fn domain(name: &str) -> &str {
+    if name == "ai.onnx" { "" } else { name }
 }
 
 /// What is said of an input.

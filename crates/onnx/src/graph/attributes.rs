@@ -3,7 +3,7 @@
 use burn::tensor::TensorData;
 use influence_core::FieldKind;
 
-use super::{Argument, Attribute, Attributes, Graph};
+use super::{Attribute, Attributes, Graph};
 use crate::{Error, Result};
 
 /// Reads attributes of one type.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, TensorData};
 use influence_core::FieldKind;
 
-use super::{Call, Operator, Slot, comparison::Comparison, one, reduction::Reduction};
+use super::{Call, Operator, Slot, comparison::Comparison, one, reduction::Reduction, standard};
 use crate::{
     Error, Result,
     graph::{Attribute, Attributes, Node},
@@ -170,7 +170,7 @@ impl Made {
         output: &str,
         attributes: Vec<(&str, Attribute)>,
     ) -> Result<()> {
-        let operator = super::find("", kind)
+        let operator = standard::find(kind)
             .ok_or_else(|| Error::Operator(format!("there is no operator {kind}")))?;
         let attributes = attributes
             .into_iter()

@@ -24,10 +24,7 @@
 
 mod layer;
 
-use burn::backend::{
-    Dispatch, DispatchTensor,
-    ops::{ActivationOps, FloatTensorOps},
-};
+use burn::backend::DispatchTensor;
 
 use super::{Operator, linear::product};
 use crate::{
@@ -82,18 +79,6 @@ impl Kind {
 }
 
 type Function = fn(DispatchTensor) -> DispatchTensor;
-
-/// An activation function by its name.
-fn function(name: &str) -> Result<Function> {
-    match name.to_ascii_lowercase().as_str() {
-        "sigmoid" => Ok(Dispatch::sigmoid),
-        "tanh" => Ok(Dispatch::float_tanh),
-        "relu" => Ok(Dispatch::relu),
-        _ => Err(Error::Operator(format!(
-            "the activation function {name} in a recurrent layer, expected Sigmoid, Tanh or Relu"
-        ))),
-    }
-}
 
 /// One direction of a layer.
 pub(super) struct Direction {

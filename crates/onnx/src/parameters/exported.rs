@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Found, Tie, is_candidate};
+use super::{Found, Tie, candidates::is_candidate};
 use crate::{
     file::{Exported, Why},
     graph::Graph,

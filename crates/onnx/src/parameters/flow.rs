@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Found, is_candidate};
+use super::{Found, candidates::is_candidate};
 use crate::graph::Graph;
 
 /// Removes the nodes and tensors that the output does not need.

@@ -6,9 +6,10 @@
 
 use burn::tensor::TensorData;
 
-use super::{Known, quoted};
+use super::Known;
 use crate::{
     Error, Result,
+    error::quoted,
     graph::{Attribute, Attributes, Node},
     operators,
 };

@@ -7,8 +7,12 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 
-use super::{Known, NamedTensor, Tie, flow, is_candidate, is_uniform, padding, quoted};
-use crate::{Error, Result, graph::Graph};
+use super::{
+    Known, Tie,
+    candidates::{is_candidate, is_uniform},
+    flow, padding,
+};
+use crate::{Error, Result, error::quoted, graph::Graph, settings::NamedTensor};
 
 /// The tensors of a state dict by name.
 type State = BTreeMap<String, TensorData>;

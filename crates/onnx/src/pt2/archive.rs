@@ -11,12 +11,9 @@ use zip::{
     read::{ArchiveOffset, Config},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::malformed};
 
-use super::{
-    malformed,
-    schema::{ExportedProgram, PayloadConfig, Versioned},
-};
+use super::schema::{ExportedProgram, PayloadConfig, Versioned};
 
 /// The major version of the format that is read.
 const MAJOR: u64 = 8;

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
+    error::malformed,
     graph::{Graph, Node},
-    model::Settings,
     operators,
-    parameters::{Known, quoted},
+    settings::Settings,
+    {error::quoted, parameters::Known},
 };
 
 use super::{
     archive::Archive,
     inputs::Inputs,
-    malformed,
     nodes::{Names, RawNode, Reader, named},
     schema::OutputSpec,
     tensors::Tensors,

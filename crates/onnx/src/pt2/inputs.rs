@@ -6,14 +6,14 @@ use burn::tensor::TensorData;
 
 use crate::{
     Error, Result,
+    error::malformed,
     graph::{InputForm, Side},
-    model::NamedTensor,
     parameters::Tie,
+    settings::NamedTensor,
 };
 
 use super::{
     archive::Archive,
-    malformed,
     nodes::{Names, kind_of},
     schema::{Argument, GraphModule, InputSpec, Size, Symbol, TensorMeta},
     tensors::{Place, Tensors},

@@ -7,13 +7,11 @@ use influence_core::FieldKind;
 
 use crate::{
     Error, Result,
+    error::malformed,
     graph::{Argument, Attribute, Attributes},
 };
 
-use super::{
-    malformed,
-    schema::{self, OptionalName, Symbol, TensorMeta},
-};
+use super::schema::{self, OptionalName, Symbol, TensorMeta};
 
 /// How deep graphs are in arguments of nodes.
 const DEEPEST: usize = 16;

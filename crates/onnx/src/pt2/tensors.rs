@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
 
-use crate::Result;
+use crate::{Result, error::malformed};
 
 use super::{
     archive::Archive,
-    malformed,
     schema::{Payload, Size, TensorMeta},
 };
 

@@ -6,7 +6,7 @@ use influence_core::FieldKind;
 use crate::{
     Error, Result,
     graph::{Argument, Attribute, Attributes, Node},
-    operators::{Call, Slot, find},
+    operators::{Call, Slot, standard},
     value::{Devices, Value},
 };
 
@@ -232,7 +232,7 @@ impl Call<'_> {
         let node = Node {
             name: self.node.name.clone(),
             kind: operator.to_owned(),
-            operator: find("", operator)
+            operator: standard::find(operator)
                 .ok_or_else(|| wrong(format_args!("{operator} is not known")))?,
             version: VERSION,
             inputs: arguments

@@ -1,6 +1,11 @@
 //! Recurrent layers as ONNX arranges them: directions, layouts, initial states.
 
-use super::{Direction, Kind, State, function};
+use burn::backend::{
+    Dispatch,
+    ops::{ActivationOps, FloatTensorOps},
+};
+
+use super::{Direction, Kind, State};
 use crate::{
     Error, Result,
     operators::{Call, Slot},
@@ -164,6 +169,18 @@ fn shaped(what: &str, value: &Value, expected: &[usize]) -> Result<()> {
         "{what} has shape {:?}, expected {expected:?}",
         value.dims()
     )))
+}
+
+/// An activation function by its name.
+fn function(name: &str) -> Result<super::Function> {
+    match name.to_ascii_lowercase().as_str() {
+        "sigmoid" => Ok(Dispatch::sigmoid),
+        "tanh" => Ok(Dispatch::float_tanh),
+        "relu" => Ok(Dispatch::relu),
+        _ => Err(Error::Operator(format!(
+            "the activation function {name} in a recurrent layer, expected Sigmoid, Tanh or Relu"
+        ))),
+    }
 }
 
 /// The activation functions of a direction.

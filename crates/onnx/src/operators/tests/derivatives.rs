@@ -16,8 +16,8 @@ use influence_core::{Dataset, InfluenceModel, Precision, solver::Direct};
 use super::{Case, complaints, evaluate, none, numbers};
 use crate::{
     file::File,
-    model::NamedTensor,
     network::{Network, Program},
+    settings::NamedTensor,
     value::Value,
 };
 
