@@ -11,7 +11,7 @@ mod models;
 use std::{error::Error, path::Path, sync::Arc, time::Instant};
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use influence::onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+use influence::onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
 use influence::{
     ArrayDataset, Batch, Classification, Dataset, Fit, Identity, Influence, InfluenceModel,
     OutputLoss, Outputs, Task,
@@ -91,7 +91,7 @@ fn opened(
     data: &ArrayDataset,
 ) -> Outcome<Influence> {
     let start = Instant::now();
-    let model = Model::read(path, &Settings::default())?;
+    let model = NetworkFile::read(path, &ReadSettings::default())?;
     let read = start.elapsed();
     let task = NetworkTask::new(&model, NetworkLoss::new(loss), Measurement::Loss, &[sample])?;
     println!(

@@ -30,7 +30,7 @@ pub use layer::{Layer, Layers};
 pub use memory::Memory;
 pub use method::{Method, MethodName};
 pub(crate) use model::missing;
-pub use model::{Loss, Measurement, Model};
+pub use model::{Loss, MeasurementKey, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Training};

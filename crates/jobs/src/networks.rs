@@ -7,7 +7,8 @@ use burn::tensor::{Device, TensorData};
 use influence_backend_burn::{ArrayDataset, Fit};
 use influence_core::{FieldKind, solver::Identity};
 use influence_onnx::{
-    InputForm, LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings, Side, TargetForm,
+    AxisLength, InputForm, LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask,
+    ReadSettings, TargetForm,
 };
 use serde::Serialize;
 
@@ -75,15 +76,15 @@ impl NetworkFacts {
     /// When a file cannot be read, or the network is refused; the message says how to export it.
     pub fn read(path: &Path, weights: Option<&Path>) -> Result<Self> {
         let read = weights.map(|path| Weights::of_network(path, None));
-        let settings = Settings {
+        let settings = ReadSettings {
             weights: read.transpose()?.map(Weights::into_tensors),
             weights_file: weights.map(Path::to_owned).unwrap_or_default(),
-            ..Settings::default()
+            ..ReadSettings::default()
         };
-        Ok(Self::of(&Model::read(path, &settings)?))
+        Ok(Self::of(&NetworkFile::read(path, &settings)?))
     }
 
-    fn of(network: &Model) -> Self {
+    fn of(network: &NetworkFile) -> Self {
         let entries: BTreeMap<usize, usize> = network.entries().into_iter().collect();
         let inputs = network.inputs.iter().enumerate();
         let inputs = inputs.map(|(place, input)| InputFacts {
@@ -126,7 +127,10 @@ impl NetworkFacts {
 }
 
 /// The shape of a sample of the output, and the parameters without taps, found on made-up samples.
-fn tried(network: &Model, entries: &BTreeMap<usize, usize>) -> Result<(Vec<usize>, Vec<String>)> {
+fn tried(
+    network: &NetworkFile,
+    entries: &BTreeMap<usize, usize>,
+) -> Result<(Vec<usize>, Vec<String>)> {
     let samples: Vec<Vec<usize>> = network.inputs.iter().map(sample).collect();
     // A squared error is defined for outputs of any shape.
     let loss = NetworkLoss::new(LossKind::MeanSquaredError);
@@ -152,8 +156,8 @@ fn sample(input: &InputForm) -> Vec<usize> {
     let sides = input.sides.iter().flat_map(|sides| sides.iter().skip(1));
     sides
         .map(|side| match side {
-            Side::Fixed(length) => *length,
-            Side::Free(_) => ANY,
+            AxisLength::Fixed(length) => *length,
+            AxisLength::Free(_) => ANY,
         })
         .collect()
 }

@@ -38,7 +38,7 @@ pub enum Error {
         message: String,
     },
 
-    /// An operator cannot be computed from these arguments; a [`Node`](Self::Node) error says where.
+    /// An operator cannot be computed from these arguments; a [`GraphNode`](Self::Node) error says where.
     #[error("{0}")]
     Operator(String),
 

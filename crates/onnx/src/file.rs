@@ -19,7 +19,7 @@ pub use beside::files_beside;
 
 use prost::{Message, bytes::Bytes};
 
-use crate::{Error, Result, graph::Graph, proto};
+use crate::{Error, Result, graph::NetworkGraph, proto};
 
 pub(crate) use exported::{Exported, Why};
 
@@ -30,7 +30,7 @@ const VERSIONS: std::ops::RangeInclusive<i64> = 13..=23;
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) path: PathBuf,
-    pub(crate) graph: Graph,
+    pub(crate) graph: NetworkGraph,
     /// What PyTorch's exporter says of the program that it exported, if it does.
     pub(crate) exported: Option<Exported>,
     /// The program that wrote it, with its version.
@@ -56,7 +56,7 @@ pub(crate) fn read(path: &Path) -> Result<File> {
 
 /// As [`read`], of a file that is in memory; numbers beside it are in this folder.
 fn read_bytes(bytes: Bytes, folder: &Path, path: &Path) -> Result<File> {
-    let model = proto::Model::decode(bytes).map_err(|error| {
+    let model = proto::ModelProto::decode(bytes).map_err(|error| {
         Error::Malformed(format!("this is no ONNX file, or it was cut off ({error})"))
     })?;
     let producer = format!("{} {}", model.producer, model.producer_version);

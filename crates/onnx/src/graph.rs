@@ -19,7 +19,7 @@ pub(crate) use call::{each, one};
 
 /// A graph of nodes. Names of tensors are unique in it and in the graphs of its attributes.
 #[derive(Debug, Default)]
-pub(crate) struct Graph {
+pub(crate) struct NetworkGraph {
     /// What a batch gives, in the order of the file.
     pub(crate) inputs: Vec<InputForm>,
     /// What the graph computes, in the order of the file.
@@ -27,7 +27,7 @@ pub(crate) struct Graph {
     /// Tensors that the file holds.
     pub(crate) tensors: BTreeMap<String, TensorData>,
     /// Every node reads tensors, inputs, and results of nodes before it.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<GraphNode>,
 }
 
 /// An input of a network.
@@ -38,12 +38,12 @@ pub struct InputForm {
     /// Floats, integers or booleans.
     pub kind: FieldKind,
     /// Its axes, samples first; `None` where the file does not say how many there are.
-    pub sides: Option<Vec<Side>>,
+    pub sides: Option<Vec<AxisLength>>,
 }
 
 /// The length of an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Side {
+pub enum AxisLength {
     /// This and no other.
     Fixed(usize),
     /// Any; it has a name in the file, or none.
@@ -52,7 +52,7 @@ pub enum Side {
 
 /// An operation.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub(crate) struct GraphNode {
     /// The name that the file gives it, or its first result.
     pub(crate) name: String,
     /// The name of the operator.
@@ -67,7 +67,7 @@ pub(crate) struct Node {
     pub(crate) attributes: Attributes,
 }
 
-impl Node {
+impl GraphNode {
     /// An error about this node.
     pub(crate) fn error(&self, message: impl std::fmt::Display) -> Error {
         Error::Node {
@@ -128,7 +128,7 @@ pub(crate) enum Attribute {
     Texts(Vec<String>),
     Tensor(TensorData),
     /// A graph that may read tensors of the graph around it.
-    Graph(Box<Graph>),
+    Graph(Box<NetworkGraph>),
     /// An argument of PyTorch's operators that has tensors among its parts.
     Arguments(Vec<Argument>),
     /// The kinds of the results of one of PyTorch's operators.
@@ -157,9 +157,9 @@ impl InputForm {
             return "of any rank".to_owned();
         };
         let sides = sides.iter().map(|side| match side {
-            Side::Fixed(length) => length.to_string(),
-            Side::Free(Some(name)) => name.clone(),
-            Side::Free(None) => "?".to_owned(),
+            AxisLength::Fixed(length) => length.to_string(),
+            AxisLength::Free(Some(name)) => name.clone(),
+            AxisLength::Free(None) => "?".to_owned(),
         });
         format!("({})", sides.collect::<Vec<_>>().join(", "))
     }
@@ -187,11 +187,11 @@ pub(crate) enum Differentiable {
 
 /// An operator on its way: a node with the values of its arguments.
 pub(crate) struct Call<'a> {
-    pub(crate) node: &'a Node,
+    pub(crate) node: &'a GraphNode,
     pub(crate) arguments: Vec<Option<Slot>>,
     pub(crate) devices: &'a Devices,
     /// The values that graphs among the attributes may read.
-    pub(crate) environment: &'a Environment,
+    pub(crate) environment: &'a NamedValues,
 }
 
 /// What a name in the environment stands for.
@@ -205,4 +205,4 @@ pub(crate) enum Slot {
 
 /// Values by name.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Environment(pub(crate) HashMap<String, Slot>);
+pub(crate) struct NamedValues(pub(crate) HashMap<String, Slot>);

@@ -1,7 +1,7 @@
 //! Networks in ONNX files as burn modules, read at run time.
 //!
 //! ```text
-//!  .onnx ─ file ──> Graph ──> parameters ──> Model ──> Network (a burn module)
+//!  .onnx ─ file ──> NetworkGraph ──> parameters ──> Model ──> Network (a burn module)
 //!                   nodes,    which tensors            │   runs the nodes, one operator after
 //!                   tensors   are trained, and         │   another, on any device of burn
 //!                             what they are called     ▼
@@ -27,8 +27,8 @@ mod value;
 
 pub use error::{Error, Result};
 pub use file::files_beside;
-pub use graph::{InputForm, Side};
-pub use model::Model;
+pub use graph::{AxisLength, InputForm};
+pub use model::NetworkFile;
 pub use network::Network;
-pub use settings::{NamedTensor, Settings};
+pub use settings::{NamedTensor, ReadSettings};
 pub use task::{Fields, LossKind, Measurement, NetworkLoss, NetworkTask, TargetForm};

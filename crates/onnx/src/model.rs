@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use burn::tensor::Device;
 
 use crate::{
-    Error, InputForm, NamedTensor, Network, Result, Settings, file, network::Program, parameters,
-    pt2,
+    Error, InputForm, NamedTensor, Network, ReadSettings, Result, file, network::Program,
+    parameters, pt2,
 };
 
 /// A network as read from a file.
 #[derive(Debug)]
-pub struct Model {
+pub struct NetworkFile {
     /// The parameters, in the order of the file.
     pub parameters: Vec<NamedTensor>,
     /// What it reads, in the order of the file.
@@ -27,13 +27,13 @@ pub struct Model {
     program: Arc<Program>,
 }
 
-impl Model {
+impl NetworkFile {
     /// Reads a file: ONNX, or an archive of PyTorch's `torch.export.save`, as its content says.
     ///
     /// # Errors
     /// When it cannot be read, is not valid, has operators that are not known (all of them are
     /// named), or has not all its parameters, as they were.
-    pub fn read(path: &Path, settings: &Settings) -> Result<Self> {
+    pub fn read(path: &Path, settings: &ReadSettings) -> Result<Self> {
         let archive = pt2::is_archive(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,

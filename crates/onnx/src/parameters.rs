@@ -15,7 +15,7 @@
 //!    names that no module has.
 //! 3. That exporter makes one of equal tensors, and says so by an `Identity` with the name of the other:
 //!    they are told apart again. Tied parameters have one name.
-//! 4. A state dict (`Settings::weights`) proves it, by the numbers (`state`): what is equal to one of its
+//! 4. A state dict (`ReadSettings::weights`) proves it, by the numbers (`state`): what is equal to one of its
 //!    tensors, or to the transpose of one, has that name; two tensors with the same name are tied. What is
 //!    equal to none was folded.
 
@@ -35,12 +35,12 @@ use crate::{
     Error, Result,
     error::quoted,
     file::File,
-    graph::{Graph, Node},
+    graph::{GraphNode, NetworkGraph},
     network::{MOST_AXES, Program},
-    settings::{NamedTensor, Settings},
+    settings::{NamedTensor, ReadSettings},
 };
 use candidates::is_candidate;
-use refusal::Refusal;
+use refusal::ExporterRefusal;
 pub(crate) use state::by_name;
 
 /// A network whose parameters are known.
@@ -58,7 +58,7 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct Known {
     /// The graph without the parameters among its tensors, pruned to what the output needs.
-    pub(crate) graph: Graph,
+    pub(crate) graph: NetworkGraph,
     /// The tensor that is asked for.
     pub(crate) output: String,
     pub(crate) parameters: Vec<NamedTensor>,
@@ -79,7 +79,7 @@ pub(crate) struct Tie {
 }
 
 /// Tells the parameters of an ONNX file.
-pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
+pub(crate) fn tell(file: File, settings: &ReadSettings) -> Result<Told> {
     let mut graph = file.graph;
     let (output, passed) = chosen_output(&graph, settings)?;
     if file.exported.is_none() {
@@ -88,7 +88,7 @@ pub(crate) fn tell(file: File, settings: &Settings) -> Result<Told> {
     flow::prune(&mut graph, &output);
     check_inference(&graph)?;
     let live = flow::live(&graph, &output);
-    let refusal = Refusal::new(&file.path);
+    let refusal = ExporterRefusal::new(&file.path);
     let found = match &file.exported {
         Some(exported) => exported::told(exported, &graph, &live),
         None => flow::told(&graph, &live, &file.producer),
@@ -142,7 +142,7 @@ struct Found {
 
 impl Found {
     /// The graph with its parameters.
-    fn known(self, mut graph: Graph, output: String) -> Result<Known> {
+    fn known(self, mut graph: NetworkGraph, output: String) -> Result<Known> {
         let mut parameters = Vec::new();
         let names: Vec<String> = graph.tensors.keys().cloned().collect();
         // In the order in which nodes read them, which is that of the layers.
@@ -182,7 +182,10 @@ impl Found {
 
 /// The output that the settings name, or the first one that depends on numbers of the file, with a
 /// remark if others were passed over: classifiers of scikit-learn give labels first.
-fn chosen_output(graph: &Graph, settings: &Settings) -> Result<(String, Option<String>)> {
+fn chosen_output(
+    graph: &NetworkGraph,
+    settings: &ReadSettings,
+) -> Result<(String, Option<String>)> {
     let Some(wanted) = &settings.output else {
         let depends = |output: &&String| {
             let live = flow::live(graph, output);
@@ -214,7 +217,7 @@ fn chosen_output(graph: &Graph, settings: &Settings) -> Result<(String, Option<S
 }
 
 /// Refuses a network that was exported for training, whose batches depend on one another.
-fn check_inference(graph: &Graph) -> Result<()> {
+fn check_inference(graph: &NetworkGraph) -> Result<()> {
     for node in &graph.nodes {
         if node.attributes.flag("training_mode").unwrap_or(false) {
             return Err(node.error(
@@ -226,7 +229,7 @@ fn check_inference(graph: &Graph) -> Result<()> {
 }
 
 /// Frozen parameters and padding, which do not depend on the format of the file.
-pub(crate) fn finish(mut known: Known, settings: &Settings) -> Result<Told> {
+pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Told> {
     freeze(&mut known.parameters, &settings.frozen)?;
     for (table, &row) in &settings.padding {
         padding::mask(&mut known, table, row)?;
@@ -299,7 +302,7 @@ fn matcher(pattern: &str) -> Result<GlobSet> {
     GlobSetBuilder::new().add(glob).build().map_err(wrong)
 }
 
-fn counted(nodes: &[Node]) -> BTreeMap<String, usize> {
+fn counted(nodes: &[GraphNode]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for node in nodes {
         *counts.entry(node.kind.clone()).or_default() += 1;

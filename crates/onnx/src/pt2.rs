@@ -2,7 +2,7 @@
 //! parameters are known.
 //!
 //! ```text
-//!  .pt2 ─ archive ─> schema (JSON) ─ nodes ─> Graph ─┐
+//!  .pt2 ─ archive ─> schema (JSON) ─ nodes ─> NetworkGraph ─┐
 //!            └─ tensors (storages, views, ties) ─────┴─> Known
 //! ```
 //!
@@ -19,12 +19,12 @@ mod tensors;
 
 use std::path::Path;
 
-use crate::{Error, Result, parameters, settings::Settings};
+use crate::{Error, Result, parameters, settings::ReadSettings};
 
 pub(crate) use archive::is_archive;
 
 /// Reads and checks an archive.
-pub(crate) fn read(path: &Path, settings: &Settings) -> Result<parameters::Told> {
+pub(crate) fn read(path: &Path, settings: &ReadSettings) -> Result<parameters::Told> {
     let known = archive::Archive::open(path).and_then(|archive| graph::known(archive, settings));
     let mut known = known.map_err(|error| match error {
         Error::Malformed(message) => Error::Malformed(format!("{}: {message}", path.display())),

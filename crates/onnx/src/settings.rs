@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 
 /// How a file is to be read.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ReadSettings {
     /// The output to take; the first one by default. Any tensor of the file may be named.
     pub output: Option<String>,
     /// Patterns of names, with `*` for any letters: parameters that are not trained.

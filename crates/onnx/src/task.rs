@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use influence_backend_burn::{OutputLoss, Outputs, Task};
 use influence_core::FieldForm;
 
-use crate::{Model, Network, Result};
+use crate::{Network, NetworkFile, Result};
 
 use arguments::LossArguments;
 use tokens::Tokens;
@@ -58,7 +58,7 @@ impl NetworkTask {
     /// samples are not along the first axis of inputs and outputs, their number was written into the
     /// file, or they depend on each other. Messages say what to do.
     pub fn new(
-        model: &Model,
+        model: &NetworkFile,
         loss: NetworkLoss,
         measurement: Measurement,
         inputs: &[Vec<usize>],

@@ -44,7 +44,7 @@ pub struct Model {
     /// The label smoothing of the loss, from 0 to below 1. Default: 0.
     pub label_smoothing: Option<f64>,
     /// What is explained of each test point. Default: its loss.
-    pub measurement: Option<Measurement>,
+    pub measurement: Option<MeasurementKey>,
 }
 
 impl Model {
@@ -188,7 +188,7 @@ impl Loss {
 /// What is explained of each test point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Measurement {
+pub enum MeasurementKey {
     /// Its training loss.
     Loss,
     /// The logit of its class, less the logarithm of the sum of the exponentials of the others.
@@ -202,7 +202,7 @@ pub enum Measurement {
     LogProbability,
 }
 
-impl Measurement {
+impl MeasurementKey {
     /// Those that have a name alone.
     const NAMED: [(&'static str, Self); 4] = [
         ("loss", Self::Loss),
@@ -212,7 +212,7 @@ impl Measurement {
     ];
 }
 
-impl<'de> Deserialize<'de> for Measurement {
+impl<'de> Deserialize<'de> for MeasurementKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const NAMES: &[&str] = &["loss", "margin", "logit", "log-probability"];
         match Value::deserialize(deserializer)? {

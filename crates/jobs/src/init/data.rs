@@ -1,20 +1,20 @@
 //! The points of a proposal, and the command that they are for.
 
-use super::written::Written;
+use super::written::WrittenPoints;
 
 /// The points of a proposal.
 #[derive(Debug)]
 pub(super) enum ProposedData {
     Apart {
-        train: Written,
-        test: Written,
+        train: WrittenPoints,
+        test: WrittenPoints,
     },
     /// Training points without test points.
     Alone {
-        train: Written,
+        train: WrittenPoints,
     },
     Together {
-        all: Written,
+        all: WrittenPoints,
         test: f64,
     },
 }

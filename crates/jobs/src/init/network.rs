@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Shape;
 use influence_core::FieldKind;
 use influence_data::{ArrayPath, InputFiles};
-use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
 
 use super::{
     layers::multiplications_of, method::Problem, points::GivenPoints, proposal::Proposal,
@@ -100,15 +100,15 @@ pub(super) fn propose(
     })
 }
 
-fn read(request: &Request, onnx: &Path) -> Result<Model> {
+fn read(request: &Request, onnx: &Path) -> Result<NetworkFile> {
     let state = request.state.as_deref();
     let weights = request.weights.as_ref();
     let read = weights.map(|path| Weights::of_network(path, state));
     let read = read.transpose().context("--weights")?;
-    let settings = Settings {
+    let settings = ReadSettings {
         weights: read.map(Weights::into_tensors),
         weights_file: weights.cloned().unwrap_or_default(),
-        ..Settings::default()
+        ..ReadSettings::default()
     };
-    Model::read(onnx, &settings).context("--onnx")
+    NetworkFile::read(onnx, &settings).context("--onnx")
 }

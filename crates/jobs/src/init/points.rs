@@ -8,7 +8,7 @@ use influence_data::{ArrayPath, ClassOrder, Files, InputFiles, SampleFiles, test
 use super::{
     data::ProposedData,
     request::Request,
-    written::{self, Written},
+    written::{self, WrittenPoints},
 };
 use crate::readers::readers;
 
@@ -55,7 +55,7 @@ impl GivenPoints {
             let Files {
                 inputs, targets, ..
             } = &points.files;
-            Written::new(&keyed(inputs), targets.as_ref(), base)
+            WrittenPoints::new(&keyed(inputs), targets.as_ref(), base)
         };
         match &self.test {
             Some(test) => ProposedData::Apart {

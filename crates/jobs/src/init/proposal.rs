@@ -6,7 +6,7 @@ use super::{
     method::Problem,
     network::ProposedNetwork,
     targets::TargetGuess,
-    written::{Written, line, quoted},
+    written::{WrittenPoints, line, quoted},
 };
 
 /// The weight decay of a model that is to be trained, where none is asked for.
@@ -138,7 +138,7 @@ impl Proposal {
     }
 
     fn data(&self) -> String {
-        let pair = Written::table;
+        let pair = WrittenPoints::table;
         let sides = match &self.data {
             ProposedData::Apart { train, test } => {
                 format!("train = {}\ntest = {}\n", pair(train), pair(test))

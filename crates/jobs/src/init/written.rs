@@ -11,12 +11,12 @@ use toml::Value;
 
 /// The inputs and the targets of points, as TOML has them.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenPoints {
     pub(super) inputs: String,
     pub(super) targets: Option<String>,
 }
 
-impl Written {
+impl WrittenPoints {
     /// Files as seen from a folder.
     pub(super) fn new(inputs: &InputFiles, targets: Option<&ArrayPath>, base: &Path) -> Self {
         Self {

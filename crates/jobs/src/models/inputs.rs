@@ -6,7 +6,7 @@ use influence_data::{
     InputKey, InputShape,
     key::{KeyError, KeyPath},
 };
-use influence_onnx::{InputForm, Side};
+use influence_onnx::{AxisLength, InputForm};
 
 use crate::config::Config;
 
@@ -105,8 +105,8 @@ pub(crate) fn sample(input: &InputForm, given: &InputShape) -> Option<Vec<usize>
     })?;
     let sides = input.sides.iter().flat_map(|sides| sides.iter().skip(1));
     let fits = sides.zip(&formed).all(|(side, length)| match side {
-        Side::Fixed(fixed) => fixed == length,
-        Side::Free(_) => true,
+        AxisLength::Fixed(fixed) => fixed == length,
+        AxisLength::Free(_) => true,
     });
     fits.then_some(formed)
 }
@@ -117,8 +117,8 @@ mod tests {
 
     fn input(sides: Option<&[usize]>, kind: FieldKind) -> InputForm {
         let sides = sides.map(|sides| {
-            let fixed = sides.iter().map(|&side| Side::Fixed(side));
-            [Side::Free(Some("n".into()))]
+            let fixed = sides.iter().map(|&side| AxisLength::Fixed(side));
+            [AxisLength::Free(Some("n".into()))]
                 .into_iter()
                 .chain(fixed)
                 .collect()

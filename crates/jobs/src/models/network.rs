@@ -9,13 +9,13 @@ use influence_data::{
     key::{AtKey, KeyError, KeyPath},
 };
 use influence_onnx::{
-    Error as NetworkError, LossKind, Measurement as Measured, Model as Network, NetworkLoss,
-    NetworkTask, Settings, TargetForm,
+    Error as NetworkError, LossKind, Measurement, NetworkFile as Network, NetworkLoss, NetworkTask,
+    ReadSettings, TargetForm,
 };
 
 use super::{Models, Needs, TaskModel, bound::Bound, inputs::samples};
 use crate::{
-    config::{Config, Loss, Measurement, Model, missing},
+    config::{Config, Loss, MeasurementKey, Model, missing},
     weights::Weights,
 };
 
@@ -87,7 +87,7 @@ fn bound(
 fn read(model: &Model, weights: Option<Weights>) -> Result<Network> {
     let path = model.onnx.as_deref().ok_or_else(|| missing("onnx"))?;
     let source = weights.as_ref().map(|weights| weights.source().into());
-    let settings = Settings {
+    let settings = ReadSettings {
         output: model.output.clone(),
         frozen: model.frozen.clone().unwrap_or_default(),
         padding: model.padding.clone().unwrap_or_default(),
@@ -136,13 +136,13 @@ fn loss(model: &Model) -> Result<NetworkLoss> {
     })
 }
 
-fn measurement(model: &Model) -> Measured {
+fn measurement(model: &Model) -> Measurement {
     match model.measurement {
-        None | Some(Measurement::Loss) => Measured::Loss,
-        Some(Measurement::Margin) => Measured::Margin,
-        Some(Measurement::OwnLogit) => Measured::Logit { class: None },
-        Some(Measurement::Logit(class)) => Measured::Logit { class: Some(class) },
-        Some(Measurement::LogProbability) => Measured::LogProbability,
+        None | Some(MeasurementKey::Loss) => Measurement::Loss,
+        Some(MeasurementKey::Margin) => Measurement::Margin,
+        Some(MeasurementKey::OwnLogit) => Measurement::Logit { class: None },
+        Some(MeasurementKey::Logit(class)) => Measurement::Logit { class: Some(class) },
+        Some(MeasurementKey::LogProbability) => Measurement::LogProbability,
     }
 }
 

@@ -18,7 +18,7 @@ pub fn files_beside(path: &Path) -> Result<Vec<PathBuf>> {
         path: path.to_owned(),
         source,
     })?;
-    let model = proto::Model::decode(Bytes::from(bytes)).map_err(|error| {
+    let model = proto::ModelProto::decode(Bytes::from(bytes)).map_err(|error| {
         Error::Malformed(format!(
             "{}: this is no ONNX file, or it was cut off ({error})",
             path.display()
@@ -33,7 +33,7 @@ pub fn files_beside(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The names in a graph and in those of the attributes of its nodes.
-fn collect<'a>(graph: &'a proto::Graph, names: &mut BTreeSet<&'a str>) {
+fn collect<'a>(graph: &'a proto::GraphProto, names: &mut BTreeSet<&'a str>) {
     let attributes = || graph.nodes.iter().flat_map(|node| &node.attributes);
     let of_attributes = attributes().filter_map(|attribute| attribute.tensor.as_ref());
     for tensor in graph.tensors.iter().chain(of_attributes) {

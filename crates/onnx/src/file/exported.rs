@@ -58,7 +58,7 @@ pub(crate) enum Why {
 
 impl Exported {
     /// What is said in a file; `None` where no tensor is called a parameter.
-    pub(super) fn of(metadata: &[proto::Entry], graph: &proto::Graph) -> Option<Self> {
+    pub(super) fn of(metadata: &[proto::EntryProto], graph: &proto::GraphProto) -> Option<Self> {
         let mut exported = Self::default();
         let values = graph.values.iter().chain(&graph.inputs);
         for (name, kind) in values.filter_map(|value| Some((value, entry(&value.metadata, KIND)?)))
@@ -108,7 +108,7 @@ impl Exported {
     fn why(
         &self,
         (placeholder, target): &(String, String),
-        graph: &proto::Graph,
+        graph: &proto::GraphProto,
         calls: &Calls<'_>,
     ) -> Why {
         // Without a record of calls nothing says that it is not used.
@@ -132,7 +132,7 @@ impl Exported {
         other.map_or(Why::Unused, |other| Why::TiedTo(other.clone()))
     }
 
-    fn find_folded(&mut self, graph: &proto::Graph, targets: &BTreeSet<&str>) {
+    fn find_folded(&mut self, graph: &proto::GraphProto, targets: &BTreeSet<&str>) {
         for value in &graph.values {
             let Some(sources) = entry(&value.metadata, FOLDED_FROM) else {
                 continue;
@@ -144,7 +144,7 @@ impl Exported {
         }
     }
 
-    fn find_fused(&mut self, graph: &proto::Graph) {
+    fn find_fused(&mut self, graph: &proto::GraphProto) {
         for node in &graph.nodes {
             let rules = entry(&node.metadata, RULES).unwrap_or_default();
             if let Some(rule) = rules
@@ -157,7 +157,7 @@ impl Exported {
     }
 }
 
-fn entry<'a>(metadata: &'a [proto::Entry], key: &str) -> Option<&'a str> {
+fn entry<'a>(metadata: &'a [proto::EntryProto], key: &str) -> Option<&'a str> {
     let entry = metadata.iter().find(|entry| entry.key == key)?;
     Some(&entry.value)
 }
@@ -166,7 +166,7 @@ fn entry<'a>(metadata: &'a [proto::Entry], key: &str) -> Option<&'a str> {
 struct Calls<'a>(HashSet<&'a str>);
 
 impl<'a> Calls<'a> {
-    fn of(graph: &'a proto::Graph) -> Self {
+    fn of(graph: &'a proto::GraphProto) -> Self {
         let calls = graph
             .nodes
             .iter()
@@ -184,7 +184,7 @@ impl<'a> Calls<'a> {
 /// The arguments of one kind in the exporter's copy of the signature, which has a line such as
 /// `p_fc_weight: PARAMETER target='fc.weight'` for each, with their targets.
 fn listed<'a>(
-    metadata: impl Iterator<Item = &'a proto::Entry>,
+    metadata: impl Iterator<Item = &'a proto::EntryProto>,
     kind: &str,
 ) -> Vec<(String, String)> {
     let begin = format!(": {kind} target='");

@@ -11,7 +11,7 @@ use super::{Versions, tensor};
 use crate::{
     Result,
     error::malformed,
-    graph::{Attribute, Attributes, Graph, InputForm, Node, Side},
+    graph::{Attribute, Attributes, AxisLength, GraphNode, InputForm, NetworkGraph},
     operators, proto,
 };
 
@@ -19,8 +19,12 @@ use crate::{
 const DEEPEST: usize = 8;
 
 /// A graph whose names are defined before they are used, and whose operators are known.
-pub(super) fn checked(graph: proto::Graph, versions: &Versions, folder: &Path) -> Result<Graph> {
-    let mut reader = Reader {
+pub(super) fn checked(
+    graph: proto::GraphProto,
+    versions: &Versions,
+    folder: &Path,
+) -> Result<NetworkGraph> {
+    let mut reader = GraphReader {
         versions,
         folder,
         names: BTreeSet::new(),
@@ -32,7 +36,7 @@ pub(super) fn checked(graph: proto::Graph, versions: &Versions, folder: &Path) -
     Ok(graph)
 }
 
-struct Reader<'a> {
+struct GraphReader<'a> {
     versions: &'a Versions,
     folder: &'a Path,
     /// All names that are defined so far.
@@ -42,8 +46,8 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
-    fn graph(&mut self, graph: proto::Graph) -> Result<Graph> {
+impl GraphReader<'_> {
+    fn graph(&mut self, graph: proto::GraphProto) -> Result<NetworkGraph> {
         if !graph.sparse.is_empty() {
             return Err(malformed("sparse tensors are not read"));
         }
@@ -88,7 +92,7 @@ impl Reader<'_> {
         if outputs.is_empty() {
             return Err(malformed("the graph has no output"));
         }
-        Ok(Graph {
+        Ok(NetworkGraph {
             inputs,
             outputs,
             tensors,
@@ -97,7 +101,7 @@ impl Reader<'_> {
     }
 
     /// The node, if its operator is known.
-    fn node(&mut self, node: proto::Node) -> Result<Option<Node>> {
+    fn node(&mut self, node: proto::NodeProto) -> Result<Option<GraphNode>> {
         let named = [&node.name].into_iter().chain(&node.outputs);
         let name = named.into_iter().find(|name| !name.is_empty());
         let name = name.cloned().unwrap_or_default();
@@ -122,7 +126,7 @@ impl Reader<'_> {
             self.unknown.entry(operator).or_default().push(name);
             return Ok(None);
         };
-        Ok(Some(Node {
+        Ok(Some(GraphNode {
             name,
             operator,
             version: self.versions.get(domain).copied().unwrap_or(1),
@@ -137,7 +141,11 @@ impl Reader<'_> {
         }))
     }
 
-    fn attributes(&mut self, attributes: Vec<proto::Attribute>, node: &str) -> Result<Attributes> {
+    fn attributes(
+        &mut self,
+        attributes: Vec<proto::AttributeProto>,
+        node: &str,
+    ) -> Result<Attributes> {
         let mut read = BTreeMap::new();
         for attribute in attributes {
             let name = attribute.name.clone();
@@ -149,7 +157,11 @@ impl Reader<'_> {
     }
 
     /// The value of an attribute, if its type is one that operators read.
-    fn attribute(&mut self, attribute: proto::Attribute, node: &str) -> Result<Option<Attribute>> {
+    fn attribute(
+        &mut self,
+        attribute: proto::AttributeProto,
+        node: &str,
+    ) -> Result<Option<Attribute>> {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let missing = || {
             malformed(format_args!(
@@ -198,7 +210,7 @@ pub(super) fn domain(name: &str) -> &str {
 }
 
 /// What is said of an input.
-fn input_form(input: proto::Value) -> Result<InputForm> {
+fn input_form(input: proto::ValueProto) -> Result<InputForm> {
     let name = input.name;
     let Some(tensor) = input.kind.and_then(|kind| kind.tensor) else {
         return Err(malformed(format_args!(
@@ -215,14 +227,16 @@ fn input_form(input: proto::Value) -> Result<InputForm> {
             )));
         }
     };
-    let side = |side: proto::Side| match side.length {
+    let side = |side: proto::SideProto| match side.length {
         // Some exporters write 0 or -1 for a length that is not known.
-        Some(length) if length > 0 => usize::try_from(length).map(Side::Fixed).map_err(|_| {
-            malformed(format_args!(
-                "the input `{name}` has an axis of length {length}"
-            ))
-        }),
-        _ => Ok(Side::Free(side.name.filter(|name| !name.is_empty()))),
+        Some(length) if length > 0 => {
+            usize::try_from(length).map(AxisLength::Fixed).map_err(|_| {
+                malformed(format_args!(
+                    "the input `{name}` has an axis of length {length}"
+                ))
+            })
+        }
+        _ => Ok(AxisLength::Free(side.name.filter(|name| !name.is_empty()))),
     };
     let sides = tensor
         .shape

@@ -17,7 +17,7 @@ const MOST_AXES: usize = 16;
 
 /// A type of numbers in the numbering of the format.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ElementType {
     F32,
     F64,
     F16,
@@ -33,7 +33,7 @@ enum Kind {
     Bool,
 }
 
-impl Kind {
+impl ElementType {
     fn of(number: i32) -> Option<Self> {
         Some(match number {
             1 => Self::F32,
@@ -67,10 +67,10 @@ impl Kind {
 ///
 /// # Errors
 /// When their type is not read, or there are not as many as its shape says.
-pub(super) fn numbers(tensor: proto::Tensor, folder: &Path) -> Result<TensorData> {
+pub(super) fn numbers(tensor: proto::TensorProto, folder: &Path) -> Result<TensorData> {
     let name = tensor.name.clone();
     let wrong = |message: String| Error::Malformed(format!("tensor `{name}`: {message}"));
-    let kind = Kind::of(tensor.kind).ok_or_else(|| {
+    let kind = ElementType::of(tensor.kind).ok_or_else(|| {
         wrong(format!(
             "elements of type {} in ONNX's numbering are not read",
             tensor.kind
@@ -116,7 +116,7 @@ fn shape(sides: &[i64]) -> Result<Vec<usize>, String> {
 }
 
 /// Numbers as they are in memory, least byte first.
-fn of_bytes(kind: Kind, raw: Bytes, shape: Vec<usize>) -> Result<TensorData, String> {
+fn of_bytes(kind: ElementType, raw: Bytes, shape: Vec<usize>) -> Result<TensorData, String> {
     /// Numbers of a type, converted.
     macro_rules! each {
         ($type:ty, $bytes:literal, |$number:ident| $converted:expr) => {
@@ -131,22 +131,22 @@ fn of_bytes(kind: Kind, raw: Bytes, shape: Vec<usize>) -> Result<TensorData, Str
         };
     }
     Ok(match kind {
-        Kind::F32 if cfg!(target_endian = "little") => {
+        ElementType::F32 if cfg!(target_endian = "little") => {
             TensorData::from_bytes_vec(raw.into(), shape, DType::F32)
         }
-        Kind::F32 => TensorData::new(each!(f32, 4, |number| number), shape),
-        Kind::F64 => TensorData::new(each!(f64, 8, |number| number), shape),
-        Kind::F16 => TensorData::new(each!(f16, 2, |number| number.to_f32()), shape),
-        Kind::Bf16 => TensorData::new(each!(bf16, 2, |number| number.to_f32()), shape),
-        Kind::I64 => TensorData::new(each!(i64, 8, |number| number), shape),
-        Kind::I32 => TensorData::new(each!(i32, 4, |number| i64::from(number)), shape),
-        Kind::I16 => TensorData::new(each!(i16, 2, |number| i64::from(number)), shape),
-        Kind::I8 => TensorData::new(each!(i8, 1, |number| i64::from(number)), shape),
-        Kind::U32 => TensorData::new(each!(u32, 4, |number| i64::from(number)), shape),
-        Kind::U16 => TensorData::new(each!(u16, 2, |number| i64::from(number)), shape),
-        Kind::U8 => TensorData::new(each!(u8, 1, |number| i64::from(number)), shape),
-        Kind::Bool => TensorData::new(each!(u8, 1, |number| number != 0), shape),
-        Kind::U64 => {
+        ElementType::F32 => TensorData::new(each!(f32, 4, |number| number), shape),
+        ElementType::F64 => TensorData::new(each!(f64, 8, |number| number), shape),
+        ElementType::F16 => TensorData::new(each!(f16, 2, |number| number.to_f32()), shape),
+        ElementType::Bf16 => TensorData::new(each!(bf16, 2, |number| number.to_f32()), shape),
+        ElementType::I64 => TensorData::new(each!(i64, 8, |number| number), shape),
+        ElementType::I32 => TensorData::new(each!(i32, 4, |number| i64::from(number)), shape),
+        ElementType::I16 => TensorData::new(each!(i16, 2, |number| i64::from(number)), shape),
+        ElementType::I8 => TensorData::new(each!(i8, 1, |number| i64::from(number)), shape),
+        ElementType::U32 => TensorData::new(each!(u32, 4, |number| i64::from(number)), shape),
+        ElementType::U16 => TensorData::new(each!(u16, 2, |number| i64::from(number)), shape),
+        ElementType::U8 => TensorData::new(each!(u8, 1, |number| i64::from(number)), shape),
+        ElementType::Bool => TensorData::new(each!(u8, 1, |number| number != 0), shape),
+        ElementType::U64 => {
             let signed: Result<Vec<i64>, _> = each!(u64, 8, |number| i64::try_from(number))
                 .into_iter()
                 .collect();
@@ -159,8 +159,8 @@ const TOO_LARGE: &str = "an integer that 63 bits do not hold";
 
 /// Numbers in the lists of the message.
 fn of_lists(
-    kind: Kind,
-    tensor: proto::Tensor,
+    kind: ElementType,
+    tensor: proto::TensorProto,
     count: usize,
     shape: Vec<usize>,
 ) -> Result<TensorData, String> {
@@ -184,33 +184,41 @@ fn of_lists(
     )]
     let bits = |number: i32| number as u16;
     Ok(match kind {
-        Kind::F32 => TensorData::new(list!(floats).collect::<Vec<f32>>(), shape),
-        Kind::F64 => TensorData::new(list!(doubles).collect::<Vec<f64>>(), shape),
-        Kind::F16 => {
+        ElementType::F32 => TensorData::new(list!(floats).collect::<Vec<f32>>(), shape),
+        ElementType::F64 => TensorData::new(list!(doubles).collect::<Vec<f64>>(), shape),
+        ElementType::F16 => {
             let floats = list!(ints).map(|number| f16::from_bits(bits(number)).to_f32());
             TensorData::new(floats.collect::<Vec<f32>>(), shape)
         }
-        Kind::Bf16 => {
+        ElementType::Bf16 => {
             let floats = list!(ints).map(|number| bf16::from_bits(bits(number)).to_f32());
             TensorData::new(floats.collect::<Vec<f32>>(), shape)
         }
-        Kind::I64 => TensorData::new(list!(longs).collect::<Vec<i64>>(), shape),
-        Kind::U32 | Kind::U64 => {
+        ElementType::I64 => TensorData::new(list!(longs).collect::<Vec<i64>>(), shape),
+        ElementType::U32 | ElementType::U64 => {
             let signed: Result<Vec<i64>, _> = list!(unsigned).map(i64::try_from).collect();
             TensorData::new(signed.map_err(|_| TOO_LARGE.to_owned())?, shape)
         }
-        Kind::Bool => TensorData::new(
+        ElementType::Bool => TensorData::new(
             list!(ints).map(|number| number != 0).collect::<Vec<bool>>(),
             shape,
         ),
-        Kind::I32 | Kind::I16 | Kind::I8 | Kind::U16 | Kind::U8 => {
+        ElementType::I32
+        | ElementType::I16
+        | ElementType::I8
+        | ElementType::U16
+        | ElementType::U8 => {
             TensorData::new(list!(ints).map(i64::from).collect::<Vec<i64>>(), shape)
         }
     })
 }
 
 /// Bytes beside the file, read at their position.
-fn external(entries: &[proto::Entry], expected: usize, folder: &Path) -> Result<Vec<u8>, String> {
+fn external(
+    entries: &[proto::EntryProto],
+    expected: usize,
+    folder: &Path,
+) -> Result<Vec<u8>, String> {
     let entry = |key: &str| {
         let entry = entries.iter().find(|entry| entry.key == key);
         entry.map(|entry| entry.value.as_str())

@@ -10,59 +10,59 @@ use super::{File, read, read_bytes};
 use crate::{
     Error, Result,
     proto::{
-        Attribute, Entry, Graph, Model, Node, OperatorSet, Shape, Side, Tensor, TensorType, Type,
-        Value,
+        AttributeProto, EntryProto, GraphProto, ModelProto, NodeProto, OperatorSet, ShapeProto,
+        SideProto, TensorProto, TensorType, TypeProto, ValueProto,
     },
 };
 
-fn node(operator: &str, inputs: &[&str], output: &str) -> Node {
-    Node {
+fn node(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
         inputs: inputs.iter().map(ToString::to_string).collect(),
         outputs: vec![output.to_owned()],
         name: format!("node of {output}"),
         operator: operator.to_owned(),
-        ..Node::default()
+        ..NodeProto::default()
     }
 }
 
-fn floats(name: &str, sides: &[i64], numbers: &[f32]) -> Tensor {
-    Tensor {
+fn floats(name: &str, sides: &[i64], numbers: &[f32]) -> TensorProto {
+    TensorProto {
         sides: sides.to_vec(),
         kind: 1,
         floats: numbers.to_vec(),
         name: name.to_owned(),
-        ..Tensor::default()
+        ..TensorProto::default()
     }
 }
 
-fn value(name: &str, kind: i32, lengths: &[Option<i64>]) -> Value {
-    let side = |&length: &Option<i64>| Side {
+fn value(name: &str, kind: i32, lengths: &[Option<i64>]) -> ValueProto {
+    let side = |&length: &Option<i64>| SideProto {
         length,
         name: length.is_none().then(|| "n".to_owned()),
     };
-    Value {
+    ValueProto {
         name: name.to_owned(),
-        kind: Some(Type {
+        kind: Some(TypeProto {
             tensor: Some(TensorType {
                 kind,
-                shape: Some(Shape {
+                shape: Some(ShapeProto {
                     sides: lengths.iter().map(side).collect(),
                 }),
             }),
         }),
-        ..Value::default()
+        ..ValueProto::default()
     }
 }
 
 /// `relu(x W + b)`.
-fn model() -> Model {
-    Model {
+fn model() -> ModelProto {
+    ModelProto {
         producer: "pytorch".into(),
         operators: vec![OperatorSet {
             domain: String::new(),
             version: 17,
         }],
-        graph: Some(Graph {
+        graph: Some(GraphProto {
             nodes: vec![
                 node("MatMul", &["x", "fc.weight"], "product"),
                 node("Add", &["product", "fc.bias"], "sum"),
@@ -74,19 +74,19 @@ fn model() -> Model {
             ],
             inputs: vec![value("x", 1, &[None, Some(2)])],
             outputs: vec![value("out", 1, &[None, Some(3)])],
-            ..Graph::default()
+            ..GraphProto::default()
         }),
-        ..Model::default()
+        ..ModelProto::default()
     }
 }
 
-fn changed(change: impl FnOnce(&mut Graph)) -> Model {
+fn changed(change: impl FnOnce(&mut GraphProto)) -> ModelProto {
     let mut model = model();
     change(model.graph.as_mut().expect("a graph"));
     model
 }
 
-fn read_model(model: &Model) -> Result<File> {
+fn read_model(model: &ModelProto) -> Result<File> {
     let folder = TempDir::new().expect("a folder");
     read_bytes(
         Bytes::from(model.encode_to_vec()),
@@ -96,7 +96,7 @@ fn read_model(model: &Model) -> Result<File> {
 }
 
 #[track_caller]
-fn refused(model: &Model, words: &[&str]) {
+fn refused(model: &ModelProto, words: &[&str]) {
     let error = read_model(model).expect_err("refused").to_string();
     for word in words {
         assert!(error.contains(word), "{error}");
@@ -128,13 +128,13 @@ fn tensors_among_the_inputs_are_no_inputs() {
 #[test]
 fn numbers_of_all_types_are_read() {
     /// A tensor whose bytes are numbers of a type.
-    fn raw(kind: i32, raw: &[u8], count: i64) -> Tensor {
-        Tensor {
+    fn raw(kind: i32, raw: &[u8], count: i64) -> TensorProto {
+        TensorProto {
             sides: vec![count],
             kind,
             raw: Bytes::copy_from_slice(raw),
             name: "t".into(),
-            ..Tensor::default()
+            ..TensorProto::default()
         }
     }
     let cases: [(i32, Vec<u8>, f64); 12] = [
@@ -237,17 +237,17 @@ fn graphs_are_not_nested_without_end() {
     let mut inner = model().graph.expect("a graph");
     for depth in 0..40 {
         let mut outer = node("Relu", &["x"], &format!("out of {depth}"));
-        outer.attributes.push(Attribute {
+        outer.attributes.push(AttributeProto {
             name: "body".into(),
             kind: 5,
             graph: Some(Box::new(inner)),
-            ..Attribute::default()
+            ..AttributeProto::default()
         });
-        inner = Graph {
+        inner = GraphProto {
             nodes: vec![outer],
             outputs: vec![value(&format!("out of {depth}"), 1, &[])],
             inputs: vec![value("x", 1, &[])],
-            ..Graph::default()
+            ..GraphProto::default()
         };
     }
     let mut model = model();
@@ -269,7 +269,7 @@ fn external(entries: &[(&str, &str)], prepare: impl FnOnce(&std::path::Path)) ->
     let model = changed(|graph| {
         graph.tensors[0].floats.clear();
         graph.tensors[0].location = 1;
-        let entry = |&(key, value): &(&str, &str)| Entry {
+        let entry = |&(key, value): &(&str, &str)| EntryProto {
             key: key.into(),
             value: value.into(),
         };

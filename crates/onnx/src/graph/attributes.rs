@@ -3,7 +3,7 @@
 use burn::tensor::TensorData;
 use influence_core::FieldKind;
 
-use super::{Attribute, Attributes, Graph};
+use super::{Attribute, Attributes, NetworkGraph};
 use crate::{Error, Result};
 
 /// Reads attributes of one type.
@@ -31,7 +31,7 @@ impl Attributes {
     attribute!(floats, Floats, &[f64], "a list of numbers", |value| value);
     attribute!(texts, Texts, &[String], "a list of texts", |value| value);
     attribute!(tensor, Tensor, &TensorData, "a tensor", |value| value);
-    attribute!(graph, Graph, &Graph, "a graph", |value| value);
+    attribute!(graph, Graph, &NetworkGraph, "a graph", |value| value);
     attribute!(kinds, Kinds, &[FieldKind], "kinds", |value| value);
 
     /// Whether an integer attribute is there and not 0.

@@ -1,21 +1,21 @@
 //! Values by name, and how nodes read and add them.
 
-use super::{Call, Environment, Graph, Node, Slot};
+use super::{Call, GraphNode, NamedValues, NetworkGraph, Slot};
 use crate::{
     Error, Result,
     value::{Devices, Value},
 };
 
-impl FromIterator<(String, Value)> for Environment {
+impl FromIterator<(String, Value)> for NamedValues {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
         let values = values.into_iter();
         Self(values.map(|(name, value)| (name, value.into())).collect())
     }
 }
 
-impl Environment {
+impl NamedValues {
     /// Takes the first argument of a node for its result.
-    pub(crate) fn pass(&mut self, node: &Node) {
+    pub(crate) fn pass(&mut self, node: &GraphNode) {
         let argument = node.inputs.first().and_then(Option::as_ref);
         let slot = argument.and_then(|name| self.0.get(name).cloned());
         if let (Some(slot), Some(result)) = (slot, node.outputs.first()) {
@@ -27,7 +27,7 @@ impl Environment {
     ///
     /// # Errors
     /// As [`Program::run`].
-    pub(crate) fn outputs(&self, graph: &Graph, devices: &Devices) -> Result<Vec<Slot>> {
+    pub(crate) fn outputs(&self, graph: &NetworkGraph, devices: &Devices) -> Result<Vec<Slot>> {
         let mut environment = self.clone();
         for (name, data) in &graph.tensors {
             let value = Value::known(data.clone(), devices);
@@ -47,7 +47,12 @@ impl Environment {
     ///
     /// # Errors
     /// When it cannot be computed from values of these shapes.
-    pub(crate) fn run(&mut self, node: &Node, last: &[String], devices: &Devices) -> Result<()> {
+    pub(crate) fn run(
+        &mut self,
+        node: &GraphNode,
+        last: &[String],
+        devices: &Devices,
+    ) -> Result<()> {
         let mut arguments = Vec::with_capacity(node.inputs.len());
         for (place, name) in node.inputs.iter().enumerate() {
             let Some(name) = name else {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Model;
-use crate::graph::Node;
+use super::NetworkFile;
+use crate::graph::GraphNode;
 
 /// Operators that keep every number of their first argument, and its value.
 const KEEPING: [&str; 7] = [
@@ -16,7 +16,7 @@ const KEEPING: [&str; 7] = [
     "Transpose",
 ];
 
-impl Model {
+impl NetworkFile {
     /// Inputs whose numbers are rows of a parameter, as those of embeddings are: their places among
     /// the inputs, and how many rows there are.
     pub fn entries(&self) -> Vec<(usize, usize)> {
@@ -55,12 +55,12 @@ impl Model {
 }
 
 /// The name of an argument; empty where there is none.
-fn argument(node: &Node, place: usize) -> &str {
+fn argument(node: &GraphNode, place: usize) -> &str {
     let argument = node.inputs.get(place).and_then(Option::as_deref);
     argument.unwrap_or_default()
 }
 
 /// Whether rows are chosen.
-fn of_rows(node: &Node) -> bool {
+fn of_rows(node: &GraphNode) -> bool {
     matches!(node.attributes.int("axis"), Ok(None | Some(0)))
 }

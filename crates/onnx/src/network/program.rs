@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 
 use crate::{
     Error, Result,
-    graph::{Environment, InputForm, Node, Side, Slot},
+    graph::{AxisLength, GraphNode, InputForm, NamedValues, Slot},
     value::{Devices, Value},
 };
 
@@ -16,15 +16,15 @@ pub(crate) struct Program {
     /// The inputs of a batch.
     pub(crate) inputs: Vec<InputForm>,
     constants: BTreeMap<String, TensorData>,
-    steps: Vec<Step>,
+    steps: Vec<ProgramStep>,
     /// The name of the result.
     output: String,
 }
 
 /// A node, and which of the tensors that it reads are read for the last time.
 #[derive(Debug)]
-struct Step {
-    node: Node,
+struct ProgramStep {
+    node: GraphNode,
     /// The names that nobody reads afterwards.
     last: Vec<String>,
 }
@@ -34,11 +34,11 @@ impl Program {
     pub(crate) fn new(
         inputs: Vec<InputForm>,
         constants: BTreeMap<String, TensorData>,
-        nodes: Vec<Node>,
+        nodes: Vec<GraphNode>,
         output: String,
     ) -> Self {
         let mut read: HashSet<String> = HashSet::from([output.clone()]);
-        let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+        let mut steps: Vec<ProgramStep> = Vec::with_capacity(nodes.len());
         for node in nodes.into_iter().rev() {
             // What its own graphs read stays until they have run.
             let captured: HashSet<&str> = node.attributes.captures().collect();
@@ -47,7 +47,7 @@ impl Program {
             let last = last
                 .filter(|name| !captured.contains(name.as_str()))
                 .collect();
-            steps.push(Step { node, last });
+            steps.push(ProgramStep { node, last });
         }
         steps.reverse();
         Self {
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// The nodes.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &GraphNode> {
         self.steps.iter().map(|step| &step.node)
     }
 
@@ -81,7 +81,7 @@ impl Program {
         passed: Option<&str>,
     ) -> Result<Value> {
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
-        let mut environment: Environment = parameters.collect();
+        let mut environment: NamedValues = parameters.collect();
         for (name, data) in &self.constants {
             let value = Value::known(data.clone(), devices);
             environment.0.insert(name.clone(), value.into());
@@ -117,8 +117,8 @@ fn check(form: &InputForm, value: &Value) -> Result<()> {
     let dims = value.dims();
     let fits = sides.len() == dims.len()
         && sides.iter().zip(&dims).all(|(side, length)| match side {
-            Side::Fixed(fixed) => fixed == length,
-            Side::Free(_) => true,
+            AxisLength::Fixed(fixed) => fixed == length,
+            AxisLength::Free(_) => true,
         });
     if fits {
         return Ok(());

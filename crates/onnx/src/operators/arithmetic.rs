@@ -17,11 +17,11 @@ use crate::{
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     Some(Operator::smooth(match name {
-        "Add" => |call| pair(call, Arithmetic::Add),
-        "Sub" => |call| pair(call, Arithmetic::Sub),
-        "Mul" => |call| pair(call, Arithmetic::Mul),
-        "Div" => |call| pair(call, Arithmetic::Div),
-        "Pow" => |call| pair(call, Arithmetic::Pow),
+        "Add" => |call| pair(call, BinaryOperation::Add),
+        "Sub" => |call| pair(call, BinaryOperation::Sub),
+        "Mul" => |call| pair(call, BinaryOperation::Mul),
+        "Div" => |call| pair(call, BinaryOperation::Div),
+        "Pow" => |call| pair(call, BinaryOperation::Pow),
         "Mod" => modulo,
         "Max" => |call| {
             fold(call, |left, right, devices| {
@@ -35,7 +35,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         },
         "Sum" => |call| {
             fold(call, |left, right, devices| {
-                Arithmetic::Add.of(left, right, devices)
+                BinaryOperation::Add.of(left, right, devices)
             })
         },
         "Mean" => mean,
@@ -45,7 +45,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 
 /// A function of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arithmetic {
+pub(super) enum BinaryOperation {
     Add,
     Sub,
     Mul,
@@ -58,20 +58,20 @@ pub(super) enum Arithmetic {
     Remainder,
 }
 
-fn pair(call: &mut Call<'_>, function: Arithmetic) -> Result<Vec<Slot>> {
+fn pair(call: &mut Call<'_>, function: BinaryOperation) -> Result<Vec<Slot>> {
     let (left, right) = (call.value(0)?, call.value(1)?);
     Ok(one(function.of(left, right, call.devices)?))
 }
 
 fn modulo(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     if call.node.attributes.flag("fmod")? {
-        pair(call, Arithmetic::Remainder)
+        pair(call, BinaryOperation::Remainder)
     } else {
-        pair(call, Arithmetic::Mod)
+        pair(call, BinaryOperation::Mod)
     }
 }
 
-impl Arithmetic {
+impl BinaryOperation {
     /// The function of all entries, broadcast.
     pub(super) fn of(self, left: Value, right: Value, devices: &Devices) -> Result<Value> {
         let right = match (left.kind, right.kind) {
@@ -245,7 +245,7 @@ fn mean(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         .ok_or_else(|| Error::operator("there is no argument"))?
         .float()?;
     let sum = values.try_fold(first, |left, right| {
-        Arithmetic::Add.of(left, right, call.devices)
+        BinaryOperation::Add.of(left, right, call.devices)
     });
     Ok(one(sum?.scaled(count.recip())))
 }

@@ -17,11 +17,11 @@ use crate::{
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     Some(Operator::flat(match name {
-        "Equal" => |call| compare(call, Comparison::Equal),
-        "Greater" => |call| compare(call, Comparison::Greater),
-        "GreaterOrEqual" => |call| compare(call, Comparison::GreaterOrEqual),
-        "Less" => |call| compare(call, Comparison::Less),
-        "LessOrEqual" => |call| compare(call, Comparison::LessOrEqual),
+        "Equal" => |call| compare(call, Relation::Equal),
+        "Greater" => |call| compare(call, Relation::Greater),
+        "GreaterOrEqual" => |call| compare(call, Relation::GreaterOrEqual),
+        "Less" => |call| compare(call, Relation::Less),
+        "LessOrEqual" => |call| compare(call, Relation::LessOrEqual),
         "And" => |call| logic(call, Dispatch::bool_and),
         "Or" => |call| logic(call, Dispatch::bool_or),
         "Xor" => |call| logic(call, Dispatch::bool_xor),
@@ -35,7 +35,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 
 /// A question about two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum Relation {
     Equal,
     Greater,
     GreaterOrEqual,
@@ -43,12 +43,12 @@ pub(super) enum Comparison {
     LessOrEqual,
 }
 
-fn compare(call: &mut Call<'_>, comparison: Comparison) -> Result<Vec<Slot>> {
+fn compare(call: &mut Call<'_>, comparison: Relation) -> Result<Vec<Slot>> {
     let (left, right) = (call.value(0)?, call.value(1)?);
     Ok(one(comparison.of(left, right, call.devices)?))
 }
 
-impl Comparison {
+impl Relation {
     /// The answer for all entries, broadcast.
     pub(super) fn of(self, left: Value, right: Value, devices: &Devices) -> Result<Value> {
         let right = right.of_kind(left.kind)?;
@@ -159,7 +159,7 @@ fn infinite(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let negative = call.int("detect_negative", 1)? != 0;
     let positive = call.int("detect_positive", 1)? != 0;
     let value = call.float(0)?;
-    let is = |number: f64| Comparison::Equal.with_number(value.clone(), number, call.devices);
+    let is = |number: f64| Relation::Equal.with_number(value.clone(), number, call.devices);
     let (above, below) = (is(f64::INFINITY), is(f64::NEG_INFINITY));
     Ok(one(match (negative, positive) {
         (true, true) => above.map(|above| Dispatch::bool_or(above, below.tensor)),

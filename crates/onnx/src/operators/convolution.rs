@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     Call, Operator, Slot, one,
-    window::{Same, Window, checked, same, windows},
+    window::{Same, SlidingWindow, checked, same, windows},
 };
 use crate::{
     Error, Result,
@@ -51,8 +51,8 @@ fn plain(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 
 /// `N` numbers of the windows, one of each.
 fn each<const N: usize, T: Copy + Default>(
-    windows: &[Window],
-    number: impl Fn(&Window) -> T,
+    windows: &[SlidingWindow],
+    number: impl Fn(&SlidingWindow) -> T,
 ) -> [T; N] {
     let mut numbers = [T::default(); N];
     for (slot, window) in numbers.iter_mut().zip(windows) {
@@ -61,7 +61,7 @@ fn each<const N: usize, T: Copy + Default>(
     numbers
 }
 
-fn plain_options<const N: usize>(windows: &[Window], groups: usize) -> ConvOptions<N> {
+fn plain_options<const N: usize>(windows: &[SlidingWindow], groups: usize) -> ConvOptions<N> {
     let stride = each(windows, |window| window.stride);
     let dilation = each(windows, |window| window.dilation);
     ConvOptions::new_with_padding(
@@ -77,7 +77,7 @@ pub(super) fn convolve(
     x: Value,
     weight: Value,
     bias: Option<Value>,
-    windows: &[Window],
+    windows: &[SlidingWindow],
     groups: usize,
 ) -> Result<Value> {
     let (from, kernel) = (x.dims(), weight.dims());
@@ -108,7 +108,8 @@ fn transposed(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         Some(more) => lengths(more)?,
         None => vec![0; windows.len()],
     };
-    let short = |(&more, window): (&usize, &Window)| more < window.stride.max(window.dilation);
+    let short =
+        |(&more, window): (&usize, &SlidingWindow)| more < window.stride.max(window.dilation);
     if more.len() != windows.len() || !more.iter().zip(&windows).all(short) {
         return Err(Error::Operator(format!(
             "output_padding {more:?}, expected a number below the stride or the dilation of each axis"
@@ -136,14 +137,14 @@ fn transposed(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 }
 
 /// How far the patches of a transposed convolution reach along an axis.
-fn whole(side: usize, window: &Window) -> usize {
+fn whole(side: usize, window: &SlidingWindow) -> usize {
     side.saturating_sub(1)
         .saturating_mul(window.stride)
         .saturating_add(window.extent())
 }
 
 fn transposed_options<const N: usize>(
-    windows: &[Window],
+    windows: &[SlidingWindow],
     padding: &[usize],
     more: &[usize],
     groups: usize,
@@ -168,7 +169,7 @@ pub(super) fn convolve_transposed(
     x: Value,
     weight: Value,
     bias: Option<Value>,
-    windows: &[Window],
+    windows: &[SlidingWindow],
     more: &[usize],
     groups: usize,
 ) -> Result<Value> {

@@ -6,7 +6,7 @@ use burn::backend::{
 };
 use influence_core::FieldKind;
 
-use super::{Call, Operator, Slot, comparison, comparison::Comparison, one, shape::unsqueezed};
+use super::{Call, Operator, Slot, comparison, comparison::Relation, one, shape::unsqueezed};
 use crate::{
     Error, Result,
     value::{Devices, Value, axis_of, check_count},
@@ -187,5 +187,5 @@ pub(super) fn hot(places: Value, axis: usize, depth: usize, devices: &Devices) -
     let mut line = vec![1; dims.len()];
     line[axis] = depth;
     let entries = Value::known_ints((0..length).collect(), &line, devices);
-    Comparison::Equal.of(places, entries, devices)
+    Relation::Equal.of(places, entries, devices)
 }

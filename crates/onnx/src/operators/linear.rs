@@ -5,7 +5,7 @@ use burn::backend::{
     ops::{FloatTensorOps, IntTensorOps},
 };
 
-use super::{Call, Operator, Slot, arithmetic::Arithmetic, one};
+use super::{Call, Operator, Slot, arithmetic::BinaryOperation, one};
 use crate::{
     Error, Result,
     value::{Devices, Value, broadcast, check_count},
@@ -89,5 +89,9 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         return Ok(one(product));
     };
     let added = times(added.float()?, call.real("beta", 1.0)?);
-    Ok(one(Arithmetic::Add.of(product, added, call.devices)?))
+    Ok(one(BinaryOperation::Add.of(
+        product,
+        added,
+        call.devices,
+    )?))
 }

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, TensorData};
 use influence_core::FieldKind;
 
-use super::{Call, Operator, Slot, comparison::Comparison, one, reduction::Reduction, standard};
+use super::{Call, Operator, Slot, comparison::Relation, one, reduction::Reduction, standard};
 use crate::{
     Error, Result,
-    graph::{Attribute, Attributes, Node},
+    graph::{Attribute, Attributes, GraphNode},
     value::Value,
 };
 
@@ -66,7 +66,7 @@ fn normalizer(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         other => return Err(Error::Operator(format!("the norm `{other}`"))),
     };
     let norm = norm.over(x.clone(), &axis, true)?;
-    let nothing = Comparison::Equal.with_number(norm.clone(), 0.0, call.devices);
+    let nothing = Relation::Equal.with_number(norm.clone(), 0.0, call.devices);
     Ok(one(x.over(norm.fill(nothing, 1.0.into())?)?))
 }
 
@@ -89,7 +89,7 @@ fn extractor(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 /// What stands for a node with coefficients among its attributes.
 #[derive(Debug)]
 pub(crate) struct Expansion {
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<GraphNode>,
     /// Tensors by name.
     pub(crate) tensors: BTreeMap<String, TensorData>,
 }
@@ -100,7 +100,7 @@ pub(crate) struct Expansion {
 ///
 /// # Errors
 /// When its attributes contradict each other, or ask for a transformation that is not computed.
-pub(crate) fn expand(node: Node) -> Result<Expansion> {
+pub(crate) fn expand(node: GraphNode) -> Result<Expansion> {
     let outputs = match node.kind.as_str() {
         "LinearClassifier" => classes(&node)?,
         "LinearRegressor" => node.attributes.int("targets")?.unwrap_or(1),
@@ -125,7 +125,7 @@ pub(crate) fn expand(node: Node) -> Result<Expansion> {
 }
 
 /// How many classes a classifier has.
-fn classes(node: &Node) -> Result<i64> {
+fn classes(node: &GraphNode) -> Result<i64> {
     let attributes = &node.attributes;
     let ints = attributes.ints("classlabels_ints")?.map(<[i64]>::len);
     let texts = attributes
@@ -151,7 +151,7 @@ struct Made {
 }
 
 impl Made {
-    fn new(node: &Node) -> Self {
+    fn new(node: &GraphNode) -> Self {
         Self {
             expansion: Expansion {
                 nodes: Vec::new(),
@@ -175,7 +175,7 @@ impl Made {
         let attributes = attributes
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
-        self.expansion.nodes.push(Node {
+        self.expansion.nodes.push(GraphNode {
             name: self.name.clone(),
             kind: kind.to_owned(),
             operator,
@@ -194,7 +194,7 @@ impl Made {
     }
 
     /// The scores, by their name.
-    fn linear(&mut self, node: &Node, outputs: usize) -> Result<String> {
+    fn linear(&mut self, node: &GraphNode, outputs: usize) -> Result<String> {
         let coefficients = node.attributes.floats("coefficients")?.unwrap_or_default();
         let features = coefficients.len().checked_div(outputs).unwrap_or(0);
         if features == 0 || features * outputs != coefficients.len() {
@@ -232,7 +232,12 @@ impl Made {
     }
 
     /// The scores as the model gives them.
-    fn transformation(&mut self, node: &Node, scores: &str, output: Option<String>) -> Result<()> {
+    fn transformation(
+        &mut self,
+        node: &GraphNode,
+        scores: &str,
+        output: Option<String>,
+    ) -> Result<()> {
         let kind = match node.attributes.text("post_transform")?.unwrap_or("NONE") {
             "NONE" => "Identity",
             "SOFTMAX" => "Softmax",
@@ -248,7 +253,7 @@ impl Made {
     }
 
     /// The label of the highest score: its number, where labels are texts.
-    fn label(&mut self, node: &Node, scores: &str, output: &str) -> Result<()> {
+    fn label(&mut self, node: &GraphNode, scores: &str, output: &str) -> Result<()> {
         let along = vec![("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(0))];
         let labels = node
             .attributes

@@ -16,7 +16,7 @@ use burn::{
 
 use super::{
     Call, Operator, Slot, one,
-    window::{Window, checked, windows},
+    window::{SlidingWindow, checked, windows},
 };
 use crate::{
     Error, Result,
@@ -25,7 +25,7 @@ use crate::{
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     Some(Operator::smooth(match name {
-        "MaxPool" => |call| pool(call, Kind::Largest),
+        "MaxPool" => |call| pool(call, PoolingKind::Largest),
         "AveragePool" => average,
         "GlobalAveragePool" => |call| global(call, Value::mean_along),
         "GlobalMaxPool" => |call| {
@@ -39,7 +39,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 
 /// What is computed of the entries under a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PoolingKind {
     /// The largest.
     Largest,
     /// Their mean, of those in the tensor only or of those in the padding too.
@@ -48,7 +48,7 @@ pub(super) enum Kind {
 
 fn average(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let padding = call.node.attributes.flag("count_include_pad")?;
-    pool(call, Kind::Mean { padding })
+    pool(call, PoolingKind::Mean { padding })
 }
 
 /// The mean or the largest of all entries after the first two axes.
@@ -57,9 +57,9 @@ fn global(call: &mut Call<'_>, along: fn(Value, usize) -> Value) -> Result<Vec<S
     Ok(one((2..value.rank()).fold(value, along)))
 }
 
-fn pool(call: &mut Call<'_>, kind: Kind) -> Result<Vec<Slot>> {
+fn pool(call: &mut Call<'_>, kind: PoolingKind) -> Result<Vec<Slot>> {
     let value = call.float(0)?;
-    if call.wants(1) && kind == Kind::Largest && call.node.outputs.len() > 1 {
+    if call.wants(1) && kind == PoolingKind::Largest && call.node.outputs.len() > 1 {
         return Err(Error::operator(
             "the places of the largest entries are not computed",
         ));
@@ -79,7 +79,7 @@ fn pool(call: &mut Call<'_>, kind: Kind) -> Result<Vec<Slot>> {
 }
 
 /// A window of one entry, which changes nothing.
-const STILL: Window = Window {
+const STILL: SlidingWindow = SlidingWindow {
     kernel: 1,
     stride: 1,
     dilation: 1,
@@ -89,8 +89,8 @@ const STILL: Window = Window {
 /// Pools the axes after the first two, of which there are as many as windows: one to three.
 pub(super) fn pooled(
     value: Value,
-    windows: &[Window],
-    kind: Kind,
+    windows: &[SlidingWindow],
+    kind: PoolingKind,
     ceil: bool,
     devices: &Devices,
 ) -> Result<Value> {
@@ -127,7 +127,7 @@ pub(super) fn pooled(
 }
 
 /// How many positions a window has along an axis.
-fn positions(side: usize, window: &Window, ceil: bool) -> Result<usize> {
+fn positions(side: usize, window: &SlidingWindow, ceil: bool) -> Result<usize> {
     let padded = side + window.padding.0 + window.padding.1;
     let way = padded.checked_sub(window.extent()).ok_or_else(|| {
         Error::Operator(format!(
@@ -145,8 +145,8 @@ fn positions(side: usize, window: &Window, ceil: bool) -> Result<usize> {
 /// Pools the last two of four axes.
 fn plane_pooled(
     value: Value,
-    windows: [Window; 2],
-    kind: Kind,
+    windows: [SlidingWindow; 2],
+    kind: PoolingKind,
     ceil: bool,
     devices: &Devices,
 ) -> Result<Value> {
@@ -175,12 +175,14 @@ fn plane_pooled(
             && 2 * first <= window.kernel
             && positions[axis] == positions_of_backend(sides[axis], window)
     });
-    let largest = kind == Kind::Largest;
+    let largest = kind == PoolingKind::Largest;
     let plain = alike && (largest || dilation == [1, 1]);
     if plain {
         return Ok(value.change(|x| match kind {
-            Kind::Largest => Dispatch::max_pool2d(x, kernel, stride, before, dilation, false),
-            Kind::Mean { padding } => {
+            PoolingKind::Largest => {
+                Dispatch::max_pool2d(x, kernel, stride, before, dilation, false)
+            }
+            PoolingKind::Mean { padding } => {
                 Dispatch::avg_pool2d(x, kernel, stride, before, padding, false)
             }
         }));
@@ -189,7 +191,7 @@ fn plane_pooled(
     let padded = |value: Value, number: f32| {
         value.change(|x| Dispatch::float_pad(x, &ends, PadMode::Constant(number)))
     };
-    let Kind::Mean { padding } = kind else {
+    let PoolingKind::Mean { padding } = kind else {
         let padded = padded(value, f32::NEG_INFINITY);
         return Ok(
             padded.change(|x| Dispatch::max_pool2d(x, kernel, stride, [0, 0], dilation, false))
@@ -221,18 +223,18 @@ fn plane_pooled(
 }
 
 /// How many positions a backend finds, rounding down.
-fn positions_of_backend(side: usize, window: &Window) -> usize {
+fn positions_of_backend(side: usize, window: &SlidingWindow) -> usize {
     (side + 2 * window.padding.0).saturating_sub(window.extent()) / window.stride + 1
 }
 
 /// The sums under windows, each channel by itself: one product for each axis and entry.
-fn summed(value: Value, windows: [Window; 2], devices: &Devices) -> Result<Value> {
+fn summed(value: Value, windows: [SlidingWindow; 2], devices: &Devices) -> Result<Value> {
     let channels = value.dims()[1];
     let kernel = [channels, 1, windows[0].kernel, windows[1].kernel];
     check_count(&kernel, true)?;
     let ones = Value::full(1.0, &kernel, devices)?;
     let [value, ones] = Value::together([value, ones], devices)?;
-    let unpadded = windows.map(|window| Window {
+    let unpadded = windows.map(|window| SlidingWindow {
         padding: (0, 0),
         ..window
     });
@@ -240,7 +242,7 @@ fn summed(value: Value, windows: [Window; 2], devices: &Devices) -> Result<Value
 }
 
 /// How many entries that count lie under the window at each position.
-fn counts(side: usize, window: &Window, positions: usize, padding: bool) -> Vec<f64> {
+fn counts(side: usize, window: &SlidingWindow, positions: usize, padding: bool) -> Vec<f64> {
     let (before, after) = window.padding;
     let counted = if padding {
         0..before + side + after

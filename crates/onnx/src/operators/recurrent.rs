@@ -35,11 +35,11 @@ use crate::{
 pub(super) fn find(name: &str) -> Option<Operator> {
     Some(Operator::through(
         match name {
-            "RNN" => |call| layer::run(call, Kind::Rnn),
-            "LSTM" => |call| layer::run(call, Kind::Lstm),
+            "RNN" => |call| layer::run(call, CellKind::Rnn),
+            "LSTM" => |call| layer::run(call, CellKind::Lstm),
             "GRU" => |call| {
                 let reset_after = call.node.attributes.flag("linear_before_reset")?;
-                layer::run(call, Kind::Gru { reset_after })
+                layer::run(call, CellKind::Gru { reset_after })
             },
             _ => return None,
         },
@@ -49,7 +49,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 
 /// What a step computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CellKind {
     Rnn,
     Lstm,
     Gru {
@@ -58,7 +58,7 @@ pub(super) enum Kind {
     },
 }
 
-impl Kind {
+impl CellKind {
     /// How many gates have rows in the matrices.
     pub(super) fn gates(self) -> usize {
         match self {
@@ -81,8 +81,8 @@ impl Kind {
 type Function = fn(DispatchTensor) -> DispatchTensor;
 
 /// One direction of a layer.
-pub(super) struct Direction {
-    pub(super) kind: Kind,
+pub(super) struct LayerDirection {
+    pub(super) kind: CellKind,
     /// Which rows of the matrices belong to each gate: of an LSTM `i, o, f, c`, of a GRU `z, u, g`.
     pub(super) order: [usize; 4],
     /// The functions in the order of ONNX.
@@ -100,21 +100,21 @@ pub(super) struct Direction {
 
 /// The state of the samples, each part `(n, hidden)`.
 #[derive(Clone)]
-pub(super) struct State {
+pub(super) struct RecurrentState {
     pub(super) hidden: Value,
     /// Of an LSTM.
     pub(super) cell: Option<Value>,
 }
 
-impl Direction {
+impl LayerDirection {
     /// The hidden states `(n, hidden)` of all steps of `x (n, steps, inputs)`, and the state at the
     /// end.
     pub(super) fn unroll(
         &self,
         x: Value,
-        mut state: State,
+        mut state: RecurrentState,
         devices: &Devices,
-    ) -> Result<(Vec<Value>, State)> {
+    ) -> Result<(Vec<Value>, RecurrentState)> {
         let (samples, steps) = (x.dims()[0], x.dims()[1]);
         let mut gates = product(x, self.input.clone().transposed()?, devices)?;
         if let Some([shift, _]) = &self.shifts {
@@ -154,11 +154,11 @@ impl Direction {
     fn step(
         &self,
         now: Value,
-        state: State,
+        state: RecurrentState,
         recurrent: &Value,
         devices: &Devices,
-    ) -> Result<State> {
-        let reset_before = self.kind == Kind::Gru { reset_after: false };
+    ) -> Result<RecurrentState> {
+        let reset_before = self.kind == CellKind::Gru { reset_after: false };
         if reset_before {
             return self.gru_before(&now, state.hidden, recurrent, devices);
         }
@@ -167,16 +167,16 @@ impl Direction {
             before = before.plus(shift.clone())?;
         }
         match self.kind {
-            Kind::Rnn => Ok(State {
+            CellKind::Rnn => Ok(RecurrentState {
                 hidden: self.apply(0, now.plus(before)?),
                 cell: None,
             }),
-            Kind::Lstm => self.lstm(now.plus(before)?, state),
-            Kind::Gru { .. } => self.gru_after(&now, &before, state.hidden),
+            CellKind::Lstm => self.lstm(now.plus(before)?, state),
+            CellKind::Gru { .. } => self.gru_after(&now, &before, state.hidden),
         }
     }
 
-    fn lstm(&self, gates: Value, state: State) -> Result<State> {
+    fn lstm(&self, gates: Value, state: RecurrentState) -> Result<RecurrentState> {
         let cell = state
             .cell
             .ok_or_else(|| Error::operator("an LSTM without a cell"))?;
@@ -189,22 +189,22 @@ impl Direction {
         let fresh = self.apply(1, self.gate(&gates, 3));
         let cell = forget.times(cell)?.plus(enter.times(fresh)?)?;
         let leave = self.apply(0, peep(self.gate(&gates, 1), 1, &cell)?);
-        Ok(State {
+        Ok(RecurrentState {
             hidden: leave.times(self.apply(2, cell.clone()))?,
             cell: Some(cell),
         })
     }
 
     /// `g + z ∘ (h − g)`.
-    fn blend(update: Value, fresh: Value, hidden: Value) -> Result<State> {
+    fn blend(update: Value, fresh: Value, hidden: Value) -> Result<RecurrentState> {
         let change = update.times(hidden.minus(fresh.clone())?)?;
-        Ok(State {
+        Ok(RecurrentState {
             hidden: fresh.plus(change)?,
             cell: None,
         })
     }
 
-    fn gru_after(&self, now: &Value, before: &Value, hidden: Value) -> Result<State> {
+    fn gru_after(&self, now: &Value, before: &Value, hidden: Value) -> Result<RecurrentState> {
         let gate = |gate| self.gate(now, gate).plus(self.gate(before, gate));
         let (update, reset) = (self.apply(0, gate(0)?), self.apply(0, gate(1)?));
         let fresh = self.gate(now, 2).plus(reset.times(self.gate(before, 2))?)?;
@@ -218,7 +218,7 @@ impl Direction {
         hidden: Value,
         recurrent: &Value,
         devices: &Devices,
-    ) -> Result<State> {
+    ) -> Result<RecurrentState> {
         let part = |state: Value, gate: usize| {
             let before = product(state, self.gate(recurrent, gate), devices)?;
             let sum = self.gate(now, gate).plus(before)?;

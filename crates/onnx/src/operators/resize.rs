@@ -52,7 +52,7 @@ pub(super) enum Rounding {
 
 /// How entries are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Method {
+pub(super) enum Interpolation {
     Nearest(Rounding),
     Linear,
     Cubic {
@@ -112,17 +112,19 @@ fn coordinates(call: &Call<'_>) -> Result<Coordinates> {
     )
 }
 
-fn method(call: &Call<'_>) -> Result<Method> {
+fn method(call: &Call<'_>) -> Result<Interpolation> {
     Ok(match call.text("mode", "nearest")? {
-        "nearest" => Method::Nearest(match call.text("nearest_mode", "round_prefer_floor")? {
-            "round_prefer_floor" => Rounding::PreferFloor,
-            "round_prefer_ceil" => Rounding::PreferCeil,
-            "floor" => Rounding::Floor,
-            "ceil" => Rounding::Ceil,
-            other => return Err(Error::Operator(format!("nearest_mode `{other}`"))),
-        }),
-        "linear" => Method::Linear,
-        "cubic" => Method::Cubic {
+        "nearest" => {
+            Interpolation::Nearest(match call.text("nearest_mode", "round_prefer_floor")? {
+                "round_prefer_floor" => Rounding::PreferFloor,
+                "round_prefer_ceil" => Rounding::PreferCeil,
+                "floor" => Rounding::Floor,
+                "ceil" => Rounding::Ceil,
+                other => return Err(Error::Operator(format!("nearest_mode `{other}`"))),
+            })
+        }
+        "linear" => Interpolation::Linear,
+        "cubic" => Interpolation::Cubic {
             a: call.real("cubic_coeff_a", -0.75)?,
             inside: call.node.attributes.flag("exclude_outside")?,
         },
@@ -212,7 +214,7 @@ impl Coordinates {
 /// The entries of which one of the result is made, not clamped to the axis, and their weights.
 type Neighbours = Vec<(f64, f64)>;
 
-impl Method {
+impl Interpolation {
     fn neighbours(self, x: f64, side: usize) -> Neighbours {
         let last = side as f64 - 1.0;
         match self {
@@ -271,7 +273,7 @@ pub(super) fn along(
     axis: usize,
     target: Target,
     coordinates: Coordinates,
-    method: Method,
+    method: Interpolation,
     devices: &Devices,
 ) -> Result<Value> {
     let dims = value.dims();

@@ -14,8 +14,7 @@ use burn::{
 use influence_core::FieldKind;
 
 use super::{
-    Call, Operator, Slot, arithmetic, comparison, comparison::Comparison, indexing::flat_places,
-    one,
+    Call, Operator, Slot, arithmetic, comparison, comparison::Relation, indexing::flat_places, one,
 };
 use crate::{
     Error, Result,
@@ -180,7 +179,7 @@ fn one_by_one(
     let entries = Value::known_ints(entries, &line, devices);
     for index in 0..count {
         let place = places.clone().slice(axis, index, index + 1, 1);
-        let hit = Comparison::Equal.of(place, entries.clone(), devices)?;
+        let hit = Relation::Equal.of(place, entries.clone(), devices)?;
         let change = updates.clone().slice(axis, index, index + 1, 1);
         let changed = update.of(value.clone(), change, devices)?;
         value = comparison::chosen(hit, changed, value, devices)?;

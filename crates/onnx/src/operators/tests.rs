@@ -13,7 +13,7 @@ use super::Slot;
 use crate::{
     Error, Result,
     file::{self, File},
-    network::Environment,
+    graph::NamedValues,
     value::{Devices, Value},
 };
 
@@ -107,7 +107,7 @@ fn evaluate(file: &File, inputs: &[TensorData], known: bool) -> Result<Vec<Value
         let value = Value::from_data(data.clone(), known, &devices.home);
         (form.name.clone(), value)
     });
-    let environment: Environment = values.collect();
+    let environment: NamedValues = values.collect();
     let outputs = environment.outputs(&file.graph, &devices)?;
     let outputs = outputs.into_iter().map(|slot| match slot {
         Slot::One(value) => Ok(value),

@@ -5,7 +5,7 @@ use crate::{Error, Result, value::lengths};
 
 /// How a window moves along one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
+pub(super) struct SlidingWindow {
     /// How many entries it takes.
     pub(super) kernel: usize,
     pub(super) stride: usize,
@@ -15,7 +15,7 @@ pub(super) struct Window {
     pub(super) padding: (usize, usize),
 }
 
-impl Window {
+impl SlidingWindow {
     /// How many entries lie between its first and its last, both counted.
     pub(super) fn extent(&self) -> usize {
         (self.kernel - 1) * self.dilation + 1
@@ -54,7 +54,11 @@ impl Same {
 
 /// The windows along axes with kernels of these lengths, by the attributes of a node; `sides` are
 /// the lengths of the axes.
-pub(super) fn windows(call: &Call<'_>, sides: &[usize], kernel: &[usize]) -> Result<Vec<Window>> {
+pub(super) fn windows(
+    call: &Call<'_>,
+    sides: &[usize],
+    kernel: &[usize],
+) -> Result<Vec<SlidingWindow>> {
     let count = kernel.len();
     if sides.len() != count {
         return Err(Error::Operator(format!(
@@ -79,7 +83,7 @@ pub(super) fn windows(call: &Call<'_>, sides: &[usize], kernel: &[usize]) -> Res
     }
     let same = same(call)?;
     let window = |axis: usize| {
-        let mut window = Window {
+        let mut window = SlidingWindow {
             kernel: kernel[axis],
             stride: strides[axis],
             dilation: dilations[axis],

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use super::{Found, Tie, candidates::is_candidate};
 use crate::{
     file::{Exported, Why},
-    graph::Graph,
+    graph::NetworkGraph,
 };
 
 /// What the record says of the tensors of a graph.
-pub(super) fn told(exported: &Exported, graph: &Graph, live: &HashSet<String>) -> Found {
+pub(super) fn told(exported: &Exported, graph: &NetworkGraph, live: &HashSet<String>) -> Found {
     let mut found = Found {
         buffers: exported.buffers.clone(),
         ..Found::default()
@@ -72,7 +72,7 @@ fn name_by_first(exported: &Exported, found: &mut Found) {
 }
 
 /// Adds what was done to the parameters that the graph needs.
-fn add_changes(exported: &Exported, graph: &Graph, found: &mut Found) {
+fn add_changes(exported: &Exported, graph: &NetworkGraph, found: &mut Found) {
     for name in &exported.replaced {
         if graph.tensors.contains_key(name) {
             found.changes.push(format!(

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Found, candidates::is_candidate};
-use crate::graph::Graph;
+use crate::graph::NetworkGraph;
 
 /// Removes the nodes and tensors that the output does not need.
-pub(super) fn prune(graph: &mut Graph, output: &str) {
+pub(super) fn prune(graph: &mut NetworkGraph, output: &str) {
     let mut needed: HashSet<String> = HashSet::from([output.to_owned()]);
     let mut nodes: Vec<_> = std::mem::take(&mut graph.nodes)
         .into_iter()
@@ -26,7 +26,7 @@ pub(super) fn prune(graph: &mut Graph, output: &str) {
 }
 
 /// The names to which a derivative flows from the output.
-pub(super) fn live(graph: &Graph, output: &str) -> HashSet<String> {
+pub(super) fn live(graph: &NetworkGraph, output: &str) -> HashSet<String> {
     let mut live: HashSet<String> = HashSet::from([output.to_owned()]);
     for node in graph.nodes.iter().rev() {
         if node.outputs.iter().any(|name| live.contains(name)) {
@@ -37,7 +37,7 @@ pub(super) fn live(graph: &Graph, output: &str) -> HashSet<String> {
 }
 
 /// The tensors of the graph in the order in which nodes read them.
-pub(super) fn order(graph: &Graph) -> Vec<String> {
+pub(super) fn order(graph: &NetworkGraph) -> Vec<String> {
     let mut seen = HashSet::new();
     let read = graph
         .nodes
@@ -48,7 +48,7 @@ pub(super) fn order(graph: &Graph) -> Vec<String> {
 }
 
 /// The parameters of a file that does not say which they are.
-pub(super) fn told(graph: &Graph, live: &HashSet<String>, producer: &str) -> Found {
+pub(super) fn told(graph: &NetworkGraph, live: &HashSet<String>, producer: &str) -> Found {
     let mut found = Found::default();
     for (name, data) in &graph.tensors {
         if !live.contains(name) || !is_candidate(name, data) {

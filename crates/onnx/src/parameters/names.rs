@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Known;
-use crate::graph::{Graph, Node};
+use crate::graph::{GraphNode, NetworkGraph};
 
 /// Tells tensors apart that PyTorch's old exporter merged because they are equal: it writes an
 /// `Identity` from the one to the name of the other.
-pub(super) fn part_merged(graph: &mut Graph) {
+pub(super) fn part_merged(graph: &mut NetworkGraph) {
     let tensors = &mut graph.tensors;
     graph.nodes.retain(|node| {
         let ("Identity", [Some(source)], [name]) = (&*node.kind, &*node.inputs, &*node.outputs)
@@ -27,7 +27,7 @@ pub(super) fn part_merged(graph: &mut Graph) {
 }
 
 /// The node that reads a tensor first, in words.
-pub(super) fn reader(graph: &Graph, name: &str) -> String {
+pub(super) fn reader(graph: &NetworkGraph, name: &str) -> String {
     let node = graph
         .nodes
         .iter()
@@ -71,7 +71,7 @@ pub(super) fn give_layers(known: &mut Known) {
 }
 
 /// The name of the layer of a parameter.
-fn layer<'a>(graph: &'a Graph, name: &str) -> Option<&'a str> {
+fn layer<'a>(graph: &'a NetworkGraph, name: &str) -> Option<&'a str> {
     let node = graph
         .nodes
         .iter()
@@ -82,7 +82,7 @@ fn layer<'a>(graph: &'a Graph, name: &str) -> Option<&'a str> {
 }
 
 /// The matrix product or convolution whose result a node reads.
-fn producer<'a>(graph: &'a Graph, node: &Node) -> Option<&'a Node> {
+fn producer<'a>(graph: &'a NetworkGraph, node: &GraphNode) -> Option<&'a GraphNode> {
     let mut sources = graph.nodes.iter().filter(|source| {
         source
             .outputs

@@ -10,7 +10,7 @@ use super::Known;
 use crate::{
     Error, Result,
     error::quoted,
-    graph::{Attribute, Attributes, Node},
+    graph::{Attribute, Attributes, GraphNode},
     operators,
 };
 
@@ -113,7 +113,7 @@ pub(super) fn plain<const N: usize>(
     kind: &str,
     inputs: [&String; N],
     output: &str,
-) -> Result<Node> {
+) -> Result<GraphNode> {
     with_attributes(name, kind, inputs, output, Attributes::default())
 }
 
@@ -124,10 +124,10 @@ pub(super) fn with_attributes<const N: usize>(
     inputs: [&String; N],
     output: &str,
     attributes: Attributes,
-) -> Result<Node> {
+) -> Result<GraphNode> {
     let operator = operators::find("", kind)
         .ok_or_else(|| Error::Malformed(format!("the operator {kind} is not known")))?;
-    Ok(Node {
+    Ok(GraphNode {
         name: name.to_owned(),
         kind: kind.to_owned(),
         operator,
@@ -139,7 +139,7 @@ pub(super) fn with_attributes<const N: usize>(
 }
 
 /// A node that transposes a matrix.
-pub(super) fn transposing(name: &str, from: &String, to: &str) -> Result<Node> {
+pub(super) fn transposing(name: &str, from: &String, to: &str) -> Result<GraphNode> {
     let order = Attributes([("perm".to_owned(), Attribute::Ints(vec![1, 0]))].into());
     with_attributes(name, "Transpose", [from], to, order)
 }

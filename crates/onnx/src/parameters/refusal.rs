@@ -12,11 +12,11 @@ const OLD: &str = r#"torch.onnx.export(model.eval(), args, "model.onnx", dynamo=
 const SHOWN: usize = 4;
 
 /// Refuses a file.
-pub(super) struct Refusal {
+pub(super) struct ExporterRefusal {
     path: PathBuf,
 }
 
-impl Refusal {
+impl ExporterRefusal {
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),

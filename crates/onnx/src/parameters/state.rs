@@ -12,7 +12,7 @@ use super::{
     candidates::{is_candidate, is_uniform},
     flow, padding,
 };
-use crate::{Error, Result, error::quoted, graph::Graph, settings::NamedTensor};
+use crate::{Error, Result, error::quoted, graph::NetworkGraph, settings::NamedTensor};
 
 /// The tensors of a state dict by name.
 type State = BTreeMap<String, TensorData>;
@@ -21,7 +21,7 @@ type State = BTreeMap<String, TensorData>;
 /// dict or the transpose of one. `None` if one is not, but for constants if the state dict is all
 /// found.
 pub(super) fn by_value(
-    graph: &mut Graph,
+    graph: &mut NetworkGraph,
     (live, output): (&HashSet<String>, &str),
     state: &State,
     order: &[String],
@@ -56,7 +56,7 @@ struct Matches {
 
 impl Matches {
     /// Parameters with several names get the one that comes first in an order, or that the graph has.
-    fn new(graph: &Graph, state: &State, order: &[String]) -> Self {
+    fn new(graph: &NetworkGraph, state: &State, order: &[String]) -> Self {
         let mut by_numbers: HashMap<Vec<u8>, Vec<Matched>> = HashMap::new();
         let mut add = |data: &TensorData, name: &str, transposed| {
             let name = name.to_owned();
@@ -113,7 +113,7 @@ impl Matches {
     /// hand them on.
     fn apply(
         &self,
-        graph: &mut Graph,
+        graph: &mut NetworkGraph,
         live: &HashSet<String>,
         output: &str,
         state: &State,
@@ -156,7 +156,7 @@ impl Matches {
         }
         front.append(&mut graph.nodes);
         Ok(Known {
-            graph: Graph {
+            graph: NetworkGraph {
                 nodes: front,
                 ..std::mem::take(graph)
             },

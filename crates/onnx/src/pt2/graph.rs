@@ -5,27 +5,27 @@ use std::collections::{BTreeMap, HashSet};
 use crate::{
     Error, Result,
     error::malformed,
-    graph::{Graph, Node},
+    graph::{GraphNode, NetworkGraph},
     operators,
-    settings::Settings,
+    settings::ReadSettings,
     {error::quoted, parameters::Known},
 };
 
 use super::{
     archive::Archive,
-    inputs::Inputs,
-    nodes::{Names, RawNode, Reader, named},
+    inputs::ProgramInputs,
+    nodes::{Names, NodeReader, RawNode, named},
     schema::OutputSpec,
     tensors::Tensors,
 };
 
 /// The graph of an archive, with its parameters.
-pub(super) fn known(mut archive: Archive, settings: &Settings) -> Result<Known> {
+pub(super) fn known(mut archive: Archive, settings: &ReadSettings) -> Result<Known> {
     let module = archive.program()?.graph_module;
     let mut tensors = Tensors::open(&mut archive)?;
     let mut names = Names::default();
-    let inputs = Inputs::new(&module, &tensors, &mut names)?;
-    let mut reader = Reader::new(&mut names);
+    let inputs = ProgramInputs::new(&module, &tensors, &mut names)?;
+    let mut reader = NodeReader::new(&mut names);
     reader.graph(module.graph)?;
     let nodes = reader.nodes;
     let outputs = outputs(&module.signature.output_specs, &mut names)?;
@@ -42,7 +42,7 @@ pub(super) fn known(mut archive: Archive, settings: &Settings) -> Result<Known> 
         ));
     }
     Ok(Known {
-        graph: Graph {
+        graph: NetworkGraph {
             inputs: inputs.fields,
             outputs,
             tensors: constants.into_iter().collect(),
@@ -76,7 +76,7 @@ fn outputs(specs: &[OutputSpec], names: &mut Names) -> Result<Vec<String>> {
 }
 
 /// The output that the settings name, or the first one.
-fn chosen(outputs: &[String], nodes: &[RawNode], settings: &Settings) -> Result<String> {
+fn chosen(outputs: &[String], nodes: &[RawNode], settings: &ReadSettings) -> Result<String> {
     let Some(wanted) = &settings.output else {
         return Ok(outputs.first().cloned().unwrap_or_default());
     };
@@ -130,7 +130,7 @@ fn cut<'a>(nodes: &mut [RawNode], trained: impl Iterator<Item = &'a str>) -> Opt
 }
 
 /// Looks up all operators; those that are not known are all named.
-fn resolved(nodes: Vec<RawNode>) -> Result<Vec<Node>> {
+fn resolved(nodes: Vec<RawNode>) -> Result<Vec<GraphNode>> {
     let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut resolved = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -139,7 +139,7 @@ fn resolved(nodes: Vec<RawNode>) -> Result<Vec<Node>> {
             unknown.entry(node.target).or_default().push(node.name);
             continue;
         };
-        resolved.push(Node {
+        resolved.push(GraphNode {
             name: node.name,
             kind: node.target,
             operator,
@@ -154,7 +154,7 @@ fn resolved(nodes: Vec<RawNode>) -> Result<Vec<Node>> {
 }
 
 /// Refuses a program that was exported for training.
-fn check_inference(nodes: &[Node]) -> Result<()> {
+fn check_inference(nodes: &[GraphNode]) -> Result<()> {
     for node in nodes {
         let flag = |name| node.attributes.flag(name).unwrap_or(false);
         let rate = |name| node.attributes.float(name).ok().flatten();

@@ -7,7 +7,7 @@ use burn::tensor::TensorData;
 use crate::{
     Error, Result,
     error::malformed,
-    graph::{InputForm, Side},
+    graph::{AxisLength, InputForm},
     parameters::Tie,
     settings::NamedTensor,
 };
@@ -15,38 +15,38 @@ use crate::{
 use super::{
     archive::Archive,
     nodes::{Names, kind_of},
-    schema::{Argument, GraphModule, InputSpec, Size, Symbol, TensorMeta},
-    tensors::{Place, Tensors},
+    schema::{ArgumentSchema, GraphModule, InputSpec, SizeSchema, Symbol, TensorMeta},
+    tensors::{TensorPlace, Tensors},
 };
 
 /// What the graph of a program reads.
 #[derive(Default)]
-pub(super) struct Inputs {
+pub(super) struct ProgramInputs {
     /// What a batch gives.
     pub(super) fields: Vec<InputForm>,
     /// Names of parameters that are another one.
     pub(super) ties: Vec<Tie>,
     /// The names of buffers and constants.
     pub(super) buffers: BTreeSet<String>,
-    parameters: Vec<Stored>,
-    constants: Vec<Stored>,
+    parameters: Vec<ProgramTensor>,
+    constants: Vec<ProgramTensor>,
 }
 
 /// A tensor of the archive.
-struct Stored {
+struct ProgramTensor {
     /// Its name in the archive.
     target: String,
     /// Its name in the graph.
     name: String,
-    place: Place,
+    place: TensorPlace,
     trained: bool,
 }
 
-impl Inputs {
+impl ProgramInputs {
     /// Gives all inputs their names.
     pub(super) fn new(module: &GraphModule, tensors: &Tensors, names: &mut Names) -> Result<Self> {
         let mut inputs = Self::default();
-        let mut by_place: HashMap<Place, String> = HashMap::new();
+        let mut by_place: HashMap<TensorPlace, String> = HashMap::new();
         for spec in &module.signature.input_specs {
             match spec {
                 InputSpec::Parameter {
@@ -64,7 +64,7 @@ impl Inputs {
                     }
                     let name = names.define(&arg.name, parameter_name);
                     by_place.insert(place.clone(), name.clone());
-                    inputs.parameters.push(Stored {
+                    inputs.parameters.push(ProgramTensor {
                         target: parameter_name.clone(),
                         name,
                         place,
@@ -82,7 +82,7 @@ impl Inputs {
                     let (place, _) = tensors.place(target)?;
                     let name = names.define(&arg.name, target);
                     inputs.buffers.insert(name.clone());
-                    inputs.constants.push(Stored {
+                    inputs.constants.push(ProgramTensor {
                         target: target.clone(),
                         name,
                         place,
@@ -104,11 +104,16 @@ impl Inputs {
     }
 
     /// An input that the user gives.
-    fn field(&mut self, arg: &Argument, module: &GraphModule, names: &mut Names) -> Result<()> {
+    fn field(
+        &mut self,
+        arg: &ArgumentSchema,
+        module: &GraphModule,
+        names: &mut Names,
+    ) -> Result<()> {
         let name = match arg {
-            Argument::AsTensor(tensor) => &tensor.name,
-            Argument::AsSymInt(Symbol::AsName(name))
-            | Argument::AsSymFloat(Symbol::AsName(name)) => {
+            ArgumentSchema::AsTensor(tensor) => &tensor.name,
+            ArgumentSchema::AsSymInt(Symbol::AsName(name))
+            | ArgumentSchema::AsSymFloat(Symbol::AsName(name)) => {
                 return Err(malformed(format_args!(
                     "the input `{name}` is a number; inputs are tensors with one entry for each sample: export the network with the number fixed"
                 )));
@@ -139,7 +144,7 @@ impl Inputs {
     /// Refuses parameters that share some of their numbers and not all: no derivative is by one of them
     /// alone.
     fn check_apart(&self) -> Result<()> {
-        let places: Vec<(&str, Place)> = self
+        let places: Vec<(&str, TensorPlace)> = self
             .parameters
             .iter()
             .map(|stored| (stored.name.as_str(), stored.place.clone()))
@@ -199,12 +204,12 @@ impl Inputs {
 }
 
 /// The lengths of the axes of an input.
-fn sides(meta: &TensorMeta) -> Result<Vec<Side>, i64> {
-    let side = |size: &Size| match size {
-        Size::AsInt(length) => usize::try_from(*length)
-            .map(Side::Fixed)
+fn sides(meta: &TensorMeta) -> Result<Vec<AxisLength>, i64> {
+    let side = |size: &SizeSchema| match size {
+        SizeSchema::AsInt(length) => usize::try_from(*length)
+            .map(AxisLength::Fixed)
             .map_err(|_| *length),
-        Size::AsExpr(expression) => Ok(Side::Free(symbol(&expression.expr_str))),
+        SizeSchema::AsExpr(expression) => Ok(AxisLength::Free(symbol(&expression.expr_str))),
     };
     meta.sizes.iter().map(side).collect()
 }

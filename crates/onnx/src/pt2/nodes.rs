@@ -106,13 +106,13 @@ impl Names {
 }
 
 /// Reads nodes one after another.
-pub(super) struct Reader<'a> {
+pub(super) struct NodeReader<'a> {
     pub(super) names: &'a mut Names,
     pub(super) nodes: Vec<RawNode>,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> NodeReader<'a> {
     pub(super) fn new(names: &'a mut Names) -> Self {
         Self {
             names,
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the nodes of a graph.
-    pub(super) fn graph(&mut self, graph: schema::Graph) -> Result<()> {
+    pub(super) fn graph(&mut self, graph: schema::GraphSchema) -> Result<()> {
         let kinds = kinds(&graph.tensor_values);
         for node in graph.nodes {
             if self.is_region(&node) {
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
 
     fn node(
         &mut self,
-        node: schema::Node,
+        node: schema::NodeSchema,
         kinds: &HashMap<String, Option<FieldKind>>,
     ) -> Result<()> {
         let results = results(&node)?;
@@ -185,11 +185,11 @@ impl<'a> Reader<'a> {
     /// The value of an argument; tensors and symbols are added to the inputs.
     fn argument(
         &mut self,
-        argument: schema::Argument,
+        argument: schema::ArgumentSchema,
         inputs: &mut Vec<String>,
         target: &str,
     ) -> Result<Option<Attribute>> {
-        use schema::Argument as From;
+        use schema::ArgumentSchema as From;
         let mut read = |name: &str| {
             inputs.push(self.names.get(name)?);
             Ok::<_, Error>(Argument::Input(inputs.len() - 1))
@@ -249,13 +249,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a node is a part of the program in which derivatives are switched on or off.
-    fn is_region(&self, node: &schema::Node) -> bool {
+    fn is_region(&self, node: &schema::NodeSchema) -> bool {
         node.target.contains("wrap_with_set_grad_enabled")
             || node.target.contains("wrap_with_autocast")
     }
 
     /// Writes the nodes of a region in place of it. Where derivatives are off, its results have none.
-    fn region(&mut self, node: schema::Node) -> Result<()> {
+    fn region(&mut self, node: schema::NodeSchema) -> Result<()> {
         if self.depth == DEEPEST {
             return Err(malformed(
                 "graphs are nested too deep in arguments of nodes",
@@ -263,13 +263,15 @@ impl<'a> Reader<'a> {
         }
         let results = results(&node)?;
         let cuts = node.target.contains("set_grad")
-            && matches!(node.inputs.first(), Some(first) if matches!(first.arg, schema::Argument::AsBool(false)));
+            && matches!(node.inputs.first(), Some(first) if matches!(first.arg, schema::ArgumentSchema::AsBool(false)));
         let (mut graph, mut operands) = (None, Vec::new());
         for argument in node.inputs {
             match argument.arg {
-                schema::Argument::AsGraph(body) => graph = Some(body.graph),
-                schema::Argument::AsTensor(tensor) if graph.is_some() => operands.push(tensor.name),
-                schema::Argument::AsSymInt(Symbol::AsName(name)) if graph.is_some() => {
+                schema::ArgumentSchema::AsGraph(body) => graph = Some(body.graph),
+                schema::ArgumentSchema::AsTensor(tensor) if graph.is_some() => {
+                    operands.push(tensor.name)
+                }
+                schema::ArgumentSchema::AsSymInt(Symbol::AsName(name)) if graph.is_some() => {
                     operands.push(name)
                 }
                 _ => {}
@@ -320,9 +322,9 @@ fn detaching(value: String, output: String) -> RawNode {
 }
 
 /// The names of the results of a node, lists of them one after the other.
-fn results(node: &schema::Node) -> Result<Vec<String>> {
+fn results(node: &schema::NodeSchema) -> Result<Vec<String>> {
     let results = node.outputs.iter().map(|output| match output {
-        schema::Argument::AsNone(_) => Ok(vec![String::new()]),
+        schema::ArgumentSchema::AsNone(_) => Ok(vec![String::new()]),
         other => {
             let names = named(other);
             if names.is_empty() {
@@ -338,8 +340,8 @@ fn results(node: &schema::Node) -> Result<Vec<String>> {
 }
 
 /// The names of tensors and symbols in an argument.
-pub(super) fn named(argument: &schema::Argument) -> Vec<String> {
-    use schema::Argument as From;
+pub(super) fn named(argument: &schema::ArgumentSchema) -> Vec<String> {
+    use schema::ArgumentSchema as From;
     match argument {
         From::AsTensor(tensor) => vec![tensor.name.clone()],
         From::AsTensors(tensors) => tensors.iter().map(|tensor| tensor.name.clone()).collect(),

@@ -27,23 +27,23 @@ pub(super) struct ExportedProgram {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct GraphModule {
-    pub(super) graph: Graph,
+    pub(super) graph: GraphSchema,
     pub(super) signature: Signature,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Graph {
-    pub(super) inputs: Vec<Argument>,
-    pub(super) outputs: Vec<Argument>,
-    pub(super) nodes: Vec<Node>,
+pub(super) struct GraphSchema {
+    pub(super) inputs: Vec<ArgumentSchema>,
+    pub(super) outputs: Vec<ArgumentSchema>,
+    pub(super) nodes: Vec<NodeSchema>,
     pub(super) tensor_values: BTreeMap<String, TensorMeta>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Node {
+pub(super) struct NodeSchema {
     pub(super) target: String,
     pub(super) inputs: Vec<NamedArgument>,
-    pub(super) outputs: Vec<Argument>,
+    pub(super) outputs: Vec<ArgumentSchema>,
     #[serde(default)]
     pub(super) name: Option<String>,
 }
@@ -51,13 +51,13 @@ pub(super) struct Node {
 #[derive(Debug, Deserialize)]
 pub(super) struct NamedArgument {
     pub(super) name: String,
-    pub(super) arg: Argument,
+    pub(super) arg: ArgumentSchema,
 }
 
 /// An argument of a node, or its result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Argument {
+pub(super) enum ArgumentSchema {
     AsNone(IgnoredAny),
     AsTensor(Name),
     AsTensors(Vec<Name>),
@@ -65,8 +65,8 @@ pub(super) enum Argument {
     AsOptionalTensors(Vec<OptionalName>),
     AsInt(i64),
     AsInts(Vec<i64>),
-    AsFloat(Number),
-    AsFloats(Vec<Number>),
+    AsFloat(FloatSchema),
+    AsFloats(Vec<FloatSchema>),
     AsBool(bool),
     AsBools(Vec<bool>),
     AsString(String),
@@ -87,7 +87,7 @@ pub(super) enum Argument {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct SubGraph {
-    pub(super) graph: Graph,
+    pub(super) graph: GraphSchema,
 }
 
 /// The name of a tensor.
@@ -109,14 +109,14 @@ pub(super) enum OptionalName {
 pub(super) enum Symbol {
     AsName(String),
     AsInt(i64),
-    AsFloat(Number),
+    AsFloat(FloatSchema),
     AsBool(bool),
 }
 
 /// A float; what JSON has no number for is written as text.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "NumberOrText")]
-pub(super) struct Number(pub(super) f64);
+pub(super) struct FloatSchema(pub(super) f64);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -125,7 +125,7 @@ enum NumberOrText {
     Text(String),
 }
 
-impl TryFrom<NumberOrText> for Number {
+impl TryFrom<NumberOrText> for FloatSchema {
     type Error = String;
 
     fn try_from(read: NumberOrText) -> Result<Self, String> {
@@ -145,16 +145,16 @@ impl TryFrom<NumberOrText> for Number {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct TensorMeta {
     pub(super) dtype: i64,
-    pub(super) sizes: Vec<Size>,
-    pub(super) strides: Vec<Size>,
-    pub(super) storage_offset: Size,
+    pub(super) sizes: Vec<SizeSchema>,
+    pub(super) strides: Vec<SizeSchema>,
+    pub(super) storage_offset: SizeSchema,
     pub(super) requires_grad: bool,
 }
 
 /// A length: a number, or an expression in symbols.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Size {
+pub(super) enum SizeSchema {
     AsInt(i64),
     AsExpr(Expression),
 }
@@ -175,7 +175,7 @@ pub(super) struct Signature {
 #[serde(rename_all = "snake_case")]
 pub(super) enum InputSpec {
     UserInput {
-        arg: Argument,
+        arg: ArgumentSchema,
     },
     Parameter {
         arg: Name,
@@ -198,7 +198,7 @@ pub(super) enum InputSpec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OutputSpec {
-    UserOutput { arg: Argument },
+    UserOutput { arg: ArgumentSchema },
     LossOutput { arg: Name },
     BufferMutation(IgnoredAny),
     ParameterMutation(IgnoredAny),

@@ -9,7 +9,7 @@ use crate::{Result, error::malformed};
 
 use super::{
     archive::Archive,
-    schema::{Payload, Size, TensorMeta},
+    schema::{Payload, SizeSchema, TensorMeta},
 };
 
 /// The most axes of a tensor.
@@ -24,7 +24,7 @@ pub(super) struct Tensors {
 
 /// The numbers that a tensor has, wherever they are: two tensors with one place are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct TensorPlace {
     path: String,
     offset: usize,
     sides: Vec<usize>,
@@ -51,7 +51,7 @@ impl Tensors {
     }
 
     /// Where the numbers of a tensor are, and whether it is trained.
-    pub(super) fn place(&self, name: &str) -> Result<(Place, bool)> {
+    pub(super) fn place(&self, name: &str) -> Result<(TensorPlace, bool)> {
         let (kind, payload) = self
             .payloads
             .get(name)
@@ -79,7 +79,7 @@ impl Tensors {
     pub(super) fn numbers(
         &mut self,
         name: &str,
-        place: &Place,
+        place: &TensorPlace,
         archive: &mut Archive,
     ) -> Result<TensorData> {
         if self
@@ -96,7 +96,7 @@ impl Tensors {
     }
 
     /// Names of two different tensors that share some of their numbers, if there are any.
-    pub(super) fn overlap<'a>(places: &[(&'a str, Place)]) -> Option<(&'a str, &'a str)> {
+    pub(super) fn overlap<'a>(places: &[(&'a str, TensorPlace)]) -> Option<(&'a str, &'a str)> {
         let mut by_path: HashMap<&str, Vec<(usize, usize, &'a str)>> = HashMap::new();
         for (name, place) in places {
             let range = (place.offset, place.end(), *name);
@@ -110,17 +110,17 @@ impl Tensors {
     }
 }
 
-fn place(path: String, meta: &TensorMeta) -> Result<Place, String> {
-    let number = |size: &Size| match size {
-        Size::AsInt(number) => {
+fn place(path: String, meta: &TensorMeta) -> Result<TensorPlace, String> {
+    let number = |size: &SizeSchema| match size {
+        SizeSchema::AsInt(number) => {
             usize::try_from(*number).map_err(|_| format!("a length of {number}"))
         }
-        Size::AsExpr(expression) => Err(format!(
+        SizeSchema::AsExpr(expression) => Err(format!(
             "a length that is not fixed: {}",
             expression.expr_str
         )),
     };
-    let numbers = |sizes: &[Size]| sizes.iter().map(number).collect::<Result<Vec<_>, _>>();
+    let numbers = |sizes: &[SizeSchema]| sizes.iter().map(number).collect::<Result<Vec<_>, _>>();
     let (sides, steps) = (numbers(&meta.sizes)?, numbers(&meta.strides)?);
     if sides.len() > MOST_AXES || sides.len() != steps.len() {
         return Err(format!(
@@ -129,7 +129,7 @@ fn place(path: String, meta: &TensorMeta) -> Result<Place, String> {
             steps.len()
         ));
     }
-    let place = Place {
+    let place = TensorPlace {
         path,
         offset: number(&meta.storage_offset)?,
         sides,
@@ -140,7 +140,7 @@ fn place(path: String, meta: &TensorMeta) -> Result<Place, String> {
     Ok(place)
 }
 
-impl Place {
+impl TensorPlace {
     /// One past the last number, if that can be counted.
     fn checked_end(&self) -> Option<usize> {
         self.sides

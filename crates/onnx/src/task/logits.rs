@@ -1,7 +1,7 @@
 //! Where a file computes probabilities from the logits that a loss is taken of.
 
 use super::settings::LossKind;
-use crate::{graph::Node, network::Program};
+use crate::{graph::GraphNode, network::Program};
 
 /// Operators that change no number, of ONNX and of PyTorch, in small letters.
 const COPIES: [&str; 5] = ["identity", "dropout", "alias", "clone", "contiguous"];
@@ -13,14 +13,14 @@ const RESHAPES: [&str; 5] = ["flatten", "reshape", "squeeze", "unsqueeze", "view
 ///
 /// The losses of classes and labels compute the softmax or the sigmoid themselves, of logits. Of
 /// probabilities they would be other losses, with a curvature that is nobody's.
-pub(super) fn probabilities(program: &Program, kind: LossKind, axes: usize) -> Option<&Node> {
+pub(super) fn probabilities(program: &Program, kind: LossKind, axes: usize) -> Option<&GraphNode> {
     let sigmoid = kind == LossKind::BinaryCrossEntropy;
     if !sigmoid && !kind.has_classes() {
         return None;
     }
     let mut tensor = program.output();
     loop {
-        let makes = |node: &&Node| node.outputs.first().is_some_and(|made| made == tensor);
+        let makes = |node: &&GraphNode| node.outputs.first().is_some_and(|made| made == tensor);
         let node = program.nodes().find(makes)?;
         let operator = in_small_letters(&node.kind);
         match operator.as_str() {
@@ -44,7 +44,7 @@ fn in_small_letters(operator: &str) -> String {
 }
 
 /// Whether a softmax is along the last of this many axes.
-fn is_along(softmax: &Node, axes: usize) -> bool {
+fn is_along(softmax: &GraphNode, axes: usize) -> bool {
     let axis = |name| softmax.attributes.int(name).ok().flatten();
     let axis = axis("axis").or(axis("dim")).unwrap_or(-1);
     axis == -1 || usize::try_from(axis) == Ok(axes - 1)

@@ -10,8 +10,8 @@ use influence_core::FieldKind;
 
 use super::{settings::LossKind, targets::of_samples};
 use crate::{
-    Error, InputForm, Model, Network, Result, Side,
-    graph::Node,
+    AxisLength, Error, InputForm, Network, NetworkFile, Result,
+    graph::GraphNode,
     value::{FLOAT, Value},
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Probed {
 
 impl Probed {
     /// What a user should know of an output of probabilities, which a node may make.
-    pub(super) fn remark(&self, node: Option<&Node>, kind: LossKind) -> Option<String> {
+    pub(super) fn remark(&self, node: Option<&GraphNode>, kind: LossKind) -> Option<String> {
         if let Some(node) = node {
             let logits = node.inputs.first().cloned().flatten().unwrap_or_default();
             return Some(format!(
@@ -54,7 +54,7 @@ impl Probed {
 }
 
 /// Runs a network on one, two and three samples of inputs of these shapes.
-pub(super) fn probed(model: &Model, inputs: &[Vec<usize>]) -> Result<Probed> {
+pub(super) fn probed(model: &NetworkFile, inputs: &[Vec<usize>]) -> Result<Probed> {
     check_inputs(&model.inputs, inputs)?;
     let device = Device::flex();
     let network = model.network(&device).map(&mut InComputedType);
@@ -108,9 +108,12 @@ fn check_inputs(inputs: &[InputForm], shapes: &[Vec<usize>]) -> Result<()> {
                 of_samples(shape)
             )));
         }
-        if let Some(Side::Fixed(samples)) = sides.first() {
+        if let Some(AxisLength::Fixed(samples)) = sides.first() {
             let others = &sides[1..];
-            let advice = match others.iter().any(|side| matches!(side, Side::Free(_))) {
+            let advice = match others
+                .iter()
+                .any(|side| matches!(side, AxisLength::Free(_)))
+            {
                 true => format!("{EXPORT}; if samples are along another axis: {FIRST}"),
                 false => EXPORT.to_owned(),
             };

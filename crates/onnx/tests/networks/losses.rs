@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use influence_backend_burn::{Curvature, Fit};
 use influence_core::{InfluenceModel, Precision, solver::Direct};
-use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
 use ndarray::Array2;
 
 use crate::{
@@ -84,7 +84,8 @@ fn a_loss_inside_the_file_needs_the_hessian_and_a_number_for_each_sample() {
         "{message:?}"
     );
     for export in ["old-mean.onnx", "new-mean.onnx"] {
-        let model = Model::read(&golden.path(export), &Settings::default()).expect("a model");
+        let model =
+            NetworkFile::read(&golden.path(export), &ReadSettings::default()).expect("a model");
         let shapes = model.inputs.iter().map(|input| {
             let shape = opened.reference.input(&input.name).shape().to_vec();
             shape[1..].to_vec()
@@ -119,7 +120,7 @@ fn samples_are_along_the_first_axis_and_of_any_number() {
         ),
     ] {
         let file = Golden::new(model).path(export);
-        let model = Model::read(&file, &Settings::default()).expect("a model");
+        let model = NetworkFile::read(&file, &ReadSettings::default()).expect("a model");
         let loss = NetworkLoss::new(LossKind::CrossEntropy);
         let refused = NetworkTask::new(&model, loss, Measurement::Loss, &[shape]);
         let message = refused.expect_err("refused").to_string();

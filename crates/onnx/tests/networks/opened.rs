@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Device;
 use influence_backend_burn::{ArrayDataset, Batch, Fit, Influence};
 use influence_core::{Dataset, InfluenceModel, Precision, solver::Identity};
-use influence_onnx::{Measurement, Model, NetworkTask, Settings};
+use influence_onnx::{Measurement, NetworkFile, NetworkTask, ReadSettings};
 use ndarray::{Array2, s};
 
 use crate::golden::{Golden, Reference};
 
 /// A network with the data of a reference.
 pub(crate) struct Opened {
-    pub(crate) model: Model,
+    pub(crate) model: NetworkFile,
     pub(crate) task: Arc<NetworkTask>,
     pub(crate) data: ArrayDataset,
     pub(crate) reference: Reference,
@@ -20,12 +20,17 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn new(golden: &Golden, file: &str, reference: &str) -> Self {
-        Self::with(golden, file, reference, &Settings::default())
+        Self::with(golden, file, reference, &ReadSettings::default())
     }
 
-    pub(crate) fn with(golden: &Golden, file: &str, reference: &str, settings: &Settings) -> Self {
+    pub(crate) fn with(
+        golden: &Golden,
+        file: &str,
+        reference: &str,
+        settings: &ReadSettings,
+    ) -> Self {
         let reference = golden.reference(reference);
-        let model = Model::read(&golden.path(file), settings);
+        let model = NetworkFile::read(&golden.path(file), settings);
         let model = model.unwrap_or_else(|error| panic!("{}/{file}: {error}", golden.name));
         let shapes: Vec<Vec<usize>> = model
             .inputs

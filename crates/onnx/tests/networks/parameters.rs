@@ -6,7 +6,7 @@ use crate::golden::{Golden, difference, largest};
 use crate::opened::Opened;
 use burn::tensor::TensorData;
 use influence_core::Precision;
-use influence_onnx::{Model, Settings};
+use influence_onnx::{NetworkFile, ReadSettings};
 
 /// A file that is refused, and words of the message.
 const REFUSED: [(&str, &str, &[&str]); 14] = [
@@ -61,7 +61,7 @@ const REFUSED: [(&str, &str, &[&str]); 14] = [
 #[test]
 fn files_with_other_parameters_are_refused() {
     for (name, file, words) in REFUSED {
-        let read = Model::read(&Golden::new(name).path(file), &Settings::default());
+        let read = NetworkFile::read(&Golden::new(name).path(file), &ReadSettings::default());
         let message = read
             .map(|_| ())
             .expect_err(&format!("{name}/{file}"))
@@ -72,16 +72,16 @@ fn files_with_other_parameters_are_refused() {
     }
 }
 
-fn with_weights(golden: &Golden) -> Settings {
-    Settings {
+fn with_weights(golden: &Golden) -> ReadSettings {
+    ReadSettings {
         weights: Some(golden.tensors("weights")),
         weights_file: "weights.safetensors".into(),
-        ..Settings::default()
+        ..ReadSettings::default()
     }
 }
 
 /// Checks names and gradients against the module.
-fn check(name: &'static str, file: &str, settings: &Settings) {
+fn check(name: &'static str, file: &str, settings: &ReadSettings) {
     let opened = Opened::with(&Golden::new(name), file, "reference", settings);
     let expected = opened.reference.gradients();
     let found = opened.gradients(Precision::F64);
@@ -102,12 +102,12 @@ fn check(name: &'static str, file: &str, settings: &Settings) {
 
 #[test]
 fn exports_that_changed_nothing_are_read() {
-    check("mlp", "new-default.onnx", &Settings::default());
-    check("mlp", "old-folded.onnx", &Settings::default());
-    check("batch_norm", "old-folded.onnx", &Settings::default());
+    check("mlp", "new-default.onnx", &ReadSettings::default());
+    check("mlp", "old-folded.onnx", &ReadSettings::default());
+    check("batch_norm", "old-folded.onnx", &ReadSettings::default());
     // Zeros and ones of a network that is not trained are merged by the old exporter.
-    check("fresh", "old.onnx", &Settings::default());
-    check("fresh", "new.onnx", &Settings::default());
+    check("fresh", "old.onnx", &ReadSettings::default());
+    check("fresh", "new.onnx", &ReadSettings::default());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_state_dict_shows_what_was_folded() {
         ("lstm", "old-folded.onnx"),
     ] {
         let golden = Golden::new(name);
-        let read = Model::read(&golden.path(file), &with_weights(&golden));
+        let read = NetworkFile::read(&golden.path(file), &with_weights(&golden));
         let message = read
             .map(|_| ())
             .expect_err(&format!("{name}/{file}"))
@@ -155,11 +155,11 @@ fn another_state_dict_takes_the_place_of_the_numbers() {
         .into_iter()
         .map(|(name, data)| (name, double(data)))
         .collect();
-    let mut settings = Settings {
+    let mut settings = ReadSettings {
         weights: Some(doubled),
         ..with_weights(&golden)
     };
-    let model = Model::read(&golden.path("new.onnx"), &settings).expect("a checkpoint");
+    let model = NetworkFile::read(&golden.path("new.onnx"), &settings).expect("a checkpoint");
     for parameter in &model.parameters {
         assert_eq!(
             parameter.data,
@@ -170,8 +170,8 @@ fn another_state_dict_takes_the_place_of_the_numbers() {
     }
     let weights = settings.weights.as_mut().expect("weights");
     let moved = weights.remove("fc.bias").expect("a bias");
-    let read = |settings: &Settings| {
-        Model::read(&golden.path("new.onnx"), settings)
+    let read = |settings: &ReadSettings| {
+        NetworkFile::read(&golden.path("new.onnx"), settings)
             .map(|_| ())
             .expect_err("refused")
             .to_string()
@@ -193,53 +193,54 @@ fn another_state_dict_takes_the_place_of_the_numbers() {
 
 #[test]
 fn padding_and_frozen_parameters_are_as_in_the_module() {
-    let padding = Settings {
+    let padding = ReadSettings {
         padding: [("emb.weight".to_owned(), 0)].into(),
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     check("padding", "old.onnx", &padding);
     check("padding", "new.onnx", &padding);
 
     let golden = Golden::new("frozen");
     let trained = golden.reference("reference").gradients();
-    let model = Model::read(&golden.path("new.onnx"), &Settings::default()).expect("a model");
+    let model =
+        NetworkFile::read(&golden.path("new.onnx"), &ReadSettings::default()).expect("a model");
     let frozen = model
         .parameters
         .iter()
         .map(|parameter| parameter.name.clone());
     let frozen: Vec<String> = frozen.filter(|name| !trained.contains_key(name)).collect();
     assert!(!frozen.is_empty());
-    let settings = Settings {
+    let settings = ReadSettings {
         frozen,
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     check("frozen", "new.onnx", &settings);
     check("frozen", "old.onnx", &settings);
 
-    let wrong = |settings: Settings| {
-        Model::read(&golden.path("new.onnx"), &settings)
+    let wrong = |settings: ReadSettings| {
+        NetworkFile::read(&golden.path("new.onnx"), &settings)
             .map(|_| ())
             .expect_err("refused")
             .to_string()
     };
-    let none = Settings {
+    let none = ReadSettings {
         frozen: vec!["nothing.*".into()],
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     assert!(wrong(none).contains("no parameter is called `nothing.*`"));
-    let all = Settings {
+    let all = ReadSettings {
         frozen: vec!["*".into()],
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     assert!(wrong(all).contains("all parameters are frozen"));
-    let row = Settings {
+    let row = ReadSettings {
         padding: [("fc1.weight".to_owned(), 1000)].into(),
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     assert!(wrong(row).contains("has rows 0 to"));
-    let output = Settings {
+    let output = ReadSettings {
         output: Some("elsewhere".into()),
-        ..Settings::default()
+        ..ReadSettings::default()
     };
     assert!(wrong(output).contains("no node computes `elsewhere`"));
 }
@@ -253,7 +254,7 @@ fn networks_of_other_libraries_are_read() {
         "scaled_logistic_regression",
     ] {
         let golden = Golden::new(name);
-        let model = Model::read(&golden.path("sklearn.onnx"), &Settings::default());
+        let model = NetworkFile::read(&golden.path("sklearn.onnx"), &ReadSettings::default());
         let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
             model

@@ -7,7 +7,7 @@ use std::{
 };
 
 use influence_core::Precision;
-use influence_onnx::{LossKind, Measurement, Model, NetworkLoss, NetworkTask, Settings};
+use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
 use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use crate::golden::{Golden, difference, largest};
@@ -83,7 +83,7 @@ fn members(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Reads an archive of these members.
-fn read(members: &BTreeMap<String, Vec<u8>>) -> Result<Model, String> {
+fn read(members: &BTreeMap<String, Vec<u8>>) -> Result<NetworkFile, String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut writer = ZipWriter::new(file.as_file());
     for (name, bytes) in members {
@@ -94,7 +94,7 @@ fn read(members: &BTreeMap<String, Vec<u8>>) -> Result<Model, String> {
         writer.write_all(bytes).expect("bytes");
     }
     writer.finish().expect("an archive");
-    Model::read(file.path(), &Settings::default()).map_err(|error| error.to_string())
+    NetworkFile::read(file.path(), &ReadSettings::default()).map_err(|error| error.to_string())
 }
 
 const PROGRAM: &str = "models/model.json";
@@ -191,7 +191,7 @@ fn damaged_archives_are_errors() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), &bytes[..length]).expect("bytes");
         assert!(
-            Model::read(file.path(), &Settings::default()).is_err(),
+            NetworkFile::read(file.path(), &ReadSettings::default()).is_err(),
             "{length}"
         );
     }

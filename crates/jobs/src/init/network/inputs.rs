@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use influence_core::FieldKind;
 use influence_data::{InputKey, InputShape};
-use influence_onnx::{InputForm, Model};
+use influence_onnx::{InputForm, NetworkFile};
 
 use crate::models::inputs::{misfit, placed, sample, shown};
 
@@ -91,7 +91,7 @@ fn unfit(network: &[InputForm], data: &[InputShape], integers: &[bool]) -> Strin
 }
 
 /// A network in sentences.
-pub(super) fn found(network: &Model, file: &Path) -> Vec<String> {
+pub(super) fn found(network: &NetworkFile, file: &Path) -> Vec<String> {
     let file = file.display();
     let inputs: Vec<String> = network.inputs.iter().map(shown).collect();
     let trained = network

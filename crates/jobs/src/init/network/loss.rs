@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use influence_core::FieldKind;
-use influence_onnx::Model;
+use influence_onnx::NetworkFile;
 
 use crate::{config::Loss, init::points::PointsFound};
 
@@ -25,7 +25,7 @@ impl LossGuess {
     ///
     /// # Errors
     /// When they cannot be read, or no loss is known for such outputs and targets.
-    pub(super) fn of(train: &PointsFound, network: &Model, output: &[usize]) -> Result<Self> {
+    pub(super) fn of(train: &PointsFound, network: &NetworkFile, output: &[usize]) -> Result<Self> {
         let outputs = shape(output);
         let Some(target) = &train.target_shape else {
             return Self::without_targets(network, output);
@@ -72,7 +72,7 @@ impl LossGuess {
         })
     }
 
-    fn without_targets(network: &Model, output: &[usize]) -> Result<Self> {
+    fn without_targets(network: &NetworkFile, output: &[usize]) -> Result<Self> {
         let outputs = shape(output);
         let mut inputs = network.inputs.iter();
         let tokens = inputs.any(|input| input.kind == FieldKind::Int);

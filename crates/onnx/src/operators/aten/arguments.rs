@@ -5,7 +5,7 @@ use influence_core::FieldKind;
 
 use crate::{
     Error, Result,
-    graph::{Argument, Attribute, Attributes, Node},
+    graph::{Argument, Attribute, Attributes, GraphNode},
     operators::{Call, Slot, standard},
     value::{Devices, Value},
 };
@@ -229,7 +229,7 @@ impl Call<'_> {
         let attributes = attributes
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value));
-        let node = Node {
+        let node = GraphNode {
             name: self.node.name.clone(),
             kind: operator.to_owned(),
             operator: standard::find(operator)

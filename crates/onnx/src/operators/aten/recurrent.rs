@@ -11,23 +11,23 @@ use crate::{
     Result,
     operators::{
         Call, Slot,
-        recurrent::{Direction, Kind, State},
+        recurrent::{CellKind, LayerDirection, RecurrentState},
     },
     value::Value,
 };
 
 pub(super) fn find(name: &str) -> Option<Run> {
     Some(match name {
-        "lstm" => |call| run(call, Kind::Lstm, [0, 3, 1, 2]),
-        "gru" => |call| run(call, Kind::Gru { reset_after: true }, [1, 0, 2, 0]),
-        "rnn_tanh" | "rnn_relu" => |call| run(call, Kind::Rnn, [0; 4]),
+        "lstm" => |call| run(call, CellKind::Lstm, [0, 3, 1, 2]),
+        "gru" => |call| run(call, CellKind::Gru { reset_after: true }, [1, 0, 2, 0]),
+        "rnn_tanh" | "rnn_relu" => |call| run(call, CellKind::Rnn, [0; 4]),
         _ => return None,
     })
 }
 
 /// The layers of a call, each with as many directions.
-struct Layers {
-    kind: Kind,
+struct RecurrentLayers {
+    kind: CellKind,
     /// Which rows of the weights belong to each gate.
     order: [usize; 4],
     functions: Vec<fn(DispatchTensor) -> DispatchTensor>,
@@ -39,7 +39,7 @@ struct Layers {
     cells: Option<Value>,
 }
 
-fn run(call: &mut Call<'_>, kind: Kind, order: [usize; 4]) -> Result<Vec<Slot>> {
+fn run(call: &mut Call<'_>, kind: CellKind, order: [usize; 4]) -> Result<Vec<Slot>> {
     if call.has("batch_sizes") {
         return Err(wrong(
             "sequences of different lengths (packed) are not computed; export the network without them",
@@ -59,7 +59,7 @@ fn run(call: &mut Call<'_>, kind: Kind, order: [usize; 4]) -> Result<Vec<Slot>> 
     let hidden = states
         .next()
         .ok_or_else(|| wrong("there is no initial state"))?;
-    let layers = Layers {
+    let layers = RecurrentLayers {
         kind,
         order,
         functions: functions(call, kind),
@@ -86,12 +86,12 @@ fn run(call: &mut Call<'_>, kind: Kind, order: [usize; 4]) -> Result<Vec<Slot>> 
     Ok(results)
 }
 
-fn functions(call: &Call<'_>, kind: Kind) -> Vec<fn(DispatchTensor) -> DispatchTensor> {
+fn functions(call: &Call<'_>, kind: CellKind) -> Vec<fn(DispatchTensor) -> DispatchTensor> {
     match kind {
-        Kind::Rnn if call.base() == "rnn_relu" => vec![Dispatch::relu],
-        Kind::Rnn => vec![Dispatch::float_tanh],
-        Kind::Gru { .. } => vec![Dispatch::sigmoid, Dispatch::float_tanh],
-        Kind::Lstm => vec![
+        CellKind::Rnn if call.base() == "rnn_relu" => vec![Dispatch::relu],
+        CellKind::Rnn => vec![Dispatch::float_tanh],
+        CellKind::Gru { .. } => vec![Dispatch::sigmoid, Dispatch::float_tanh],
+        CellKind::Lstm => vec![
             Dispatch::sigmoid,
             Dispatch::float_tanh,
             Dispatch::float_tanh,
@@ -116,7 +116,7 @@ fn weights(call: &mut Call<'_>, params: Vec<Value>) -> Result<Vec<Vec<Value>>> {
     Ok(params.chunks(each).map(<[Value]>::to_vec).collect())
 }
 
-impl Layers {
+impl RecurrentLayers {
     /// The hidden states of the last layer `(n, steps, directions · hidden)`, and the states of all at the
     /// end.
     fn run(&self, mut x: Value, call: &Call<'_>) -> Result<(Value, Vec<Value>, Vec<Value>)> {
@@ -125,7 +125,7 @@ impl Layers {
             let mut sides = Vec::with_capacity(self.directions);
             for (side, weights) in weights.iter().enumerate() {
                 let at = layer * self.directions + side;
-                let state = State {
+                let state = RecurrentState {
                     hidden: part(&self.hidden, at)?,
                     cell: self
                         .cells
@@ -147,11 +147,11 @@ impl Layers {
         Ok((x, ends, cells))
     }
 
-    fn direction(&self, weights: &[Value], backwards: bool) -> Result<Direction> {
+    fn direction(&self, weights: &[Value], backwards: bool) -> Result<LayerDirection> {
         let [input, recurrent, shifts @ ..] = weights else {
             return Err(wrong("a recurrent layer without weights"));
         };
-        Ok(Direction {
+        Ok(LayerDirection {
             kind: self.kind,
             order: self.order,
             functions: self.functions.clone(),

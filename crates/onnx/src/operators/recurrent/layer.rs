@@ -5,7 +5,7 @@ use burn::backend::{
     ops::{ActivationOps, FloatTensorOps},
 };
 
-use super::{Direction, Kind, State};
+use super::{CellKind, LayerDirection, RecurrentState};
 use crate::{
     Error, Result,
     operators::{Call, Slot},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The sizes of a layer.
-struct Sizes {
+struct LayerSizes {
     directions: usize,
     steps: usize,
     samples: usize,
@@ -21,7 +21,7 @@ struct Sizes {
     hidden: usize,
 }
 
-pub(super) fn run(call: &mut Call<'_>, kind: Kind) -> Result<Vec<Slot>> {
+pub(super) fn run(call: &mut Call<'_>, kind: CellKind) -> Result<Vec<Slot>> {
     refuse(call)?;
     let samples_first = call.node.attributes.flag("layout")?;
     let operands = call.gathered([0, 1, 2, 3, 5, 6, 7])?;
@@ -72,7 +72,7 @@ pub(super) fn run(call: &mut Call<'_>, kind: Kind) -> Result<Vec<Slot>> {
             };
             Ok([third(0), third(1), third(2)])
         });
-        let direction = Direction {
+        let direction = LayerDirection {
             kind,
             order: [0, 1, 2, 3],
             functions: functions(call, kind, at)?,
@@ -83,10 +83,10 @@ pub(super) fn run(call: &mut Call<'_>, kind: Kind) -> Result<Vec<Slot>> {
             backwards,
         };
         let start = |given: Option<&Value>| start(call, given, at, samples_first, &sizes, x.known);
-        let state = State {
+        let state = RecurrentState {
             hidden: start(hidden.as_ref())?,
             cell: match kind {
-                Kind::Lstm => Some(start(cell.as_ref())?),
+                CellKind::Lstm => Some(start(cell.as_ref())?),
                 _ => None,
             },
         };
@@ -122,12 +122,12 @@ fn directions(call: &Call<'_>) -> Result<Vec<bool>> {
     }
 }
 
-fn sizes(call: &Call<'_>, x: &Value, directions: usize) -> Result<Sizes> {
+fn sizes(call: &Call<'_>, x: &Value, directions: usize) -> Result<LayerSizes> {
     let dims: Option<[usize; 3]> = x.dims().try_into().ok();
     let hidden = usize::try_from(call.int("hidden_size", 0)?).ok();
     let hidden = hidden.filter(|hidden| (1..=1 << 24).contains(hidden));
     match (dims, hidden) {
-        (Some([samples, steps, inputs]), Some(hidden)) if steps > 0 => Ok(Sizes {
+        (Some([samples, steps, inputs]), Some(hidden)) if steps > 0 => Ok(LayerSizes {
             directions,
             steps,
             samples,
@@ -184,7 +184,7 @@ fn function(name: &str) -> Result<super::Function> {
 }
 
 /// The activation functions of a direction.
-fn functions(call: &Call<'_>, kind: Kind, direction: usize) -> Result<Vec<super::Function>> {
+fn functions(call: &Call<'_>, kind: CellKind, direction: usize) -> Result<Vec<super::Function>> {
     let usual = kind.activations();
     let Some(names) = call.node.attributes.texts("activations")? else {
         return usual.iter().map(|name| function(name)).collect();
@@ -201,7 +201,7 @@ fn start(
     given: Option<&Value>,
     direction: usize,
     samples_first: bool,
-    sizes: &Sizes,
+    sizes: &LayerSizes,
     known: bool,
 ) -> Result<Value> {
     let state = [sizes.samples, sizes.hidden];
@@ -228,9 +228,9 @@ fn start(
 
 /// All hidden states and those at the end, as ONNX orders their axes.
 fn arranged(
-    outputs: Vec<(Vec<Value>, State)>,
+    outputs: Vec<(Vec<Value>, RecurrentState)>,
     samples_first: bool,
-    sizes: &Sizes,
+    sizes: &LayerSizes,
 ) -> Result<Vec<Slot>> {
     let (n, hidden) = (sizes.samples, sizes.hidden);
     let (step, end, time, direction) = if samples_first {

@@ -7,8 +7,8 @@ use influence_core::FieldKind;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{
-    InputForm, Model, NamedTensor, Side,
-    graph::{Attributes, Node},
+    AxisLength, InputForm, NamedTensor, NetworkFile,
+    graph::{Attributes, GraphNode},
     network::Program,
     operators,
 };
@@ -61,7 +61,7 @@ pub(super) fn field(data: &TensorData, first: usize, count: usize) -> TensorData
 }
 
 /// `relu(x W1 + b1) W2 + b2` of inputs of this rank.
-pub(super) fn network(golden: &Golden, rank: usize) -> Model {
+pub(super) fn network(golden: &Golden, rank: usize) -> NetworkFile {
     let nodes = [
         node("MatMul", &["x", "first.weight"], "h0"),
         node("Add", &["h0", "first.bias"], "h1"),
@@ -84,12 +84,12 @@ pub(super) fn input(name: &str, kind: FieldKind, rank: usize) -> InputForm {
     InputForm {
         name: name.into(),
         kind,
-        sides: Some(vec![Side::Free(None); rank]),
+        sides: Some(vec![AxisLength::Free(None); rank]),
     }
 }
 
-pub(super) fn node(kind: &str, inputs: &[&str], output: &str) -> Node {
-    Node {
+pub(super) fn node(kind: &str, inputs: &[&str], output: &str) -> GraphNode {
+    GraphNode {
         name: format!("make {output}"),
         kind: kind.into(),
         operator: operators::find("", kind).expect("a known operator"),
@@ -103,9 +103,9 @@ pub(super) fn node(kind: &str, inputs: &[&str], output: &str) -> Node {
 pub(super) fn model(
     inputs: &[InputForm],
     parameters: &[(&str, TensorData)],
-    nodes: Vec<Node>,
+    nodes: Vec<GraphNode>,
     output: &str,
-) -> Model {
+) -> NetworkFile {
     let parameters = parameters.iter().map(|(name, data)| NamedTensor {
         name: (*name).into(),
         data: data.clone(),
@@ -113,5 +113,5 @@ pub(super) fn model(
         remark: None,
     });
     let program = Program::new(inputs.to_vec(), BTreeMap::new(), nodes, output.into());
-    Model::of(parameters.collect(), program)
+    NetworkFile::of(parameters.collect(), program)
 }

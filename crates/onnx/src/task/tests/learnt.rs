@@ -12,10 +12,10 @@ use super::{
     golden::{Golden, input, model, node},
     *,
 };
-use crate::Model;
+use crate::NetworkFile;
 
 /// `softmax(x w)`, `sigmoid(x w)` or `x w`, perhaps in another shape.
-fn product(end: &[&str]) -> Model {
+fn product(end: &[&str]) -> NetworkFile {
     let weight = TensorData::new(vec![0.3_f32, -0.2, 0.5, 0.7, -0.4, 0.1], [3, 2]);
     let mut nodes = vec![node("MatMul", &["x", "w"], "t0")];
     for (place, kind) in end.iter().enumerate() {
@@ -29,7 +29,7 @@ fn product(end: &[&str]) -> Model {
     model(&inputs, &[("w", weight)], nodes, &format!("t{}", end.len()))
 }
 
-fn losses(model: &Model, kind: LossKind, targets: TensorData) -> (Vec<f64>, Vec<String>) {
+fn losses(model: &NetworkFile, kind: LossKind, targets: TensorData) -> (Vec<f64>, Vec<String>) {
     let loss = NetworkLoss::new(kind);
     let task = NetworkTask::new(model, loss, Measurement::Loss, &[vec![3]]).expect("a task");
     let remarks = task.remarks().to_vec();
@@ -83,7 +83,7 @@ fn losses_are_taken_of_the_logits_before_probabilities() {
 }
 
 /// A table of logits for each token, `(n, t)` to `(n, t, 5)`, with other inputs that are not read.
-fn tokens(names: &[&str]) -> Model {
+fn tokens(names: &[&str]) -> NetworkFile {
     let numbers = (0..25).map(|number| ((number * 7 % 11) as f32 - 5.0) / 4.0);
     let table = TensorData::new(numbers.collect::<Vec<_>>(), [5, 5]);
     let inputs: Vec<_> = names

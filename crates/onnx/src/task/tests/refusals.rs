@@ -7,7 +7,7 @@ use super::{
     super::{LossKind, Measurement, NetworkLoss, NetworkTask, TargetForm},
     golden::{Golden, input, model, network, node},
 };
-use crate::{Error, Model, Result, Side};
+use crate::{AxisLength, Error, NetworkFile, Result};
 
 fn task(loss: NetworkLoss, measurement: Measurement) -> Result<NetworkTask> {
     let model = network(&Golden::read(), 2);
@@ -151,7 +151,7 @@ fn targets_have_the_form_of_the_output() {
 }
 
 /// `x + w`, whatever their shapes.
-fn sum(x: Vec<Side>, w: TensorData) -> Model {
+fn sum(x: Vec<AxisLength>, w: TensorData) -> NetworkFile {
     let mut input = input("x", FieldKind::Float, x.len());
     input.sides = Some(x);
     model(
@@ -162,7 +162,7 @@ fn sum(x: Vec<Side>, w: TensorData) -> Model {
     )
 }
 
-fn samples(model: &Model, sample: &[usize]) -> String {
+fn samples(model: &NetworkFile, sample: &[usize]) -> String {
     let loss = NetworkLoss::new(LossKind::CrossEntropy);
     match NetworkTask::new(model, loss, Measurement::Loss, &[sample.to_vec()]) {
         Err(Error::Samples(message)) => message,
@@ -176,7 +176,7 @@ fn ones<const D: usize>(shape: [usize; D]) -> TensorData {
 
 #[test]
 fn a_number_of_samples_in_the_file_is_refused() {
-    let (free, fixed) = (Side::Free(None), Side::Fixed);
+    let (free, fixed) = (AxisLength::Free(None), AxisLength::Fixed);
     let input = samples(&sum(vec![fixed(5), fixed(3)], ones([3])), &[3]);
     assert!(
         input.contains("`x` (5, 3) was exported for exactly 5 samples"),
