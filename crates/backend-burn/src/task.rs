@@ -57,8 +57,8 @@ pub trait Task: Send + Sync + 'static {
     /// `(Tensor<2>, Tensor<1, Int>)`.
     type Inputs: Inputs;
 
-    /// What each field of a batch must be: by default what the type of the inputs says. A task whose
-    /// inputs are known at run time only says it here.
+    /// What each field of a batch must be: by default what the type of the inputs says. A task
+    /// whose inputs are known at run time only says it here.
     fn forms(&self) -> Vec<FieldForm> {
         Self::Inputs::forms()
     }
@@ -127,9 +127,9 @@ pub struct Outputs {
     /// one of each position of a sequence, or of each output where outputs are lost on one by one.
     /// `None` is 1 everywhere.
     pub weights: Option<Tensor<2>>,
-    /// The class of each position, `(n, positions)`, where the task makes targets of its inputs, such
-    /// as the next tokens of a sequence; `None` where they are the last field of a batch. Only those
-    /// who say how good a model is read it.
+    /// The class of each position, `(n, positions)`, where the task makes targets of its inputs,
+    /// such as the next tokens of a sequence; `None` where they are the last field of a batch. Only
+    /// those who say how good a model is read it.
     pub targets: Option<Tensor<2, Int>>,
 }
 
@@ -157,8 +157,8 @@ impl Outputs {
         }
     }
 
-    /// Says which classes, `(n, positions)`, the loss takes for targets, where no field of the batch
-    /// has them.
+    /// Says which classes, `(n, positions)`, the loss takes for targets, where no field of the
+    /// batch has them.
     #[must_use]
     pub fn with_targets(self, targets: Tensor<2, Int>) -> Self {
         Self {

@@ -68,9 +68,9 @@ pub enum Command {
     /// The layers are read off the names and shapes of the weights, the loss off the targets, and a
     /// method is proposed by size and cost. Every choice has a comment; what the weights cannot
     /// tell, such as activations and pooling, is for you to compare with the model. How good the
-    /// proposed model is on the points is printed: at chance it was not rebuilt correctly. A network
-    /// in an ONNX file (--onnx) needs no layers. Without weights, a small network is proposed for
-    /// `influence train`.
+    /// proposed model is on the points is printed: at chance it was not rebuilt correctly. A
+    /// network in an ONNX file (--onnx) needs no layers. Without weights, a small network is
+    /// proposed for `influence train`.
     #[command(
         override_usage = help::INIT,
         after_help = short("init"),
@@ -79,17 +79,17 @@ pub enum Command {
     Init(InitArguments),
     /// Train the model of a configuration, and write its weights
     ///
-    /// For models that were not trained elsewhere: layers say their sizes, such as
-    /// `{ kind = "linear", name = "fc1", outputs = 32 }`, and `[train]` how they are trained. The
-    /// weights are written to `model.weights`, which ends in .safetensors; a method is not needed. A
-    /// network in an ONNX file is trained on from the weights that the file has.
+    /// For models that were not trained elsewhere: layers say their sizes, such as `{ kind =
+    /// "linear", name = "fc1", outputs = 32 }`, and `[train]` how they are trained. The weights are
+    /// written to `model.weights`, which ends in .safetensors; a method is not needed. A network in
+    /// an ONNX file is trained on from the weights that the file has.
     #[command(after_help = short("train"), after_long_help = long("train"))]
     Train(TrainArguments),
     /// Compute the influences that a configuration describes
     ///
-    /// The file names a sequential model with weights in PyTorch state-dict layout, or a network in an
-    /// ONNX file, training and test data, the method, and the output. Everything is checked before anything is computed or
-    /// written; what is wrong is named with its line in the file.
+    /// The file names a sequential model with weights in PyTorch state-dict layout, or a network in
+    /// an ONNX file, training and test data, the method, and the output. Everything is checked
+    /// before anything is computed or written; what is wrong is named with its line in the file.
     #[command(after_help = short("run"), after_long_help = long("run"))]
     Run(RunArguments),
     /// Compute the influence of every training point on itself
@@ -182,9 +182,9 @@ pub enum Command {
     Verify(VerifyArguments),
     /// Say what an output is, how it was made, what its numbers are
     ///
-    /// Reads the output alone: neither model nor data need be there. Of a network in an ONNX file it
-    /// says what it reads and computes, which parameters are trained, and which of them are slow;
-    /// or why the file is refused, and how to export it.
+    /// Reads the output alone: neither model nor data need be there. Of a network in an ONNX file
+    /// it says what it reads and computes, which parameters are trained, and which of them are
+    /// slow; or why the file is refused, and how to export it.
     #[command(after_help = short("inspect"), after_long_help = long("inspect"))]
     Inspect(InspectArguments),
     /// Show which training points helped and harmed on test points

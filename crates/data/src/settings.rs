@@ -45,8 +45,8 @@ pub struct Files {
     /// Inputs, samples along the first axis; any numeric dtype. One array, or one for each input of
     /// the model.
     pub inputs: InputFiles,
-    /// Targets: integers `(n)` for cross-entropy, integers `(n, positions)` for cross-entropy at each
-    /// position, numbers `(n)` or `(n, outputs)` for mse. None where the model reads none.
+    /// Targets: integers `(n)` for cross-entropy, integers `(n, positions)` for cross-entropy at
+    /// each position, numbers `(n)` or `(n, outputs)` for mse. None where the model reads none.
     pub targets: Option<ArrayPath>,
     /// The names of the samples: integers, a text file with a line for each, or a column. Default:
     /// their row, or the names of image files.

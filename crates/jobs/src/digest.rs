@@ -24,8 +24,8 @@ pub fn of_path(path: &Path) -> Result<String> {
     }
 }
 
-/// `sha256:` and the digest of an input of a computation: of a file, of all files in a folder, or of
-/// an ONNX file and the files beside it that hold its tensors.
+/// `sha256:` and the digest of an input of a computation: of a file, of all files in a folder, or
+/// of an ONNX file and the files beside it that hold its tensors.
 ///
 /// # Errors
 /// When one of them cannot be read.

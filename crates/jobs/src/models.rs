@@ -33,8 +33,8 @@ pub use descent::{Epoch, descend};
 
 /// Where the models of configurations come from.
 pub trait Models: Debug {
-    /// Whether the configuration describes the model and its loss: it lists the layers, or names the
-    /// file of a network.
+    /// Whether the configuration describes the model and its loss: it lists the layers, or names
+    /// the file of a network.
     fn are_configured(&self) -> bool;
 
     /// Reads a model for data with these inputs, with weights in place of those that a network in a
@@ -51,8 +51,8 @@ pub trait Models: Debug {
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 
-    /// A model before its training: its weights are drawn from the seed of the configuration, or those
-    /// that the file of a network holds.
+    /// A model before its training: its weights are drawn from the seed of the configuration, or
+    /// those that the file of a network holds.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -38,7 +38,8 @@ pub enum Error {
         message: String,
     },
 
-    /// An operator cannot be computed from these arguments; a [`GraphNode`](Self::Node) error says where.
+    /// An operator cannot be computed from these arguments; a [`GraphNode`](Self::Node) error says
+    /// where.
     #[error("{0}")]
     Operator(String),
 
@@ -46,8 +47,8 @@ pub enum Error {
     #[error("{0}")]
     Input(String),
 
-    /// Samples are not what they must be to a network: along the first axis, of any number, and each
-    /// by itself.
+    /// Samples are not what they must be to a network: along the first axis, of any number, and
+    /// each by itself.
     #[error("{0}")]
     Samples(String),
 

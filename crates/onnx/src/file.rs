@@ -1,9 +1,9 @@
 //! ONNX files: from bytes to a graph in which every name is what it seems.
 //!
-//! Nothing in a file is believed. Lengths are compared with the bytes that are there before anything is
-//! allocated for them, numbers beside the file are read at their positions and only from its
-//! folder, names must be defined before they are used and once, and operators that are not known
-//! are all listed in one error.
+//! Nothing in a file is believed. Lengths are compared with the bytes that are there before
+//! anything is allocated for them, numbers beside the file are read at their positions and only
+//! from its folder, names must be defined before they are used and once, and operators that are not
+//! known are all listed in one error.
 
 mod beside;
 mod exported;

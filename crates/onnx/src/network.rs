@@ -20,8 +20,8 @@ use parameter::AnyParameter;
 pub(crate) use parameter::MOST_AXES;
 pub(crate) use program::Program;
 
-/// A network read from a file, as a burn module: its parameters under the names of the file, and the
-/// nodes that compute with them.
+/// A network read from a file, as a burn module: its parameters under the names of the file, and
+/// the nodes that compute with them.
 #[derive(Debug, Clone)]
 pub struct Network {
     parameters: Vec<(String, AnyParameter)>,
@@ -48,8 +48,8 @@ impl Network {
         self.forward_past(inputs, device, None)
     }
 
-    /// As [`forward`](Self::forward), but the node that makes the tensor `passed` is passed over: the
-    /// tensor is the first argument of the node.
+    /// As [`forward`](Self::forward), but the node that makes the tensor `passed` is passed over:
+    /// the tensor is the first argument of the node.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).

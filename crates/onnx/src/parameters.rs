@@ -2,22 +2,22 @@
 //!
 //! A file of PyTorch does not have the parameters of the network: it has tensors that its graph
 //! reads. Exporters join batch normalisations with convolutions, transpose weights, copy tied ones
-//! and make one of two that happen to be equal; their defaults do all of this. The network computes the
-//! same then, but derivatives by its tensors are not those by its parameters. So parameters are told
-//! by these rules, and a file that breaks one is refused.
+//! and make one of two that happen to be equal; their defaults do all of this. The network computes
+//! the same then, but derivatives by its tensors are not those by its parameters. So parameters are
+//! told by these rules, and a file that breaks one is refused.
 //!
 //! 1. PyTorch's new exporter writes which tensors are parameters. It also lists all parameters of
-//!    the program, and what its optimiser did: a parameter that was replaced, folded into another tensor
-//!    or merged with an equal one is found by that (`exported`). One that shares its tensor with
-//!    another is tied.
+//!    the program, and what its optimiser did: a parameter that was replaced, folded into another
+//!    tensor or merged with an equal one is found by that (`exported`). One that shares its tensor
+//!    with another is tied.
 //! 2. In other files, a tensor of floats is a parameter if a derivative flows from the output to it
-//!    (`flow`): running statistics, masks and shapes are none. Tensors that PyTorch's old exporter computed have
-//!    names that no module has.
-//! 3. That exporter makes one of equal tensors, and says so by an `Identity` with the name of the other:
-//!    they are told apart again. Tied parameters have one name.
-//! 4. A state dict (`ReadSettings::weights`) proves it, by the numbers (`state`): what is equal to one of its
-//!    tensors, or to the transpose of one, has that name; two tensors with the same name are tied. What is
-//!    equal to none was folded.
+//!    (`flow`): running statistics, masks and shapes are none. Tensors that PyTorch's old exporter
+//!    computed have names that no module has.
+//! 3. That exporter makes one of equal tensors, and says so by an `Identity` with the name of the
+//!    other: they are told apart again. Tied parameters have one name.
+//! 4. A state dict (`ReadSettings::weights`) proves it, by the numbers (`state`): what is equal to
+//!    one of its tensors, or to the transpose of one, has that name; two tensors with the same name
+//!    are tied. What is equal to none was folded.
 
 mod candidates;
 mod exported;

@@ -1,8 +1,8 @@
 //! The messages of an ONNX file, as far as they are read.
 //!
 //! Field numbers and types are those of version 3 of the format's schema. Messages are declared
-//! here, so that building needs neither the schema nor its compiler. Fields that are not declared are
-//! skipped when a file is read.
+//! here, so that building needs neither the schema nor its compiler. Fields that are not declared
+//! are skipped when a file is read.
 
 use prost::Message;
 

@@ -1,14 +1,14 @@
-//! Programs that PyTorch exported (`torch.export.save`, files `.pt2`): from an archive to a graph whose
-//! parameters are known.
+//! Programs that PyTorch exported (`torch.export.save`, files `.pt2`): from an archive to a graph
+//! whose parameters are known.
 //!
 //! ```text
 //!  .pt2 ─ archive ─> schema (JSON) ─ nodes ─> NetworkGraph ─┐
 //!            └─ tensors (storages, views, ties) ─────┴─> Known
 //! ```
 //!
-//! Nothing has to be guessed here: the signature of a program says which of its inputs are parameters,
-//! buffers and data and what they are called, tensors say whether they are trained, and two parameters that
-//! are one have one place in the archive. Numbers in nodes have 64 bits.
+//! Nothing has to be guessed here: the signature of a program says which of its inputs are
+//! parameters, buffers and data and what they are called, tensors say whether they are trained, and
+//! two parameters that are one have one place in the archive. Numbers in nodes have 64 bits.
 
 mod archive;
 mod graph;

@@ -11,8 +11,8 @@ pub struct ReadSettings {
     pub output: Option<String>,
     /// Patterns of names, with `*` for any letters: parameters that are not trained.
     pub frozen: Vec<String>,
-    /// Rows of embeddings that have no gradient, by the name of the table: `padding_idx` of PyTorch,
-    /// which is not in the file.
+    /// Rows of embeddings that have no gradient, by the name of the table: `padding_idx` of
+    /// PyTorch, which is not in the file.
     pub padding: BTreeMap<String, usize>,
     /// The tensors of a state dict, by name: those that the file was exported with, or others of
     /// the same shapes, which take their place.

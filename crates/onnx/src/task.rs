@@ -54,9 +54,9 @@ impl NetworkTask {
     /// # Errors
     /// [`Error::Setting`] when a setting is out of its range, or the loss or the measurement is not
     /// defined for the output; [`Error::Input`] when the number or the shapes of the inputs are not
-    /// those of the network; [`Error::Node`] when a node cannot be computed; [`Error::Samples`] when
-    /// samples are not along the first axis of inputs and outputs, their number was written into the
-    /// file, or they depend on each other. Messages say what to do.
+    /// those of the network; [`Error::Node`] when a node cannot be computed; [`Error::Samples`]
+    /// when samples are not along the first axis of inputs and outputs, their number was written
+    /// into the file, or they depend on each other. Messages say what to do.
     pub fn new(
         model: &NetworkFile,
         loss: NetworkLoss,
@@ -117,8 +117,8 @@ impl NetworkTask {
         &self.targets
     }
 
-    /// What a user should know of how the loss is taken, in sentences: that it is taken of the logits
-    /// from which the file computes probabilities, for example.
+    /// What a user should know of how the loss is taken, in sentences: that it is taken of the
+    /// logits from which the file computes probabilities, for example.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
@@ -126,8 +126,8 @@ impl NetworkTask {
     /// The output of the network on a batch, beside its targets.
     ///
     /// # Panics
-    /// When a node cannot be computed, or the batch is not of the declared forms: `new` has tried the
-    /// network, and whoever records it turns panics into errors.
+    /// When a node cannot be computed, or the batch is not of the declared forms: `new` has tried
+    /// the network, and whoever records it turns panics into errors.
     fn arguments(&self, network: &Network, mut fields: Fields) -> LossArguments {
         let targets = match self.targets {
             TargetForm::None => None,

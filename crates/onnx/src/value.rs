@@ -1,12 +1,11 @@
 //! Tensors of any rank and kind, on any device.
 //!
 //! burn's tensors have their rank in their type; those of its `Dispatch` backend have it at run
-//! time. A [`Value`] is one of these, with what ONNX needs beyond: tensors of rank 0, which are kept
-//! as tensors `[1]`, and whether its numbers are *known*. A value is known if it depends neither on
-//! parameters nor on data. Known values are computed on the CPU while the network runs, by the
-//! same operators as any other, so that shapes, axes and masks that a file computes need no
-//! second evaluator; they move to the device of the data when they meet a value that is not
-//! known.
+//! time. A [`Value`] is one of these, with what ONNX needs beyond: tensors of rank 0, which are
+//! kept as tensors `[1]`, and whether its numbers are *known*. A value is known if it depends
+//! neither on parameters nor on data. Known values are computed on the CPU while the network runs,
+//! by the same operators as any other, so that shapes, axes and masks that a file computes need no
+//! second evaluator; they move to the device of the data when they meet a value that is not known.
 
 mod math;
 mod shape;
@@ -291,8 +290,8 @@ impl Value {
         }
     }
 
-    /// Floats as they would be in 32 bits, which whoever wrote the file computed with: sizes that are
-    /// rounded to integers must not fall on the other side.
+    /// Floats as they would be in 32 bits, which whoever wrote the file computed with: sizes that
+    /// are rounded to integers must not fall on the other side.
     pub(crate) fn rounded(self) -> Self {
         if self.known && self.kind == FieldKind::Float {
             self.map(|tensor| {

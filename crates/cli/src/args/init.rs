@@ -43,15 +43,16 @@ pub struct InitArguments {
     #[arg(long, value_name = "FILE")]
     pub onnx: Option<PathBuf>,
     /// The weights: safetensors, a state dict or checkpoint of PyTorch (.pt, .pth), or a record of
-    /// burn (.bpk) [default: a small network is to be trained; with --onnx, those that the file has]
+    /// burn (.bpk) [default: a small network is to be trained; with --onnx, those that the file
+    /// has]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// The key of the weights in a file that holds more, such as net or checkpoint.model [default:
     /// the only state dict that there is]
     #[arg(long, value_name = "KEY", requires = "weights")]
     pub state: Option<String>,
-    /// Inputs and targets of the training points; with --onnx, inputs may be several, a.npy,b.npy or
-    /// NAME=a.npy,NAME=b.npy, and targets may be left out
+    /// Inputs and targets of the training points; with --onnx, inputs may be several, a.npy,b.npy
+    /// or NAME=a.npy,NAME=b.npy, and targets may be left out
     #[arg(long, value_names = ["INPUTS", "TARGETS"], num_args = 1..=2, required_unless_present = "all")]
     pub train: Vec<String>,
     /// Inputs and targets of the test points [default: none, for `influence self`]

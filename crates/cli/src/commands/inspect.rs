@@ -1,5 +1,5 @@
-//! `influence inspect`: what an output is, how it was made, and what its numbers are like; or what a
-//! network in a file is.
+//! `influence inspect`: what an output is, how it was made, and what its numbers are like; or what
+//! a network in a file is.
 
 mod network;
 

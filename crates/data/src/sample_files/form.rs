@@ -30,16 +30,16 @@ impl SampleForm {
 }
 
 impl SampleFiles {
-    /// Gives the samples the form in which a task reads them; `names` are those of its inputs, if it
-    /// has some.
+    /// Gives the samples the form in which a task reads them; `names` are those of its inputs, if
+    /// it has some.
     ///
     /// Inputs that have names come in the order of the task. They become rows where the task reads
     /// those, and images get an axis of one channel where it wants one; targets `(n)` become `(n,
     /// 1)`.
     ///
     /// # Errors
-    /// When the task reads other inputs, targets that are not there or none where there are some, or
-    /// the arrays have another kind or rank.
+    /// When the task reads other inputs, targets that are not there or none where there are some,
+    /// or the arrays have another kind or rank.
     pub fn in_form(
         self,
         form: &SampleForm,

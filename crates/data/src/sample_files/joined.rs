@@ -13,8 +13,8 @@ use crate::{
     targets::{self, Targets},
 };
 
-/// Opens inputs, and targets if there are some; where one of them does not tell whether its first line
-/// is a point, the number of the others does.
+/// Opens inputs, and targets if there are some; where one of them does not tell whether its first
+/// line is a point, the number of the others does.
 pub(super) fn joined(
     files: &Files,
     readers: Readers,

@@ -6,9 +6,9 @@ use super::activation::Activation;
 
 /// The files and choices that a configuration is proposed from.
 ///
-/// Each of `train`, `test` and `all` holds two arrays, inputs and targets, or is empty. For a network
-/// in a file the first may be several, `a.npy,b.npy` or `a=a.npy,b=b.npy`, and there may be no
-/// targets.
+/// Each of `train`, `test` and `all` holds two arrays, inputs and targets, or is empty. For a
+/// network in a file the first may be several, `a.npy,b.npy` or `a=a.npy,b=b.npy`, and there may be
+/// no targets.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Where the configuration will be: paths in it are relative to its folder.

@@ -33,8 +33,8 @@ impl WrittenPoints {
     }
 }
 
-/// The arrays of one argument: `x.npy`; of a network that reads several, `a.npy,b.npy` in its order,
-/// or `a=a.npy,b=b.npy` by their names.
+/// The arrays of one argument: `x.npy`; of a network that reads several, `a.npy,b.npy` in its
+/// order, or `a=a.npy,b=b.npy` by their names.
 ///
 /// # Errors
 /// When some of several have a name and others have not.

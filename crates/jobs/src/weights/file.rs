@@ -93,8 +93,8 @@ fn safetensors(path: &Path) -> Result<Contents> {
     })
 }
 
-/// Two names of one tensor in words, in files of `safetensors.torch.save_model`, which keeps one name
-/// of a tied tensor and notes the others beside.
+/// Two names of one tensor in words, in files of `safetensors.torch.save_model`, which keeps one
+/// name of a tied tensor and notes the others beside.
 fn kept_once(notes: Option<&HashMap<String, String>>, file: &SafeTensors<'_>) -> Option<String> {
     let has = |name: &str| file.tensor(name).is_ok();
     let mut notes: Vec<_> = notes.into_iter().flatten().collect();

@@ -69,8 +69,8 @@ pub(super) fn read(path: &Path, key: Option<&str>) -> Result<Contents> {
     })
 }
 
-/// Two tensors that share numbers, in words: changing the one changes the other, which two layers do
-/// not do.
+/// Two tensors that share numbers, in words: changing the one changes the other, which two layers
+/// do not do.
 fn shared(tensors: &[(String, View)]) -> Option<String> {
     let numbers = |(_, view): &&(String, View)| view.element.float.is_some() && view.numbers > 0;
     let mut sorted: Vec<&(String, View)> = tensors.iter().filter(numbers).collect();

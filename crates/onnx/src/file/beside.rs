@@ -12,7 +12,8 @@ use crate::{Error, Result, proto};
 /// The files beside an ONNX file that hold numbers of its tensors, sorted; most files have none.
 ///
 /// # Errors
-/// When the file cannot be read, or is no ONNX file. Whether the others can be read is not looked at.
+/// When the file cannot be read, or is no ONNX file. Whether the others can be read is not looked
+/// at.
 pub fn files_beside(path: &Path) -> Result<Vec<PathBuf>> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io {
         path: path.to_owned(),

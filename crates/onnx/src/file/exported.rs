@@ -103,8 +103,8 @@ impl Exported {
     /// Why a parameter is missing.
     ///
     /// The program that is exported has tied parameters once, under one of their names; the modules
-    /// of its calls tell the others. The optimiser merges equal ones afterwards: then calls read the
-    /// one and nodes another.
+    /// of its calls tell the others. The optimiser merges equal ones afterwards: then calls read
+    /// the one and nodes another.
     fn why(
         &self,
         (placeholder, target): &(String, String),

@@ -68,8 +68,8 @@ impl Program {
         &self.output
     }
 
-    /// Computes the output. The node that makes the tensor `passed` is passed over: the tensor is the
-    /// first argument of the node.
+    /// Computes the output. The node that makes the tensor `passed` is passed over: the tensor is
+    /// the first argument of the node.
     ///
     /// # Errors
     /// When a node cannot be computed from values of these shapes.

@@ -1,7 +1,7 @@
 //! Functions of pairs of numbers.
 //!
-//! A known number that meets data stays a number: burn then records an operation with a scalar, which
-//! needs no tensor and carries 64 bits.
+//! A known number that meets data stays a number: burn then records an operation with a scalar,
+//! which needs no tensor and carries 64 bits.
 
 use burn::backend::{
     Dispatch, DispatchTensor,

@@ -1,10 +1,10 @@
 //! The operators of PyTorch (`aten`) in terms of those of ONNX.
 //!
-//! An operator here names the arguments of PyTorch's schema, and says which operators of ONNX compute the
-//! same. These run as they do in a file of ONNX, on values: there is one convolution. What only moves
-//! numbers is done by the values themselves. Overloads of an operator differ in their arguments only, so one
-//! function serves all; so do variants that overwrite their first argument, since nodes give the result a
-//! name of its own.
+//! An operator here names the arguments of PyTorch's schema, and says which operators of ONNX
+//! compute the same. These run as they do in a file of ONNX, on values: there is one convolution.
+//! What only moves numbers is done by the values themselves. Overloads of an operator differ in
+//! their arguments only, so one function serves all; so do variants that overwrite their first
+//! argument, since nodes give the result a name of its own.
 
 mod activation;
 mod arguments;

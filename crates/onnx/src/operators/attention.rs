@@ -6,11 +6,11 @@
 //! softmax(s Q Kᵀ + m) V,        s = 1/√width by default
 //! ```
 //!
-//! where `m` is `−∞` at keys that a query must not see: those that a mask of booleans leaves out, and
-//! those after the query if it is causal. A mask of floats is added. With `softcap = c` the scores
-//! become `c · tanh(scores / c)` before they are masked. Where there are fewer heads of keys than of
-//! queries, neighbouring heads of queries share one. Operands with three axes have their heads side
-//! by side in the last one.
+//! where `m` is `−∞` at keys that a query must not see: those that a mask of booleans leaves out,
+//! and those after the query if it is causal. A mask of floats is added. With `softcap = c` the
+//! scores become `c · tanh(scores / c)` before they are masked. Where there are fewer heads of keys
+//! than of queries, neighbouring heads of queries share one. Operands with three axes have their
+//! heads side by side in the last one.
 //!
 //! Rotary positions turn pairs `(a, b)` of entries of queries and keys by angles that grow with the
 //! position: `(a cos − b sin, a sin + b cos)`. The pairs are neighbours, or halves of the vector.
@@ -240,7 +240,8 @@ fn rotary(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     Ok(one(result))
 }
 
-/// Pairs of entries of `(n, heads, steps, width)`, turned; the angles are `(n, 1, steps, width / 2)`.
+/// Pairs of entries of `(n, heads, steps, width)`, turned; the angles are `(n, 1, steps, width /
+/// 2)`.
 pub(super) fn rotated(x: Value, cos: Value, sin: Value, interleaved: bool) -> Result<Value> {
     let dims = x.dims();
     let half = dims[3] / 2;

@@ -1,7 +1,7 @@
 //! Sums of products by Einstein's convention.
 //!
-//! The operands are contracted one after the other. Of two operands, each label is shared or belongs
-//! to one of them, and is read later (by the output or by a further operand) or not:
+//! The operands are contracted one after the other. Of two operands, each label is shared or
+//! belongs to one of them, and is read later (by the output or by a further operand) or not:
 //!
 //! ```text
 //! shared, read later        batch       the same entries of both
@@ -10,8 +10,8 @@
 //! of one, not read          summed      before anything else
 //! ```
 //!
-//! so that every step is one product of matrices `(batch, rows, inner) · (batch, inner, columns)`, or
-//! of entries where nothing is contracted.
+//! so that every step is one product of matrices `(batch, rows, inner) · (batch, inner, columns)`,
+//! or of entries where nothing is contracted.
 
 use std::collections::BTreeMap;
 
@@ -114,7 +114,8 @@ fn parsed(equation: &str, operands: &[Value]) -> Result<(Vec<Vec<Label>>, Vec<La
     }
 }
 
-/// The labels of a term, an ellipsis being this many axes; `None` where there is anything but letters.
+/// The labels of a term, an ellipsis being this many axes; `None` where there is anything but
+/// letters.
 fn labels(term: &str, hidden: usize) -> Option<Vec<Label>> {
     let hidden = u32::try_from(hidden).ok()?;
     let (before, after, hidden) = match term.split_once("...") {

@@ -117,8 +117,8 @@ fn gather_nd(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     Ok(one(value.select(0, rows.tensor).reshape(&result)?))
 }
 
-/// The numbers `(rows)` of entries in row-major order, from their coordinates `(…, axes)` along axes
-/// of these lengths.
+/// The numbers `(rows)` of entries in row-major order, from their coordinates `(…, axes)` along
+/// axes of these lengths.
 pub(super) fn flat_places(places: Value, lengths: &[usize], devices: &Devices) -> Result<Value> {
     let at = places.dims();
     let rows: usize = at[..at.len() - 1].iter().product();

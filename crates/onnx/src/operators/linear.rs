@@ -22,8 +22,8 @@ pub(super) fn find(name: &str) -> Option<Operator> {
     }))
 }
 
-/// The product of matrices in the last two axes, broadcast over the others; a vector is a row on the
-/// left and a column on the right. A matrix on the right is lifted by a reshape, as burn's own
+/// The product of matrices in the last two axes, broadcast over the others; a vector is a row on
+/// the left and a column on the right. A matrix on the right is lifted by a reshape, as burn's own
 /// linear layers do, so that it stays recognisable.
 pub(super) fn product(left: Value, right: Value, devices: &Devices) -> Result<Value> {
     let [left, right] = Value::together([left, right], devices)?;

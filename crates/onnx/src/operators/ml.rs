@@ -1,8 +1,8 @@
 //! Operators of `ai.onnx.ml`: linear models and what is around them.
 //!
-//! The coefficients of linear models are attributes. Such a node is [expanded](expand) when a file is
-//! read: into plain nodes, and tensors that are parameters like any other. What only prepares the
-//! data, such as a scaler, keeps its numbers.
+//! The coefficients of linear models are attributes. Such a node is [expanded](expand) when a file
+//! is read: into plain nodes, and tensors that are parameters like any other. What only prepares
+//! the data, such as a scaler, keeps its numbers.
 
 use std::collections::BTreeMap;
 

@@ -43,8 +43,8 @@ fn batch(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     Ok(one(by_batch(x, [scale, shift, mean, variance], epsilon)?))
 }
 
-/// `(x − mean) / √(variance + ε) · scale + shift`, each with one number for a channel; `vectors` are
-/// scale, shift, mean and variance.
+/// `(x − mean) / √(variance + ε) · scale + shift`, each with one number for a channel; `vectors`
+/// are scale, shift, mean and variance.
 pub(super) fn by_batch(x: Value, vectors: [Value; 4], epsilon: f64) -> Result<Value> {
     let dims = x.dims();
     let channels = dims.get(1).copied();

@@ -1,8 +1,8 @@
 //! Pooling: the largest entry under a window, or their mean.
 //!
 //! Windows over one axis are windows over two, the other of length 1. Both kinds of pooling may be
-//! done axis by axis, so that three axes are two poolings. Where padding differs at the two ends, or
-//! the last window reaches beyond it (`ceil_mode`), the tensor is padded first: with −∞ for a
+//! done axis by axis, so that three axes are two poolings. Where padding differs at the two ends,
+//! or the last window reaches beyond it (`ceil_mode`), the tensor is padded first: with −∞ for a
 //! maximum. For a mean it is padded with zeros, and corrected by how many entries that count lie
 //! under each window.
 

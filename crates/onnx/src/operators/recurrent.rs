@@ -19,8 +19,8 @@
 //!
 //! Peepholes add `p_i ∘ c_{t−1}`, `p_f ∘ c_{t−1}` and `p_o ∘ c_t` to three gates of an LSTM. `W` is
 //! applied to all steps at once, samples first, `R` once a step: both are products with a matrix on
-//! the right, as those of any linear layer. A layer that runs backwards takes the steps in the other
-//! order. Layouts and directions of ONNX are arranged around this in [`layer`].
+//! the right, as those of any linear layer. A layer that runs backwards takes the steps in the
+//! other order. Layouts and directions of ONNX are arranged around this in [`layer`].
 
 mod layer;
 

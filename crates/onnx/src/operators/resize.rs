@@ -1,7 +1,7 @@
 //! Images of another size, by interpolation.
 //!
-//! Along each axis of length `l`, entry `o` of the result lies at a coordinate `x(o)` of the tensor,
-//! which depends on the scale `s` (the new length over the old one) and on the convention:
+//! Along each axis of length `l`, entry `o` of the result lies at a coordinate `x(o)` of the
+//! tensor, which depends on the scale `s` (the new length over the old one) and on the convention:
 //!
 //! ```text
 //! half_pixel             (o + 1/2) / s − 1/2
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The result is a sum of entries near `x`: the nearest; two, weighted by their distances; or four,
-//! weighted by cubic polynomials of them. Axes are interpolated one after the other, each as a sum of
-//! selected entries times known weights.
+//! weighted by cubic polynomials of them. Axes are interpolated one after the other, each as a sum
+//! of selected entries times known weights.
 //!
 //! Keys, *Cubic convolution interpolation for digital image processing*, 1981.
 

@@ -1,8 +1,8 @@
 //! Entries put at places that are arguments.
 //!
 //! Additions are one operation of burn. An assignment is an addition to a tensor that has zeros at
-//! the places. Products and extremes, which few networks have, are taken one update after the other:
-//! each changes the tensor where it says, which has derivatives whatever the places.
+//! the places. Products and extremes, which few networks have, are taken one update after the
+//! other: each changes the tensor where it says, which has derivatives whatever the places.
 
 use burn::{
     backend::{

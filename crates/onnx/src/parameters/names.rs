@@ -38,8 +38,8 @@ pub(super) fn reader(graph: &NetworkGraph, name: &str) -> String {
     }
 }
 
-/// Gives parameters whose names have no dot the name of a layer: that of the node that reads them, or
-/// of the matrix product to which it adds them. Blocks and Kronecker factors go by layers.
+/// Gives parameters whose names have no dot the name of a layer: that of the node that reads them,
+/// or of the matrix product to which it adds them. Blocks and Kronecker factors go by layers.
 pub(super) fn give_layers(known: &mut Known) {
     let mut renamed = BTreeMap::new();
     for parameter in known

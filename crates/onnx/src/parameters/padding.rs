@@ -1,8 +1,8 @@
 //! Rows of embeddings that are not trained.
 //!
-//! PyTorch's `padding_idx` cuts the derivative of one row of a table where it is looked up. ONNX has no
-//! such thing, so the lookups are followed by nodes that choose, where the index is that of the row, the
-//! row as a constant.
+//! PyTorch's `padding_idx` cuts the derivative of one row of a table where it is looked up. ONNX
+//! has no such thing, so the lookups are followed by nodes that choose, where the index is that of
+//! the row, the row as a constant.
 
 use burn::tensor::TensorData;
 

@@ -55,7 +55,8 @@ struct Matches {
 }
 
 impl Matches {
-    /// Parameters with several names get the one that comes first in an order, or that the graph has.
+    /// Parameters with several names get the one that comes first in an order, or that the graph
+    /// has.
     fn new(graph: &NetworkGraph, state: &State, order: &[String]) -> Self {
         let mut by_numbers: HashMap<Vec<u8>, Vec<Matched>> = HashMap::new();
         let mut add = |data: &TensorData, name: &str, transposed| {

@@ -103,8 +103,8 @@ fn pruned(nodes: Vec<RawNode>, output: &str) -> (Vec<RawNode>, HashSet<String>) 
     (kept, needed)
 }
 
-/// Where a derivative could flow through `detach`, it stays; elsewhere it does nothing. Returns a remark on
-/// where it stays.
+/// Where a derivative could flow through `detach`, it stays; elsewhere it does nothing. Returns a
+/// remark on where it stays.
 fn cut<'a>(nodes: &mut [RawNode], trained: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut moving: HashSet<String> = trained.map(str::to_owned).collect();
     let mut cuts = Vec::new();

@@ -141,8 +141,8 @@ impl ProgramInputs {
         Ok(())
     }
 
-    /// Refuses parameters that share some of their numbers and not all: no derivative is by one of them
-    /// alone.
+    /// Refuses parameters that share some of their numbers and not all: no derivative is by one of
+    /// them alone.
     fn check_apart(&self) -> Result<()> {
         let places: Vec<(&str, TensorPlace)> = self
             .parameters

@@ -254,7 +254,8 @@ impl<'a> NodeReader<'a> {
             || node.target.contains("wrap_with_autocast")
     }
 
-    /// Writes the nodes of a region in place of it. Where derivatives are off, its results have none.
+    /// Writes the nodes of a region in place of it. Where derivatives are off, its results have
+    /// none.
     fn region(&mut self, node: schema::NodeSchema) -> Result<()> {
         if self.depth == DEEPEST {
             return Err(malformed(

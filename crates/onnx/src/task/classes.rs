@@ -20,8 +20,8 @@ pub(super) struct Choices {
 impl Choices {
     /// The loss of each sample, `(n)`.
     ///
-    /// With the distribution `q` of the label, `1 - ε` its class and `ε / c` each class, and weights
-    /// `w` of the classes, the loss of a choice is `Σ_k q_k w_k (-log p_k)`.
+    /// With the distribution `q` of the label, `1 - ε` its class and `ε / c` each class, and
+    /// weights `w` of the classes, the loss of a choice is `Σ_k q_k w_k (-log p_k)`.
     pub(super) fn loss(&self, loss: &NetworkLoss) -> Tensor<1> {
         let logs = log_softmax(self.logits.clone(), 2);
         let smoothing = loss.label_smoothing;

@@ -21,9 +21,9 @@ impl Counted {
         summed(values, self.shares(None))
     }
 
-    /// By what each of the numbers of a sample is multiplied in their sum to give the mean over those
-    /// that count, `(n, t)`; `None` for `1/t`. With weights `(n, t)`, the sum is divided by that of
-    /// the weights of what counts, and not by its number.
+    /// By what each of the numbers of a sample is multiplied in their sum to give the mean over
+    /// those that count, `(n, t)`; `None` for `1/t`. With weights `(n, t)`, the sum is divided by
+    /// that of the weights of what counts, and not by its number.
     pub(super) fn shares(&self, weights: Option<Tensor<2>>) -> Option<Tensor<2>> {
         let (counted, weights) = match (self.0.clone(), weights) {
             (None, None) => return None,

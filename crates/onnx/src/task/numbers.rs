@@ -28,8 +28,8 @@ impl NumberOutputs {
         summed(losses, self.counted.shares(None))
     }
 
-    /// By what the loss differs from the mean over all `w` outputs: a factor of each, `(n, w)`; `None`
-    /// for 1.
+    /// By what the loss differs from the mean over all `w` outputs: a factor of each, `(n, w)`;
+    /// `None` for 1.
     pub(super) fn weights(&self) -> Option<Tensor<2>> {
         let width = self.outputs.dims()[1] as f64;
         Some(self.counted.shares(None)? * width)

@@ -22,15 +22,15 @@ pub struct NetworkLoss {
     pub kind: LossKind,
     /// The target that does not count, such as -100; it may be the number of a class, too.
     ///
-    /// The loss of a sample is the mean over what counts of it; a sample of which nothing counts has
-    /// a loss of 0. Of numbers, those equal to it do not count.
+    /// The loss of a sample is the mean over what counts of it; a sample of which nothing counts
+    /// has a loss of 0. Of numbers, those equal to it do not count.
     pub ignore: Option<i64>,
     /// A weight for each class, at least 0; for losses of classes.
     ///
     /// As in PyTorch, the mean over the positions of a sequence is weighted: the sum of `w_y` times
     /// the cross-entropy, over the sum of `w_y`. With one class for each sample
-    /// ([`LossKind::CrossEntropy`]) there is no such sum, and the loss of a sample is `w_y` times its
-    /// cross-entropy.
+    /// ([`LossKind::CrossEntropy`]) there is no such sum, and the loss of a sample is `w_y` times
+    /// its cross-entropy.
     pub class_weights: Option<Vec<f64>>,
     /// Label smoothing `ε` in `[0, 1)`; for losses of classes.
     ///
@@ -95,14 +95,14 @@ fn is_weight(weight: f64) -> bool {
 pub enum LossKind {
     /// `cross-entropy`: of the softmax of outputs `(n, c)`; targets are class numbers `(n)`.
     CrossEntropy,
-    /// `mse`: squared error, mean over the outputs of a sample; targets are shaped like the outputs,
-    /// or are `(n)` where there is one for each sample.
+    /// `mse`: squared error, mean over the outputs of a sample; targets are shaped like the
+    /// outputs, or are `(n)` where there is one for each sample.
     MeanSquaredError,
     /// `binary-cross-entropy`: of the sigmoids of the outputs, mean over those of a sample; targets
     /// from 0 to 1, shaped as for [`MeanSquaredError`](Self::MeanSquaredError).
     BinaryCrossEntropy,
-    /// `sequence-cross-entropy`: of the softmax of outputs `(n, t, c)` at each position, mean over the
-    /// positions; targets are class numbers `(n, t)`.
+    /// `sequence-cross-entropy`: of the softmax of outputs `(n, t, c)` at each position, mean over
+    /// the positions; targets are class numbers `(n, t)`.
     SequenceCrossEntropy,
     /// `next-token`: the same, where the targets are the tokens that the network reads, shifted by
     /// one: outputs at position `j` predict token `j + 1`. There are no targets besides the inputs,
@@ -112,9 +112,9 @@ pub enum LossKind {
     /// called `attention_mask`, `position_ids` or `token_type_ids`. Tokens where an input
     /// `attention_mask` `(n, t)` is 0 are no targets.
     NextToken,
-    /// `output`: the output is the loss of each sample, `(n)` or `(n, 1)`; whatever targets it needs
-    /// are inputs of the network. Such a loss has a Hessian, but no Gauss-Newton or Fisher matrix,
-    /// which need the outputs from which the loss is computed.
+    /// `output`: the output is the loss of each sample, `(n)` or `(n, 1)`; whatever targets it
+    /// needs are inputs of the network. Such a loss has a Hessian, but no Gauss-Newton or Fisher
+    /// matrix, which need the outputs from which the loss is computed.
     InFile,
 }
 
@@ -173,8 +173,9 @@ pub enum Measurement {
     Margin,
     /// The output for its target class, or that of a given number, whatever the target is.
     ///
-    /// Numbers and labels of their own (`mse`, `binary-cross-entropy`) have no target class: there the
-    /// number is that of the output, counted from 0, and may be left out if there is one output.
+    /// Numbers and labels of their own (`mse`, `binary-cross-entropy`) have no target class: there
+    /// the number is that of the output, counted from 0, and may be left out if there is one
+    /// output.
     Logit {
         /// The number of a class or output.
         class: Option<usize>,

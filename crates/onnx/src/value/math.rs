@@ -115,7 +115,8 @@ impl Value {
         })
     }
 
-    /// Integers that count from the end of an axis where they are negative, as integers that do not.
+    /// Integers that count from the end of an axis where they are negative, as integers that do
+    /// not.
     ///
     /// # Errors
     /// When known ones lie beyond the axis.

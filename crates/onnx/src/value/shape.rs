@@ -125,7 +125,8 @@ impl Value {
         by_kind!(self, float_select int_select bool_select, |tensor| tensor, axis, places)
     }
 
-    /// Along an axis the entries at the places of a tensor of integers, shaped alike but for that axis.
+    /// Along an axis the entries at the places of a tensor of integers, shaped alike but for that
+    /// axis.
     pub(crate) fn gather(self, axis: usize, places: DispatchTensor) -> Self {
         by_kind!(self, float_gather int_gather bool_gather, |tensor| axis, tensor, places)
     }

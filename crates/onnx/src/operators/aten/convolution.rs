@@ -39,7 +39,8 @@ fn transposed(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 
 /// The axes along which the window moves.
 fn axes(call: &mut Call<'_>) -> Result<usize> {
-    // Strides and paddings may be one number for all axes; the name, or the weight, says how many there are.
+    // Strides and paddings may be one number for all axes; the name, or the weight, says how many
+    // there are.
     for (name, axes) in [("1d", 1), ("2d", 2), ("3d", 3)] {
         if call.base().ends_with(name) {
             return Ok(axes);

@@ -117,8 +117,8 @@ fn weights(call: &mut Call<'_>, params: Vec<Value>) -> Result<Vec<Vec<Value>>> {
 }
 
 impl RecurrentLayers {
-    /// The hidden states of the last layer `(n, steps, directions · hidden)`, and the states of all at the
-    /// end.
+    /// The hidden states of the last layer `(n, steps, directions · hidden)`, and the states of all
+    /// at the end.
     fn run(&self, mut x: Value, call: &Call<'_>) -> Result<(Value, Vec<Value>, Vec<Value>)> {
         let (mut ends, mut cells) = (Vec::new(), Vec::new());
         for (layer, weights) in self.weights.chunks(self.directions).enumerate() {

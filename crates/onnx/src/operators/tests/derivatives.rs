@@ -211,8 +211,8 @@ fn engine(case: &Case, places: &[usize], output: usize) -> Result<Vec<f64>, Stri
     Ok(rows.into_iter().collect())
 }
 
-/// What is wrong with the derivatives of an output of a case: that `(H + λ) (H + λ)⁻¹ g` is not `g`,
-/// where the first `H` is that of differences and the inverse that of the engine.
+/// What is wrong with the derivatives of an output of a case: that `(H + λ) (H + λ)⁻¹ g` is not
+/// `g`, where the first `H` is that of differences and the inverse that of the engine.
 fn wrong(case: &Case, file: &File, places: &[usize], output: usize) -> Option<String> {
     let inputs: Vec<Vec<f64>> = case
         .inputs
