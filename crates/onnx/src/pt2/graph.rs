@@ -19,9 +19,16 @@ use super::{
     tensors::Tensors,
 };
 
+const TAKEN_APART: &str = "the program was taken apart (run_decompositions), which loses detach and no_grad: derivatives flow through them. Save the result of torch.export.export as it is if the network has any";
+
 /// The graph of an archive, with its parameters.
 pub(super) fn known(mut archive: Archive, settings: &ReadSettings) -> Result<Known> {
-    let module = archive.program()?.graph_module;
+    let program = archive.program()?;
+    let taken_apart = !program
+        .verifiers
+        .iter()
+        .any(|dialect| dialect == "TRAINING");
+    let module = program.graph_module;
     let mut tensors = Tensors::open(&mut archive)?;
     let mut names = Names::default();
     let inputs = ProgramInputs::new(&module, &tensors, &mut names)?;
@@ -31,6 +38,7 @@ pub(super) fn known(mut archive: Archive, settings: &ReadSettings) -> Result<Kno
     let outputs = outputs(&module.signature.output_specs, &mut names)?;
     let output = chosen(&outputs, &nodes, settings)?;
     let (mut nodes, needed) = pruned(nodes, &output);
+    keep_masked_rows(&mut nodes);
     let cut = cut(&mut nodes, inputs.trained());
     let nodes = resolved(nodes)?;
     check_inference(&nodes)?;
@@ -52,7 +60,10 @@ pub(super) fn known(mut archive: Archive, settings: &ReadSettings) -> Result<Kno
         parameters,
         ties: inputs.ties,
         buffers: inputs.buffers,
-        remarks: cut.into_iter().collect(),
+        remarks: cut
+            .into_iter()
+            .chain(taken_apart.then(|| TAKEN_APART.to_owned()))
+            .collect(),
     })
 }
 
@@ -129,6 +140,26 @@ fn cut<'a>(nodes: &mut [RawNode], trained: impl Iterator<Item = &'a str>) -> Opt
     })
 }
 
+/// Attention that is taken apart sets rows of a softmax to 0 in which all scores are −∞. The softmax itself
+/// must not be without a number there, or derivatives are.
+fn keep_masked_rows(nodes: &mut [RawNode]) {
+    let compared = nodes.iter().filter(|node| {
+        let other = node.attributes.float("other");
+        node.target == "aten.eq.Scalar" && other.is_ok_and(|other| other == Some(f64::NEG_INFINITY))
+    });
+    let compared: HashSet<String> = compared.flat_map(|node| node.inputs.clone()).collect();
+    for node in nodes {
+        if node.target == "aten._softmax.default"
+            && node
+                .inputs
+                .first()
+                .is_some_and(|input| compared.contains(input))
+        {
+            "aten._safe_softmax.default".clone_into(&mut node.target);
+        }
+    }
+}
+
 /// Looks up all operators; those that are not known are all named.
 fn resolved(nodes: Vec<RawNode>) -> Result<Vec<GraphNode>> {
     let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -159,7 +190,10 @@ fn check_inference(nodes: &[GraphNode]) -> Result<()> {
         let flag = |name| node.attributes.flag(name).unwrap_or(false);
         let rate = |name| node.attributes.float(name).ok().flatten();
         let draws = flag("train") && rate("p").or(rate("dropout")) != Some(0.0);
-        let by_batch = flag("training") && node.kind.contains("batch_norm");
+        // An instance norm, taken apart, has no statistics of its own.
+        let by_batch = flag("training")
+            && node.kind.contains("batch_norm")
+            && !node.kind.ends_with(".no_stats");
         if by_batch {
             return Err(node.error(
                 "it normalises by the statistics of the batch, as in training, so that samples would depend on one another; export `model.eval()`",

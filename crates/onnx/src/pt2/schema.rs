@@ -23,6 +23,9 @@ pub(super) struct SchemaVersion {
 #[derive(Debug, Deserialize)]
 pub(super) struct ExportedProgram {
     pub(super) graph_module: GraphModule,
+    /// The dialect of the operators: `TRAINING`, or `ATEN` of a program that was taken apart.
+    #[serde(default)]
+    pub(super) verifiers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

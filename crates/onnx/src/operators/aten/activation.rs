@@ -2,7 +2,7 @@
 
 use influence_core::FieldKind::Float;
 
-use super::{Run, arguments::wrong};
+use super::Run;
 use crate::{
     Result,
     graph::Attribute,
@@ -15,7 +15,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "silu" => silu,
         "gelu" => gelu,
         "mish" => |call| plain(call, "Mish"),
-        "selu" => |call| plain(call, "Selu"),
+        "selu" => selu,
         "softsign" => |call| plain(call, "Softsign"),
         "hardswish" => |call| plain(call, "HardSwish"),
         "hardsigmoid" => hard_sigmoid,
@@ -85,13 +85,36 @@ fn scaled(call: &mut Call<'_>, operator: &str, name: &str, default: f64) -> Resu
     Ok(one(call.onnx_with(operator, [Some(value)], alpha)?))
 }
 
+/// Has constants of 64 bits here, of 32 in ONNX.
+fn selu(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    /// PyTorch's, from the paper on self-normalising networks (Klambauer et al. 2017).
+    const ALPHA: f64 = 1.673_263_242_354_377_2;
+    const SCALE: f64 = 1.050_700_987_355_480_5;
+    let value = argument(call)?;
+    let alpha = vec![("alpha", Attribute::Float(ALPHA))];
+    let curve = call.onnx_with("Elu", [Some(value)], alpha)?;
+    Ok(one(call.onnx("Mul", [curve, call.known_float(SCALE)])?))
+}
+
+/// `scale · x` where `x` is positive, else `scale · alpha · (exp(input_scale · x) − 1)`.
 fn elu(call: &mut Call<'_>) -> Result<Vec<Slot>> {
-    for name in ["scale", "input_scale"] {
-        if call.number_of(name)?.is_some_and(|scale| scale != 1.0) {
-            return Err(wrong(format_args!("argument `{name}` other than 1")));
-        }
+    let value = argument(call)?;
+    let alpha = call.number_of("alpha")?.unwrap_or(1.0);
+    let inner = call.number_of("input_scale")?.unwrap_or(1.0);
+    let outer = call.number_of("scale")?.unwrap_or(1.0);
+    let alpha = vec![("alpha", Attribute::Float(alpha))];
+    let mut result = if inner == 1.0 {
+        call.onnx_with("Elu", [Some(value)], alpha)?
+    } else {
+        let scaled = call.onnx("Mul", [value.clone(), call.known_float(inner)])?;
+        let below = call.onnx_with("Elu", [Some(scaled)], alpha)?;
+        let above = call.onnx("Greater", [value.clone(), call.known_float(0.0)])?;
+        call.onnx("Where", [above, value, below])?
+    };
+    if outer != 1.0 {
+        result = call.onnx("Mul", [result, call.known_float(outer)])?;
     }
-    scaled(call, "Elu", "alpha", 1.0)
+    Ok(one(result))
 }
 
 fn prelu(call: &mut Call<'_>) -> Result<Vec<Slot>> {

@@ -19,6 +19,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         | "native_batch_norm"
         | "_native_batch_norm_legit_no_training"
         | "cudnn_batch_norm" => batch,
+        "_native_batch_norm_legit" => one_sample,
         "layer_norm" | "native_layer_norm" => layer,
         "group_norm" | "native_group_norm" => group,
         "instance_norm" => instance,
@@ -136,10 +137,25 @@ fn group(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     )?))
 }
 
+/// What instance norms are taken apart into: all channels of all samples as those of one sample. With more
+/// samples their statistics would be shared.
+fn one_sample(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    if call.has("running_mean") || call.shown("input")?.dims().first() != Some(&1) {
+        return Err(wrong(
+            "it normalises by the statistics of the batch, as in training, so that samples would depend on one another; export `model.eval()`",
+        ));
+    }
+    by_instance(call)
+}
+
 fn instance(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     if !call.is_set("use_input_stats")? {
         return batch(call);
     }
+    by_instance(call)
+}
+
+fn by_instance(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let x = call.operand("input", Float)?;
     let count = channels(&x)?;
     let scale = each(call, "weight", 1.0, count)?;
