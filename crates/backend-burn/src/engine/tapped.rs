@@ -74,9 +74,9 @@ where
             if let Some(output_gradients) = probe.leaf.grad_remove(&mut gradients) {
                 for reading in probe.readings {
                     let gradients = reading.gradients(&output_gradients, batch.len());
-                    gradients
-                        .into_iter()
-                        .for_each(|own| own.collect(&mut found));
+                    for own in gradients {
+                        own.collect(&mut found);
+                    }
                 }
             }
         }

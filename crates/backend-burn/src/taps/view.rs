@@ -100,10 +100,8 @@ impl ParameterView {
         self.transposed = self.transposed.filter(|_| same_matrix);
         match self.steps.last() {
             None => {}
-            Some(ViewStep::Reshape { from: before }) => {
-                if before == to {
-                    self.steps.pop();
-                }
+            Some(ViewStep::Reshape { from: before }) if before == to => {
+                self.steps.pop();
             }
             Some(_) => self.steps.push(ViewStep::Reshape {
                 from: from.to_vec(),

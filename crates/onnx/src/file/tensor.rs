@@ -87,7 +87,7 @@ pub(super) fn numbers(tensor: proto::TensorProto, folder: &Path) -> Result<Tenso
         let raw = external(&tensor.external, bytes, folder).map_err(wrong)?;
         of_bytes(kind, raw.into(), shape)
     } else if tensor.raw.is_empty() && count > 0 {
-        of_lists(kind, tensor, count, shape)
+        of_lists(kind, tensor, count, &shape)
     } else if tensor.raw.len() == bytes {
         of_bytes(kind, tensor.raw, shape)
     } else {
@@ -162,7 +162,7 @@ fn of_lists(
     kind: ElementType,
     tensor: proto::TensorProto,
     count: usize,
-    shape: Vec<usize>,
+    shape: &[usize],
 ) -> Result<TensorData, String> {
     let check = |length: usize| {
         let fits = length == count;
@@ -176,7 +176,7 @@ fn of_lists(
             tensor.$field.into_iter()
         }};
     }
-    let shape = shape.clone();
+    let shape = shape.to_vec();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -86,6 +86,7 @@ impl AnyParameter {
         in_any_rank!(self, |parameter| Module::fork(parameter, device))
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "as burn's modules have it")]
     pub(super) fn to_device(self, device: &Device) -> Self {
         in_any_rank!(self, |parameter| Module::to_device(parameter, device))
     }

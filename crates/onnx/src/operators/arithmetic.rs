@@ -85,18 +85,21 @@ impl BinaryOperation {
             _ => right.of_kind(left.kind)?,
         };
         let float = left.kind == FieldKind::Float;
-        if float && !left.known && right.rank() <= left.rank() {
-            if let Some(number) = right.single() {
-                return Ok(self.with_number(left, number));
-            }
+        if float
+            && !left.known
+            && right.rank() <= left.rank()
+            && let Some(number) = right.single()
+        {
+            return Ok(self.with_number(left, number));
         }
-        if float && !right.known && left.rank() <= right.rank() {
-            if let Some(result) = left
+        if float
+            && !right.known
+            && left.rank() <= right.rank()
+            && let Some(result) = left
                 .single()
                 .and_then(|number| self.of_number(number, &right))
-            {
-                return Ok(result);
-            }
+        {
+            return Ok(result);
         }
         let [left, right] = Value::together([left, right], devices)?;
         match left.kind {
@@ -194,16 +197,18 @@ fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
 /// The larger, or the smaller, of two numbers.
 pub(super) fn extreme(left: Value, right: Value, larger: bool, devices: &Devices) -> Result<Value> {
     let float = left.kind == FieldKind::Float && right.kind == FieldKind::Float;
-    if float && !left.known && right.rank() <= left.rank() {
-        if let Some(number) = right.single() {
-            return Ok(left.map(|x| {
-                if larger {
-                    Dispatch::float_clamp_min(x, number.into())
-                } else {
-                    Dispatch::float_clamp_max(x, number.into())
-                }
-            }));
-        }
+    if float
+        && !left.known
+        && right.rank() <= left.rank()
+        && let Some(number) = right.single()
+    {
+        return Ok(left.map(|x| {
+            if larger {
+                Dispatch::float_clamp_min(x, number.into())
+            } else {
+                Dispatch::float_clamp_max(x, number.into())
+            }
+        }));
     }
     if float && !right.known && left.single().is_some() && left.rank() <= right.rank() {
         return extreme(right, left, larger, devices);

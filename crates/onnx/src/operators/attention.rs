@@ -15,7 +15,7 @@
 //! Rotary positions turn pairs `(a, b)` of entries of queries and keys by angles that grow with the
 //! position: `(a cos − b sin, a sin + b cos)`. The pairs are neighbours, or halves of the vector.
 //!
-//! Su et al., *RoFormer: enhanced transformer with rotary position embedding*, 2021.
+//! Su et al., *`RoFormer`: enhanced transformer with rotary position embedding*, 2021.
 
 use burn::{
     backend::{

@@ -223,8 +223,8 @@ pub(super) fn convolve_transposed(
             transposed_options(windows, &padding, &more, groups),
         ),
     });
-    for axis in 0..windows.len() {
-        value = value.slice(axis + 2, first(axis), first(axis) + sides[axis], 1);
+    for (axis, side) in sides.iter().enumerate() {
+        value = value.slice(axis + 2, first(axis), first(axis) + side, 1);
     }
     Ok(value)
 }

@@ -171,12 +171,12 @@ impl LayerDirection {
                 hidden: self.apply(0, now.plus(before)?),
                 cell: None,
             }),
-            CellKind::Lstm => self.lstm(now.plus(before)?, state),
+            CellKind::Lstm => self.lstm(&now.plus(before)?, state),
             CellKind::Gru { .. } => self.gru_after(&now, &before, state.hidden),
         }
     }
 
-    fn lstm(&self, gates: Value, state: RecurrentState) -> Result<RecurrentState> {
+    fn lstm(&self, gates: &Value, state: RecurrentState) -> Result<RecurrentState> {
         let cell = state
             .cell
             .ok_or_else(|| Error::operator("an LSTM without a cell"))?;
@@ -184,11 +184,11 @@ impl LayerDirection {
             Some(peepholes) => gate.plus(peepholes[peephole].clone().times(cell.clone())?),
             None => Ok(gate),
         };
-        let enter = self.apply(0, peep(self.gate(&gates, 0), 0, &cell)?);
-        let forget = self.apply(0, peep(self.gate(&gates, 2), 2, &cell)?);
-        let fresh = self.apply(1, self.gate(&gates, 3));
+        let enter = self.apply(0, peep(self.gate(gates, 0), 0, &cell)?);
+        let forget = self.apply(0, peep(self.gate(gates, 2), 2, &cell)?);
+        let fresh = self.apply(1, self.gate(gates, 3));
         let cell = forget.times(cell)?.plus(enter.times(fresh)?)?;
-        let leave = self.apply(0, peep(self.gate(&gates, 1), 1, &cell)?);
+        let leave = self.apply(0, peep(self.gate(gates, 1), 1, &cell)?);
         Ok(RecurrentState {
             hidden: leave.times(self.apply(2, cell.clone()))?,
             cell: Some(cell),

@@ -242,11 +242,15 @@ impl Interpolation {
                     .map(|place| (place, cubic(a, (x - place).abs())))
                     .collect();
                 if inside {
-                    near.iter_mut()
-                        .filter(|(place, _)| !(0.0..=last).contains(place))
-                        .for_each(|(_, weight)| *weight = 0.0);
+                    for (place, weight) in &mut near {
+                        if !(0.0..=last).contains(place) {
+                            *weight = 0.0;
+                        }
+                    }
                     let sum: f64 = near.iter().map(|(_, weight)| weight).sum();
-                    near.iter_mut().for_each(|(_, weight)| *weight /= sum);
+                    for (_, weight) in &mut near {
+                        *weight /= sum;
+                    }
                 }
                 near
             }

@@ -73,7 +73,7 @@ fn split(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         },
         Some(sizes) => lengths(&sizes.ints()?)?,
     };
-    let mut parts = slicing::parts(value, axis, &sizes)?;
+    let mut parts = slicing::parts(&value, axis, &sizes)?;
     if single {
         let without = |part: Value| {
             let mut dims = part.dims();

@@ -87,17 +87,16 @@ pub(super) fn stepped(value: Value, axis: usize, start: i64, end: i64, step: i64
 fn split(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let value = call.value(0)?;
     let axis = call.axis(&value, 0)?;
-    let sizes = match call.ints("split", 1)? {
-        Some(sizes) => lengths(&sizes)?,
-        None => {
-            let count = call.int("num_outputs", 0)?;
-            let count = usize::try_from(count).ok().filter(|&count| count > 0);
-            let count = count.unwrap_or(call.node.outputs.len()).max(1);
-            let size = value.dims()[axis].div_ceil(count);
-            chunks(value.dims()[axis], size, count)
-        }
+    let sizes = if let Some(sizes) = call.ints("split", 1)? {
+        lengths(&sizes)?
+    } else {
+        let count = call.int("num_outputs", 0)?;
+        let count = usize::try_from(count).ok().filter(|&count| count > 0);
+        let count = count.unwrap_or(call.node.outputs.len()).max(1);
+        let size = value.dims()[axis].div_ceil(count);
+        chunks(value.dims()[axis], size, count)
     };
-    let parts = parts(value, axis, &sizes)?;
+    let parts = parts(&value, axis, &sizes)?;
     Ok(parts.into_iter().map(Slot::One).collect())
 }
 
@@ -108,7 +107,7 @@ pub(super) fn chunks(length: usize, size: usize, count: usize) -> Vec<usize> {
 }
 
 /// Parts of these lengths along an axis.
-pub(super) fn parts(value: Value, axis: usize, sizes: &[usize]) -> Result<Vec<Value>> {
+pub(super) fn parts(value: &Value, axis: usize, sizes: &[usize]) -> Result<Vec<Value>> {
     let length = value.dims()[axis];
     let sum = sizes
         .iter()

@@ -125,7 +125,7 @@ impl<'a> NodeReader<'a> {
     pub(super) fn graph(&mut self, graph: schema::GraphSchema) -> Result<()> {
         let kinds = kinds(&graph.tensor_values);
         for node in graph.nodes {
-            if self.is_region(&node) {
+            if Self::is_region(&node) {
                 self.region(node)?;
             } else {
                 self.node(node, &kinds)?;
@@ -205,7 +205,8 @@ impl<'a> NodeReader<'a> {
             | From::AsMemoryFormat(_)
             | From::AsLayout(_)
             | From::AsDevice(_)
-            | From::AsOperator(_) => return Ok(None),
+            | From::AsOperator(_)
+            | From::AsOptionalTensor(OptionalName::AsNone(_)) => return Ok(None),
             From::AsTensor(tensor) => Attribute::Arguments(vec![read(&tensor.name)?]),
             From::AsTensors(tensors) => Attribute::Arguments(
                 tensors
@@ -213,7 +214,6 @@ impl<'a> NodeReader<'a> {
                     .map(|tensor| read(&tensor.name))
                     .collect::<Result<_>>()?,
             ),
-            From::AsOptionalTensor(OptionalName::AsNone(_)) => return Ok(None),
             From::AsOptionalTensor(OptionalName::AsTensor(tensor)) => {
                 Attribute::Arguments(vec![read(&tensor.name)?])
             }
@@ -249,7 +249,7 @@ impl<'a> NodeReader<'a> {
     }
 
     /// Whether a node is a part of the program in which derivatives are switched on or off.
-    fn is_region(&self, node: &schema::NodeSchema) -> bool {
+    fn is_region(node: &schema::NodeSchema) -> bool {
         node.target.contains("wrap_with_set_grad_enabled")
             || node.target.contains("wrap_with_autocast")
     }
@@ -270,10 +270,10 @@ impl<'a> NodeReader<'a> {
             match argument.arg {
                 schema::ArgumentSchema::AsGraph(body) => graph = Some(body.graph),
                 schema::ArgumentSchema::AsTensor(tensor) if graph.is_some() => {
-                    operands.push(tensor.name)
+                    operands.push(tensor.name);
                 }
                 schema::ArgumentSchema::AsSymInt(Symbol::AsName(name)) if graph.is_some() => {
-                    operands.push(name)
+                    operands.push(name);
                 }
                 _ => {}
             }

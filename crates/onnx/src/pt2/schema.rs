@@ -60,6 +60,7 @@ pub(super) struct NamedArgument {
 /// An argument of a node, or its result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the names of the format")]
 pub(super) enum ArgumentSchema {
     AsNone(IgnoredAny),
     AsTensor(Name),
@@ -109,6 +110,7 @@ pub(super) enum OptionalName {
 /// A number that the program computes from shapes, or one that is given.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the names of the format")]
 pub(super) enum Symbol {
     AsName(String),
     AsInt(i64),

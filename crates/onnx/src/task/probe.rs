@@ -110,12 +110,13 @@ fn check_inputs(inputs: &[InputForm], shapes: &[Vec<usize>]) -> Result<()> {
         }
         if let Some(AxisLength::Fixed(samples)) = sides.first() {
             let others = &sides[1..];
-            let advice = match others
+            let advice = if others
                 .iter()
                 .any(|side| matches!(side, AxisLength::Free(_)))
             {
-                true => format!("{EXPORT}; if samples are along another axis: {FIRST}"),
-                false => EXPORT.to_owned(),
+                format!("{EXPORT}; if samples are along another axis: {FIRST}")
+            } else {
+                EXPORT.to_owned()
             };
             return Err(Error::Samples(format!(
                 "input `{name}` {} was exported for exactly {samples} samples; {advice}",
@@ -146,8 +147,9 @@ fn made_up(
         }
         FieldKind::Int if mask => TensorData::new(vec![1_i64; places.len()], dims),
         FieldKind::Int => {
-            let id = |place: usize| ((place + place / length.max(1)) % ids) as i64;
-            TensorData::new(places.map(id).collect::<Vec<_>>(), dims)
+            let id = |place: usize| (place + place / length.max(1)) % ids;
+            let ids = places.map(|place| i64::try_from(id(place)).unwrap_or(0));
+            TensorData::new(ids.collect::<Vec<_>>(), dims)
         }
         FieldKind::Bool => TensorData::new(vec![true; places.len()], dims),
     };

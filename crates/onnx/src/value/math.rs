@@ -106,12 +106,11 @@ impl Value {
     /// When there are fewer.
     pub(crate) fn transposed(self) -> Result<Self> {
         let (row, column) = (axis_of(-2, self.rank())?, axis_of(-1, self.rank())?);
-        Ok(match self.kind {
-            FieldKind::Int => self.change(|tensor| Dispatch::int_swap_dims(tensor, row, column)),
-            _ => {
-                let value = self.float()?;
-                value.change(|tensor| Dispatch::float_swap_dims(tensor, row, column))
-            }
+        Ok(if self.kind == FieldKind::Int {
+            self.change(|tensor| Dispatch::int_swap_dims(tensor, row, column))
+        } else {
+            let value = self.float()?;
+            value.change(|tensor| Dispatch::float_swap_dims(tensor, row, column))
         })
     }
 

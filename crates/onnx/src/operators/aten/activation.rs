@@ -103,7 +103,7 @@ fn elu(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let inner = call.number_of("input_scale")?.unwrap_or(1.0);
     let outer = call.number_of("scale")?.unwrap_or(1.0);
     let alpha = vec![("alpha", Attribute::Float(alpha))];
-    let mut result = if inner == 1.0 {
+    let mut result = if inner - 1.0 == 0.0 {
         call.onnx_with("Elu", [Some(value)], alpha)?
     } else {
         let scaled = call.onnx("Mul", [value.clone(), call.known_float(inner)])?;
@@ -111,7 +111,7 @@ fn elu(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         let above = call.onnx("Greater", [value.clone(), call.known_float(0.0)])?;
         call.onnx("Where", [above, value, below])?
     };
-    if outer != 1.0 {
+    if outer - 1.0 != 0.0 {
         result = call.onnx("Mul", [result, call.known_float(outer)])?;
     }
     Ok(one(result))
@@ -142,7 +142,7 @@ fn softplus(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     };
     let linear = call.onnx("Greater", [scaled.clone(), call.known_float(threshold)])?;
     let mut curve = call.onnx("Softplus", [scaled])?;
-    if beta != 1.0 {
+    if beta - 1.0 != 0.0 {
         curve = call.onnx("Div", [curve, call.known_float(beta)])?;
     }
     Ok(one(call.onnx("Where", [linear, value, curve])?))

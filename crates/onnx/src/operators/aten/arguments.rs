@@ -28,12 +28,18 @@ pub(super) fn wrong(message: impl std::fmt::Display) -> Error {
     Error::Operator(message.to_string())
 }
 
+/// A number without what is behind its point.
+#[expect(clippy::cast_possible_truncation, reason = "saturates at the ends")]
+pub(super) fn truncated(number: f64) -> i64 {
+    number as i64
+}
+
 /// A known number.
 pub(super) fn number(number: f64, kind: FieldKind, devices: &Devices) -> Value {
     let none: [usize; 0] = [];
     let data = match kind {
         FieldKind::Float => TensorData::new(vec![number], none),
-        FieldKind::Int => TensorData::new(vec![number as i64], none),
+        FieldKind::Int => TensorData::new(vec![truncated(number)], none),
         FieldKind::Bool => TensorData::new(vec![number != 0.0], none),
     };
     Value::known(data, devices)
@@ -168,7 +174,7 @@ impl Call<'_> {
         if let Some(Attribute::Int(whole)) = self.node.attributes.0.get(name) {
             return Ok(Some(*whole));
         }
-        Ok(self.number_of(name)?.map(|number| number as i64))
+        Ok(self.number_of(name)?.map(truncated))
     }
 
     /// Integers that are given, or computed from sizes; one counts as a list.
@@ -178,7 +184,7 @@ impl Call<'_> {
             Some(Attribute::Int(one)) => Ok(Some(vec![*one])),
             Some(Attribute::Ints(all)) => Ok(Some(all.clone())),
             Some(Attribute::Arguments(parts)) => {
-                let each = parts.iter().map(|part| Ok(self.part(*part)? as i64));
+                let each = parts.iter().map(|part| Ok(truncated(self.part(*part)?)));
                 each.collect::<Result<_>>().map(Some)
             }
             Some(_) => Err(wrong(format_args!(

@@ -50,10 +50,10 @@ fn axes(call: &mut Call<'_>) -> Result<usize> {
     given.ok_or_else(|| wrong("argument `stride` is missing"))
 }
 
-fn convolve<'a>(
+fn convolve(
     call: &mut Call<'_>,
     operator: &str,
-    mut attributes: Vec<(&'a str, Attribute)>,
+    mut attributes: Vec<(&str, Attribute)>,
 ) -> Result<Vec<Slot>> {
     let axes = axes(call)?;
     let dilation = call.lengths("dilation", axes, 1)?;
@@ -64,12 +64,11 @@ fn convolve<'a>(
         call.operand("weight", Float)?,
     );
     let bias = call.maybe_tensor("bias")?;
-    let padding = match call.node.attributes.0.get("padding") {
-        Some(Attribute::Text(text)) => named_padding(text, &weight.dims(), &dilation)?,
-        _ => {
-            let padding = call.lengths("padding", axes, 0)?;
-            [padding.clone(), padding].concat()
-        }
+    let padding = if let Some(Attribute::Text(text)) = call.node.attributes.0.get("padding") {
+        named_padding(text, &weight.dims(), &dilation)?
+    } else {
+        let padding = call.lengths("padding", axes, 0)?;
+        [padding.clone(), padding].concat()
     };
     // A single sample has no axis of samples.
     let lacks_samples = x.rank() == axes + 1;

@@ -5,7 +5,7 @@ use influence_core::FieldKind;
 
 use super::{
     Run,
-    arguments::{number, wrong},
+    arguments::{number, truncated, wrong},
 };
 use crate::{
     Result,
@@ -98,12 +98,18 @@ fn arange(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let end = call.number_of("end")?.unwrap_or(0.0);
     let step = call.number_of("step")?.unwrap_or(1.0);
     let count = ((end - start) / step).ceil().max(0.0);
-    if !(count <= MOST as f64) {
+    if count.is_nan() || count > MOST as f64 {
         return Err(wrong(format_args!(
             "numbers from {start} to {end} in steps of {step}"
         )));
     }
-    let numbers = (0..count as usize).map(|index| start + step * index as f64);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the most that there may be"
+    )]
+    let count = count as usize;
+    let numbers = (0..count).map(|index| start + step * index as f64);
     Ok(one(listed(call, numbers.collect())?))
 }
 
@@ -113,13 +119,7 @@ fn listed(call: &Call<'_>, numbers: Vec<f64>) -> Result<Value> {
     let kind = call.kind()?;
     let data = match kind {
         FieldKind::Float => TensorData::new(numbers, dims),
-        _ => TensorData::new(
-            numbers
-                .into_iter()
-                .map(|number| number as i64)
-                .collect::<Vec<_>>(),
-            dims,
-        ),
+        _ => TensorData::new(numbers.into_iter().map(truncated).collect::<Vec<_>>(), dims),
     };
     Ok(Value::known(data, call.devices).cast(kind, call.devices))
 }

@@ -125,7 +125,7 @@ fn arithmetic(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 
 fn times_alpha(call: &mut Call<'_>, value: Value) -> Result<Value> {
     match call.number_of("alpha")? {
-        Some(alpha) if alpha != 1.0 => {
+        Some(alpha) if alpha - 1.0 != 0.0 => {
             let alpha = number(alpha, value.kind, call.devices);
             call.onnx("Mul", [value, alpha])
         }
@@ -303,7 +303,10 @@ fn add_of_pair(call: &mut Call<'_>, operator: &str) -> Result<Vec<Slot>> {
         call.operand("tensor2", kind)?,
     );
     let mut result = call.onnx(operator, [one_of, other])?;
-    if let Some(factor) = call.number_of("value")?.filter(|factor| *factor != 1.0) {
+    if let Some(factor) = call
+        .number_of("value")?
+        .filter(|factor| factor - 1.0 != 0.0)
+    {
         result = call.onnx("Mul", [result, number(factor, kind, call.devices)])?;
     }
     let own = call.operand("self", kind)?;

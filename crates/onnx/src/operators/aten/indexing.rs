@@ -350,15 +350,12 @@ fn repeat_interleave(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         .whole("repeats")?
         .and_then(|times| usize::try_from(times).ok());
     let times = times.ok_or_else(|| wrong("argument `repeats` is missing"))?;
-    let (value, axis) = match call.whole("dim")? {
-        Some(axis) => {
-            let axis = value.axis(axis)?;
-            (value, axis)
-        }
-        None => {
-            let count = value.dims().iter().product();
-            (value.reshape(&[count])?, 0)
-        }
+    let (value, axis) = if let Some(axis) = call.whole("dim")? {
+        let axis = value.axis(axis)?;
+        (value, axis)
+    } else {
+        let count = value.dims().iter().product();
+        (value.reshape(&[count])?, 0)
     };
     let dims = value.dims();
     let mut lifted = dims.clone();

@@ -63,7 +63,7 @@ fn sum(call: &mut Call<'_>, left: &str, right: &str) -> Result<Vec<Slot>> {
 
 fn scaled(call: &mut Call<'_>, value: Value, name: &str) -> Result<Value> {
     match call.number_of(name)? {
-        Some(factor) if factor != 1.0 => call.onnx("Mul", [value, call.known_float(factor)]),
+        Some(factor) if factor - 1.0 != 0.0 => call.onnx("Mul", [value, call.known_float(factor)]),
         _ => Ok(value),
     }
 }

@@ -4,7 +4,7 @@ use influence_core::FieldKind::Float;
 
 use super::{
     Run,
-    arguments::{signed, vector, wrong},
+    arguments::{signed, truncated, vector, wrong},
 };
 use crate::{
     Result,
@@ -138,18 +138,17 @@ fn resize(call: &mut Call<'_>, mode: &str) -> Result<Vec<Slot>> {
         .or_else(|_| call.operand("self", Float))?;
     let axes = axes(call);
     let dims = x.dims();
-    let sizes = match call.wholes("output_size")? {
-        Some(sizes) => sizes,
-        None => {
-            let factors = match call.node.attributes.floats("scale_factors")? {
-                Some(factors) => factors.to_vec(),
-                None => return Err(wrong("argument `output_size` is missing")),
-            };
-            let sides = dims.iter().skip(2).zip(factors);
-            sides
-                .map(|(&side, factor)| (side as f64 * factor).floor() as i64)
-                .collect()
-        }
+    let sizes = if let Some(sizes) = call.wholes("output_size")? {
+        sizes
+    } else {
+        let factors = match call.node.attributes.floats("scale_factors")? {
+            Some(factors) => factors.to_vec(),
+            None => return Err(wrong("argument `output_size` is missing")),
+        };
+        let sides = dims.iter().skip(2).zip(factors);
+        sides
+            .map(|(&side, factor)| truncated((side as f64 * factor).floor()))
+            .collect()
     };
     if sizes.len() != axes || dims.len() != axes + 2 {
         return Err(wrong(format_args!("{} sizes for {dims:?}", sizes.len())));

@@ -64,7 +64,7 @@ fn run(call: &mut Call<'_>, kind: CellKind, order: [usize; 4]) -> Result<Vec<Slo
         order,
         functions: functions(call, kind),
         directions: if call.is_set("bidirectional")? { 2 } else { 1 },
-        weights: weights(call, all.collect())?,
+        weights: weights(call, &all.collect::<Vec<_>>())?,
         hidden,
         cells: states.next(),
     };
@@ -100,7 +100,7 @@ fn functions(call: &Call<'_>, kind: CellKind) -> Vec<fn(DispatchTensor) -> Dispa
 }
 
 /// The weights of each direction of each layer.
-fn weights(call: &mut Call<'_>, params: Vec<Value>) -> Result<Vec<Vec<Value>>> {
+fn weights(call: &mut Call<'_>, params: &[Value]) -> Result<Vec<Vec<Value>>> {
     let layers = call
         .whole("num_layers")?
         .and_then(|layers| usize::try_from(layers).ok());

@@ -2,7 +2,7 @@
 
 use super::{
     Run,
-    arguments::{signed, wrong},
+    arguments::{signed, truncated, wrong},
 };
 use crate::{
     Result,
@@ -80,7 +80,7 @@ fn operand(call: &mut Call<'_>, name: &str) -> Result<(f64, bool)> {
 
 fn result(call: &Call<'_>, number: f64, is_whole: bool) -> Vec<Slot> {
     if is_whole {
-        whole(call, number as i64)
+        whole(call, truncated(number))
     } else {
         one(call.known_float(number))
     }
@@ -115,10 +115,10 @@ fn rounded(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let name = if call.has("a") { "a" } else { "x" };
     let (number, _) = operand(call, name)?;
     Ok(match call.base() {
-        "floor" => whole(call, number.floor() as i64),
-        "ceil" => whole(call, number.ceil() as i64),
+        "floor" => whole(call, truncated(number.floor())),
+        "ceil" => whole(call, truncated(number.ceil())),
         "sym_float" => one(call.known_float(number)),
         "sym_sqrt" => one(call.known_float(number.sqrt())),
-        _ => whole(call, number.trunc() as i64),
+        _ => whole(call, truncated(number)),
     })
 }
