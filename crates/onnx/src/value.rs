@@ -206,8 +206,14 @@ impl Value {
         })
     }
 
-    /// The integers of a known value.
+    /// The integers of a known value; booleans are 0 and 1.
+    ///
+    /// # Errors
+    /// When it depends on parameters or data, or holds floats.
     pub(crate) fn ints(&self) -> Result<Vec<i64>> {
+        if self.kind == FieldKind::Float {
+            return Err(Error::operator("expected integers, got floats"));
+        }
         Ok(self.data()?.iter::<i64>().collect())
     }
 

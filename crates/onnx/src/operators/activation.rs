@@ -40,6 +40,9 @@ fn along(
 ) -> Result<Vec<Slot>> {
     let value = call.float(0)?;
     let axis = call.axis(&value, -1)?;
+    if value.dims().contains(&0) {
+        return Err(Error::operator("a softmax of no entries"));
+    }
     Ok(one(value.map(|tensor| operation(tensor, axis))))
 }
 

@@ -176,7 +176,7 @@ impl BinaryOperation {
 
 /// Floats to a power. Small whole powers are products, which have derivatives at 0 too.
 #[expect(clippy::float_cmp, reason = "the very numbers that a file holds")]
-fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
+pub(super) fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
     if exponent == 1.0 {
         x
     } else if exponent == 2.0 {
@@ -189,8 +189,14 @@ fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
         Dispatch::float_recip(Dispatch::float_sqrt(x))
     } else if exponent == -1.0 {
         Dispatch::float_recip(x)
-    } else {
+    } else if exponent.abs() < 1e9 {
         Dispatch::float_powf_scalar(x, exponent.into())
+    } else {
+        // burn would read it as an integer that does not hold it.
+        Dispatch::float_exp(Dispatch::float_mul_scalar(
+            Dispatch::float_log(x),
+            exponent.into(),
+        ))
     }
 }
 

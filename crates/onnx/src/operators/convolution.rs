@@ -33,9 +33,10 @@ fn operands(call: &mut Call<'_>) -> Result<(Value, Value, Option<Value>, usize)>
     let groups = groups.ok_or_else(|| Error::operator("attribute `group` is not positive"))?;
     let bias = bias.map(Value::float).transpose()?;
     let (x, weight) = (x.float()?, weight.float()?);
-    if x.rank() != weight.rank() || !(3..=5).contains(&x.rank()) {
+    let empty = x.dims().contains(&0) || weight.dims().contains(&0);
+    if empty || x.rank() != weight.rank() || !(3..=5).contains(&x.rank()) {
         return Err(Error::Operator(format!(
-            "an input of shape {:?} and a weight of shape {:?}, expected 3, 4 or 5 axes of both",
+            "an input of shape {:?} and a weight of shape {:?}, expected 3, 4 or 5 axes of both, none of them empty",
             x.dims(),
             weight.dims()
         )));

@@ -122,6 +122,9 @@ fn gather_nd(call: &mut Call<'_>) -> Result<Vec<Slot>> {
 pub(super) fn flat_places(places: Value, lengths: &[usize], devices: &Devices) -> Result<Value> {
     let at = places.dims();
     let rows: usize = at[..at.len() - 1].iter().product();
+    if rows == 0 {
+        return Err(Error::operator("there are no indices"));
+    }
     let places = places.reshape(&[rows, lengths.len()])?;
     let mut flat: Option<Value> = None;
     for (axis, &length) in lengths.iter().enumerate() {
@@ -165,6 +168,9 @@ fn one_hot(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let places = places.cast(FieldKind::Int, call.devices);
     let axis = axis_of(call.int("axis", -1)?, places.rank() + 1)?;
     let hot = hot(places, axis, depth, call.devices)?;
+    if values.dims() != [2] {
+        return Err(Error::operator("the values are not two"));
+    }
     let off = values.clone().slice(0, 0, 1, 1).reshape(&[1])?;
     let on = values.slice(0, 1, 2, 1).reshape(&[1])?;
     Ok(one(comparison::chosen(hot, on, off, call.devices)?))

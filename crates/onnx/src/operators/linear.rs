@@ -46,6 +46,22 @@ pub(super) fn product(left: Value, right: Value, devices: &Devices) -> Result<Va
     let mut result = broadcast(&a[..a.len() - 2], &b[..b.len() - 2])?;
     result.extend([a[a.len() - 2], b[b.len() - 1]]);
     check_count(&result, left.known)?;
+    let mut dims = result.clone();
+    if columns.len() == 1 {
+        dims.pop();
+    }
+    if rows.len() == 1 {
+        dims.remove(dims.len() - 2 + usize::from(columns.len() == 1));
+    }
+    if a.contains(&0) || b.contains(&0) {
+        // Not every backend multiplies matrices without numbers.
+        let zeros = Value::full(0.0, &dims, devices)?.cast(left.kind, devices);
+        return if left.known {
+            Ok(zeros)
+        } else {
+            zeros.away(devices)
+        };
+    }
     let right = right.of_kind(left.kind)?.lift(result.len())?.tensor;
     let left = left.lift(result.len())?;
     let product = match left.kind {
@@ -54,13 +70,7 @@ pub(super) fn product(left: Value, right: Value, devices: &Devices) -> Result<Va
             .float()?
             .change(|left| Dispatch::float_matmul(left, right)),
     };
-    if columns.len() == 1 {
-        result.pop();
-    }
-    if rows.len() == 1 {
-        result.remove(result.len() - 2 + usize::from(columns.len() == 1));
-    }
-    product.reshape(&result)
+    product.reshape(&dims)
 }
 
 fn gemm(call: &mut Call<'_>) -> Result<Vec<Slot>> {

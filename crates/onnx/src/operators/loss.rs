@@ -34,6 +34,9 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 fn cross_entropy(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let scores = call.float(0)?;
     let axis = scores.axis(1)?;
+    if scores.dims().contains(&0) {
+        return Err(Error::operator("the loss of no scores"));
+    }
     let log_probabilities = scores.map(|tensor| Dispatch::log_softmax(tensor, axis));
     let mut slots = likelihood(call, log_probabilities.clone())?;
     slots.push(log_probabilities.into());
@@ -46,7 +49,8 @@ fn likelihood(call: &mut Call<'_>, log_probabilities: Value) -> Result<Vec<Slot>
     let ignored = call.node.attributes.int("ignore_index")?;
     let weights = call.optional(2)?;
     let (dims, at) = (log_probabilities.dims(), classes.dims());
-    let fits = dims.len() > 1 && at.first() == dims.first() && at[1..] == dims[2..];
+    let fits =
+        dims.len() > 1 && !dims.contains(&0) && at.first() == dims.first() && at[1..] == dims[2..];
     if !fits {
         return Err(Error::Operator(format!(
             "classes of shape {at:?} for scores of shape {dims:?}"

@@ -5,7 +5,7 @@ use burn::backend::{
     ops::{FloatTensorOps, ModuleOps, PadMode},
 };
 
-use super::{Call, Operator, Slot, one};
+use super::{Call, Operator, Slot, arithmetic::power, one};
 use crate::{
     Error, Result,
     value::{Value, axis_of},
@@ -242,6 +242,6 @@ fn local_response(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let alpha = call.real("alpha", 1e-4)? / size as f64;
     let below = sum.scaled(alpha).shifted(call.real("bias", 1.0)?);
     let beta = call.real("beta", 0.75)?;
-    let below = below.map(|x| Dispatch::float_powf_scalar(x, beta.into()));
+    let below = below.map(|x| power(x, beta));
     Ok(one(x.over(below)?))
 }

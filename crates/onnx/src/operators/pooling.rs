@@ -67,9 +67,9 @@ fn pool(call: &mut Call<'_>, kind: PoolingKind) -> Result<Vec<Slot>> {
     let kernel = call.node.attributes.ints("kernel_shape")?;
     let kernel = kernel.ok_or_else(|| Error::operator("attribute `kernel_shape` is missing"))?;
     let kernel = checked("kernel_shape", kernel, kernel.len())?;
-    if value.rank() < 3 || value.rank() > 5 {
+    if !(3..=5).contains(&value.rank()) || value.dims().contains(&0) {
         return Err(Error::Operator(format!(
-            "a tensor of shape {:?}, expected 3, 4 or 5 axes",
+            "a tensor of shape {:?}, expected 3, 4 or 5 axes, none of them empty",
             value.dims()
         )));
     }

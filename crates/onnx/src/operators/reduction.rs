@@ -153,6 +153,9 @@ fn product(mut value: Value, axis: usize) -> Result<Value> {
         return Ok(value.change(|tensor| Dispatch::int_prod_dim(tensor, axis)));
     }
     value = value.float()?;
+    if value.dims().contains(&0) {
+        return Err(Error::operator("the product of no entries"));
+    }
     loop {
         let length = value.dims()[axis];
         let half = length / 2;
@@ -198,6 +201,9 @@ fn place(call: &mut Call<'_>, largest: bool) -> Result<Vec<Slot>> {
 
 /// The first place of an extreme entry along an axis, which stays with length 1.
 pub(super) fn extreme_place(value: Value, axis: usize, largest: bool) -> Result<Value> {
+    if value.dims().contains(&0) {
+        return Err(Error::operator("the place of an extreme of no entries"));
+    }
     let known = value.known;
     let tensor = value.tensor;
     let tensor = match (value.kind, largest) {

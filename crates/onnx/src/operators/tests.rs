@@ -1,8 +1,9 @@
 //! Every case of `tests/golden/operators.safetensors`: values against onnxruntime, whether the
 //! arguments are known or data; first and second derivatives by the engine against central
-//! differences.
+//! differences. Attributes, constants and shapes that make no sense are refused and never panic.
 
 mod derivatives;
+mod hostile;
 
 use std::{collections::BTreeMap, path::PathBuf};
 

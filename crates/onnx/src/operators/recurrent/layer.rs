@@ -127,15 +127,17 @@ fn sizes(call: &Call<'_>, x: &Value, directions: usize) -> Result<LayerSizes> {
     let hidden = usize::try_from(call.int("hidden_size", 0)?).ok();
     let hidden = hidden.filter(|hidden| (1..=1 << 24).contains(hidden));
     match (dims, hidden) {
-        (Some([samples, steps, inputs]), Some(hidden)) if steps > 0 => Ok(LayerSizes {
-            directions,
-            steps,
-            samples,
-            inputs,
-            hidden,
-        }),
+        (Some([samples, steps, inputs]), Some(hidden)) if samples * steps * inputs > 0 => {
+            Ok(LayerSizes {
+                directions,
+                steps,
+                samples,
+                inputs,
+                hidden,
+            })
+        }
         _ => Err(Error::Operator(format!(
-            "an input of shape {:?} and a hidden size of {}, expected 3 axes and at least one step",
+            "an input of shape {:?} and a hidden size of {}, expected 3 axes, none of them empty",
             x.dims(),
             call.int("hidden_size", 0)?
         ))),
