@@ -37,7 +37,7 @@ fn residual(folder: &Path) -> Outcome<()> {
     const SAMPLES: usize = 8;
     let pixels = (0..SAMPLES * 3 * 64 * 64).map(|place| (0.37 * place as f32).sin());
     let images = TensorData::new(pixels.collect::<Vec<f32>>(), [SAMPLES, 3, 64, 64]);
-    let classes = TensorData::new((0..SAMPLES as i64).collect::<Vec<i64>>(), [SAMPLES]);
+    let classes = TensorData::new((0_i64..8).collect::<Vec<i64>>(), [SAMPLES]);
     let data = ArrayDataset::new(vec![images, classes])?;
     let read = opened(
         &folder.join("resnet18.onnx"),
@@ -61,7 +61,7 @@ fn residual(folder: &Path) -> Outcome<()> {
 
 fn transformer(folder: &Path) -> Outcome<()> {
     const SAMPLES: usize = 8;
-    let tokens = (0..SAMPLES * 64).map(|place| (place * 7919 % 1000) as i64);
+    let tokens = (0_i64..8 * 64).map(|place| place * 7919 % 1000);
     let tokens = TensorData::new(tokens.collect::<Vec<i64>>(), [SAMPLES, 64]);
     let data = ArrayDataset::new(vec![tokens])?;
     let read = opened(
@@ -95,9 +95,9 @@ fn opened(
     let read = start.elapsed();
     let task = NetworkTask::new(&model, NetworkLoss::new(loss), Measurement::Loss, &[sample])?;
     println!(
-        "{}: read in {read:.2?}, tried on samples in {:.2?}",
+        "{}: read in {read:.2?}, with a trial on samples {:.2?}",
         path.display(),
-        start.elapsed() - read
+        start.elapsed()
     );
     let network = model.network(&Device::flex());
     let fit = Fit::new(task).with_solver(Identity).with_damping(1.0);

@@ -15,7 +15,7 @@ use burn::{
 };
 
 #[derive(Module, Debug)]
-pub struct ResNet {
+pub(crate) struct ResNet {
     stem: Normalised,
     pool: MaxPool2d,
     blocks: Vec<Block>,
@@ -37,7 +37,7 @@ struct Block {
 }
 
 impl ResNet {
-    pub fn new(device: &Device) -> Self {
+    pub(crate) fn new(device: &Device) -> Self {
         let stages = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)];
         let blocks = stages.into_iter().flat_map(|(from, to, stride)| {
             [
@@ -57,7 +57,7 @@ impl ResNet {
         }
     }
 
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = self.pool.forward(relu(self.stem.forward(images)));
         for block in &self.blocks {
             x = block.forward(x);
@@ -112,7 +112,7 @@ const WIDTH: usize = 768;
 const HEADS: usize = 12;
 
 #[derive(Module, Debug)]
-pub struct Gpt {
+pub(crate) struct Gpt {
     tokens: Embedding,
     positions: Embedding,
     layers: Vec<Layer>,
@@ -130,7 +130,7 @@ struct Layer {
 }
 
 impl Gpt {
-    pub fn new(device: &Device) -> Self {
+    pub(crate) fn new(device: &Device) -> Self {
         Self {
             tokens: EmbeddingConfig::new(1000, WIDTH).init(device),
             positions: EmbeddingConfig::new(64, WIDTH).init(device),
@@ -140,9 +140,10 @@ impl Gpt {
     }
 
     /// Logits of the tokens; the table is used for both ends.
-    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    pub(crate) fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [_, length] = tokens.dims();
-        let places = Tensor::arange(0..length as i64, &tokens.device()).unsqueeze::<2>();
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        let places = Tensor::arange(0..length, &tokens.device()).unsqueeze::<2>();
         let mut x = self.tokens.forward(tokens) + self.positions.forward(places);
         for layer in &self.layers {
             x = layer.forward(x);

@@ -176,6 +176,6 @@ pub(crate) fn said(outcome: &Output) -> String {
         .concat()
 }
 
-pub(crate) fn dynamic(rows: ArrayView2<'_, f64>) -> ArrayD<f64> {
+pub(crate) fn dynamic(rows: &ArrayView2<'_, f64>) -> ArrayD<f64> {
     rows.to_owned().into_dyn()
 }

@@ -160,7 +160,7 @@ fn keys_that_are_missing_are_named() {
 
 #[test]
 fn targets_that_nobody_reads_are_refused() {
-    let data = format!("{}, targets = \"data.safetensors#target\"", IDS);
+    let data = format!("{IDS}, targets = \"data.safetensors#target\"");
     let sections = ["loss = \"next-token\"", data.as_str()];
     let network = Network::new("nano_gpt", "new.onnx", "reference-next-token", sections);
     refused(

@@ -93,7 +93,7 @@ fn influences_are_those_of_torch() {
             let set = format!("method.curvature={curvature}");
             let found = network.influences(&[&DIRECT[..], &[&set]].concat());
             let expected = network.reference.rows(&format!("influence/{curvature}"));
-            let error = difference(&found, &dynamic(expected.view()));
+            let error = difference(&found, &dynamic(&expected.view()));
             assert!(
                 error < *tolerance,
                 "{name} {reference} {curvature}: {error:e}"

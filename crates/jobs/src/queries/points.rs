@@ -148,13 +148,13 @@ impl<'a> Points<'a> {
                 size = batch_size(outputs.values.ncols(), BATCH);
                 loss = Some(outputs.loss);
                 let rows = outputs.values.rows().into_iter();
-                predicted.extend(rows.map(|row| prediction(row, outputs.loss, self.names)));
+                predicted.extend(rows.map(|row| prediction(&row, outputs.loss, self.names)));
             }
         }
         Ok(Predictions {
-            losses,
             predicted,
             loss,
+            losses,
         })
     }
 }
@@ -248,7 +248,7 @@ pub fn shown(value: &Value) -> String {
 }
 
 /// What the outputs of a point say.
-fn prediction(outputs: ArrayView1<'_, f64>, loss: OutputLoss, names: Option<&[String]>) -> Value {
+fn prediction(outputs: &ArrayView1<'_, f64>, loss: OutputLoss, names: Option<&[String]>) -> Value {
     match loss {
         OutputLoss::CrossEntropy => {
             let class = largest(outputs.iter().copied());

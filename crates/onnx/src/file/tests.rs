@@ -119,7 +119,7 @@ fn tensors_among_the_inputs_are_no_inputs() {
     let model = changed(|graph| {
         graph
             .inputs
-            .push(value("fc.weight", 1, &[Some(2), Some(3)]))
+            .push(value("fc.weight", 1, &[Some(2), Some(3)]));
     });
     let file = read_model(&model).expect("a file of an old version");
     assert_eq!(file.graph.inputs.len(), 1);

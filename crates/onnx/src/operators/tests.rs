@@ -137,7 +137,7 @@ fn difference(value: &Value, reference: &TensorData) -> f64 {
     }
     let pairs = numbers(value).into_iter().zip(reference.iter::<f64>());
     let difference = |(value, reference): (f64, f64)| {
-        let same = value == reference || (value.is_nan() && reference.is_nan());
+        let same = value.total_cmp(&reference).is_eq() || (value.is_nan() && reference.is_nan());
         if same {
             return 0.0;
         }

@@ -140,8 +140,8 @@ fn cut<'a>(nodes: &mut [RawNode], trained: impl Iterator<Item = &'a str>) -> Opt
     })
 }
 
-/// Attention that is taken apart sets rows of a softmax to 0 in which all scores are −∞. The softmax itself
-/// must not be without a number there, or derivatives are.
+/// Attention that is taken apart sets rows of a softmax to 0 in which all scores are −∞. The
+/// softmax itself must not be without a number there, or derivatives are.
 fn keep_masked_rows(nodes: &mut [RawNode]) {
     let compared = nodes.iter().filter(|node| {
         let other = node.attributes.float("other");

@@ -64,8 +64,7 @@ fn parameters_have_the_names_and_gradients_of_the_module() {
                 assert_eq!(
                     found.keys().collect::<Vec<_>>(),
                     expected.keys().collect::<Vec<_>>(),
-                    "{}/{export}",
-                    name
+                    "{name}/{export}"
                 );
                 // A gradient that is all but zero is rounding.
                 let least = 1e-3 * largest(expected.values().flatten());
@@ -77,8 +76,8 @@ fn parameters_have_the_names_and_gradients_of_the_module() {
                     .expect("parameters");
                 if worst.0 > tolerance {
                     wrong.push(format!(
-                        "{}/{export} {precision:?}: {:.1e} in {}",
-                        name, worst.0, worst.1
+                        "{name}/{export} {precision:?}: {:.1e} in {}",
+                        worst.0, worst.1
                     ));
                 }
             }
@@ -103,7 +102,7 @@ fn outputs_are_those_of_another_runtime() {
             let expected = opened.reference.output();
             let expected = expected.slice(s![.., ..outputs.values.ncols()]).to_owned();
             let difference = difference(&outputs.values, &expected, 0.0);
-            assert!(difference < 1e-5, "{}/{export}: {difference:e}", name);
+            assert!(difference < 1e-5, "{name}/{export}: {difference:e}");
         }
     }
 }
@@ -148,7 +147,7 @@ fn all_parameters_have_taps() {
             let opened = Opened::new(&golden, export, "reference");
             let fitted = opened.fit(|fit| fit.with_solver(Identity).with_damping(1.0));
             let untapped: Vec<&str> = fitted.source().untapped().collect();
-            assert!(untapped.is_empty(), "{}/{export}: {untapped:?}", name);
+            assert!(untapped.is_empty(), "{name}/{export}: {untapped:?}");
         }
     }
 }

@@ -76,8 +76,13 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/programs")
 }
 
+/// Numbers by name, with their shape.
+type Shaped = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
+/// Matrices by name, a row for each sample.
+type Matrices = BTreeMap<String, Array2<f64>>;
+
 /// Tensors of `programs/reference.safetensors`, and the names of the outputs in their order.
-fn reference() -> (BTreeMap<String, (Vec<usize>, Vec<f64>)>, Vec<String>) {
+fn reference() -> (Shaped, Vec<String>) {
     let bytes = std::fs::read(folder().join("reference.safetensors")).expect("a file");
     let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("metadata");
     let names = metadata.metadata().clone().expect("metadata")["outputs"].clone();
@@ -116,7 +121,7 @@ fn computed(
     model: &NetworkFile,
     data: &ArrayDataset,
     sides: &[usize],
-) -> Result<(Array2<f64>, BTreeMap<String, Array2<f64>>), String> {
+) -> Result<(Array2<f64>, Matrices), String> {
     let loss = NetworkLoss::new(LossKind::InFile);
     let task = NetworkTask::new(model, loss, Measurement::Loss, &[sides.to_vec()])
         .map_err(|error| error.to_string())?;
@@ -143,12 +148,12 @@ fn computed(
         )
     });
     let count = data.len();
-    let losses = Array2::from_shape_vec((count, 1), losses.to_vec()).expect("losses");
+    let losses = Array2::from_shape_vec((count, 1), losses).expect("losses");
     Ok((losses, gradients.collect()))
 }
 
-/// Weights of an interpolation are recorded in 32 bits; PyTorch has constants of 32 bits in the derivatives of
-/// two functions.
+/// Weights of an interpolation are recorded in 32 bits; PyTorch has constants of 32 bits in the
+/// derivatives of two functions.
 fn tolerance(name: &str) -> f64 {
     if ["interpolated", "celu", "hardsigmoid"].contains(&name) {
         1e-7

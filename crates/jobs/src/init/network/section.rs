@@ -1,5 +1,7 @@
 //! The section of the model.
 
+use std::path::Path;
+
 use super::loss::LossGuess;
 use crate::init::written::{line, quoted};
 
@@ -22,7 +24,7 @@ impl ProposedNetwork {
         let mut text = format!("\n[model]\nonnx = {}\n", quoted(&self.onnx));
         for (key, value) in [("weights", &self.weights), ("state", &self.state)] {
             if let Some(value) = value {
-                text.push_str(&format!("{key} = {}\n", quoted(value)));
+                text.extend([key, " = ", &quoted(value), "\n"]);
             }
         }
         let loss = format!("loss = {}", quoted(self.loss.loss.as_str()));
@@ -35,7 +37,10 @@ impl ProposedNetwork {
             "# measurement = \"margin\"        # of test points, in place of their loss; or \"logit\", { logit = 3 }, \"log-probability\"\n",
         );
         // Programs that PyTorch saved say which parameters were trained.
-        if self.onnx.ends_with(".pt2") {
+        if Path::new(&self.onnx)
+            .extension()
+            .is_some_and(|extension| extension == "pt2")
+        {
             return text;
         }
         text.push_str(

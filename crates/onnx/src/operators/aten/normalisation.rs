@@ -137,8 +137,8 @@ fn group(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     )?))
 }
 
-/// What instance norms are taken apart into: all channels of all samples as those of one sample. With more
-/// samples their statistics would be shared.
+/// What instance norms are taken apart into: all channels of all samples as those of one sample.
+/// With more samples their statistics would be shared.
 fn one_sample(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     if call.has("running_mean") || call.shown("input")?.dims().first() != Some(&1) {
         return Err(wrong(

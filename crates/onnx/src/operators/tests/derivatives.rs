@@ -11,7 +11,10 @@ use std::{
 
 use burn::tensor::{Tensor, TensorData};
 use influence_backend_burn::{ArrayDataset, Curvature, Fit, Task};
-use influence_core::{Dataset, InfluenceModel, Precision, solver::Direct};
+use influence_core::{
+    Dataset, InfluenceModel, Precision,
+    solver::{Direct, Solution},
+};
 
 use super::{Case, complaints, evaluate, none, numbers};
 use crate::{
@@ -201,9 +204,7 @@ fn engine(case: &Case, places: &[usize], output: usize) -> Result<Vec<f64>, Stri
         .fit(&network, train.clone())
         .map_err(|error| error.to_string())?;
     let batch = train.batch(0..1).map_err(|error| error.to_string())?;
-    let factors = influence
-        .factors(&batch)
-        .and_then(|solution| solution.converged());
+    let factors = influence.factors(&batch).and_then(Solution::converged);
     let factors = factors.map_err(|error| error.to_string())?;
     let rows = influence
         .factors_to_array(&factors)

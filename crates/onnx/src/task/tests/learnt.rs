@@ -1,6 +1,9 @@
 //! What a task learns of a network that ends in probabilities, or predicts tokens.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
 
 use burn::tensor::{Device, TensorData};
 use influence_backend_burn::Evaluator;
@@ -178,7 +181,8 @@ impl Subscriber for Warnings {
         struct Text(String);
         impl Visit for Text {
             fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!("{value:?}");
+                // Writing to a string does not fail.
+                let _ = write!(self.0, "{value:?}");
             }
         }
         let mut text = Text(String::new());
