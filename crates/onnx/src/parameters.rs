@@ -29,7 +29,7 @@ mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use glob::Pattern;
 
 use crate::{
     Error, Result,
@@ -265,11 +265,12 @@ pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Told> 
 /// Marks the parameters whose names have a pattern as not trained.
 fn freeze(parameters: &mut [NamedTensor], patterns: &[String]) -> Result<()> {
     for pattern in patterns {
-        let names = matcher(pattern)?;
+        let names = Pattern::new(pattern)
+            .map_err(|error| Error::Setting(format!("the pattern `{pattern}`: {error}")))?;
         let mut some = false;
         for parameter in parameters
             .iter_mut()
-            .filter(|parameter| names.is_match(&parameter.name))
+            .filter(|parameter| names.matches(&parameter.name))
         {
             some = true;
             parameter.trained = false;
@@ -294,12 +295,6 @@ fn freeze(parameters: &mut [NamedTensor], patterns: &[String]) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn matcher(pattern: &str) -> Result<GlobSet> {
-    let wrong = |error: globset::Error| Error::Setting(format!("the pattern `{pattern}`: {error}"));
-    let glob = GlobBuilder::new(pattern).build().map_err(wrong)?;
-    GlobSetBuilder::new().add(glob).build().map_err(wrong)
 }
 
 fn counted(nodes: &[GraphNode]) -> BTreeMap<String, usize> {

@@ -1,5 +1,7 @@
 //! Models of sequences `(n, 5, 4)` with outputs `(n, 2)`, written as exporters write them.
 
+use std::ops::Range;
+
 use burn::{
     module::{Module, Param},
     nn::{
@@ -64,7 +66,7 @@ impl ClassTokens {
 /// Tables of positions and features, read through constant indices.
 #[derive(Module, Debug)]
 pub(super) struct Places {
-    places: Param<Tensor<2>>,
+    rows: Param<Tensor<2>>,
     columns: Param<Tensor<2>>,
     last: Linear,
 }
@@ -72,7 +74,7 @@ pub(super) struct Places {
 impl Places {
     pub(super) fn new() -> Self {
         Self {
-            places: parameter([7, 4]),
+            rows: parameter([7, 4]),
             columns: parameter([5, 6]),
             last: linear(4, 2),
         }
@@ -82,9 +84,9 @@ impl Places {
         let device = x.device();
         let indices = |indices: [i64; 5]| Tensor::<1, Int>::from_ints(indices, &device);
         // Some places occur twice, some never.
-        let places = self.places.val().select(0, indices([3, 0, 3, 6, 1]));
+        let places = self.rows.val().select(0, indices([3, 0, 3, 6, 1]));
         let columns = self.columns.val().swap_dims(0, 1);
-        let columns = columns.select(0, indices([5, 1, 2, 2, 0]).slice([0..4]));
+        let columns = columns.select(0, indices([5, 1, 2, 2, 0]).slice(0..4));
         let x = (x + places.unsqueeze()) * columns.swap_dims(0, 1).unsqueeze();
         self.last.forward(x.tanh().mean_dim(1).squeeze_dim::<2>(1))
     }
@@ -176,7 +178,7 @@ impl Attention {
         let all = x.matmul(weight) + self.in_bias.val().unsqueeze();
         let all = all.reshape([t, n, 3, d]).unsqueeze::<5>().swap_dims(0, 3);
         let all = all.reshape([3, t, n, d]);
-        let part = |index: usize| all.clone().slice([index..index + 1]).reshape([t, n, d]);
+        let part = |index: usize| all.clone().slice(index..index + 1).reshape([t, n, d]);
         self.attended(part(0), part(1), part(2))
     }
 
@@ -231,7 +233,7 @@ impl Lstm {
     /// Gates `i, f, g, o` as `i, o, f, g`.
     fn reordered<const D: usize>(&self, parameter: &Param<Tensor<D>>) -> Tensor<D> {
         let h = self.hidden;
-        let gate = |index: usize| parameter.val().slice([index * h..(index + 1) * h]);
+        let gate = |index: usize| parameter.val().slice(index * h..(index + 1) * h);
         Tensor::cat(vec![gate(0), gate(3), gate(1), gate(2)], 0)
     }
 
@@ -239,14 +241,14 @@ impl Lstm {
         let ([n, t, _], h) = (x.dims(), self.hidden);
         let matrix = |parameter: &Param<Tensor<2>>| {
             let direction: Tensor<3> = self.reordered(parameter).unsqueeze();
-            direction.slice([0..1]).squeeze_dim::<2>(0).transpose()
+            direction.slice(0..1).squeeze_dim::<2>(0).transpose()
         };
         let (input, recurrent) = (matrix(&self.input), matrix(&self.recurrent));
         let [own, back] = [&self.input_bias, &self.recurrent_bias].map(|bias| self.reordered(bias));
         let bias: Tensor<2> = Tensor::cat(vec![own, back], 0).unsqueeze();
-        let bias = bias.slice([0..1]).squeeze_dim::<1>(0);
-        let own = bias.clone().slice([0..4 * h]).unsqueeze();
-        let back: Tensor<3> = bias.slice([4 * h..8 * h]).unsqueeze();
+        let bias = bias.slice(0..1).squeeze_dim::<1>(0);
+        let own = bias.clone().slice(0..4 * h).unsqueeze();
+        let back: Tensor<3> = bias.slice(4 * h..8 * h).unsqueeze();
         let gates = x.matmul(input.unsqueeze()) + own;
         // Of one layer: a constant with the samples on its second axis.
         let mut state = Tensor::<3>::zeros([1, n, h], (&gates.device(), gates.dtype()));
@@ -310,17 +312,20 @@ impl Gru {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "as tasks call it")]
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<2> {
         let [n, t, d] = x.dims();
-        let block = |rows, columns| self.weight.val().slice([rows, columns]);
+        let block = |rows: &Range<usize>, columns: &Range<usize>| {
+            self.weight.val().slice([rows.clone(), columns.clone()])
+        };
         let bias = |gate| self.bias.val().slice([0..3, gate..gate + 1]).transpose();
         let mut state = Tensor::<2>::zeros([n, 3], (&x.device(), x.dtype()));
         for step in 0..t {
             let x = x.clone().slice([0..n, step..step + 1]).squeeze_dim::<2>(1);
             let both = Tensor::cat(vec![x.clone(), state.clone()], 1);
-            let update = sigmoid(both.matmul(block(0..7, 0..3)) + bias(0));
-            let own = x.matmul(block(0..d, 3..6));
-            let candidate = (own + state.clone().matmul(block(d..7, 3..6)) + bias(1)).tanh();
+            let update = sigmoid(both.matmul(block(&(0..7), &(0..3))) + bias(0));
+            let own = x.matmul(block(&(0..d), &(3..6)));
+            let candidate = (own + state.clone().matmul(block(&(d..7), &(3..6))) + bias(1)).tanh();
             state = candidate.clone() + update * (state - candidate);
         }
         self.last.forward(state)
