@@ -113,7 +113,6 @@ impl GraphReader<'_> {
                 )));
             }
         }
-        let attributes = self.attributes(node.attributes, &name)?;
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
             self.define(output)?;
         }
@@ -126,6 +125,7 @@ impl GraphReader<'_> {
             self.unknown.entry(operator).or_default().push(name);
             return Ok(None);
         };
+        let attributes = self.attributes(node.attributes, &name)?;
         Ok(Some(GraphNode {
             name,
             operator,

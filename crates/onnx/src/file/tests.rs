@@ -213,6 +213,13 @@ fn all_unknown_operators_are_named_at_once() {
         graph.nodes[0].operator = "Frobnicate".into();
         graph.nodes[1].operator = "Frobnicate".into();
         graph.nodes[2].domain = "com.microsoft".into();
+        // Graphs of operators that are not known are not read.
+        graph.nodes[0].attributes.push(AttributeProto {
+            name: "body".into(),
+            kind: 5,
+            graph: Some(Box::default()),
+            ..AttributeProto::default()
+        });
     });
     refused(
         &model,
