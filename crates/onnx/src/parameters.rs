@@ -118,7 +118,10 @@ pub(crate) fn tell(file: File, settings: &ReadSettings) -> Result<Told> {
         }
         (None, None) => return Err(refusal.of_changes(&found.changes, file.exported.is_some())),
     };
-    names::give_layers(&mut known);
+    // PyTorch's names are those of the module, whether or not they have a dot.
+    if !file.producer.starts_with(names::PYTORCH) {
+        names::give_layers(&mut known);
+    }
     known.remarks.extend(passed);
     finish(known, settings)
 }

@@ -148,6 +148,7 @@ mod tests {
 
     #[test]
     fn arrays_are_one_or_several_by_name_or_in_order() -> Result<()> {
+        let here = std::env::current_dir()?;
         for (text, several, expected) in [
             ("x.npy", true, "\"x.npy\""),
             ("a.npy,b.npy", true, "[\"a.npy\", \"b.npy\"]"),
@@ -161,7 +162,7 @@ mod tests {
             ),
         ] {
             let read = inputs(text, TableForm::default(), several)?;
-            assert_eq!(written(&read, Path::new("")), expected, "{text}");
+            assert_eq!(written(&read, &here), expected, "{text}");
         }
         assert!(inputs("ids=i.npy,m.npy", TableForm::default(), true).is_err());
         Ok(())

@@ -63,7 +63,7 @@ pub(super) fn told(graph: &NetworkGraph, live: &HashSet<String>, producer: &str)
         }
         found.trained.insert(name.clone());
     }
-    if !producer.starts_with("pytorch") {
+    if !producer.starts_with(super::names::PYTORCH) {
         let who = if producer.is_empty() {
             "an unknown program"
         } else {

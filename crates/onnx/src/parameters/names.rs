@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::Known;
 use crate::graph::{GraphNode, NetworkGraph};
 
+/// How PyTorch's exporters call themselves.
+pub(super) const PYTORCH: &str = "pytorch";
+
 /// Tells tensors apart that PyTorch's old exporter merged because they are equal: it writes an
 /// `Identity` from the one to the name of the other.
 pub(super) fn part_merged(graph: &mut NetworkGraph) {

@@ -135,9 +135,9 @@ const MISTAKES: &[(&str, &str, &str, Option<&str>)] = &[
         Some("method"),
     ),
     (
-        ", targets = \"y.npy\"",
+        "inputs = \"x.npy\", ",
         "",
-        "c.toml:11: data.train: missing key `targets`",
+        "c.toml:11: data.train: missing key `inputs`",
         Some("train"),
     ),
     (
