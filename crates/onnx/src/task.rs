@@ -52,11 +52,13 @@ impl NetworkTask {
     /// The samples are computed on the CPU. Whatever would fail on data of these shapes fails here.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a setting is out of its range, or the loss or the measurement is not
-    /// defined for the output; [`Error::Input`] when the number or the shapes of the inputs are not
-    /// those of the network; [`Error::Node`] when a node cannot be computed; [`Error::Samples`]
-    /// when samples are not along the first axis of inputs and outputs, their number was written
-    /// into the file, or they depend on each other. Messages say what to do.
+    /// [`Error::Setting`](crate::Error::Setting) when a setting is out of its range, or the loss or
+    /// the measurement is not defined for the output; [`Error::Input`](crate::Error::Input) when
+    /// the number or the shapes of the inputs are not those of the network;
+    /// [`Error::Node`](crate::Error::Node) when a node cannot be computed;
+    /// [`Error::Samples`](crate::Error::Samples) when samples are not along the first axis of
+    /// inputs and outputs, their number was written into the file, or they depend on each other.
+    /// Messages say what to do.
     pub fn new(
         model: &NetworkFile,
         loss: NetworkLoss,
