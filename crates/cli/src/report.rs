@@ -144,8 +144,11 @@ fn charts(bins: Bins, page: &Page<'_>) -> Vec<Chart> {
 /// What the model is, in a few words.
 fn model(stored: &Stored, job: &Job) -> String {
     let config = &stored.influences.attributes()[ORIGIN];
-    let weights = config["model"]["weights"].as_str().unwrap_or_default();
-    let file = Path::new(weights).file_name().unwrap_or_default();
+    // Of a network in a file, weights are what was put in its place.
+    let model = &config["model"];
+    let file = ["onnx", "weights"].map(|key| model[key].as_str());
+    let file = file.into_iter().flatten().next().unwrap_or_default();
+    let file = Path::new(file).file_name().unwrap_or_default();
     format!("{}, {} parameters", file.display(), job.dim)
 }
 
