@@ -111,8 +111,10 @@ fn outputs_are_those_of_another_runtime() {
 #[test]
 fn influences_are_those_of_dense_matrices() {
     for name in EXACT {
-        check_influences(name, "old.onnx", 1e-11);
         check_influences(name, "new.onnx", 1e-11);
+    }
+    for name in ["mlp", "residual_cnn", "lstm"] {
+        check_influences(name, "old.onnx", 1e-11);
     }
     // The old exporter rounds 1/√2 in gelu.
     for name in ["nano_gpt", "bert", "encoder", "vision_transformer"] {
