@@ -109,6 +109,8 @@ def main():
     save("legacy_module.pt", net, state, ["0", "2"], _use_new_zipfile_serialization=False)
     without_paths(FOLDER / "legacy_module.pt")
     save("protocol_4.pt", state, state, ["0", "2"], pickle_protocol=4)
+    # The name of the first entry of its archive has 30 letters, which some readers take for a size.
+    save("name_of_21_characters.pt", state, state, ["0", "2"])
     save("two.pt", {"generator": state, "critic": flat}, state, ["0", "2"])
 
     # Views: a transposed matrix, and columns of a larger one, between each other in the file.

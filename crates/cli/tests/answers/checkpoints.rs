@@ -135,6 +135,7 @@ fn what_torch_saved_gives_the_influences_that_torch_gives() {
         ("module.pt", ["0", "2"]),
         ("legacy_module.pt", ["0", "2"]),
         ("protocol_4.pt", ["0", "2"]),
+        ("name_of_21_characters.pt", ["0", "2"]),
         ("views.pt", ["0", "2"]),
         ("buffers.pt", ["0", "2"]),
     ] {

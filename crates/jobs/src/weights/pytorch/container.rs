@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use zip::{ZipArchive, ZipReadOptions};
+use zip::{
+    ZipArchive, ZipReadOptions,
+    read::{ArchiveOffset, Config},
+};
 
 use super::{
     object::{Element, PickleNode, View},
@@ -110,7 +113,12 @@ impl Form {
 }
 
 fn archive(file: BufReader<File>) -> Result<(Pickle, Form)> {
-    let mut archive = ZipArchive::new(file)?;
+    // The file begins with the archive. Where `zip` has to look for its beginning, it can take the
+    // second entry of the directory for the first.
+    let beginning = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    let mut archive = ZipArchive::with_config(beginning, file)?;
     let names: Vec<String> = archive
         .file_names()
         .filter_map(|name| Some(name.ok()?.to_string()))
