@@ -75,12 +75,7 @@ impl NetworkFacts {
     /// # Errors
     /// When a file cannot be read, or the network is refused; the message says how to export it.
     pub fn read(path: &Path, weights: Option<&Path>) -> Result<Self> {
-        let read = weights.map(|path| Weights::of_network(path, None));
-        let settings = ReadSettings {
-            weights: read.transpose()?.map(Weights::into_tensors),
-            weights_file: weights.map(Path::to_owned).unwrap_or_default(),
-            ..ReadSettings::default()
-        };
+        let settings = settings(weights, None)?;
         Ok(Self::of(&NetworkFile::read(path, &settings)?))
     }
 
@@ -124,6 +119,19 @@ impl NetworkFacts {
             remarks,
         }
     }
+}
+
+/// How a network is read with a state dict, if there is one.
+///
+/// # Errors
+/// When the state dict cannot be read.
+pub(crate) fn settings(weights: Option<&Path>, state: Option<&str>) -> Result<ReadSettings> {
+    let read = weights.map(|path| Weights::of_network(path, state));
+    Ok(ReadSettings {
+        weights: read.transpose()?.map(Weights::into_tensors),
+        weights_file: weights.map(Path::to_owned).unwrap_or_default(),
+        ..ReadSettings::default()
+    })
 }
 
 /// The shape of a sample of the output, and the parameters without taps, found on made-up samples.

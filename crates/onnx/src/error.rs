@@ -1,6 +1,6 @@
 //! The error type of networks in files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong between a file and a network that runs.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum Error {
         message: String,
     },
 
-    /// An operator cannot be computed from these arguments; a [`GraphNode`](Self::Node) error says
+    /// An operator cannot be computed from these arguments; a [`Node`](Self::Node) error says
     /// where.
     #[error("{0}")]
     Operator(String),
@@ -58,6 +58,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// With the path of the file that it is about, where it does not say that itself.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        let named = |message: String| format!("{}: {message}", path.display());
+        match self {
+            Self::Malformed(message) => Self::Malformed(named(message)),
+            Self::UnknownOperators(message) => Self::UnknownOperators(named(message)),
+            other => other,
+        }
+    }
+
     /// An operator cannot be computed from its arguments.
     pub(crate) fn operator(message: impl Into<String>) -> Self {
         Self::Operator(message.into())

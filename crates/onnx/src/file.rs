@@ -8,6 +8,7 @@
 mod beside;
 mod exported;
 mod graph;
+mod message;
 mod tensor;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 
 pub use beside::files_beside;
 
-use prost::{Message, bytes::Bytes};
+use prost::bytes::Bytes;
 
 use crate::{Error, Result, graph::NetworkGraph, proto};
 
@@ -39,26 +40,14 @@ pub(crate) struct File {
 
 /// Reads and checks a file.
 pub(crate) fn read(path: &Path) -> Result<File> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = Bytes::from(std::fs::read(path).map_err(io)?);
     let folder = path.parent().unwrap_or(Path::new(""));
-    read_bytes(bytes, folder, path).map_err(|error| match error {
-        Error::Malformed(message) => Error::Malformed(format!("{}: {message}", path.display())),
-        Error::UnknownOperators(message) => {
-            Error::UnknownOperators(format!("{}: {message}", path.display()))
-        }
-        other => other,
-    })
+    let bytes = message::bytes(path)?;
+    read_bytes(bytes, folder, path).map_err(|error| error.in_file(path))
 }
 
 /// As [`read`], of a file that is in memory; numbers beside it are in this folder.
 fn read_bytes(bytes: Bytes, folder: &Path, path: &Path) -> Result<File> {
-    let model = proto::ModelProto::decode(bytes).map_err(|error| {
-        Error::Malformed(format!("this is no ONNX file, or it was cut off ({error})"))
-    })?;
+    let model = message::decoded(bytes)?;
     let producer = format!("{} {}", model.producer, model.producer_version);
     let graph = model
         .graph

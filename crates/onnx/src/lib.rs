@@ -1,11 +1,12 @@
-//! Networks in ONNX files as burn modules, read at run time.
+//! Networks in files, ONNX and exported programs of PyTorch, as burn modules, read at run time.
 //!
 //! ```text
-//!  .onnx ─ file ──> NetworkGraph ──> parameters ──> Model ──> Network (a burn module)
-//!                   nodes,    which tensors            │   runs the nodes, one operator after
-//!                   tensors   are trained, and         │   another, on any device of burn
-//!                             what they are called     ▼
-//!                                               NetworkTask (losses, measurement, outputs)
+//!  .onnx ─ file ─┐
+//!                ├─> NetworkGraph ──> parameters ──> NetworkFile ──> Network (a burn module)
+//!  .pt2 ── pt2 ──┘   nodes,           which tensors    │   runs the nodes, one operator after
+//!                    tensors          are trained, and │   another, on any device of burn
+//!                                     their names      ▼
+//!                                                    NetworkTask (losses, measurement, outputs)
 //! ```
 //!
 //! A [`Network`] is a module like any other: what fits, evaluates, trains and saves burn modules

@@ -1,4 +1,4 @@
-//! A network as read from a file, and its parameters as they were told.
+//! A network as read from a file, and its parameters as they were found.
 
 mod entries;
 
@@ -38,18 +38,18 @@ impl NetworkFile {
             path: path.to_owned(),
             source,
         })?;
-        let told = if archive {
+        let found = if archive {
             pt2::read(path, settings)?
         } else {
-            parameters::tell(file::read(path)?, settings)?
+            parameters::identify(file::read(path)?, settings)?
         };
         Ok(Self {
-            parameters: told.parameters,
-            inputs: told.program.inputs.clone(),
-            outputs: told.outputs,
-            operators: told.operators,
-            remarks: told.remarks,
-            program: Arc::new(told.program),
+            parameters: found.parameters,
+            inputs: found.program.inputs.clone(),
+            outputs: found.outputs,
+            operators: found.operators,
+            remarks: found.remarks,
+            program: Arc::new(found.program),
         })
     }
 

@@ -34,6 +34,7 @@ mod tests;
 mod window;
 
 pub(crate) use ml::expand;
+pub(crate) use standard::node;
 
 use std::{collections::BTreeMap, fmt::Write};
 

@@ -4,7 +4,7 @@
 //! reads. Exporters join batch normalisations with convolutions, transpose weights, copy tied ones
 //! and make one of two that happen to be equal; their defaults do all of this. The network computes
 //! the same then, but derivatives by its tensors are not those by its parameters. So parameters are
-//! told by these rules, and a file that breaks one is refused.
+//! found by these rules, and a file that breaks one is refused.
 //!
 //! 1. PyTorch's new exporter writes which tensors are parameters. It also lists all parameters of
 //!    the program, and what its optimiser did: a parameter that was replaced, folded into another
@@ -45,7 +45,7 @@ pub(crate) use state::by_name;
 
 /// A network whose parameters are known.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Identified {
     pub(crate) parameters: Vec<NamedTensor>,
     pub(crate) program: Program,
     /// The names of the outputs, that of the chosen one first.
@@ -54,7 +54,7 @@ pub(crate) struct Told {
     pub(crate) remarks: Vec<String>,
 }
 
-/// A graph that has been told which of its tensors are parameters.
+/// A graph of which it is known which tensors are parameters.
 #[derive(Debug)]
 pub(crate) struct Known {
     /// The graph without the parameters among its tensors, pruned to what the output needs.
@@ -78,8 +78,8 @@ pub(crate) struct Tie {
     pub(crate) is: String,
 }
 
-/// Tells the parameters of an ONNX file.
-pub(crate) fn tell(file: File, settings: &ReadSettings) -> Result<Told> {
+/// Finds the parameters of an ONNX file.
+pub(crate) fn identify(file: File, settings: &ReadSettings) -> Result<Identified> {
     let mut graph = file.graph;
     let (output, passed) = chosen_output(&graph, settings)?;
     if file.exported.is_none() {
@@ -90,8 +90,8 @@ pub(crate) fn tell(file: File, settings: &ReadSettings) -> Result<Told> {
     let live = flow::live(&graph, &output);
     let refusal = ExporterRefusal::new(&file.path);
     let found = match &file.exported {
-        Some(exported) => exported::told(exported, &graph, &live),
-        None => flow::told(&graph, &live, &file.producer),
+        Some(exported) => exported::found(exported, &graph, &live),
+        None => flow::found(&graph, &live, &file.producer),
     };
     let by_value = match &settings.weights {
         Some(weights) => {
@@ -232,7 +232,7 @@ fn check_inference(graph: &NetworkGraph) -> Result<()> {
 }
 
 /// Frozen parameters and padding, which do not depend on the format of the file.
-pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Told> {
+pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Identified> {
     freeze(&mut known.parameters, &settings.frozen)?;
     for (table, &row) in &settings.padding {
         padding::mask(&mut known, table, row)?;
@@ -251,7 +251,7 @@ pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Told> 
     outputs.insert(0, known.output.clone());
     let ties = known.ties.iter();
     let ties = ties.map(|tie| format!("`{}` is tied to `{}`", tie.name, tie.is));
-    Ok(Told {
+    Ok(Identified {
         operators: counted(&known.graph.nodes),
         remarks: ties.chain(known.remarks.iter().cloned()).collect(),
         program: Program::new(

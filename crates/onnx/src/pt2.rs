@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  .pt2 ─ archive ─> schema (JSON) ─ nodes ─> NetworkGraph ─┐
-//!            └─ tensors (storages, views, ties) ─────┴─> Known
+//!            └─ tensors (storages, views, ties) ────────────┴─> Known
 //! ```
 //!
 //! Nothing has to be guessed here: the signature of a program says which of its inputs are
@@ -19,20 +19,14 @@ mod tensors;
 
 use std::path::Path;
 
-use crate::{Error, Result, parameters, settings::ReadSettings};
+use crate::{Result, parameters, settings::ReadSettings};
 
 pub(crate) use archive::is_archive;
 
 /// Reads and checks an archive.
-pub(crate) fn read(path: &Path, settings: &ReadSettings) -> Result<parameters::Told> {
+pub(crate) fn read(path: &Path, settings: &ReadSettings) -> Result<parameters::Identified> {
     let known = archive::Archive::open(path).and_then(|archive| graph::known(archive, settings));
-    let mut known = known.map_err(|error| match error {
-        Error::Malformed(message) => Error::Malformed(format!("{}: {message}", path.display())),
-        Error::UnknownOperators(message) => {
-            Error::UnknownOperators(format!("{}: {message}", path.display()))
-        }
-        other => other,
-    })?;
+    let mut known = known.map_err(|error| error.in_file(path))?;
     if let Some(weights) = &settings.weights {
         parameters::by_name(&mut known, weights, &settings.weights_file)?;
     }

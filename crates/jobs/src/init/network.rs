@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use burn::tensor::Shape;
 use influence_core::FieldKind;
 use influence_data::{ArrayPath, InputFiles};
-use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
+use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask};
 
 use super::{
     layers::multiplications_of, method::Problem, points::GivenPoints, proposal::Proposal,
     request::Request, targets::TargetGuess, written::relative,
 };
-use crate::{config::Loss, weights::Weights};
+use crate::{config::Loss, networks::settings};
 use inputs::{found, ordered};
 use loss::LossGuess;
 
@@ -101,14 +101,6 @@ pub(super) fn propose(
 }
 
 fn read(request: &Request, onnx: &Path) -> Result<NetworkFile> {
-    let state = request.state.as_deref();
-    let weights = request.weights.as_ref();
-    let read = weights.map(|path| Weights::of_network(path, state));
-    let read = read.transpose().context("--weights")?;
-    let settings = ReadSettings {
-        weights: read.map(Weights::into_tensors),
-        weights_file: weights.cloned().unwrap_or_default(),
-        ..ReadSettings::default()
-    };
-    NetworkFile::read(onnx, &settings).context("--onnx")
+    let settings = settings(request.weights.as_deref(), request.state.as_deref());
+    NetworkFile::read(onnx, &settings.context("--weights")?).context("--onnx")
 }

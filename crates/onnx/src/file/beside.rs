@@ -5,9 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost::{Message, bytes::Bytes};
-
-use crate::{Error, Result, proto};
+use super::message;
+use crate::{Result, proto};
 
 /// The files beside an ONNX file that hold numbers of its tensors, sorted; most files have none.
 ///
@@ -15,16 +14,7 @@ use crate::{Error, Result, proto};
 /// When the file cannot be read, or is no ONNX file. Whether the others can be read is not looked
 /// at.
 pub fn files_beside(path: &Path) -> Result<Vec<PathBuf>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let model = proto::ModelProto::decode(Bytes::from(bytes)).map_err(|error| {
-        Error::Malformed(format!(
-            "{}: this is no ONNX file, or it was cut off ({error})",
-            path.display()
-        ))
-    })?;
+    let model = message::decoded(message::bytes(path)?).map_err(|error| error.in_file(path))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut names = BTreeSet::new();
     if let Some(graph) = &model.graph {

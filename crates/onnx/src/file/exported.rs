@@ -61,14 +61,8 @@ impl Exported {
     pub(super) fn of(metadata: &[proto::EntryProto], graph: &proto::GraphProto) -> Option<Self> {
         let mut exported = Self::default();
         let values = graph.values.iter().chain(&graph.inputs);
-        for (name, kind) in values.filter_map(|value| Some((value, entry(&value.metadata, KIND)?)))
-        {
-            match kind {
-                "PARAMETER" => exported.parameters.insert(name.name.clone()),
-                "BUFFER" | "CONSTANT_TENSOR" => exported.buffers.insert(name.name.clone()),
-                _ => continue,
-            };
-        }
+        let parameters = values.filter(|value| entry(&value.metadata, KIND) == Some("PARAMETER"));
+        exported.parameters = parameters.map(|value| value.name.clone()).collect();
         let calls = Calls::of(graph);
         let signature = || metadata.iter().chain(&graph.metadata);
         let buffers = listed(signature(), "BUFFER").into_iter();

@@ -12,7 +12,7 @@ use influence_core::FieldKind;
 use super::{Call, Operator, Slot, comparison::Relation, one, reduction::Reduction, standard};
 use crate::{
     Error, Result,
-    graph::{Attribute, Attributes, GraphNode},
+    graph::{Attribute, GraphNode},
     value::Value,
 };
 
@@ -143,11 +143,13 @@ fn classes(node: &GraphNode) -> Result<i64> {
     i64::try_from(labels).map_err(|error| node.error(error))
 }
 
+/// The version of the nodes of an expansion: axes of reductions are attributes.
+const VERSION: i64 = 17;
+
 /// An expansion in the making.
 struct Made {
     expansion: Expansion,
     name: String,
-    version: i64,
 }
 
 impl Made {
@@ -158,8 +160,6 @@ impl Made {
                 tensors: BTreeMap::new(),
             },
             name: node.name.clone(),
-            // As the axes of reductions are attributes.
-            version: 17,
         }
     }
 
@@ -170,20 +170,9 @@ impl Made {
         output: &str,
         attributes: Vec<(&str, Attribute)>,
     ) -> Result<()> {
-        let operator = standard::find(kind)
-            .ok_or_else(|| Error::Operator(format!("there is no operator {kind}")))?;
-        let attributes = attributes
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value));
-        self.expansion.nodes.push(GraphNode {
-            name: self.name.clone(),
-            kind: kind.to_owned(),
-            operator,
-            version: self.version,
-            inputs: inputs.iter().cloned().map(Some).collect(),
-            outputs: vec![output.to_owned()],
-            attributes: Attributes(attributes.collect()),
-        });
+        let inputs = inputs.iter().cloned().map(Some).collect();
+        let node = standard::node(&self.name, (kind, VERSION), inputs, output, attributes)?;
+        self.expansion.nodes.push(node);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the record says of the tensors of a graph.
-pub(super) fn told(exported: &Exported, graph: &NetworkGraph, live: &HashSet<String>) -> Found {
+pub(super) fn found(exported: &Exported, graph: &NetworkGraph, live: &HashSet<String>) -> Found {
     let mut found = Found {
         buffers: exported.buffers.clone(),
         ..Found::default()

@@ -48,7 +48,7 @@ pub(super) fn order(graph: &NetworkGraph) -> Vec<String> {
 }
 
 /// The parameters of a file that does not say which they are.
-pub(super) fn told(graph: &NetworkGraph, live: &HashSet<String>, producer: &str) -> Found {
+pub(super) fn found(graph: &NetworkGraph, live: &HashSet<String>, producer: &str) -> Found {
     let mut found = Found::default();
     for (name, data) in &graph.tensors {
         if !live.contains(name) || !is_candidate(name, data) {

@@ -10,7 +10,7 @@ use super::Known;
 use crate::{
     Error, Result,
     error::quoted,
-    graph::{Attribute, Attributes, GraphNode},
+    graph::{Attribute, GraphNode},
     operators,
 };
 
@@ -107,6 +107,9 @@ pub(super) fn mask(known: &mut Known, table: &str, row: usize) -> Result<()> {
     Ok(())
 }
 
+/// The version of the standard set that added nodes are of.
+const VERSION: i64 = 18;
+
 /// A node of the standard set without attributes.
 pub(super) fn plain<const N: usize>(
     name: &str,
@@ -114,32 +117,13 @@ pub(super) fn plain<const N: usize>(
     inputs: [&String; N],
     output: &str,
 ) -> Result<GraphNode> {
-    with_attributes(name, kind, inputs, output, Attributes::default())
-}
-
-/// A node of the standard set.
-pub(super) fn with_attributes<const N: usize>(
-    name: &str,
-    kind: &str,
-    inputs: [&String; N],
-    output: &str,
-    attributes: Attributes,
-) -> Result<GraphNode> {
-    let operator = operators::find("", kind)
-        .ok_or_else(|| Error::Malformed(format!("the operator {kind} is not known")))?;
-    Ok(GraphNode {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        operator,
-        version: 18,
-        inputs: inputs.map(|input| Some(input.clone())).into(),
-        outputs: vec![output.to_owned()],
-        attributes,
-    })
+    let inputs = inputs.map(|input| Some(input.clone()));
+    operators::node(name, (kind, VERSION), inputs.into(), output, Vec::new())
 }
 
 /// A node that transposes a matrix.
-pub(super) fn transposing(name: &str, from: &String, to: &str) -> Result<GraphNode> {
-    let order = Attributes([("perm".to_owned(), Attribute::Ints(vec![1, 0]))].into());
-    with_attributes(name, "Transpose", [from], to, order)
+pub(super) fn transposing(name: &str, from: &str, to: &str) -> Result<GraphNode> {
+    let order = vec![("perm", Attribute::Ints(vec![1, 0]))];
+    let inputs = vec![Some(from.to_owned())];
+    operators::node(name, ("Transpose", VERSION), inputs, to, order)
 }

@@ -5,7 +5,7 @@ use influence_core::FieldKind;
 
 use crate::{
     Error, Result,
-    graph::{Argument, Attribute, Attributes, GraphNode},
+    graph::{Argument, Attribute},
     operators::{Call, Slot, standard},
     value::{Devices, Value},
 };
@@ -232,22 +232,10 @@ impl Call<'_> {
         arguments: Vec<Option<Value>>,
         attributes: Vec<(&str, Attribute)>,
     ) -> Result<Vec<Value>> {
-        let attributes = attributes
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value));
-        let node = GraphNode {
-            name: self.node.name.clone(),
-            kind: operator.to_owned(),
-            operator: standard::find(operator)
-                .ok_or_else(|| wrong(format_args!("{operator} is not known")))?,
-            version: VERSION,
-            inputs: arguments
-                .iter()
-                .map(|argument| argument.is_some().then(String::new))
-                .collect(),
-            outputs: vec![String::new()],
-            attributes: Attributes(attributes.collect()),
-        };
+        let given = arguments.iter();
+        let inputs = given.map(|argument| argument.is_some().then(String::new));
+        let (name, kind) = (&self.node.name, (operator, VERSION));
+        let node = standard::node(name, kind, inputs.collect(), "", attributes)?;
         let arguments = arguments
             .into_iter()
             .map(|argument| argument.map(Slot::One));
