@@ -197,7 +197,11 @@ fn a_fit_that_is_killed_again_and_again_comes_to_its_end() {
             child.wait().expect("it ends");
         }
         if folder.path("fit").exists() {
-            break;
+            if killed > 2 {
+                break;
+            }
+            // It came to its end too soon to say anything.
+            fs::remove_file(folder.path("fit")).expect("a file");
         }
     }
     assert!(killed > 2, "{killed}");
