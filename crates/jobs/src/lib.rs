@@ -56,6 +56,7 @@
 pub mod assessment;
 pub mod config;
 pub mod digest;
+pub mod evaluation;
 pub mod fit;
 pub mod fit_place;
 pub mod fit_settings;

@@ -1,0 +1,4 @@
+//! Do influences predict retraining?
+
+pub mod prediction;
+pub mod statistics;
