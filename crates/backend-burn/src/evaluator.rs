@@ -71,6 +71,16 @@ impl<T: Task> Evaluator<T> {
         Ok(losses.iter::<f64>().collect())
     }
 
+    /// The measurement of each sample: its loss, unless the task explains something else.
+    ///
+    /// # Errors
+    /// As [`losses`](Self::losses).
+    pub fn measurements(&self, batch: &Batch) -> Result<Vec<f64>> {
+        let inputs = T::Inputs::read(batch.fields(), &self.device)?;
+        let measured = guarded(|| Ok(self.task.measurement(&self.module, inputs).into_data()))?;
+        Ok(measured.iter::<f64>().collect())
+    }
+
     /// The outputs of the samples and the loss that is taken of them, if the task declares them.
     ///
     /// # Errors

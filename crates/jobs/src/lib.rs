@@ -11,6 +11,7 @@
 //!                      ├─ fit             FitSettings ──> influence model, kept in a file if wanted
 //!                      └─ run             influence model ──> calculators ──> Zarr, Record beside it
 //!  Config ──> Trainer ──> weights                                              │
+//!  Config ──> Retraining ──> losses after a training on some of the points     │
 //!  weights, data ──> init::propose ──> Config                                  v
 //!                       queries: Stored ──> facts, points, opinions, suspicions, verify::Recomputation
 //!
@@ -71,6 +72,7 @@ mod prediction;
 pub mod queries;
 mod readers;
 pub mod record;
+pub mod retraining;
 pub mod run;
 pub mod sequential;
 mod setup;

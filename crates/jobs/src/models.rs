@@ -6,6 +6,7 @@
 
 mod bound;
 mod configured;
+mod course;
 mod custom;
 mod descent;
 pub(crate) mod inputs;
@@ -20,14 +21,12 @@ use burn::tensor::Device;
 use influence_backend_burn::{Batch, EvaluatedOutputs, Influence};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{Gather, InputShape, SampleForm, Samples, Target};
+use influence_data::{InputShape, SampleForm, Samples, Target};
 
-use crate::{
-    config::{Config, Training},
-    fit_settings::FitSettings,
-};
+use crate::{config::Config, fit_settings::FitSettings};
 
 pub use configured::ConfiguredModels;
+pub use course::Course;
 pub use custom::OwnModel;
 pub use descent::{Epoch, descend};
 
@@ -51,23 +50,27 @@ pub trait Models: Debug {
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 
-    /// A model before its training: its weights are drawn from the seed of the configuration, or
-    /// those that the file of a network holds.
+    /// A model before its training: its weights are drawn from this seed, or those that the file of
+    /// a network holds.
+    ///
+    /// A model of a program's own draws from the generator of the device, which all threads share:
+    /// such models are made one after another.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     fn initial(
         &self,
         config: &Config,
+        seed: u64,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>>;
 }
 
-/// A model bound to its task, of any type.
-pub trait TaskModel: Debug + Described + Fittable + Evaluable + Trainable + Savable {}
+/// A model bound to its task, of any type; it may move between threads.
+pub trait TaskModel: Debug + Send + Described + Fittable + Evaluable + Trainable + Savable {}
 
-impl<M: Debug + Described + Fittable + Evaluable + Trainable + Savable> TaskModel for M {}
+impl<M: Debug + Send + Described + Fittable + Evaluable + Trainable + Savable> TaskModel for M {}
 
 /// What a model reads, and what parameters it has.
 pub trait Described {
@@ -131,6 +134,12 @@ pub trait Evaluable {
     /// When the model cannot be evaluated.
     fn losses(&self, batch: &Batch) -> Result<Vec<f64>>;
 
+    /// The measurement of each sample: its loss, unless the task explains something else.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    fn measurements(&self, batch: &Batch) -> Result<Vec<f64>>;
+
     /// The outputs of the samples and the loss that is taken of them, if the task declares them.
     ///
     /// # Errors
@@ -140,17 +149,19 @@ pub trait Evaluable {
 
 /// A model that can be trained.
 pub trait Trainable {
-    /// Trains it, and calls `after` with each epoch that has ended.
+    /// The model after a training that begins at its weights; the model itself stays as it is.
+    /// `after` is called with each epoch that has ended.
     ///
     /// # Errors
     /// When the data cannot be read, the loss is no longer finite, or whatever `after` reports.
-    fn train(
-        &mut self,
-        settings: &Training,
-        seed: u64,
-        points: &dyn Gather,
+    fn trained(
+        &self,
+        course: &Course<'_>,
         after: &mut AfterEpoch<'_>,
-    ) -> Result<()>;
+    ) -> Result<Box<dyn TaskModel>>;
+
+    /// The same model once more, for another thread.
+    fn duplicate(&self) -> Box<dyn TaskModel>;
 }
 
 /// A model whose weights can be written.

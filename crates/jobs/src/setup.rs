@@ -36,7 +36,7 @@ impl Setup {
     /// With a model that is not trained.
     pub(crate) fn untrained(config: &Config, models: &dyn Models) -> Result<Self> {
         Self::new(config, |inputs, device| {
-            models.initial(config, inputs, device)
+            models.initial(config, config.seed, inputs, device)
         })
     }
 

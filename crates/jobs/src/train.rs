@@ -9,7 +9,7 @@ use influence_data::key::{AtKey, KeyError};
 use crate::{
     assessment::{Assessment, Origin, PointSet},
     config::{Config, Training},
-    models::Models,
+    models::{Course, Models},
     output::check_file,
     setup::Setup,
     watch::{Stage, Watch},
@@ -66,17 +66,20 @@ impl<'a> Trainer<'a> {
     pub fn train(self, watch: &dyn Watch) -> Result<Trained> {
         let Self { config, setup } = self;
         let Setup {
-            mut model,
-            train,
-            test,
-            ..
+            model, train, test, ..
         } = setup;
         check_batches(config, train.len(), model.needs().batch)
             .map_err(|error| config.places.located(error))?;
         watch.stage(Stage::Train);
         let (settings, weights) = (&config.train, config.model.weights()?);
         let mut last = 0.0;
-        model.train(settings, config.seed, &train, &mut |number, loss, save| {
+        let course = Course {
+            settings,
+            seed: config.seed,
+            points: &train,
+            weights: None,
+        };
+        let model = model.trained(&course, &mut |number, loss, save| {
             last = loss;
             watch.epoch(number, settings.epochs, loss);
             match settings.checkpoints {
@@ -122,7 +125,7 @@ fn check_place(weights: &Path, overwrite: bool) -> Result<()> {
 }
 
 /// Refuses batches of too few points, of which the last is the smallest.
-fn check_batches(config: &Config, points: usize, fewest: usize) -> Result<()> {
+pub(crate) fn check_batches(config: &Config, points: usize, fewest: usize) -> Result<()> {
     let batch = config.train.batch;
     let smallest = [points % batch, batch.min(points)];
     let smallest = smallest.into_iter().find(|&size| size > 0).unwrap_or(0);

@@ -114,11 +114,17 @@ impl Batch {
         self.of_each(1, |values| values.slice(sample..sample + 1))
     }
 
+    /// Some of the samples, in this order; each must be one of those there are.
+    #[must_use]
+    pub fn select(&self, samples: &[usize]) -> Self {
+        self.of_each(samples.len(), |values| values.select(samples))
+    }
+
     /// Every sample twice: the batch, and once more behind it.
     #[must_use]
     pub fn doubled(&self) -> Self {
         let twice: Vec<usize> = (0..self.len).chain(0..self.len).collect();
-        self.of_each(2 * self.len, |values| values.select(&twice))
+        self.select(&twice)
     }
 
     /// A batch of this many samples, each field made of the one here.

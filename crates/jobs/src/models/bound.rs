@@ -14,15 +14,15 @@ use influence_backend_burn::{
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{Gather, SampleForm, Samples, Target};
-use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+use influence_data::{SampleForm, Samples, Target};
 
 use super::{
-    AfterEpoch, Described, Evaluable, FitSource, Fittable, Needs, Savable, Trainable,
+    AfterEpoch, Course, Described, Evaluable, FitSource, Fittable, Needs, Savable, TaskModel,
+    Trainable,
     descent::{Epoch, descend},
     save::save,
 };
-use crate::{config::Training, fit_place, fit_settings::FitSettings};
+use crate::{fit_place, fit_settings::FitSettings};
 
 /// A module with a task.
 pub(super) struct Bound<T: Task> {
@@ -91,6 +91,22 @@ impl<T: Task> Bound<T> {
     /// With sentences for whoever computes with it.
     pub(super) fn remarking(self, remarks: Vec<String>) -> Self {
         Self { remarks, ..self }
+    }
+
+    /// The same with another module of the same layout.
+    fn with_module(&self, module: T::Module) -> Self {
+        Self {
+            task: self.task.clone(),
+            module,
+            layout: self.layout.clone(),
+            device: self.device.clone(),
+            evaluator: OnceCell::new(),
+            target: self.target,
+            has_targets: self.has_targets,
+            needs: self.needs.clone(),
+            inputs: self.inputs.clone(),
+            remarks: self.remarks.clone(),
+        }
     }
 
     fn evaluator(&self) -> &Evaluator<Arc<T>> {
@@ -192,27 +208,31 @@ impl<T: Task> Evaluable for Bound<T> {
         Ok(self.evaluator().losses(batch)?)
     }
 
+    fn measurements(&self, batch: &Batch) -> Result<Vec<f64>> {
+        Ok(self.evaluator().measurements(batch)?)
+    }
+
     fn outputs(&self, batch: &Batch) -> Result<Option<EvaluatedOutputs>> {
         Ok(self.evaluator().outputs(batch)?)
     }
 }
 
 impl<T: Task> Trainable for Bound<T> {
-    fn train(
-        &mut self,
-        settings: &Training,
-        seed: u64,
-        points: &dyn Gather,
+    fn trained(
+        &self,
+        course: &Course<'_>,
         after: &mut AfterEpoch<'_>,
-    ) -> Result<()> {
+    ) -> Result<Box<dyn TaskModel>> {
         let begun = (&*self.task, self.module.clone());
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let after = &mut |epoch: Epoch<'_, T::Module>| {
             after(epoch.number, epoch.loss, &|path| save(epoch.module, path))
         };
-        self.module = descend(begun, &self.device, settings, points, &mut random, after)?;
-        self.evaluator = OnceCell::new();
-        Ok(())
+        let module = descend(begun, &self.device, course, after)?;
+        Ok(Box::new(self.with_module(module)))
+    }
+
+    fn duplicate(&self) -> Box<dyn TaskModel> {
+        Box::new(self.with_module(self.module.clone()))
     }
 }
 

@@ -30,10 +30,11 @@ impl Models for ConfiguredModels {
     fn initial(
         &self,
         config: &Config,
+        seed: u64,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
-        of_kind(&config.model).initial(config, inputs, device)
+        of_kind(&config.model).initial(config, seed, inputs, device)
     }
 }
 

@@ -97,12 +97,13 @@ impl<T: Task, F: Fn(&Device) -> T::Module> Models for OwnModel<T, F> {
     fn initial(
         &self,
         config: &Config,
+        seed: u64,
         _inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         check(&config.model)?;
         config.model.check_trained()?;
-        device.seed(config.seed);
+        device.seed(seed);
         Ok(self.bound((self.init)(device), device))
     }
 }

@@ -5,12 +5,11 @@ use burn::{
         AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig,
         momentum::MomentumConfig,
     },
-    tensor::Device,
+    tensor::{Device, Tensor, TensorData},
 };
 use influence_backend_burn::{Inputs, Task};
-use influence_data::Gather;
-use rand::{Rng, seq::SliceRandom};
 
+use super::course::Course;
 use crate::config::{Optimiser, Training};
 
 /// How far a training is after an epoch.
@@ -18,7 +17,7 @@ use crate::config::{Optimiser, Training};
 pub struct Epoch<'a, M> {
     /// The epoch, counted from 1.
     pub number: usize,
-    /// The mean loss over its training points, each at the time of its step.
+    /// The mean over its training points of `weight · loss`, each at the time of its step.
     pub loss: f64,
     /// The module as it is now, in inference mode.
     pub module: &'a M,
@@ -27,27 +26,25 @@ pub struct Epoch<'a, M> {
 /// Minimises the mean loss of a task by steps along gradients of batches drawn without replacement.
 ///
 /// # Errors
-/// When points cannot be read, the loss is no longer finite, or whatever `after` reports after an
-/// epoch.
+/// When points cannot be read or do not have one weight each, the loss is no longer finite, or
+/// whatever `after` reports after an epoch.
 pub fn descend<T: Task>(
     (task, module): (&T, T::Module),
     device: &Device,
-    settings: &Training,
-    points: &dyn Gather,
-    random: &mut dyn Rng,
+    course: &Course<'_>,
     after: &mut dyn FnMut(Epoch<'_, T::Module>) -> Result<()>,
 ) -> Result<T::Module> {
+    course.check()?;
+    let settings = course.settings;
     let device = device.clone().autodiff();
     let mut module = module.fork(&device).train();
     let mut optimiser = optimiser(settings);
-    let mut order: Vec<usize> = (0..points.count()).collect();
+    let mut orders = course.orders();
     for number in 1..=settings.epochs {
-        order.shuffle(random);
+        let order = orders.next();
         let mut sum = 0.0;
         for chosen in order.chunks(settings.batch) {
-            let batch = points.gather(chosen)?;
-            let inputs = T::Inputs::read(batch.fields(), &device)?;
-            let loss = task.loss(&module, inputs).mean();
+            let loss = batch_loss(task, &module, course, chosen, &device)?;
             sum += loss.clone().into_scalar::<f64>() * chosen.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &module);
             module = optimiser.step(settings.learning_rate, module, gradients);
@@ -65,6 +62,26 @@ pub fn descend<T: Task>(
         })?;
     }
     Ok(module.valid())
+}
+
+/// The mean of `weight · loss` over the chosen points.
+fn batch_loss<T: Task>(
+    task: &T,
+    module: &T::Module,
+    course: &Course<'_>,
+    chosen: &[usize],
+    device: &Device,
+) -> Result<Tensor<1>> {
+    let batch = course.points.gather(chosen)?;
+    let inputs = T::Inputs::read(batch.fields(), device)?;
+    let losses = task.loss(module, inputs);
+    Ok(match course.weights_of(chosen) {
+        None => losses.mean(),
+        Some(weights) => {
+            let weights = TensorData::new(weights, [chosen.len()]);
+            (losses * Tensor::from_data(weights, device)).mean()
+        }
+    })
 }
 
 fn optimiser(settings: &Training) -> ModuleOptimizer {

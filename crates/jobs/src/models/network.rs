@@ -44,6 +44,7 @@ impl Models for NetworkModels {
     fn initial(
         &self,
         config: &Config,
+        _seed: u64,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {

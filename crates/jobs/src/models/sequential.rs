@@ -46,13 +46,14 @@ impl Models for SequentialModels {
     fn initial(
         &self,
         config: &Config,
+        seed: u64,
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
         let (loss, layers) = described(&config.model)?;
         config.model.check_trained()?;
         let sample = only(inputs, config)?;
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(config.seed);
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let weights = initial_weights(&layers.0, sample, &mut random).at_key("model.layers")?;
         bound(loss, layers, &weights, sample, device)
     }

@@ -1,0 +1,211 @@
+//! Trainings of one configuration on parts of its training points: the truth that attributions are
+//! to predict.
+//!
+//! A *retraining* is that of a [`Subset`] and a seed. It gives the bits that `influence train` gives
+//! with that seed on files of these points alone: the seed decides the first weights and the order
+//! of the batches, and neither depends on what else is trained.
+
+mod subset;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use influence_backend_burn::{Batch, OutputLoss};
+use influence_core::Dataset;
+use influence_data::{Gather, Samples};
+
+use crate::{
+    config::Config,
+    memory::{self, Taker},
+    models::{Course, Models, TaskModel},
+    prediction::largest,
+    setup::Setup,
+    train::check_batches,
+};
+
+pub use subset::Subset;
+
+/// The most test points that are evaluated at a time.
+const EVALUATED: usize = 256;
+
+/// What retrainings need: the model before its training, for each seed, and the points on both
+/// sides, in memory.
+#[derive(Debug)]
+pub struct Retraining<'a> {
+    config: &'a Config,
+    /// Made one after another, see [`Models::initial`].
+    initial: BTreeMap<u64, Mutex<Box<dyn TaskModel>>>,
+    train: Batch,
+    test: Batch,
+    remarks: Vec<String>,
+}
+
+/// What a retrained model makes of the test points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The measurement of each: its loss, unless the model section explains something else.
+    pub losses: Vec<f64>,
+    /// The class with the largest output, where the model chooses one for each point.
+    pub classes: Option<Vec<usize>>,
+}
+
+impl<'a> Retraining<'a> {
+    /// Reads the points on both sides, and makes the models before training of these seeds.
+    ///
+    /// # Errors
+    /// When the configuration does not describe a model that can be trained, or the points do not
+    /// fit into memory.
+    pub fn new(config: &'a Config, models: &dyn Models, seeds: &[u64]) -> Result<Self> {
+        Self::of_inputs(config, models, seeds).map_err(|error| config.places.located(error))
+    }
+
+    fn of_inputs(config: &'a Config, models: &dyn Models, seeds: &[u64]) -> Result<Self> {
+        let setup = Setup::untrained(config, models)?;
+        let initial = seeds.iter().map(|&seed| {
+            let model = models.initial(config, seed, &setup.inputs, &setup.device)?;
+            Ok((seed, Mutex::new(model)))
+        });
+        Ok(Self {
+            config,
+            initial: initial.collect::<Result<_>>()?,
+            train: held(config, "train", &setup.train)?,
+            test: held(config, "test", &setup.test)?,
+            remarks: setup.remarks,
+        })
+    }
+
+    /// The number of training points.
+    pub fn train_points(&self) -> usize {
+        self.train.len()
+    }
+
+    /// The number of test points.
+    pub fn test_points(&self) -> usize {
+        self.test.len()
+    }
+
+    /// What should be known of the files, in sentences.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The model that is trained on a subset.
+    ///
+    /// # Errors
+    /// When the seed is none of those given to [`new`](Self::new), the subset has points that there
+    /// are not, or the training fails.
+    pub fn model(&self, subset: &Subset, seed: u64) -> Result<Box<dyn TaskModel>> {
+        self.weighted_model(subset, None, seed)
+    }
+
+    /// As [`model`](Self::model), with a weight for each point of the subset, see [`Course`].
+    ///
+    /// # Errors
+    /// As [`model`](Self::model), or when there are not as many weights as points.
+    pub fn weighted_model(
+        &self,
+        subset: &Subset,
+        weights: Option<&[f32]>,
+        seed: u64,
+    ) -> Result<Box<dyn TaskModel>> {
+        subset.check(self.train.len())?;
+        let initial = self
+            .initial
+            .get(&seed)
+            .with_context(|| format!("there is no model before training for the seed {seed}"))?;
+        // Not held while it trains: others begin at the same weights.
+        let initial = initial
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .duplicate();
+        let points = subset.points();
+        check_batches(self.config, points.len(), initial.needs().batch)?;
+        let course = Course {
+            settings: &self.config.train,
+            seed,
+            points: &Kept {
+                all: &self.train,
+                points,
+            },
+            weights,
+        };
+        initial.trained(&course, &mut |_, _, _| Ok(()))
+    }
+
+    /// What a model makes of the test points.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    pub fn outcome_of(&self, model: &dyn TaskModel) -> Result<Outcome> {
+        let points = self.test.len();
+        let (mut losses, mut classes) = (Vec::with_capacity(points), Some(Vec::new()));
+        for start in (0..points).step_by(EVALUATED) {
+            let batch = self.test.slice(start..(start + EVALUATED).min(points))?;
+            losses.extend(model.measurements(&batch)?);
+            let chosen = chosen_classes(model, &batch)?;
+            classes = classes
+                .zip(chosen)
+                .map(|(all, chosen)| [all, chosen].concat());
+        }
+        Ok(Outcome { losses, classes })
+    }
+
+    /// The measurements of the test points after the training on a subset, one retraining alone.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model) and [`outcome_of`](Self::outcome_of).
+    pub fn losses(&self, subset: &Subset, seed: u64) -> Result<Vec<f64>> {
+        Ok(self.outcome_of(&*self.model(subset, seed)?)?.losses)
+    }
+}
+
+/// The class with the largest output for each sample, if the model chooses one for each.
+fn chosen_classes(model: &dyn TaskModel, batch: &Batch) -> Result<Option<Vec<usize>>> {
+    let outputs = model.outputs(batch)?;
+    let outputs = outputs.filter(|outputs| outputs.loss == OutputLoss::CrossEntropy);
+    Ok(outputs.and_then(|outputs| {
+        let rows = outputs.values.rows().into_iter();
+        rows.map(|row| largest(row.iter().copied())).collect()
+    }))
+}
+
+/// All points of a side, in memory.
+fn held(config: &Config, side: &str, samples: &Samples) -> Result<Batch> {
+    let numbers = samples
+        .batch(0..1)?
+        .fields()
+        .iter()
+        .map(|field| field.len())
+        .sum::<usize>();
+    let taker = Taker {
+        key: "data",
+        what: &format!("a copy of all {side} points"),
+        advice: "take fewer of them",
+    };
+    let bytes = numbers * samples.len() * size_of::<f64>();
+    memory::check(&config.compute, taker, bytes)?;
+    Ok(samples.batch(0..samples.len())?)
+}
+
+/// Some of the points that are in memory.
+struct Kept<'a> {
+    all: &'a Batch,
+    points: &'a [usize],
+}
+
+impl Gather for Kept<'_> {
+    fn count(&self) -> usize {
+        self.points.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<Batch> {
+        let chosen: Vec<usize> = points.iter().map(|&point| self.points[point]).collect();
+        Ok(self.all.select(&chosen))
+    }
+}
+
+#[cfg(test)]
+mod tests;
