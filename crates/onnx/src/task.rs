@@ -78,6 +78,7 @@ impl NetworkTask {
             }
             _ => None,
         };
+        let of_tokens = tokens.and_then(|tokens| tokens.remark(&model.inputs, inputs));
         let of_inputs = model.inputs.iter().zip(inputs);
         let of_inputs = of_inputs.map(|(input, sample)| FieldForm {
             kind: input.kind,
@@ -91,6 +92,7 @@ impl NetworkTask {
             remarks: probed
                 .remark(probabilities, loss.kind)
                 .into_iter()
+                .chain(of_tokens)
                 .collect(),
             probabilities: probabilities.and_then(|node| node.outputs.first().cloned()),
             output,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use burn::tensor::{DType, TensorData};
+use sha2::{Digest, Sha256};
 
 use super::{
     Known, Tie,
@@ -58,7 +59,7 @@ impl Matches {
     /// Parameters with several names get the one that comes first in an order, or that the graph
     /// has.
     fn new(graph: &NetworkGraph, state: &State, order: &[String]) -> Self {
-        let mut by_numbers: HashMap<Vec<u8>, Vec<Matched>> = HashMap::new();
+        let mut by_numbers: HashMap<TensorDigest, Vec<Matched>> = HashMap::new();
         let mut add = |data: &TensorData, name: &str, transposed| {
             let name = name.to_owned();
             let same = by_numbers.entry(digest(data)).or_default();
@@ -105,7 +106,7 @@ impl Matches {
     /// Whether every tensor of floats of the state dict is in the graph.
     fn is_whole(&self, state: &State) -> bool {
         let found: BTreeSet<&String> = self.names.values().map(|matched| &matched.name).collect();
-        let numbers: HashSet<Vec<u8>> = found.iter().map(|name| digest(&state[*name])).collect();
+        let numbers: HashSet<TensorDigest> = found.iter().map(|name| digest(&state[*name])).collect();
         let mut floats = state.iter().filter(|(_, data)| data.dtype().is_float());
         floats.all(|(_, data)| numbers.contains(&digest(data)))
     }
@@ -173,18 +174,20 @@ impl Matches {
     }
 }
 
-/// The numbers of a tensor with its shape, as 32-bit floats if no bit is lost by that.
-fn digest(data: &TensorData) -> Vec<u8> {
-    let mut bytes: Vec<u8> = data
-        .shape()
-        .iter()
-        .flat_map(|side| side.to_le_bytes())
-        .collect();
-    let narrow = data.clone().convert_dtype(DType::F32);
-    let lossless = data.dtype() == DType::F32 || data.iter::<f64>().eq(narrow.iter::<f64>());
-    let kept = if lossless { &narrow } else { data };
-    bytes.extend_from_slice(kept.as_bytes());
-    bytes
+/// A digest of a tensor.
+type TensorDigest = [u8; 32];
+
+/// The digest of the numbers of a tensor with its shape, as 32-bit floats if no bit is lost by
+/// that.
+fn digest(data: &TensorData) -> TensorDigest {
+    let mut digest = Sha256::new();
+    for side in data.shape().iter() {
+        digest.update(side.to_le_bytes());
+    }
+    let narrow = (data.dtype() != DType::F32).then(|| data.clone().convert_dtype(DType::F32));
+    let lossless = narrow.filter(|narrow| data.iter::<f64>().eq(narrow.iter::<f64>()));
+    digest.update(lossless.as_ref().unwrap_or(data).as_bytes());
+    digest.finalize().into()
 }
 
 /// The transpose of a matrix.

@@ -58,4 +58,24 @@ impl Tokens {
             mask: named(MASK),
         })
     }
+
+    /// What names alone do not settle, in a sentence: another input that may be the mask, under a
+    /// name that does not say so.
+    pub(super) fn remark(self, inputs: &[InputForm], shapes: &[Vec<usize>]) -> Option<String> {
+        let tokens = &inputs[self.input].name;
+        let places = (0..inputs.len()).filter(|&place| {
+            let name = inputs[place].name.as_str();
+            place != self.input && shapes[place] == shapes[self.input] && !NO_TOKENS.contains(&name)
+        });
+        let others: Vec<String> = places
+            .map(|place| format!("`{}`", inputs[place].name))
+            .collect();
+        (self.mask.is_none() && !others.is_empty()).then(|| {
+            format!(
+                "next-token takes its targets from the input `{tokens}` and counts every position: {} of the same shape would be read as a mask only under the name `{MASK}`; if there is padding, export a module \
+                 whose forward has an argument of that name, or set model.ignore to the padding token",
+                others.join(", ")
+            )
+        })
+    }
 }

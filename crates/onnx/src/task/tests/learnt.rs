@@ -93,11 +93,9 @@ fn tokens(names: &[&str]) -> NetworkFile {
         .iter()
         .map(|name| input(name, FieldKind::Int, 2))
         .collect();
-    let read = if names.contains(&"input_ids") {
-        "input_ids"
-    } else {
-        "words"
-    };
+    let known = ["input_ids", "words"];
+    let read = known.into_iter().find(|name| names.contains(name));
+    let read = read.unwrap_or(names[0]);
     model(
         &inputs,
         &[("table", table)],
@@ -119,6 +117,7 @@ fn next_tokens_are_the_inputs_shifted_by_one_and_masked() {
         let model = tokens(names);
         let shapes = vec![vec![4]; names.len()];
         let task = NetworkTask::new(&model, loss, Measurement::Loss, &shapes).expect("a task");
+        let remarks = task.remarks().to_vec();
         let evaluator = Evaluator::new(task, &model.network(&Device::flex()), &Device::flex());
         let batch = ArrayDataset::new(fields).expect("a data set");
         let batch = batch.batch(0..3).expect("a batch");
@@ -126,18 +125,20 @@ fn next_tokens_are_the_inputs_shifted_by_one_and_masked() {
             .outputs(&batch)
             .expect("outputs")
             .expect("declared");
-        (evaluator.losses(&batch).expect("losses"), outputs)
+        let losses = evaluator.losses(&batch).expect("losses");
+        (losses, outputs, remarks)
     };
     let given = NetworkLoss {
         ignore: Some(-100),
         ..NetworkLoss::new(LossKind::SequenceCrossEntropy)
     };
-    let (expected, _) = run(&["input_ids"], given, vec![ids.clone(), shifted]);
+    let (expected, _, _) = run(&["input_ids"], given, vec![ids.clone(), shifted]);
     let next = || NetworkLoss::new(LossKind::NextToken);
     let names = ["token_type_ids", "attention_mask", "input_ids"];
     let zeros = TensorData::new(vec![0_i64; 12], [3, 4]);
     let fields = vec![zeros, mask.clone(), ids.clone()];
-    let (masked, outputs) = run(&names, next(), fields);
+    let (masked, outputs, remarks) = run(&names, next(), fields);
+    assert!(remarks.is_empty(), "{remarks:?}");
     assert!(worst(&masked, &expected) < 1e-6, "{masked:?} {expected:?}");
     assert!(masked[2] == 0.0);
     assert_eq!(outputs.values.dim(), (3, 15));
@@ -148,14 +149,21 @@ fn next_tokens_are_the_inputs_shifted_by_one_and_masked() {
         .collect::<Vec<_>>();
     assert_eq!(targets[..4], [3, 1, 4, 2]);
     // By another name, and without a mask.
-    let (unmasked, outputs) = run(
+    let (unmasked, outputs, _) = run(
         &["attention_mask", "words"],
         next(),
-        vec![mask, ids.clone()],
+        vec![mask.clone(), ids.clone()],
     );
     assert!(worst(&unmasked, &masked) < 1e-6);
     assert!(outputs.weights.is_some());
-    let (all, outputs) = run(&["words"], next(), vec![ids]);
+    // A mask whose name does not say so counts for nothing, and a remark says that.
+    let (uncovered, _, remarks) = run(&["values_0", "values_1"], next(), vec![ids.clone(), mask]);
+    assert!(uncovered[2] > 0.1);
+    assert!(
+        remarks[0].contains("`values_1` of the same shape"),
+        "{remarks:?}"
+    );
+    let (all, outputs, _) = run(&["words"], next(), vec![ids]);
     assert!((all[0] - masked[0]).abs() < 1e-6 && all[2] > 0.1);
     assert!(outputs.weights.is_none());
 }
