@@ -106,7 +106,8 @@ impl Matches {
     /// Whether every tensor of floats of the state dict is in the graph.
     fn is_whole(&self, state: &State) -> bool {
         let found: BTreeSet<&String> = self.names.values().map(|matched| &matched.name).collect();
-        let numbers: HashSet<TensorDigest> = found.iter().map(|name| digest(&state[*name])).collect();
+        let numbers: HashSet<TensorDigest> =
+            found.iter().map(|name| digest(&state[*name])).collect();
         let mut floats = state.iter().filter(|(_, data)| data.dtype().is_float());
         floats.all(|(_, data)| numbers.contains(&digest(data)))
     }

@@ -142,6 +142,9 @@ LAYERS = {
     "layer_norm": lambda a, b, m: F.layer_norm(a, (3, 4)) + F.layer_norm(a, (4,), m.linear.weight[0]),
     "group_norm": lambda a, b, m: F.group_norm(a.flatten(1, 2).unsqueeze(-1), 3) * 2,
     "instance_norm": lambda a, b, m: F.instance_norm(a, weight=m.norm.weight, bias=m.norm.bias),
+    "weight_norm": lambda a, b, m: F.linear(a, torch._weight_norm(m.linear.weight, m.linear.weight[:, :1] + 2))
+    + F.conv2d(a, torch._weight_norm(m.conv2d.weight, m.conv2d.weight[:1, :1, :1], 3)).mean((1, 2, 3))[:, None, None, None],
+    "two_inputs": lambda a, b, m: F.bilinear(a, b[..., :3], m.linear.weight[:, :, None] * m.linear.weight[:, None, 1:], m.linear.bias),
     "rms_norm": lambda a, b, m: F.rms_norm(a, (4,), m.linear.weight[1], eps=1e-6),
     "nearest": lambda a, b, m: F.interpolate(a, scale_factor=2) * 2,
     "interpolated": lambda a, b, m: F.interpolate(a, size=(5, 7), mode="bilinear"),

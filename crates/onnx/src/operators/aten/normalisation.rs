@@ -24,6 +24,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "group_norm" | "native_group_norm" => group,
         "instance_norm" => instance,
         "rms_norm" | "_fused_rms_norm" => root_mean_square,
+        "_weight_norm" | "_weight_norm_interface" => weight,
         _ => return None,
     })
 }
@@ -117,6 +118,19 @@ fn root_mean_square(call: &mut Call<'_>) -> Result<Vec<Slot>> {
         [Some(x), Some(scale)],
         attributes,
     )?))
+}
+
+/// `v · g / ‖v‖`, with a norm for each place along an axis.
+fn weight(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let (v, g) = (call.operand("v", Float)?, call.operand("g", Float)?);
+    let kept = v.axis(call.whole("dim")?.unwrap_or(0))?;
+    let mut squares = v.clone().squared();
+    for other in (0..v.rank()).filter(|&other| other != kept) {
+        squares = squares.sum_along(other);
+    }
+    let norms = call.onnx("Sqrt", [squares])?;
+    let ratio = call.onnx("Div", [g, norms])?;
+    Ok(one(call.onnx("Mul", [v, ratio])?))
 }
 
 fn group(call: &mut Call<'_>) -> Result<Vec<Slot>> {
