@@ -1,8 +1,10 @@
-"""Influences of the case `mlp` with a λ for each parameter, by numpy alone: H is the Gauss-Newton matrix of the network, formed from Jacobians.
+"""Influences of the case `mlp` by numpy alone: H is the Gauss-Newton matrix of the network, formed from Jacobians.
 
     python make_damping_reference.py
 
-writes cli/mlp/reference_undecayed_biases.npy: the first five test points, λ = 0.04 for weights and 0 for biases.
+writes cli/mlp/reference_undecayed_biases.npy: the first five test points, λ = 0.04 for weights and 0 for biases;
+and cli/mlp/reference_leverage.npy: λ = 0.04, the curvature of each training point taken out of H with its gradient, an explicit inverse for each; the first
+five test points, and in a last row the training points on themselves.
 """
 
 from pathlib import Path
@@ -55,3 +57,13 @@ print("least eigenvalues:", np.linalg.eigvalsh(h + np.diag(diagonal))[:2], "; ch
 plain = test @ train.T
 print("without the curvature:", abs(own - plain).max() / abs(own).max())
 np.save(FOLDER / "reference_undecayed_biases.npy", own[:ROWS])
+
+n = len(p)
+damped = h + LAMBDA * np.eye(len(h))
+corrected = np.empty((ROWS + 1, n))
+for i in range(n):
+    rest = np.linalg.inv(damped - jacobian[i].T @ second[i] @ jacobian[i] / n)
+    corrected[:ROWS, i] = test[:ROWS] @ rest @ train[i]
+    corrected[ROWS, i] = train[i] @ rest @ train[i]
+print("without the leverage:", abs(corrected[:ROWS] - whole[:ROWS]).max() / abs(corrected[:ROWS]).max())
+np.save(FOLDER / "reference_leverage.npy", corrected)

@@ -136,7 +136,7 @@ pub enum Error {
 
     /// The loss is not convex in the outputs, so that its second derivative is no covariance.
     #[error(
-        "the loss is not convex in the outputs of every sample, so that no labels can be drawn and no Kronecker factors be formed: use the curvature gauss-newton with a solver, or hessian or empirical-fisher"
+        "the loss is not convex in the outputs of every sample, so that no labels can be drawn and neither Kronecker factors nor leverages be formed: use the curvature gauss-newton with a solver and without leverage, or hessian or empirical-fisher"
     )]
     NotConvex,
 

@@ -7,6 +7,7 @@ mod conformance;
 mod curvatures;
 mod footprint;
 mod kronecker;
+mod leverage;
 mod likelihood;
 mod mixed_products;
 mod models;

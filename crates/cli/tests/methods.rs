@@ -13,7 +13,7 @@ use std::{
 
 use difference::difference;
 use files::files;
-use ndarray::{ArrayD, Axis};
+use ndarray::{ArrayD, Axis, Slice};
 use zarrs::{array::Array, filesystem::FilesystemStore};
 
 fn golden() -> PathBuf {
@@ -183,6 +183,43 @@ fn blocks_and_self_influences_belong_to_the_whole() {
     let own = numbers("self", "self_influences", &arguments);
     let diagonal: Vec<f64> = (0..120).map(|j| square[[j, j]]).collect();
     assert!(difference(&own, &ndarray::Array1::from(diagonal).into_dyn()) < 1e-12);
+}
+
+#[test]
+fn the_curvature_of_a_training_point_leaves_with_it() {
+    let expected = reference("leverage");
+    let rows = |array: &ArrayD<f64>| array.slice_axis(Axis(0), Slice::from(0..5)).to_owned();
+    let plain = rows(&reference("gauss_newton"));
+    assert!(
+        difference(&plain, &rows(&expected)) > 0.1,
+        "too little leverage to test"
+    );
+    let leverage = [&GAUSS_NEWTON[..], &["--set", "method.leverage=true"]].concat();
+    let cg = ["--set", "method.name=cg", "--set", "method.rtol=1e-12"];
+    for method in [&[][..], &cg] {
+        let all = numbers("run", "influences", &[&leverage[..], method].concat());
+        let error = difference(&rows(&all), &rows(&expected));
+        assert!(error < 1e-10, "{method:?}: {error:e}");
+    }
+    let own = numbers("self", "self_influences", &leverage);
+    let error = difference(&own, &expected.index_axis(Axis(0), 5).to_owned());
+    assert!(error < 1e-10, "{error:e}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = golden().join("config.toml");
+    let output = folder.path().join("out.zarr");
+    for mode in ["by-block", "perturbation"] {
+        let mode = format!("compute.mode={mode}");
+        let refused = influence(
+            "run",
+            &config,
+            &output,
+            &[&leverage[..], &["--set", &mode]].concat(),
+        );
+        let message = said(&refused);
+        assert!(message.contains("with method.leverage"), "{message}");
+    }
+    let planned = influence("plan", &config, &output, &leverage);
+    assert!(planned.status.success(), "{}", said(&planned));
 }
 
 #[test]

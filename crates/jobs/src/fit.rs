@@ -5,7 +5,7 @@ mod share;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::{Batch, Influence};
+use influence_backend_burn::{Batch, Influence, LeverageCorrected};
 use influence_core::{
     BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
     InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
@@ -119,6 +119,10 @@ fn fitted_model(
     let influence = with_settings(settings, job, &*job.model, source, watch)?;
     match method {
         Method::Cosine => in_mode(job, influence.with_unit_gradients()),
+        _ if method.leverage() => {
+            let samples = job.train.len();
+            Ok(erase(LeverageCorrected::new(influence, samples)))
+        }
         _ => in_mode(job, influence),
     }
 }
@@ -237,6 +241,10 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     }
     .context("looking at the gradients of a few training points")?;
     let one = one.of_checkpoints(job.checkpoints.len().max(1));
+    let one = match outputs_corrected(job)? {
+        Some(outputs) => one.with_leverage(outputs),
+        None => one,
+    };
     let sweep = curved.and_then(|curved| curved.damping.sweep());
     Ok(match (compute.mode, sweep) {
         (Mode::Up, None) => (one, 1),
@@ -247,6 +255,15 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
             (one.of_perturbations(numbers, *precision), numbers)
         }
     })
+}
+
+/// The number of outputs of a point, if gradients are corrected along them.
+fn outputs_corrected(job: &Job) -> Result<Option<usize>> {
+    if !job.config.method()?.leverage() {
+        return Ok(None);
+    }
+    let outputs = job.model.outputs(&job.train.batch(0..1)?)?;
+    Ok(outputs.map(|outputs| outputs.values.ncols()))
 }
 
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.

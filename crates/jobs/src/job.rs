@@ -131,6 +131,13 @@ impl Job {
             )
         );
         let method = config.method()?;
+        ensure!(
+            config.compute.mode == Mode::Up || !method.leverage(),
+            KeyError::new(
+                "compute.mode",
+                "with method.leverage influences are computed; use up"
+            )
+        );
         let checkpoints = method.checkpoints().iter();
         let checkpoints = checkpoints.enumerate().map(|(index, checkpoint)| {
             let model = models.open(&config, Some(&checkpoint.weights), &inputs, &device);

@@ -23,6 +23,18 @@ impl ModelGradients {
         Ok(hessian)
     }
 
+    /// The derivative of the loss of each sample by its outputs, `(n, c)`.
+    pub(crate) fn output_slopes(&self, batch: &Batch) -> Result<Tensor<2>> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        let head = self.trace.head(batch)?;
+        let outputs = self.engine.output(&graph, batch)?;
+        let nowhere = outputs.zeros_like();
+        let slopes = self
+            .engine
+            .head_derivatives(&head, batch, &outputs, &nowhere)?;
+        Ok(slopes.first)
+    }
+
     /// Refuses outputs that are not those of the loss, and outputs of which the loss is a linear
     /// function.
     pub(crate) fn with_curved_outputs(self, batch: &Batch) -> Result<Self> {

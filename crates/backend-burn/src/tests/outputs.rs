@@ -11,7 +11,7 @@
 
 mod kronecker;
 mod losses;
-mod oracle;
+pub(super) mod oracle;
 mod refusals;
 mod sampling;
 mod sequences;
@@ -50,7 +50,7 @@ use oracle::Second;
 const SAMPLES: usize = 9;
 
 /// The Jacobian `(n, c, dim)` by one backward pass per output.
-fn jacobian(source: &ModelGradients, batch: &Batch) -> (Array2<f64>, Array3<f64>) {
+pub(super) fn jacobian(source: &ModelGradients, batch: &Batch) -> (Array2<f64>, Array3<f64>) {
     let graph = source
         .trace
         .graph(Function::Outputs, batch)

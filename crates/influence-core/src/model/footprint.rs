@@ -106,6 +106,22 @@ impl Footprint {
         self
     }
 
+    /// The footprint where train gradients are corrected by their leverage: a vector for each of this
+    /// many outputs of a point is made, solved for, and multiplied by the others. The operations of
+    /// solving are not counted.
+    #[must_use]
+    pub fn with_leverage(self, outputs: usize) -> Self {
+        let products = outputs as f64 * self.score_flops;
+        Self {
+            differentiating: outputs
+                .saturating_mul(self.gradient)
+                .saturating_add(self.differentiating)
+                .saturating_add(self.solving),
+            gradient_flops: (1.0 + outputs as f64) * (self.gradient_flops + products),
+            ..self
+        }
+    }
+
     /// The footprint of derivatives by inputs of this many numbers, in place of scores:
     /// differentiating twice holds about three times what differentiating once does, and is
     /// repeated for every pair.

@@ -214,6 +214,17 @@ impl Method {
         }
     }
 
+    /// Whether the curvature of a training point leaves with its gradient.
+    pub fn leverage(&self) -> bool {
+        match self {
+            Self::Direct(DirectSettings { leverage, .. })
+            | Self::Cg(CgSettings { leverage, .. })
+            | Self::Kfac(KroneckerSettings { leverage, .. })
+            | Self::Ekfac(KroneckerSettings { leverage, .. }) => *leverage,
+            _ => false,
+        }
+    }
+
     /// The checkpoints of the training run that are asked for.
     pub fn checkpoints(&self) -> &[Checkpoint] {
         match self {

@@ -118,6 +118,7 @@ fn solver_settings(method: &Method) -> Result<Map<String, Value>> {
         put("draws", json!(curved.curvature.draws()));
         put("damping_by_parameter", json!(method.damping_by_parameter()));
         put("sweep", json!(curved.damping.sweep()));
+        put("leverage", json!(method.leverage().then_some(true)));
     }
     if let Value::Object(own) = serde_json::to_value(method)? {
         own.into_iter().for_each(|(key, value)| put(&key, value));

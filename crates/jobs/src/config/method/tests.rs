@@ -17,7 +17,7 @@ fn example(key: &str) -> &'static str {
         "rtol" | "tolerance" => "KEY = 0.01",
         "preconditioner" => "preconditioner = \"jacobi\"",
         "scale" => "scale = 2.0",
-        "complement" | "full_batch" => "KEY = true",
+        "complement" | "full_batch" | "leverage" => "KEY = true",
         "checkpoints" => "checkpoints = [{ weights = \"w\", learning_rate = 0.1 }]",
         _ => "KEY = 3",
     }
@@ -48,8 +48,8 @@ fn each_method_reads_its_keys_and_refuses_all_others() {
     let known = refusal::known();
     assert_eq!(
         known.join(" "),
-        "name curvature draws damping damping_by_parameter sweep blocks rtol max_iterations \
-         preconditioner rank tolerance complement oversampling power_iterations depth repeats \
+        "name curvature draws damping damping_by_parameter sweep blocks leverage rtol \
+         max_iterations preconditioner rank tolerance complement oversampling power_iterations depth repeats \
          scale full_batch checkpoints"
     );
     for method in MethodName::ALL {
@@ -101,6 +101,21 @@ fn refusals_name_the_methods_that_have_the_key() {
         (
             "name = \"cg\"\nrank = 2\ndamping = 1\npreconditioner = \"jacobi\"",
             "method.rank is, with cg, a setting of the preconditioner nystroem",
+        ),
+        (
+            "curvature = \"hessian\"\nleverage = true\ndamping = 1",
+            "method.leverage takes away the Gauss-Newton curvature of a point: it needs the \
+             curvature gauss-newton, which of a model that is linear in its parameters is the \
+             Hessian",
+        ),
+        (
+            "name = \"ekfac\"\nleverage = true\nsweep = [0.1, 1.0]",
+            "method.leverage takes one damping, which the gradients depend on: leave it out, or \
+             method.sweep",
+        ),
+        (
+            "name = \"arnoldi\"\nleverage = true\ndamping = 1",
+            "method.leverage is a setting of the methods direct, cg, kfac, ekfac, not of arnoldi",
         ),
         (
             "name = \"magic\"",

@@ -30,6 +30,9 @@ pub struct DirectSettings {
     /// λ of single parameters.
     #[serde(skip)]
     pub damping_by_parameter: Option<DampingByParameter>,
+    /// Whether the curvature of a training point leaves with its gradient. Default `false`.
+    #[serde(skip)]
+    pub leverage: bool,
 }
 
 /// Block conjugate gradients.
@@ -48,6 +51,9 @@ pub struct CgSettings {
     /// The preconditioner. Default none.
     #[serde(flatten)]
     pub preconditioner: Option<Preconditioner>,
+    /// Whether the curvature of a training point leaves with its gradient. Default `false`.
+    #[serde(skip)]
+    pub leverage: bool,
 }
 
 /// A preconditioner of conjugate gradients.
@@ -132,6 +138,9 @@ pub struct KroneckerSettings {
     /// The relative error that influences may have so that wide layers cost less (default 1e-4); 0
     /// for none.
     pub tolerance: Option<f64>,
+    /// Whether the curvature of a training point leaves with its gradient. Default `false`.
+    #[serde(skip)]
+    pub leverage: bool,
 }
 
 /// The gradient dot product summed over checkpoints of the training run.
@@ -165,10 +174,26 @@ fn excepting(keys: &mut Keys) -> Result<(Curved, Option<DampingByParameter>)> {
     })
 }
 
+/// Whether the curvature of a training point leaves with its gradient.
+fn leverage(keys: &mut Keys, curved: &Curved) -> Result<bool> {
+    let leverage = keys.take("leverage")?.unwrap_or(false);
+    let wrong = if !leverage {
+        return Ok(false);
+    } else if curved.curvature != CurvatureSetting::GaussNewton {
+        "takes away the Gauss-Newton curvature of a point: it needs the curvature gauss-newton, which of a model that is linear in its parameters is the Hessian"
+    } else if curved.damping.sweep().is_some() {
+        "takes one damping, which the gradients depend on: leave it out, or method.sweep"
+    } else {
+        return Ok(true);
+    };
+    Err(KeyError::sentence("method.leverage", wrong).into())
+}
+
 impl DirectSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
         Ok(Self {
+            leverage: leverage(keys, &curved)?,
             curved,
             damping_by_parameter,
         })
@@ -179,6 +204,7 @@ impl CgSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
         Ok(Self {
+            leverage: leverage(keys, &curved)?,
             curved,
             damping_by_parameter,
             rtol: keys.fraction("rtol")?,
@@ -267,6 +293,7 @@ impl KroneckerSettings {
             return Err(KeyError::new("method.curvature", wrong).into());
         }
         Ok(Self {
+            leverage: leverage(keys, &curved)?,
             curved,
             tolerance: keys.not_negative("tolerance")?,
         })
