@@ -13,6 +13,7 @@ mod mixed_products;
 mod models;
 mod outputs;
 mod per_sample_gradients;
+mod proximal;
 mod recording;
 mod saved;
 mod taps;

@@ -70,6 +70,12 @@ impl FitSettings {
         Self { summation, ..self }
     }
 
+    /// In this precision, in place of that of the configuration.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// How many dampings influences are computed for.
     pub fn dampings(&self) -> usize {
         self.method

@@ -69,6 +69,7 @@ pub mod models;
 pub mod networks;
 pub mod output;
 mod prediction;
+pub mod proximal;
 pub mod queries;
 mod readers;
 pub mod record;

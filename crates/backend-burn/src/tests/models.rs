@@ -152,6 +152,15 @@ impl Mlp {
         }
     }
 
+    /// With nothing but the last layer trained: linear in its parameters.
+    pub(super) fn with_last_only(self) -> Self {
+        Self {
+            first: self.first.no_grad(),
+            second: self.second.no_grad(),
+            ..self
+        }
+    }
+
     /// Without activations: a deep linear network.
     pub(super) fn linear(&self, x: Tensor<2>) -> Tensor<2> {
         self.last

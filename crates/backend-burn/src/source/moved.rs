@@ -1,0 +1,59 @@
+//! The same model at other values of its trained parameters.
+
+use burn::tensor::{Tensor, TensorData};
+use influence_core::Result as CoreResult;
+use ndarray::{Array1, s};
+
+use super::ModelGradients;
+use crate::{Batch, Result, engine, tensors::host, trace::Function};
+
+impl ModelGradients {
+    /// The values of the trained parameters as a vector.
+    pub(crate) fn trained_values(&self) -> Array1<f64> {
+        let trained = self.layout().parameters().len();
+        let values = self.trace.values().iter().take(trained);
+        values.flat_map(|value| value.iter::<f64>()).collect()
+    }
+
+    /// The same model with these values of the trained parameters; nothing is recorded again.
+    pub(crate) fn at(&self, parameters: &Array1<f64>) -> Result<Self> {
+        let (layout, held) = (self.layout(), self.trace.values());
+        let trained = layout.parameters().len();
+        let moved = held.iter().enumerate().map(|(index, held)| {
+            if index >= trained {
+                return held.clone();
+            }
+            let values = parameters.slice(s![layout.columns(index)]);
+            TensorData::new(values.to_vec(), held.shape().to_vec())
+        });
+        let values: Vec<TensorData> = moved.collect();
+        Ok(Self {
+            engine: engine::for_device(&self.device, self.precision, &values, layout)?,
+            ..self.clone()
+        })
+    }
+
+    /// The measurement of each sample.
+    pub(crate) fn measurements(&self, batch: &Batch) -> CoreResult<Vec<f64>> {
+        let graph = self.trace.graph(Function::Measurement, batch)?;
+        host(&self.engine.output(&graph, batch)?)
+    }
+
+    /// The gradient of `⟨cotangent, outputs⟩` with respect to all parameters, summed over the
+    /// samples of a batch.
+    pub(crate) fn summed_gradient_of_outputs(
+        &self,
+        batch: &Batch,
+        cotangent: &Tensor<2>,
+    ) -> CoreResult<Array1<f64>> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
+        let engine = &self.engine;
+        let of_parameters = engine.summed_gradient(&graph, batch, &all, Some(cotangent))?;
+        let mut joined = Vec::new();
+        for gradient in &of_parameters {
+            joined.extend(host(gradient)?);
+        }
+        Ok(joined.into())
+    }
+}
