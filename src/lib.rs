@@ -83,8 +83,8 @@ pub use influence_onnx as onnx;
 
 pub use backend::{
     ArrayDataset, BurnDataset, Classification, Curvature, EvaluatedOutputs, Evaluator, Fit,
-    Influence, Kronecker, LeverageCorrected, OutputLoss, Outputs, Regression, Task, batch_of,
-    device,
+    Influence, Kronecker, LeverageCorrected, OutputLoss, Outputs, ProximalBregman,
+    ProximalResponse, Regression, Task, batch_of, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,

@@ -30,10 +30,10 @@
 //! cross-entropy.
 //!
 //! The eigenvalues of `K` are the leverages of the point. Where `H` is the Gauss-Newton matrix
-//! itself they are below 1, since `H` has the point in it. An approximation of it, or an inverse
-//! that is rounded, may give 1 and more: then the rest of the curvature is not positive along the
-//! point, and there is nothing to divide by. The gradient of such a point is left as it is, and a
-//! warning counts them.
+//! itself they are below 1, since `H` has the point in it. An inverse that is rounded may give 1 and
+//! more, and then there is nothing to divide by: the gradient of such a point is left as it is, and
+//! a warning counts them. An approximation of `H` need not have the curvature of single points in
+//! it. Kronecker factors do not: their leverages are often above 1, and below that meaningless.
 
 use burn::tensor::Tensor;
 use influence_core::{
@@ -54,8 +54,9 @@ use crate::{
 ///
 /// Scores are `g_testᵀ (H + λI − JᵀBJ/n)⁻¹ g_train`, with the Jacobian `J` of the outputs of the
 /// training point and the second derivative `B` of its loss by them; all else is as in the model
-/// within, whose curvature is to be [`GaussNewton`](crate::Curvature::GaussNewton). Leaving the
-/// point out raises the measurement by about a score over `n`, with an error of second order even
+/// within, which is to invert the curvature [`GaussNewton`](crate::Curvature::GaussNewton) itself:
+/// by direct factorisation or conjugate gradients, not by Kronecker factors or a low rank. Leaving
+/// the point out raises the measurement by about a score over `n`, with an error of second order even
 /// where the point is an outlier.
 #[derive(Debug)]
 pub struct LeverageCorrected {
@@ -211,7 +212,7 @@ fn warn_of(beyond: &[f64], points: usize) {
     }
     let largest = beyond.iter().copied().fold(0.0, f64::max);
     tracing::warn!(
-        "the leverage of {} of {points} training points reaches 1, the largest {largest:.3}: the rest of the curvature is not positive along them, so that their influences are left uncorrected; raise the damping, or use the method direct",
+        "the leverage of {} of {points} training points reaches 1, the largest {largest:.3}: the rest of the curvature is not positive along them, so that their influences are left uncorrected; raise the damping",
         beyond.len()
     );
 }

@@ -151,7 +151,7 @@ impl<'a> ProximalBregman<'a> {
             threads: NonZero::<usize>::MIN,
             tolerance: match source.precision() {
                 Precision::F32 => 1e-3,
-                Precision::F64 => 1e-8,
+                Precision::F64 => 1e-7,
             },
             start: source.trained_values(),
             damping,
@@ -164,7 +164,7 @@ impl<'a> ProximalBregman<'a> {
         Self { threads, ..self }
     }
 
-    /// Ends at a gradient of this norm relative to the first one, by default 1e-8 and in 32 bits
+    /// Ends at a gradient of this norm relative to the first one, by default 1e-7 and in 32 bits
     /// 1e-3.
     #[must_use]
     pub fn with_tolerance(self, tolerance: f64) -> Self {

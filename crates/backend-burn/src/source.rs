@@ -1,6 +1,7 @@
 //! Per-sample gradients of a task, checked once against batches of one.
 
 mod check;
+mod hidden;
 mod moved;
 mod outputs;
 mod recording;

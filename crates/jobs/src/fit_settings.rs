@@ -76,6 +76,12 @@ impl FitSettings {
         Self { precision, ..self }
     }
 
+    /// By this method, in place of that of the configuration.
+    #[must_use]
+    pub(crate) fn with_method(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
     /// How many dampings influences are computed for.
     pub fn dampings(&self) -> usize {
         self.method

@@ -3,7 +3,7 @@
 
 use std::num::NonZero;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::DType;
 use influence_backend_burn::{Curvature, ProximalBregman};
 use influence_core::{Dataset, Precision};
@@ -12,7 +12,6 @@ use ndarray::Array2;
 
 use crate::{
     config::Method,
-    fit::Affordable,
     job::Job,
     models::FitSource,
     watch::{Stage, Watch},
@@ -20,27 +19,29 @@ use crate::{
 
 /// The gradient that may be left of a response, relative to the first one, without a warning.
 const LEFT: f64 = 1e-3;
+/// The residual of the solutions by which steps are found.
+const ROUGHLY: f64 = 1e-2;
 
 /// How much the measurement of each test point rises when one training point is unlearnt, by the
 /// proximal Bregman objective at the weights of the model: `(points, k)`, a row for each of some
 /// training points.
 ///
 /// The λ of the objective is that of the method, the first one of a sweep. Everything is computed
-/// in 64 bits where the device has them. A warning says where a minimum was not reached.
+/// in 64 bits where the device has them, with conjugate gradients whatever the method is. A warning
+/// says where the gradient is not small at the end.
 ///
 /// # Errors
-/// When the method has no damped curvature that is positive semi-definite, there is not enough
-/// memory for its fit, the task declares no outputs, or a point is out of range.
+/// When the method has no damping, or inverts the Hessian; when the task declares no outputs, or a
+/// point is out of range.
 pub fn proximal_responses(job: &Job, points: &[usize], watch: &dyn Watch) -> Result<Array2<f64>> {
-    check(job.config.method()?)?;
-    let fit = Affordable::new(job)?;
     watch.stage(Stage::Fit);
     let precision = if job.device.supports_dtype(DType::F64) {
         Precision::F64
     } else {
         job.config.precision
     };
-    let settings = fit.job().fit_settings()?.with_precision(precision);
+    let settings = job.fit_settings()?.with_precision(precision);
+    let settings = settings.with_method(conjugate_gradients(job.config.method()?)?);
     let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
     let threads = NonZero::new(job.config.compute.threads()).unwrap_or(NonZero::<usize>::MIN);
     let objective = ProximalBregman::new(&influence, &*job.train)?.with_threads(threads);
@@ -50,7 +51,7 @@ pub fn proximal_responses(job: &Job, points: &[usize], watch: &dyn Watch) -> Res
     if far > 0 {
         let worst = responses.iter().map(|it| it.gradient).fold(0.0, f64::max);
         watch.warn(&format!(
-            "{far} of {} proximal responses are not at their minimum: a gradient of up to {worst:.1e} of the first one is left",
+            "{far} of {} proximal responses end with a gradient of more than {LEFT} of the first one, the worst {worst:.1e}: at kinks of the network, such as those of relu, or after too few steps",
             responses.len()
         ));
     }
@@ -61,16 +62,15 @@ pub fn proximal_responses(job: &Job, points: &[usize], watch: &dyn Watch) -> Res
     Ok(changes)
 }
 
-/// Refuses methods without a λ, and an inverse that may point uphill.
-fn check(method: &Method) -> Result<()> {
-    let curved = method.curved();
-    let definite = curved.is_some_and(|it| it.curvature.name() != Curvature::Hessian.name());
-    ensure!(
-        definite,
-        KeyError::new(
-            "method.curvature",
-            "proximal responses need a method with a damped curvature that is not negative; use gauss-newton"
-        )
-    );
-    Ok(())
+/// The method by which steps are found: conjugate gradients with the damping of another method,
+/// which are cheap where a solution need not be exact.
+fn conjugate_gradients(method: &Method) -> Result<Method> {
+    let curvature = method.curved().map(|curved| curved.curvature.name());
+    let is_definite = curvature != Some(Curvature::Hessian.name());
+    let by_products = method.by_conjugate_gradients(ROUGHLY);
+    by_products.filter(|_| is_definite).ok_or_else(|| {
+        let wrong =
+            "proximal responses have the damping of a method with the curvature gauss-newton";
+        KeyError::new("method.curvature", wrong).into()
+    })
 }

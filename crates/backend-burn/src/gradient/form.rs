@@ -108,6 +108,22 @@ impl GradientForm {
         }
     }
 
+    /// The inputs of a linear map, `(n, g, t, side)`.
+    pub(crate) fn inputs(&self) -> Option<Tensor<4>> {
+        let Self::Outer {
+            left,
+            right,
+            activations,
+        } = self
+        else {
+            return None;
+        };
+        Some(match activations {
+            OuterSide::Left => left.clone(),
+            OuterSide::Right => right.clone(),
+        })
+    }
+
     /// The length of a gradient.
     pub(super) fn width(&self) -> usize {
         match self {

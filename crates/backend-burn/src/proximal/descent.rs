@@ -5,9 +5,14 @@
 //! comes in two halves, since many descents have the inverse applied to their rows at once.
 //!
 //! Lengths of steps are found by the derivative along them, never by values: near the minimum
-//! values differ by less than their rounding.
+//! values differ by less than their rounding. A step ends where the derivative is flatter. At a
+//! kink, such as those of `relu`, it jumps from steeply down to steeply up: then a step ends just
+//! beyond it, where the function is lower by the integral of the derivative, and the pair tells
+//! later steps of the ridge. A minimum at a kink has no gradient that is small, so that the descent
+//! ends where nothing is gained any more.
 //!
-//! Nocedal and Wright, *Numerical Optimization*, 2006, sections 3.1 and 7.2.
+//! Nocedal and Wright, *Numerical Optimization*, 2006, sections 3.1 and 7.2; Lewis and Overton,
+//! *Nonsmooth optimization via quasi-Newton methods*, 2013.
 
 use std::collections::VecDeque;
 
@@ -22,7 +27,9 @@ const PAIRS: usize = 10;
 /// The part of the derivative along a direction that may be left after a step.
 const FLATTER: f64 = 0.9;
 /// Lengths that are tried for a step.
-const TRIES: usize = 20;
+const TRIES: usize = 10;
+/// The part of all that was gained below which a step across a kink is the last.
+const LITTLE: f64 = 1e-9;
 
 /// A minimisation that has got somewhere.
 #[derive(Debug)]
@@ -36,7 +43,11 @@ pub(super) struct Descent {
     /// The norm of the first gradient.
     initial: f64,
     pairs: VecDeque<CurvaturePair>,
-    /// No length of a step made the function flatter.
+    /// How much lower the function is, about, and how much of that the last step gained.
+    gained: [f64; 2],
+    /// Whether a step has ended at a kink.
+    kinked: bool,
+    /// No step leads further down.
     stalled: bool,
 }
 
@@ -61,6 +72,8 @@ impl Descent {
             initial: norm(&gradient),
             gradient,
             pairs: VecDeque::new(),
+            gained: [0.0; 2],
+            kinked: false,
             stalled: false,
         }
     }
@@ -75,7 +88,9 @@ impl Descent {
     }
 
     pub(super) fn is_done(&self, tolerance: f64) -> bool {
-        self.stalled || self.left() <= tolerance
+        let [all, last] = self.gained;
+        let is_low = self.kinked && last <= LITTLE * all;
+        self.stalled || is_low || self.left() <= tolerance
     }
 
     /// The first half of the two loops: the row to which the inverse is to be applied, and the
@@ -114,17 +129,21 @@ impl Descent {
     ) -> CoreResult<()> {
         let slope = self.gradient.dot(direction);
         let (mut low, mut high) = ((0.0, slope), None);
-        let mut length = 1.0;
-        for _ in 0..TRIES {
+        let (mut length, mut below) = (1.0, 0.0);
+        for tried in 1..=TRIES {
             let position = &self.position + &(direction * length);
             let there = gradient(&position)?;
             let along = there.dot(direction);
-            if along.abs() <= FLATTER * slope.abs() {
+            let fallen = below - 0.5 * (length - low.0) * (low.1 + along);
+            let is_flatter = along.abs() <= FLATTER * slope.abs();
+            if is_flatter || (tried == TRIES && fallen > 0.0) {
+                self.kinked |= !is_flatter;
+                self.gained = [self.gained[0] + fallen, fallen];
                 self.arrive(position, there);
                 return Ok(());
             }
             if along < 0.0 {
-                low = (length, along);
+                (low, below) = ((length, along), fallen);
             } else {
                 high = Some((length, along));
             }

@@ -140,8 +140,12 @@ impl Mlp {
     }
 
     pub(super) fn tanh(&self, x: Tensor<2>) -> Tensor<2> {
-        self.last
-            .forward(self.second.forward(self.first.forward(x).tanh()).tanh())
+        self.last.forward(self.hidden(x))
+    }
+
+    /// What [`tanh`](Self::tanh) makes of its inputs before the last layer.
+    pub(super) fn hidden(&self, x: Tensor<2>) -> Tensor<2> {
+        self.second.forward(self.first.forward(x).tanh()).tanh()
     }
 
     /// With the first layer not trained.

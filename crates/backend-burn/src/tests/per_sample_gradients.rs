@@ -440,3 +440,23 @@ fn frozen_parameters_are_left_out() {
         ["norm.gamma", "norm.beta", "trained.weight", "trained.bias"]
     );
 }
+
+#[test]
+fn the_last_hidden_layer_is_what_the_last_linear_map_reads() {
+    let mlp = Mlp::new([5, 4, 6, 3], true);
+    let fields = vec![floats(&[7, 5], 1.0), labels(7, 3)];
+    let expected = mlp.hidden(Tensor::from_data(
+        fields[0].clone(),
+        (&Device::flex(), burn::tensor::DType::F64),
+    ));
+    let batch = crate::batch_of(fields).expect("a batch");
+    let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
+    let source = source(task, &mlp, &batch, Precision::F64).expect("a source");
+    let hidden = source
+        .last_hidden(&batch)
+        .expect("hidden")
+        .expect("a layer");
+    assert_eq!(hidden.dim(), (7, 6));
+    let expected = host(&expected).expect("values");
+    assert!(difference(&hidden.into_raw_vec_and_offset().0, &expected) < 1e-14);
+}

@@ -29,7 +29,8 @@ fn responses(influence: &Influence, train: &ArrayDataset, test: &ArrayDataset) -
     let objective = ProximalBregman::new(influence, train).expect("anchored");
     let two = NonZero::new(2).expect("positive");
     let all: Vec<usize> = (0..train.len()).collect();
-    let found = objective.with_threads(two).responses(&all, test);
+    let objective = objective.with_threads(two).with_tolerance(1e-10);
+    let found = objective.responses(&all, test);
     let mut changes = Array2::zeros((test.len(), train.len()));
     for (column, response) in found.expect("responses").iter().enumerate() {
         let ProximalResponse {
@@ -37,7 +38,7 @@ fn responses(influence: &Influence, train: &ArrayDataset, test: &ArrayDataset) -
             gradient,
             iterations,
         } = response;
-        assert!(*gradient <= 1e-8, "{gradient:e} after {iterations} steps");
+        assert!(*gradient <= 1e-10, "{gradient:e} after {iterations} steps");
         changes.column_mut(column).assign(own);
     }
     changes

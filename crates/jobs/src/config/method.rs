@@ -214,13 +214,31 @@ impl Method {
         }
     }
 
+    /// Conjugate gradients with the Gauss-Newton matrix, under the damping and with the blocks of
+    /// another method, to a relative residual.
+    pub(crate) fn by_conjugate_gradients(&self, rtol: f64) -> Option<Self> {
+        let curved = Curved {
+            curvature: CurvatureSetting::GaussNewton,
+            ..self.curved()?.clone()
+        };
+        Some(Self::Cg(CgSettings {
+            curved: Curved {
+                blocks: Some(self.blocks()),
+                ..curved
+            },
+            damping_by_parameter: self.damping_by_parameter().cloned(),
+            rtol: Some(rtol),
+            max_iterations: None,
+            preconditioner: None,
+            leverage: false,
+        }))
+    }
+
     /// Whether the curvature of a training point leaves with its gradient.
     pub fn leverage(&self) -> bool {
         match self {
             Self::Direct(DirectSettings { leverage, .. })
-            | Self::Cg(CgSettings { leverage, .. })
-            | Self::Kfac(KroneckerSettings { leverage, .. })
-            | Self::Ekfac(KroneckerSettings { leverage, .. }) => *leverage,
+            | Self::Cg(CgSettings { leverage, .. }) => *leverage,
             _ => false,
         }
     }

@@ -109,13 +109,13 @@ fn refusals_name_the_methods_that_have_the_key() {
              Hessian",
         ),
         (
-            "name = \"ekfac\"\nleverage = true\nsweep = [0.1, 1.0]",
+            "name = \"cg\"\nleverage = true\nsweep = [0.1, 1.0]",
             "method.leverage takes one damping, which the gradients depend on: leave it out, or \
              method.sweep",
         ),
         (
-            "name = \"arnoldi\"\nleverage = true\ndamping = 1",
-            "method.leverage is a setting of the methods direct, cg, kfac, ekfac, not of arnoldi",
+            "name = \"ekfac\"\nleverage = true\ndamping = 1",
+            "method.leverage is a setting of the methods direct, cg, not of ekfac",
         ),
         (
             "name = \"magic\"",

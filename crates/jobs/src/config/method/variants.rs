@@ -138,9 +138,6 @@ pub struct KroneckerSettings {
     /// The relative error that influences may have so that wide layers cost less (default 1e-4); 0
     /// for none.
     pub tolerance: Option<f64>,
-    /// Whether the curvature of a training point leaves with its gradient. Default `false`.
-    #[serde(skip)]
-    pub leverage: bool,
 }
 
 /// The gradient dot product summed over checkpoints of the training run.
@@ -293,7 +290,6 @@ impl KroneckerSettings {
             return Err(KeyError::new("method.curvature", wrong).into());
         }
         Ok(Self {
-            leverage: leverage(keys, &curved)?,
             curved,
             tolerance: keys.not_negative("tolerance")?,
         })
