@@ -33,7 +33,7 @@ pub(crate) use model::missing;
 pub use model::{Loss, MeasurementKey, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
-pub use train::{Optimiser, Training};
+pub use train::{Optimiser, Schedule, Training};
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths
 /// resolved.

@@ -9,6 +9,7 @@ mod configured;
 mod course;
 mod custom;
 mod descent;
+mod host;
 pub(crate) mod inputs;
 mod network;
 mod save;
@@ -159,6 +160,13 @@ pub trait Trainable {
         course: &Course<'_>,
         after: &mut AfterEpoch<'_>,
     ) -> Result<Box<dyn TaskModel>>;
+
+    /// Whether a training draws random numbers besides the order of its points, as with dropout:
+    /// the losses of the same samples then differ from time to time.
+    ///
+    /// # Errors
+    /// When the model cannot be evaluated.
+    fn draws(&self, batch: &Batch) -> Result<bool>;
 
     /// The same model once more, for another thread.
     fn duplicate(&self) -> Box<dyn TaskModel>;

@@ -29,17 +29,17 @@ pub(super) fn captured_id<const D: usize>(tensor: Tensor<D>) -> Option<TensorId>
 }
 
 /// The float parameters of a module.
-pub(super) struct ModuleParameters {
+pub(crate) struct ModuleParameters {
     /// Those that are trained.
-    pub(super) layout: ParameterLayout,
+    pub(crate) layout: ParameterLayout,
     /// The values of all, the trained ones first.
-    pub(super) values: Vec<TensorData>,
+    pub(crate) values: Vec<TensorData>,
     /// The place of each value.
-    pub(super) indices: HashMap<ParamId, usize>,
+    pub(crate) indices: HashMap<ParamId, usize>,
 }
 
 impl ModuleParameters {
-    pub(super) fn of<M: Module>(module: &M) -> Self {
+    pub(crate) fn of<M: Module>(module: &M) -> Self {
         let mut visitor = ParameterVisitor::default();
         // In training mode a parameter requires gradients exactly if it is trained, whatever the
         // device.
@@ -110,9 +110,9 @@ impl ModuleMapper for InRecordedType {
 }
 
 /// Gives the trained parameters other values.
-pub(super) struct WithValues<'a> {
-    pub(super) indices: &'a HashMap<ParamId, usize>,
-    pub(super) values: &'a [TensorData],
+pub(crate) struct WithValues<'a> {
+    pub(crate) indices: &'a HashMap<ParamId, usize>,
+    pub(crate) values: &'a [TensorData],
 }
 
 impl ModuleMapper for WithValues<'_> {
@@ -152,14 +152,14 @@ impl ModuleMapper for InInferenceMode {
 }
 
 /// Collects the gradients of the trained parameters; those of a parameter with two names add up.
-pub(super) struct GradientVisitor<'a> {
+pub(crate) struct GradientVisitor<'a> {
     indices: &'a HashMap<ParamId, usize>,
     gradients: &'a Gradients,
     values: Vec<Vec<f64>>,
 }
 
 impl<'a> GradientVisitor<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         layout: &ParameterLayout,
         indices: &'a HashMap<ParamId, usize>,
         gradients: &'a Gradients,
@@ -173,7 +173,7 @@ impl<'a> GradientVisitor<'a> {
         }
     }
 
-    pub(super) fn into_values(self) -> Vec<Vec<f64>> {
+    pub(crate) fn into_values(self) -> Vec<Vec<f64>> {
         self.values
     }
 }

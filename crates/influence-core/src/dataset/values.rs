@@ -148,8 +148,23 @@ impl Values {
     /// Some of the samples, in this order; each must be one of those there are.
     #[must_use]
     pub fn select(&self, samples: &[usize]) -> Self {
-        of_any_type!(self, array => array.select(Axis(0), samples).into())
+        of_any_type!(self, array => selected(array, samples).into())
     }
+}
+
+/// Some of the samples of an array, copied as they lie in memory where that is their order.
+fn selected<T: Clone>(array: &ArrayD<T>, samples: &[usize]) -> ArrayD<T> {
+    let whole = array.as_slice().filter(|all| !all.is_empty());
+    let plain = whole.and_then(|all| {
+        let width = all.len() / array.shape()[0];
+        let mut numbers = Vec::with_capacity(samples.len() * width);
+        for &sample in samples {
+            numbers.extend_from_slice(&all[sample * width..(sample + 1) * width]);
+        }
+        let shape = [&[samples.len()], &array.shape()[1..]].concat();
+        ArrayD::from_shape_vec(shape, numbers).ok()
+    });
+    plain.unwrap_or_else(|| array.select(Axis(0), samples))
 }
 
 fn misfit(expected: usize, got: usize) -> Error {
@@ -209,6 +224,21 @@ mod tests {
         assert_eq!(wide.integers().collect::<Vec<_>>(), [1, -2]);
         assert_eq!(wide.reshaped(&[2, 1])?.shape(), [2, 1]);
         assert!(values.reshaped(&[3]).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn samples_are_selected_whatever_lies_where_in_memory() -> Result<()> {
+        let array = ndarray::array![[1_i64, 2], [3, 4], [5, 6]].into_dyn();
+        let columns = array.t().as_standard_layout().into_owned();
+        let expected = Values::new(vec![5_i64, 6, 1, 2, 5, 6], &[3, 2])?;
+        assert_eq!(Values::from(array).select(&[2, 0, 2]), expected);
+        assert_eq!(
+            Values::from(columns.reversed_axes()).select(&[2, 0, 2]),
+            expected
+        );
+        let none = Values::new::<i64>(vec![], &[0, 2])?;
+        assert_eq!(none.select(&[]), none);
         Ok(())
     }
 

@@ -4,13 +4,14 @@ use std::{
     cell::OnceCell,
     fmt::{self, Debug},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use influence_backend_burn::{
-    Batch, EvaluatedOutputs, Evaluator, Fit, Influence, OutputLoss, Task, parameters,
+    Batch, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss, Task,
+    parameters,
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
@@ -19,7 +20,8 @@ use influence_data::{SampleForm, Samples, Target};
 use super::{
     AfterEpoch, Course, Described, Evaluable, FitSource, Fittable, Needs, Savable, TaskModel,
     Trainable,
-    descent::{Epoch, descend},
+    descent::{Epoch, descend, draws},
+    host,
     save::save,
 };
 use crate::{fit_place, fit_settings::FitSettings};
@@ -32,6 +34,8 @@ pub(super) struct Bound<T: Task> {
     device: Device,
     /// Made on first use: a computation of influences evaluates nothing.
     evaluator: OnceCell<Evaluator<Arc<T>>>,
+    /// Found when it is first trained; other weights do not change it.
+    shape: Arc<OnceLock<Option<MlpShape>>>,
     target: Option<Target>,
     /// Whether the last field of a batch is that of targets.
     has_targets: bool,
@@ -62,6 +66,7 @@ impl<T: Task> Bound<T> {
             task,
             module,
             evaluator: OnceCell::new(),
+            shape: Arc::default(),
             target,
             has_targets: true,
             needs: Needs::default(),
@@ -93,6 +98,11 @@ impl<T: Task> Bound<T> {
         Self { remarks, ..self }
     }
 
+    /// A module that shares nothing with this one: clones share their running statistics.
+    fn own_module(&self) -> T::Module {
+        self.module.valid()
+    }
+
     /// The same with another module of the same layout.
     fn with_module(&self, module: T::Module) -> Self {
         Self {
@@ -101,11 +111,26 @@ impl<T: Task> Bound<T> {
             layout: self.layout.clone(),
             device: self.device.clone(),
             evaluator: OnceCell::new(),
+            shape: Arc::clone(&self.shape),
             target: self.target,
             has_targets: self.has_targets,
             needs: self.needs.clone(),
             inputs: self.inputs.clone(),
             remarks: self.remarks.clone(),
+        }
+    }
+
+    /// The model on the host, if it is small, and of a kind that can be trained there.
+    fn on_host(&self, course: &Course<'_>) -> Result<Option<HostMlp>> {
+        let samples = course.settings.batch.min(course.points.count());
+        if samples == 0 || samples.saturating_mul(self.layout.dim()) > host::WORK {
+            return Ok(None);
+        }
+        let batch = course.points.gather(&(0..samples).collect::<Vec<_>>())?;
+        let find = || MlpShape::find(&self.task, &self.module, &batch);
+        match self.shape.get_or_init(find) {
+            Some(shape) => Ok(shape.host(&*self.task, &self.module, &batch)?),
+            None => Ok(None),
         }
     }
 
@@ -223,7 +248,14 @@ impl<T: Task> Trainable for Bound<T> {
         course: &Course<'_>,
         after: &mut AfterEpoch<'_>,
     ) -> Result<Box<dyn TaskModel>> {
-        let begun = (&*self.task, self.module.clone());
+        if let Some(mut network) = self.on_host(course)? {
+            host::descend(&mut network, course, &mut |number, loss, network| {
+                let save = |path: &Path| save(&network.module(&self.module), path);
+                after(number, loss, &save)
+            })?;
+            return Ok(Box::new(self.with_module(network.module(&self.module))));
+        }
+        let begun = (&*self.task, self.own_module());
         let after = &mut |epoch: Epoch<'_, T::Module>| {
             after(epoch.number, epoch.loss, &|path| save(epoch.module, path))
         };
@@ -232,7 +264,11 @@ impl<T: Task> Trainable for Bound<T> {
     }
 
     fn duplicate(&self) -> Box<dyn TaskModel> {
-        Box::new(self.with_module(self.module.clone()))
+        Box::new(self.with_module(self.own_module()))
+    }
+
+    fn draws(&self, batch: &Batch) -> Result<bool> {
+        draws((&*self.task, self.own_module()), &self.device, batch)
     }
 }
 

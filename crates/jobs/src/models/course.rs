@@ -48,6 +48,12 @@ impl Course<'_> {
         Ok(())
     }
 
+    /// The number of steps.
+    pub(crate) fn steps(&self) -> usize {
+        let Training { epochs, batch, .. } = *self.settings;
+        epochs * self.points.count().div_ceil(batch)
+    }
+
     /// The weights of some of the points, in this order.
     pub(crate) fn weights_of(&self, chosen: &[usize]) -> Option<Vec<f32>> {
         let weights = self.weights?;

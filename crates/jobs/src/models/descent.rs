@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use burn::{
     module::Module,
     optim::{
@@ -7,7 +7,7 @@ use burn::{
     },
     tensor::{Device, Tensor, TensorData},
 };
-use influence_backend_burn::{Inputs, Task};
+use influence_backend_burn::{Batch, Inputs, Task};
 
 use super::course::Course;
 use crate::config::{Optimiser, Training};
@@ -39,7 +39,7 @@ pub fn descend<T: Task>(
     let device = device.clone().autodiff();
     let mut module = module.fork(&device).train();
     let mut optimiser = optimiser(settings);
-    let mut orders = course.orders();
+    let (mut orders, mut step) = (course.orders(), 0);
     for number in 1..=settings.epochs {
         let order = orders.next();
         let mut sum = 0.0;
@@ -47,14 +47,11 @@ pub fn descend<T: Task>(
             let loss = batch_loss(task, &module, course, chosen, &device)?;
             sum += loss.clone().into_scalar::<f64>() * chosen.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &module);
-            module = optimiser.step(settings.learning_rate, module, gradients);
+            module = optimiser.step(settings.rate(step, course.steps()), module, gradients);
+            step += 1;
         }
         let loss = sum / order.len() as f64;
-        ensure!(
-            loss.is_finite(),
-            "the loss is no longer finite after {number} epochs; lower train.learning_rate, now {}",
-            settings.learning_rate
-        );
+        check_finite(loss, number, settings)?;
         after(Epoch {
             number,
             loss,
@@ -62,6 +59,30 @@ pub fn descend<T: Task>(
         })?;
     }
     Ok(module.valid())
+}
+
+/// Whether losses of the same samples differ in training mode.
+pub(super) fn draws<T: Task>(
+    (task, module): (&T, T::Module),
+    device: &Device,
+    batch: &Batch,
+) -> Result<bool> {
+    let module = module.fork(&device.clone().autodiff()).train();
+    let losses = || {
+        let inputs = T::Inputs::read(batch.fields(), &device.clone().autodiff())?;
+        Ok::<_, Error>(task.loss(&module, inputs).into_data())
+    };
+    Ok(losses()? != losses()?)
+}
+
+/// Refuses to go on after an epoch whose loss is not finite.
+pub(super) fn check_finite(loss: f64, number: usize, settings: &Training) -> Result<()> {
+    ensure!(
+        loss.is_finite(),
+        "the loss is no longer finite after {number} epochs; lower train.learning_rate, now {}",
+        settings.learning_rate
+    );
+    Ok(())
 }
 
 /// The mean of `weight · loss` over the chosen points.
