@@ -77,7 +77,7 @@ pub use error::{Error, Result};
 pub use influence_core::{AssumeThreadSafe, Share};
 pub use lazy::Lazy;
 pub use observe::{Observer, SolveSummary};
-pub use parallel::{Parallel, Replicas, Shared, share_threads};
+pub use parallel::{Parallel, Replicas, Shared, on_one_thread, share_threads};
 pub use plan::{Budget, Plan, Resources, Side, Workload};
 pub use prefetch::Prefetch;
 pub use queries::{

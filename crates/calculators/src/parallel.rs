@@ -62,6 +62,30 @@ pub fn share_threads(threads: NonZero<usize>) -> bool {
     pool.build_global().is_ok()
 }
 
+/// Runs work in a thread of its own, whose kernels use no other thread.
+///
+/// For work of which several are done at once, one on each core: the kernels of one then do not wait
+/// for those of another.
+///
+/// # Errors
+/// [`Error::ThreadPool`] when the thread cannot be started.
+///
+/// # Examples
+/// ```
+/// let sum = influence_calculators::on_one_thread(|| (1..=4).sum::<i32>())?;
+/// assert_eq!(sum, 10);
+/// # Ok::<(), influence_calculators::Error>(())
+/// ```
+pub fn on_one_thread<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R> {
+    match ThreadPoolBuilder::new().num_threads(1).build() {
+        Ok(pool) => Ok(pool.install(work)),
+        Err(source) => Err(Error::ThreadPool {
+            threads: 1,
+            source: source.into(),
+        }),
+    }
+}
+
 /// Runs tasks on a fixed number of threads of its own; the same bits as
 /// [`Sequential`](crate::Sequential), whatever that number.
 ///

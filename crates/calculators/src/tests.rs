@@ -1,4 +1,5 @@
 mod axes;
+mod bank;
 mod crash;
 mod damage;
 mod durable;

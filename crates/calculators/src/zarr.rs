@@ -42,6 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bank;
 mod codecs;
 mod durable;
 mod format;
@@ -50,6 +51,7 @@ mod output;
 mod place;
 mod read;
 
+pub use bank::{StoredBank, StoredRetraining, StoredStudy, StudyDesign};
 pub use durable::DurableStore;
 pub use layout::Labels;
 pub use output::{Claim, Compression, ZarrOptions};

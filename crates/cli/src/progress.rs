@@ -198,6 +198,15 @@ impl Progress {
         self.state().renderer.show(event, now);
     }
 
+    /// The first number of pieces of a step is done, of the second.
+    fn step(&self, step: &'static str, pieces: [usize; 2]) {
+        let (now, mut state) = (self.started.elapsed(), self.state());
+        let Shown { work, renderer, .. } = &mut *state;
+        if let Some(event) = work.step(step, pieces, now) {
+            renderer.show(&event, now);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, Shown> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,6 +243,10 @@ impl Watch for Progress {
         });
     }
 
+    fn retrained(&self, done: usize, total: usize) {
+        self.step("retrainings", [done, total]);
+    }
+
     fn assessed(&self, assessed: &Assessed<'_>) {
         self.show(&Event::Assessed(*assessed));
     }
@@ -259,11 +272,7 @@ impl Watch for Progress {
 
 impl FitObserver for Progress {
     fn fitting(&self, step: FitStep, done: usize, total: usize) {
-        let (now, mut state) = (self.started.elapsed(), self.state());
-        let Shown { work, renderer, .. } = &mut *state;
-        if let Some(event) = work.step(step.as_str(), [done, total], now) {
-            renderer.show(&event, now);
-        }
+        self.step(step.as_str(), [done, total]);
     }
 }
 

@@ -123,7 +123,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
     shown(&Sha256::digest(bytes))
 }
 
-fn shown(digest: &[u8]) -> String {
+pub(crate) fn shown(digest: &[u8]) -> String {
     digest.iter().fold("sha256:".to_owned(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // a String takes all that is written to it
         text

@@ -5,14 +5,17 @@
 //! with that seed on files of these points alone: the seed decides the first weights and the order
 //! of the batches, and neither depends on what else is trained.
 
+mod bank;
+mod fingerprint;
 mod subset;
+mod threads;
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use influence_backend_burn::{Batch, OutputLoss};
 use influence_core::Dataset;
 use influence_data::{Gather, Samples};
@@ -26,10 +29,14 @@ use crate::{
     train::check_batches,
 };
 
+pub use bank::{Bank, Study};
 pub use subset::Subset;
 
 /// The most test points that are evaluated at a time.
 const EVALUATED: usize = 256;
+
+/// Why some models are not retrained.
+const DRAWS: &str = "the model draws random numbers while it is trained, as with dropout; they come from one generator for all threads, so a retraining would not be the same alone and beside others: switch them off";
 
 /// What retrainings need: the model before its training, for each seed, and the points on both
 /// sides, in memory.
@@ -40,6 +47,8 @@ pub struct Retraining<'a> {
     initial: BTreeMap<u64, Mutex<Box<dyn TaskModel>>>,
     train: Batch,
     test: Batch,
+    /// The names and shapes of the trained parameters.
+    parameters: Vec<(String, Vec<usize>)>,
     remarks: Vec<String>,
 }
 
@@ -64,12 +73,20 @@ impl<'a> Retraining<'a> {
 
     fn of_inputs(config: &'a Config, models: &dyn Models, seeds: &[u64]) -> Result<Self> {
         let setup = Setup::untrained(config, models)?;
+        let first = setup
+            .train
+            .batch(0..config.train.batch.min(setup.train.len()))?;
+        ensure!(!setup.model.draws(&first)?, DRAWS);
         let initial = seeds.iter().map(|&seed| {
             let model = models.initial(config, seed, &setup.inputs, &setup.device)?;
             Ok((seed, Mutex::new(model)))
         });
+        let parameters = setup.model.layout().parameters().iter();
+        let parameters =
+            parameters.map(|parameter| (parameter.name.clone(), parameter.shape.clone()));
         Ok(Self {
             config,
+            parameters: parameters.collect(),
             initial: initial.collect::<Result<_>>()?,
             train: held(config, "train", &setup.train)?,
             test: held(config, "test", &setup.test)?,
@@ -135,6 +152,19 @@ impl<'a> Retraining<'a> {
         initial.trained(&course, &mut |_, _, _| Ok(()))
     }
 
+    /// How many trainings may run at a time.
+    fn threads(&self) -> usize {
+        self.config.compute.threads()
+    }
+
+    /// What the model that is trained on a subset makes of the test points.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model) and [`outcome_of`](Self::outcome_of).
+    pub fn outcome(&self, subset: &Subset, seed: u64) -> Result<Outcome> {
+        self.outcome_of(&*self.model(subset, seed)?)
+    }
+
     /// What a model makes of the test points.
     ///
     /// # Errors
@@ -156,9 +186,9 @@ impl<'a> Retraining<'a> {
     /// The measurements of the test points after the training on a subset, one retraining alone.
     ///
     /// # Errors
-    /// As [`model`](Self::model) and [`outcome_of`](Self::outcome_of).
+    /// As [`outcome`](Self::outcome).
     pub fn losses(&self, subset: &Subset, seed: u64) -> Result<Vec<f64>> {
-        Ok(self.outcome_of(&*self.model(subset, seed)?)?.losses)
+        Ok(self.outcome(subset, seed)?.losses)
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Stage {
     Check,
     /// Training a model.
     Train,
+    /// Training a model on parts of its points.
+    Retrain,
     /// Fitting the influence model.
     Fit,
     /// Computing, in one of the phases of the calculators.
@@ -31,6 +33,7 @@ impl Stage {
         match self {
             Self::Check => "check",
             Self::Train => "train",
+            Self::Retrain => "retrain",
             Self::Fit => "fit",
             Self::Compute(phase) => phase.as_str(),
         }
@@ -71,6 +74,9 @@ pub trait Watch: Observer + FitObserver {
 
     /// The epoch `epoch` of `epochs`, counted from 1, has ended with this mean training loss.
     fn epoch(&self, _epoch: usize, _epochs: usize, _loss: f64) {}
+
+    /// `done` of `total` retrainings are there.
+    fn retrained(&self, _done: usize, _total: usize) {}
 
     /// A model was evaluated on the points of one side.
     fn assessed(&self, _assessed: &Assessed<'_>) {}

@@ -53,10 +53,10 @@ use super::{
     read::{StoredChunk, StoredMatrix, rows_not_finite},
 };
 use crate::{Error, Result, SolveSummary, error::BoxError, sink::Sink};
-use claim::check_same;
 use declaration::Arrays;
 
 pub use claim::Claim;
+pub(super) use claim::check_same;
 pub(crate) use declaration::Declaration;
 pub use options::{Compression, ZarrOptions};
 pub(crate) use scratch::Scratch;

@@ -26,8 +26,8 @@ use super::Pace;
 pub enum Event<'a> {
     /// A phase begins; `factors` and `scores` may come several times, in turn.
     Phase {
-        /// `check` (reading and checking what was asked for), `train`, `fit`, `gradients`,
-        /// `factors`, `scores`.
+        /// `check` (reading and checking what was asked for), `train`, `retrain`, `fit`,
+        /// `gradients`, `factors`, `scores`.
         phase: &'a str,
         /// When.
         seconds: f64,
@@ -37,7 +37,7 @@ pub enum Event<'a> {
         /// As of `phase`.
         phase: &'a str,
         /// What is counted: `batches` of the training data, `columns` of a dense matrix,
-        /// `eigenvectors`, `chunks`; null where nothing is.
+        /// `eigenvectors`, `retrainings`, `chunks`; null where nothing is.
         step: Option<&'a str>,
         /// How many of them are done.
         done: usize,

@@ -7,8 +7,8 @@ use super::event::{Event, seconds};
 /// Between two reports of how far a phase is.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The phase in which steps are counted.
-const FIT: &str = "fit";
+/// The phases in which steps are counted.
+const COUNTED: [&str; 2] = ["fit", "retrain"];
 
 /// What a phase is at. It has no clock: times are since the start of the command.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ impl Work {
         now: Duration,
     ) -> Option<Event<'static>> {
         // Chunks are counted where several threads solve, each with passes of its own.
-        if self.phase != Some(FIT) {
+        if !self.phase.is_some_and(|phase| COUNTED.contains(&phase)) {
             return None;
         }
         let is_new = self.step != Some(step);

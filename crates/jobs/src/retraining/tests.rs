@@ -1,9 +1,11 @@
+mod bank;
+
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::Result;
 use burn::{
     module::Module,
-    nn::{Linear, LinearConfig},
+    nn::{Dropout, DropoutConfig, Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
 use influence_backend_burn::Classification;
@@ -69,7 +71,9 @@ batch = 8
             inputs.flat_map(f32::to_le_bytes)
         };
         let x: Vec<u8> = points.iter().flat_map(inputs).collect();
-        let classes = points.iter().map(|point| (point * point % 3) as i64);
+        let classes = points
+            .iter()
+            .map(|point| i64::try_from(point * point % 3).unwrap_or(0));
         let y: Vec<u8> = classes.flat_map(i64::to_le_bytes).collect();
         let shape = vec![points.len(), INPUTS];
         let tensors = [
@@ -98,11 +102,10 @@ fn all() -> Vec<usize> {
     (0..POINTS).collect()
 }
 
-/// Every other point, and a few more.
+/// Every other point, and three more.
 fn some() -> Vec<usize> {
-    (0..POINTS)
-        .filter(|point| point % 2 == 0 || point % 7 == 0)
-        .collect()
+    let kept = |point: &usize| point.is_multiple_of(2) || [5, 7, 21].contains(point);
+    (0..POINTS).filter(kept).collect()
 }
 
 fn gives_the_bits_of_a_training_on_files_of_the_subset(
@@ -131,9 +134,39 @@ fn a_retraining_is_the_training_on_files_of_its_points() -> Result<()> {
     gives_the_bits_of_a_training_on_files_of_the_subset(LAYERS, &ConfiguredModels)
 }
 
+#[test]
+fn running_statistics_do_not_pass_from_one_retraining_to_the_next() -> Result<()> {
+    let between = r#"outputs = 6 }, { kind = "batch_norm", name = "norm" }, { kind = "relu" }"#;
+    let model = LAYERS.replace(r#"outputs = 6 }, { kind = "relu" }"#, between);
+    assert_ne!(model, LAYERS);
+    gives_the_bits_of_a_training_on_files_of_the_subset(&model, &ConfiguredModels)
+}
+
 #[derive(Module, Debug)]
 struct Softmax {
     layer: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Dropped {
+    layer: Linear,
+    dropout: Dropout,
+}
+
+#[test]
+fn a_model_that_draws_numbers_while_it_is_trained_is_refused() -> Result<()> {
+    let problem = Problem::new()?;
+    let config = problem.config("all", "", &all())?;
+    let task = Classification::new(|model: &Dropped, x: Tensor<2>| {
+        model.layer.forward(model.dropout.forward(x))
+    });
+    let init = |device: &Device| Dropped {
+        layer: LinearConfig::new(INPUTS, 3).init(device),
+        dropout: DropoutConfig::new(0.5).init(),
+    };
+    let refused = Retraining::new(&config, &OwnModel::new(task, init), &[0]).expect_err("refused");
+    assert!(refused.to_string().contains("as with dropout"), "{refused}");
+    Ok(())
 }
 
 #[test]

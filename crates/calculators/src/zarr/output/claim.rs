@@ -180,7 +180,7 @@ fn lock(folder: &Path, group: &OpenGroup, joins: bool) -> Result<Lock> {
 
 /// Refuses to resume an output that was made with other settings, naming the first difference;
 /// remarks may differ.
-pub(super) fn check_same(
+pub(in crate::zarr) fn check_same(
     path: &str,
     stored: &Map<String, Value>,
     given: &Map<String, Value>,
