@@ -1,6 +1,7 @@
 //! The command line.
 
 mod cluster;
+mod evaluate;
 pub(crate) mod help;
 mod init;
 mod outputs;
@@ -17,6 +18,7 @@ use help::{Example, Examples, Purpose};
 use values::threads;
 
 pub use cluster::{ClusterArguments, Scheduler};
+pub use evaluate::EvaluateArguments;
 pub use init::{ActivationChoice, InitArguments};
 pub use outputs::{
     InspectArguments, ListingArguments, MislabelledArguments, RankBy, ReportArguments,
@@ -203,6 +205,19 @@ pub enum Command {
     /// outliers.
     #[command(after_help = short("mislabelled"), after_long_help = long("mislabelled"))]
     Mislabelled(MislabelledArguments),
+    /// Rate influences by what retraining gives
+    ///
+    /// Do they predict what happens? Models are retrained as `[train]` says: on random subsets of
+    /// the training points (--lds), without single points (--loo) or without those that are called
+    /// the most helpful (--removal); or with wrong labels that are to be found (--flip). What they
+    /// gave is kept in a folder, so that every method and damping is rated by the same retrainings,
+    /// beside baselines. Each number has its 95 % interval.
+    #[command(
+        override_usage = help::EVALUATE,
+        after_help = short("evaluate"),
+        after_long_help = long("evaluate")
+    )]
+    Evaluate(EvaluateArguments),
     /// Write a page that shows all this, with pictures
     ///
     /// One HTML file that needs no network: test points with the training points that helped and
@@ -271,6 +286,7 @@ impl Command {
             Self::Top(arguments) => arguments.threads.count,
             Self::Mislabelled(arguments) => arguments.threads.count,
             Self::Report(arguments) => arguments.threads.count,
+            Self::Evaluate(arguments) => arguments.threads.count,
             Self::Init(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
@@ -316,7 +332,14 @@ const TASKS: &[Purpose] = &[
     ),
     (
         "Answer",
-        &["report", "top", "mislabelled", "inspect", "verify"],
+        &[
+            "report",
+            "top",
+            "mislabelled",
+            "evaluate",
+            "inspect",
+            "verify",
+        ],
     ),
     (
         "Machine",
@@ -368,6 +391,7 @@ pub(crate) fn examples(command: &str) -> &'static [Example] {
     let tables = [
         EXAMPLES,
         cluster::EXAMPLES,
+        evaluate::EXAMPLES,
         init::EXAMPLES,
         run::EXAMPLES,
         outputs::EXAMPLES,

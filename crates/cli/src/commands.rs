@@ -5,6 +5,7 @@ mod configuration;
 mod declare;
 mod demo;
 mod doctor;
+mod evaluate;
 mod finish;
 mod fit;
 mod init;
@@ -72,6 +73,7 @@ pub fn execute(
         Command::Report(arguments) => {
             report::run(arguments, models, &mut session.summary(out))?;
         }
+        Command::Evaluate(arguments) => evaluate::run(arguments, models, session, out)?,
         Command::Mislabelled(arguments) => mislabelled::run(arguments, models, out)?,
         Command::Doctor(arguments) => doctor::run(arguments, out)?,
         Command::Completions(arguments) => manual::completions(arguments, out)?,

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use comfy_table::{CellAlignment, Row, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::{Plan, Share, SolveSummary};
 use influence_jobs::{assessment::Assessment, job::Job, memory};
 
@@ -109,10 +109,10 @@ pub fn timings(phases: &[(&'static str, f64)]) -> String {
 
 /// A table with a heading for each column; all but the first `left` columns are numbers, aligned on
 /// the right.
-pub fn table<const C: usize>(
-    headings: [&str; C],
+pub fn table<R: Into<Row>>(
+    headings: impl Into<Row>,
     left: usize,
-    rows: impl IntoIterator<Item = [String; C]>,
+    rows: impl IntoIterator<Item = R>,
 ) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(headings);
@@ -153,12 +153,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_on_the_right() {
-        let text = table(
-            ["name", "share"],
-            1,
-            [["a".into(), "1 %".into()], ["b".into(), "100 %".into()]],
-        )
-        .to_string();
+        let text = table(["name", "share"], 1, [["a", "1 %"], ["b", "100 %"]]).to_string();
         assert!(text.contains("| a    |   1 % |"), "{text}");
     }
 

@@ -1,3 +1,5 @@
+mod relabelled;
+
 use std::{ops::Range, sync::Arc};
 
 use anyhow::{Result, bail, ensure};

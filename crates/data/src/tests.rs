@@ -110,6 +110,21 @@ fn samples_become_rows_and_targets_what_the_loss_takes() -> Result<()> {
 }
 
 #[test]
+fn other_classes_take_the_place_of_those_in_the_file() -> Result<()> {
+    let samples = Folder::new().check(
+        (&[1_u8, 2, 3, 4], &[2, 2]),
+        (&[0_u8, 1], &[2]),
+        Target::Class { classes: 3 },
+    )?;
+    let changed = samples.relabelled(vec![2, 1])?;
+    let expected = Values::new(vec![2_i64, 1], &[2])?;
+    assert_eq!(changed.batch(0..2)?.fields()[1], expected);
+    assert_eq!(changed.gather(&[1])?, samples.gather(&[1])?);
+    assert!(samples.relabelled(vec![2]).is_err());
+    Ok(())
+}
+
+#[test]
 fn misfits_name_file_and_row() {
     let folder = Folder::new();
     let x: (&[f32], &[u64]) = (&[1.0, 2.0, 3.0], &[3, 1]);

@@ -9,6 +9,7 @@ mod model;
 mod origin;
 pub(crate) mod overrides;
 mod place;
+mod rewritten;
 mod sizes;
 mod train;
 

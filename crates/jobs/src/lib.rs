@@ -12,6 +12,7 @@
 //!                      └─ run             influence model ──> calculators ──> Zarr, Record beside it
 //!  Config ──> Trainer ──> weights                                              │
 //!  Config ──> Retraining ──> losses after a training on some of the points     │
+//!              └─ evaluation: Contest, Request ──> do influences predict them?  │
 //!  weights, data ──> init::propose ──> Config                                  v
 //!                       queries: Stored ──> facts, points, opinions, suspicions, verify::Recomputation
 //!

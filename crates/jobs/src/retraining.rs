@@ -1,9 +1,9 @@
 //! Trainings of one configuration on parts of its training points: the truth that attributions are
 //! to predict.
 //!
-//! A *retraining* is that of a [`Subset`] and a seed. It gives the bits that `influence train` gives
-//! with that seed on files of these points alone: the seed decides the first weights and the order
-//! of the batches, and neither depends on what else is trained.
+//! A *retraining* is that of a [`Subset`] and a seed. It gives the bits that `influence train`
+//! gives with that seed on files of these points alone: the seed decides the first weights and the
+//! order of the batches, and neither depends on what else is trained.
 
 mod bank;
 mod fingerprint;
@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use influence_backend_burn::{Batch, OutputLoss};
-use influence_core::Dataset;
+use influence_core::{Dataset, Precision};
 use influence_data::{Gather, Samples};
 
 use crate::{
@@ -43,6 +43,7 @@ const DRAWS: &str = "the model draws random numbers while it is trained, as with
 #[derive(Debug)]
 pub struct Retraining<'a> {
     config: &'a Config,
+    beginning: Beginning,
     /// Made one after another, see [`Models::initial`].
     initial: BTreeMap<u64, Mutex<Box<dyn TaskModel>>>,
     train: Batch,
@@ -50,6 +51,16 @@ pub struct Retraining<'a> {
     /// The names and shapes of the trained parameters.
     parameters: Vec<(String, Vec<usize>)>,
     remarks: Vec<String>,
+}
+
+/// The weights at which retrainings begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// Those of a model before training, drawn from the seed.
+    Scratch,
+    /// Those of the model of the configuration, `model.weights`, whatever the seed: it is trained
+    /// on.
+    Trained,
 }
 
 /// What a retrained model makes of the test points.
@@ -68,18 +79,48 @@ impl<'a> Retraining<'a> {
     /// When the configuration does not describe a model that can be trained, or the points do not
     /// fit into memory.
     pub fn new(config: &'a Config, models: &dyn Models, seeds: &[u64]) -> Result<Self> {
-        Self::of_inputs(config, models, seeds).map_err(|error| config.places.located(error))
+        Self::beginning_at(Beginning::Scratch, config, models, seeds)
     }
 
-    fn of_inputs(config: &'a Config, models: &dyn Models, seeds: &[u64]) -> Result<Self> {
+    /// As [`new`](Self::new), of trainings that begin at these weights.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or when the weights cannot be read.
+    pub fn beginning_at(
+        beginning: Beginning,
+        config: &'a Config,
+        models: &dyn Models,
+        seeds: &[u64],
+    ) -> Result<Self> {
+        let retraining = Self::of_inputs(beginning, config, models, seeds);
+        retraining.map_err(|error| config.places.located(error))
+    }
+
+    fn of_inputs(
+        beginning: Beginning,
+        config: &'a Config,
+        models: &dyn Models,
+        seeds: &[u64],
+    ) -> Result<Self> {
         let setup = Setup::untrained(config, models)?;
         let first = setup
             .train
             .batch(0..config.train.batch.min(setup.train.len()))?;
         ensure!(!setup.model.draws(&first)?, DRAWS);
+        let (inputs, device) = (&setup.inputs, &setup.device);
+        // Steps are taken in 32 bits whatever the precision of influences.
+        let trained = Config {
+            precision: Precision::F32,
+            ..config.clone()
+        };
         let initial = seeds.iter().map(|&seed| {
-            let model = models.initial(config, seed, &setup.inputs, &setup.device)?;
-            Ok((seed, Mutex::new(model)))
+            let model = match beginning {
+                Beginning::Scratch => models.initial(config, seed, inputs, device),
+                Beginning::Trained => {
+                    models.open(&trained, config.model.weights.as_deref(), inputs, device)
+                }
+            };
+            Ok((seed, Mutex::new(model?)))
         });
         let parameters = setup.model.layout().parameters().iter();
         let parameters =
@@ -87,6 +128,7 @@ impl<'a> Retraining<'a> {
         Ok(Self {
             config,
             parameters: parameters.collect(),
+            beginning,
             initial: initial.collect::<Result<_>>()?,
             train: held(config, "train", &setup.train)?,
             test: held(config, "test", &setup.test)?,

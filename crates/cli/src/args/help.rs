@@ -41,6 +41,13 @@ pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] \
     influence init [OPTIONS] [--weights <FILE>] --all <INPUTS> <TARGETS>\n                      \
     [CONFIG.toml]";
 
+/// The usage of `evaluate`: one of its studies, or several.
+pub(super) const EVALUATE: &str = "influence evaluate [OPTIONS] --lds <M> <CONFIG.toml>\n       \
+    influence evaluate [OPTIONS] --loo <N> <CONFIG.toml>\n       \
+    influence evaluate [OPTIONS] --removal <K,K> <CONFIG.toml>\n       \
+    influence evaluate [OPTIONS] --brittleness <K,K> <CONFIG.toml>\n       \
+    influence evaluate [OPTIONS] --flip <SHARE> <CONFIG.toml>";
+
 /// From weights to an answer.
 pub(super) const PATH: [&str; 3] = [
     "influence init --weights model.pt --train x.npy y.npy --test xt.npy yt.npy",

@@ -20,6 +20,13 @@ pub(super) fn weight_decay(text: &str) -> Result<f64, String> {
     not_negative(text).map_err(|error| format!("a weight decay is {error}"))
 }
 
+/// A share of points: more than none, fewer than all.
+pub(super) fn share_of_points(text: &str) -> Result<f64, String> {
+    let share = text.trim().parse().ok();
+    let share = share.filter(|&share: &f64| share > 0.0 && share < 1.0);
+    share.ok_or_else(|| "expected a number between 0 and 1, such as 0.1".to_owned())
+}
+
 fn not_negative(text: &str) -> Result<f64, &'static str> {
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),

@@ -43,7 +43,7 @@ pub(super) fn of_worker(arguments: &WorkerArguments) -> Result<Config> {
     granted(config, set, *memory, threads.count)
 }
 
-fn granted(
+pub(super) fn granted(
     path: &Path,
     set: &[String],
     memory: Option<Memory>,

@@ -116,6 +116,11 @@ impl MethodName {
         }
     }
 
+    /// The method of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
     fn read(self, keys: &mut Keys) -> Result<Method> {
         Ok(match self {
             Self::Direct => Method::Direct(DirectSettings::read(keys)?),

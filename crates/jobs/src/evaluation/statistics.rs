@@ -9,8 +9,8 @@
 //! nothing treats the entries of a matrix as independent.
 //!
 //! All intervals are the middle 95 % of a statistic over [`DRAWS`] draws with replacement from a
-//! seed. A draw is a multiplicity for each unit: values are sorted once, and ranks under
-//! multiplicities take one pass.
+//! seed, corrected for the bias of draws. A draw is a multiplicity for each unit: values are sorted
+//! once, and ranks under multiplicities take one pass.
 //!
 //! # Degenerate data
 //! A side that is constant says nothing about the order of the other: correlations and slopes are 0

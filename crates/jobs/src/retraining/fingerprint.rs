@@ -5,7 +5,7 @@ use influence_core::{Batch, Values};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Retraining;
+use super::{Beginning, Retraining};
 use crate::digest;
 
 impl Retraining<'_> {
@@ -13,7 +13,7 @@ impl Retraining<'_> {
     /// the points as they were read, whatever files they are in.
     ///
     /// # Errors
-    /// When the file of a network cannot be read.
+    /// When the file of a network, or of the weights at which trainings begin, cannot be read.
     pub fn fingerprint(&self) -> Result<Map<String, Value>> {
         let mut attributes = Map::new();
         let mut put = |key: &str, value: Value| attributes.insert(key.to_owned(), value);
@@ -22,6 +22,14 @@ impl Retraining<'_> {
         put("model", self.model_section()?);
         put("parameters", json!(self.parameters));
         put("train", json!(self.config.train));
+        if self.beginning == Beginning::Trained {
+            let weights = self.config.model.weights.as_deref();
+            let weights = weights.map(digest::of_input).transpose()?;
+            put(
+                "beginning",
+                json!(weights.unwrap_or_else(|| "network".to_owned())),
+            );
+        }
         put(
             "points",
             json!({ "train": of_batch(&self.train), "test": of_batch(&self.test) }),

@@ -1,3 +1,5 @@
+use std::f64::consts::TAU;
+
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde::Serialize;
 
@@ -18,15 +20,52 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The middle 95 % of what the draws gave.
+    /// The middle 95 % of what the draws gave, corrected for their bias (Efron 1981): a draw has
+    /// some units twice and others not at all, so that a correlation over few of them is smaller.
     fn new(value: f64, mut draws: Vec<f64>) -> Self {
         draws.sort_by(f64::total_cmp);
+        let below = draws.partition_point(|&draw| draw < value);
+        let equal = draws[below..].partition_point(|&draw| draw <= value);
+        let share = (below as f64 + equal as f64 / 2.0) / draws.len() as f64;
+        let least = 0.5 / draws.len() as f64;
+        let bias = 2.0 * normal_quantile(share.clamp(least, 1.0 - least));
+        let end = |tail: f64| quantile(&draws, normal_share(bias + normal_quantile(tail)));
         Self {
             value,
-            low: quantile(&draws, TAIL),
-            high: quantile(&draws, 1.0 - TAIL),
+            low: end(TAIL).min(value),
+            high: end(1.0 - TAIL).max(value),
         }
     }
+}
+
+/// The share of a standard normal distribution below a number, to 1e-7 (Abramowitz and Stegun
+/// 26.2.17).
+fn normal_share(number: f64) -> f64 {
+    const TERMS: [f64; 5] = [
+        0.319_381_530,
+        -0.356_563_782,
+        1.781_477_937,
+        -1.821_255_978,
+        1.330_274_429,
+    ];
+    let t = 1.0 / (1.0 + 0.231_641_9 * number.abs());
+    let sum = TERMS.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    let above = sum * (-0.5 * number * number).exp() / TAU.sqrt();
+    if number < 0.0 { above } else { 1.0 - above }
+}
+
+/// The number below which a share of a standard normal distribution is, by bisection.
+fn normal_quantile(share: f64) -> f64 {
+    let (mut low, mut high) = (-8.0, 8.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if normal_share(middle) < share {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
 }
 
 /// The interval of a statistic of units that are drawn with replacement; the statistic is given how
@@ -105,6 +144,34 @@ mod tests {
         for (got, expected) in got.into_iter().zip([1.1, 4.0, 15.2]) {
             assert!((got - expected).abs() < 1e-12, "{got} {expected}");
         }
+    }
+
+    #[test]
+    fn normal_shares_are_those_of_scipy() {
+        // scipy.stats.norm.cdf([-1.96, 0.3, 2.5]) and ppf([0.025, 0.7])
+        for (number, share) in [
+            (-1.96, 0.024_997_895_148_220_435),
+            (0.3, 0.617_911_422_188_952_8),
+            (2.5, 0.993_790_334_674_223_8),
+        ] {
+            assert!((normal_share(number) - share).abs() < 1e-7);
+        }
+        for (share, number) in [
+            (0.025, -1.959_963_984_540_054),
+            (0.7, 0.524_400_512_708_041),
+        ] {
+            assert!((normal_quantile(share) - number).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn the_bias_of_draws_is_taken_out() {
+        // Draws that are too small by one standard deviation.
+        let draws = (1..2000).map(|place| normal_quantile(f64::from(place) / 2000.0) - 1.0);
+        let got = Interval::new(0.0, draws.collect());
+        // The share Φ(2 − 1.96) of them is below the lower end.
+        assert!((got.low - (2.0 - 1.96 - 1.0)).abs() < 0.01, "{got:?}");
+        assert!(got.high > 2.0, "{got:?}");
     }
 
     #[test]

@@ -1,0 +1,174 @@
+//! Arguments of `influence evaluate`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use influence_core::Share;
+use influence_jobs::config::Memory;
+
+use super::{
+    help::Examples,
+    outputs::ListingArguments,
+    run::ThreadArguments,
+    values::{damping, share_of_points},
+};
+
+/// What the command may look like.
+pub(super) const EXAMPLES: &[Examples] = &[(
+    "evaluate",
+    &[
+        (
+            "retrain on 100 random halves, 5 seeds each, and rate the method by them",
+            "influence evaluate influence.toml --lds 100 --seeds 5",
+        ),
+        (
+            "the same retrainings, a quarter of them here, the others elsewhere",
+            "influence evaluate influence.toml --lds 100 --seeds 5 --share 0/4",
+        ),
+        (
+            "other methods and dampings by the same retrainings",
+            "influence evaluate influence.toml --lds 100 --seeds 5 --sweep --methods cg,ekfac --damping 0.01,0.1,1 --relative",
+        ),
+        (
+            "leave out 40 points, one at a time, and train on from the weights",
+            "influence evaluate influence.toml --loo 40",
+        ),
+        (
+            "change a tenth of the labels, and look for them",
+            "influence evaluate influence.toml --flip 0.1",
+        ),
+        (
+            "for a program",
+            "influence evaluate influence.toml --lds 100 --format json > evaluation.json",
+        ),
+    ],
+)];
+
+/// Arguments of `influence evaluate`.
+#[derive(Debug, Clone, Args)]
+#[command(group(
+    ArgGroup::new("studies")
+        .args(["lds", "loo", "removal", "brittleness", "flip"])
+        .required(true)
+        .multiple(true)
+))]
+pub struct EvaluateArguments {
+    /// The configuration, as for `run`; its `[train]` says how models are retrained
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Retrain on M random subsets of the training points: the linear datamodelling score, how well
+    /// influences order the losses of the retrained models
+    #[arg(long, value_name = "M")]
+    pub lds: Option<usize>,
+    /// The share of the training points that a subset keeps
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share_of_points)]
+    pub fraction: f64,
+    /// Leave out N training points, one at a time, and train on from the weights of the model: half
+    /// are those with the largest influence on themselves, half random
+    #[arg(long, value_name = "N")]
+    pub loo: Option<usize>,
+    /// Train from scratch without each point, in place of training on
+    #[arg(long, requires = "loo")]
+    pub from_scratch: bool,
+    /// Retrain without the most helpful K training points, such as `5,10,20`, for each method
+    #[arg(long, value_name = "K", value_delimiter = ',')]
+    pub removal: Vec<usize>,
+    /// Retrain without the K training points that are the most helpful ones on each test point,
+    /// such as `5,20`: how few change its class; take few test points with --rows
+    #[arg(long, value_name = "K", value_delimiter = ',')]
+    pub brittleness: Vec<usize>,
+    /// Change this share of the labels, train a model on them, and rank points by suspicion
+    #[arg(long, value_name = "SHARE", value_parser = share_of_points)]
+    pub flip: Option<f64>,
+    /// From how many seeds each model is retrained [default: 5, with --loo 1]
+    #[arg(long, value_name = "S")]
+    pub seeds: Option<usize>,
+    /// How many test points are looked at, the first ones [default: all]
+    #[arg(long, value_name = "Q")]
+    pub rows: Option<usize>,
+    /// The folder that keeps what retrainings gave; they are done once, and go on where they were
+    /// stopped [default: beside the output, with the ending .bank]
+    #[arg(long, value_name = "FOLDER")]
+    pub bank: Option<PathBuf>,
+    /// Do a share of the retrainings, such as `0/4`, and stop; shares may run at once, on machines
+    /// that see the same folder
+    #[arg(long, value_name = "I/N", conflicts_with = "flip")]
+    pub share: Option<Share>,
+    /// Rate methods under several dampings too, and name the best one
+    #[arg(long)]
+    pub sweep: bool,
+    /// The methods of the sweep, such as `cg,ekfac` [default: the one of the configuration]
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', requires = "sweep")]
+    pub methods: Vec<String>,
+    /// The dampings of the sweep [default: 0.01, 0.1, 1 and 10 times the mean eigenvalue]
+    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', requires = "sweep", value_parser = damping)]
+    pub damping: Vec<f64>,
+    /// Take the dampings as multiples of the mean eigenvalue of each block
+    #[arg(long, requires = "damping")]
+    pub relative: bool,
+    /// Write the method and the damping with the best score into the configuration
+    #[arg(long, requires_all = ["sweep", "lds"])]
+    pub write: bool,
+    /// Leave out what methods are compared with: gradients, neighbours, labels, chance
+    #[arg(long)]
+    pub no_baselines: bool,
+    /// Where it goes, and in what form
+    #[command(flatten)]
+    pub listing: ListingArguments,
+    /// Override a key of the configuration, such as `train.epochs=50`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How much memory the computation may take, such as 512MiB or 2GB; instead of compute.memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Memory>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: ThreadArguments,
+}
+
+impl EvaluateArguments {
+    /// The folder of the bank, of a configuration with this output.
+    pub fn bank(&self, output: &Path) -> PathBuf {
+        let given = self.bank.clone();
+        given.unwrap_or_else(|| output.with_extension("bank"))
+    }
+
+    /// Settings of the configuration for each method of the sweep: its own is changed, and others
+    /// are put in its place.
+    pub fn swept(&self, curvature: Option<&str>) -> Vec<String> {
+        if !self.sweep {
+            return Vec::new();
+        }
+        let dampings = self.dampings();
+        if self.methods.is_empty() {
+            return vec![format!("method.sweep=[{dampings}]")];
+        }
+        let with = |name: &String| {
+            let damped = !matches!(name.as_str(), "identity" | "cosine");
+            let mut section = format!("name = {name:?}");
+            if let Some(curvature) = curvature.filter(|_| damped && name != "inverse-harmonic-mean")
+            {
+                section += &format!(", curvature = {curvature:?}");
+            }
+            if damped {
+                section += &format!(", sweep = [{dampings}]");
+            }
+            format!("method={{ {section} }}")
+        };
+        self.methods.iter().map(with).collect()
+    }
+
+    /// The dampings as a configuration writes them.
+    fn dampings(&self) -> String {
+        const RELATIVE: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
+        let (dampings, relative) = match self.damping.as_slice() {
+            [] => (&RELATIVE[..], true),
+            given => (given, self.relative),
+        };
+        let written = dampings.iter().map(|damping| match relative {
+            true => format!("{{ relative = {damping:?} }}"),
+            false => format!("{damping:?}"),
+        });
+        written.collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,246 @@
+//! `influence evaluate`: predictions against retraining of a model whose truth is known.
+
+#[path = "support/npy.rs"]
+mod npy;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+const POINTS: usize = 60;
+const TESTS: usize = 9;
+const INPUTS: usize = 4;
+
+/// Logistic regression with weight decay, trained on all points at once until it has converged.
+const CONFIG: &str = r#"# A model of one layer.
+precision = "f64"
+[model]
+weights = "model.safetensors"
+loss = "cross-entropy"
+layers = [{ kind = "linear", name = "fc", outputs = 3 }]
+[data]
+train = { inputs = "x.npy", targets = "y.npy" }
+test = { inputs = "xt.npy", targets = "yt.npy" }
+[train]
+optimiser = "sgd"
+momentum = 0.9
+weight_decay = 0.05
+learning_rate = 0.4
+epochs = 400
+batch = 60
+[method]
+name = "direct" # exact
+damping = "weight-decay" # for a model of one layer
+[compute]
+threads = 1
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// Three overlapping classes, and the model trained.
+    fn trained() -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        for (inputs, targets, points, phase) in [
+            ("x.npy", "y.npy", POINTS, 0.3),
+            ("xt.npy", "yt.npy", TESTS, 1.9),
+        ] {
+            let class = |point: usize| (point * 7 + point / 5) % 3;
+            let number = |place: usize| {
+                let (point, column) = (place / INPUTS, place % INPUTS);
+                let noise = (place as f64 * 1.7 + phase).sin() * (place as f64 * 0.61).cos();
+                noise + f64::from(u8::from(class(point) == column))
+            };
+            let numbers: Vec<f64> = (0..points * INPUTS).map(number).collect();
+            let classes: Vec<i64> = (0..points).map(|point| class(point) as i64).collect();
+            let points = points as u64;
+            npy::write(&folder.path(inputs), &numbers, &[points, INPUTS as u64]);
+            npy::write(&folder.path(targets), &classes, &[points]);
+        }
+        fs::write(folder.path("config.toml"), CONFIG).expect("written");
+        folder.influence(&["train", "config.toml"]);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn outcome(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
+        let outcome = command.current_dir(self.0.path()).args(arguments).output();
+        outcome.expect("the binary runs")
+    }
+
+    fn influence(&self, arguments: &[&str]) -> String {
+        let outcome = self.outcome(arguments);
+        let complaint = String::from_utf8_lossy(&outcome.stderr);
+        assert!(outcome.status.success(), "{arguments:?}: {complaint}");
+        String::from_utf8_lossy(&outcome.stdout).into_owned()
+    }
+
+    /// The first study that is evaluated.
+    fn evaluated(&self, arguments: &[&str]) -> Value {
+        let all = [&["evaluate", "config.toml", "--format", "json"], arguments].concat();
+        let mut found: Value = serde_json::from_str(&self.influence(&all)).expect("JSON");
+        found["studies"][0].take()
+    }
+}
+
+/// A number of the row of a method.
+fn number(study: &Value, method: &str, statistic: &str) -> f64 {
+    let rows = study["findings"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["name"] == method);
+    let row = row.unwrap_or_else(|| panic!("{method} in {study}"));
+    let interval = &row["statistics"][statistic];
+    let [value, low, high] = ["value", "low", "high"].map(|end| interval[end].as_f64());
+    let value = value.unwrap_or_else(|| panic!("{statistic} in {row}"));
+    assert!(
+        low <= Some(value) && Some(value) <= high,
+        "{statistic} in {row}"
+    );
+    value
+}
+
+/// The sign, the divisor and the constant of weight decay: a wrong one of them fails here.
+#[test]
+fn leaving_points_out_of_a_convex_model_is_predicted() {
+    let folder = Folder::trained();
+    let study = folder.evaluated(&["--loo", "16"]);
+    let direct = |statistic| number(&study, "direct", statistic);
+    for statistic in ["pearson", "spearman", "pooled_pearson"] {
+        assert!(direct(statistic) > 0.99, "{statistic}: {study}");
+    }
+    for statistic in ["slope", "pooled_slope"] {
+        // Above 1 by the leverage of the points.
+        assert!(
+            (1.0..1.25).contains(&direct(statistic)),
+            "{statistic}: {study}"
+        );
+    }
+    for baseline in ["gradient dot product", "nearest inputs", "random"] {
+        assert!(
+            number(&study, baseline, "pooled_pearson") < 0.95,
+            "{baseline}: {study}"
+        );
+    }
+    // What trainings begin at is part of what they give.
+    let again = [
+        "train",
+        "config.toml",
+        "--overwrite",
+        "--set",
+        "train.epochs=9",
+    ];
+    folder.influence(&again);
+    let other = folder.outcome(&["evaluate", "config.toml", "--loo", "16"]);
+    let refusal = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(
+        other.status.code() == Some(2) && refusal.contains("beginning"),
+        "{refusal}"
+    );
+    assert_eq!(
+        study["about"]["objective"],
+        "mean loss of the points that are kept, and weight decay"
+    );
+}
+
+#[test]
+fn subsets_are_trained_once_and_rate_every_method() {
+    let folder = Folder::trained();
+    let halves = ["--lds", "12", "--seeds", "2", "--rows", "6"];
+    let share = |share| {
+        [
+            &["evaluate", "config.toml"][..],
+            &halves,
+            &["--share", share],
+        ]
+        .concat()
+    };
+    folder.influence(&share("0/2"));
+    folder.influence(&share("1/2"));
+    // Whatever is left to train would change with this.
+    let study = folder.evaluated(&halves);
+    assert!(number(&study, "direct", "lds") > 0.9, "{study}");
+    assert!(number(&study, "random", "lds") < 0.6, "{study}");
+    assert_eq!(study["about"]["test_points"], 6);
+    assert!(
+        study["about"]["ceiling"]["seed_with_seed"].as_f64() > Some(0.999),
+        "{study}"
+    );
+    let sweep = [&halves[..], &["--sweep", "--damping", "0.05,50", "--write"]].concat();
+    let swept = folder.evaluated(&sweep);
+    let rows = swept["findings"].as_array().expect("rows");
+    let dampings: Vec<&Value> = rows.iter().map(|row| &row["damping"]).take(3).collect();
+    assert_eq!(dampings, ["0.05", "0.05", "50"]);
+    let written = fs::read_to_string(folder.path("config.toml")).expect("written");
+    let expected = CONFIG.replace("damping = \"weight-decay\" #", "damping = 0.05 #");
+    assert_eq!(written, expected);
+    let other = folder.outcome(&[&share("0/2")[..], &["--set", "train.epochs=3"]].concat());
+    let refusal = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(
+        other.status.code() == Some(2) && refusal.contains("epochs"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn what_is_removed_is_missed_and_wrong_labels_are_found() {
+    let folder = Folder::trained();
+    let study = folder.evaluated(&["--removal", "4,12", "--seeds", "1"]);
+    let rise = |method, count| number(&study, method, count);
+    assert!(
+        rise("direct", "without_12") > rise("direct", "without_4"),
+        "{study}"
+    );
+    assert!(
+        rise("direct", "without_12") > rise("random", "without_12"),
+        "{study}"
+    );
+    let study = folder.evaluated(&["--brittleness", "2,25", "--seeds", "1", "--rows", "4"]);
+    let changed = |method, count| number(&study, method, count);
+    assert!(
+        changed("direct", "changed_without_25") > changed("direct", "changed_without_2"),
+        "{study}"
+    );
+    let smallest = &study["about"]["smallest"]["direct, damping 0.05"];
+    assert_eq!(smallest.as_array().map(Vec::len), Some(4), "{study}");
+    let study = folder.evaluated(&["--flip", "0.1"]);
+    assert_eq!(study["about"]["flipped"], 6);
+    for ranking in [
+        "loss",
+        "margin",
+        "self-influence, direct",
+        "mean influence, direct",
+    ] {
+        assert!(number(&study, ranking, "auc") > 0.8, "{ranking}: {study}");
+    }
+    assert!(
+        number(&study, "mean influence, random", "auc") < 0.8,
+        "{study}"
+    );
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused() {
+    let folder = Folder::trained();
+    for (arguments, part) in [
+        (&[][..], "--lds"),
+        (&["--lds", "2"], "3 subsets or more"),
+        (&["--lds", "9", "--fraction", "0.001"], "would keep 0 of 60"),
+        (&["--loo", "60"], "fewer than the 60 training points"),
+        (&["--loo", "4", "--rows", "10"], "there are 9 test points"),
+        (&["--removal", "60"], "there are 60 training points"),
+        (&["--removal", "0"], "nothing would be removed"),
+        (&["--flip", "1.5"], "a number between 0 and 1"),
+    ] {
+        let outcome = folder.outcome(&[&["evaluate", "config.toml"], arguments].concat());
+        let refusal = String::from_utf8_lossy(&outcome.stderr);
+        assert_eq!(outcome.status.code(), Some(2), "{arguments:?}: {refusal}");
+        assert!(refusal.contains(part), "{arguments:?}: {refusal}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The linear datamodelling score.
+//!
+//! Models are retrained on random subsets of the training points. An attribution predicts of each
+//! test point by how much its loss rises when the points outside a subset are left out; the score
+//! is Spearman's correlation of prediction and loss over the subsets, mean over test points (Park
+//! et al. 2023). Random halves move a model far from where it was differentiated: the score says
+//! how well influences order large changes, not how well they measure them.
+
+use anyhow::{Result, ensure};
+use ndarray::{Array2, Array3, Axis, s};
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
+use serde_json::{Map, json};
+
+use super::{
+    attribution::Contest,
+    outcome::{Evaluation, Finding, Statistic},
+    prediction::{DIVISOR, OBJECTIVE, predicted_changes},
+    statistics::{Agreement, by_row, ceiling},
+};
+use crate::retraining::{Study, Subset};
+
+/// What is drawn for a linear datamodelling score.
+#[derive(Debug, Clone, Copy)]
+pub struct Lds {
+    /// How many subsets.
+    pub subsets: usize,
+    /// The share of the training points that each keeps.
+    pub fraction: f64,
+    /// From how many seeds each is trained.
+    pub seeds: usize,
+}
+
+impl Lds {
+    /// The retrainings: subsets drawn from a seed, the first of which are the same however many are
+    /// drawn, and seeds counted from it.
+    ///
+    /// # Errors
+    /// When the subsets have no points, or all.
+    pub fn study(&self, points: usize, seed: u64) -> Result<Study> {
+        let kept = influence_data::test_points(points, self.fraction);
+        ensure!(
+            kept > 0 && kept < points,
+            "--fraction {}: subsets would keep {kept} of {points} training points",
+            self.fraction
+        );
+        ensure!(
+            self.subsets > 2,
+            "--lds {}: a correlation takes 3 subsets or more",
+            self.subsets
+        );
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let subsets = (0..self.subsets)
+            .map(|_| Subset::new(index::sample(&mut random, points, kept).into_vec()));
+        Ok(Study {
+            // More subsets and more seeds go behind those that a bank has.
+            name: format!("subsets_of_{kept}_seed_{seed}"),
+            subsets: subsets.collect::<Result<_>>()?,
+            seeds: (seed..).take(self.seeds).collect(),
+        })
+    }
+
+    /// Rates attributions by what retrainings gave, losses `(subsets, seeds, k)`.
+    ///
+    /// # Errors
+    /// Whatever a fit or a computation reports.
+    pub fn rate(
+        &self,
+        contest: &Contest<'_>,
+        study: &Study,
+        losses: &Array3<f64>,
+    ) -> Result<Evaluation> {
+        let seed = study.seeds[0];
+        let losses = losses.slice(s![.., .., ..contest.rows]).to_owned();
+        let removed: Vec<Vec<usize>> = study
+            .subsets
+            .iter()
+            .map(|subset| complement(subset.points(), contest.points))
+            .collect();
+        let actual = over_seeds(&losses);
+        let mut findings = Vec::new();
+        contest.each(false, &Ok, &mut |attribution| {
+            let predicted = predicted_changes(&attribution.influences, &removed)?;
+            let lds = by_row(&predicted, &actual, Agreement::Spearman, seed);
+            findings.push(Finding::of(
+                attribution,
+                vec![Statistic::of_rows("lds", &lds)],
+            ));
+            Ok(())
+        })?;
+        let mut about = Map::new();
+        about.insert("subsets".into(), json!(self.subsets));
+        about.insert("fraction".into(), json!(self.fraction));
+        about.insert("seeds".into(), json!(study.seeds));
+        about.insert("training_points".into(), json!(contest.points));
+        about.insert("test_points".into(), json!(contest.rows));
+        about.insert("objective".into(), json!(OBJECTIVE));
+        about.insert("divisor".into(), json!(DIVISOR));
+        about.insert("ceiling".into(), json!(ceiling(&losses)));
+        about.insert(
+            "intervals".into(),
+            json!("95 %, resampling test points and subsets"),
+        );
+        Ok(Evaluation {
+            study: "lds",
+            about,
+            findings,
+        })
+    }
+}
+
+/// The mean over seeds of losses `(subsets, seeds, rows)`, as `(rows, subsets)`.
+pub(super) fn over_seeds(losses: &Array3<f64>) -> Array2<f64> {
+    let sums = losses.sum_axis(Axis(1)) / losses.len_of(Axis(1)) as f64;
+    sums.reversed_axes()
+}
+
+/// The points that are not among these, which are sorted.
+fn complement(kept: &[usize], points: usize) -> Vec<usize> {
+    let is_left_out = |point: &usize| kept.binary_search(point).is_err();
+    (0..points).filter(is_left_out).collect()
+}

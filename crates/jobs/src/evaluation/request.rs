@@ -1,0 +1,157 @@
+//! Which studies are done, and where their retrainings are kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use influence_calculators::Share;
+use ndarray::Array3;
+
+use super::{
+    attribution::Contest, brittleness::Brittleness, flip::Flipped, lds::Lds, loo::LeaveOneOut,
+    outcome::Evaluation, removal::Removal,
+};
+use crate::{
+    retraining::{Bank, Beginning, Outcome, Retraining, Study},
+    watch::Host,
+};
+
+/// The studies that are wanted.
+#[derive(Debug)]
+pub struct Request {
+    /// The linear datamodelling score.
+    pub lds: Option<Lds>,
+    /// Points that are left out one at a time.
+    pub loo: Option<LooRequest>,
+    /// Removal curves.
+    pub removal: Option<Removal>,
+    /// How few points change a prediction.
+    pub brittleness: Option<Brittleness>,
+    /// The share of the labels that are changed.
+    pub flip: Option<f64>,
+    /// The folder of the bank; trainings that go on from trained weights have one beside it.
+    pub bank: PathBuf,
+    /// The share of the retrainings that is done here; only of the whole is anything rated.
+    pub share: Share,
+}
+
+/// Leave-one-out retraining.
+#[derive(Debug, Clone, Copy)]
+pub struct LooRequest {
+    /// How many points are left out.
+    pub points: usize,
+    /// From how many seeds each training goes on.
+    pub seeds: usize,
+    /// At which weights trainings begin.
+    pub beginning: Beginning,
+}
+
+impl Request {
+    /// Does the studies, one after another.
+    ///
+    /// # Errors
+    /// When retrainings are another's, whatever a training or a computation reports.
+    pub fn evaluate(&self, contest: &Contest<'_>) -> Result<Vec<Evaluation>> {
+        let mut found = Vec::new();
+        if let Some(lds) = &self.lds {
+            let study = lds.study(contest.points, contest.seed())?;
+            let truth = self.truth(contest, Beginning::Scratch, study.seeds.clone())?;
+            if let Some(losses) = truth.losses(&study)? {
+                found.push(lds.rate(contest, &study, &losses)?);
+            }
+        }
+        if let Some(loo) = &self.loo {
+            let left_out = LeaveOneOut::choose(contest, loo.points)?;
+            let seeds: Vec<u64> = (contest.seed()..).take(loo.seeds).collect();
+            let study = left_out.study(contest.points, seeds)?;
+            let truth = self.truth(contest, loo.beginning, study.seeds.clone())?;
+            if let Some(losses) = truth.losses(&study)? {
+                found.push(left_out.rate(contest, &study, &losses)?);
+            }
+        }
+        if let Some(removal) = &self.removal {
+            let seeds: Vec<u64> = (contest.seed()..).take(removal.seeds).collect();
+            let truth = self.truth(contest, Beginning::Scratch, seeds.clone())?;
+            let rated = removal.rate(contest, &seeds, &mut |study| truth.losses(study))?;
+            found.extend(Some(rated).filter(|_| self.share.is_whole()));
+        }
+        if let Some(brittleness) = &self.brittleness {
+            let seeds: Vec<u64> = (contest.seed()..).take(brittleness.seeds).collect();
+            let truth = self.truth(contest, Beginning::Scratch, seeds.clone())?;
+            let rated = brittleness.rate(contest, &seeds, &mut |study| truth.outcomes(study))?;
+            found.extend(Some(rated).filter(|_| self.share.is_whole()));
+        }
+        if let Some(share) = self.flip {
+            ensure!(
+                self.share.is_whole(),
+                "--flip trains one model, which has no shares"
+            );
+            found.push(Flipped::train(contest, share)?.rate(contest)?);
+        }
+        Ok(found)
+    }
+
+    /// The retrainings of these seeds, with what is known of them.
+    fn truth<'a>(
+        &'a self,
+        contest: &'a Contest<'_>,
+        beginning: Beginning,
+        seeds: Vec<u64>,
+    ) -> Result<Truth<'a>> {
+        let (config, models) = (contest.configured(), contest.models());
+        let retraining = Retraining::beginning_at(beginning, config, models, &seeds)?;
+        let bank = Bank::open(&self.place(beginning), &retraining)?;
+        Ok(Truth {
+            retraining,
+            bank,
+            host: contest.host,
+            share: self.share,
+        })
+    }
+
+    /// The folder of the bank of trainings that begin at these weights.
+    fn place(&self, beginning: Beginning) -> PathBuf {
+        match beginning {
+            Beginning::Scratch => self.bank.clone(),
+            Beginning::Trained => trained_on(&self.bank),
+        }
+    }
+}
+
+/// Retrainings, and what is known of them.
+struct Truth<'a> {
+    retraining: Retraining<'a>,
+    bank: Bank,
+    host: &'a dyn Host,
+    share: Share,
+}
+
+impl Truth<'_> {
+    /// The losses of a study `(subsets, seeds, k)`, trained where they are missing; none where a
+    /// share alone is trained here.
+    fn losses(&self, study: &Study) -> Result<Option<Array3<f64>>> {
+        let losses = self
+            .bank
+            .losses(study, &self.retraining, self.share, self.host)?;
+        Ok(Some(losses).filter(|_| self.share.is_whole()))
+    }
+
+    /// As [`losses`](Self::losses), with the classes that are predicted.
+    fn outcomes(&self, study: &Study) -> Result<Option<Vec<Outcome>>> {
+        let outcomes = self
+            .bank
+            .outcomes(study, &self.retraining, self.share, self.host)?;
+        Ok(outcomes
+            .into_iter()
+            .collect::<Option<_>>()
+            .filter(|_| self.share.is_whole()))
+    }
+}
+
+/// `influences.bank`: `influences.trained.bank`.
+fn trained_on(bank: &Path) -> PathBuf {
+    let ending = bank.extension().unwrap_or_default().to_string_lossy();
+    match ending.as_ref() {
+        "" => bank.with_extension("trained"),
+        ending => bank.with_extension(format!("trained.{ending}")),
+    }
+}

@@ -1,0 +1,44 @@
+use std::fmt::Write;
+
+use crate::{
+    digest,
+    retraining::{Study, Subset},
+};
+
+/// How much of a digest tells studies apart.
+const DIGITS: usize = 16;
+
+/// A study whose name has the digest of its subsets, so that a bank holds any number of them, finds
+/// again what it has, and takes more seeds.
+pub(super) fn named(kind: &str, subsets: Vec<Subset>, seeds: Vec<u64>) -> Study {
+    let mut text = String::new();
+    for subset in &subsets {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{:?}", subset.points());
+    }
+    let digest = digest::of_bytes(text.as_bytes());
+    let digits = digest.rsplit(':').next().unwrap_or_default();
+    Study {
+        name: format!("{kind}_{}", &digits[..DIGITS.min(digits.len())]),
+        subsets,
+        seeds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Result;
+
+    use super::*;
+
+    #[test]
+    fn equal_studies_have_one_name_and_others_have_others() -> Result<()> {
+        let name = |points: &[usize], seed| -> Result<String> {
+            Ok(named("removal", vec![Subset::new(points.to_vec())?], vec![seed]).name)
+        };
+        assert_eq!(name(&[0, 1], 3)?, name(&[1, 0], 4)?);
+        assert!(name(&[0, 1], 3)?.starts_with("removal_"));
+        assert_ne!(name(&[0, 1], 3)?, name(&[0, 2], 3)?);
+        Ok(())
+    }
+}
