@@ -189,6 +189,24 @@ fn subsets_are_trained_once_and_rate_every_method() {
 }
 
 #[test]
+fn unlearning_a_point_is_what_influences_predict() {
+    let folder = Folder::trained();
+    let study = folder.evaluated(&["--pbrf", "12"]);
+    assert_eq!(study["study"], "pbrf");
+    let of = |study: &Value, statistic| number(study, "direct", statistic);
+    assert!(of(&study, "pooled_pearson") > 0.99, "{study}");
+    let plain = of(&study, "pooled_slope");
+    let leverage = ["--pbrf", "12", "--set", "method.leverage=true"];
+    let corrected = of(&folder.evaluated(&leverage), "pooled_slope");
+    assert!(
+        (corrected - 1.0).abs() < 0.05 && plain > 1.1,
+        "{plain} {corrected}"
+    );
+    let dot = number(&study, "gradient dot product", "pooled_pearson");
+    assert!(dot < 0.98, "{dot}");
+}
+
+#[test]
 fn what_is_removed_is_missed_and_wrong_labels_are_found() {
     let folder = Folder::trained();
     let study = folder.evaluated(&["--removal", "4,12", "--seeds", "1"]);

@@ -6,7 +6,8 @@
 //!      │                                        v
 //!  Lds, LeaveOneOut, Removal, ──> Study ──> retrainings ──> statistics ──> Evaluation
 //!  Brittleness                                                  ^
-//!  Flipped: a model with wrong labels ──> rankings of points ───┘
+//!  Flipped: a model with wrong labels ──> rankings of points ───┤
+//!  Unlearning: proximal Bregman responses ──────────────────────┘
 //! ```
 //!
 //! A study says which retrainings it needs, a bank trains those that it lacks, and every method is
@@ -21,6 +22,7 @@ mod flip;
 mod lds;
 mod loo;
 mod outcome;
+mod pbrf;
 pub mod prediction;
 mod removal;
 mod request;
@@ -35,5 +37,6 @@ pub use flip::Flipped;
 pub use lds::Lds;
 pub use loo::LeaveOneOut;
 pub use outcome::{Evaluation, Finding, Statistic};
+pub use pbrf::Unlearning;
 pub use removal::Removal;
 pub use request::{LooRequest, Request};

@@ -27,9 +27,9 @@ const PAIRS: usize = 10;
 /// The part of the derivative along a direction that may be left after a step.
 const FLATTER: f64 = 0.9;
 /// Lengths that are tried for a step.
-const TRIES: usize = 10;
+const TRIES: usize = 6;
 /// The part of all that was gained below which a step across a kink is the last.
-const LITTLE: f64 = 1e-9;
+const LITTLE: f64 = 1e-8;
 
 /// A minimisation that has got somewhere.
 #[derive(Debug)]

@@ -34,6 +34,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
             "influence evaluate influence.toml --loo 40",
         ),
         (
+            "unlearn 40 points, one at a time, without retraining",
+            "influence evaluate influence.toml --pbrf 40",
+        ),
+        (
             "change a tenth of the labels, and look for them",
             "influence evaluate influence.toml --flip 0.1",
         ),
@@ -48,7 +52,7 @@ pub(super) const EXAMPLES: &[Examples] = &[(
 #[derive(Debug, Clone, Args)]
 #[command(group(
     ArgGroup::new("studies")
-        .args(["lds", "loo", "removal", "brittleness", "flip"])
+        .args(["lds", "loo", "pbrf", "removal", "brittleness", "flip"])
         .required(true)
         .multiple(true)
 ))]
@@ -70,6 +74,10 @@ pub struct EvaluateArguments {
     /// Train from scratch without each point, in place of training on
     #[arg(long, requires = "loo")]
     pub from_scratch: bool,
+    /// Unlearn N training points, one at a time, chosen as with --loo: the proximal Bregman response
+    /// of the trained weights, which influences approximate, without retraining
+    #[arg(long, value_name = "N", conflicts_with = "share")]
+    pub pbrf: Option<usize>,
     /// Retrain without the most helpful K training points, such as `5,10,20`, for each method
     #[arg(long, value_name = "K", value_delimiter = ',')]
     pub removal: Vec<usize>,

@@ -44,6 +44,7 @@ pub(super) const INIT: &str = "influence init [OPTIONS] [--weights <FILE>] \
 /// The usage of `evaluate`: one of its studies, or several.
 pub(super) const EVALUATE: &str = "influence evaluate [OPTIONS] --lds <M> <CONFIG.toml>\n       \
     influence evaluate [OPTIONS] --loo <N> <CONFIG.toml>\n       \
+    influence evaluate [OPTIONS] --pbrf <N> <CONFIG.toml>\n       \
     influence evaluate [OPTIONS] --removal <K,K> <CONFIG.toml>\n       \
     influence evaluate [OPTIONS] --brittleness <K,K> <CONFIG.toml>\n       \
     influence evaluate [OPTIONS] --flip <SHARE> <CONFIG.toml>";

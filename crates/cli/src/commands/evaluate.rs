@@ -115,6 +115,7 @@ fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Request> {
             seeds: arguments.seeds.unwrap_or(1),
             beginning,
         }),
+        pbrf: arguments.pbrf,
         removal: removed.map(|counts| Removal { counts, seeds }),
         brittleness: brittle.map(|counts| Brittleness { counts, seeds }),
         flip: arguments.flip,

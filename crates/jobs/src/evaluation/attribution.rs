@@ -201,7 +201,7 @@ impl<'a> Contest<'a> {
     }
 
     /// A job that computes influences of a configuration, whatever its mode.
-    fn job(&self, mut config: Config) -> Result<Job> {
+    pub(super) fn job(&self, mut config: Config) -> Result<Job> {
         config.compute.mode = Mode::Up;
         Ok(Job::of_inputs(config, self.models)?.watched_by(self.host.watch()))
     }

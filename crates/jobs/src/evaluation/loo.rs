@@ -103,7 +103,7 @@ impl LeaveOneOut {
 
 /// How well changes are predicted: within each test point, and over all of them. A baseline has no
 /// unit, hence no slope.
-fn statistics(
+pub(super) fn statistics(
     predicted: &Array2<f64>,
     actual: &Array2<f64>,
     seed: u64,
@@ -135,7 +135,7 @@ fn changes(losses: &Array3<f64>) -> Array2<f64> {
 
 /// Half of the points those with the largest numbers, whatever their sign, half drawn from the
 /// others.
-fn chosen(own: &[f64], count: usize, seed: u64) -> Vec<usize> {
+pub(super) fn chosen(own: &[f64], count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..own.len()).collect();
     order.sort_by(|&a, &b| own[b].abs().total_cmp(&own[a].abs()).then(a.cmp(&b)));
     let largest = count.div_ceil(2);

@@ -8,7 +8,7 @@ use ndarray::Array3;
 
 use super::{
     attribution::Contest, brittleness::Brittleness, flip::Flipped, lds::Lds, loo::LeaveOneOut,
-    outcome::Evaluation, removal::Removal,
+    outcome::Evaluation, pbrf::Unlearning, removal::Removal,
 };
 use crate::{
     retraining::{Bank, Beginning, Outcome, Retraining, Study},
@@ -22,6 +22,8 @@ pub struct Request {
     pub lds: Option<Lds>,
     /// Points that are left out one at a time.
     pub loo: Option<LooRequest>,
+    /// How many points are unlearnt, one at a time.
+    pub pbrf: Option<usize>,
     /// Removal curves.
     pub removal: Option<Removal>,
     /// How few points change a prediction.
@@ -67,6 +69,13 @@ impl Request {
             if let Some(losses) = truth.losses(&study)? {
                 found.push(left_out.rate(contest, &study, &losses)?);
             }
+        }
+        if let Some(points) = self.pbrf {
+            ensure!(
+                self.share.is_whole(),
+                "--pbrf retrains nothing of which there would be shares"
+            );
+            found.push(Unlearning::choose(contest, points)?.rate(contest)?);
         }
         if let Some(removal) = &self.removal {
             let seeds: Vec<u64> = (contest.seed()..).take(removal.seeds).collect();
