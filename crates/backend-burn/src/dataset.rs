@@ -60,7 +60,7 @@ impl ArrayDataset {
 impl From<Batch> for ArrayDataset {
     fn from(whole: Batch) -> Self {
         Self {
-            whole: Arc::new(whole),
+            whole: Arc::new(whole.starting_at(0)),
         }
     }
 }

@@ -53,6 +53,10 @@ pub(crate) struct TappedGradient {
 
 /// Evaluates and differentiates recorded graphs; erases the backend.
 pub(crate) trait Engine: Debug + Send + Sync {
+    /// The same engine with other values of the parameters that gradients have, side by side in
+    /// one flat tensor of its device and precision.
+    fn at(&self, parameters: &Tensor<1>) -> Result<Arc<dyn Engine>>;
+
     /// The output of the graph, `(n)` as `(n, 1)` or `(n, c)`.
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>>;
 
@@ -156,6 +160,10 @@ impl<B: Tanh> Engine for Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
+    fn at(&self, parameters: &Tensor<1>) -> Result<Arc<dyn Engine>> {
+        Ok(Arc::new(self.with_parameters(parameters)?))
+    }
+
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>> {
         guarded(|| {
             let output = Self::run(graph, self.environment::<B>(graph, batch, |_, value| value))?;

@@ -51,6 +51,16 @@ pub enum Error {
         got: Vec<usize>,
     },
 
+    /// A batch of training samples that the unrolled training did not read at the places where the
+    /// batch says that they are.
+    #[error(
+        "a training that is unrolled has influences of its own {samples} samples alone; the batch holds others, or does not say where it begins"
+    )]
+    NotOfTheTraining {
+        /// The samples of the training.
+        samples: usize,
+    },
+
     /// The batch does not have the fields that the task reads.
     #[error("field {field} of the batch must be {expected}, got {got}")]
     Field {

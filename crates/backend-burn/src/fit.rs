@@ -4,6 +4,7 @@ mod digest;
 mod kinks;
 mod problem;
 mod traced;
+mod unrolled;
 
 use std::{io, num::NonZero, path::Path, sync::Arc};
 

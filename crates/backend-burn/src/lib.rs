@@ -95,6 +95,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+mod unrolled;
 
 pub use convert::Converter;
 pub use curvature::Curvature;
@@ -112,4 +113,5 @@ pub use proximal::{ProximalBregman, ProximalResponse};
 pub use source::ModelGradients;
 pub use stack::Stack;
 pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};
-pub use trace::parameters;
+pub use trace::{parameter_values, parameters};
+pub use unrolled::{Descent, DescentStep, Unrolled, UpdateRule};

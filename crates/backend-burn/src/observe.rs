@@ -12,6 +12,8 @@ pub enum FitStep {
     Columns,
     /// The eigenvectors of Kronecker factors, matrix by matrix.
     Eigenvectors,
+    /// The steps of a training that is unrolled, taken or undone.
+    Steps,
 }
 
 impl FitStep {
@@ -21,6 +23,7 @@ impl FitStep {
             Self::Batches => "batches",
             Self::Columns => "columns",
             Self::Eigenvectors => "eigenvectors",
+            Self::Steps => "steps",
         }
     }
 }

@@ -18,6 +18,7 @@ mod recording;
 mod saved;
 mod taps;
 mod traces;
+mod unrolled;
 
 use std::sync::Arc;
 

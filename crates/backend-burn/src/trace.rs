@@ -35,8 +35,8 @@ pub use graph::{DeclaredOutputs, Function, Recording};
 pub(crate) use head::Head;
 pub(crate) use mlp::DenseLayer;
 pub use module::ModuleTrace;
-pub use parameters::parameters;
 pub(crate) use parameters::{GradientVisitor, InRecordedType, ModuleParameters, WithValues};
+pub use parameters::{parameter_values, parameters};
 
 /// A model whose functions can be recorded, with its parameters as they are now.
 ///

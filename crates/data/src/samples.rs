@@ -397,7 +397,8 @@ impl Dataset for Samples {
     }
 
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
-        self.formed(self.data.batch(range)?)
+        let start = range.start;
+        Ok(self.formed(self.data.batch(range)?)?.starting_at(start))
     }
 }
 

@@ -12,6 +12,7 @@ mod place;
 mod rewritten;
 mod sizes;
 mod train;
+mod weight_files;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub use model::{Loss, MeasurementKey, Model};
 pub use place::{Place, Places};
 pub use sizes::{Padding, Pair, Sizes};
 pub use train::{Optimiser, Schedule, Training};
+pub use weight_files::WeightFiles;
 
 /// All there is to say about a run; [`Config::load`] gives it with absolute or file-relative paths
 /// resolved.
@@ -193,15 +195,23 @@ impl Config {
         self.method.as_ref().ok_or(MissingMethod)
     }
 
+    /// The seed of a model by its place in the list of weights: the models of an ensemble have
+    /// seeds that follow each other.
+    pub(crate) fn member_seed(&self, place: usize) -> u64 {
+        self.seed.wrapping_add(place as u64)
+    }
+
     /// With paths relative to a folder.
     #[must_use]
     pub fn resolved(mut self, base: &Path) -> Self {
         let files = self.data.files_mut().map(|array| &mut array.path);
         let checkpoints = self.method.iter_mut().flat_map(Method::checkpoints_mut);
         let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
+        let weights = self.model.weights.iter_mut();
+        let weights = weights.flat_map(WeightFiles::all_mut);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
-            .chain(&mut self.model.weights)
+            .chain(weights)
             .chain(&mut self.model.onnx)
             .chain(checkpoints)
             .chain(output)

@@ -5,7 +5,7 @@ mod share;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
-use influence_backend_burn::{Batch, Influence, LeverageCorrected};
+use influence_backend_burn::{Batch, Influence, LeverageCorrected, Unrolled};
 use influence_core::{
     BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
     InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
@@ -14,14 +14,21 @@ use influence_core::{
 use influence_data::key::{AtKey, KeyError};
 
 use crate::{
-    config::{Config, Method, Mode},
+    config::{Config, Method, Mode, Training},
     fit_settings::FitSettings,
     job::Job,
     memory::{self, Taker},
-    models::{FitSource, TaskModel},
+    models::{FitSource, TaskModel, rule},
     watch::{Stage, Watch},
 };
 pub use share::Waiting;
+
+/// Why a fit of an ensemble is not kept.
+const OF_ONE: &str = "a fit that is kept is that of one model, and model.weights lists several; name one of them, or fit in the run itself";
+
+/// How much of the way of a training its end may be away from weights that came of it: rounding
+/// grows with the steps.
+const SAME_TRAINING: f64 = 0.01;
 
 /// A job whose fit there is memory for.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +123,31 @@ fn fitted_model(
         };
     }
     let source = fitted.map_or(FitSource::Fit, FitSource::Load);
-    let influence = with_settings(settings, job, &*job.model, source, watch)?;
+    if job.others.is_empty() {
+        return of_member(job, 0, settings, source, watch);
+    }
+    ensure!(fitted.is_none(), "--fitted: {OF_ONE}");
+    let weight = 1.0 / job.members() as f64;
+    let members = (0..job.members()).map(|member| {
+        let model = of_member(job, member, settings, source, watch)?;
+        Ok((weight, model))
+    });
+    Ok(erase(Trajectory::new(members.collect::<Result<_>>()?)?))
+}
+
+/// A model of an ensemble, or the only one, in the mode of a job.
+fn of_member(
+    job: &Job,
+    member: usize,
+    settings: &FitSettings,
+    source: FitSource<'_>,
+    watch: &dyn Watch,
+) -> Result<ErasedModel<Batch>> {
+    let method = job.config.method()?;
+    if method.unrolls() {
+        return Ok(erase(unrolled(job, member, settings, watch)?));
+    }
+    let influence = with_settings(settings, job, job.member(member), source, watch)?;
     match method {
         Method::Cosine => in_mode(job, influence.with_unit_gradients()),
         _ if method.leverage() => {
@@ -124,6 +155,44 @@ fn fitted_model(
             Ok(erase(LeverageCorrected::new(influence, samples)))
         }
         _ => in_mode(job, influence),
+    }
+}
+
+/// The training of a model, followed; says if it does not end at the weights of the job.
+fn unrolled(
+    job: &Job,
+    member: usize,
+    settings: &FitSettings,
+    watch: &dyn Watch,
+) -> Result<Unrolled> {
+    let (config, untrained) = (&job.config, &job.untrained[member]);
+    let training = (&config.train, config.member_seed(member));
+    let unrolled = untrained.unrolled(settings, training, &job.train)?;
+    warn_of_untapped(unrolled.untapped(), watch);
+    let [begin, read] = [untrained.parameters(), job.member(member).parameters()];
+    let apart = distance(&unrolled.trained()?, &read) / distance(&read, &begin);
+    if !(apart <= SAME_TRAINING) {
+        let file = config.model.members()[member].unwrap_or(Path::new(""));
+        watch.warn(&format!(
+            "the training of the configuration, with the seed {}, does not end at the weights in {}: it ends {:.1} % of the way that it goes away from them; the influences are those of this training and not those on that model; run `influence train`, or give [train] and seed the values that the model was trained with",
+            training.1,
+            file.display(),
+            100.0 * apart
+        ));
+    }
+    Ok(unrolled)
+}
+
+fn distance(one: &[f64], other: &[f64]) -> f64 {
+    let squares = one.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
+    squares.sum::<f64>().sqrt()
+}
+
+fn warn_of_untapped<'a>(parameters: impl Iterator<Item = &'a str>, watch: &dyn Watch) {
+    for parameter in parameters {
+        watch.warn(&format!(
+            "the gradient of `{parameter}` is computed sample by sample, which is slow"
+        ));
     }
 }
 
@@ -160,6 +229,10 @@ pub fn check_savable(config: &Config) -> Result<()> {
             format_args!("{} has no fitted state to save", method.name().as_str())
         )
     );
+    ensure!(
+        config.model.members().len() == 1,
+        KeyError::new("model.weights", OF_ONE)
+    );
     Ok(())
 }
 
@@ -182,11 +255,7 @@ fn with_settings(
     let influence = model
         .influence(settings, &job.train, source)
         .map_err(advised)?;
-    for parameter in influence.source().untapped() {
-        watch.warn(&format!(
-            "the gradient of `{parameter}` is computed sample by sample, which is slow"
-        ));
-    }
+    warn_of_untapped(influence.source().untapped(), watch);
     warn_of_estimates(&influence, watch);
     Ok(influence)
 }
@@ -232,7 +301,15 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     } = &job.config;
     let settings = job.fit_settings()?;
     let curved = job.config.method()?.curved();
-    let one = if curved.is_some() {
+    let one = if job.config.method()?.unrolls() {
+        let samples = (job.train.len(), &job.train.batch(0..1)?);
+        let size = (job.dim, *precision);
+        Ok(Unrolled::footprint_of(
+            size,
+            samples,
+            rule(&job.config.train),
+        ))
+    } else if curved.is_some() {
         job.model.footprint(&settings, &job.train)
     } else {
         let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
@@ -246,7 +323,7 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
         None => one,
     };
     let sweep = curved.and_then(|curved| curved.damping.sweep());
-    Ok(match (compute.mode, sweep) {
+    let (whole, numbers) = match (compute.mode, sweep) {
         (Mode::Up, None) => (one, 1),
         (Mode::Up, Some(dampings)) => (one.of_dampings(dampings.len()), dampings.len()),
         (Mode::ByBlock, _) => (one.with_numbers(job.blocks.len()), job.blocks.len()),
@@ -254,7 +331,8 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
             let numbers = job.sample_shape.iter().product();
             (one.of_perturbations(numbers, *precision), numbers)
         }
-    })
+    };
+    Ok((whole.of_checkpoints(job.members()), numbers))
 }
 
 /// The number of outputs of a point, if gradients are corrected along them.
@@ -268,11 +346,21 @@ fn outputs_corrected(job: &Job) -> Result<Option<usize>> {
 
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
 fn fit_bytes(job: &Job) -> Result<usize> {
-    if job.config.method()?.curved().is_none() {
+    let method = job.config.method()?;
+    if method.unrolls() {
+        let Training { epochs, batch, .. } = job.config.train;
+        let steps = epochs.saturating_mul(job.train.len().div_ceil(batch));
+        let size = (job.dim, job.config.precision);
+        let memory = job.fit_settings()?.memory();
+        let bytes = Unrolled::fit_bytes(size, rule(&job.config.train), steps, memory);
+        return Ok(bytes.saturating_mul(job.members()));
+    }
+    if method.curved().is_none() {
         return Ok(0);
     }
     let bytes = job.model.fit_bytes(&job.fit_settings()?, &job.train);
-    bytes.context("looking at the gradients of a few training points")
+    let bytes = bytes.context("looking at the gradients of a few training points")?;
+    Ok(bytes.saturating_mul(job.members()))
 }
 
 /// Refuses a fit that there is not enough memory for; gives the bytes that it takes.
@@ -287,6 +375,7 @@ fn memory_checked(job: &Job) -> Result<usize> {
         Method::Kfac(_) | Method::Ekfac(_) => {
             "take the method cg with the curvature gauss-newton, which keeps no factors"
         }
+        Method::Magic => "take fewer train.epochs, or larger batches",
         _ => "take a smaller method.rank, or the method cg without a preconditioner",
     };
     let taker = Taker {

@@ -89,6 +89,11 @@ impl FitSettings {
             .map_or(1, |curved| curved.damping.count())
     }
 
+    /// The bytes that gradients kept for iterations, or the states of a training, may take.
+    pub(crate) fn memory(&self) -> usize {
+        self.gradient_memory
+    }
+
     /// A fit with these settings.
     ///
     /// # Errors
@@ -142,7 +147,9 @@ impl FitSettings {
             Method::InverseHarmonicMean(_) => fit.with_solver(InverseHarmonicMean),
             Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
             Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
-            Method::Identity | Method::Cosine | Method::Tracin(_) => fit.with_solver(Identity),
+            Method::Identity | Method::Cosine | Method::Tracin(_) | Method::Magic => {
+                fit.with_solver(Identity)
+            }
         })
     }
 }

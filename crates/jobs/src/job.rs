@@ -2,9 +2,9 @@
 
 mod attributes;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use influence_backend_burn::FitObserver;
 use influence_calculators::Prefetch;
@@ -35,8 +35,12 @@ pub struct Job {
     pub existing: Existing,
     /// The device that computes.
     pub device: Device,
-    /// The model, with its weights and its loss.
+    /// The model, with its weights and its loss; of an ensemble the first one.
     pub model: Box<dyn TaskModel>,
+    /// The other models of an ensemble, if there is one.
+    pub others: Vec<Box<dyn TaskModel>>,
+    /// The models before their training, one for each, if the method follows the training.
+    pub untrained: Vec<Box<dyn TaskModel>>,
     /// The checkpoints of its training, with their learning rates, if the method asks for them.
     pub checkpoints: Vec<(f64, Box<dyn TaskModel>)>,
     /// What targets are.
@@ -108,6 +112,7 @@ impl Job {
     }
 
     fn checked(config: Config, models: &dyn Models) -> Result<Self> {
+        check_unrolled(&config)?;
         let Setup {
             device,
             model,
@@ -118,7 +123,7 @@ impl Job {
             test,
             remarks,
         } = Setup::new(&config, |inputs, device| {
-            models.open(&config, config.model.weights.as_deref(), inputs, device)
+            models.open(&config, config.model.members()[0], inputs, device)
         })?;
         ensure!(
             config.compute.mode != Mode::Perturbation || inputs.len() == 1,
@@ -138,6 +143,21 @@ impl Job {
                 "with method.leverage influences are computed; use up"
             )
         );
+        check_ensemble(&config)?;
+        let untrained = if method.unrolls() {
+            (0..config.model.members().len())
+                .map(|place| models.initial(&config, config.member_seed(place), &inputs, &device))
+                .collect::<Result<_>>()?
+        } else {
+            Vec::new()
+        };
+        let others = config.model.members().into_iter().enumerate().skip(1);
+        let others = others.map(|(place, weights)| {
+            let other = models.open(&config, weights, &inputs, &device)?;
+            check_same(model.layout(), other.layout())
+                .at_key(KeyPath::from("model.weights").index(place))?;
+            Ok(other)
+        });
         let checkpoints = method.checkpoints().iter();
         let checkpoints = checkpoints.enumerate().map(|(index, checkpoint)| {
             let model = models.open(&config, Some(&checkpoint.weights), &inputs, &device);
@@ -148,6 +168,8 @@ impl Job {
         Ok(Self {
             existing: Existing::Refuse,
             observer: None,
+            untrained,
+            others: others.collect::<Result<_>>()?,
             blocks: check_blocks(method, &config.model, model.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
             classes: class_names(&config.data, target, &train)?,
@@ -158,9 +180,22 @@ impl Job {
             target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
-            remarks,
+            remarks: remarks.into_iter().chain(of_ensemble(&config)).collect(),
             config,
         })
+    }
+
+    /// How many models there are: several in an ensemble.
+    pub fn members(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// One of the models, by its place in the list of weights.
+    pub(crate) fn member(&self, place: usize) -> &dyn TaskModel {
+        match place.checked_sub(1) {
+            None => &*self.model,
+            Some(other) => &*self.others[other],
+        }
     }
 
     /// The shape of the output.
@@ -188,4 +223,85 @@ fn check_blocks(method: &Method, model: &Model, layout: &ParameterLayout) -> Res
         damping.resolve(&all).at_key(key)?;
     }
     Ok(blocks.iter().map(Block::dim).collect())
+}
+
+/// Refuses an ensemble for a method that has models of its own.
+fn check_ensemble(config: &Config) -> Result<()> {
+    let several = config.model.members().len() > 1;
+    let own = config.method()?.checkpoints();
+    ensure!(
+        !several || own.is_empty(),
+        KeyError::new(
+            "model.weights",
+            "is a list, and method.checkpoints names models of its own; leave one of them out"
+        )
+    );
+    Ok(())
+}
+
+/// Refuses a model of an ensemble whose parameters are not those of the first.
+fn check_same(first: &ParameterLayout, other: &ParameterLayout) -> Result<()> {
+    let pairs = first.parameters().iter().zip(other.parameters());
+    let differing = pairs.into_iter().find(|(own, other)| own != other);
+    if let Some((own, other)) = differing {
+        bail!(
+            "parameter `{}` of shape {:?} stands where the first model has `{}` of shape {:?}; the models of an ensemble differ in their numbers alone",
+            other.name,
+            other.shape,
+            own.name,
+            own.shape
+        );
+    }
+    let [own, others] = [first, other].map(|layout| layout.parameters().len());
+    ensure!(
+        own == others,
+        "has {others} parameters, the first model {own}"
+    );
+    Ok(())
+}
+
+/// What is said of an ensemble.
+fn of_ensemble(config: &Config) -> Option<String> {
+    let files = config
+        .model
+        .weights
+        .as_ref()
+        .filter(|files| files.is_ensemble())?;
+    Some(format!(
+        "influences are the mean of those of {} models; losses, predictions and accuracies are those of the first, {}",
+        files.all().len(),
+        files.first().display()
+    ))
+}
+
+/// Refuses what cannot be computed of a training that is followed, and weights that are not there.
+fn check_unrolled(config: &Config) -> Result<()> {
+    let method = config.method()?;
+    if !method.unrolls() {
+        return Ok(());
+    }
+    let name = method.name().as_str();
+    ensure!(
+        config.compute.mode == Mode::Up,
+        KeyError::new(
+            "compute.mode",
+            format_args!("{name} gives influences alone, without blocks and inputs; use up")
+        )
+    );
+    for weights in config.model.members() {
+        ensure!(
+            weights.is_some_and(Path::exists),
+            KeyError::new(
+                "model.weights",
+                format_args!(
+                    "{}; {name} is about the model that [train] makes: run `influence train`, which writes it",
+                    weights.map_or("missing".to_owned(), |path| format!(
+                        "{} does not exist",
+                        path.display()
+                    ))
+                )
+            )
+        );
+    }
+    Ok(())
 }

@@ -14,22 +14,27 @@ pub(crate) mod inputs;
 mod network;
 mod save;
 mod sequential;
+mod unrolling;
 
 use std::{fmt::Debug, path::Path, sync::Arc};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use influence_backend_burn::{Batch, EvaluatedOutputs, Influence};
+use influence_backend_burn::{Batch, EvaluatedOutputs, Influence, Unrolled};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
 use influence_data::{InputShape, SampleForm, Samples, Target};
 
-use crate::{config::Config, fit_settings::FitSettings};
+use crate::{
+    config::{Config, Training},
+    fit_settings::FitSettings,
+};
 
 pub use configured::ConfiguredModels;
 pub use course::Course;
 pub use custom::OwnModel;
 pub use descent::{Epoch, descend};
+pub(crate) use unrolling::rule;
 
 /// Where the models of configurations come from.
 pub trait Models: Debug {
@@ -95,6 +100,9 @@ pub trait Described {
 
     /// Its trained parameters.
     fn layout(&self) -> &ParameterLayout;
+
+    /// The values of these parameters side by side.
+    fn parameters(&self) -> Vec<f64>;
 }
 
 /// A model on which influence models are fitted.
@@ -109,6 +117,19 @@ pub trait Fittable {
         train: &Arc<Prefetch<Samples>>,
         source: FitSource<'_>,
     ) -> Result<Influence>;
+
+    /// Goes through a training that begins at its weights, on the training points in the order that
+    /// the seed gives, to differentiate it: the influence model of the method `magic`.
+    ///
+    /// # Errors
+    /// When the model is trained otherwise than it is evaluated, by dropout or batch norm; whatever
+    /// the backend reports.
+    fn unrolled(
+        &self,
+        settings: &FitSettings,
+        training: (&Training, u64),
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<Unrolled>;
 
     /// The memory and the cost per sample of an influence model; nothing is fitted.
     ///

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, ensure};
 use influence_core::Dataset;
-use influence_data::key::{AtKey, KeyError};
+use influence_data::{
+    Samples,
+    key::{AtKey, KeyError},
+};
 
 use crate::{
     assessment::{Assessment, Origin, PointSet},
     config::{Config, Training},
-    models::{Course, Models},
+    models::{Course, Models, TaskModel},
     output::check_file,
     setup::Setup,
     watch::{Stage, Watch},
@@ -18,16 +21,20 @@ use crate::{
 /// How the files of weights end.
 const ENDING: &str = "safetensors";
 
-/// A model that is to be trained, and the points on both sides.
+/// A model that is to be trained, or those of an ensemble, and the points on both sides.
 #[derive(Debug)]
 pub struct Trainer<'a> {
     config: &'a Config,
     setup: Setup,
+    /// The other models of an ensemble.
+    others: Vec<Box<dyn TaskModel>>,
 }
 
 /// A training that has ended, its weights written.
 #[derive(Debug)]
 pub struct Trained {
+    /// Where its weights are.
+    pub weights: PathBuf,
     /// The number of parameters.
     pub parameters: usize,
     /// The mean training loss in the last epoch.
@@ -47,11 +54,21 @@ impl<'a> Trainer<'a> {
         let located = |error| config.places.located(error);
         let weights = config.model.weights().map_err(Error::from);
         let weights = weights.map_err(located)?;
-        check_places(weights, &config.train, overwrite)
-            .at_key("model.weights")
-            .map_err(located)?;
+        for weights in weights.all() {
+            check_places(weights, &config.train, overwrite)
+                .at_key("model.weights")
+                .map_err(located)?;
+        }
         let setup = Setup::untrained(config, models).map_err(located)?;
-        Ok(Self { config, setup })
+        let others = (1..weights.all().len()).map(|place| {
+            let seed = config.member_seed(place);
+            models.initial(config, seed, &setup.inputs, &setup.device)
+        });
+        Ok(Self {
+            others: others.collect::<Result<_>>().map_err(located)?,
+            config,
+            setup,
+        })
     }
 
     /// What should be known of the files, in sentences.
@@ -59,44 +76,65 @@ impl<'a> Trainer<'a> {
         &self.setup.remarks
     }
 
-    /// Trains the model, writes its weights and checkpoints, and assesses it.
+    /// Trains the model, or the models of an ensemble one after another, each from a seed that
+    /// follows that of the one before; writes weights and checkpoints, and assesses the models.
     ///
     /// # Errors
     /// When a batch is too small for the model, the training fails, or a file cannot be written.
-    pub fn train(self, watch: &dyn Watch) -> Result<Trained> {
-        let Self { config, setup } = self;
-        let Setup {
-            model, train, test, ..
-        } = setup;
-        check_batches(config, train.len(), model.needs().batch)
+    pub fn train(self, watch: &dyn Watch) -> Result<Vec<Trained>> {
+        let Self {
+            config,
+            setup,
+            others,
+        } = self;
+        let sides = [&setup.train, &setup.test];
+        check_batches(config, setup.train.len(), setup.model.needs().batch)
             .map_err(|error| config.places.located(error))?;
-        watch.stage(Stage::Train);
-        let (settings, weights) = (&config.train, config.model.weights()?);
-        let mut last = 0.0;
-        let course = Course {
-            settings,
-            seed: config.seed,
-            points: &train,
-            weights: None,
-        };
-        let model = model.trained(&course, &mut |number, loss, save| {
-            last = loss;
-            watch.epoch(number, settings.epochs, loss);
-            match settings.checkpoints {
-                Some(every) if number.is_multiple_of(every) => save(&checkpoint(weights, number)),
-                _ => Ok(()),
-            }
-        })?;
-        model.save(weights)?;
-        let sides = [(PointSet::Training, &train), (PointSet::Test, &test)];
-        let assessment = Assessment::of((&*model, Origin::Trained), config, &sides)?;
-        assessment.tell(watch);
-        Ok(Trained {
-            parameters: model.layout().dim(),
-            loss: last,
-            assessment,
-        })
+        let models = std::iter::once(setup.model).chain(others);
+        let files = config.model.weights()?.all().iter().enumerate();
+        let trained = models.zip(files).map(|(model, (place, weights))| {
+            watch.stage(Stage::Train);
+            let seed = config.member_seed(place);
+            trained(config, (&*model, seed), sides, weights, watch)
+        });
+        trained.collect()
     }
+}
+
+/// Trains a model on the training points, the first of the sides.
+fn trained(
+    config: &Config,
+    (model, seed): (&dyn TaskModel, u64),
+    [train, test]: [&Samples; 2],
+    weights: &Path,
+    watch: &dyn Watch,
+) -> Result<Trained> {
+    let settings = &config.train;
+    let mut last = 0.0;
+    let course = Course {
+        settings,
+        seed,
+        points: train,
+        weights: None,
+    };
+    let model = model.trained(&course, &mut |number, loss, save| {
+        last = loss;
+        watch.epoch(number, settings.epochs, loss);
+        match settings.checkpoints {
+            Some(every) if number.is_multiple_of(every) => save(&checkpoint(weights, number)),
+            _ => Ok(()),
+        }
+    })?;
+    model.save(weights)?;
+    let sides = [(PointSet::Training, train), (PointSet::Test, test)];
+    let assessment = Assessment::of((&*model, Origin::Trained), config, &sides)?;
+    assessment.tell(watch);
+    Ok(Trained {
+        weights: weights.to_owned(),
+        parameters: model.layout().dim(),
+        loss: last,
+        assessment,
+    })
 }
 
 /// Refuses places for the weights and the checkpoints on the way to them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use influence_core::Result as CoreResult;
 
 use super::{Curvature, batches::CurvatureBatches, linearised::Linearised};
-use crate::{Batch, Result, engine::LossDerivatives, trace::Function};
+use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Function};
 
 /// The most outputs for which the second derivative of the loss is kept as a matrix for each
 /// sample.
@@ -30,15 +30,23 @@ impl MlpBatches {
 
     fn linearised(&self, batch: &Batch) -> Result<Option<Linearised>> {
         let exact = self.curvature == Curvature::Hessian;
+        self.source.linearised(batch, exact)
+    }
+}
+
+impl ModelGradients {
+    /// The second derivative of the loss on a batch, exact or else that of Gauss-Newton, if the
+    /// network is a multilayer perceptron.
+    pub(crate) fn linearised(&self, batch: &Batch, exact: bool) -> Result<Option<Linearised>> {
         let function = if exact {
             Function::Loss
         } else {
             Function::Outputs
         };
-        let graph = self.source.trace.graph(function, batch)?;
-        let trained = self.source.layout().parameters().len();
+        let graph = self.trace.graph(function, batch)?;
+        let trained = self.layout().parameters().len();
         let layers = graph.dense_layers(trained, batch.len());
-        let Some(layers) = layers.filter(|_| self.source.untapped().next().is_none()) else {
+        let Some(layers) = layers.filter(|_| self.untapped().next().is_none()) else {
             return Ok(None);
         };
         let Some(last) = layers.last().map(|layer| &layer.output) else {
@@ -47,14 +55,11 @@ impl MlpBatches {
         if last.shape[1] > MOST_OUTPUTS || !(exact || last.id == graph.output.id) {
             return Ok(None);
         }
-        let (layers, mut loss) = self
-            .source
-            .engine
-            .linearised_layers(&graph, batch, &layers)?;
+        let (layers, mut loss) = self.engine.linearised_layers(&graph, batch, &layers)?;
         if !exact {
             loss = LossDerivatives {
                 first: None,
-                second: self.source.output_hessian(batch)?.matrices()?,
+                second: self.output_hessian(batch)?.matrices()?,
             };
         }
         Ok(Some(Linearised::new(layers, loss)))

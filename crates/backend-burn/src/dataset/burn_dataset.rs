@@ -88,10 +88,11 @@ where
     fn batch(&self, range: Range<usize>) -> CoreResult<Batch> {
         CoreError::check_range(&range, self.items.len())?;
         let items = range
+            .clone()
             .map(|index| self.items.get(index))
             .collect::<Result<Vec<_>, _>>()
             .map_err(CoreError::dataset)?;
         let batch = self.batcher.batch(items, &self.device);
-        Ok(batch_of((self.fields)(batch))?)
+        Ok(batch_of((self.fields)(batch))?.starting_at(range.start))
     }
 }

@@ -80,6 +80,22 @@ where
         })
     }
 
+    /// The same with other values of the parameters in the layout.
+    pub(super) fn with_parameters(&self, values: &Tensor<1>) -> Result<Self> {
+        let flat = primitive::<B, 1>(values.clone())?;
+        let mut parameters = self.parameters.clone();
+        for (parameter, columns) in parameters.iter_mut().zip(&self.columns) {
+            let value = B::float_slice(flat.clone(), &[columns.clone().into()]);
+            *parameter = B::float_reshape(value, parameter.shape());
+        }
+        Ok(Self {
+            parameters,
+            columns: self.columns.clone(),
+            device: self.device.clone(),
+            float: self.float,
+        })
+    }
+
     /// The values that a graph starts from, on a decorated backend; `lift` decorates each
     /// parameter.
     pub(super) fn environment<X: Tanh<Device = B::Device>>(

@@ -23,6 +23,16 @@ pub fn parameters<M: Module>(module: &M) -> ParameterLayout {
     ModuleParameters::of(module).layout
 }
 
+/// The values of the trained parameters of a module side by side, in the order of
+/// [`parameters`].
+pub fn parameter_values<M: Module>(module: &M) -> Vec<f64> {
+    let ModuleParameters { layout, values, .. } = ModuleParameters::of(module);
+    let trained = values.iter().take(layout.parameters().len());
+    trained
+        .flat_map(|value| value.iter::<f64>().collect::<Vec<_>>())
+        .collect()
+}
+
 /// The id of a tensor on the recording device.
 pub(super) fn captured_id<const D: usize>(tensor: Tensor<D>) -> Option<TensorId> {
     Some(tensor.try_into_primitive::<CaptureBackend>().ok()?.id())

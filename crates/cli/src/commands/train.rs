@@ -24,17 +24,18 @@ pub(super) fn run(
     let trained = trainer.train(session.progress())?;
     let seconds = timings(&session.progress().phases());
     session.print(|| {
-        writeln!(
-            out,
-            "trained         {} parameters, {} epochs, {:.4} loss in the last of them",
-            trained.parameters, config.train.epochs, trained.loss
-        )?;
-        trained.assessment.print(out)?;
+        for model in &trained {
+            writeln!(
+                out,
+                "trained         {} parameters, {} epochs, {:.4} loss in the last of them",
+                model.parameters, config.train.epochs, model.loss
+            )?;
+            model.assessment.print(out)?;
+        }
         writeln!(out, "seconds         {seconds}")?;
-        Ok(writeln!(
-            out,
-            "weights         {}",
-            config.model.weights()?.display()
-        )?)
+        for model in &trained {
+            writeln!(out, "weights         {}", model.weights.display())?;
+        }
+        Ok(())
     })
 }

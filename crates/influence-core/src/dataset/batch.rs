@@ -26,6 +26,7 @@ pub struct Batch {
     fields: Vec<Values>,
     len: usize,
     names: Option<Arc<[String]>>,
+    start: Option<usize>,
 }
 
 impl Batch {
@@ -51,6 +52,7 @@ impl Batch {
                 fields,
                 len,
                 names: None,
+                start: None,
             }),
         }
     }
@@ -66,6 +68,20 @@ impl Batch {
             names: Some(names),
             ..self
         })
+    }
+
+    /// With the place of its first sample in the data set that it was read from.
+    #[must_use]
+    pub fn starting_at(self, sample: usize) -> Self {
+        Self {
+            start: Some(sample),
+            ..self
+        }
+    }
+
+    /// The place of the first sample in the data set, if the data set says so; the others follow.
+    pub fn start(&self) -> Option<usize> {
+        self.start
     }
 
     /// The names of the fields, if the data set gives them some.
@@ -105,13 +121,21 @@ impl Batch {
     /// [`Error::OutOfRange`] when the range leaves the batch.
     pub fn slice(&self, range: Range<usize>) -> Result<Self> {
         Error::check_range(&range, self.len)?;
-        Ok(self.of_each(range.len(), |values| values.slice(range.clone())))
+        let part = self.of_each(range.len(), |values| values.slice(range.clone()));
+        Ok(Self {
+            start: self.start.map(|start| start + range.start),
+            ..part
+        })
     }
 
     /// One of the samples as a batch; the index must be in range.
     #[must_use]
     pub fn one(&self, sample: usize) -> Self {
-        self.of_each(1, |values| values.slice(sample..sample + 1))
+        let one = self.of_each(1, |values| values.slice(sample..sample + 1));
+        Self {
+            start: self.start.map(|start| start + sample),
+            ..one
+        }
     }
 
     /// Some of the samples, in this order; each must be one of those there are.
@@ -127,12 +151,14 @@ impl Batch {
         self.select(&twice)
     }
 
-    /// A batch of this many samples, each field made of the one here.
+    /// A batch of this many samples, each field made of the one here; where they are in the data
+    /// set is not known of it.
     fn of_each(&self, len: usize, make: impl Fn(&Values) -> Values) -> Self {
         Self {
             fields: self.fields.iter().map(make).collect(),
             len,
             names: self.names.clone(),
+            start: None,
         }
     }
 }
@@ -168,6 +194,14 @@ mod tests {
         assert_eq!(part.field("targets"), Some(&part.fields()[1]));
         assert_eq!((part.field("ids"), batch().field("inputs")), (None, None));
         assert!(batch().named(["inputs".to_owned()].into()).is_err());
+    }
+
+    #[test]
+    fn parts_know_where_they_begin() {
+        let whole = batch().starting_at(10);
+        let part = whole.slice(1..3).expect("in range");
+        assert_eq!((part.start(), whole.one(2).start()), (Some(11), Some(12)));
+        assert_eq!((whole.doubled().start(), batch().start()), (None, None));
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub enum Method {
     Cosine,
     /// The gradient dot product summed over checkpoints of the training run.
     Tracin(TracinSettings),
+    /// The derivative of the training itself.
+    Magic,
 }
 
 /// A method by name.
@@ -81,11 +83,13 @@ pub enum MethodName {
     Cosine,
     /// The gradient dot product summed over checkpoints of the training run.
     Tracin,
+    /// The derivative of the training itself.
+    Magic,
 }
 
 impl MethodName {
     /// All methods, in the order in which messages list their keys.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Direct,
         Self::Cg,
         Self::Arnoldi,
@@ -97,6 +101,7 @@ impl MethodName {
         Self::Identity,
         Self::Cosine,
         Self::Tracin,
+        Self::Magic,
     ];
 
     /// The name, as it is configured.
@@ -113,6 +118,7 @@ impl MethodName {
             Self::Identity => "identity",
             Self::Cosine => "cosine",
             Self::Tracin => "tracin",
+            Self::Magic => "magic",
         }
     }
 
@@ -136,6 +142,7 @@ impl MethodName {
             Self::Identity => Method::Identity,
             Self::Cosine => Method::Cosine,
             Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
+            Self::Magic => Method::Magic,
         })
     }
 
@@ -182,6 +189,7 @@ impl Method {
             Self::Identity => MethodName::Identity,
             Self::Cosine => MethodName::Cosine,
             Self::Tracin(_) => MethodName::Tracin,
+            Self::Magic => MethodName::Magic,
         }
     }
 
@@ -196,7 +204,7 @@ impl Method {
             | Self::InverseHarmonicMean(InverseHarmonicMeanSettings { curved })
             | Self::Kfac(KroneckerSettings { curved, .. })
             | Self::Ekfac(KroneckerSettings { curved, .. }) => Some(curved),
-            Self::Identity | Self::Cosine | Self::Tracin(_) => None,
+            Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic => None,
         }
     }
 
@@ -246,6 +254,11 @@ impl Method {
             | Self::Cg(CgSettings { leverage, .. }) => *leverage,
             _ => false,
         }
+    }
+
+    /// Whether it follows the training itself, as `[train]` describes it.
+    pub fn unrolls(&self) -> bool {
+        matches!(self, Self::Magic)
     }
 
     /// The checkpoints of the training run that are asked for.

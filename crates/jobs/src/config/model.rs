@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, json};
 use toml::Value;
 
-use super::layer::Layers;
+use super::{layer::Layers, weight_files::WeightFiles};
 
 /// A model: of layers, with weights of their own, or a network in a file.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,8 +19,9 @@ use super::layer::Layers;
 pub struct Model {
     /// Safetensors or a PyTorch file in state-dict layout, `NAME.weight` `(out, in[, kh, kw])`,
     /// `NAME.bias` `(out)`, or a record of burn. Of a network in a file these are the names of its
-    /// parameters, or weights in place of its own; default: those that it holds.
-    pub weights: Option<PathBuf>,
+    /// parameters, or weights in place of its own; default: those that it holds. A list of files is
+    /// an ensemble, whose influences are the mean of those of its models.
+    pub weights: Option<WeightFiles>,
     /// The key of the weights in a file that holds more, such as `net` or `checkpoint.model`; empty
     /// for all that it holds. Default: the only state dict that there is.
     pub state: Option<String>,
@@ -48,12 +49,25 @@ pub struct Model {
 }
 
 impl Model {
-    /// The file of the weights, of models that hold none themselves.
+    /// The files of the weights, of models that hold none themselves.
     ///
     /// # Errors
-    /// When it is not given.
-    pub fn weights(&self) -> Result<&Path, KeyError> {
-        self.weights.as_deref().ok_or_else(|| missing("weights"))
+    /// When none is given.
+    pub fn weights(&self) -> Result<&WeightFiles, KeyError> {
+        self.weights.as_ref().ok_or_else(|| missing("weights"))
+    }
+
+    /// The file of the weights of each model: of one model alone unless there is an ensemble, and
+    /// none for a network that holds its weights itself.
+    pub fn members(&self) -> Vec<Option<&Path>> {
+        match &self.weights {
+            None => vec![None],
+            Some(files) => files
+                .all()
+                .iter()
+                .map(|path| Some(path.as_path()))
+                .collect(),
+        }
     }
 
     /// Checks that the keys are those of one kind of model.

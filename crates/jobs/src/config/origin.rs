@@ -4,6 +4,8 @@ use std::path::Path;
 
 use toml::Table;
 
+use super::MethodName;
+
 /// The keys that decide about the numbers, with absolute paths, so that they can be computed again
 /// from anywhere.
 pub(super) fn origin(mut table: Table, base: &Path) -> Table {
@@ -13,11 +15,17 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         let compute = Table::from_iter([("mode".to_owned(), mode)]);
         table.insert("compute".into(), compute.into());
     }
-    table.remove("train");
+    let unrolls = table
+        .get("method")
+        .and_then(|method| method.get("name")?.as_str())
+        == Some(MethodName::Magic.as_str());
+    if !unrolls {
+        table.remove("train");
+    }
     if let Some(model) = table.get_mut("model") {
         for key in ["weights", "onnx"] {
             if let Some(file) = model.get_mut(key) {
-                make_absolute(file, base);
+                absolute(file, base);
             }
         }
     }
@@ -26,7 +34,7 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
             match (key.as_str(), value) {
                 ("train" | "test" | "all", toml::Value::Table(files)) => {
                     for (_, file) in files.iter_mut() {
-                        arrays(file, base);
+                        absolute(file, base);
                     }
                 }
                 ("classes", file) => make_absolute(file, base),
@@ -44,8 +52,8 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
     table
 }
 
-/// Makes the path of an array absolute, or those of several.
-fn arrays(value: &mut toml::Value, base: &Path) {
+/// Makes the path of a file absolute, or those of several.
+fn absolute(value: &mut toml::Value, base: &Path) {
     match value {
         toml::Value::Array(list) => list.iter_mut().for_each(|array| make_absolute(array, base)),
         toml::Value::Table(table) if !table.contains_key("file") => {

@@ -371,8 +371,8 @@ fn paths_are_relative_to_the_file() {
     std::fs::write(&path, CONTRACT).expect("written");
     let config = Config::load(&path, &["output.path=/elsewhere/x.zarr".into()]).expect("valid");
     assert_eq!(
-        config.model.weights,
-        Some(directory.path().join("model.safetensors"))
+        config.model.weights.expect("weights").all(),
+        [directory.path().join("model.safetensors")]
     );
     assert_eq!(
         config
@@ -400,8 +400,8 @@ fn relative_paths_are_relative_to_the_file_and_urls_are_left_alone() {
         let config = read(&[&format!("output.path={path}")]).expect("valid");
         let config = config.resolved(Path::new("/runs"));
         assert_eq!(
-            config.model.weights.as_deref(),
-            Some(Path::new("/runs/model.safetensors"))
+            config.model.members(),
+            [Some(Path::new("/runs/model.safetensors"))]
         );
         config.output.path
     };

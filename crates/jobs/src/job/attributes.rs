@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Job;
 use crate::{
-    config::{Config, Method},
+    config::{Config, Method, WeightFiles},
     digest,
 };
 
@@ -40,6 +40,9 @@ impl Job {
             json!(curved.and_then(|curved| curved.blocks.as_ref())),
         );
         put("solver", json!(solver_settings(method)?));
+        if method.unrolls() {
+            put("training", json!(self.config.train));
+        }
         put("mode", json!(self.config.compute.mode));
         put("loss", json!(model.loss));
         if model.onnx.is_some() {
@@ -58,10 +61,16 @@ impl Job {
         let checkpoints =
             checkpoints.map(|checkpoint| Ok(json!(digest::of_file(&checkpoint.weights)?)));
         let mut of_files = Map::new();
-        for (key, path) in [("weights", &model.weights), ("onnx", &model.onnx)] {
-            if let Some(path) = path {
-                of_files.insert(key.into(), json!(digest::of_input(path)?));
-            }
+        let weights = model.weights.iter().flat_map(WeightFiles::all);
+        let weights = weights.map(|path| Ok(json!(digest::of_input(path)?)));
+        let mut weights = weights.collect::<Result<Vec<_>>>()?;
+        match weights.len() {
+            0 => {}
+            1 => drop(of_files.insert("weights".into(), weights.remove(0))),
+            _ => drop(of_files.insert("weights".into(), weights.into())),
+        }
+        if let Some(path) = &model.onnx {
+            of_files.insert("onnx".into(), json!(digest::of_input(path)?));
         }
         of_files.insert("checkpoints".into(), checkpoints.collect::<Result<_>>()?);
         let sets = [

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use burn::{module::Module, tensor::Device};
 use influence_backend_burn::{
-    Batch, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss, Task,
-    parameters,
+    Batch, Descent, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss,
+    Task, Unrolled, parameter_values, parameters,
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
@@ -23,8 +23,9 @@ use super::{
     descent::{Epoch, descend, draws},
     host,
     save::save,
+    unrolling::{Chosen, check_step, descent, first_step, of_one_step},
 };
-use crate::{fit_place, fit_settings::FitSettings};
+use crate::{config::Training, fit_place, fit_settings::FitSettings};
 
 /// A module with a task.
 pub(super) struct Bound<T: Task> {
@@ -144,6 +145,35 @@ impl<T: Task> Bound<T> {
     }
 }
 
+impl<T: Task> Bound<T> {
+    /// Takes a step on the first batch as the trainer takes it and as it is unrolled.
+    fn check_step(
+        &self,
+        settings: &FitSettings,
+        training: &Training,
+        descent: &Descent,
+        all: &Samples,
+    ) -> Result<()> {
+        let step = first_step(descent);
+        let Some(first) = step.steps.first() else {
+            return Ok(());
+        };
+        let points = &first.batch.clone();
+        let course = Course {
+            settings: &of_one_step(training, points.len()),
+            seed: 0,
+            points: &Chosen { all, points },
+            weights: None,
+        };
+        let begun = (&*self.task, self.module.clone());
+        let trained = descend(begun, &self.device, &course, &mut |_| Ok(()))?;
+        let fit = self.fit(settings)?.trusting_the_recording();
+        let recorded = fit.unrolled(&self.module, step)?.trained()?;
+        let trained = parameter_values(&trained);
+        check_step(&self.layout, &self.parameters(), [&recorded, &trained])
+    }
+}
+
 impl<T: Task> Described for Bound<T> {
     fn form(&self) -> SampleForm {
         let mut inputs = self.task.forms();
@@ -189,6 +219,10 @@ impl<T: Task> Described for Bound<T> {
     fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
+
+    fn parameters(&self) -> Vec<f64> {
+        parameter_values(&self.module)
+    }
 }
 
 impl<T: Task> Fittable for Bound<T> {
@@ -211,6 +245,19 @@ impl<T: Task> Fittable for Bound<T> {
                 .load_by(module, train, path, &fit_place::read)
                 .context("--fitted"),
         }
+    }
+
+    fn unrolled(
+        &self,
+        settings: &FitSettings,
+        (training, seed): (&Training, u64),
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<Unrolled> {
+        let descent = descent(training, seed, train);
+        self.check_step(settings, training, &descent, train.inner())?;
+        let fit = self.fit(settings)?;
+        fit.unrolled(&self.module, descent)
+            .context("unrolling the training")
     }
 
     fn footprint(

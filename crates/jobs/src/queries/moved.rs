@@ -8,7 +8,7 @@ use influence_data::{ArrayKey, ClassNames, Files, InputKey};
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{Config, Method},
+    config::{Config, Method, WeightFiles},
     digest,
     job::Job,
 };
@@ -110,15 +110,23 @@ fn beside(stored: &Path, output: &Path) -> Vec<PathBuf> {
 /// All files that a configuration names.
 fn named(config: &mut Config) -> Vec<Named<'_>> {
     let model = &mut config.model;
-    let files = [("weights", &mut model.weights), ("onnx", &mut model.onnx)];
-    let files = files.into_iter().filter_map(|(key, path)| {
-        Some(Named {
-            key: format!("model.{key}"),
-            digest: Some(format!("/{key}")),
-            path: path.as_mut()?,
-        })
+    let several = model.weights.as_ref().is_some_and(WeightFiles::is_ensemble);
+    let weights = model.weights.iter_mut().flat_map(WeightFiles::all_mut);
+    let weights = weights.enumerate().map(|(place, path)| Named {
+        key: "model.weights".into(),
+        digest: Some(if several {
+            format!("/weights/{place}")
+        } else {
+            "/weights".into()
+        }),
+        path,
     });
-    let mut all: Vec<Named<'_>> = files.collect();
+    let mut all: Vec<Named<'_>> = weights.collect();
+    all.extend(model.onnx.iter_mut().map(|path| Named {
+        key: "model.onnx".into(),
+        digest: Some("/onnx".into()),
+        path,
+    }));
     let checkpoints = config.method.iter_mut().flat_map(Method::checkpoints_mut);
     all.extend(checkpoints.enumerate().map(|(index, checkpoint)| Named {
         key: "method.checkpoints".into(),

@@ -1,3 +1,4 @@
+mod attributed;
 mod bank;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};

@@ -35,7 +35,7 @@ fn refusal(key: &str, method: MethodName) -> KeyError {
             path,
             match shared.part {
                 Some(part) => format!("is a setting of {part}"),
-                None => format!("does not apply to {name}, which uses no curvature"),
+                None => format!("does not apply to {name}, which inverts no curvature"),
             },
         );
     }

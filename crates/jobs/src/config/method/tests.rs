@@ -88,7 +88,7 @@ fn refusals_name_the_methods_that_have_the_key() {
         ),
         (
             "name = \"cosine\"\nblocks = \"full\"",
-            "method.blocks does not apply to cosine, which uses no curvature",
+            "method.blocks does not apply to cosine, which inverts no curvature",
         ),
         (
             "name = \"identity\"\ndraws = 2",
@@ -118,9 +118,9 @@ fn refusals_name_the_methods_that_have_the_key() {
             "method.leverage is a setting of the methods direct, cg, not of ekfac",
         ),
         (
-            "name = \"magic\"",
-            "method.name: unknown value `magic`; known: direct, cg, lissa, arnoldi, nystroem, \
-             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin",
+            "name = \"voodoo\"",
+            "method.name: unknown value `voodoo`; known: direct, cg, lissa, arnoldi, nystroem, \
+             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin, magic",
         ),
         (
             "curvature = \"fischer\"\ndamping = 1",

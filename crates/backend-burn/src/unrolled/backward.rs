@@ -1,0 +1,81 @@
+//! From measurements at the end of a training back to its beginning.
+
+use burn::tensor::Tensor;
+use influence_core::{GradientSource, Result as CoreResult};
+use ndarray::Array2;
+
+use super::{
+    states::Training,
+    update::{Adjoints, State},
+};
+use crate::{Batch, FitStep, Gradients, ModelGradients, Result, tensors::array2, trace::Function};
+
+impl Training {
+    /// The influence `−n ∂m_j/∂w_i` of each of the `n` training samples on the measurement of each
+    /// of `k` test points, `(k, n)`.
+    pub(super) fn influences(&self, test: &Batch) -> CoreResult<Array2<f64>> {
+        let end = self.source.at(&self.end.parameters)?;
+        let measured = end.measurement_rows(test)?.tensor();
+        let mut adjoints = self.descent.rule.adjoints(measured);
+        let mut influences = Array2::zeros((test.len(), self.descent.samples));
+        let steps = self.descent.steps.len();
+        for (undone, state) in self.backwards().enumerate() {
+            let (step, state) = state?;
+            self.watch.fitting(FitStep::Steps, undone, steps);
+            self.undo(step, &state, &mut adjoints, &mut influences)?;
+        }
+        self.watch.fitting(FitStep::Steps, steps, steps);
+        Ok(influences)
+    }
+
+    /// Takes the adjoints from behind a step to before it, and adds what its samples owe to it.
+    fn undo(
+        &self,
+        step: usize,
+        state: &State,
+        adjoints: &mut Adjoints,
+        influences: &mut Array2<f64>,
+    ) -> CoreResult<()> {
+        let (descent, batch) = (&self.descent, self.batch(step)?);
+        let source = self.source.at(&state.parameters)?;
+        let gradient = if descent.rule.needs_gradient() {
+            Some(self.gradient(&source, state, &batch)?)
+        } else {
+            None
+        };
+        let taken = &descent.steps[step];
+        let known = (state, gradient);
+        let by_gradient = descent
+            .rule
+            .back(adjoints, known, taken.learning_rate, step + 1);
+
+        let scores = source.gradients(&batch)?;
+        let scores = array2(&scores.scores(&Gradients::dense(by_gradient.clone())))?;
+        let scale = descent.samples as f64 / batch.len() as f64;
+        for (scores, &sample) in scores.columns().into_iter().zip(&taken.batch) {
+            influences.column_mut(sample).scaled_add(-scale, &scores);
+        }
+
+        let curved = source.hessian_products(&batch, &by_gradient)?;
+        let mut moved = curved.div_scalar(batch.len() as f64);
+        if descent.weight_decay > 0.0 {
+            moved = moved + by_gradient.mul_scalar(descent.weight_decay);
+        }
+        adjoints.parameters = adjoints.parameters.clone() + moved;
+        Ok(())
+    }
+}
+
+impl ModelGradients {
+    /// The products of the Hessian, summed over the samples of a batch, with rows `(k, dim)`.
+    fn hessian_products(&self, batch: &Batch, rows: &Tensor<2>) -> Result<Tensor<2>> {
+        let all = 0..self.layout().parameters().len();
+        if let Some(linearised) = self.linearised(batch, true)? {
+            let places = all.map(|parameter| Some(self.layout().columns(parameter)));
+            return Ok(linearised.products(rows, &places.collect::<Vec<_>>()));
+        }
+        let graph = self.trace.graph(Function::Loss, batch)?;
+        let all: Vec<usize> = all.collect();
+        self.engine.hessian_products(&graph, batch, &all, rows)
+    }
+}

@@ -1,0 +1,128 @@
+//! A training as the backend unrolls it.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use influence_backend_burn::{Descent, DescentStep, UpdateRule};
+use influence_calculators::Prefetch;
+use influence_core::{Error as CoreError, block::ParameterLayout};
+use influence_data::{Gather, Samples, key::KeyError};
+
+use super::Course;
+use crate::config::{Optimiser, Training};
+
+/// The steps that [`descend`](super::descend) takes with these settings and this seed.
+pub(super) fn descent(settings: &Training, seed: u64, train: &Arc<Prefetch<Samples>>) -> Descent {
+    let course = Course {
+        settings,
+        seed,
+        points: train.inner(),
+        weights: None,
+    };
+    let mut orders = course.orders();
+    let mut steps = Vec::new();
+    for _ in 0..settings.epochs {
+        let batches = orders.next().chunks(settings.batch);
+        steps.extend(batches.map(|batch| DescentStep {
+            batch: batch.to_vec(),
+            learning_rate: settings.learning_rate,
+        }));
+    }
+    let points = Arc::clone(train);
+    Descent {
+        samples: train.inner().count(),
+        gather: Arc::new(move |chosen| points.inner().gather(chosen).map_err(CoreError::dataset)),
+        steps,
+        rule: rule(settings),
+        weight_decay: settings.weight_decay,
+    }
+}
+
+/// How a step follows from its gradient.
+pub(crate) fn rule(settings: &Training) -> UpdateRule {
+    match settings.optimiser {
+        Optimiser::Adam => UpdateRule::ADAM,
+        #[expect(clippy::cast_possible_truncation, reason = "burn keeps it in 32 bits")]
+        Optimiser::Sgd => UpdateRule::Sgd {
+            momentum: settings.momentum as f32,
+        },
+    }
+}
+
+/// A single step along the gradient of the first batch, which has the length 1.
+pub(super) fn first_step(descent: &Descent) -> Descent {
+    let first = descent.steps.iter().take(1);
+    Descent {
+        steps: first
+            .map(|step| DescentStep {
+                batch: step.batch.clone(),
+                learning_rate: 1.0,
+            })
+            .collect(),
+        rule: UpdateRule::Sgd { momentum: 0.0 },
+        weight_decay: 0.0,
+        ..descent.clone()
+    }
+}
+
+/// The settings of a training that is such a step on that batch alone.
+pub(super) fn of_one_step(settings: &Training, batch: usize) -> Training {
+    Training {
+        optimiser: Optimiser::Sgd,
+        learning_rate: 1.0,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        epochs: 1,
+        batch,
+        ..settings.clone()
+    }
+}
+
+/// Some of the training points.
+pub(super) struct Chosen<'a> {
+    pub(super) all: &'a Samples,
+    pub(super) points: &'a [usize],
+}
+
+impl Gather for Chosen<'_> {
+    fn count(&self) -> usize {
+        self.points.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<influence_backend_burn::Batch> {
+        let chosen: Vec<usize> = points.iter().map(|&point| self.points[point]).collect();
+        self.all.gather(&chosen)
+    }
+}
+
+/// Refuses a model whose first step is another one when it is trained than when it is recorded.
+pub(super) fn check_step(
+    layout: &ParameterLayout,
+    begin: &[f64],
+    [recorded, trained]: [&[f64]; 2],
+) -> Result<()> {
+    /// How much of the longest step a difference may be: burn approximates some derivatives.
+    const TOLERANCE: f64 = 1e-2;
+    /// How much of the largest parameter rounding may change.
+    const ROUNDING: f64 = 1e-6;
+    let largest =
+        |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, |a: f64, b| a.max(b.abs()));
+    let apart =
+        |one: &[f64], other: &[f64]| largest(&mut one.iter().zip(other).map(|(a, b)| a - b));
+    let allowed =
+        TOLERANCE * apart(trained, begin) + ROUNDING * largest(&mut begin.iter().copied());
+    for (index, parameter) in layout.parameters().iter().enumerate() {
+        let columns = layout.columns(index);
+        ensure!(
+            apart(&recorded[columns.clone()], &trained[columns]) <= allowed,
+            KeyError::new(
+                "method.name",
+                format_args!(
+                    "magic cannot follow the training of this model: the first step of `{}` is another one than that along its gradient, as with dropout or batch norm, which act otherwise while a model is trained; take another method",
+                    parameter.name
+                )
+            )
+        );
+    }
+    Ok(())
+}
