@@ -90,16 +90,6 @@ impl ModelGradients {
         self.trace.layout()
     }
 
-    /// The same at other values of the trained parameters, side by side in one flat tensor; nothing
-    /// is recorded again.
-    pub(crate) fn at(&self, parameters: &Tensor<1>) -> Result<Self> {
-        let engine = self.engine.at(parameters)?;
-        Ok(Self {
-            engine,
-            ..self.clone()
-        })
-    }
-
     /// The gradients of one function of the task, each with respect to all parameters.
     pub(crate) fn gradients_of(
         &self,

@@ -250,6 +250,44 @@ fn checkpoints_are_those_that_tracin_takes() {
 }
 
 #[test]
+fn a_training_is_followed_and_an_output_keeps_its_settings() {
+    let folder = Folder::new(&format!("{LINE}[method]\nname = \"magic\"\n"));
+    let refusal = folder.refusal(&["run", "config.toml"]);
+    assert!(refusal.contains("run `influence train`"), "{refusal}");
+    folder.influence(&["train", "config.toml"]);
+    let said = folder.influence(&["run", "config.toml"]);
+    assert!(said.contains("magic"), "{said}");
+    // What is recorded of the training is enough to go through it again.
+    let said = folder.influence(&["verify", "influences.zarr"]);
+    assert!(said.contains(" 0 numbers differ"), "{said}");
+    let longer = ["run", "config.toml", "--resume", "--set", "train.epochs=4"];
+    let refusal = folder.refusal(&longer);
+    assert!(refusal.contains("training"), "{refusal}");
+}
+
+#[test]
+fn an_ensemble_is_trained_from_seeds_that_follow_each_other() {
+    let folder = Folder::new(LINE);
+    let list = "model.weights=[\"line.safetensors\", \"next.safetensors\"]";
+    folder.influence(&["train", "config.toml", "--set", list]);
+    let next = ["model.weights=alone.safetensors", "seed=1"];
+    folder.influence(&["train", "config.toml", "--set", next[0], "--set", next[1]]);
+    assert_eq!(
+        tensors(&folder.path("next.safetensors")),
+        tensors(&folder.path("alone.safetensors"))
+    );
+    assert_ne!(
+        tensors(&folder.path("next.safetensors")),
+        tensors(&folder.path("line.safetensors"))
+    );
+    let method = "method={ curvature = \"gauss-newton\", damping = 0.1 }";
+    let run = ["run", "config.toml", "--set", list, "--set", method];
+    folder.influence(&run);
+    let said = folder.influence(&["verify", "influences.zarr"]);
+    assert!(said.contains(" 0 numbers differ"), "{said}");
+}
+
+#[test]
 fn batch_norm_counts_batches_towards_its_statistics_as_pytorch_does() {
     let folder = Folder::new(LINE);
     let layers = "model.layers=[{ kind = \"batch_norm\", name = \"norm\", momentum = 0.25 }, \

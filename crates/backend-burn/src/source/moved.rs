@@ -1,11 +1,15 @@
 //! The same model at other values of its trained parameters.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
-use ndarray::{Array1, s};
+use ndarray::Array1;
 
 use super::ModelGradients;
-use crate::{Batch, Result, engine, tensors::host, trace::Function};
+use crate::{
+    Batch, Result,
+    tensors::{host, tensor},
+    trace::Function,
+};
 
 impl ModelGradients {
     /// The values of the trained parameters as a vector.
@@ -17,18 +21,15 @@ impl ModelGradients {
 
     /// The same model with these values of the trained parameters; nothing is recorded again.
     pub(crate) fn at(&self, parameters: &Array1<f64>) -> Result<Self> {
-        let (layout, held) = (self.layout(), self.trace.values());
-        let trained = layout.parameters().len();
-        let moved = held.iter().enumerate().map(|(index, held)| {
-            if index >= trained {
-                return held.clone();
-            }
-            let values = parameters.slice(s![layout.columns(index)]);
-            TensorData::new(values.to_vec(), held.shape().to_vec())
-        });
-        let values: Vec<TensorData> = moved.collect();
+        let (values, shape) = (parameters.iter().copied(), [parameters.len()]);
+        self.moved_to(&tensor(values, shape, &self.device, self.precision))
+    }
+
+    /// As [`at`](Self::at), with values that are on the device already.
+    pub(crate) fn moved_to(&self, parameters: &Tensor<1>) -> Result<Self> {
+        let engine = self.engine.at(parameters)?;
         Ok(Self {
-            engine: engine::for_device(&self.device, self.precision, &values, layout)?,
+            engine,
             ..self.clone()
         })
     }

@@ -14,7 +14,7 @@ impl Training {
     /// The influence `−n ∂m_j/∂w_i` of each of the `n` training samples on the measurement of each
     /// of `k` test points, `(k, n)`.
     pub(super) fn influences(&self, test: &Batch) -> CoreResult<Array2<f64>> {
-        let end = self.source.at(&self.end.parameters)?;
+        let end = self.source.moved_to(&self.end.parameters)?;
         let measured = end.measurement_rows(test)?.tensor();
         let mut adjoints = self.descent.rule.adjoints(measured);
         let mut influences = Array2::zeros((test.len(), self.descent.samples));
@@ -37,7 +37,7 @@ impl Training {
         influences: &mut Array2<f64>,
     ) -> CoreResult<()> {
         let (descent, batch) = (&self.descent, self.batch(step)?);
-        let source = self.source.at(&state.parameters)?;
+        let source = self.source.moved_to(&state.parameters)?;
         let gradient = if descent.rule.needs_gradient() {
             Some(self.gradient(&source, state, &batch)?)
         } else {

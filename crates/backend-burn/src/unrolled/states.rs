@@ -1,6 +1,6 @@
 //! The training itself: the state before each step, kept or computed again.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use influence_core::{Error as CoreError, Precision, Result as CoreResult};
 
 use super::{
@@ -8,7 +8,10 @@ use super::{
     update::{State, UpdateRule},
 };
 use crate::{
-    Batch, FitStep, ModelGradients, engine::float_type, observe::FitProgress, tensors::host,
+    Batch, FitStep, ModelGradients,
+    engine::float_type,
+    observe::FitProgress,
+    tensors::{host, tensor},
     trace::Function,
 };
 
@@ -34,7 +37,10 @@ impl Training {
         memory: usize,
         watch: FitProgress,
     ) -> CoreResult<Self> {
-        let begin = descent.rule.begin(joined(&source));
+        let values = source.trained_values();
+        let shape = [values.len()];
+        let values = tensor(values.into_iter(), shape, &source.device, source.precision);
+        let begin = descent.rule.begin(values);
         let steps = descent.steps.len();
         let size = (source.layout().dim(), source.precision);
         let stride = stride(bytes(size, descent.rule), steps, memory);
@@ -84,7 +90,7 @@ impl Training {
     }
 
     fn after(&self, step: usize, state: State) -> CoreResult<State> {
-        let source = self.source.at(&state.parameters)?;
+        let source = self.source.moved_to(&state.parameters)?;
         let gradient = self.gradient(&source, &state, &self.batch(step)?)?;
         let Descent { rule, steps, .. } = &self.descent;
         Ok(rule.step(state, gradient, steps[step].learning_rate, step + 1))
@@ -150,24 +156,4 @@ impl ModelGradients {
             .summed_gradient(&graph, batch, &all, Some(&weights))?;
         Ok(Tensor::cat(gradients, 0))
     }
-}
-
-/// The trained parameters of a model side by side, `(dim)`.
-fn joined(source: &ModelGradients) -> Tensor<1> {
-    let place = (&source.device, float_type(source.precision));
-    let trained = source.layout().parameters().len();
-    let flat = |value: &TensorData| {
-        let flat = TensorData::new(value.iter::<f64>().collect(), [value.num_elements()]);
-        Tensor::<1>::from_data(flat, place)
-    };
-    Tensor::cat(
-        source
-            .trace
-            .values()
-            .iter()
-            .take(trained)
-            .map(flat)
-            .collect(),
-        0,
-    )
 }
