@@ -82,9 +82,10 @@ pub use influence_data as data;
 pub use influence_onnx as onnx;
 
 pub use backend::{
-    ArrayDataset, BurnDataset, Classification, Curvature, Descent, DescentStep, EvaluatedOutputs,
-    Evaluator, Fit, Influence, Kronecker, LeverageCorrected, OutputLoss, Outputs, ProximalBregman,
-    ProximalResponse, Regression, Task, Unrolled, UpdateRule, batch_of, device,
+    ArrayDataset, BurnDataset, Classification, Curvature, EvaluatedOutputs, Evaluator, Fit,
+    GatherSamples, Influence, Kronecker, LeverageCorrected, OutputLoss, Outputs, ProximalBregman,
+    ProximalResponse, Regression, Task, TrainingStep, TrainingSteps, Unrolled, UpdateRule,
+    batch_of, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,

@@ -91,8 +91,8 @@ impl LeverageCorrected {
                 Ok(Array1::from_iter(source.self_scores(&solved, vectors)?) * share)
             };
             own.pulls.column_mut(row).assign(&against(&gradients)?);
-            for column in row..rank {
-                let products = against(&vectors[column])?;
+            for (column, vectors) in vectors.iter().enumerate().skip(row) {
+                let products = against(vectors)?;
                 own.products
                     .slice_mut(s![.., column, row])
                     .assign(&products);

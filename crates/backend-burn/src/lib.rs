@@ -114,4 +114,4 @@ pub use source::ModelGradients;
 pub use stack::Stack;
 pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};
 pub use trace::{parameter_values, parameters};
-pub use unrolled::{Descent, DescentStep, Unrolled, UpdateRule};
+pub use unrolled::{GatherSamples, TrainingStep, TrainingSteps, Unrolled, UpdateRule};

@@ -1,7 +1,7 @@
 //! Influence as the derivative of a training, unrolled backwards.
 //!
-//! A training that is deterministic is a function of the weights `w_i` of its samples, all of them
-//! 1. Its step `t` reads the batch `B_t` of `b` samples and the parameters `θ`, with `ρ` the weight
+//! A training that is deterministic is a function of the weights `w_i` of its samples, which
+//! are all 1. Its step `t` reads the batch `B_t` of `b` samples and the parameters `θ`, with `ρ` the weight
 //! decay and `s` the state of the optimiser:
 //!
 //! ```text
@@ -36,11 +36,11 @@
 //! *Gradient-based hyperparameter optimization through reversible learning*, 2015, section 2.
 
 mod backward;
-mod descent;
 mod model;
 mod states;
+mod steps;
 mod update;
 
-pub use descent::{Descent, DescentStep};
 pub use model::Unrolled;
+pub use steps::{GatherSamples, TrainingStep, TrainingSteps};
 pub use update::UpdateRule;

@@ -56,7 +56,9 @@ impl Folder {
                 noise + f64::from(u8::from(class(point) == column))
             };
             let numbers: Vec<f64> = (0..points * INPUTS).map(number).collect();
-            let classes: Vec<i64> = (0..points).map(|point| class(point) as i64).collect();
+            let classes: Vec<i64> = (0..points)
+                .map(|point| i64::try_from(class(point)).expect("a class"))
+                .collect();
             let points = points as u64;
             npy::write(&folder.path(inputs), &numbers, &[points, INPUTS as u64]);
             npy::write(&folder.path(targets), &classes, &[points]);

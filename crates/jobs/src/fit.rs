@@ -171,7 +171,7 @@ fn unrolled(
     warn_of_untapped(unrolled.untapped(), watch);
     let [begin, read] = [untrained.parameters(), job.member(member).parameters()];
     let apart = distance(&unrolled.trained()?, &read) / distance(&read, &begin);
-    if !(apart <= SAME_TRAINING) {
+    if apart.is_nan() || apart > SAME_TRAINING {
         let file = config.model.members()[member].unwrap_or(Path::new(""));
         watch.warn(&format!(
             "the training of the configuration, with the seed {}, does not end at the weights in {}: it ends {:.1} % of the way that it goes away from them; the influences are those of this training and not those on that model; run `influence train`, or give [train] and seed the values that the model was trained with",

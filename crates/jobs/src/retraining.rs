@@ -17,11 +17,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use influence_backend_burn::{Batch, OutputLoss};
-use influence_core::{Dataset, Precision};
+use influence_core::{Dataset, Precision, Values};
 use influence_data::{Gather, Samples};
 
 use crate::{
-    config::Config,
+    config::{Config, WeightFiles},
     memory::{self, Taker},
     models::{Course, Models, TaskModel},
     prediction::largest,
@@ -117,7 +117,8 @@ impl<'a> Retraining<'a> {
             let model = match beginning {
                 Beginning::Scratch => models.initial(config, seed, inputs, device),
                 Beginning::Trained => {
-                    models.open(&trained, config.model.weights.as_deref(), inputs, device)
+                    let weights = config.model.weights.as_ref().map(WeightFiles::first);
+                    models.open(&trained, weights, inputs, device)
                 }
             };
             Ok((seed, Mutex::new(model?)))
@@ -250,7 +251,7 @@ fn held(config: &Config, side: &str, samples: &Samples) -> Result<Batch> {
         .batch(0..1)?
         .fields()
         .iter()
-        .map(|field| field.len())
+        .map(Values::len)
         .sum::<usize>();
     let taker = Taker {
         key: "data",

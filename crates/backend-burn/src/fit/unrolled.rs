@@ -3,14 +3,14 @@
 use influence_core::Result as CoreResult;
 
 use super::{Fit, Traced, problem::CHECKED_SAMPLES};
-use crate::{Curvature, Descent, ModelGradients, Task, Unrolled};
+use crate::{Curvature, ModelGradients, Task, TrainingSteps, Unrolled};
 
 impl Fit<Traced> {
     /// See [`Fit::unrolled`], of a model behind a trace.
     ///
     /// # Errors
     /// Those of [`Fit::unrolled`].
-    pub fn unrolled_trace(self, descent: Descent) -> CoreResult<Unrolled> {
+    pub fn unrolled_trace(self, descent: TrainingSteps) -> CoreResult<Unrolled> {
         let settings = self.settings;
         let head: Vec<usize> = (0..descent.samples.min(CHECKED_SAMPLES)).collect();
         let sample = (descent.gather)(&head)?;
@@ -35,7 +35,7 @@ impl<T: Task> Fit<T> {
     /// # Errors
     /// Those of [`fit`](Self::fit) that recording finds;
     /// [`NotFinite`](influence_core::Error::NotFinite) when the training diverges.
-    pub fn unrolled(self, module: &T::Module, descent: Descent) -> CoreResult<Unrolled> {
+    pub fn unrolled(self, module: &T::Module, descent: TrainingSteps) -> CoreResult<Unrolled> {
         self.traced(module).unrolled_trace(descent)
     }
 }

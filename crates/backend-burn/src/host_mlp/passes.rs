@@ -21,30 +21,30 @@ impl HostMlp {
             return Err(misfit(1, "the last of two fields", got));
         };
         let inputs = matrix(inputs, 0, self.width())?;
-        self.forwards(inputs.view());
+        self.forwards(&inputs.view());
         let outputs = self.layers.last().map_or(0, |layer| layer.outputs.ncols());
         let weight = |sample: usize| weights.map_or(1.0, |weights| weights[sample]);
         let loss = match self.loss {
             HostLoss::CrossEntropy => self.cross_entropy(targets, weight)?,
             HostLoss::SquaredError => {
                 let targets = matrix(targets, 1, outputs)?;
-                self.squared_error(targets.view(), weight)
+                self.squared_error(&targets.view(), weight)
             }
         };
-        self.backwards(inputs.view());
+        self.backwards(&inputs.view());
         Ok(loss)
     }
 
     /// The outputs of all layers.
-    fn forwards(&mut self, inputs: ArrayView2<'_, f32>) {
+    fn forwards(&mut self, inputs: &ArrayView2<'_, f32>) {
         let samples = inputs.nrows();
         for index in 0..self.layers.len() {
             let (before, from) = self.layers.split_at_mut(index);
             let layer = &mut from[0];
             layer.make_room(samples);
-            let input = before
-                .last()
-                .map_or(inputs, |before| before.outputs.slice(s![..samples, ..]));
+            let input = before.last().map_or(inputs.view(), |before| {
+                before.outputs.slice(s![..samples, ..])
+            });
             let weight = oriented(&layer.weight, layer.transposed);
             let mut outputs = layer.outputs.slice_mut(s![..samples, ..]);
             general_mat_mul(1.0, &input, &weight, 0.0, &mut outputs);
@@ -79,7 +79,7 @@ impl HostMlp {
             let outputs = layer.outputs.row(sample);
             let mut delta = layer.deltas.row_mut(sample);
             let weight = weight(sample);
-            sum += f64::from(weight * softmax(outputs, &mut delta, class));
+            sum += f64::from(weight * softmax(&outputs, &mut delta, class));
             delta[class] -= 1.0;
             delta *= weight * share;
         }
@@ -89,7 +89,7 @@ impl HostMlp {
     /// As [`cross_entropy`](Self::cross_entropy), of the squared error.
     fn squared_error(
         &mut self,
-        targets: ArrayView2<'_, f32>,
+        targets: &ArrayView2<'_, f32>,
         weight: impl Fn(usize) -> f32,
     ) -> f64 {
         let Some(layer) = self.layers.last_mut() else {
@@ -110,7 +110,7 @@ impl HostMlp {
     }
 
     /// The gradients, from the derivative by the outputs of the last layer.
-    fn backwards(&mut self, inputs: ArrayView2<'_, f32>) {
+    fn backwards(&mut self, inputs: &ArrayView2<'_, f32>) {
         let samples = inputs.nrows();
         for index in (0..self.layers.len()).rev() {
             let (before, from) = self.layers.split_at_mut(index);
@@ -118,11 +118,11 @@ impl HostMlp {
             let mut deltas = layer.deltas.slice_mut(s![..samples, ..]);
             layer
                 .activation
-                .pull_back(layer.outputs.slice(s![..samples, ..]), &mut deltas);
+                .pull_back(&layer.outputs.slice(s![..samples, ..]), &mut deltas);
             let deltas = deltas.view();
-            let input = before
-                .last()
-                .map_or(inputs, |before| before.outputs.slice(s![..samples, ..]));
+            let input = before.last().map_or(inputs.view(), |before| {
+                before.outputs.slice(s![..samples, ..])
+            });
             let (left, right) = if layer.transposed {
                 (deltas, input)
             } else {
@@ -161,7 +161,7 @@ impl HostActivation {
     }
 
     /// Multiplies the derivatives by its values with its own derivative.
-    fn pull_back(self, values: ArrayView2<'_, f32>, deltas: &mut ArrayViewMut2<'_, f32>) {
+    fn pull_back(self, values: &ArrayView2<'_, f32>, deltas: &mut ArrayViewMut2<'_, f32>) {
         let slope = match self {
             Self::Identity => return,
             Self::Relu => |value: f32| if value > 0.0 { 1.0 } else { 0.0 },
@@ -175,7 +175,7 @@ impl HostActivation {
 }
 
 /// Writes the probabilities of the classes, and gives the cross-entropy of one.
-fn softmax(outputs: ArrayView1<'_, f32>, into: &mut ArrayViewMut1<'_, f32>, class: usize) -> f32 {
+fn softmax(outputs: &ArrayView1<'_, f32>, into: &mut ArrayViewMut1<'_, f32>, class: usize) -> f32 {
     let largest = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for (place, output) in into.iter_mut().zip(outputs) {

@@ -17,8 +17,8 @@ use super::{
     models::{Mlp, settled},
 };
 use crate::{
-    ArrayDataset, Batch, Classification, Descent, DescentStep, Fit, Unrolled, UpdateRule, batch_of,
-    parameter_values,
+    ArrayDataset, Batch, Classification, Fit, TrainingStep, TrainingSteps, Unrolled, UpdateRule,
+    batch_of, parameter_values,
 };
 use reference::{Perceptron, Reference};
 
@@ -35,21 +35,21 @@ fn test() -> [TensorData; 2] {
 }
 
 /// Three epochs in batches of four, the last of each of three; rates change from step to step.
-fn steps() -> Vec<DescentStep> {
+fn steps() -> Vec<TrainingStep> {
     let epochs = [
         [3, 1, 4, 10, 5, 9, 2, 6, 8, 7, 0],
         [2, 7, 1, 8, 0, 4, 5, 9, 3, 10, 6],
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     ];
     let batches = epochs.iter().flat_map(|order| order.chunks(4));
-    let step = |(index, batch): (usize, &[usize])| DescentStep {
+    let step = |(index, batch): (usize, &[usize])| TrainingStep {
         batch: batch.to_vec(),
         learning_rate: 0.1 / (1.0 + 0.1 * index as f64),
     };
     batches.enumerate().map(step).collect()
 }
 
-fn descent(rule: UpdateRule, rate: f64, weight_decay: f32) -> Descent {
+fn descent(rule: UpdateRule, rate: f64, weight_decay: f32) -> TrainingSteps {
     let whole = ArrayDataset::new(vec![inputs(), labels(SAMPLES, 3)]).expect("a data set");
     let gather = move |chosen: &[usize]| -> CoreResult<Batch> {
         let all = whole.batch(0..SAMPLES)?;
@@ -58,7 +58,7 @@ fn descent(rule: UpdateRule, rate: f64, weight_decay: f32) -> Descent {
     };
     let mut steps = steps();
     steps.iter_mut().for_each(|step| step.learning_rate *= rate);
-    Descent {
+    TrainingSteps {
         samples: SAMPLES,
         gather: Arc::new(gather),
         steps,
@@ -70,7 +70,7 @@ fn descent(rule: UpdateRule, rate: f64, weight_decay: f32) -> Descent {
 fn unrolled<M: Module + 'static>(
     forward: fn(&M, Tensor<2>) -> Tensor<2>,
     module: &M,
-    descent: Descent,
+    descent: TrainingSteps,
     memory: usize,
 ) -> Unrolled {
     let fit = Fit::new(Classification::new(forward)).with_precision(Precision::F64);
@@ -90,7 +90,7 @@ fn differences(reference: &Reference<'_>, begin: &[f64]) -> Vec<f64> {
     const STEP: f64 = 1e-4;
     let [inputs, classes] = test();
     let inputs = matrix(&inputs);
-    let classes: Vec<usize> = classes.iter::<i64>().map(|class| class as usize).collect();
+    let classes = numbers(&classes);
     let losses = |sample: usize, step: f64| -> Vec<f64> {
         let mut weights = vec![1.0; SAMPLES];
         weights[sample] += step;
@@ -111,6 +111,14 @@ fn differences(reference: &Reference<'_>, begin: &[f64]) -> Vec<f64> {
     all
 }
 
+/// The numbers of classes.
+fn numbers(classes: &TensorData) -> Vec<usize> {
+    let numbers = classes.iter::<i64>().map(usize::try_from);
+    numbers
+        .collect::<Result<_, _>>()
+        .expect("no class is negative")
+}
+
 fn matrix(data: &TensorData) -> Array2<f64> {
     let shape = (data.shape()[0], data.shape()[1]);
     Array2::from_shape_vec(shape, data.iter::<f64>().collect()).expect("a matrix")
@@ -128,10 +136,7 @@ fn agree<M: Module + 'static>(
     let reference = Reference {
         network,
         inputs: matrix(&inputs()),
-        classes: labels(SAMPLES, 3)
-            .iter::<i64>()
-            .map(|class| class as usize)
-            .collect(),
+        classes: numbers(&labels(SAMPLES, 3)),
         steps: &steps,
         rule,
         weight_decay: f64::from(weight_decay),

@@ -5,12 +5,12 @@ use influence_core::{GradientSource, Result as CoreResult};
 use ndarray::Array2;
 
 use super::{
-    states::Training,
-    update::{Adjoints, State},
+    states::FollowedTraining,
+    update::{Adjoints, StepState},
 };
 use crate::{Batch, FitStep, Gradients, ModelGradients, Result, tensors::array2, trace::Function};
 
-impl Training {
+impl FollowedTraining {
     /// The influence `−n ∂m_j/∂w_i` of each of the `n` training samples on the measurement of each
     /// of `k` test points, `(k, n)`.
     pub(super) fn influences(&self, test: &Batch) -> CoreResult<Array2<f64>> {
@@ -32,7 +32,7 @@ impl Training {
     fn undo(
         &self,
         step: usize,
-        state: &State,
+        state: &StepState,
         adjoints: &mut Adjoints,
         influences: &mut Array2<f64>,
     ) -> CoreResult<()> {

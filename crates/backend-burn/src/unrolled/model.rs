@@ -2,14 +2,14 @@ use std::ops::Range;
 
 use influence_core::{
     Error as CoreError, FactorForm, Footprint, InfluenceModel, Precision, Result as CoreResult,
-    ScoringFootprint, ThreadSafe,
+    ScoringFootprint, ThreadSafe, Values,
     solver::{Report, Solution, Status},
 };
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
 
 use super::{
-    Descent, UpdateRule,
-    states::{Training, bytes, stride},
+    TrainingSteps, UpdateRule,
+    states::{FollowedTraining, bytes, stride},
 };
 use crate::{Batch, Error, ModelGradients, Result, observe::FitProgress, tensors::host};
 
@@ -22,19 +22,19 @@ use crate::{Batch, Error, ModelGradients, Result, observe::FitProgress, tensors:
 /// Ilyas and Engstrom, *MAGIC: near-optimal data attribution for deep learning*, 2025.
 #[derive(Debug)]
 pub struct Unrolled {
-    training: Training,
+    training: FollowedTraining,
 }
 
 impl Unrolled {
     /// Goes through the training; its states may take so many bytes.
     pub(crate) fn new(
         source: ModelGradients,
-        descent: Descent,
+        descent: TrainingSteps,
         memory: usize,
         watch: FitProgress,
     ) -> CoreResult<Self> {
         Ok(Self {
-            training: Training::new(source, descent, memory, watch)?,
+            training: FollowedTraining::new(source, descent, memory, watch)?,
         })
     }
 
@@ -63,7 +63,7 @@ impl Unrolled {
         const STACKS: usize = 6;
         let vector = dim.saturating_mul(precision.bytes());
         let row = samples * size_of::<f64>();
-        let numbers = sample.fields().iter().map(|field| field.len());
+        let numbers = sample.fields().iter().map(Values::len);
         let read = numbers.sum::<usize>() / sample.len().max(1) * size_of::<f64>();
         Footprint {
             factor: row,

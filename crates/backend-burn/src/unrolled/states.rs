@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use influence_core::{Error as CoreError, Precision, Result as CoreResult};
 
 use super::{
-    Descent,
-    update::{State, UpdateRule},
+    TrainingSteps,
+    update::{StepState, UpdateRule},
 };
 use crate::{
     Batch, FitStep, ModelGradients,
@@ -17,23 +17,23 @@ use crate::{
 
 /// A training that has been gone through once.
 #[derive(Debug)]
-pub(super) struct Training {
+pub(super) struct FollowedTraining {
     pub(super) source: ModelGradients,
-    pub(super) descent: Descent,
+    pub(super) descent: TrainingSteps,
     /// The state before every `stride`-th step.
-    kept: Vec<State>,
+    kept: Vec<StepState>,
     stride: usize,
     /// The state after the last step.
-    pub(super) end: State,
+    pub(super) end: StepState,
     pub(super) watch: FitProgress,
 }
 
-impl Training {
+impl FollowedTraining {
     /// Goes through the training, and keeps as many states as fit in the memory: all of them, or
     /// one in `√T`.
     pub(super) fn new(
         source: ModelGradients,
-        descent: Descent,
+        descent: TrainingSteps,
         memory: usize,
         watch: FitProgress,
     ) -> CoreResult<Self> {
@@ -65,7 +65,7 @@ impl Training {
     }
 
     /// The states before the steps, the last step first, each with its number.
-    pub(super) fn backwards(&self) -> impl Iterator<Item = CoreResult<(usize, State)>> {
+    pub(super) fn backwards(&self) -> impl Iterator<Item = CoreResult<(usize, StepState)>> {
         let segments = self.kept.iter().enumerate().rev();
         segments.flat_map(|(segment, begin)| {
             let states = self.segment(segment * self.stride, begin.clone());
@@ -78,7 +78,7 @@ impl Training {
     }
 
     /// The states before the steps from one whose state is kept to the next.
-    fn segment(&self, first: usize, begin: State) -> CoreResult<Vec<(usize, State)>> {
+    fn segment(&self, first: usize, begin: StepState) -> CoreResult<Vec<(usize, StepState)>> {
         let last = (first + self.stride).min(self.descent.steps.len()) - 1;
         let mut states = vec![(first, begin.clone())];
         let mut state = begin;
@@ -89,10 +89,10 @@ impl Training {
         Ok(states)
     }
 
-    fn after(&self, step: usize, state: State) -> CoreResult<State> {
+    fn after(&self, step: usize, state: StepState) -> CoreResult<StepState> {
         let source = self.source.moved_to(&state.parameters)?;
         let gradient = self.gradient(&source, &state, &self.batch(step)?)?;
-        let Descent { rule, steps, .. } = &self.descent;
+        let TrainingSteps { rule, steps, .. } = &self.descent;
         Ok(rule.step(state, gradient, steps[step].learning_rate, step + 1))
     }
 
@@ -106,7 +106,7 @@ impl Training {
     pub(super) fn gradient(
         &self,
         source: &ModelGradients,
-        state: &State,
+        state: &StepState,
         batch: &Batch,
     ) -> CoreResult<Tensor<1>> {
         let mean = source.mean_gradient(batch)?;

@@ -27,14 +27,14 @@ pub enum UpdateRule {
 
 /// The parameters and what the optimiser remembers, before a step.
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(super) struct StepState {
     /// `θ`, `(dim)`.
     pub(super) parameters: Tensor<1>,
     /// `v`, or `m` and `v`, `(dim)` each.
     pub(super) moments: Vec<Tensor<1>>,
 }
 
-/// The derivatives of `k` measurements by a [`State`].
+/// The derivatives of `k` measurements by a [`StepState`].
 #[derive(Debug, Clone)]
 pub(super) struct Adjoints {
     /// `(k, dim)`.
@@ -65,8 +65,8 @@ impl UpdateRule {
     }
 
     /// The state before the first step.
-    pub(super) fn begin(self, parameters: Tensor<1>) -> State {
-        State {
+    pub(super) fn begin(self, parameters: Tensor<1>) -> StepState {
+        StepState {
             moments: vec![parameters.zeros_like(); self.moments()],
             parameters,
         }
@@ -81,7 +81,13 @@ impl UpdateRule {
     }
 
     /// The state after a step, the `time`-th, counted from 1.
-    pub(super) fn step(self, state: State, gradient: Tensor<1>, rate: f64, time: usize) -> State {
+    pub(super) fn step(
+        self,
+        state: StepState,
+        gradient: Tensor<1>,
+        rate: f64,
+        time: usize,
+    ) -> StepState {
         let moments = self.remembered(&state, gradient.clone());
         let direction = match (self, &moments[..]) {
             (
@@ -99,14 +105,14 @@ impl UpdateRule {
             (_, [velocity, ..]) => velocity.clone(),
             (_, []) => gradient,
         };
-        State {
+        StepState {
             parameters: state.parameters - direction.mul_scalar(rate),
             moments,
         }
     }
 
     /// What the optimiser remembers after a step.
-    fn remembered(self, state: &State, gradient: Tensor<1>) -> Vec<Tensor<1>> {
+    fn remembered(self, state: &StepState, gradient: Tensor<1>) -> Vec<Tensor<1>> {
         match (self, &state.moments[..]) {
             (Self::Sgd { momentum }, [velocity]) => {
                 vec![gradient + velocity.clone().mul_scalar(momentum)]
@@ -125,7 +131,7 @@ impl UpdateRule {
     pub(super) fn back(
         self,
         adjoints: &mut Adjoints,
-        (state, gradient): (&State, Option<Tensor<1>>),
+        (state, gradient): (&StepState, Option<Tensor<1>>),
         rate: f64,
         time: usize,
     ) -> Tensor<2> {

@@ -56,6 +56,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
         .required(true)
         .multiple(true)
 ))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct EvaluateArguments {
     /// The configuration, as for `run`; its `[train]` says how models are retrained
     #[arg(value_name = "CONFIG.toml")]
@@ -152,16 +156,14 @@ impl EvaluateArguments {
             return vec![format!("method.sweep=[{dampings}]")];
         }
         let with = |name: &String| {
-            let damped = !matches!(name.as_str(), "identity" | "cosine");
-            let mut section = format!("name = {name:?}");
-            if let Some(curvature) = curvature.filter(|_| damped && name != "inverse-harmonic-mean")
-            {
-                section += &format!(", curvature = {curvature:?}");
-            }
-            if damped {
-                section += &format!(", sweep = [{dampings}]");
-            }
-            format!("method={{ {section} }}")
+            let damped = !matches!(name.as_str(), "identity" | "cosine" | "tracin" | "magic");
+            let curved = damped && name != "inverse-harmonic-mean";
+            let curvature = curvature.filter(|_| curved);
+            let curvature = curvature.map(|curvature| format!("curvature = {curvature:?}"));
+            let sweep = damped.then(|| format!("sweep = [{dampings}]"));
+            let keys = [Some(format!("name = {name:?}")), curvature, sweep];
+            let keys: Vec<String> = keys.into_iter().flatten().collect();
+            format!("method={{ {} }}", keys.join(", "))
         };
         self.methods.iter().map(with).collect()
     }
@@ -173,9 +175,12 @@ impl EvaluateArguments {
             [] => (&RELATIVE[..], true),
             given => (given, self.relative),
         };
-        let written = dampings.iter().map(|damping| match relative {
-            true => format!("{{ relative = {damping:?} }}"),
-            false => format!("{damping:?}"),
+        let written = dampings.iter().map(|damping| {
+            if relative {
+                format!("{{ relative = {damping:?} }}")
+            } else {
+                format!("{damping:?}")
+            }
         });
         written.collect::<Vec<_>>().join(", ")
     }

@@ -98,9 +98,10 @@ fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Request> {
         arguments.bank.is_some() || !is_url(output),
         "the output is a URL; name a folder for the retrainings with --bank"
     );
-    let beginning = match arguments.from_scratch {
-        true => Beginning::Scratch,
-        false => Beginning::Trained,
+    let beginning = if arguments.from_scratch {
+        Beginning::Scratch
+    } else {
+        Beginning::Trained
     };
     let removed = counts("--removal", &arguments.removal)?;
     let brittle = counts("--brittleness", &arguments.brittleness)?;

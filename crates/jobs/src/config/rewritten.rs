@@ -30,7 +30,7 @@ impl Config {
                 "stands in place of method.damping; take it out"
             )
         );
-        let span = |key: &str| method.get(key).map(|value| value.span());
+        let span = |key: &str| method.get(key).map(toml::Spanned::span);
         let quoted = format!("\"{}\"", name.as_str());
         let mut changes: Vec<(Range<usize>, &str)> = Vec::new();
         for (key, value) in [("name", Some(quoted.as_str())), ("damping", damping)] {

@@ -258,7 +258,10 @@ fn mistakes_are_named() {
             &["hinge", "cross-entropy", "model.loss"],
         ),
         (&["precision=f16"], &["f16", "f64", "precision"]),
-        (&["method.name=magic"], &["magic", "direct", "method.name"]),
+        (
+            &["method.name=voodoo"],
+            &["voodoo", "direct", "method.name"],
+        ),
         (&["method.curvature=fischer"], &["fischer", "fisher"]),
         (&["compute.mode=down"], &["down", "perturbation"]),
         (

@@ -36,7 +36,7 @@ const INSPECTED: f64 = 0.1;
 pub struct Flipped {
     samples: Samples,
     model: Box<dyn TaskModel>,
-    is_flipped: Vec<bool>,
+    wrong: Vec<bool>,
     /// Suspicions of the model alone, with their names.
     own: Vec<(&'static str, Vec<f64>)>,
     share: f64,
@@ -77,7 +77,7 @@ impl Flipped {
         Ok(Self {
             samples,
             model,
-            is_flipped,
+            wrong: is_flipped,
             own,
             share,
             seed: config.seed,
@@ -124,9 +124,9 @@ impl Flipped {
         })?;
         let mut about = Map::new();
         about.insert("share".into(), json!(self.share));
-        let flipped = self.is_flipped.iter().filter(|&&flipped| flipped).count();
+        let flipped = self.wrong.iter().filter(|&&flipped| flipped).count();
         about.insert("flipped".into(), json!(flipped));
-        about.insert("training_points".into(), json!(self.is_flipped.len()));
+        about.insert("training_points".into(), json!(self.wrong.len()));
         about.insert("test_points".into(), json!(contest.rows));
         about.insert("seed".into(), json!(self.seed));
         about.insert(
@@ -147,7 +147,7 @@ impl Flipped {
             Detection::FoundAmong(INSPECTED),
         ];
         let names = ["auc", "average_precision", "found_in_first_tenth"];
-        let found = detected(scores, &self.is_flipped, detections, self.seed);
+        let found = detected(scores, &self.wrong, detections, self.seed);
         let named = names.into_iter().zip(found);
         named
             .map(|(name, interval)| Statistic::new(name, interval))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use influence_calculators::Share;
+use influence_data::key::KeyError;
 use ndarray::Array3;
 
 use super::{
@@ -53,10 +54,11 @@ impl Request {
     /// # Errors
     /// When retrainings are another's, whatever a training or a computation reports.
     pub fn evaluate(&self, contest: &Contest<'_>) -> Result<Vec<Evaluation>> {
+        self.check_models(contest)?;
         let mut found = Vec::new();
         if let Some(lds) = &self.lds {
             let study = lds.study(contest.points, contest.seed())?;
-            let truth = self.truth(contest, Beginning::Scratch, study.seeds.clone())?;
+            let truth = self.truth(contest, Beginning::Scratch, &study.seeds)?;
             if let Some(losses) = truth.losses(&study)? {
                 found.push(lds.rate(contest, &study, &losses)?);
             }
@@ -65,7 +67,7 @@ impl Request {
             let left_out = LeaveOneOut::choose(contest, loo.points)?;
             let seeds: Vec<u64> = (contest.seed()..).take(loo.seeds).collect();
             let study = left_out.study(contest.points, seeds)?;
-            let truth = self.truth(contest, loo.beginning, study.seeds.clone())?;
+            let truth = self.truth(contest, loo.beginning, &study.seeds)?;
             if let Some(losses) = truth.losses(&study)? {
                 found.push(left_out.rate(contest, &study, &losses)?);
             }
@@ -79,13 +81,13 @@ impl Request {
         }
         if let Some(removal) = &self.removal {
             let seeds: Vec<u64> = (contest.seed()..).take(removal.seeds).collect();
-            let truth = self.truth(contest, Beginning::Scratch, seeds.clone())?;
+            let truth = self.truth(contest, Beginning::Scratch, &seeds)?;
             let rated = removal.rate(contest, &seeds, &mut |study| truth.losses(study))?;
             found.extend(Some(rated).filter(|_| self.share.is_whole()));
         }
         if let Some(brittleness) = &self.brittleness {
             let seeds: Vec<u64> = (contest.seed()..).take(brittleness.seeds).collect();
-            let truth = self.truth(contest, Beginning::Scratch, seeds.clone())?;
+            let truth = self.truth(contest, Beginning::Scratch, &seeds)?;
             let rated = brittleness.rate(contest, &seeds, &mut |study| truth.outcomes(study))?;
             found.extend(Some(rated).filter(|_| self.share.is_whole()));
         }
@@ -99,15 +101,34 @@ impl Request {
         Ok(found)
     }
 
+    /// Refuses an ensemble in studies that begin at the weights of one model, or train one.
+    fn check_models(&self, contest: &Contest<'_>) -> Result<()> {
+        let trains_on = |loo: LooRequest| loo.beginning == Beginning::Trained;
+        let of_one = [
+            (
+                self.loo.is_some_and(trains_on),
+                "--loo without --from-scratch",
+            ),
+            (self.pbrf.is_some(), "--pbrf"),
+            (self.flip.is_some(), "--flip"),
+        ];
+        let several = contest.configured().model.members().len() > 1;
+        let asked = of_one.iter().find(|(is_asked, _)| *is_asked && several);
+        asked.map_or(Ok(()), |(_, study)| {
+            let wrong = format!("is a list, and {study} is about one model; name one of them");
+            Err(KeyError::new("model.weights", wrong).into())
+        })
+    }
+
     /// The retrainings of these seeds, with what is known of them.
     fn truth<'a>(
         &'a self,
         contest: &'a Contest<'_>,
         beginning: Beginning,
-        seeds: Vec<u64>,
+        seeds: &[u64],
     ) -> Result<Truth<'a>> {
         let (config, models) = (contest.configured(), contest.models());
-        let retraining = Retraining::beginning_at(beginning, config, models, &seeds)?;
+        let retraining = Retraining::beginning_at(beginning, config, models, seeds)?;
         let bank = Bank::open(&self.place(beginning), &retraining)?;
         Ok(Truth {
             retraining,

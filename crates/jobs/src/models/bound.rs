@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use burn::{module::Module, tensor::Device};
 use influence_backend_burn::{
-    Batch, Descent, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss,
-    Task, Unrolled, parameter_values, parameters,
+    Batch, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss, Task,
+    TrainingSteps, Unrolled, parameter_values, parameters,
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
@@ -23,7 +23,7 @@ use super::{
     descent::{Epoch, descend, draws},
     host,
     save::save,
-    unrolling::{Chosen, check_step, descent, first_step, of_one_step},
+    unrolling::{ChosenPoints, check_step, descent, first_step, of_one_step},
 };
 use crate::{config::Training, fit_place, fit_settings::FitSettings};
 
@@ -151,7 +151,7 @@ impl<T: Task> Bound<T> {
         &self,
         settings: &FitSettings,
         training: &Training,
-        descent: &Descent,
+        descent: &TrainingSteps,
         all: &Samples,
     ) -> Result<()> {
         let step = first_step(descent);
@@ -162,7 +162,7 @@ impl<T: Task> Bound<T> {
         let course = Course {
             settings: &of_one_step(training, points.len()),
             seed: 0,
-            points: &Chosen { all, points },
+            points: &ChosenPoints { all, points },
             weights: None,
         };
         let begun = (&*self.task, self.module.clone());

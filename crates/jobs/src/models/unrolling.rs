@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use influence_backend_burn::{Descent, DescentStep, UpdateRule};
+use influence_backend_burn::{TrainingStep, TrainingSteps, UpdateRule};
 use influence_calculators::Prefetch;
 use influence_core::{Error as CoreError, block::ParameterLayout};
 use influence_data::{Gather, Samples, key::KeyError};
@@ -12,7 +12,11 @@ use super::Course;
 use crate::config::{Optimiser, Training};
 
 /// The steps that [`descend`](super::descend) takes with these settings and this seed.
-pub(super) fn descent(settings: &Training, seed: u64, train: &Arc<Prefetch<Samples>>) -> Descent {
+pub(super) fn descent(
+    settings: &Training,
+    seed: u64,
+    train: &Arc<Prefetch<Samples>>,
+) -> TrainingSteps {
     let course = Course {
         settings,
         seed,
@@ -23,13 +27,13 @@ pub(super) fn descent(settings: &Training, seed: u64, train: &Arc<Prefetch<Sampl
     let mut steps = Vec::new();
     for _ in 0..settings.epochs {
         let batches = orders.next().chunks(settings.batch);
-        steps.extend(batches.map(|batch| DescentStep {
+        steps.extend(batches.map(|batch| TrainingStep {
             batch: batch.to_vec(),
             learning_rate: settings.learning_rate,
         }));
     }
     let points = Arc::clone(train);
-    Descent {
+    TrainingSteps {
         samples: train.inner().count(),
         gather: Arc::new(move |chosen| points.inner().gather(chosen).map_err(CoreError::dataset)),
         steps,
@@ -50,11 +54,11 @@ pub(crate) fn rule(settings: &Training) -> UpdateRule {
 }
 
 /// A single step along the gradient of the first batch, which has the length 1.
-pub(super) fn first_step(descent: &Descent) -> Descent {
+pub(super) fn first_step(descent: &TrainingSteps) -> TrainingSteps {
     let first = descent.steps.iter().take(1);
-    Descent {
+    TrainingSteps {
         steps: first
-            .map(|step| DescentStep {
+            .map(|step| TrainingStep {
                 batch: step.batch.clone(),
                 learning_rate: 1.0,
             })
@@ -79,12 +83,12 @@ pub(super) fn of_one_step(settings: &Training, batch: usize) -> Training {
 }
 
 /// Some of the training points.
-pub(super) struct Chosen<'a> {
+pub(super) struct ChosenPoints<'a> {
     pub(super) all: &'a Samples,
     pub(super) points: &'a [usize],
 }
 
-impl Gather for Chosen<'_> {
+impl Gather for ChosenPoints<'_> {
     fn count(&self) -> usize {
         self.points.len()
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Beginning, Retraining};
-use crate::digest;
+use crate::{config::WeightFiles, digest};
 
 impl Retraining<'_> {
     /// What the outcomes depend on besides the subset and the seed: the model, its training, and
@@ -23,7 +23,7 @@ impl Retraining<'_> {
         put("parameters", json!(self.parameters));
         put("train", json!(self.config.train));
         if self.beginning == Beginning::Trained {
-            let weights = self.config.model.weights.as_deref();
+            let weights = self.config.model.weights.as_ref().map(WeightFiles::first);
             let weights = weights.map(digest::of_input).transpose()?;
             put(
                 "beginning",

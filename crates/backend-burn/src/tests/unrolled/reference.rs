@@ -3,7 +3,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use crate::{DescentStep, UpdateRule};
+use crate::{TrainingStep, UpdateRule};
 
 /// A perceptron whose layers are used in some order, perhaps more than once.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub(super) struct Reference<'a> {
     pub(super) network: Perceptron,
     pub(super) inputs: Array2<f64>,
     pub(super) classes: Vec<usize>,
-    pub(super) steps: &'a [DescentStep],
+    pub(super) steps: &'a [TrainingStep],
     pub(super) rule: UpdateRule,
     pub(super) weight_decay: f64,
 }

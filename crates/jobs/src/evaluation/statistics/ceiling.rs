@@ -1,4 +1,4 @@
-use ndarray::{Array3, ArrayView1, Axis};
+use ndarray::{Array3, Axis};
 use serde::Serialize;
 
 use super::agreement::Agreement;
@@ -27,7 +27,11 @@ pub fn ceiling(losses: &Array3<f64>) -> Option<Ceiling> {
     }
     let (mut pairs, mut others) = (Vec::new(), Vec::new());
     for row in losses.axis_iter(Axis(2)) {
-        let columns: Vec<Vec<f64>> = row.columns().into_iter().map(numbers).collect();
+        let columns: Vec<Vec<f64>> = row
+            .columns()
+            .into_iter()
+            .map(|column| column.to_vec())
+            .collect();
         for (seed, column) in columns.iter().enumerate() {
             let earlier = columns[..seed].iter();
             pairs.extend(earlier.map(|other| Agreement::Spearman.of(column, other)));
@@ -58,10 +62,6 @@ fn sum_without(columns: &[Vec<f64>], left_out: usize) -> Vec<f64> {
         }
     }
     sum
-}
-
-fn numbers(column: ArrayView1<'_, f64>) -> Vec<f64> {
-    column.to_vec()
 }
 
 #[cfg(test)]

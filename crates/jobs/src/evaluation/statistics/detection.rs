@@ -116,11 +116,7 @@ mod tests {
             (Detection::Auc, plain, 0.8125),
             (Detection::AveragePrecision, plain, 0.729_166_666_666_666_6),
             (Detection::Auc, repeated, 0.722_222_222_222_222_2),
-            (
-                Detection::AveragePrecision,
-                repeated,
-                0.611_111_111_111_111_1,
-            ),
+            (Detection::AveragePrecision, repeated, 0.611_111_111_111_111),
             // One point, two points and one of a tie of two.
             (Detection::FoundAmong(0.1), plain, 0.25),
             (Detection::FoundAmong(0.2), plain, 0.375),

@@ -84,19 +84,19 @@ fn magic_is_the_derivative_of_retrainings() -> Result<()> {
         "train.momentum=0",
         "train.learning_rate=0.02",
     ];
-    for optimiser in [&[][..], &adam] {
+    // The steps of Adam all but jump where a gradient changes its sign, which is within the
+    // differences that 32 bits allow.
+    for (optimiser, tolerance) in [(&[][..], 2e-3), (&adam, 5e-2)] {
         let config = problem.with(SMOOTH, &[&[MAGIC], optimiser].concat())?;
         train(&config)?;
         let (found, warnings) = influences(&config)?;
         assert!(warnings.is_empty(), "{warnings:?}");
         let retraining = Retraining::new(&config, &ConfiguredModels, &[3])?;
-        let largest = found.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-        for point in 0..POINTS {
-            for (row, slope) in by_weight(&retraining, point)?.into_iter().enumerate() {
-                let off = (found[[row, point]] - slope).abs() / largest;
-                assert!(off < 5e-3, "{off}: {} {slope}", found[[row, point]]);
-            }
-        }
+        let slopes = (0..POINTS).map(|point| by_weight(&retraining, point));
+        let slopes = slopes.collect::<Result<Vec<_>>>()?.concat();
+        let slopes = ArrayD::from_shape_vec(vec![POINTS, found.shape()[0]], slopes)?;
+        let off = difference(&found, &slopes.reversed_axes());
+        assert!(off < tolerance, "{optimiser:?}: {off}");
     }
     Ok(())
 }
