@@ -1,10 +1,10 @@
 //! Small multilayer perceptrons that are trained on the host.
 //!
-//! Of a step of a small network, a tensor library spends most of the time on its own affairs: a node
-//! of a graph for each operation, a tensor for each result, a table of gradients, an optimiser that
-//! looks up each parameter. For 64-64-10 units and 64 samples the arithmetic is a fraction of it.
-//! Experiments that retrain a network hundreds of times need the arithmetic alone, so it is written
-//! out here: layer by layer into arrays that are made once,
+//! Of a step of a small network, a tensor library spends most of the time on its own affairs: a
+//! node of a graph for each operation, a tensor for each result, a table of gradients, an optimiser
+//! that looks up each parameter. For 64-64-10 units and 64 samples the arithmetic is a fraction of
+//! it. Experiments that retrain a network hundreds of times need the arithmetic alone, so it is
+//! written out here: layer by layer into arrays that are made once,
 //!
 //! ```text
 //! h_0 = x        h_{l+1} = f_l(h_l W_l + b_l)        ℓ = mean_i w_i loss(h_L, y)_i
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! The derivative of each activation is a function of its own value, so nothing else is kept. All
-//! matrix products run in the calling thread: as many networks can be trained at a time as there are
-//! cores, and each gives the bits that it gives alone.
+//! matrix products run in the calling thread: as many networks can be trained at a time as there
+//! are cores, and each gives the bits that it gives alone.
 //!
 //! *What it is trusted for.* The layers are found in the recorded outputs of a task
 //! ([`MlpShape::find`]), not in the types of its module. Between them there may be one of a few

@@ -30,10 +30,10 @@
 //! cross-entropy.
 //!
 //! The eigenvalues of `K` are the leverages of the point. Where `H` is the Gauss-Newton matrix
-//! itself they are below 1, since `H` has the point in it. An inverse that is rounded may give 1 and
-//! more, and then there is nothing to divide by: the gradient of such a point is left as it is, and
-//! a warning counts them. An approximation of `H` need not have the curvature of single points in
-//! it. Kronecker factors do not: their leverages are often above 1, and below that meaningless.
+//! itself they are below 1, since `H` has the point in it. An inverse that is rounded may give 1
+//! and more, and then there is nothing to divide by: the gradient of such a point is left as it is,
+//! and a warning counts them. An approximation of `H` need not have the curvature of single points
+//! in it. Kronecker factors do not: their leverages are often above 1, and below that meaningless.
 
 use burn::tensor::Tensor;
 use influence_core::{
@@ -56,8 +56,8 @@ use crate::{
 /// training point and the second derivative `B` of its loss by them; all else is as in the model
 /// within, which is to invert the curvature [`GaussNewton`](crate::Curvature::GaussNewton) itself:
 /// by direct factorisation or conjugate gradients, not by Kronecker factors or a low rank. Leaving
-/// the point out raises the measurement by about a score over `n`, with an error of second order even
-/// where the point is an outlier.
+/// the point out raises the measurement by about a score over `n`, with an error of second order
+/// even where the point is an outlier.
 #[derive(Debug)]
 pub struct LeverageCorrected {
     influence: Influence,

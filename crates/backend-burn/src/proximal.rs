@@ -3,8 +3,8 @@
 //!
 //! Retraining a network without a point ends elsewhere because of its seed, its early end and its
 //! many minima, more than because of the point. What influence functions predict is free of all
-//! that. Let `θs` be the trained weights, `h_l(θ)` the outputs of training point `l`, `ℓ_l` its loss
-//! as a function of them, and
+//! that. Let `θs` be the trained weights, `h_l(θ)` the outputs of training point `l`, `ℓ_l` its
+//! loss as a function of them, and
 //!
 //! ```text
 //! D_l(θ) = ℓ_l(h_l(θ)) − ℓ_l(h_l(θs)) − ⟨∇ℓ_l(h_l(θs)), h_l(θ) − h_l(θs)⟩
@@ -19,8 +19,8 @@
 //!
 //! It unlearns the point, and stays near to what the model says of all points and to its weights.
 //! `θs` need be no minimum of anything. The second derivative of the first two terms at `θs` is the
-//! Gauss-Newton matrix plus `λ`, so that the influence `(G + λI)⁻¹ g_i / n` is the first term of the
-//! response.
+//! Gauss-Newton matrix plus `λ`, so that the influence `(G + λI)⁻¹ g_i / n` is the first term of
+//! the response.
 //!
 //! The gradient needs no more than derivatives by the outputs,
 //!

@@ -1,8 +1,8 @@
 //! Influence as the derivative of a training, unrolled backwards.
 //!
-//! A training that is deterministic is a function of the weights `w_i` of its samples, which
-//! are all 1. Its step `t` reads the batch `B_t` of `b` samples and the parameters `θ`, with `ρ` the weight
-//! decay and `s` the state of the optimiser:
+//! A training that is deterministic is a function of the weights `w_i` of its samples, which are
+//! all 1. Its step `t` reads the batch `B_t` of `b` samples and the parameters `θ`, with `ρ` the
+//! weight decay and `s` the state of the optimiser:
 //!
 //! ```text
 //! g      = 1/b Σ_{i ∈ B_t} w_i ∇ℓ_i(θ) + ρ θ
@@ -12,8 +12,8 @@
 //! The measurement `m_j` of a test point at the end of the training is a function of the weights,
 //! too. Its derivative is found by going through the steps backwards. Two adjoints are carried for
 //! each test point: `Ā`, the derivative of `m_j` by the parameters before the steps that have been
-//! undone, and `S̄`, the one by the state. At the end of the training `Ā = ∇m_j` and `S̄ = 0`. To undo
-//! a step, [`UpdateRule`] gives the derivative `Ḡ` by `g`, from which follow
+//! undone, and `S̄`, the one by the state. At the end of the training `Ā = ∇m_j` and `S̄ = 0`. To
+//! undo a step, [`UpdateRule`] gives the derivative `Ḡ` by `g`, from which follow
 //!
 //! ```text
 //! ∂m_j/∂w_i += 1/b ⟨Ḡ, ∇ℓ_i(θ)⟩    for each sample of the batch,

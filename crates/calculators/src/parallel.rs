@@ -64,8 +64,8 @@ pub fn share_threads(threads: NonZero<usize>) -> bool {
 
 /// Runs work in a thread of its own, whose kernels use no other thread.
 ///
-/// For work of which several are done at once, one on each core: the kernels of one then do not wait
-/// for those of another.
+/// For work of which several are done at once, one on each core: the kernels of one then do not
+/// wait for those of another.
 ///
 /// # Errors
 /// [`Error::ThreadPool`] when the thread cannot be started.

@@ -39,4 +39,4 @@ pub use loo::LeaveOneOut;
 pub use outcome::{Evaluation, Finding, Statistic};
 pub use pbrf::Unlearning;
 pub use removal::Removal;
-pub use request::{LooRequest, Request};
+pub use request::{LooRequest, Studies};

@@ -29,14 +29,14 @@ const TOLERANCE: f64 = 1e-4;
 /// The layers and the loss of a multilayer perceptron, without its weights.
 #[derive(Debug, Clone)]
 pub struct MlpShape {
-    layers: Vec<LayerShape>,
+    layers: Vec<DenseShape>,
     loss: HostLoss,
     places: Vec<(usize, bool)>,
 }
 
 /// A layer, by the numbers of its parameters.
 #[derive(Debug, Clone)]
-struct LayerShape {
+struct DenseShape {
     weight: usize,
     transposed: bool,
     bias: Option<usize>,
@@ -66,7 +66,7 @@ impl MlpShape {
             let target = dense
                 .get(index + 1)
                 .map_or(graph.output.id, |next| next.input.id);
-            layers.push(LayerShape {
+            layers.push(DenseShape {
                 weight: layer.weight,
                 transposed: layer.transposed,
                 bias: layer.bias,
@@ -131,7 +131,7 @@ impl MlpShape {
                 .filter(|data| data.dtype() == DType::F32)?;
             Some(data.iter::<f32>().collect::<Vec<_>>())
         };
-        let layer = |layer: &LayerShape| {
+        let layer = |layer: &DenseShape| {
             let [input, output] = layer.sides;
             let stored = if layer.transposed {
                 (output, input)
@@ -222,7 +222,7 @@ fn activation(graph: &Graph, layer: &DenseLayer, target: TensorId) -> Option<Hos
 }
 
 /// The layer of a parameter, and whether it is the bias; `None` where no layer or several use it.
-fn place(layers: &[LayerShape], parameter: usize) -> Option<(usize, bool)> {
+fn place(layers: &[DenseShape], parameter: usize) -> Option<(usize, bool)> {
     let uses = layers.iter().enumerate().flat_map(|(index, layer)| {
         let weight = (layer.weight == parameter).then_some((index, false));
         let bias = (layer.bias == Some(parameter)).then_some((index, true));

@@ -13,10 +13,10 @@
 //! ```
 //!
 //! A retraining is one chunk of the last two arrays, a subset one chunk of the first. As in an
-//! [output](super), a chunk is there as a whole or not at all, and one that is missing or damaged is
-//! computed again; nothing else says how far a bank is. Every write is the same whoever makes it, so
-//! any number of processes fill one bank and nothing is locked. A study may grow, by subsets and by
-//! seeds behind those that it has.
+//! [output](super), a chunk is there as a whole or not at all, and one that is missing or damaged
+//! is computed again; nothing else says how far a bank is. Every write is the same whoever makes
+//! it, so any number of processes fill one bank and nothing is locked. A study may grow, by subsets
+//! and by seeds behind those that it has.
 
 use std::{
     collections::BTreeSet,

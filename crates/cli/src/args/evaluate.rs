@@ -78,8 +78,8 @@ pub struct EvaluateArguments {
     /// Train from scratch without each point, in place of training on
     #[arg(long, requires = "loo")]
     pub from_scratch: bool,
-    /// Unlearn N training points, one at a time, chosen as with --loo: the proximal Bregman response
-    /// of the trained weights, which influences approximate, without retraining
+    /// Unlearn N training points, one at a time, chosen as with --loo: the proximal Bregman
+    /// response of the trained weights, which influences approximate, without retraining
     #[arg(long, value_name = "N", conflicts_with = "share")]
     pub pbrf: Option<usize>,
     /// Retrain without the most helpful K training points, such as `5,10,20`, for each method

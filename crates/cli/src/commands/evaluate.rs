@@ -7,7 +7,7 @@ use std::{fs, io::Write};
 use anyhow::{Context, Result, ensure};
 use influence_jobs::{
     config::{Config, MethodName},
-    evaluation::{Best, Brittleness, Contest, Lds, LooRequest, Removal, Request},
+    evaluation::{Best, Brittleness, Contest, Lds, LooRequest, Removal, Studies},
     models::Models,
     output::{is_url, write_whole},
     retraining::Beginning,
@@ -87,7 +87,7 @@ fn configured(arguments: &EvaluateArguments, settings: &[String]) -> Result<Conf
 }
 
 /// What is asked for.
-fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Request> {
+fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Studies> {
     let seeds = arguments.seeds.unwrap_or(SEEDS);
     ensure!(
         seeds > 0,
@@ -105,7 +105,7 @@ fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Request> {
     };
     let removed = counts("--removal", &arguments.removal)?;
     let brittle = counts("--brittleness", &arguments.brittleness)?;
-    Ok(Request {
+    Ok(Studies {
         lds: arguments.lds.map(|subsets| Lds {
             subsets,
             fraction: arguments.fraction,

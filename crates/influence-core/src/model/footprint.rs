@@ -106,9 +106,9 @@ impl Footprint {
         self
     }
 
-    /// The footprint where train gradients are corrected by their leverage: a vector for each of this
-    /// many outputs of a point is made, solved for, and multiplied by the others. The operations of
-    /// solving are not counted.
+    /// The footprint where train gradients are corrected by their leverage: a vector for each of
+    /// this many outputs of a point is made, solved for, and multiplied by the others. The
+    /// operations of solving are not counted.
     #[must_use]
     pub fn with_leverage(self, outputs: usize) -> Self {
         let products = outputs as f64 * self.score_flops;

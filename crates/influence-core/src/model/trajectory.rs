@@ -4,8 +4,8 @@ use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined};
 use crate::{Error, Precision, Result, ThreadSafe, report::of_parts, solver::Solution};
 
 /// The weighted sum of the influences of several models of the same data: the checkpoints of a
-/// training run, `Σ_c η_c · up_c[i, j]`, or the models of an ensemble, each with weight `1/M`, whose
-/// sum is the mean.
+/// training run, `Σ_c η_c · up_c[i, j]`, or the models of an ensemble, each with weight `1/M`,
+/// whose sum is the mean.
 ///
 /// With the [`Identity`](crate::solver::Identity) as inverse and the learning rates as weights this
 /// is `TracIn`: by how much the steps taken on train point `j` lowered the loss on test point `i`.

@@ -177,7 +177,7 @@ impl<'a> Contest<'a> {
     /// Whatever the fit or the computation reports.
     pub(super) fn configured_own(&self) -> Result<Vec<f64>> {
         let job = self.job(self.configured().clone())?;
-        let own = Fitted::new(&job, self.host)?.self_influences()?;
+        let own = FittedMethod::new(&job, self.host)?.self_influences()?;
         Ok(own
             .iter()
             .step_by(own.len() / self.points)
@@ -208,7 +208,7 @@ impl<'a> Contest<'a> {
 
     /// The influences of a method, one matrix for each damping.
     fn of_method(&self, job: &Job, own: bool) -> Result<Vec<Attribution>> {
-        let fitted = Fitted::new(job, self.host)?;
+        let fitted = FittedMethod::new(job, self.host)?;
         let method = job.config.method()?;
         let dampings = method.curved().map(|_| match method.sweep() {
             Some(sweep) => sweep
@@ -255,13 +255,13 @@ fn matrices(influences: ArrayD<f64>, dampings: usize) -> Result<Vec<Array2<f64>>
 }
 
 /// A job with its fitted model.
-pub(super) struct Fitted<'a> {
+pub(super) struct FittedMethod<'a> {
     job: &'a Job,
     host: &'a dyn Host,
     calculator: Box<dyn Calculator<Model = ErasedModel<Batch>>>,
 }
 
-impl<'a> Fitted<'a> {
+impl<'a> FittedMethod<'a> {
     /// Fits.
     ///
     /// # Errors

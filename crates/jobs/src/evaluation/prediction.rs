@@ -7,19 +7,19 @@
 //! Positive influences are those of points that help: without them the measurement rises.
 //!
 //! # The divisor
-//! A training minimises the mean loss of the points that it has, and weight decay beside it. Without
-//! the `m` points of a set `R` the weights of the others rise from `1/n` to `1/(n − m)`, and those of
-//! `R` fall from `1/n` to 0. Along the line from one to the other, scaled by `n/(n − m)`, the change
-//! of row `j` is
+//! A training minimises the mean loss of the points that it has, and weight decay beside it.
+//! Without the `m` points of a set `R` the weights of the others rise from `1/n` to `1/(n − m)`,
+//! and those of `R` fall from `1/n` to 0. Along the line from one to the other, scaled by `n/(n −
+//! m)`, the change of row `j` is
 //!
 //! ```text
 //! Δ[j, R] = (Σ_{i∈R} τ[j, i] − m · mean_i τ[j, i]) / (n − m)
 //! ```
 //!
-//! The second term is what weight decay does. At a minimum the gradients of all points and of weight
-//! decay cancel, so without decay the mean influence is zero. With decay the other points gain
-//! weight against it, which moves every row by a constant that depends on `m` alone. Within a row
-//! it changes no order; where rows are pooled, leaving it out costs most of the correlation. An
+//! The second term is what weight decay does. At a minimum the gradients of all points and of
+//! weight decay cancel, so without decay the mean influence is zero. With decay the other points
+//! gain weight against it, which moves every row by a constant that depends on `m` alone. Within a
+//! row it changes no order; where rows are pooled, leaving it out costs most of the correlation. An
 //! objective that keeps the weights `1/n` of the points that stay, a sum in place of a mean, has
 //! `Σ_{i∈R} τ[j, i] / n`.
 

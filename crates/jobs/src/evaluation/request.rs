@@ -18,7 +18,7 @@ use crate::{
 
 /// The studies that are wanted.
 #[derive(Debug)]
-pub struct Request {
+pub struct Studies {
     /// The linear datamodelling score.
     pub lds: Option<Lds>,
     /// Points that are left out one at a time.
@@ -48,7 +48,7 @@ pub struct LooRequest {
     pub beginning: Beginning,
 }
 
-impl Request {
+impl Studies {
     /// Does the studies, one after another.
     ///
     /// # Errors

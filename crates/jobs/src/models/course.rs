@@ -61,8 +61,8 @@ impl Course<'_> {
     }
 
     /// The orders of all epochs, one after another.
-    pub(crate) fn orders(&self) -> Orders {
-        Orders {
+    pub(crate) fn orders(&self) -> BatchOrders {
+        BatchOrders {
             random: Xoshiro256PlusPlus::seed_from_u64(self.seed),
             order: (0..self.points.count()).collect(),
         }
@@ -71,12 +71,12 @@ impl Course<'_> {
 
 /// The order in which each epoch takes the points.
 #[derive(Debug)]
-pub(crate) struct Orders {
+pub(crate) struct BatchOrders {
     random: Xoshiro256PlusPlus,
     order: Vec<usize>,
 }
 
-impl Orders {
+impl BatchOrders {
     /// That of the next epoch: the last one, shuffled.
     pub(crate) fn next(&mut self) -> &[usize] {
         self.order.shuffle(&mut self.random);
