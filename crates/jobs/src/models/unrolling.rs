@@ -26,11 +26,12 @@ pub(super) fn descent(
     let mut orders = course.orders();
     let mut steps = Vec::new();
     for _ in 0..settings.epochs {
-        let batches = orders.next().chunks(settings.batch);
-        steps.extend(batches.map(|batch| TrainingStep {
-            batch: batch.to_vec(),
-            learning_rate: settings.learning_rate,
-        }));
+        for batch in orders.next().chunks(settings.batch) {
+            steps.push(TrainingStep {
+                batch: batch.to_vec(),
+                learning_rate: settings.rate(steps.len(), course.steps()),
+            });
+        }
     }
     let points = Arc::clone(train);
     TrainingSteps {

@@ -86,7 +86,8 @@ fn magic_is_the_derivative_of_retrainings() -> Result<()> {
     ];
     // The steps of Adam all but jump where a gradient changes its sign, which is within the
     // differences that 32 bits allow.
-    for (optimiser, tolerance) in [(&[][..], 2e-3), (&adam, 5e-2)] {
+    let cosine = ["train.schedule=cosine"];
+    for (optimiser, tolerance) in [(&[][..], 2e-3), (&cosine, 2e-3), (&adam, 5e-2)] {
         let config = problem.with(SMOOTH, &[&[MAGIC], optimiser].concat())?;
         train(&config)?;
         let (found, warnings) = influences(&config)?;
