@@ -15,7 +15,7 @@ use crate::{
 
 const SAMPLES: usize = 60;
 
-fn dataset(fields: [TensorData; 2]) -> Arc<ArrayDataset> {
+fn dataset(fields: &[TensorData; 2]) -> Arc<ArrayDataset> {
     Arc::new(ArrayDataset::new(fields.to_vec()).expect("a data set"))
 }
 
@@ -48,7 +48,7 @@ fn responses(influence: &Influence, train: &ArrayDataset, test: &ArrayDataset) -
 fn the_response_of_a_linear_model_with_squared_errors_is_a_closed_form() {
     let (n, damping) = (9, 0.05);
     let mlp = Mlp::new([4, 3, 5, 2], true).with_last_only();
-    let data = dataset([floats(&[n, 4], 1.0), floats(&[n, 2], 2.0)]);
+    let data = dataset(&[floats(&[n, 4], 1.0), floats(&[n, 2], 2.0)]);
     let task = Regression::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
     let influence = fitted(task, &mlp, &data, damping);
     let batch = data.batch(0..n).expect("a batch");
@@ -103,8 +103,8 @@ fn value(source: &ModelGradients, batch: &Batch, point: usize, at: &Array1<f64>,
 
 fn classified() -> (Mlp, Arc<ArrayDataset>, Arc<ArrayDataset>) {
     let mlp = Mlp::new([6, 8, 5, 3], true);
-    let data = dataset([floats(&[SAMPLES, 6], 1.0), labels(SAMPLES, 3)]);
-    (mlp, data, dataset([floats(&[20, 6], 7.0), labels(20, 3)]))
+    let data = dataset(&[floats(&[SAMPLES, 6], 1.0), labels(SAMPLES, 3)]);
+    (mlp, data, dataset(&[floats(&[20, 6], 7.0), labels(20, 3)]))
 }
 
 fn classification() -> impl Task<Module = Mlp> {

@@ -57,7 +57,9 @@ fn descent(rule: UpdateRule, rate: f64, weight_decay: f32) -> TrainingSteps {
         Batch::new(fields.collect())
     };
     let mut steps = steps();
-    steps.iter_mut().for_each(|step| step.learning_rate *= rate);
+    for step in &mut steps {
+        step.learning_rate *= rate;
+    }
     TrainingSteps {
         samples: SAMPLES,
         gather: Arc::new(gather),

@@ -45,7 +45,11 @@ impl Points {
         let count = self.1.len();
         let inputs = self.0.slice(ndarray::s![.., ..INPUTS]);
         let inputs: Vec<f64> = inputs.iter().copied().collect();
-        let classes: Vec<i64> = self.1.iter().map(|&class| class as i64).collect();
+        let classes: Vec<i64> = self
+            .1
+            .iter()
+            .map(|&class| i64::try_from(class).expect("a class"))
+            .collect();
         vec![
             TensorData::new(inputs, [count, INPUTS]),
             TensorData::new(classes, [count]),
