@@ -69,8 +69,22 @@ impl StoredMatrix {
         }
     }
 
+    /// A number as the array holds it: means over models have more digits than the single
+    /// precision that theirs are stored in.
+    pub(super) fn as_stored(&self, value: f64) -> f64 {
+        if self.is_double() {
+            return value;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "as it was written")]
+        f64::from(value as f32)
+    }
+
+    fn is_double(&self) -> bool {
+        *self.array.data_type() == data_type::float64()
+    }
+
     pub(crate) fn chunk(&self, index: [usize; 2]) -> Result<StoredChunk> {
-        if *self.array.data_type() == data_type::float64() {
+        if self.is_double() {
             self.read::<f64>(index)
         } else {
             self.read::<f32>(index)

@@ -160,7 +160,8 @@ impl Sink for Sample {
             return Err(self.matrix.missing(chunk.index));
         };
         let mut outcome = lock(&self.outcome);
-        for (stored, value) in stored.iter().zip(values) {
+        for (stored, &value) in stored.iter().zip(values) {
+            let value = self.matrix.as_stored(value);
             if stored.to_bits() != value.to_bits() {
                 outcome.differing += 1;
                 let difference = (stored - value).abs();
