@@ -161,8 +161,8 @@ fn settings_are_named() {
         ),
         set(
             "an unknown method",
-            "method.name=magic",
-            &["--set method.name=magic", "direct"],
+            "method.name=guesswork",
+            &["--set method.name=guesswork", "direct"],
         ),
         set(
             "an unknown loss",
