@@ -51,7 +51,7 @@ pub(super) fn product(left: Value, right: Value, devices: &Devices) -> Result<Va
         dims.pop();
     }
     if rows.len() == 1 {
-        dims.remove(dims.len() - 2 + usize::from(columns.len() == 1));
+        dims.remove(dims.len() + usize::from(columns.len() == 1) - 2);
     }
     if a.contains(&0) || b.contains(&0) {
         // Not every backend multiplies matrices without numbers.
