@@ -2,12 +2,10 @@
 
 #[path = "support/npy.rs"]
 mod npy;
+#[path = "support/program.rs"]
+mod program;
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{fs, path::PathBuf, process::Output};
 
 use serde_json::Value;
 
@@ -73,16 +71,11 @@ impl Folder {
     }
 
     fn outcome(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
-        let outcome = command.current_dir(self.0.path()).args(arguments).output();
-        outcome.expect("the binary runs")
+        program::outcome(self.0.path(), arguments)
     }
 
     fn influence(&self, arguments: &[&str]) -> String {
-        let outcome = self.outcome(arguments);
-        let complaint = String::from_utf8_lossy(&outcome.stderr);
-        assert!(outcome.status.success(), "{arguments:?}: {complaint}");
-        String::from_utf8_lossy(&outcome.stdout).into_owned()
+        program::influence(self.0.path(), arguments)
     }
 
     /// The first study that is evaluated.

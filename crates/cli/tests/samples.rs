@@ -5,6 +5,8 @@
 mod files;
 #[path = "support/npy.rs"]
 mod npy;
+#[path = "support/program.rs"]
+mod program;
 
 use std::{
     collections::BTreeMap,
@@ -79,19 +81,12 @@ test_chunk = 8
     }
 
     fn influence(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
-        let outcome = command.current_dir(self.0.path()).args(arguments).output();
-        let outcome = outcome.expect("the binary runs");
-        let complaint = String::from_utf8_lossy(&outcome.stderr);
-        assert!(outcome.status.success(), "{arguments:?}: {complaint}");
-        String::from_utf8_lossy(&outcome.stdout).into_owned()
+        program::influence(self.0.path(), arguments)
     }
 
     /// The error message.
     fn refused(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
-        let outcome = command.current_dir(self.0.path()).args(arguments).output();
-        let outcome = outcome.expect("the binary runs");
+        let outcome = program::outcome(self.0.path(), arguments);
         assert_eq!(outcome.status.code(), Some(2), "{arguments:?}");
         String::from_utf8_lossy(&outcome.stderr).into_owned()
     }

@@ -2,12 +2,14 @@
 
 #[path = "support/npy.rs"]
 mod npy;
+#[path = "support/program.rs"]
+mod program;
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
 };
 
 use ndarray::{Array1, Array2, Axis};
@@ -61,16 +63,11 @@ impl Folder {
     }
 
     fn outcome(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_influence"));
-        let outcome = command.current_dir(self.0.path()).args(arguments).output();
-        outcome.expect("the binary runs")
+        program::outcome(self.0.path(), arguments)
     }
 
     fn influence(&self, arguments: &[&str]) -> String {
-        let outcome = self.outcome(arguments);
-        let complaint = String::from_utf8_lossy(&outcome.stderr);
-        assert!(outcome.status.success(), "{arguments:?}: {complaint}");
-        String::from_utf8_lossy(&outcome.stdout).into_owned()
+        program::influence(self.0.path(), arguments)
     }
 
     fn refusal(&self, arguments: &[&str]) -> String {

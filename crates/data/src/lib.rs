@@ -69,7 +69,7 @@ pub use labels::ClassOrder;
 pub use open::field;
 pub use readers::{OpenZarr, Readers};
 pub use sample_files::{InputShape, SampleFiles, SampleForm};
-pub use samples::{Gather, Samples, Target};
+pub use samples::{ChosenSamples, Gather, Samples, Target};
 pub use settings::{ArrayKey, ClassNames, Data, Files, ScaleSetting, Sides, Split};
 pub use sides::{class_names, classes, open};
 pub use split::test_points;

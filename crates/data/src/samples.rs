@@ -1,6 +1,10 @@
 mod relabelled;
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    fmt::{self, Debug},
+    ops::Range,
+    sync::Arc,
+};
 
 use anyhow::{Result, bail, ensure};
 use influence_core::{
@@ -370,6 +374,43 @@ impl Samples {
     fn shape_of(&self, field: usize) -> Vec<usize> {
         let shape = self.data.shapes()[field].to_vec();
         shaped(&shape, self.forms[field]).unwrap_or(shape)
+    }
+}
+
+/// Samples in memory.
+impl Gather for Batch {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<Batch> {
+        Ok(self.select(points))
+    }
+}
+
+/// Some of the samples, under the numbers that they have among those chosen.
+#[derive(Clone, Copy)]
+pub struct ChosenSamples<'a> {
+    /// Those among which they are chosen.
+    pub all: &'a dyn Gather,
+    /// Their positions there.
+    pub points: &'a [usize],
+}
+
+impl Debug for ChosenSamples<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChosenSamples({})", self.points.len())
+    }
+}
+
+impl Gather for ChosenSamples<'_> {
+    fn count(&self) -> usize {
+        self.points.len()
+    }
+
+    fn gather(&self, points: &[usize]) -> Result<Batch> {
+        let chosen: Vec<usize> = points.iter().map(|&point| self.points[point]).collect();
+        self.all.gather(&chosen)
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use influence_backend_burn::{Batch, OutputLoss};
 use influence_core::{Dataset, Precision, Values};
-use influence_data::{Gather, Samples};
+use influence_data::{ChosenSamples, Samples};
 
 use crate::{
     config::{Config, WeightFiles},
@@ -186,7 +186,7 @@ impl<'a> Retraining<'a> {
         let course = Course {
             settings: &self.config.train,
             seed,
-            points: &Kept {
+            points: &ChosenSamples {
                 all: &self.train,
                 points,
             },
@@ -261,23 +261,6 @@ fn held(config: &Config, side: &str, samples: &Samples) -> Result<Batch> {
     let bytes = numbers * samples.len() * size_of::<f64>();
     memory::check(&config.compute, taker, bytes)?;
     Ok(samples.batch(0..samples.len())?)
-}
-
-/// Some of the points that are in memory.
-struct Kept<'a> {
-    all: &'a Batch,
-    points: &'a [usize],
-}
-
-impl Gather for Kept<'_> {
-    fn count(&self) -> usize {
-        self.points.len()
-    }
-
-    fn gather(&self, points: &[usize]) -> Result<Batch> {
-        let chosen: Vec<usize> = points.iter().map(|&point| self.points[point]).collect();
-        Ok(self.all.select(&chosen))
-    }
 }
 
 #[cfg(test)]

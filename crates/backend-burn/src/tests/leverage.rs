@@ -195,7 +195,7 @@ fn a_leverage_of_one_is_not_divided_by() {
         let apart = (rows(&model) - &plain).mapv(f64::abs);
         apart.iter().copied().fold(0.0, f64::max)
     };
-    // Of so many points a leverage is small; of one it is above one.
+    // Among many points a leverage is small; of a single point it is above one.
     assert!(far(LeverageCorrected::new(influence, 1000)) > 1e-6);
     assert!(far(LeverageCorrected::new(again, 1)) < 1e-12);
 }

@@ -164,7 +164,6 @@ fn exact_gauss_newton_influences_predict_responses() {
     let rows = influence.source().measurement_rows(&tests).expect("rows");
     let dot = scores(&rows, &gradients);
     let found = [&plain, &corrected, &dot].map(|of| (pearson(of, &truth), slope(of)));
-    println!("pearson and slope of plain, corrected, dot product: {found:?}");
     let [plain, corrected, dot] = found;
     assert!(plain.0 > 0.99 && corrected.0 > 0.995, "{found:?}");
     assert!(

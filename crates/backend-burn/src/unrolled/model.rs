@@ -26,7 +26,7 @@ pub struct Unrolled {
 }
 
 impl Unrolled {
-    /// Goes through the training; its states may take so many bytes.
+    /// Goes through the training; its states may take this many bytes.
     pub(crate) fn new(
         source: ModelGradients,
         descent: TrainingSteps,
@@ -81,8 +81,8 @@ impl Unrolled {
         }
     }
 
-    /// The bytes that the states of a training of so many steps take, where `memory` is granted to
-    /// them: those that are kept, and those from one of them to the next.
+    /// The bytes that the states of a training of this many steps take, where `memory` is granted
+    /// to them: those that are kept, and those from one of them to the next.
     pub fn fit_bytes(
         size: (usize, Precision),
         rule: UpdateRule,

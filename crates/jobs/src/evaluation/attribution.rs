@@ -69,7 +69,7 @@ impl<'a> Contest<'a> {
     /// The method of a configuration, on its first test points, or on all.
     ///
     /// # Errors
-    /// When the configuration does not fit its files, or there are not so many test points.
+    /// When the configuration does not fit its files, or there are fewer test points.
     pub fn new(
         config: Config,
         rows: Option<usize>,

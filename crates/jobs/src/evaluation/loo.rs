@@ -32,17 +32,10 @@ impl LeaveOneOut {
     /// method, half drawn from the others.
     ///
     /// # Errors
-    /// When there are not so many points, or their influences cannot be computed.
+    /// When there are too few points, or their influences cannot be computed.
     pub fn choose(contest: &Contest<'_>, count: usize) -> Result<Self> {
-        let own = contest.configured_own()?;
-        ensure!(
-            (3..own.len()).contains(&count),
-            "--loo {count}: leave out 3 points or more, and fewer than the {} training points",
-            own.len()
-        );
-        Ok(Self {
-            points: chosen(&own, count, contest.seed()),
-        })
+        let points = chosen_of(contest, count, &format!("--loo {count}: leave out"))?;
+        Ok(Self { points })
     }
 
     /// The retrainings: all points, then all but each of those chosen.
@@ -131,9 +124,20 @@ fn changes(losses: &Array3<f64>) -> Array2<f64> {
     &without - &all
 }
 
+/// Points for a study of single ones, by the influences on themselves of the configured method.
+pub(super) fn chosen_of(contest: &Contest<'_>, count: usize, asked: &str) -> Result<Vec<usize>> {
+    let own = contest.configured_own()?;
+    ensure!(
+        (3..own.len()).contains(&count),
+        "{asked} 3 points or more, and fewer than the {} training points",
+        own.len()
+    );
+    Ok(chosen(&own, count, contest.seed()))
+}
+
 /// Half of the points those with the largest numbers, whatever their sign, half drawn from the
 /// others.
-pub(super) fn chosen(own: &[f64], count: usize, seed: u64) -> Vec<usize> {
+fn chosen(own: &[f64], count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..own.len()).collect();
     order.sort_by(|&a, &b| own[b].abs().total_cmp(&own[a].abs()).then(a.cmp(&b)));
     let largest = count.div_ceil(2);

@@ -1,13 +1,13 @@
 //! Unlearning in place of retraining: the proximal Bregman response to the removal of points, which
 //! is what influences of networks approximate. It has no seed and no noise.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use ndarray::{Axis, s};
 use serde_json::{Map, json};
 
 use super::{
     attribution::Contest,
-    loo::{chosen, statistics},
+    loo::{chosen_of, statistics},
     outcome::{Evaluation, Finding},
 };
 use crate::proximal::proximal_responses;
@@ -27,17 +27,10 @@ impl Unlearning {
     /// Chooses points as [`LeaveOneOut`](super::LeaveOneOut) does.
     ///
     /// # Errors
-    /// When there are not so many points, or their influences cannot be computed.
+    /// When there are too few points, or their influences cannot be computed.
     pub fn choose(contest: &Contest<'_>, count: usize) -> Result<Self> {
-        let own = contest.configured_own()?;
-        ensure!(
-            (3..own.len()).contains(&count),
-            "--pbrf {count}: unlearn 3 points or more, and fewer than the {} training points",
-            own.len()
-        );
-        Ok(Self {
-            points: chosen(&own, count, contest.seed()),
-        })
+        let points = chosen_of(contest, count, &format!("--pbrf {count}: unlearn"))?;
+        Ok(Self { points })
     }
 
     /// Unlearns the points, and rates attributions by what that does to the test points.

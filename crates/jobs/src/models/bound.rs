@@ -15,7 +15,7 @@ use influence_backend_burn::{
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
-use influence_data::{SampleForm, Samples, Target};
+use influence_data::{ChosenSamples, SampleForm, Samples, Target};
 
 use super::{
     AfterEpoch, Course, Described, Evaluable, FitSource, Fittable, Needs, Savable, TaskModel,
@@ -23,7 +23,7 @@ use super::{
     descent::{Epoch, descend, draws},
     host,
     save::save,
-    unrolling::{ChosenPoints, check_step, descent, first_step, of_one_step},
+    unrolling::{check_step, descent, first_step, of_one_step},
 };
 use crate::{config::Training, fit_place, fit_settings::FitSettings};
 
@@ -162,7 +162,7 @@ impl<T: Task> Bound<T> {
         let course = Course {
             settings: &of_one_step(training, points.len()),
             seed: 0,
-            points: &ChosenPoints { all, points },
+            points: &ChosenSamples { all, points },
             weights: None,
         };
         let begun = (&*self.task, self.module.clone());

@@ -83,23 +83,6 @@ pub(super) fn of_one_step(settings: &Training, batch: usize) -> Training {
     }
 }
 
-/// Some of the training points.
-pub(super) struct ChosenPoints<'a> {
-    pub(super) all: &'a Samples,
-    pub(super) points: &'a [usize],
-}
-
-impl Gather for ChosenPoints<'_> {
-    fn count(&self) -> usize {
-        self.points.len()
-    }
-
-    fn gather(&self, points: &[usize]) -> Result<influence_backend_burn::Batch> {
-        let chosen: Vec<usize> = points.iter().map(|&point| self.points[point]).collect();
-        self.all.gather(&chosen)
-    }
-}
-
 /// Refuses a model whose first step is another one when it is trained than when it is recorded.
 pub(super) fn check_step(
     layout: &ParameterLayout,

@@ -166,7 +166,6 @@ fn leaving_a_point_out_changes_losses_as_predicted() {
     let again = influence.with_damping(&DECAY.into()).expect("damped");
     let corrected = LeverageCorrected::new(again, TRAIN).gradients(&whole);
     let corrected = predicted(corrected.expect("gradients"));
-    println!("pearson and slope: plain {plain:?}, corrected {corrected:?}");
     assert!(
         corrected.0 > 0.999 && (corrected.1 - 1.0).abs() < 0.03,
         "{corrected:?}"

@@ -6,7 +6,6 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use influence_backend_burn::{Batch, Classification, MlpShape, batch_of};
-use influence_data::Gather;
 
 use super::*;
 use crate::{config::Schedule, models::descent};
@@ -55,25 +54,10 @@ impl Net {
     }
 }
 
-struct Points(Batch);
-
-impl Gather for Points {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn gather(&self, points: &[usize]) -> Result<Batch> {
-        Ok(self.0.select(points))
-    }
-}
-
-fn points() -> Result<Points> {
+fn points() -> Result<Batch> {
     let classes: Vec<i64> = (0..23).map(|point| point * 7 % 3).collect();
     let inputs = TensorData::new(wave(23 * 4, 3.0), [23, 4]);
-    Ok(Points(batch_of(vec![
-        inputs,
-        TensorData::new(classes, [23]),
-    ])?))
+    Ok(batch_of(vec![inputs, TensorData::new(classes, [23])])?)
 }
 
 /// The weights after a training by burn and on the host, and the losses of the epochs.
@@ -96,8 +80,8 @@ fn both(settings: &Training, weights: Option<&[f32]>) -> Result<[(Vec<f32>, Vec<
         Ok(())
     };
     let burnt = descent::descend((&*task, net.clone()), &Device::flex(), &course, after)?;
-    let shape = MlpShape::find(&task, &net, &points.0).expect("a perceptron");
-    let mut host = shape.host(&*task, &net, &points.0)?.expect("as by burn");
+    let shape = MlpShape::find(&task, &net, &points).expect("a perceptron");
+    let mut host = shape.host(&*task, &net, &points)?.expect("as by burn");
     descend(&mut host, &course, &mut |_, loss, _| {
         own.push(loss);
         Ok(())
