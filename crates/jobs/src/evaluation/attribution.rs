@@ -156,18 +156,15 @@ impl<'a> Contest<'a> {
                 ..attribution
             })?;
         }
-        for baseline in Baseline::ALL {
-            if let Some(influences) = baseline.matrix(&job, self.rows, self.seed())? {
-                see(&Attribution {
-                    name: baseline.as_str().into(),
-                    damping: None,
-                    is_baseline: true,
-                    influences,
-                    own: None,
-                })?;
-            }
-        }
-        Ok(())
+        Baseline::each(&job, self.rows, self.seed(), &mut |baseline, influences| {
+            see(&Attribution {
+                name: baseline.as_str().into(),
+                damping: None,
+                is_baseline: true,
+                influences,
+                own: None,
+            })
+        })
     }
 
     /// The influence of each training point on itself by the configured method, `(n)`, under its

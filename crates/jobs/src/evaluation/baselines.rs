@@ -39,17 +39,6 @@ pub enum Baseline {
 }
 
 impl Baseline {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Random,
-        Self::SameLabel,
-        Self::NearestInputs,
-        Self::CosineInputs,
-        Self::NearestHidden,
-        Self::CosineHidden,
-        Self::Bm25,
-    ];
-
     /// The name, in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,47 +52,49 @@ impl Baseline {
         }
     }
 
-    /// A number `(rows, n)` for each of the first test points and each training point, the larger
-    /// the more the training point should help; none where the data have no such numbers. The
-    /// method of the job is one that is quickly fitted, such as the gradient dot product.
+    /// Shows, one after another, a number `(rows, n)` for each of the first test points and each
+    /// training point, the larger the more the training point should help; what the data have no
+    /// such numbers for is left out. The method of the job is one that is quickly fitted, such as
+    /// the gradient dot product.
     ///
     /// # Errors
-    /// When the points cannot be read, or do not fit into memory.
-    pub fn matrix(self, job: &Job, rows: usize, seed: u64) -> Result<Option<Array2<f64>>> {
+    /// When the points cannot be read, or do not fit into memory; whatever `see` reports.
+    pub fn each(
+        job: &Job,
+        rows: usize,
+        seed: u64,
+        see: &mut dyn FnMut(Self, Array2<f64>) -> Result<()>,
+    ) -> Result<()> {
         let (train, test) = (job.train.inner(), job.test.inner());
         let (shape, is_text) = ((rows, train.len()), is_text(train)?);
-        let numbers = || -> Result<[Array2<f64>; 2]> {
-            Ok([inputs(job, test, rows)?, inputs(job, train, train.len())?])
-        };
-        Ok(match self {
-            Self::Random => {
-                let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-                Some(Array2::from_shape_simple_fn(shape, || random.random()))
-            }
-            Self::SameLabel => {
-                let Some([test, train]) = classes(job, rows)? else {
-                    return Ok(None);
-                };
-                let is_same =
-                    |(row, point): (usize, usize)| f64::from(u8::from(test[row] == train[point]));
-                Some(Array2::from_shape_fn(shape, is_same))
-            }
-            Self::NearestInputs | Self::CosineInputs | Self::Bm25
-                if is_text != (self == Self::Bm25) =>
-            {
-                None
-            }
-            Self::NearestInputs => Some(neighbours::minus_squared_distances(&numbers()?)),
-            Self::CosineInputs => Some(neighbours::cosines(numbers()?)),
-            Self::NearestHidden => {
-                hidden(job, rows)?.map(|sides| neighbours::minus_squared_distances(&sides))
-            }
-            Self::CosineHidden => hidden(job, rows)?.map(neighbours::cosines),
-            Self::Bm25 => {
-                let [test, train] = [tokens(test, rows)?, tokens(train, train.len())?];
-                Some(bm25::scores(&test, &train))
-            }
-        })
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let numbers = Array2::from_shape_simple_fn(shape, || random.random());
+        see(Self::Random, numbers)?;
+        if let Some([test, train]) = classes(job, rows)? {
+            let is_same =
+                |(row, point): (usize, usize)| f64::from(u8::from(test[row] == train[point]));
+            see(Self::SameLabel, Array2::from_shape_fn(shape, is_same))?;
+        }
+        if !is_text {
+            let sides = [inputs(job, test, rows)?, inputs(job, train, train.len())?];
+            see(
+                Self::NearestInputs,
+                neighbours::minus_squared_distances(&sides),
+            )?;
+            see(Self::CosineInputs, neighbours::cosines(sides))?;
+        }
+        if let Some(sides) = hidden(job, rows)? {
+            see(
+                Self::NearestHidden,
+                neighbours::minus_squared_distances(&sides),
+            )?;
+            see(Self::CosineHidden, neighbours::cosines(sides))?;
+        }
+        if is_text {
+            let [test, train] = [tokens(test, rows)?, tokens(train, train.len())?];
+            see(Self::Bm25, bm25::scores(&test, &train))?;
+        }
+        Ok(())
     }
 }
 

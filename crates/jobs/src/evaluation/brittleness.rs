@@ -50,21 +50,15 @@ impl Brittleness {
             findings.push(finding);
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("removed".into(), json!(self.counts));
-        about.insert("seeds".into(), json!(seeds));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert(
-            "statistic".into(),
-            json!("share of the test points with another class without k of their most helpful training points, or fewer"),
-        );
-        about.insert("intervals".into(), json!("95 %, resampling test points"));
-        about.insert("smallest".into(), smallest.into());
-        Ok(Evaluation {
-            study: "brittleness",
-            about,
-            findings,
-        })
+        let about = json!({
+            "removed": self.counts,
+            "seeds": seeds,
+            "test_points": contest.rows,
+            "statistic": "share of the test points with another class without k of their most helpful training points, or fewer",
+            "intervals": "95 %, resampling test points",
+            "smallest": smallest,
+        });
+        Ok(Evaluation::new("brittleness", about, findings))
     }
 
     /// All points; then, for each test point and count, those that are left.

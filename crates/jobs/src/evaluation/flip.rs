@@ -12,7 +12,7 @@ use influence_core::Dataset;
 use influence_data::{Samples, Target, key::KeyError};
 use ndarray::Axis;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{
     attribution::Contest,
@@ -122,22 +122,16 @@ impl Flipped {
             }
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("share".into(), json!(self.share));
         let flipped = self.wrong.iter().filter(|&&flipped| flipped).count();
-        about.insert("flipped".into(), json!(flipped));
-        about.insert("training_points".into(), json!(self.wrong.len()));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert("seed".into(), json!(self.seed));
-        about.insert(
-            "intervals".into(),
-            json!("95 %, resampling training points"),
-        );
-        Ok(Evaluation {
-            study: "flip",
-            about,
-            findings,
-        })
+        let about = json!({
+            "share": self.share,
+            "flipped": flipped,
+            "training_points": self.wrong.len(),
+            "test_points": contest.rows,
+            "seed": self.seed,
+            "intervals": "95 %, resampling training points",
+        });
+        Ok(Evaluation::new("flip", about, findings))
     }
 
     fn statistics(&self, scores: Vec<f64>) -> Vec<Statistic> {

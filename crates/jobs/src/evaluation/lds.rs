@@ -9,7 +9,7 @@
 use anyhow::{Result, ensure};
 use ndarray::{Array2, Array3, Axis, s};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{
     attribution::Contest,
@@ -87,24 +87,18 @@ impl Lds {
             ));
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("subsets".into(), json!(self.subsets));
-        about.insert("fraction".into(), json!(self.fraction));
-        about.insert("seeds".into(), json!(study.seeds));
-        about.insert("training_points".into(), json!(contest.points));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert("objective".into(), json!(OBJECTIVE));
-        about.insert("divisor".into(), json!(DIVISOR));
-        about.insert("ceiling".into(), json!(ceiling(&losses)));
-        about.insert(
-            "intervals".into(),
-            json!("95 %, resampling test points and subsets"),
-        );
-        Ok(Evaluation {
-            study: "lds",
-            about,
-            findings,
-        })
+        let about = json!({
+            "subsets": self.subsets,
+            "fraction": self.fraction,
+            "seeds": study.seeds,
+            "training_points": contest.points,
+            "test_points": contest.rows,
+            "objective": OBJECTIVE,
+            "divisor": DIVISOR,
+            "ceiling": ceiling(&losses),
+            "intervals": "95 %, resampling test points and subsets",
+        });
+        Ok(Evaluation::new("lds", about, findings))
     }
 }
 

@@ -9,7 +9,7 @@
 use anyhow::{Result, ensure};
 use ndarray::{Array2, Array3, Axis, s};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{
     attribution::Contest,
@@ -76,21 +76,15 @@ impl LeaveOneOut {
             findings.push(Finding::of(attribution, statistics));
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("left_out".into(), json!(self.points));
-        about.insert("seeds".into(), json!(study.seeds));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert("objective".into(), json!(OBJECTIVE));
-        about.insert("divisor".into(), json!(DIVISOR));
-        about.insert(
-            "intervals".into(),
-            json!("95 %, resampling points left out, and test points for means over these"),
-        );
-        Ok(Evaluation {
-            study: "loo",
-            about,
-            findings,
-        })
+        let about = json!({
+            "left_out": self.points,
+            "seeds": study.seeds,
+            "test_points": contest.rows,
+            "objective": OBJECTIVE,
+            "divisor": DIVISOR,
+            "intervals": "95 %, resampling points left out, and test points for means over these",
+        });
+        Ok(Evaluation::new("loo", about, findings))
     }
 }
 

@@ -19,6 +19,21 @@ pub struct Evaluation {
     pub findings: Vec<Finding>,
 }
 
+impl Evaluation {
+    /// What a study found, and an object of what was done.
+    pub(super) fn new(study: &'static str, about: Value, findings: Vec<Finding>) -> Self {
+        let about = match about {
+            Value::Object(about) => about,
+            _ => Map::new(),
+        };
+        Self {
+            study,
+            about,
+            findings,
+        }
+    }
+}
+
 /// What was found of one attribution.
 #[derive(Debug, Serialize)]
 pub struct Finding {

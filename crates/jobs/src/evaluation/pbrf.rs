@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use ndarray::{Axis, s};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{
     attribution::Contest,
@@ -50,19 +50,13 @@ impl Unlearning {
             findings.push(Finding::of(attribution, statistics));
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("unlearnt".into(), json!(self.points));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert("objective".into(), json!(OBJECTIVE));
-        about.insert("divisor".into(), json!(DIVISOR));
-        about.insert(
-            "intervals".into(),
-            json!("95 %, resampling points unlearnt, and test points for means over these"),
-        );
-        Ok(Evaluation {
-            study: "pbrf",
-            about,
-            findings,
-        })
+        let about = json!({
+            "unlearnt": self.points,
+            "test_points": contest.rows,
+            "objective": OBJECTIVE,
+            "divisor": DIVISOR,
+            "intervals": "95 %, resampling points unlearnt, and test points for means over these",
+        });
+        Ok(Evaluation::new("pbrf", about, findings))
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use ndarray::{Array3, Axis, s};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::{
     attribution::{Attribution, Contest},
@@ -47,25 +47,14 @@ impl Removal {
             ));
             Ok(())
         })?;
-        let mut about = Map::new();
-        about.insert("removed".into(), json!(self.counts));
-        about.insert("seeds".into(), json!(seeds));
-        about.insert("test_points".into(), json!(contest.rows));
-        about.insert(
-            "statistic".into(),
-            json!(
-                "rise of the mean test loss without the k most helpful training points of its mean"
-            ),
-        );
-        about.insert(
-            "intervals".into(),
-            json!("95 %, resampling test points and seeds"),
-        );
-        Ok(Evaluation {
-            study: "removal",
-            about,
-            findings,
-        })
+        let about = json!({
+            "removed": self.counts,
+            "seeds": seeds,
+            "test_points": contest.rows,
+            "statistic": "rise of the mean test loss without the k most helpful training points of its mean",
+            "intervals": "95 %, resampling test points and seeds",
+        });
+        Ok(Evaluation::new("removal", about, findings))
     }
 
     /// All points, and those that are left without the most helpful ones.
