@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from distributed import Client, LocalCluster
+from distributed.core import Status
 
 from influence_dask import (
     DaskInfluenceCalculator,
@@ -31,6 +34,8 @@ from problem import BINARY, METHODS, Problem, tree
 
 #: How many seconds something may take to happen that takes no time.
 PATIENCE = 20
+#: How many seconds a test may take; one that hangs shows where, and ends the whole.
+LIMIT = 200
 
 
 #: A problem that takes seconds, for all tests in which something is lost meanwhile.
@@ -66,6 +71,12 @@ def children(config: str = "") -> list[int]:
     """The processes of a worker of Dask that compute, of a configuration, and are there."""
     found = [it.process for it in resident._residents.values() if config in it.settings.config]
     return [process.pid for process in found if process is not None and process.poll() is None]
+
+
+def kill(pid: int) -> None:
+    """Kills a process, which may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def is_there(pid: int) -> bool:
@@ -135,8 +146,13 @@ class OnACluster(unittest.TestCase):
         cls.folder.cleanup()
 
     def setUp(self) -> None:
-        # One that was killed is started again.
-        self.client.wait_for_workers(2)
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
+        self.addCleanup(faulthandler.cancel_dump_traceback_later)
+        self.wait_for_workers()
+
+    def wait_for_workers(self) -> None:
+        """Waits until a worker that was killed was started again."""
+        self.client.wait_for_workers(2, timeout=PATIENCE * 3)
 
     def calculator(self, config: str, **options) -> DaskInfluenceCalculator:
         return DaskInfluenceCalculator(config, self.client, BINARY, **options)
@@ -211,8 +227,7 @@ class OnACluster(unittest.TestCase):
         calculator = self.calculator(config, panels=22)
         with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as folder:
             stored = pool.submit(calculator.to_zarr, f"{folder}/x.zarr")
-            worker = wait_for(lambda: working(self.client, "write"))
-            os.kill(self.client.run(os.getpid, workers=[worker])[worker], signal.SIGKILL)
+            self.kill_worker(wait_for(lambda: working(self.client, "write")))
             self.same(stored.result(), slow.expected(config))
             self.assertEqual(tree(f"{folder}/x.zarr"), tree(slow.output(config)))
 
@@ -266,7 +281,7 @@ class OnACluster(unittest.TestCase):
                 self.assertGreater(kills, 0, "the fit takes longer")
                 self.assertEqual(fitted.read_bytes(), large.fit(config))
                 self.assertFalse(sums.exists())
-            self.client.wait_for_workers(2)
+            self.wait_for_workers()
 
     def test_a_fit_that_cannot_be_kept_is_refused(self) -> None:
         config = self.problem.config("direct")
@@ -314,8 +329,7 @@ class OnACluster(unittest.TestCase):
         future = self.client.compute(self.calculator(config).influences())
         worker = wait_for(lambda: working(self.client))
         child = self.children("slow")[worker][0]
-        pid = self.client.run(os.getpid, workers=[worker])[worker]
-        os.kill(pid, signal.SIGKILL)
+        self.kill_worker(worker)
         self.same(future.result(), slow.expected(config))
         # Its process ended with it.
         wait_for(lambda: not is_there(child))
@@ -327,13 +341,16 @@ class OnACluster(unittest.TestCase):
         """Kills the process that a worker has; it may be gone."""
         found = self.client.run(children, config, workers=[worker], on_error="ignore")
         for pid in found.get(worker, []):
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
     def kill_worker(self, worker: str) -> None:
         """Kills a worker; another takes its place."""
+        # Dask never replaces a worker that ends while it still takes it for one that starts.
+        nannies = self.cluster.workers.values()
+        wait_for(lambda: all(nanny.status == Status.running for nanny in nannies))
         pids = self.client.run(os.getpid, workers=[worker], on_error="ignore")
         for pid in pids.values():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
 
 
 class Processes(unittest.TestCase):
