@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub use bank::{Bank, Study};
-pub use subset::Subset;
+pub use subset::{Absence, Subset};
 
 /// The most test points that are evaluated at a time.
 const EVALUATED: usize = 256;
@@ -157,8 +157,22 @@ impl<'a> Retraining<'a> {
     /// # Errors
     /// When the seed is none of those given to [`new`](Self::new), the subset has points that there
     /// are not, or the training fails.
-    pub fn model(&self, subset: &Subset, seed: u64) -> Result<Box<dyn TaskModel>> {
-        self.weighted_model(subset, None, seed)
+    pub fn model(
+        &self,
+        subset: &Subset,
+        absence: Absence,
+        seed: u64,
+    ) -> Result<Box<dyn TaskModel>> {
+        match absence {
+            Absence::Removed => self.weighted_model(subset, None, seed),
+            Absence::Weightless => {
+                subset.check(self.train.len())?;
+                let mut weights = vec![0.0; self.train.len()];
+                subset.points().iter().for_each(|&kept| weights[kept] = 1.0);
+                let all = Subset::without(weights.len(), &[])?;
+                self.weighted_model(&all, Some(&weights), seed)
+            }
+        }
     }
 
     /// As [`model`](Self::model), with a weight for each point of the subset, see [`Course`].
@@ -204,8 +218,8 @@ impl<'a> Retraining<'a> {
     ///
     /// # Errors
     /// As [`model`](Self::model) and [`outcome_of`](Self::outcome_of).
-    pub fn outcome(&self, subset: &Subset, seed: u64) -> Result<Outcome> {
-        self.outcome_of(&*self.model(subset, seed)?)
+    pub fn outcome(&self, subset: &Subset, absence: Absence, seed: u64) -> Result<Outcome> {
+        self.outcome_of(&*self.model(subset, absence, seed)?)
     }
 
     /// What a model makes of the test points.
@@ -224,14 +238,6 @@ impl<'a> Retraining<'a> {
                 .map(|(all, chosen)| [all, chosen].concat());
         }
         Ok(Outcome { losses, classes })
-    }
-
-    /// The measurements of the test points after the training on a subset, one retraining alone.
-    ///
-    /// # Errors
-    /// As [`outcome`](Self::outcome).
-    pub fn losses(&self, subset: &Subset, seed: u64) -> Result<Vec<f64>> {
-        Ok(self.outcome(subset, seed)?.losses)
     }
 }
 

@@ -92,9 +92,16 @@ pub struct EvaluateArguments {
     /// Change this share of the labels, train a model on them, and rank points by suspicion
     #[arg(long, value_name = "SHARE", value_parser = share_of_points)]
     pub flip: Option<f64>,
+    /// Let points that are left out keep their places in the batches and weigh nothing, so that the
+    /// other steps are those of the training on all points: what `magic` differentiates
+    #[arg(long, conflicts_with_all = ["pbrf", "flip"])]
+    pub in_place: bool,
     /// From how many seeds each model is retrained [default: 5, with --loo 1]
     #[arg(long, value_name = "S")]
     pub seeds: Option<usize>,
+    /// The first of these seeds, from which the others are counted [default: the configuration's]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["pbrf", "flip"])]
+    pub first_seed: Option<u64>,
     /// How many test points are looked at, the first ones [default: all]
     #[arg(long, value_name = "Q")]
     pub rows: Option<usize>,

@@ -10,7 +10,7 @@ use influence_jobs::{
     evaluation::{Best, Brittleness, Contest, Lds, LooRequest, Removal, Studies},
     models::Models,
     output::{is_url, write_whole},
-    retraining::Beginning,
+    retraining::{Absence, Beginning},
 };
 use serde_json::json;
 
@@ -88,11 +88,12 @@ fn configured(arguments: &EvaluateArguments, settings: &[String]) -> Result<Conf
 
 /// What is asked for.
 fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Studies> {
-    let seeds = arguments.seeds.unwrap_or(SEEDS);
     ensure!(
-        seeds > 0,
+        arguments.seeds != Some(0),
         "--seeds 0: a retraining takes a seed; give 1 or more"
     );
+    let first = arguments.first_seed.unwrap_or(config.seed);
+    let seeds = |default| (first..).take(arguments.seeds.unwrap_or(default)).collect();
     let output = &config.output.path;
     ensure!(
         arguments.bank.is_some() || !is_url(output),
@@ -103,22 +104,37 @@ fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Studies> {
     } else {
         Beginning::Trained
     };
+    let absence = if arguments.in_place {
+        Absence::Weightless
+    } else {
+        Absence::Removed
+    };
     let removed = counts("--removal", &arguments.removal)?;
     let brittle = counts("--brittleness", &arguments.brittleness)?;
     Ok(Studies {
         lds: arguments.lds.map(|subsets| Lds {
             subsets,
             fraction: arguments.fraction,
-            seeds,
+            absence,
+            seeds: seeds(SEEDS),
         }),
         loo: arguments.loo.map(|points| LooRequest {
             points,
-            seeds: arguments.seeds.unwrap_or(1),
+            absence,
+            seeds: seeds(1),
             beginning,
         }),
         pbrf: arguments.pbrf,
-        removal: removed.map(|counts| Removal { counts, seeds }),
-        brittleness: brittle.map(|counts| Brittleness { counts, seeds }),
+        removal: removed.map(|counts| Removal {
+            counts,
+            absence,
+            seeds: seeds(SEEDS),
+        }),
+        brittleness: brittle.map(|counts| Brittleness {
+            counts,
+            absence,
+            seeds: seeds(SEEDS),
+        }),
         flip: arguments.flip,
         bank: arguments.bank(output),
         share: arguments.share.unwrap_or_default(),

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use influence_backend_burn::Batch;
 use influence_calculators::{Calculator, Observer, Phase, Plan};
 use influence_core::{
@@ -127,7 +127,7 @@ impl<'a> Contest<'a> {
         altered: &dyn Fn(Job) -> Result<Job>,
         see: &mut dyn FnMut(&Attribution) -> Result<()>,
     ) -> Result<()> {
-        for config in &self.methods {
+        for config in self.distinct()? {
             let job = altered(self.job(config.clone())?)?;
             for attribution in self.of_method(&job, own)? {
                 see(&attribution)?;
@@ -165,6 +165,14 @@ impl<'a> Contest<'a> {
                 own: None,
             })
         })
+    }
+
+    /// The methods, each once: others may include the configured one.
+    fn distinct(&self) -> Result<&[Config]> {
+        let again = self.methods[1..].iter();
+        let again = again.map(|other| includes(other, self.configured()));
+        let again = again.collect::<Result<Vec<_>>>()?.contains(&true);
+        Ok(&self.methods[usize::from(again)..])
     }
 
     /// The influence of each training point on itself by the configured method, `(n)`, under its
@@ -236,6 +244,24 @@ impl<'a> Contest<'a> {
         });
         Ok(named.collect())
     }
+}
+
+/// Whether the attributions of a method include those of another: the same one, with the same
+/// dampings or more.
+fn includes(other: &Config, configured: &Config) -> Result<bool> {
+    let about = |config: &Config| {
+        let method = config.method()?;
+        let curvature = method.curved().map(|curved| curved.curvature.name());
+        let mut settings = config.origin.get("method").cloned();
+        if let Some(settings) = settings.as_mut().and_then(|it| it.as_table_mut()) {
+            settings.retain(|key, _| !["curvature", "damping", "sweep"].contains(&key));
+        }
+        let dampings: Vec<String> = method.dampings().iter().map(ToString::to_string).collect();
+        Ok::<_, Error>((settings, curvature, dampings))
+    };
+    let (other, configured) = (about(other)?, about(configured)?);
+    let damped = configured.2.iter().all(|one| other.2.contains(one));
+    Ok((other.0, other.1) == (configured.0, configured.1) && damped)
 }
 
 /// The matrices `(rows, n)` of an array that may have an axis of dampings.

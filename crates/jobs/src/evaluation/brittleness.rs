@@ -12,15 +12,17 @@ use super::{
     statistics::bootstrap,
     study::named,
 };
-use crate::retraining::{Outcome, Study, Subset};
+use crate::retraining::{Absence, Outcome, Study, Subset};
 
 /// How many points are removed of each test point, once each.
 #[derive(Debug, Clone)]
 pub struct Brittleness {
     /// In ascending order.
     pub counts: Vec<usize>,
-    /// From how many seeds each training begins.
-    pub seeds: usize,
+    /// How a training is without the points.
+    pub absence: Absence,
+    /// The seeds of each training.
+    pub seeds: Vec<u64>,
 }
 
 /// Gives the outcomes of a study, those of the first subset first, if it is the whole study that is
@@ -35,12 +37,11 @@ impl Brittleness {
     pub(super) fn rate(
         &self,
         contest: &Contest<'_>,
-        seeds: &[u64],
         outcomes: &mut Outcomes<'_>,
     ) -> Result<Evaluation> {
         let (mut findings, mut smallest) = (Vec::new(), Map::new());
         contest.each(false, &Ok, &mut |attribution| {
-            let study = self.study(attribution, seeds.to_vec())?;
+            let study = self.study(attribution)?;
             let Some(outcomes) = outcomes(&study)? else {
                 return Ok(());
             };
@@ -52,7 +53,7 @@ impl Brittleness {
         })?;
         let about = json!({
             "removed": self.counts,
-            "seeds": seeds,
+            "seeds": self.seeds,
             "test_points": contest.rows,
             "statistic": "share of the test points with another class without k of their most helpful training points, or fewer",
             "intervals": "95 %, resampling test points",
@@ -62,7 +63,7 @@ impl Brittleness {
     }
 
     /// All points; then, for each test point and count, those that are left.
-    fn study(&self, attribution: &Attribution, seeds: Vec<u64>) -> Result<Study> {
+    fn study(&self, attribution: &Attribution) -> Result<Study> {
         let (points, most) = (attribution.influences.ncols(), self.counts.last());
         let most = most.copied().unwrap_or(0);
         ensure!(
@@ -76,13 +77,18 @@ impl Brittleness {
                 subsets.push(Subset::without(points, &order[..count])?);
             }
         }
-        Ok(named("brittleness", subsets, seeds))
+        Ok(named(
+            "brittleness",
+            subsets,
+            self.absence,
+            self.seeds.clone(),
+        ))
     }
 
     /// The smallest count that changes the class of each test point, if one does.
     fn smallest(&self, outcomes: &[Outcome], rows: usize) -> Result<Vec<Option<usize>>> {
         let class = |subset: usize, row: usize| -> Result<usize> {
-            let of_seeds = outcomes.chunks(self.seeds).nth(subset);
+            let of_seeds = outcomes.chunks(self.seeds.len()).nth(subset);
             let chosen = of_seeds.into_iter().flatten().map(|outcome| {
                 let classes = outcome.classes.as_ref();
                 classes.context("--brittleness: the model chooses no class for a point")
@@ -135,7 +141,8 @@ mod tests {
     fn the_smallest_count_that_changes_most_seeds_is_found() -> Result<()> {
         let brittleness = Brittleness {
             counts: vec![2, 5],
-            seeds: 3,
+            absence: Absence::Removed,
+            seeds: vec![0, 1, 2],
         };
         let seeds = |classes: [[usize; 2]; 3]| {
             classes.map(|classes| Outcome {

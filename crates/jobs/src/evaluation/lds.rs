@@ -14,25 +14,28 @@ use serde_json::json;
 use super::{
     attribution::Contest,
     outcome::{Evaluation, Finding, Statistic},
-    prediction::{DIVISOR, OBJECTIVE, predicted_changes},
+    prediction::predicted_changes,
     statistics::{Agreement, by_row, ceiling},
+    study::suffix,
 };
-use crate::retraining::{Study, Subset};
+use crate::retraining::{Absence, Study, Subset};
 
 /// What is drawn for a linear datamodelling score.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Lds {
     /// How many subsets.
     pub subsets: usize,
     /// The share of the training points that each keeps.
     pub fraction: f64,
-    /// From how many seeds each is trained.
-    pub seeds: usize,
+    /// How a training is without the other points.
+    pub absence: Absence,
+    /// The seeds from which each is trained.
+    pub seeds: Vec<u64>,
 }
 
 impl Lds {
-    /// The retrainings: subsets drawn from a seed, the first of which are the same however many are
-    /// drawn, and seeds counted from it.
+    /// The retrainings, of subsets drawn from a seed, the first of which are the same however many
+    /// are drawn.
     ///
     /// # Errors
     /// When the subsets have no points, or all.
@@ -53,9 +56,10 @@ impl Lds {
             .map(|_| Subset::new(index::sample(&mut random, points, kept).into_vec()));
         Ok(Study {
             // More subsets and more seeds go behind those that a bank has.
-            name: format!("subsets_of_{kept}_seed_{seed}"),
+            name: format!("subsets_of_{kept}_seed_{seed}{}", suffix(self.absence)),
             subsets: subsets.collect::<Result<_>>()?,
-            seeds: (seed..).take(self.seeds).collect(),
+            absence: self.absence,
+            seeds: self.seeds.clone(),
         })
     }
 
@@ -79,7 +83,7 @@ impl Lds {
         let actual = over_seeds(&losses);
         let mut findings = Vec::new();
         contest.each(false, &Ok, &mut |attribution| {
-            let predicted = predicted_changes(&attribution.influences, &removed)?;
+            let predicted = predicted_changes(&attribution.influences, &removed, self.absence)?;
             let lds = by_row(&predicted, &actual, Agreement::Spearman, seed);
             findings.push(Finding::of(
                 attribution,
@@ -93,8 +97,8 @@ impl Lds {
             "seeds": study.seeds,
             "training_points": contest.points,
             "test_points": contest.rows,
-            "objective": OBJECTIVE,
-            "divisor": DIVISOR,
+            "objective": self.absence.objective(),
+            "divisor": self.absence.divisor(),
             "ceiling": ceiling(&losses),
             "intervals": "95 %, resampling test points and subsets",
         });

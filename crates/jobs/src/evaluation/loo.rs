@@ -15,16 +15,17 @@ use super::{
     attribution::Contest,
     lds::over_seeds,
     outcome::{Evaluation, Finding, Statistic},
-    prediction::{DIVISOR, OBJECTIVE, predicted_changes},
+    prediction::predicted_changes,
     statistics::{Agreement, by_row, pooled},
     study::named,
 };
-use crate::retraining::{Study, Subset};
+use crate::retraining::{Absence, Study, Subset};
 
 /// What is left out, one point at a time.
 #[derive(Debug, Clone)]
 pub struct LeaveOneOut {
     points: Vec<usize>,
+    absence: Absence,
 }
 
 impl LeaveOneOut {
@@ -33,9 +34,9 @@ impl LeaveOneOut {
     ///
     /// # Errors
     /// When there are too few points, or their influences cannot be computed.
-    pub fn choose(contest: &Contest<'_>, count: usize) -> Result<Self> {
+    pub fn choose(contest: &Contest<'_>, count: usize, absence: Absence) -> Result<Self> {
         let points = chosen_of(contest, count, &format!("--loo {count}: leave out"))?;
-        Ok(Self { points })
+        Ok(Self { points, absence })
     }
 
     /// The retrainings: all points, then all but each of those chosen.
@@ -52,6 +53,7 @@ impl LeaveOneOut {
         Ok(named(
             "leave-one-out",
             subsets.collect::<Result<_>>()?,
+            self.absence,
             seeds,
         ))
     }
@@ -71,7 +73,7 @@ impl LeaveOneOut {
         let seed = study.seeds[0];
         let mut findings = Vec::new();
         contest.each(false, &Ok, &mut |attribution| {
-            let predicted = predicted_changes(&attribution.influences, &removed)?;
+            let predicted = predicted_changes(&attribution.influences, &removed, self.absence)?;
             let statistics = statistics(&predicted, &actual, seed, attribution.is_baseline);
             findings.push(Finding::of(attribution, statistics));
             Ok(())
@@ -80,8 +82,8 @@ impl LeaveOneOut {
             "left_out": self.points,
             "seeds": study.seeds,
             "test_points": contest.rows,
-            "objective": OBJECTIVE,
-            "divisor": DIVISOR,
+            "objective": self.absence.objective(),
+            "divisor": self.absence.divisor(),
             "intervals": "95 %, resampling points left out, and test points for means over these",
         });
         Ok(Evaluation::new("loo", about, findings))

@@ -19,24 +19,46 @@
 //! The second term is what weight decay does. At a minimum the gradients of all points and of
 //! weight decay cancel, so without decay the mean influence is zero. With decay the other points
 //! gain weight against it, which moves every row by a constant that depends on `m` alone. Within a
-//! row it changes no order; where rows are pooled, leaving it out costs most of the correlation. An
-//! objective that keeps the weights `1/n` of the points that stay, a sum in place of a mean, has
-//! `Σ_{i∈R} τ[j, i] / n`.
+//! row it changes no order; where rows are pooled, leaving it out costs most of the correlation.
+//!
+//! Points that keep their places in the batches with weight 0 leave the weights `1/n` of the others
+//! as they are. Then the change is `Σ_{i∈R} τ[j, i] / n`.
 
 use anyhow::{Result, ensure};
 use ndarray::{Array2, Axis};
 
-/// What is minimised, and the formula of the prediction, in words.
-pub const OBJECTIVE: &str = "mean loss of the points that are kept, and weight decay";
-/// The formula of the prediction.
-pub const DIVISOR: &str = "n - m: (sum of the m influences - m * mean influence) / (n - m)";
+use crate::retraining::Absence;
+
+impl Absence {
+    /// What a training without some points minimises.
+    pub(super) fn objective(self) -> &'static str {
+        match self {
+            Self::Removed => "mean loss of the points that are kept, and weight decay",
+            Self::Weightless => {
+                "sum of the losses of the points that are kept, divided by n, and weight decay"
+            }
+        }
+    }
+
+    /// The formula of the prediction.
+    pub(super) fn divisor(self) -> &'static str {
+        match self {
+            Self::Removed => "n - m: (sum of the m influences - m * mean influence) / (n - m)",
+            Self::Weightless => "n: sum of the m influences / n",
+        }
+    }
+}
 
 /// The predicted changes `(rows, sets)` of influences `(rows, n)`, when the points of each set are
-/// left out of a training that minimises a mean.
+/// left out.
 ///
 /// # Errors
 /// When a set holds all points.
-pub fn predicted_changes(influences: &Array2<f64>, removed: &[Vec<usize>]) -> Result<Array2<f64>> {
+pub(super) fn predicted_changes(
+    influences: &Array2<f64>,
+    removed: &[Vec<usize>],
+    absence: Absence,
+) -> Result<Array2<f64>> {
     let (rows, points) = influences.dim();
     let means = influences.sum_axis(Axis(1)) / points as f64;
     let mut changes = Array2::zeros((rows, removed.len()));
@@ -46,12 +68,16 @@ pub fn predicted_changes(influences: &Array2<f64>, removed: &[Vec<usize>]) -> Re
             "a set of {} points leaves none of {points}",
             set.len()
         );
-        let (count, left) = (set.len() as f64, (points - set.len()) as f64);
         for &point in set {
             column += &influences.column(point);
         }
-        column.scaled_add(-count, &means);
-        column /= left;
+        match absence {
+            Absence::Removed => {
+                column.scaled_add(-(set.len() as f64), &means);
+                column /= (points - set.len()) as f64;
+            }
+            Absence::Weightless => column /= points as f64,
+        }
     }
     Ok(changes)
 }
@@ -65,7 +91,7 @@ mod tests {
     /// Ridge regression through the origin has a closed form: the derivative of a test loss by the
     /// weights, along the line that the formula names, against central differences of the minimum.
     #[test]
-    fn the_formula_is_the_derivative_of_the_retrained_loss() -> Result<()> {
+    fn the_formulas_are_derivatives_of_the_retrained_loss() -> Result<()> {
         let (x, y) = ([0.5, -1.0, 2.0, 1.5, 0.3], [1.0, -0.5, 1.0, 2.0, -1.0]);
         let (decay, test) = (0.3, [1.2, 0.7]);
         let minimum = |weights: [f64; 5]| {
@@ -80,28 +106,42 @@ mod tests {
         let by_slope = (slope * test[0] - test[1]) * test[0];
         let influence = |i: usize| by_slope * (slope * x[i] - y[i]) * x[i] / curvature;
         let influences = Array2::from_shape_fn((1, 5), |(_, i)| influence(i));
-        let got = predicted_changes(&influences, std::slice::from_ref(&removed))?[[0, 0]];
-        let along = |step: f64| {
-            let weight = |i| if removed.contains(&i) { 0.0 } else { 1.0 / 3.0 };
-            loss(minimum(std::array::from_fn(|i| {
-                1.0 / n + step * (weight(i) - 1.0 / n)
-            })))
-        };
-        let expected = (along(1e-5) - along(-1e-5)) / 2e-5;
-        assert!(
-            (got - expected).abs() < 1e-8 * expected.abs(),
-            "{got} {expected}"
-        );
+        for (absence, kept) in [
+            (Absence::Removed, 1.0 / 3.0),
+            (Absence::Weightless, 1.0 / n),
+        ] {
+            let sets = std::slice::from_ref(&removed);
+            let got = predicted_changes(&influences, sets, absence)?[[0, 0]];
+            let along = |step: f64| {
+                let weight = |i| if removed.contains(&i) { 0.0 } else { kept };
+                loss(minimum(std::array::from_fn(|i| {
+                    1.0 / n + step * (weight(i) - 1.0 / n)
+                })))
+            };
+            let expected = (along(1e-5) - along(-1e-5)) / 2e-5;
+            assert!(
+                (got - expected).abs() < 1e-8 * expected.abs(),
+                "{absence:?}: {got} {expected}"
+            );
+        }
         Ok(())
     }
 
     #[test]
     fn every_set_is_a_column() -> Result<()> {
         let influences = array![[1.0, 2.0, 3.0, 6.0], [0.0, 4.0, 0.0, -4.0]];
-        let got = predicted_changes(&influences, &[vec![3], vec![0, 1], vec![]])?;
-        let expected = array![[1.0, -1.5, 0.0], [-4.0 / 3.0, 2.0, 0.0]];
-        assert!((&got - &expected).iter().all(|error| error.abs() < 1e-15));
-        let error = predicted_changes(&influences, &[vec![0, 1, 2, 3]]).expect_err("all");
+        let sets = [vec![3], vec![0, 1], vec![]];
+        let removed = array![[1.0, -1.5, 0.0], [-4.0 / 3.0, 2.0, 0.0]];
+        let weightless = array![[1.5, 0.75, 0.0], [-1.0, 1.0, 0.0]];
+        for (absence, expected) in [
+            (Absence::Removed, removed),
+            (Absence::Weightless, weightless),
+        ] {
+            let got = predicted_changes(&influences, &sets, absence)?;
+            assert!((&got - &expected).iter().all(|error| error.abs() < 1e-15));
+        }
+        let all = [vec![0, 1, 2, 3]];
+        let error = predicted_changes(&influences, &all, Absence::Removed).expect_err("all");
         assert!(error.to_string().contains("leaves none of 4"), "{error}");
         Ok(())
     }

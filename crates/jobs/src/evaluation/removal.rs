@@ -11,15 +11,17 @@ use super::{
     statistics::bootstrap_both,
     study::named,
 };
-use crate::retraining::{Study, Subset};
+use crate::retraining::{Absence, Study, Subset};
 
 /// How many points are removed, once each.
 #[derive(Debug, Clone)]
 pub struct Removal {
     /// In ascending order.
     pub counts: Vec<usize>,
-    /// From how many seeds each training begins.
-    pub seeds: usize,
+    /// How a training is without the points.
+    pub absence: Absence,
+    /// The seeds of each training.
+    pub seeds: Vec<u64>,
 }
 
 impl Removal {
@@ -31,12 +33,11 @@ impl Removal {
     pub fn rate(
         &self,
         contest: &Contest<'_>,
-        seeds: &[u64],
         losses: &mut dyn FnMut(&Study) -> Result<Option<Array3<f64>>>,
     ) -> Result<Evaluation> {
         let mut findings = Vec::new();
         contest.each(false, &Ok, &mut |attribution| {
-            let study = self.study(attribution, seeds.to_vec())?;
+            let study = self.study(attribution)?;
             let Some(losses) = losses(&study)? else {
                 return Ok(());
             };
@@ -49,7 +50,7 @@ impl Removal {
         })?;
         let about = json!({
             "removed": self.counts,
-            "seeds": seeds,
+            "seeds": self.seeds,
             "test_points": contest.rows,
             "statistic": "rise of the mean test loss without the k most helpful training points of its mean",
             "intervals": "95 %, resampling test points and seeds",
@@ -58,7 +59,7 @@ impl Removal {
     }
 
     /// All points, and those that are left without the most helpful ones.
-    fn study(&self, attribution: &Attribution, seeds: Vec<u64>) -> Result<Study> {
+    fn study(&self, attribution: &Attribution) -> Result<Study> {
         let order = by_helpfulness(&attribution.influences.sum_axis(Axis(0)).to_vec());
         let points = order.len();
         let most = self.counts.last().copied().unwrap_or(0);
@@ -68,7 +69,8 @@ impl Removal {
         );
         let counts = std::iter::once(&0).chain(&self.counts);
         let subsets = counts.map(|&count| Subset::without(points, &order[..count]));
-        Ok(named("removal", subsets.collect::<Result<_>>()?, seeds))
+        let subsets = subsets.collect::<Result<_>>()?;
+        Ok(named("removal", subsets, self.absence, self.seeds.clone()))
     }
 
     /// How much the mean loss rises for each count, of losses `(1 + counts, seeds, rows)`.
@@ -110,7 +112,8 @@ mod tests {
     fn the_most_helpful_points_go_first_and_the_rise_is_a_mean() -> Result<()> {
         let removal = Removal {
             counts: vec![1, 2],
-            seeds: 2,
+            absence: Absence::Removed,
+            seeds: vec![0, 1],
         };
         let attribution = Attribution {
             name: "direct".into(),
@@ -119,7 +122,7 @@ mod tests {
             influences: array![[1.0, 5.0, -1.0, 0.0], [1.0, -2.0, 3.0, 0.0]],
             own: None,
         };
-        let study = removal.study(&attribution, vec![0, 1])?;
+        let study = removal.study(&attribution)?;
         let kept: Vec<&[usize]> = study.subsets.iter().map(Subset::points).collect();
         assert_eq!(kept, [&[0, 1, 2, 3][..], &[0, 2, 3], &[2, 3]]);
         let losses = array![

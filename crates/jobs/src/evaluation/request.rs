@@ -12,7 +12,7 @@ use super::{
     outcome::Evaluation, pbrf::Unlearning, removal::Removal,
 };
 use crate::{
-    retraining::{Bank, Beginning, Outcome, Retraining, Study},
+    retraining::{Absence, Bank, Beginning, Outcome, Retraining, Study},
     watch::Host,
 };
 
@@ -38,12 +38,14 @@ pub struct Studies {
 }
 
 /// Leave-one-out retraining.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LooRequest {
     /// How many points are left out.
     pub points: usize,
-    /// From how many seeds each training goes on.
-    pub seeds: usize,
+    /// How a training is without one.
+    pub absence: Absence,
+    /// The seeds of each training.
+    pub seeds: Vec<u64>,
     /// At which weights trainings begin.
     pub beginning: Beginning,
 }
@@ -64,9 +66,8 @@ impl Studies {
             }
         }
         if let Some(loo) = &self.loo {
-            let left_out = LeaveOneOut::choose(contest, loo.points)?;
-            let seeds: Vec<u64> = (contest.seed()..).take(loo.seeds).collect();
-            let study = left_out.study(contest.points, seeds)?;
+            let left_out = LeaveOneOut::choose(contest, loo.points, loo.absence)?;
+            let study = left_out.study(contest.points, loo.seeds.clone())?;
             let truth = self.truth(contest, loo.beginning, &study.seeds)?;
             if let Some(losses) = truth.losses(&study)? {
                 found.push(left_out.rate(contest, &study, &losses)?);
@@ -80,15 +81,13 @@ impl Studies {
             found.push(Unlearning::choose(contest, points)?.rate(contest)?);
         }
         if let Some(removal) = &self.removal {
-            let seeds: Vec<u64> = (contest.seed()..).take(removal.seeds).collect();
-            let truth = self.truth(contest, Beginning::Scratch, &seeds)?;
-            let rated = removal.rate(contest, &seeds, &mut |study| truth.losses(study))?;
+            let truth = self.truth(contest, Beginning::Scratch, &removal.seeds)?;
+            let rated = removal.rate(contest, &mut |study| truth.losses(study))?;
             found.extend(Some(rated).filter(|_| self.share.is_whole()));
         }
         if let Some(brittleness) = &self.brittleness {
-            let seeds: Vec<u64> = (contest.seed()..).take(brittleness.seeds).collect();
-            let truth = self.truth(contest, Beginning::Scratch, &seeds)?;
-            let rated = brittleness.rate(contest, &seeds, &mut |study| truth.outcomes(study))?;
+            let truth = self.truth(contest, Beginning::Scratch, &brittleness.seeds)?;
+            let rated = brittleness.rate(contest, &mut |study| truth.outcomes(study))?;
             found.extend(Some(rated).filter(|_| self.share.is_whole()));
         }
         if let Some(share) = self.flip {
@@ -103,10 +102,10 @@ impl Studies {
 
     /// Refuses an ensemble in studies that begin at the weights of one model, or train one.
     fn check_models(&self, contest: &Contest<'_>) -> Result<()> {
-        let trains_on = |loo: LooRequest| loo.beginning == Beginning::Trained;
+        let trains_on = |loo: &LooRequest| loo.beginning == Beginning::Trained;
         let of_one = [
             (
-                self.loo.is_some_and(trains_on),
+                self.loo.as_ref().is_some_and(trains_on),
                 "--loo without --from-scratch",
             ),
             (self.pbrf.is_some(), "--pbrf"),

@@ -13,7 +13,7 @@ use influence_calculators::{
 use influence_core::Share;
 use ndarray::{Array2, Array3};
 
-use super::{Outcome, Retraining, Subset, threads};
+use super::{Absence, Outcome, Retraining, Subset, threads};
 use crate::watch::{Host, Interrupted, Stage};
 
 /// A folder, or an object store, with the retrainings of one configuration; its layout is described
@@ -31,6 +31,8 @@ pub struct Study {
     pub name: String,
     /// The training points of each training.
     pub subsets: Vec<Subset>,
+    /// How a training is without the other points.
+    pub absence: Absence,
     /// The seeds.
     pub seeds: Vec<u64>,
 }
@@ -113,7 +115,8 @@ impl Bank {
             cancellation,
             &|index| {
                 let (subset, seed) = (missing[index] / seeds, missing[index] % seeds);
-                let outcome = retraining.outcome(&study.subsets[subset], study.seeds[seed]);
+                let (points, seed_drawn) = (&study.subsets[subset], study.seeds[seed]);
+                let outcome = retraining.outcome(points, study.absence, seed_drawn);
                 let outcome = outcome.with_context(|| {
                     format!(
                         "study {}, subset {subset}, seed {}",

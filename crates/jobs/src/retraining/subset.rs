@@ -1,5 +1,17 @@
 use anyhow::{Result, ensure};
 
+/// How a training is without the points that a [`Subset`] leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// As if they had never been there: batches are drawn from the points that are kept, and the
+    /// objective is the mean loss of these.
+    Removed,
+    /// They keep their places in the batches and weigh nothing: every step takes the other samples
+    /// that it takes in the training on all points, and divides by as many. The objective keeps the
+    /// weight 1/n of each point that stays.
+    Weightless,
+}
+
 /// Some of the training points, by their numbers in ascending order: those that a retraining keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subset(Vec<usize>);

@@ -80,6 +80,7 @@ fn study() -> Result<Study> {
     Ok(Study {
         name: "halves".into(),
         subsets: halves.collect::<Result<_>>()?,
+        absence: Absence::Removed,
         seeds: vec![5, 2],
     })
 }
@@ -104,7 +105,7 @@ fn a_bank_has_the_bits_of_each_retraining_alone() -> Result<()> {
     let Study { subsets, seeds, .. } = study()?;
     for (subset, points) in subsets.iter().enumerate() {
         for (place, &seed) in seeds.iter().enumerate() {
-            let alone = retraining.losses(points, seed)?;
+            let alone = retraining.outcome(points, Absence::Removed, seed)?.losses;
             assert_eq!(found.slice(s![subset, place, ..]).to_vec(), alone);
         }
     }
@@ -117,7 +118,10 @@ fn a_bank_has_the_bits_of_each_retraining_alone() -> Result<()> {
         found
     );
     let outcomes = bank.outcomes(&study()?, &retraining, Share::WHOLE, &cancelled)?;
-    assert_eq!(outcomes[1], Some(retraining.outcome(&subsets[0], 2)?));
+    assert_eq!(
+        outcomes[1],
+        Some(retraining.outcome(&subsets[0], Absence::Removed, 2)?)
+    );
     Ok(())
 }
 
