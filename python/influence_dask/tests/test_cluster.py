@@ -18,6 +18,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dask
 import numpy as np
 from distributed import Client, LocalCluster
 from distributed.core import Status
@@ -46,6 +47,9 @@ large: Problem
 
 def setUpModule() -> None:
     global slow, large
+    # A local cluster gives up a worker that is away this long after it was lost, also where it came
+    # back and was lost again meanwhile.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
     folders = [tempfile.TemporaryDirectory() for _ in range(2)]
     for folder in folders:
         unittest.addModuleCleanup(folder.cleanup)
