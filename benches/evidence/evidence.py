@@ -32,17 +32,17 @@ def linear(*widths, activation="relu"):
 
 
 class Model:
-    """A configuration: data, layers, training, method."""
+    """A model and its training. Experiments that share one share its weights and its retrainings."""
 
-    def __init__(self, data, layers, train, method, loss="cross-entropy"):
-        self.data, self.layers, self.train, self.method, self.loss = data, layers, train, method, loss
+    def __init__(self, name, data, layers, train, loss="cross-entropy"):
+        self.name, self.data, self.layers, self.train, self.loss = name, data, layers, train, loss
 
-    def text(self, data, weights, seed):
+    def text(self, data, weights, method, seed, output):
         return "\n".join(
             [
                 f"seed = {seed}",
                 "[model]",
-                f'weights = "{weights}.safetensors"',
+                f"weights = {json.dumps(weights)}",
                 f'loss = "{self.loss}"',
                 f"layers = {self.layers}",
                 "[train]",
@@ -51,12 +51,20 @@ class Model:
                 f'train = {{ inputs = "{data}/x.npy", targets = "{data}/y.npy" }}',
                 f'test = {{ inputs = "{data}/xt.npy", targets = "{data}/yt.npy" }}',
                 "[method]",
-                self.method,
+                method,
                 "[output]",
-                f'path = "{weights}.zarr"',
+                f'path = "{output}.zarr"',
                 "",
             ]
         )
+
+
+class Experiment:
+    """What `evaluate` is asked, time after time, of a method on a model, or on the mean of several models from other
+    seeds. Without a model the configuration is that of `influence init`."""
+
+    def __init__(self, model, method, *asked, members=1):
+        self.model, self.method, self.asked, self.members = model, method, asked, members
 
 
 def sgd(rate, epochs, batch, momentum=0.0, decay=0.0, schedule="constant"):
@@ -70,42 +78,69 @@ def curved(name, damping, curvature="gauss-newton"):
     return f'name = "{name}"\ncurvature = "{curvature}"\ndamping = {damping}'
 
 
-# Every step takes all 1,437 points, until the gradient vanishes in 32-bit floats.
-LOGISTIC = Model("digits", linear(10), sgd(0.5, 1500, 4096, 0.9, 0.01), curved("direct", 0.01) + "")
-DIGITS = Model("digits", linear(64, 10), sgd(0.05, 60, 64, 0.9, 0.001, "cosine"), curved("direct", 0.01))
-MNIST_LOGISTIC = Model("mnist", linear(10), sgd(0.01, 20, 32), curved("cg", 0.1))
-MNIST = Model("mnist", linear(128, 64, 10), sgd(0.01, 50, 64, 0.9), curved("ekfac", "{ relative = 1.0 }", "fisher"))
-CONCRETE = Model(
-    "concrete", linear(128, 128, 128, 1), sgd(0.03, 40, 32, 0.0, 1e-5), curved("ekfac", 1e-8, "fisher"), loss="mse"
-)
-HESSIANS = Model("digits", linear(64, 32, 10, activation="gelu"), sgd(0.01, 100, 32, 0.9), curved("direct", 0.001))
+def lds(seeds, *more, rows=100):
+    """Random subsets, halves unless another fraction is given."""
+    return ["--lds", "100", "--seeds", str(seeds), "--rows", str(rows), *more]
 
-# Name, model, what `evaluate` is asked for.
+
+def sweep(methods, dampings, *more):
+    return ["--sweep", "--methods", methods, "--damping", dampings, *more]
+
+
+# Every step takes all 1,437 points, until the gradient vanishes in 32-bit floats.
+LOGISTIC = Model("digits-logistic", "digits", linear(10), sgd(0.5, 1500, 4096, 0.9, 0.01))
+DIGITS = Model("digits-mlp", "digits", linear(64, 10), sgd(0.05, 60, 64, 0.9, 0.001, "cosine"))
+MNIST_LOGISTIC = Model("mnist-logistic", "mnist", linear(10), sgd(0.01, 20, 32))
+MNIST = Model("mnist-mlp", "mnist", linear(128, 64, 10), sgd(0.01, 50, 64, 0.9))
+CONCRETE = Model("concrete-mlp", "concrete", linear(128, 128, 128, 1), sgd(0.03, 40, 32, 0.0, 1e-5), loss="mse")
+GELU = Model("digits-gelu", "digits", linear(64, 32, 10, activation="gelu"), sgd(0.01, 100, 32, 0.9))
+
+EKFAC = curved("ekfac", "{ relative = 1.0 }", "fisher")
+# Points that are left out keep their places: 1 % and 5 % of them, half, and 5 % from another seed.
+IN_PLACE = [["--fraction", kept, "--in-place", "--no-baselines"] for kept in ("0.99", "0.95", "0.5")]
+IN_PLACE.append([*IN_PLACE[1], "--first-seed", "1000"])
+
 EXPERIMENTS = {
-    "loo-digits-logistic": (LOGISTIC, ["--loo", "80"]),
-    "loo-digits-leverage": (LOGISTIC, ["--loo", "80", "--no-baselines", "--set", "method.leverage=true"]),
-    "lds-digits-mlp": (
-        DIGITS,
-        ["--lds", "100", "--seeds", "5", "--rows", "100", "--sweep", "--methods", "direct,ekfac,kfac,arnoldi"]
-        + ["--damping", "0.001,0.003,0.01,0.1"],
+    "loo-digits-logistic": Experiment(LOGISTIC, curved("direct", 0.01), ["--loo", "80"]),
+    "loo-digits-leverage": Experiment(
+        LOGISTIC, curved("direct", 0.01) + "\nleverage = true", ["--loo", "80", "--no-baselines"]
     ),
-    "lds-mnist-logistic": (
+    "loo-mnist-logistic": Experiment(
         MNIST_LOGISTIC,
-        ["--lds", "100", "--seeds", "1", "--rows", "100", "--sweep", "--methods", "cg", "--damping", "0.01,0.1,1"],
+        curved("cg", 0.1),
+        ["--loo", "100", "--rows", "100", "--from-scratch", "--in-place"],
+        ["--loo", "100", "--rows", "100", "--no-baselines"],
+        ["--loo", "100", "--rows", "100", "--no-baselines", "--from-scratch"],
     ),
-    "loo-mnist-logistic": (MNIST_LOGISTIC, ["--loo", "100", "--from-scratch", "--rows", "100"]),
-    "lds-mnist-mlp": (
-        MNIST,
-        ["--lds", "100", "--seeds", "1", "--rows", "100", "--sweep", "--methods", "ekfac,kfac"]
-        + ["--damping", "0.1,1,10", "--relative"],
+    "lds-mnist-logistic": Experiment(MNIST_LOGISTIC, curved("cg", 0.1), lds(1, *sweep("cg", "0.01,0.1,1"))),
+    "lds-mnist-mlp": Experiment(MNIST, EKFAC, lds(1, *sweep("ekfac,kfac", "0.1,1,10", "--relative"))),
+    "lds-mnist-ensemble": Experiment(MNIST, EKFAC, lds(1, "--no-baselines"), members=10),
+    "lds-digits-mlp": Experiment(
+        DIGITS, curved("direct", 0.01), lds(5, *sweep("direct,ekfac,kfac,arnoldi", "0.001,0.003,0.01,0.1"))
     ),
-    "removal-concrete": (CONCRETE, ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50"]),
-    "hessians-digits": (
-        HESSIANS,
-        ["--lds", "100", "--seeds", "5", "--rows", "100", "--sweep", "--methods", "direct,ekfac,kfac"]
-        + ["--damping", "0.001,0.01,0.1"],
+    "magic-digits": Experiment(
+        DIGITS, 'name = "magic"', lds(5, "--no-baselines"), *[lds(1, *more) for more in IN_PLACE]
     ),
-    "flip-digits": (DIGITS, ["--flip", "0.1"]),
+    "magic-mnist": Experiment(MNIST, 'name = "magic"', *[lds(1, *more, rows=10) for more in IN_PLACE]),
+    "pbrf-digits": Experiment(
+        DIGITS,
+        curved("direct", 0.01),
+        ["--pbrf", "40", "--rows", "100", *sweep("direct,ekfac", "0.01")],
+        ["--pbrf", "40", "--rows", "100", "--no-baselines", "--set", "method.leverage=true"],
+    ),
+    "removal-concrete": Experiment(
+        CONCRETE,
+        curved("ekfac", 1e-8, "fisher"),
+        ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50", *sweep("ekfac,direct", "1e-8,0.01")],
+    ),
+    "hessians-digits": Experiment(
+        GELU, curved("direct", 0.001), lds(5, *sweep("direct,ekfac,kfac", "0.001,0.01,0.1"))
+    ),
+    "hessians-digits-exact": Experiment(
+        GELU, curved("direct", 0.01, "hessian"), lds(5, *sweep("direct", "0.01,0.1,1"), "--no-baselines")
+    ),
+    "flip-digits": Experiment(DIGITS, curved("direct", 0.01), ["--flip", "0.1"]),
+    "init-digits": Experiment(None, "digits", lds(5, *sweep("cg,ekfac,kfac", "0.01,0.1,1,10", "--relative"))),
 }
 
 
@@ -123,32 +158,61 @@ class Bench:
             raise SystemExit(f"influence {' '.join(arguments)} failed")
         return done.stdout, time.monotonic() - begun
 
-    def experiment(self, name, model, asked):
-        """The table of an experiment."""
-        data = f"{model.data}-{self.seed}"
-        config = f"{name}-{self.seed}"
-        (self.work / f"{config}.toml").write_text(model.text(data, config, self.seed))
-        if not (self.work / f"{config}.safetensors").exists():
-            self.run("train", f"{config}.toml", "--progress", "none")
-        command = ["evaluate", f"{config}.toml", *asked, "--format", "json", "--progress", "none"]
-        found, seconds = self.run(*command)
-        found = json.loads(found)
-        lines = [f"## {name}, seed {self.seed}", "", f"`influence {' '.join(command[:-4])}`, {seconds:.0f} s", ""]
-        for study in found["studies"]:
-            lines += table(study)
+    def trained(self, config, model, text, seed):
+        """The file of weights of a seed, trained unless it is there."""
+        weights = f"{model.name}-{seed}.safetensors"
+        if not (self.work / weights).exists():
+            (self.work / config).write_text(text([weights], seed))
+            self.run("train", config, "--progress", "none")
+        return weights
+
+    def experiment(self, name, given):
+        """The tables of an experiment."""
+        config, model = f"{name}-{self.seed}.toml", given.model
+        if model is None:
+            bank = self.begun(config, f"{given.method}-{self.seed}")
+        else:
+            data, bank = f"{model.data}-{self.seed}", f"{model.name}-{self.seed}.bank"
+
+            def text(weights, seed):
+                return model.text(data, weights, given.method, seed, name)
+
+            # Members are counted from the seed, far away from other ones.
+            seeds = range(100 * self.seed, 100 * self.seed + given.members) if given.members > 1 else [self.seed]
+            weights = [self.trained(config, model, text, seed) for seed in seeds]
+            (self.work / config).write_text(text(weights, self.seed))
+        lines = [f"## {name}, seed {self.seed}", ""]
+        for asked in given.asked:
+            command = ["evaluate", config, "--bank", bank, *asked, "--format", "json", "--progress", "none"]
+            found, seconds = self.run(*command)
+            lines += [f"`influence {' '.join(command[:-4])}`, {seconds:.0f} s", ""]
+            for study in json.loads(found)["studies"]:
+                lines += table(study)
         return "\n".join(lines)
+
+    def begun(self, config, data):
+        """Configures a model as `influence init` does, and trains it; gives the bank of its retrainings."""
+        if not (self.work / config).exists():
+            train, test = ([f"{data}/x{of}.npy", f"{data}/y{of}.npy"] for of in ("", "t"))
+            self.run("init", "--train", *train, "--test", *test, config)
+            self.run("train", config, "--progress", "none", "--set", f"seed={self.seed}")
+        return config.replace(".toml", ".bank")
 
 
 def table(study):
     """A study as a table: a line for each method, intervals of 95 %."""
     columns = list(dict.fromkeys(key for finding in study["findings"] for key in finding["statistics"]))
-    about = ", ".join(f"{key}: {value}" for key, value in study["about"].items())
+    about = ", ".join(f"{key}: {value}" for key, value in study["about"].items() if len(str(value)) < LONG)
     lines = [f"{study['study']}. {about}", "", "| method | damping | " + " | ".join(columns) + " |"]
     lines.append("|---" * (2 + len(columns)) + "|")
     for finding in study["findings"]:
         cells = [shown(finding["statistics"].get(column)) for column in columns]
         lines.append("| " + " | ".join([finding["name"], str(finding["damping"] or "–"), *cells]) + " |")
     return [*lines, ""]
+
+
+#: What a study says about itself is not printed beyond this length: lists of points.
+LONG = 100
 
 
 def shown(statistic):
@@ -183,12 +247,13 @@ def main():
     python = given.python or environment(work)
     bench = Bench(work, given.seed, binary.resolve())
     for name in given.only:
-        model, asked = EXPERIMENTS[name]
-        data = work / f"{model.data}-{given.seed}"
+        experiment = EXPERIMENTS[name]
+        kind = experiment.model.data if experiment.model else experiment.method
+        data = work / f"{kind}-{given.seed}"
         if not data.exists():
-            made = f"import sys; sys.path.insert(0, {str(HERE)!r}); import data; data.{model.data}({str(data)!r}, {given.seed})"
+            made = f"import sys; sys.path.insert(0, {str(HERE)!r}); import data; data.{kind}({str(data)!r}, {given.seed})"
             subprocess.run([python, "-c", made], check=True)
-        found = bench.experiment(name, model, asked)
+        found = bench.experiment(name, experiment)
         print(found, flush=True)
         with (work / "evidence.md").open("a") as report:
             report.write(found + "\n")
