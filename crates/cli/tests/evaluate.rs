@@ -167,6 +167,14 @@ fn subsets_are_trained_once_and_rate_every_method() {
         study["about"]["ceiling"]["seed_with_seed"].as_f64() > Some(0.999),
         "{study}"
     );
+    let elsewhere = [&halves[..], &["--first-seed", "40", "--in-place"]].concat();
+    let elsewhere = folder.evaluated(&elsewhere);
+    assert_eq!(elsewhere["about"]["seeds"], json!([40, 41]));
+    assert_eq!(
+        elsewhere["about"]["divisor"],
+        "n: sum of the m influences / n"
+    );
+    assert!(number(&elsewhere, "direct", "lds") > 0.9, "{elsewhere}");
     let sweep = [&halves[..], &["--sweep", "--damping", "0.05,50", "--write"]].concat();
     let swept = folder.evaluated(&sweep);
     let rows = swept["findings"].as_array().expect("rows");

@@ -56,7 +56,10 @@ impl Lds {
             .map(|_| Subset::new(index::sample(&mut random, points, kept).into_vec()));
         Ok(Study {
             // More subsets and more seeds go behind those that a bank has.
-            name: format!("subsets_of_{kept}_seed_{seed}{}", suffix(self.absence)),
+            name: format!(
+                "subsets_of_{kept}_drawn_by_{seed}{}",
+                suffix(self.absence, &self.seeds)
+            ),
             subsets: subsets.collect::<Result<_>>()?,
             absence: self.absence,
             seeds: self.seeds.clone(),

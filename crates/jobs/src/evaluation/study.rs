@@ -20,18 +20,19 @@ pub(super) fn named(kind: &str, subsets: Vec<Subset>, absence: Absence, seeds: V
     let digits = digest.rsplit(':').next().unwrap_or_default();
     let digits = &digits[..DIGITS.min(digits.len())];
     Study {
-        name: format!("{kind}_{digits}{}", suffix(absence)),
+        name: format!("{kind}_{digits}{}", suffix(absence, &seeds)),
         subsets,
         absence,
         seeds,
     }
 }
 
-/// How the name of a study ends, by how trainings are without points.
-pub(super) fn suffix(absence: Absence) -> &'static str {
+/// How the name of a study ends, by how trainings are without points, and from which seed on.
+pub(super) fn suffix(absence: Absence, seeds: &[u64]) -> String {
+    let first = seeds.first().copied().unwrap_or(0);
     match absence {
-        Absence::Removed => "",
-        Absence::Weightless => "_in_place",
+        Absence::Removed => format!("_from_{first}"),
+        Absence::Weightless => format!("_in_place_from_{first}"),
     }
 }
 
@@ -47,7 +48,8 @@ mod tests {
             let subsets = vec![Subset::new(points.to_vec())?];
             Ok(named("removal", subsets, Absence::Removed, vec![seed]).name)
         };
-        assert_eq!(name(&[0, 1], 3)?, name(&[1, 0], 4)?);
+        assert_eq!(name(&[0, 1], 3)?, name(&[1, 0], 3)?);
+        assert_ne!(name(&[0, 1], 3)?, name(&[0, 1], 4)?);
         assert!(name(&[0, 1], 3)?.starts_with("removal_"));
         assert_ne!(name(&[0, 1], 3)?, name(&[0, 2], 3)?);
         let subsets = vec![Subset::new(vec![0, 1])?];
