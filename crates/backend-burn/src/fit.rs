@@ -3,6 +3,7 @@
 mod digest;
 mod kinks;
 mod problem;
+mod segmented;
 mod traced;
 mod unrolled;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 pub use problem::Influence;
 use problem::InversionMethod;
+pub use segmented::SegmentedTraining;
 pub use traced::TracedFit;
 
 /// Well below what Kronecker factors themselves leave out.

@@ -82,29 +82,33 @@ pub enum Kronecker {
 const SHOWN: usize = 3;
 
 impl Kronecker {
-    /// Fits the curvature of each block.
+    /// Fits the curvature of each block: the mean over models of the same data, of which there is
+    /// at least one. Their factors are means, and so are the eigenvalues along the eigenvectors
+    /// that they have in common.
     pub(crate) fn prepare(
         self,
-        vectors: &Arc<SampleVectors>,
+        models: &[Arc<SampleVectors>],
         blocks: &[Block],
         tolerance: f64,
         threads: usize,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let vectors = models.first().ok_or_else(missing)?;
         let layers = layers(vectors, blocks)?;
         let linear: Vec<&LinearLayer> = layers.iter().flatten().collect();
         let others = blocks.iter().zip(&layers);
         let others = others.filter(|(_, layer)| layer.is_none());
         let others: Vec<&Block> = others.map(|(block, _)| block).collect();
-        let (covariances, rest) = CovarianceSet::of(vectors, &linear, &others)?;
+        let (covariances, rest) = CovarianceSet::of(models, &linear, &others)?;
         let mut factored = covariances.factored(threads, &vectors.data.watch)?;
         if self == Self::Ekfac {
-            correct_eigenvalues(&vectors.redrawn(), &linear, &mut factored)?;
+            let redrawn: Vec<_> = models.iter().map(SampleVectors::redrawn).collect();
+            correct_eigenvalues(&redrawn, &linear, &mut factored)?;
         }
         let (mut factored, mut rest) = (factored.into_iter(), rest.into_iter());
         let of_block = |layer: &Option<LinearLayer>| {
             let Some(layer) = layer else {
                 let rest = rest.next().ok_or_else(missing)?;
-                return rest.prepared(vectors.data.samples());
+                return rest.prepared(models.len() * vectors.data.samples());
             };
             let factors = factored.next().ok_or_else(missing)?;
             Ok(Box::new(FactoredLayer::new(

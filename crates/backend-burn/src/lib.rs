@@ -102,7 +102,7 @@ pub use curvature::Curvature;
 pub use dataset::{ArrayDataset, BurnDataset, batch_of, tensor_data};
 pub use error::{Error, Result};
 pub use evaluator::{EvaluatedOutputs, Evaluator};
-pub use fit::{Fit, Influence, Traced, TracedFit};
+pub use fit::{Fit, Influence, SegmentedTraining, Traced, TracedFit};
 pub use gradient::Gradients;
 pub use host_mlp::{HostMlp, HostSteps, MlpShape, StepRule};
 pub use influence_core::{Batch, FieldForm, FieldKind};
@@ -114,4 +114,6 @@ pub use source::ModelGradients;
 pub use stack::Stack;
 pub use task::{Classification, Field, Inputs, OutputLoss, Outputs, Regression, Task};
 pub use trace::{parameter_values, parameters};
-pub use unrolled::{GatherSamples, TrainingStep, TrainingSteps, Unrolled, UpdateRule};
+pub use unrolled::{
+    GatherSamples, Segmentation, TrainingStep, TrainingSteps, Unrolled, UpdateRule,
+};

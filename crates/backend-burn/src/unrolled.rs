@@ -37,10 +37,13 @@
 
 mod backward;
 mod model;
+mod segmentation;
 mod states;
 mod steps;
 mod update;
 
 pub use model::Unrolled;
+pub use segmentation::Segmentation;
+pub(crate) use states::FollowedTraining;
 pub use steps::{GatherSamples, TrainingStep, TrainingSteps};
 pub use update::UpdateRule;

@@ -263,6 +263,21 @@ fn a_training_is_followed_and_an_output_keeps_its_settings() {
 }
 
 #[test]
+fn a_training_in_segments_is_followed_and_an_output_keeps_its_settings() {
+    let folder = Folder::new(&format!(
+        "{LINE}[method]\nname = \"source\"\nsegments = 1\n"
+    ));
+    folder.influence(&["train", "config.toml"]);
+    let said = folder.influence(&["run", "config.toml"]);
+    assert!(said.contains("1 segments of equal"), "{said}");
+    let said = folder.influence(&["verify", "influences.zarr"]);
+    assert!(said.contains(" 0 numbers differ"), "{said}");
+    let more = "method.checkpoints_per_segment=3";
+    let refusal = folder.refusal(&["run", "config.toml", "--resume", "--set", more]);
+    assert!(refusal.contains("checkpoints_per_segment"), "{refusal}");
+}
+
+#[test]
 fn an_ensemble_is_trained_from_seeds_that_follow_each_other() {
     let folder = Folder::new(LINE);
     let list = "model.weights=[\"line.safetensors\", \"next.safetensors\"]";

@@ -7,6 +7,7 @@ mod erased;
 mod finite;
 mod footprint;
 mod perturbation;
+mod segmented_unrolling;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use by_block::ByBlock;
 pub use erased::{AnyModel, Erased, ErasedModel, erase};
 pub use footprint::{FactorForm, Footprint, ScoringFootprint};
 pub use perturbation::Perturbation;
+pub use segmented_unrolling::{SegmentedUnrolling, TrainingSegment};
 pub use sweep::Sweep;
 pub use trajectory::Trajectory;
 pub use unit_gradients::UnitGradients;

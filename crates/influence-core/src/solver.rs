@@ -177,6 +177,19 @@ pub trait Prepared<R: Rows>: Debug + Send + Sync {
     /// Whatever the operator reports.
     fn mean_eigenvalue(&self) -> Result<Estimate>;
 
+    /// The rows `b` times a function of the operator, `f(A) b`: the matrix with the eigenvectors of
+    /// `A` and the eigenvalues `f(σ)` in place of `σ`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a method that does not know all eigenvectors, [`Error::Shape`]
+    /// when the rows do not have length `dim`.
+    fn times_function(&self, _function: &dyn Fn(f64) -> f64, _rows: &R) -> Result<R> {
+        Err(Error::Unsupported {
+            what: "a function of the curvature",
+            by: "this method; direct, kfac and ekfac have it",
+        })
+    }
+
     /// The expensive part as named arrays, for [`Solver::restore`]; empty where there is none.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub use compute::{Compute, Mode, Strategy};
 pub(crate) use layer::CONFIRM;
 pub use layer::{Layer, Layers};
 pub use memory::Memory;
-pub use method::{Method, MethodName};
+pub use method::{Method, MethodName, SourceSettings};
 pub(crate) use model::missing;
 pub use model::{Loss, MeasurementKey, Model};
 pub use place::{Place, Places};

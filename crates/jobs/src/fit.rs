@@ -1,5 +1,6 @@
 //! From a checked configuration to a fitted influence model, or to its memory and cost.
 
+mod followed;
 mod share;
 
 use std::{path::Path, sync::Arc};
@@ -14,21 +15,18 @@ use influence_core::{
 use influence_data::key::{AtKey, KeyError};
 
 use crate::{
-    config::{Config, Method, Mode, Training},
+    config::{Config, Method, Mode, SourceSettings, Training},
     fit_settings::FitSettings,
     job::Job,
     memory::{self, Taker},
     models::{FitSource, TaskModel, rule},
     watch::{Stage, Watch},
 };
+use followed::followed;
 pub use share::Waiting;
 
 /// Why a fit of an ensemble is not kept.
 const OF_ONE: &str = "a fit that is kept is that of one model, and model.weights lists several; name one of them, or fit in the run itself";
-
-/// How much of the way of a training its end may be away from weights that came of it: rounding
-/// grows with the steps.
-const SAME_TRAINING: f64 = 0.01;
 
 /// A job whose fit there is memory for.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +143,7 @@ fn of_member(
 ) -> Result<ErasedModel<Batch>> {
     let method = job.config.method()?;
     if method.unrolls() {
-        return Ok(erase(unrolled(job, member, settings, watch)?));
+        return followed(job, member, settings, watch);
     }
     let influence = with_settings(settings, job, job.member(member), source, watch)?;
     match method {
@@ -156,36 +154,6 @@ fn of_member(
         }
         _ => in_mode(job, influence),
     }
-}
-
-/// The training of a model, followed; says if it does not end at the weights of the job.
-fn unrolled(
-    job: &Job,
-    member: usize,
-    settings: &FitSettings,
-    watch: &dyn Watch,
-) -> Result<Unrolled> {
-    let (config, untrained) = (&job.config, &job.untrained[member]);
-    let training = (&config.train, config.member_seed(member));
-    let unrolled = untrained.unrolled(settings, training, &job.train)?;
-    warn_of_untapped(unrolled.untapped(), watch);
-    let [begin, read] = [untrained.parameters(), job.member(member).parameters()];
-    let apart = distance(&unrolled.trained()?, &read) / distance(&read, &begin);
-    if apart.is_nan() || apart > SAME_TRAINING {
-        let file = config.model.members()[member].unwrap_or(Path::new(""));
-        watch.warn(&format!(
-            "the training of the configuration, with the seed {}, does not end at the weights in {}: it ends {:.1} % of the way that it goes away from them; the influences are those of this training and not those on that model; run `influence train`, or give [train] and seed the values that the model was trained with",
-            training.1,
-            file.display(),
-            100.0 * apart
-        ));
-    }
-    Ok(unrolled)
-}
-
-fn distance(one: &[f64], other: &[f64]) -> f64 {
-    let squares = one.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
-    squares.sum::<f64>().sqrt()
 }
 
 fn warn_of_untapped<'a>(parameters: impl Iterator<Item = &'a str>, watch: &dyn Watch) {
@@ -301,7 +269,10 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     } = &job.config;
     let settings = job.fit_settings()?;
     let curved = job.config.method()?.curved();
-    let one = if job.config.method()?.unrolls() {
+    let segments = job.config.method()?.segments();
+    let one = if segments.is_some() {
+        job.model.footprint(&settings, &job.train)
+    } else if job.config.method()?.unrolls() {
         let samples = (job.train.len(), &job.train.batch(0..1)?);
         let size = (job.dim, *precision);
         Ok(Unrolled::footprint_of(
@@ -317,7 +288,8 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
         Ok(influence.footprint(&head, FactorForm::Solved)?)
     }
     .context("looking at the gradients of a few training points")?;
-    let one = one.of_checkpoints(job.checkpoints.len().max(1));
+    let checkpoints = segments.map_or(job.checkpoints.len(), SourceSettings::checkpoints);
+    let one = one.of_checkpoints(checkpoints.max(1));
     let one = match outputs_corrected(job)? {
         Some(outputs) => one.with_leverage(outputs),
         None => one,
@@ -347,6 +319,14 @@ fn outputs_corrected(job: &Job) -> Result<Option<usize>> {
 /// The bytes that the fit of a method takes beyond gradients that are kept, an estimate from above.
 fn fit_bytes(job: &Job) -> Result<usize> {
     let method = job.config.method()?;
+    if let Some(source) = method.segments() {
+        let factors = job.model.fit_bytes(&job.fit_settings()?, &job.train);
+        let factors = factors.context("looking at the gradients of a few training points")?;
+        let vector = job.dim.saturating_mul(job.config.precision.bytes());
+        let bytes = source.segments.saturating_mul(factors);
+        let bytes = bytes.saturating_add(source.checkpoints().saturating_mul(vector));
+        return Ok(bytes.saturating_mul(job.members()));
+    }
     if method.unrolls() {
         let Training { epochs, batch, .. } = job.config.train;
         let steps = epochs.saturating_mul(job.train.len().div_ceil(batch));
@@ -376,6 +356,7 @@ fn memory_checked(job: &Job) -> Result<usize> {
             "take the method cg with the curvature gauss-newton, which keeps no factors"
         }
         Method::Magic => "take fewer train.epochs, or larger batches",
+        Method::Source(_) => "take fewer method.segments",
         _ => "take a smaller method.rank, or the method cg without a preconditioner",
     };
     let taker = Taker {

@@ -4,14 +4,15 @@ mod solver;
 
 use std::{num::NonZero, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Task};
+use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Segmentation, Task};
 use influence_core::{
     Precision,
     solver::{Direct, Identity, InverseHarmonicMean},
     summation::{Alone, Summation},
 };
+use influence_data::key::KeyError;
 
 use crate::{
     config::{Config, Method},
@@ -89,6 +90,34 @@ impl FitSettings {
             .map_or(1, |curved| curved.damping.count())
     }
 
+    /// The name of the method.
+    pub(crate) fn method_name(&self) -> &'static str {
+        self.method.name().as_str()
+    }
+
+    /// How the method cuts a training of this many steps into segments.
+    ///
+    /// # Errors
+    /// For a method that does not, or wants more checkpoints than there are steps.
+    pub(crate) fn segmentation(&self, steps: usize) -> Result<Segmentation> {
+        let source = self.method.segments();
+        let source = source.with_context(|| format!("{} has no segments", self.method_name()))?;
+        ensure!(
+            source.checkpoints() <= steps,
+            KeyError::sentence(
+                "method.segments",
+                format!(
+                    "is {}, each with {} checkpoints, and the training has {steps} steps; it can have a checkpoint at each of them and no more",
+                    source.segments, source.checkpoints_per_segment
+                )
+            )
+        );
+        Ok(Segmentation {
+            segments: source.segments,
+            checkpoints: source.checkpoints_per_segment,
+        })
+    }
+
     /// The bytes that gradients kept for iterations, or the states of a training, may take.
     pub(crate) fn memory(&self) -> usize {
         self.gradient_memory
@@ -127,6 +156,10 @@ impl FitSettings {
             (Some(curved), Some(damping)) => fit
                 .with_curvature(curved.curvature.with_seed(self.seed))
                 .with_damping(damping),
+            // The damping that a fit has is not used where its method has none.
+            _ if self.method.segments().is_some() => {
+                fit.with_curvature(Curvature::GaussNewton).with_damping(0.0)
+            }
             // A fit has a curvature even where its solver ignores it; of this one nothing is
             // computed ahead.
             _ => fit
@@ -147,6 +180,7 @@ impl FitSettings {
             Method::InverseHarmonicMean(_) => fit.with_solver(InverseHarmonicMean),
             Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
             Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
+            Method::Source(_) => fit.with_kronecker(Kronecker::Ekfac),
             Method::Identity | Method::Cosine | Method::Tracin(_) | Method::Magic => {
                 fit.with_solver(Identity)
             }

@@ -18,7 +18,7 @@ use influence_data::{
 };
 
 use crate::{
-    config::{Config, Method, Mode, Model},
+    config::{Config, Method, Mode, Model, Optimiser},
     fit_settings::FitSettings,
     models::{Models, TaskModel},
     output::Existing,
@@ -180,7 +180,11 @@ impl Job {
             target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
-            remarks: remarks.into_iter().chain(of_ensemble(&config)).collect(),
+            remarks: remarks
+                .into_iter()
+                .chain(of_ensemble(&config))
+                .chain(of_segments(method))
+                .collect(),
             config,
         })
     }
@@ -274,6 +278,15 @@ fn of_ensemble(config: &Config) -> Option<String> {
     ))
 }
 
+/// What is said of a training in segments.
+fn of_segments(method: &Method) -> Option<String> {
+    let source = method.segments()?;
+    Some(format!(
+        "the training is taken in {} segments of equal numbers of steps, with gradients and curvature that are means over {} checkpoints in each: method.segments, method.checkpoints_per_segment",
+        source.segments, source.checkpoints_per_segment
+    ))
+}
+
 /// Refuses what cannot be computed of a training that is followed, and weights that are not there.
 fn check_unrolled(config: &Config) -> Result<()> {
     let method = config.method()?;
@@ -286,6 +299,15 @@ fn check_unrolled(config: &Config) -> Result<()> {
         KeyError::new(
             "compute.mode",
             format_args!("{name} gives influences alone, without blocks and inputs; use up")
+        )
+    );
+    ensure!(
+        method.segments().is_none() || config.train.optimiser == Optimiser::Sgd,
+        KeyError::new(
+            "train.optimiser",
+            format_args!(
+                "{name} follows gradient descent, with or without momentum, and the training is by adam; take the method magic, which follows adam too, or train the model with \"sgd\""
+            )
         )
     );
     for weights in config.model.members() {

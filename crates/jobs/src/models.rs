@@ -20,7 +20,7 @@ use std::{fmt::Debug, path::Path, sync::Arc};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use influence_backend_burn::{Batch, EvaluatedOutputs, Influence, Unrolled};
+use influence_backend_burn::{Batch, EvaluatedOutputs, Influence, SegmentedTraining, Unrolled};
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
 use influence_data::{InputShape, SampleForm, Samples, Target};
@@ -130,6 +130,18 @@ pub trait Fittable {
         training: (&Training, u64),
         train: &Arc<Prefetch<Samples>>,
     ) -> Result<Unrolled>;
+
+    /// As [`unrolled`](Self::unrolled), in segments: the influence model of the method `source`,
+    /// whose settings must be those of the fit.
+    ///
+    /// # Errors
+    /// As [`unrolled`](Self::unrolled); when there are fewer steps than checkpoints.
+    fn segmented(
+        &self,
+        settings: &FitSettings,
+        training: (&Training, u64),
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<SegmentedTraining>;
 
     /// The memory and the cost per sample of an influence model; nothing is fitted.
     ///

@@ -78,18 +78,36 @@ pub(super) struct FitProblem {
 
 impl FitProblem {
     pub(super) fn fit(&self) -> CoreResult<Influence> {
-        self.data.begin(&|| self.identity())?;
+        self.begin()?;
         let prepared = match &self.method {
             InversionMethod::Solver(solver) => {
                 let operators = self.operators().into_iter();
                 operators.map(|operator| solver.prepare(operator)).collect()
             }
             InversionMethod::Kronecker(kronecker) => {
-                let vectors = self.vectors(*kronecker);
-                kronecker.prepare(&vectors, &self.blocks, self.tolerance, self.threads)
+                self.factored(*kronecker, std::slice::from_ref(&self.source))
             }
         };
         self.assemble(prepared?)
+    }
+
+    /// Begins a fit, in which all processes must fit the same.
+    pub(super) fn begin(&self) -> CoreResult<()> {
+        self.data.begin(&|| self.identity())
+    }
+
+    /// The Kronecker factors of each block, of the mean curvature of the model at some values of
+    /// its parameters.
+    pub(super) fn factored(
+        &self,
+        kronecker: Kronecker,
+        models: &[ModelGradients],
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let memory = self.memory / models.len().max(1);
+        let vectors = models.iter();
+        let vectors = vectors.map(|source| self.vectors(kronecker, source, memory));
+        let vectors: Vec<_> = vectors.collect();
+        kronecker.prepare(&vectors, &self.blocks, self.tolerance, self.threads)
     }
 
     pub(super) fn restore(&self, states: &BTreeMap<String, State>) -> CoreResult<Influence> {
@@ -104,7 +122,7 @@ impl FitProblem {
                     .collect()
             }
             InversionMethod::Kronecker(kronecker) => Kronecker::restore(
-                &self.vectors(*kronecker),
+                &self.vectors(*kronecker, &self.source, self.memory),
                 &self.blocks,
                 self.tolerance,
                 state,
@@ -115,7 +133,7 @@ impl FitProblem {
 
     /// Bytes that the factors of all layers take, an upper bound.
     pub(super) fn kronecker_bytes(&self, dampings: usize) -> CoreResult<usize> {
-        let vectors = self.vectors(Kronecker::Kfac);
+        let vectors = self.vectors(Kronecker::Kfac, &self.source, self.memory);
         Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
     }
 
@@ -125,13 +143,18 @@ impl FitProblem {
     }
 
     /// The vectors for Kronecker factors, cached if a second pass reads the same ones.
-    fn vectors(&self, kronecker: Kronecker) -> Arc<SampleVectors> {
+    fn vectors(
+        &self,
+        kronecker: Kronecker,
+        source: &ModelGradients,
+        memory: usize,
+    ) -> Arc<SampleVectors> {
         let drawn = matches!(self.curvature, Curvature::Fisher { .. });
         let memory = match kronecker {
-            Kronecker::Ekfac if !drawn => self.memory,
+            Kronecker::Ekfac if !drawn => memory,
             Kronecker::Ekfac | Kronecker::Kfac => 0,
         };
-        let (source, data) = (self.source.clone(), self.data.clone());
+        let (source, data) = (source.clone(), self.data.clone());
         Arc::new(SampleVectors::new(self.curvature, source, data, memory))
     }
 

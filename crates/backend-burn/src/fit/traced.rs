@@ -155,7 +155,7 @@ impl TracedFit {
     }
 
     /// The start of fitting and loading: gradients that are checked, and the blocks.
-    fn problem(self) -> CoreResult<FitProblem> {
+    pub(super) fn problem(self) -> CoreResult<FitProblem> {
         let settings = self.settings;
         settings.check()?;
         let data = TrainingData::new(self.train, settings.batch_size)?

@@ -4,7 +4,7 @@
 //! layer. Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
 //! products of eigenvalues.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Int, Tensor};
 use influence_core::{
@@ -49,17 +49,17 @@ pub(super) struct KroneckerEigen {
 }
 
 impl CovarianceSet {
-    /// The first pass, in which the matrices of the other blocks are added up, too.
+    /// The first pass, over the data of each model, in which the matrices of the other blocks are
+    /// added up, too.
     pub(super) fn of(
-        vectors: &SampleVectors,
+        models: &[Arc<SampleVectors>],
         layers: &[&LinearLayer],
         others: &[&Block],
     ) -> CoreResult<(Self, Vec<UnfactoredFisher>)> {
-        let sums = vectors
-            .data
-            .sum("covariances", &|| Ok(Vec::new()), &|parts| {
-                sums_over(vectors, layers, others, parts)
-            })?;
+        let data = &models.first().ok_or_else(missing)?.data;
+        let sums = data.sum("covariances", &|| Ok(Vec::new()), &|parts| {
+            sums_over(models, layers, others, &parts)
+        })?;
         let mut sums = Unpacked::new(sums);
         let covariances = layers.iter().map(|layer| Covariance::new(layer, &mut sums));
         let covariances = covariances.collect::<CoreResult<_>>()?;
@@ -91,16 +91,17 @@ impl CovarianceSet {
 
 /// The sums over some batches: those of each layer, then those of the other blocks.
 fn sums_over(
-    vectors: &SampleVectors,
+    models: &[Arc<SampleVectors>],
     layers: &[&LinearLayer],
     others: &[&Block],
-    parts: Range<usize>,
+    parts: &Range<usize>,
 ) -> CoreResult<Sums> {
     let zero = |layer: &&LinearLayer| CovarianceSums::zero(layer);
     let mut sums: Vec<CovarianceSums> = layers.iter().map(zero).collect();
     let zero = |block: &&Block| UnfactoredFisher::zero(block);
     let mut rest: Vec<UnfactoredFisher> = others.iter().map(zero).collect();
-    for part in parts {
+    let each = models.iter();
+    for (vectors, part) in each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part))) {
         let signed = vectors.part(part)?;
         let gradients = signed.definite()?;
         for (layer, sums) in layers.iter().zip(&mut sums) {

@@ -50,6 +50,10 @@ impl Prepared<Stack> for DiagonalFisher {
         Ok(self.values.mean().unwrap_or(0.0).into())
     }
 
+    fn times_function(&self, function: &dyn Fn(f64) -> f64, rows: &Stack) -> CoreResult<Stack> {
+        scaled(rows, &self.values.mapv(function))
+    }
+
     fn state(&self) -> CoreResult<State> {
         Ok(State::default().with(VALUES, self.values.clone()))
     }
@@ -70,17 +74,22 @@ impl Inverse<Stack> for DiagonalInverse {
     }
 
     fn solve(&self, rhs: &Stack) -> CoreResult<Solution<Stack>> {
-        CoreError::check_size("diagonal", "vector length", self.dim(), rhs.dim())?;
+        let rows = scaled(rhs, &self.inverse)?;
         let report = Report {
             iterations: 0,
             residual: 0.0,
             status: Status::Converged,
         };
-        let inverse = self.inverse.view().insert_axis(Axis(0));
-        let inverse = rhs.like(inverse)?;
         Ok(Solution {
-            rows: Stack::new(rhs.tensor() * inverse.tensor()),
+            rows,
             reports: vec![report; rhs.len()],
         })
     }
+}
+
+/// Rows with each column times its factor.
+fn scaled(rows: &Stack, factors: &Array1<f64>) -> CoreResult<Stack> {
+    CoreError::check_size("diagonal", "vector length", factors.len(), rows.dim())?;
+    let factors = rows.like(factors.view().insert_axis(Axis(0)))?;
+    Ok(Stack::new(rows.tensor() * factors.tensor()))
 }

@@ -3,7 +3,7 @@
 //! They are the mean over samples of `(Q_Sᵀ G Q_A)²`, entry by entry, with the gradients
 //! `G = Σ_t δ_t ⊗ a_t` of the layer.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Int, Tensor};
 use influence_core::{Result as CoreResult, summation::Sums};
@@ -12,6 +12,7 @@ use ndarray::{Array3, Ix0, Ix3, arr0};
 use super::{
     covariance::KroneckerEigen,
     layer::{LayerInputs, LinearLayer, Positions},
+    parallel::missing,
     running_sum::RunningSum,
 };
 use crate::{
@@ -30,12 +31,13 @@ struct Bases {
 }
 
 /// Replaces the products of eigenvalues by the mean squares of the gradients along the
-/// eigenvectors.
+/// eigenvectors, in the mean over samples and models.
 pub(super) fn correct_eigenvalues(
-    vectors: &SampleVectors,
+    models: &[Arc<SampleVectors>],
     layers: &[&LinearLayer],
     factors: &mut [KroneckerEigen],
 ) -> CoreResult<()> {
+    let vectors = models.first().ok_or_else(missing)?;
     let place = |array| tensor3(array, &vectors.source.device, vectors.source.precision);
     let bases = factors.iter().map(|factors| Bases {
         inputs: factors.input_eigenvectors.as_ref().map(place),
@@ -48,7 +50,10 @@ pub(super) fn correct_eigenvalues(
     };
     let leaf = |parts: Range<usize>| {
         let mut totals: Vec<RunningSum> = layers.iter().map(zeros).collect();
-        let samples = add_squares(vectors, layers, &bases, parts, &mut totals)?;
+        let mut samples = 0;
+        for vectors in models {
+            samples += add_squares(vectors, layers, &bases, parts.clone(), &mut totals)?;
+        }
         let totals = totals.into_iter().map(|sum| Ok(sum.whole()?.into_dyn()));
         let samples = Ok(arr0(samples as f64).into_dyn());
         std::iter::once(samples).chain(totals).collect()

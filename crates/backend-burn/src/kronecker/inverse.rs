@@ -141,6 +141,16 @@ impl Prepared<Stack> for FactoredLayer {
         Ok(self.values.mean().unwrap_or(0.0).into())
     }
 
+    fn times_function(&self, function: &dyn Fn(f64) -> f64, rows: &Stack) -> CoreResult<Stack> {
+        CoreError::check_size("kronecker", "vector length", self.dim(), rows.dim())?;
+        if rows.is_empty() {
+            return Ok(rows.clone());
+        }
+        let (device, precision) = &self.bases.place;
+        let factors = tensor3(&self.values.mapv(function), device, *precision);
+        Ok(self.bases.scaled(self.bases.coordinates(rows), &factors))
+    }
+
     fn state(&self) -> CoreResult<State> {
         let state = State::default()
             .with(OUTPUT_GRADIENTS, array3(&self.bases.output_gradients)?)
@@ -196,6 +206,20 @@ impl DeviceEigen {
             .matmul(of(&self.output_gradients))
             .reshape([g, k, a, s])
             .swap_dims(2, 3)
+    }
+
+    /// Rows along the eigenvectors, `(groups, k, outputs, width)`.
+    fn coordinates(&self, rows: &Stack) -> Tensor<4> {
+        let matrices = self.layer.matrices(&rows.tensor()).swap_dims(0, 1);
+        self.turned(matrices, false)
+    }
+
+    /// The rows with these [`coordinates`](Self::coordinates), each times its factor
+    /// `(groups, outputs, width)`.
+    fn scaled(&self, coordinates: Tensor<4>, factors: &Tensor<3>) -> Stack {
+        let scaled = coordinates * factors.clone().unsqueeze_dim(1);
+        let rows = self.turned(scaled, true).swap_dims(0, 1);
+        Stack::new(self.layer.rows(&rows))
     }
 
     /// Inputs and output gradients of right-hand sides along the eigenvectors, `(groups, k, side)`,
@@ -312,15 +336,10 @@ impl Inverse<Stack> for FactoredInverse {
             (Some([inputs, output_gradients]), ..) => {
                 output_gradients.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
             }
-            (None, ..) => {
-                let matrices = bases.layer.matrices(&rhs.tensor()).swap_dims(0, 1);
-                bases.turned(matrices, false)
-            }
+            (None, ..) => bases.coordinates(rhs),
         };
-        let along = along * self.inverse.clone().unsqueeze_dim(1);
-        let solved = bases.turned(along, true).swap_dims(0, 1);
         Ok(Solution {
-            rows: Stack::new(bases.layer.rows(&solved)),
+            rows: bases.scaled(along, &self.inverse),
             reports: vec![report; rhs.len()],
         })
     }

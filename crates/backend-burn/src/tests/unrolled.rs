@@ -1,6 +1,7 @@
 //! Trainings that are unrolled against central differences of trainings written out by hand.
 
 mod reference;
+mod segments;
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// A training that has been gone through once.
 #[derive(Debug)]
-pub(super) struct FollowedTraining {
+pub(crate) struct FollowedTraining {
     pub(super) source: ModelGradients,
     pub(super) descent: TrainingSteps,
     /// The state before every `stride`-th step.
@@ -37,28 +37,66 @@ impl FollowedTraining {
         memory: usize,
         watch: FitProgress,
     ) -> CoreResult<Self> {
+        let size = (source.layout().dim(), source.precision);
+        let steps = descent.steps.len();
+        let stride = stride(bytes(size, descent.rule), steps, memory);
+        let mut kept = Vec::new();
+        let mut keep = |taken: usize, state: &StepState| {
+            if taken < steps && taken.is_multiple_of(stride) {
+                kept.push(state.clone());
+            }
+        };
+        let training = Self::through(source, descent, watch, &mut keep)?;
+        Ok(Self {
+            kept,
+            stride,
+            ..training
+        })
+    }
+
+    /// Goes through the training, and gives the parameters after some numbers of steps, which
+    /// ascend. No state is kept.
+    pub(crate) fn checkpoints(
+        source: ModelGradients,
+        descent: TrainingSteps,
+        watch: FitProgress,
+        after: &[usize],
+    ) -> CoreResult<Vec<Tensor<1>>> {
+        let mut found = Vec::with_capacity(after.len());
+        let mut keep = |taken: usize, state: &StepState| {
+            if after.contains(&taken) {
+                found.push(state.parameters.clone());
+            }
+        };
+        Self::through(source, descent, watch, &mut keep)?;
+        Ok(found)
+    }
+
+    /// Takes the steps. `see` is shown every state, with the number of steps that have been taken.
+    fn through(
+        source: ModelGradients,
+        descent: TrainingSteps,
+        watch: FitProgress,
+        see: &mut dyn FnMut(usize, &StepState),
+    ) -> CoreResult<Self> {
         let values = source.trained_values();
         let shape = [values.len()];
         let values = tensor(values.into_iter(), shape, &source.device, source.precision);
-        let begin = descent.rule.begin(values);
         let steps = descent.steps.len();
-        let size = (source.layout().dim(), source.precision);
-        let stride = stride(bytes(size, descent.rule), steps, memory);
         let mut training = Self {
+            end: descent.rule.begin(values),
             source,
             descent,
-            kept: Vec::with_capacity(steps.div_ceil(stride)),
-            stride,
-            end: begin,
+            kept: Vec::new(),
+            stride: 1,
             watch,
         };
         for step in 0..steps {
             training.watch.fitting(FitStep::Steps, step, steps);
-            if step.is_multiple_of(stride) {
-                training.kept.push(training.end.clone());
-            }
+            see(step, &training.end);
             training.end = training.after(step, training.end.clone())?;
         }
+        see(steps, &training.end);
         training.watch.fitting(FitStep::Steps, steps, steps);
         training.check_end()?;
         Ok(training)

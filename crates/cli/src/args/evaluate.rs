@@ -163,7 +163,8 @@ impl EvaluateArguments {
             return vec![format!("method.sweep=[{dampings}]")];
         }
         let with = |name: &String| {
-            let damped = !matches!(name.as_str(), "identity" | "cosine" | "tracin" | "magic");
+            const UNDAMPED: [&str; 5] = ["identity", "cosine", "tracin", "magic", "source"];
+            let damped = !UNDAMPED.contains(&name.as_str());
             let curved = damped && name != "inverse-harmonic-mean";
             let curvature = curvature.filter(|_| curved);
             let curvature = curvature.map(|curvature| format!("curvature = {curvature:?}"));

@@ -16,6 +16,7 @@ use crate::{
 mod damping;
 mod erased;
 mod finite;
+mod segments;
 
 const DIM: usize = 6;
 const DAMPING: f64 = 0.02;

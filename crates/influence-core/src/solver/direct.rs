@@ -97,13 +97,24 @@ const MATRIX: &str = "matrix";
 #[derive(Debug)]
 struct Dense {
     matrix: Arc<Matrix>,
+    /// If a function of the matrix was asked for.
+    eigen: OnceLock<Eigen>,
 }
 
 impl Dense {
     fn new(matrix: Array2<f64>) -> Result<Self> {
         Ok(Self {
             matrix: Arc::new(Matrix::new(matrix)?),
+            eigen: OnceLock::new(),
         })
+    }
+
+    fn eigen(&self) -> Result<&Eigen> {
+        if let Some(found) = self.eigen.get() {
+            return Ok(found);
+        }
+        let found = eigen(&self.matrix.to_dense()?)?;
+        Ok(self.eigen.get_or_init(|| found))
     }
 }
 
@@ -128,6 +139,13 @@ impl<R: Rows> Prepared<R> for Dense {
 
     fn mean_eigenvalue(&self) -> Result<Estimate> {
         Ok(self.matrix.trace()?.over(self.matrix.dim() as f64))
+    }
+
+    fn times_function(&self, function: &dyn Fn(f64) -> f64, rows: &R) -> Result<R> {
+        let host = checked_host("function of a matrix", self.matrix.dim(), rows)?;
+        let Eigen { values, vectors } = self.eigen()?;
+        let along = host.dot(vectors) * &values.mapv(function);
+        rows.like(along.dot(&vectors.t()).view())
     }
 
     fn state(&self) -> Result<State> {

@@ -17,7 +17,7 @@ use keys::{AskedKey, Keys};
 pub use variants::{
     ArnoldiSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
     InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings, NystroemSettings,
-    Preconditioner, TracinSettings,
+    Preconditioner, SourceSettings, TracinSettings,
 };
 pub(super) use weight_decay::with_weight_decay;
 
@@ -54,6 +54,8 @@ pub enum Method {
     Tracin(TracinSettings),
     /// The derivative of the training itself.
     Magic,
+    /// The derivative of the training, in segments of constant gradients and curvature.
+    Source(SourceSettings),
 }
 
 /// A method by name.
@@ -85,11 +87,13 @@ pub enum MethodName {
     Tracin,
     /// The derivative of the training itself.
     Magic,
+    /// The derivative of the training, in segments of constant gradients and curvature.
+    Source,
 }
 
 impl MethodName {
     /// All methods, in the order in which messages list their keys.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Direct,
         Self::Cg,
         Self::Arnoldi,
@@ -102,6 +106,7 @@ impl MethodName {
         Self::Cosine,
         Self::Tracin,
         Self::Magic,
+        Self::Source,
     ];
 
     /// The name, as it is configured.
@@ -119,12 +124,18 @@ impl MethodName {
             Self::Cosine => "cosine",
             Self::Tracin => "tracin",
             Self::Magic => "magic",
+            Self::Source => "source",
         }
     }
 
     /// The method of a name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// Whether it follows the training itself, as `[train]` describes it.
+    pub fn unrolls(self) -> bool {
+        matches!(self, Self::Magic | Self::Source)
     }
 
     fn read(self, keys: &mut Keys) -> Result<Method> {
@@ -143,6 +154,7 @@ impl MethodName {
             Self::Cosine => Method::Cosine,
             Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
             Self::Magic => Method::Magic,
+            Self::Source => Method::Source(SourceSettings::read(keys)?),
         })
     }
 
@@ -190,6 +202,7 @@ impl Method {
             Self::Cosine => MethodName::Cosine,
             Self::Tracin(_) => MethodName::Tracin,
             Self::Magic => MethodName::Magic,
+            Self::Source(_) => MethodName::Source,
         }
     }
 
@@ -204,7 +217,7 @@ impl Method {
             | Self::InverseHarmonicMean(InverseHarmonicMeanSettings { curved })
             | Self::Kfac(KroneckerSettings { curved, .. })
             | Self::Ekfac(KroneckerSettings { curved, .. }) => Some(curved),
-            Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic => None,
+            Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic | Self::Source(_) => None,
         }
     }
 
@@ -258,7 +271,15 @@ impl Method {
 
     /// Whether it follows the training itself, as `[train]` describes it.
     pub fn unrolls(&self) -> bool {
-        matches!(self, Self::Magic)
+        self.name().unrolls()
+    }
+
+    /// How it cuts the training into segments, if it does.
+    pub fn segments(&self) -> Option<SourceSettings> {
+        match self {
+            Self::Source(source) => Some(*source),
+            _ => None,
+        }
     }
 
     /// The checkpoints of the training run that are asked for.
@@ -324,7 +345,7 @@ impl Method {
     pub fn blocks(&self) -> BlockStructure {
         let given = self.curved().and_then(|curved| curved.blocks.clone());
         given.unwrap_or(match self {
-            Self::Kfac(_) | Self::Ekfac(_) => BlockStructure::LayerWise,
+            Self::Kfac(_) | Self::Ekfac(_) | Self::Source(_) => BlockStructure::LayerWise,
             _ => BlockStructure::Full,
         })
     }

@@ -15,11 +15,13 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         let compute = Table::from_iter([("mode".to_owned(), mode)]);
         table.insert("compute".into(), compute.into());
     }
-    let unrolls = table
+    let name = table
         .get("method")
-        .and_then(|method| method.get("name")?.as_str())
-        == Some(MethodName::Magic.as_str());
-    if !unrolls {
+        .and_then(|method| method.get("name")?.as_str());
+    if !name
+        .and_then(MethodName::of)
+        .is_some_and(MethodName::unrolls)
+    {
         table.remove("train");
     }
     if let Some(model) = table.get_mut("model") {

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use burn::{module::Module, tensor::Device};
 use influence_backend_burn::{
-    Batch, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss, Task,
-    TrainingSteps, Unrolled, parameter_values, parameters,
+    Batch, EvaluatedOutputs, Evaluator, Fit, HostMlp, Influence, MlpShape, OutputLoss,
+    SegmentedTraining, Task, TrainingSteps, Unrolled, parameter_values, parameters,
 };
 use influence_calculators::Prefetch;
 use influence_core::{Footprint, block::ParameterLayout};
@@ -170,7 +170,8 @@ impl<T: Task> Bound<T> {
         let fit = self.fit(settings)?.trusting_the_recording();
         let recorded = fit.unrolled(&self.module, step)?.trained()?;
         let trained = parameter_values(&trained);
-        check_step(&self.layout, &self.parameters(), [&recorded, &trained])
+        let steps = [&recorded[..], &trained];
+        check_step(settings, &self.layout, &self.parameters(), steps)
     }
 }
 
@@ -258,6 +259,20 @@ impl<T: Task> Fittable for Bound<T> {
         let fit = self.fit(settings)?;
         fit.unrolled(&self.module, descent)
             .context("unrolling the training")
+    }
+
+    fn segmented(
+        &self,
+        settings: &FitSettings,
+        (training, seed): (&Training, u64),
+        train: &Arc<Prefetch<Samples>>,
+    ) -> Result<SegmentedTraining> {
+        let descent = descent(training, seed, train);
+        self.check_step(settings, training, &descent, train.inner())?;
+        let segmentation = settings.segmentation(descent.steps.len())?;
+        let fit = self.fit(settings)?;
+        fit.segmented(&self.module, descent, segmentation, train.clone())
+            .context("following the training in segments")
     }
 
     fn footprint(

@@ -9,7 +9,10 @@ use influence_core::{Error as CoreError, block::ParameterLayout};
 use influence_data::{Gather, Samples, key::KeyError};
 
 use super::Course;
-use crate::config::{Optimiser, Training};
+use crate::{
+    config::{Optimiser, Training},
+    fit_settings::FitSettings,
+};
 
 /// The steps that [`descend`](super::descend) takes with these settings and this seed.
 pub(super) fn descent(
@@ -85,6 +88,7 @@ pub(super) fn of_one_step(settings: &Training, batch: usize) -> Training {
 
 /// Refuses a model whose first step is another one when it is trained than when it is recorded.
 pub(super) fn check_step(
+    settings: &FitSettings,
     layout: &ParameterLayout,
     begin: &[f64],
     [recorded, trained]: [&[f64]; 2],
@@ -106,7 +110,8 @@ pub(super) fn check_step(
             KeyError::new(
                 "method.name",
                 format_args!(
-                    "magic cannot follow the training of this model: the first step of `{}` is another one than that along its gradient, as with dropout or batch norm, which act otherwise while a model is trained; take another method",
+                    "{} cannot follow the training of this model: the first step of `{}` is another one than that along its gradient, as with dropout or batch norm, which act otherwise while a model is trained; take another method",
+                    settings.method_name(),
                     parameter.name
                 )
             )

@@ -50,7 +50,7 @@ fn each_method_reads_its_keys_and_refuses_all_others() {
         known.join(" "),
         "name curvature draws damping damping_by_parameter sweep blocks leverage rtol \
          max_iterations preconditioner rank tolerance complement oversampling power_iterations depth repeats \
-         scale full_batch checkpoints"
+         scale full_batch checkpoints segments checkpoints_per_segment"
     );
     for method in MethodName::ALL {
         let name = method.as_str();
@@ -120,7 +120,7 @@ fn refusals_name_the_methods_that_have_the_key() {
         (
             "name = \"voodoo\"",
             "method.name: unknown value `voodoo`; known: direct, cg, lissa, arnoldi, nystroem, \
-             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin, magic",
+             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin, magic, source",
         ),
         (
             "curvature = \"fischer\"\ndamping = 1",

@@ -149,6 +149,16 @@ pub struct TracinSettings {
     pub checkpoints: Vec<Checkpoint>,
 }
 
+/// The derivative of the training, in segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SourceSettings {
+    /// The number of segments. Default 3.
+    pub segments: usize,
+    /// The number of checkpoints in each, over which gradients and curvature are averaged.
+    /// Default 2.
+    pub checkpoints_per_segment: usize,
+}
+
 /// A checkpoint of a training run.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -293,6 +303,27 @@ impl KroneckerSettings {
             curved,
             tolerance: keys.not_negative("tolerance")?,
         })
+    }
+}
+
+impl SourceSettings {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        /// Those of Bae et al. 2024.
+        const DEFAULT: SourceSettings = SourceSettings {
+            segments: 3,
+            checkpoints_per_segment: 2,
+        };
+        let segments = keys.count("segments")?;
+        let checkpoints = keys.count("checkpoints_per_segment")?;
+        Ok(Self {
+            segments: segments.unwrap_or(DEFAULT.segments),
+            checkpoints_per_segment: checkpoints.unwrap_or(DEFAULT.checkpoints_per_segment),
+        })
+    }
+
+    /// The number of checkpoints of all segments.
+    pub fn checkpoints(self) -> usize {
+        self.segments.saturating_mul(self.checkpoints_per_segment)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{fit::Affordable, job::Job, watch::Watch};
 const SMOOTH: &str = r#"loss = "cross-entropy"
 layers = [{ kind = "linear", name = "first", outputs = 6 }, { kind = "tanh" }, { kind = "linear", name = "last", outputs = 3 }]"#;
 const MAGIC: &str = "method={ name = \"magic\" }";
+const SOURCE: &str = "method={ name = \"source\" }";
 
 /// What is said while a model is fitted.
 #[derive(Debug, Default)]
@@ -125,6 +126,27 @@ fn models_that_are_trained_otherwise_than_recorded_are_refused() -> Result<()> {
     train(&config)?;
     let error = format!("{:#}", influences(&config).expect_err("batch norm"));
     assert!(error.contains("dropout or batch norm"), "{error}");
+    let config = problem.with(&SMOOTH.replace(r#"{ kind = "tanh" }"#, norm), &[SOURCE])?;
+    let error = format!("{:#}", influences(&config).expect_err("batch norm"));
+    assert!(error.contains("source cannot follow"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn segments_need_gradient_descent_of_enough_steps() -> Result<()> {
+    let problem = Problem::new()?;
+    train(&problem.with(SMOOTH, &[SOURCE])?)?;
+    let adam = ["train.optimiser=adam", "train.momentum=0"];
+    let config = problem.with(SMOOTH, &[SOURCE, adam[0], adam[1]])?;
+    let error = format!("{:#}", influences(&config).expect_err("adam"));
+    assert!(
+        error.contains("train.optimiser") && error.contains("magic"),
+        "{error}"
+    );
+    let config = problem.with(SMOOTH, &[SOURCE, "method.segments=9"])?;
+    let error = format!("{:#}", influences(&config).expect_err("18 checkpoints"));
+    assert!(error.contains("method.segments is 9"), "{error}");
+    assert!(error.contains("16 steps"), "{error}");
     Ok(())
 }
 
@@ -135,7 +157,7 @@ fn an_ensemble_has_the_mean_of_its_models() -> Result<()> {
     let swept = "method={ curvature = \"gauss-newton\", sweep = [0.1, { relative = 1.0 }] }";
     let list = "model.weights=[\"first.safetensors\", \"second.safetensors\"]";
     train(&problem.with(SMOOTH, &[curved, list])?)?;
-    for method in [curved, swept, MAGIC, "method={ name = \"cosine\" }"] {
+    for method in [curved, swept, MAGIC, SOURCE, "method={ name = \"cosine\" }"] {
         let together = influences(&problem.with(SMOOTH, &[method, list])?)?;
         assert!(together.1.is_empty(), "{:?}", together.1);
         let alone = |weights: &str, seed: &str| {
