@@ -37,6 +37,21 @@ damping = "weight-decay" # for a model of one layer
 threads = 1
 "#;
 
+/// Inputs and classes of three overlapping classes.
+fn points(points: usize, phase: f64) -> impl Iterator<Item = ([f64; INPUTS], usize)> {
+    let class = |point: usize| (point * 7 + point / 5) % 3;
+    let number = move |point: usize, column: usize| {
+        let place = (point * INPUTS + column) as f64;
+        let noise = (place * 1.7 + phase).sin() * (place * 0.61).cos();
+        noise + f64::from(u8::from(class(point) == column))
+    };
+    let point = move |point| {
+        let inputs = std::array::from_fn(|column| number(point, column));
+        (inputs, class(point))
+    };
+    (0..points).map(point)
+}
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -47,18 +62,17 @@ impl Folder {
             ("x.npy", "y.npy", POINTS, 0.3),
             ("xt.npy", "yt.npy", TESTS, 1.9),
         ] {
-            let class = |point: usize| (point * 7 + point / 5) % 3;
-            let number = |place: usize| {
-                let (point, column) = (place / INPUTS, place % INPUTS);
-                let noise = (place as f64 * 1.7 + phase).sin() * (place as f64 * 0.61).cos();
-                noise + f64::from(u8::from(class(point) == column))
-            };
-            let numbers: Vec<f64> = (0..points * INPUTS).map(number).collect();
-            let classes: Vec<i64> = (0..points)
-                .map(|point| i64::try_from(class(point)).expect("a class"))
+            let (numbers, classes): (Vec<_>, Vec<_>) = self::points(points, phase).unzip();
+            let classes: Vec<i64> = classes
+                .into_iter()
+                .map(|class| i64::try_from(class).expect("a class"))
                 .collect();
             let points = points as u64;
-            npy::write(&folder.path(inputs), &numbers, &[points, INPUTS as u64]);
+            npy::write(
+                &folder.path(inputs),
+                &numbers.concat(),
+                &[points, INPUTS as u64],
+            );
             npy::write(&folder.path(targets), &classes, &[points]);
         }
         fs::write(folder.path("config.toml"), CONFIG).expect("written");
@@ -265,4 +279,101 @@ fn what_cannot_be_evaluated_is_refused() {
         assert_eq!(outcome.status.code(), Some(2), "{arguments:?}: {refusal}");
         assert!(refusal.contains(part), "{arguments:?}: {refusal}");
     }
+}
+
+/// A softmax regression, written out.
+struct ByHand {
+    /// A row for each class, the bias last.
+    map: [[f64; INPUTS + 1]; 3],
+}
+
+impl ByHand {
+    fn read(folder: &Folder) -> Self {
+        let bytes = fs::read(folder.path("model.safetensors")).expect("weights");
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        let numbers = |name: &str| -> Vec<f64> {
+            let data = file.tensor(name).expect("a tensor").data();
+            let numbers = data.as_chunks::<4>().0.iter();
+            numbers
+                .map(|it| f64::from(f32::from_le_bytes(*it)))
+                .collect()
+        };
+        let (weight, bias) = (numbers("fc.weight"), numbers("fc.bias"));
+        let number = |class: usize, input: usize| match input {
+            INPUTS => bias[class],
+            _ => weight[class * INPUTS + input],
+        };
+        Self {
+            map: std::array::from_fn(|class| std::array::from_fn(|input| number(class, input))),
+        }
+    }
+
+    /// The loss of a point, and its gradient.
+    fn loss(&self, (input, class): &([f64; INPUTS + 1], usize)) -> (f64, [[f64; INPUTS + 1]; 3]) {
+        let product = |row: &[f64; INPUTS + 1]| -> f64 {
+            row.iter().zip(input).map(|(a, b)| a * b).sum::<f64>().exp()
+        };
+        let exponentials = self.map.each_ref().map(product);
+        let total: f64 = exponentials.iter().sum();
+        let gradient = std::array::from_fn(|row| {
+            let own = f64::from(u8::from(row == *class));
+            input.map(|number| (exponentials[row] / total - own) * number)
+        });
+        (-(exponentials[*class] / total).ln(), gradient)
+    }
+
+    /// After a step.
+    fn moved(&self, rate: f64, gradient: &[[f64; INPUTS + 1]; 3]) -> Self {
+        let entry =
+            |class: usize, input: usize| self.map[class][input] - rate * gradient[class][input];
+        Self {
+            map: std::array::from_fn(|class| std::array::from_fn(|input| entry(class, input))),
+        }
+    }
+}
+
+/// The gradient dot product chooses the points, and each step is taken by itself.
+#[test]
+fn a_step_on_each_helpful_point_lowers_the_loss_as_it_does_by_hand() {
+    const RATE: f64 = 0.4;
+    let folder = Folder::trained();
+    let study = folder.evaluated(&["--tail-patch", "3"]);
+    assert_eq!(study["study"], "tail-patch");
+    let model = ByHand::read(&folder);
+    let appended = |(input, class): ([f64; INPUTS], usize)| {
+        (
+            std::array::from_fn(|place| *input.get(place).unwrap_or(&1.0)),
+            class,
+        )
+    };
+    let train: Vec<_> = points(POINTS, 0.3).map(appended).collect();
+    let mut falls = Vec::new();
+    for test in points(TESTS, 1.9).map(appended) {
+        let (before, own) = model.loss(&test);
+        let product = |point| -> f64 {
+            let (_, gradient) = model.loss(point);
+            let pairs = gradient.iter().flatten().zip(own.iter().flatten());
+            pairs.map(|(a, b)| a * b).sum()
+        };
+        let mut order: Vec<usize> = (0..POINTS).collect();
+        order.sort_by(|&a, &b| product(&train[b]).total_cmp(&product(&train[a])));
+        for &point in &order[..3] {
+            let moved = model.moved(RATE, &model.loss(&train[point]).1);
+            falls.push(before - moved.loss(&test).0);
+        }
+    }
+    let expected = falls.iter().sum::<f64>() / falls.len() as f64;
+    let products = number(&study, "gradient dot product", "fall");
+    assert!(
+        (products / expected - 1.0).abs() < 1e-4,
+        "{products} {expected}"
+    );
+    let [direct, random] = ["direct", "random"].map(|method| number(&study, method, "fall"));
+    assert!(direct > 0.0 && random < direct / 2.0, "{study}");
+    let refused = folder.outcome(&["evaluate", "config.toml", "--tail-patch", "61"]);
+    let refusal = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refusal.contains("there are 60 training points"),
+        "{refusal}"
+    );
 }

@@ -7,7 +7,8 @@
 //!  Lds, LeaveOneOut, Removal, ──> Study ──> retrainings ──> statistics ──> Evaluation
 //!  Brittleness                                                  ^
 //!  Flipped: a model with wrong labels ──> rankings of points ───┤
-//!  Unlearning: proximal Bregman responses ──────────────────────┘
+//!  Unlearning: proximal Bregman responses ──────────────────────┤
+//!  TailPatch: one step on a point ──────────────────────────────┘
 //! ```
 //!
 //! A study says which retrainings it needs, a bank trains those that it lacks, and every method is
@@ -28,6 +29,7 @@ mod removal;
 mod request;
 pub mod statistics;
 mod study;
+mod tail_patch;
 
 pub use attribution::{Attribution, Contest};
 pub use baselines::Baseline;
@@ -40,3 +42,4 @@ pub use outcome::{Evaluation, Finding, Statistic};
 pub use pbrf::Unlearning;
 pub use removal::Removal;
 pub use request::{LooRequest, Studies};
+pub use tail_patch::TailPatch;

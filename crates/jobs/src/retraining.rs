@@ -12,11 +12,15 @@ mod threads;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, ensure};
 use influence_backend_burn::{Batch, OutputLoss};
+use influence_calculators::Error as CalculatorError;
 use influence_core::{Dataset, Precision, Values};
 use influence_data::{ChosenSamples, Samples};
 
@@ -27,6 +31,7 @@ use crate::{
     prediction::largest,
     setup::Setup,
     train::check_batches,
+    watch::{Host, Stage},
 };
 
 pub use bank::{Bank, Study};
@@ -238,6 +243,36 @@ impl<'a> Retraining<'a> {
                 .map(|(all, chosen)| [all, chosen].concat());
         }
         Ok(Outcome { losses, classes })
+    }
+
+    /// The measurements of the test points after the training on each of some subsets, side by
+    /// side; nothing is kept.
+    ///
+    /// # Errors
+    /// As [`outcome`](Self::outcome); [`Cancelled`](CalculatorError::Cancelled) when the host
+    /// cancels it.
+    pub(crate) fn losses_of_each(
+        &self,
+        subsets: &[Subset],
+        seed: u64,
+        host: &dyn Host,
+    ) -> Result<Vec<Vec<f64>>> {
+        let (watch, done) = (host.watch(), AtomicUsize::new(0));
+        watch.stage(Stage::Retrain);
+        let found: Vec<OnceLock<Vec<f64>>> = subsets.iter().map(|_| OnceLock::new()).collect();
+        threads::each(
+            subsets.len(),
+            self.threads(),
+            host.cancellation(),
+            &|task| {
+                let outcome = self.outcome(&subsets[task], Absence::Removed, seed)?;
+                found[task].get_or_init(|| outcome.losses);
+                watch.retrained(done.fetch_add(1, Ordering::Relaxed) + 1, subsets.len());
+                Ok(())
+            },
+        )?;
+        let found: Option<_> = found.into_iter().map(OnceLock::into_inner).collect();
+        found.ok_or_else(|| CalculatorError::Cancelled.into())
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
             "influence evaluate influence.toml --pbrf 40",
         ),
         (
+            "take a step on each of the 5 points that help a test point most",
+            "influence evaluate influence.toml --tail-patch 5",
+        ),
+        (
             "change a tenth of the labels, and look for them",
             "influence evaluate influence.toml --flip 0.1",
         ),
@@ -52,7 +56,7 @@ pub(super) const EXAMPLES: &[Examples] = &[(
 #[derive(Debug, Clone, Args)]
 #[command(group(
     ArgGroup::new("studies")
-        .args(["lds", "loo", "pbrf", "removal", "brittleness", "flip"])
+        .args(["lds", "loo", "pbrf", "tail_patch", "removal", "brittleness", "flip"])
         .required(true)
         .multiple(true)
 ))]
@@ -82,6 +86,10 @@ pub struct EvaluateArguments {
     /// response of the trained weights, which influences approximate, without retraining
     #[arg(long, value_name = "N", conflicts_with = "share")]
     pub pbrf: Option<usize>,
+    /// Take one step of gradient descent on each of the N training points that help a test point
+    /// most, each from the trained weights: by how much the loss on the test point falls
+    #[arg(long, value_name = "N", conflicts_with = "share")]
+    pub tail_patch: Option<usize>,
     /// Retrain without the most helpful K training points, such as `5,10,20`, for each method
     #[arg(long, value_name = "K", value_delimiter = ',')]
     pub removal: Vec<usize>,
@@ -94,13 +102,13 @@ pub struct EvaluateArguments {
     pub flip: Option<f64>,
     /// Let points that are left out keep their places in the batches and weigh nothing, so that the
     /// other steps are those of the training on all points: what `magic` differentiates
-    #[arg(long, conflicts_with_all = ["pbrf", "flip"])]
+    #[arg(long, conflicts_with_all = ["pbrf", "tail_patch", "flip"])]
     pub in_place: bool,
     /// From how many seeds each model is retrained [default: 5, with --loo 1]
     #[arg(long, value_name = "S")]
     pub seeds: Option<usize>,
     /// The first of these seeds, from which the others are counted [default: the configuration's]
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["pbrf", "flip"])]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["pbrf", "tail_patch", "flip"])]
     pub first_seed: Option<u64>,
     /// How many test points are looked at, the first ones [default: all]
     #[arg(long, value_name = "Q")]

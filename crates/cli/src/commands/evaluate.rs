@@ -7,7 +7,7 @@ use std::{fs, io::Write};
 use anyhow::{Context, Result, ensure};
 use influence_jobs::{
     config::{Config, MethodName},
-    evaluation::{Best, Brittleness, Contest, Lds, LooRequest, Removal, Studies},
+    evaluation::{Best, Brittleness, Contest, Lds, LooRequest, Removal, Studies, TailPatch},
     models::Models,
     output::{is_url, write_whole},
     retraining::{Absence, Beginning},
@@ -125,6 +125,7 @@ fn request(arguments: &EvaluateArguments, config: &Config) -> Result<Studies> {
             beginning,
         }),
         pbrf: arguments.pbrf,
+        tail_patch: arguments.tail_patch.map(|points| TailPatch { points }),
         removal: removed.map(|counts| Removal {
             counts,
             absence,

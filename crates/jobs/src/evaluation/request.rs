@@ -9,7 +9,7 @@ use ndarray::Array3;
 
 use super::{
     attribution::Contest, brittleness::Brittleness, flip::Flipped, lds::Lds, loo::LeaveOneOut,
-    outcome::Evaluation, pbrf::Unlearning, removal::Removal,
+    outcome::Evaluation, pbrf::Unlearning, removal::Removal, tail_patch::TailPatch,
 };
 use crate::{
     retraining::{Absence, Bank, Beginning, Outcome, Retraining, Study},
@@ -25,6 +25,8 @@ pub struct Studies {
     pub loo: Option<LooRequest>,
     /// How many points are unlearnt, one at a time.
     pub pbrf: Option<usize>,
+    /// Steps on the most helpful points.
+    pub tail_patch: Option<TailPatch>,
     /// Removal curves.
     pub removal: Option<Removal>,
     /// How few points change a prediction.
@@ -80,6 +82,13 @@ impl Studies {
             );
             found.push(Unlearning::choose(contest, points)?.rate(contest)?);
         }
+        if let Some(tail_patch) = self.tail_patch {
+            ensure!(
+                self.share.is_whole(),
+                "--tail-patch retrains nothing of which there would be shares"
+            );
+            found.push(tail_patch.rate(contest)?);
+        }
         if let Some(removal) = &self.removal {
             let truth = self.truth(contest, Beginning::Scratch, &removal.seeds)?;
             let rated = removal.rate(contest, &mut |study| truth.losses(study))?;
@@ -109,6 +118,7 @@ impl Studies {
                 "--loo without --from-scratch",
             ),
             (self.pbrf.is_some(), "--pbrf"),
+            (self.tail_patch.is_some(), "--tail-patch"),
             (self.flip.is_some(), "--flip"),
         ];
         let several = contest.configured().model.members().len() > 1;
