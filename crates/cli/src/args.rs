@@ -18,7 +18,7 @@ use help::{Example, Examples, Purpose};
 use values::threads;
 
 pub use cluster::{ClusterArguments, Scheduler};
-pub use evaluate::EvaluateArguments;
+pub use evaluate::{EvaluateArguments, PageArguments};
 pub use init::{ActivationChoice, InitArguments};
 pub use outputs::{
     InspectArguments, ListingArguments, MislabelledArguments, RankBy, ReportArguments,

@@ -1,6 +1,9 @@
 //! `influence report`: one page that shows what was found, and opens without a network.
 
 mod charts;
+/// The page of an evaluation.
+pub mod evaluation;
+mod frame;
 mod layers;
 mod page;
 /// Inputs drawn as images.
@@ -10,18 +13,17 @@ mod plots;
 mod solved;
 
 use std::{
-    fs,
     io::Write,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use influence_core::aggregate::{Histogram, Quantiles};
 use influence_jobs::{
     job::Job,
     models::Models,
-    output::{ORIGIN, check_file, write_whole},
+    output::{ORIGIN, write_whole},
     queries::{
         About, Evaluated, Stored, Suspicion, facts, opinions, select, self_influences, truth,
     },
@@ -31,7 +33,7 @@ use influence_jobs::{
 use crate::args::ReportArguments;
 use charts::{Bins, Chart, edges};
 use layers::LayerShares;
-use page::{MARK, Page};
+use page::Page;
 use picture::Size;
 use pictures::Pictures;
 use solved::Solved;
@@ -179,16 +181,7 @@ fn destination(arguments: &ReportArguments) -> Result<PathBuf> {
         .html
         .clone()
         .unwrap_or_else(|| arguments.output.with_extension("html"));
-    if path.exists() {
-        let text = fs::read(&path).unwrap_or_default();
-        let start = String::from_utf8_lossy(&text[..text.len().min(512)]).into_owned();
-        ensure!(
-            start.contains(MARK),
-            "{} exists and is not a report of this program; remove it, or choose another path with --html",
-            path.display()
-        );
-    }
-    check_file(&path).context("--html")?;
+    frame::check(&path).context("--html")?;
     Ok(path)
 }
 

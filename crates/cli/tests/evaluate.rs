@@ -261,6 +261,92 @@ fn what_is_removed_is_missed_and_wrong_labels_are_found() {
     );
 }
 
+/// Numbers and charts of a page and of files are those of the studies.
+#[test]
+fn a_page_shows_every_study_with_its_numbers() {
+    let folder = Folder::trained();
+    let asked = "evaluate config.toml --format json --lds 9 --loo 6 --pbrf 4 --removal 3,9 \
+        --brittleness 2 --flip 0.1 --rows 4 --seeds 2 --html page.html --plots charts --png";
+    let asked: Vec<&str> = asked.split_whitespace().collect();
+    let found: Value = serde_json::from_str(&folder.influence(&asked)).expect("JSON");
+    let page = fs::read_to_string(folder.path("page.html")).expect("a page");
+    let page = page.replace('\u{a0}', " ");
+    for study in found["studies"].as_array().expect("studies") {
+        let (name, findings) = (study["study"].as_str(), study["findings"].as_array());
+        let section = format!("<section id=\"{}\"", name.expect("a name"));
+        let (_, section) = page.split_once(&section).expect("a section");
+        let (section, _) = section.split_once("</section>").expect("its end");
+        for finding in findings.expect("findings") {
+            let method = finding["name"].as_str().expect("a method");
+            assert!(
+                section.contains(&format!(">{method}")),
+                "{method}: {section}"
+            );
+            // Four decimals where a correlation is nearly 1.
+            let value = &finding["statistics"].as_object().expect("statistics");
+            for (statistic, one) in value.iter() {
+                let value = one["value"].as_f64().expect("a number");
+                let cells = [format!("<td>{value:.3} ["), format!("<td>{value:.4} [")];
+                let zero = value.abs() < 5e-4;
+                assert!(
+                    zero || cells.iter().any(|cell| section.contains(cell)),
+                    "{method} {statistic} {value}: {section}"
+                );
+            }
+        }
+        assert!(
+            section.contains("<svg") && !section.contains("NaN"),
+            "{section}"
+        );
+    }
+    assert!(page.contains("ceiling") && !page.contains("Not asked for"));
+    let svg = |name: &str| {
+        let path = folder.path("charts").join(name).with_extension("svg");
+        assert!(path.with_extension("png").exists(), "{name}");
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    // A dot for each of 4 test points with each point that is left out.
+    for (name, dots) in [
+        ("loo-scatter-direct", 4 * 6),
+        ("pbrf-scatter-direct", 4 * 4),
+    ] {
+        assert_eq!(svg(name).matches("<circle").count(), dots, "{name}");
+    }
+    for name in [
+        "lds",
+        "loo",
+        "removal-curve",
+        "brittleness-curve",
+        "flip-curve",
+    ] {
+        assert!(svg(name).contains("direct, λ = 0.05"), "{name}");
+    }
+    let curve = &found["studies"][3]["findings"][0]["curve"];
+    let rise = &found["studies"][3]["findings"][0]["statistics"]["without_9"];
+    assert_eq!(curve[1]["at"], 9.0);
+    assert_eq!(curve[1]["value"], rise["value"]);
+    assert_eq!(
+        curve[1]["interval"],
+        serde_json::json!([rise["low"], rise["high"]])
+    );
+    let found_again = &found["studies"][5]["findings"][0]["curve"];
+    let ends = [0, 50].map(|place| &found_again[place]["value"]);
+    assert_eq!(ends, [0.0, 1.0], "{found_again}");
+    // A page is replaced, charts and files of others are not.
+    for (changed, part) in [
+        (&["--html", "config.toml"][..], "is not a report"),
+        (&["--html", "page.html", "--plots", "charts"], "--overwrite"),
+    ] {
+        let refused =
+            folder.outcome(&[&["evaluate", "config.toml", "--loo", "6"], changed].concat());
+        let refusal = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            refused.status.code() == Some(2) && refusal.contains(part),
+            "{refusal}"
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_evaluated_is_refused() {
     let folder = Folder::trained();

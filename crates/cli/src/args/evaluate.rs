@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, builder::Resettable};
 use influence_core::Share;
 use influence_jobs::config::Memory;
 
@@ -46,6 +46,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
             "influence evaluate influence.toml --flip 0.1",
         ),
         (
+            "a page with charts",
+            "influence evaluate influence.toml --lds 100 --loo 40 --html evaluation.html",
+        ),
+        (
             "for a program",
             "influence evaluate influence.toml --lds 100 --format json > evaluation.json",
         ),
@@ -60,6 +64,10 @@ pub(super) const EXAMPLES: &[Examples] = &[(
         .required(true)
         .multiple(true)
 ))]
+#[command(group(ArgGroup::new("written").args(["file", "plots"]).multiple(true)))]
+#[command(mut_arg("overwrite", |arg| {
+    arg.requires(Resettable::Reset).requires("written").help("Replace the file, and charts, that are there")
+}))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -142,6 +150,9 @@ pub struct EvaluateArguments {
     /// Where it goes, and in what form
     #[command(flatten)]
     pub listing: ListingArguments,
+    /// Pictures of what was found
+    #[command(flatten)]
+    pub page: PageArguments,
     /// Override a key of the configuration, such as `train.epochs=50`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -151,6 +162,20 @@ pub struct EvaluateArguments {
     /// How many threads compute
     #[command(flatten)]
     pub threads: ThreadArguments,
+}
+
+/// Where pictures of an evaluation go.
+#[derive(Debug, Clone, Args)]
+pub struct PageArguments {
+    /// Write a page with charts and tables, which opens without a network
+    #[arg(long, value_name = "PATH", conflicts_with = "share")]
+    pub html: Option<PathBuf>,
+    /// Write every chart of the page into this folder, as SVG
+    #[arg(long, value_name = "FOLDER", conflicts_with = "share")]
+    pub plots: Option<PathBuf>,
+    /// Write charts as PNG beside the SVG
+    #[arg(long, requires = "plots")]
+    pub png: bool,
 }
 
 impl EvaluateArguments {

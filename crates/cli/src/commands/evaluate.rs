@@ -2,7 +2,7 @@
 
 mod shown;
 
-use std::{fs, io::Write};
+use std::{fs, io::Write, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use influence_jobs::{
@@ -15,7 +15,12 @@ use influence_jobs::{
 use serde_json::json;
 
 use super::configuration::granted;
-use crate::{args::EvaluateArguments, listing::ListingFormat, session::Session};
+use crate::{
+    args::EvaluateArguments,
+    listing::ListingFormat,
+    report::evaluation::{EvaluationPage, check},
+    session::Session,
+};
 
 /// Seeds of each retraining, where none are given.
 const SEEDS: usize = 5;
@@ -31,7 +36,9 @@ pub(super) fn run(
     session: &Session,
     out: &mut impl Write,
 ) -> Result<()> {
+    let started = Instant::now();
     let destination = arguments.listing.destination()?;
+    check(&arguments.page, arguments.listing.overwrite)?;
     let config = configured(arguments, &[])?;
     let request = request(arguments, &config)?;
     let curvature = config
@@ -43,7 +50,7 @@ pub(super) fn run(
         .into_iter()
         .map(|setting| configured(arguments, &[setting]));
     let swept: Vec<Config> = swept.collect::<Result<_>>()?;
-    let mut contest = Contest::new(config, arguments.rows, models, session)?.against(swept);
+    let mut contest = Contest::new(config.clone(), arguments.rows, models, session)?.against(swept);
     if !arguments.no_baselines {
         contest = contest.against_baselines();
     }
@@ -69,6 +76,24 @@ pub(super) fn run(
             format => shown::listing(&found).write(format, out),
         })
     })?;
+    let page = EvaluationPage {
+        config: &config,
+        parameters: contest.parameters(),
+        shape: contest.shape(),
+        found: &found,
+        started,
+    };
+    let written = page.write(&arguments.page)?;
+    if arguments.listing.file.is_none() && destination.format != ListingFormat::Table {
+        session.remark(&written);
+    } else {
+        let lines = written.iter();
+        session.print(|| {
+            lines
+                .map(|line| writeln!(out, "{line}"))
+                .collect::<Result<(), _>>()
+        })?;
+    }
     match best {
         Some(best) if arguments.write => write(arguments, &best, session),
         _ => Ok(()),

@@ -1,10 +1,12 @@
 //! The charts of a page, as SVG within it, and as files of their own.
 
 mod bars;
+mod curves;
 mod dots;
 mod drawing;
 mod font;
 mod histogram;
+mod scatter;
 mod ticks;
 
 use anyhow::Result;
@@ -21,9 +23,11 @@ use plotters::{
 
 use drawing::Drawing;
 
-pub(super) use bars::Bars;
+pub(super) use bars::{Bars, NamedBar, Shade};
+pub(super) use curves::{Curve, Curves};
 pub(super) use dots::Dots;
 pub(super) use histogram::{Bins, HistogramChart, edges};
+pub(super) use scatter::ScatterChart;
 
 /// How wide a chart is: its text is to be read on a telephone too.
 const WIDTH: u32 = 600;
@@ -40,13 +44,15 @@ pub(super) enum ChartKind {
     Histogram(HistogramChart),
     Dots(Dots),
     Bars(Bars),
+    Scatter(ScatterChart),
+    Curves(Curves),
 }
 
 /// A chart with a name.
 #[derive(Debug)]
 pub(super) struct Chart {
     /// As the file is called, without its ending.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// What is said to those who cannot see it: what it shows, and after a colon its numbers if
     /// they are few.
     pub(super) alt: String,
@@ -59,6 +65,8 @@ impl Chart {
             ChartKind::Histogram(histogram) => histogram.height(),
             ChartKind::Dots(dots) => dots.height(),
             ChartKind::Bars(bars) => bars.height(),
+            ChartKind::Scatter(scatter) => scatter.height(),
+            ChartKind::Curves(curves) => curves.height(),
         }
     }
 
@@ -71,6 +79,8 @@ impl Chart {
             ChartKind::Histogram(histogram) => histogram.draw(area, scale),
             ChartKind::Dots(dots) => dots.draw(area, scale),
             ChartKind::Bars(bars) => bars.draw(area, scale),
+            ChartKind::Scatter(scatter) => scatter.draw(area, scale),
+            ChartKind::Curves(curves) => curves.draw(area, scale),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The page, as HTML that needs neither a script nor a network.
+//! The page of an output: who helped and who harmed, and how it was computed.
 
 mod making;
 mod numbers;
@@ -12,15 +12,16 @@ use influence_jobs::{
     queries::{About, Opinion, Suspicion},
     record::Record,
 };
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{charts::Chart, layers::LayerShares, pictures::Pictures, solved::Solved};
-
-/// What every page of this program has near its beginning: such a file may be replaced.
-pub(super) const MARK: &str = "<meta name=\"generator\" content=\"influence\">";
-
-const STYLE: &str = include_str!("page.css");
+use super::{
+    charts::Chart,
+    frame::{Section, contents, figure, framed, pairs},
+    layers::LayerShares,
+    pictures::Pictures,
+    solved::Solved,
+};
 
 /// All that a page tells.
 pub(super) struct Page<'a> {
@@ -42,42 +43,11 @@ pub(super) struct Page<'a> {
     pub(super) pictures: Pictures,
 }
 
-/// A part of the page, with a place in its list of contents.
-struct Section {
-    id: &'static str,
-    /// What the list of contents says.
-    short: &'static str,
-    title: &'static str,
-    body: Markup,
-}
-
 impl Page<'_> {
     pub(super) fn render(&self, started: Instant) -> Result<String> {
         let sections = self.sections()?;
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    (PreEscaped(MARK))
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { "Influences: " (self.name) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    a.skip href="#main" { "Skip to the content" }
-                    (self.header(&sections))
-                    main id="main" {
-                        @for section in &sections { (section.render()) }
-                    }
-                    footer {
-                        p { "Made by influence " (env!("CARGO_PKG_VERSION")) " in " (format!("{:.1}", started.elapsed().as_secs_f64())) " s." }
-                    }
-                }
-            }
-        };
-        Ok(page.into_string())
+        let title = format!("Influences: {}", self.name);
+        Ok(framed(&title, &self.header(&sections), &sections, started))
     }
 
     fn header(&self, sections: &[Section]) -> Markup {
@@ -90,9 +60,7 @@ impl Page<'_> {
                     ". In grey below, the raw influence, larger by the number of training points."
                 }
                 (self.summary())
-                nav aria-label="Sections" {
-                    ul { @for section in sections { li { a href={ "#" (section.id) } { (section.short) } } } }
-                }
+                (contents(sections))
             }
         }
     }
@@ -116,44 +84,15 @@ impl Page<'_> {
 
     /// A chart with its caption, or nothing if there is none of that name.
     fn chart(&self, name: &str, caption: &Markup) -> Result<Markup> {
-        let Some(chart) = self.charts.iter().find(|chart| chart.name == name) else {
-            return Ok(html! {});
-        };
-        Ok(html! {
-            figure.chart {
-                div role="img" aria-label=(chart.alt) { (PreEscaped(chart.svg()?)) }
-                figcaption { (caption) }
-            }
-        })
+        let chart = self.charts.iter().find(|chart| chart.name == name);
+        let figure = chart.map(|chart| figure(chart, caption));
+        Ok(figure.transpose()?.unwrap_or_default())
     }
 
     /// What the output says of itself under a name.
     fn fact(&self, name: &str) -> Option<&Value> {
         let mut facts = self.facts.iter();
         facts.find_map(|(known, value)| (known == name).then_some(value))
-    }
-}
-
-impl Section {
-    fn render(&self) -> Markup {
-        let title = format!("{}-title", self.id);
-        html! {
-            section id=(self.id) aria-labelledby=(title) {
-                h2 id=(title) { (self.title) }
-                (self.body)
-            }
-        }
-    }
-}
-
-/// A table of names and values.
-fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Markup {
-    html! {
-        div.scroll {
-            table.facts {
-                tbody { @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } } }
-            }
-        }
     }
 }
 

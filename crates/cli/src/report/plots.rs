@@ -8,7 +8,7 @@ use influence_jobs::{
 };
 
 use super::{
-    charts::{Bars, Bins, Chart, ChartKind, Dots, HistogramChart},
+    charts::{Bars, Bins, Chart, ChartKind, Dots, HistogramChart, NamedBar},
     layers::LayerShares,
     solved::Solved,
 };
@@ -33,7 +33,7 @@ pub(super) fn distribution(bins: Bins) -> Chart {
     let ends = [bins.edges[0], bins.edges[bins.edges.len() - 1]].map(signed);
     let [lo, hi] = ends;
     Chart {
-        name: "distribution",
+        name: "distribution".into(),
         alt: format!("Histogram of the influences between {lo} and {hi}"),
         kind: ChartKind::Histogram(HistogramChart {
             bins,
@@ -54,7 +54,7 @@ pub(super) fn scores(suspicion: &Suspicion) -> Chart {
     };
     let bins = Bins::of(&suspicion.scores.to_vec(), BINS);
     Chart {
-        name,
+        name: name.into(),
         alt: format!("Histogram of the {what}"),
         kind: ChartKind::Histogram(HistogramChart {
             bins,
@@ -65,8 +65,8 @@ pub(super) fn scores(suspicion: &Suspicion) -> Chart {
 
 /// The charts of how rows were solved.
 pub(super) fn solver(solved: &Solved) -> Vec<Chart> {
-    let dots = |name, values: &[f64], what, logarithmic| Chart {
-        name,
+    let dots = |name: &str, values: &[f64], what, logarithmic| Chart {
+        name: name.into(),
         alt: format!("The {what} of each test point"),
         kind: ChartKind::Dots(Dots {
             values: values.to_vec(),
@@ -112,23 +112,22 @@ pub(super) fn timings(record: &Record) -> Chart {
     })
 }
 
-fn bars(
-    name: &'static str,
-    bars: Vec<(String, f64)>,
-    what: &'static str,
-    label: fn(f64) -> String,
-) -> Chart {
+fn bars(name: &str, bars: Vec<(String, f64)>, what: &str, label: fn(f64) -> String) -> Chart {
     let told: Vec<String> = bars
         .iter()
         .map(|(name, value)| format!("{name} {}", label(*value)))
         .collect();
+    let rows = bars
+        .into_iter()
+        .map(|(name, value)| NamedBar::plain(name, value));
     Chart {
-        name,
+        name: name.into(),
         alt: format!("Bars of the {what}: {}", told.join(", ")),
         kind: ChartKind::Bars(Bars {
-            named: bars,
-            what,
+            rows: rows.collect(),
+            what: what.into(),
             label,
+            line: None,
         }),
     }
 }
@@ -156,10 +155,14 @@ pub(super) fn check(arguments: &ReportArguments) -> Result<()> {
 }
 
 /// Writes every chart to its own file.
-pub(super) fn write(folder: &Path, charts: &[Chart], png: bool) -> Result<()> {
+pub(super) fn write<'a>(
+    folder: &Path,
+    charts: impl IntoIterator<Item = &'a Chart>,
+    png: bool,
+) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for chart in charts {
-        let path = folder.join(chart.name);
+        let path = folder.join(&chart.name);
         write_whole(&path.with_extension("svg"), chart.svg_file()?.as_bytes())?;
         if png {
             write_whole(&path.with_extension("png"), &chart.png()?)?;

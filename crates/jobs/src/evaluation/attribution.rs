@@ -48,6 +48,8 @@ pub struct Contest<'a> {
     baselines: bool,
     models: &'a dyn Models,
     pub(super) host: &'a dyn Host,
+    /// How many parameters the model has.
+    parameters: usize,
     /// How many training points there are.
     pub(super) points: usize,
     /// How many test points are looked at, the first ones.
@@ -82,6 +84,7 @@ impl<'a> Contest<'a> {
             baselines: false,
             models,
             host,
+            parameters: 0,
             points: 0,
             rows: 0,
         };
@@ -94,10 +97,21 @@ impl<'a> Contest<'a> {
         );
         contest.methods.push(config);
         Ok(Self {
+            parameters: job.dim,
             points,
             rows,
             ..contest
         })
+    }
+
+    /// How many parameters the model has.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// How many test points are looked at, and how many training points there are.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.points]
     }
 
     /// With other methods, or dampings, of the same model.

@@ -69,6 +69,8 @@ mod tests {
                     },
                 )
             }],
+            curve: Vec::new(),
+            scatters: Vec::new(),
         };
         let evaluation = Evaluation {
             study: "lds",

@@ -46,7 +46,8 @@ impl Brittleness {
                 return Ok(());
             };
             let found = self.smallest(&outcomes, contest.rows)?;
-            let finding = Finding::of(attribution, self.statistics(&found, contest.seed()));
+            let statistics = self.statistics(&found, contest.seed());
+            let finding = Finding::of(attribution, statistics).with_curve_at(&self.counts);
             smallest.insert(finding.title(), json!(found));
             findings.push(finding);
             Ok(())

@@ -16,8 +16,9 @@ use serde_json::json;
 
 use super::{
     attribution::Contest,
+    drawn::CurvePoint,
     outcome::{Evaluation, Finding, Statistic},
-    statistics::{Detection, detected},
+    statistics::{Detection, detected, found_among},
 };
 use crate::{
     job::Job,
@@ -30,6 +31,8 @@ use crate::{
 const BATCH: usize = 256;
 /// The share of the points that is inspected.
 const INSPECTED: f64 = 0.1;
+/// Steps of the curve of what is found.
+const STEPS: usize = 50;
 
 /// Training points of which some have a wrong label, and a model that was trained on them.
 #[derive(Debug)]
@@ -96,6 +99,8 @@ impl Flipped {
                 damping: None,
                 is_baseline: true,
                 statistics: self.statistics(scores.clone()),
+                curve: self.curve(scores.clone()),
+                scatters: Vec::new(),
             });
         }
         let altered = |mut job: Job| {
@@ -115,10 +120,13 @@ impl Flipped {
             let harm = mean.iter().map(|influence| -influence).collect();
             let own = attribution.own.clone().map(|own| ("self-influence", own));
             for (what, scores) in own.into_iter().chain([("mean influence", harm)]) {
-                let statistics = self.statistics(scores);
-                let finding = Finding::of(attribution, statistics);
+                let curve = self.curve(scores.clone());
+                let finding = Finding::of(attribution, self.statistics(scores));
                 let name = format!("{what}, {}", finding.name);
-                findings.push(Finding { name, ..finding });
+                findings.push(Finding {
+                    name,
+                    ..finding.with_curve(curve)
+                });
             }
             Ok(())
         })?;
@@ -132,6 +140,20 @@ impl Flipped {
             "intervals": "95 %, resampling training points",
         });
         Ok(Evaluation::new("flip", about, findings))
+    }
+
+    /// The share of the wrong labels that is found among a share of the points, the most suspicious
+    /// ones.
+    fn curve(&self, scores: Vec<f64>) -> Vec<CurvePoint> {
+        let points = self.wrong.len();
+        let mut counts: Vec<usize> = (0..=STEPS).map(|step| step * points / STEPS).collect();
+        counts.dedup();
+        let found = found_among(scores, &self.wrong, &counts);
+        let points = points as f64;
+        let found = counts.iter().zip(found);
+        found
+            .map(|(&count, found)| CurvePoint::bare(count as f64 / points, found))
+            .collect()
     }
 
     fn statistics(&self, scores: Vec<f64>) -> Vec<Statistic> {

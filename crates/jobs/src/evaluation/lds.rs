@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{
     attribution::Contest,
+    drawn::Scatter,
     outcome::{Evaluation, Finding, Statistic},
     prediction::predicted_changes,
     statistics::{Agreement, by_row, ceiling},
@@ -88,10 +89,9 @@ impl Lds {
         contest.each(false, &Ok, &mut |attribution| {
             let predicted = predicted_changes(&attribution.influences, &removed, self.absence)?;
             let lds = by_row(&predicted, &actual, Agreement::Spearman, seed);
-            findings.push(Finding::of(
-                attribution,
-                vec![Statistic::of_rows("lds", &lds)],
-            ));
+            let statistics = vec![Statistic::of_rows("lds", &lds)];
+            let quartiles = || Scatter::quartiles(&predicted, &actual, &lds.rows, seed);
+            findings.push(Finding::of(attribution, statistics).with_scatters(quartiles));
             Ok(())
         })?;
         let about = json!({

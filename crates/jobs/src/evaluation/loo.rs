@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{
     attribution::Contest,
+    drawn::Scatter,
     lds::over_seeds,
     outcome::{Evaluation, Finding, Statistic},
     prediction::predicted_changes,
@@ -75,7 +76,8 @@ impl LeaveOneOut {
         contest.each(false, &Ok, &mut |attribution| {
             let predicted = predicted_changes(&attribution.influences, &removed, self.absence)?;
             let statistics = statistics(&predicted, &actual, seed, attribution.is_baseline);
-            findings.push(Finding::of(attribution, statistics));
+            let pooled = || vec![Scatter::pooled(&predicted, &actual, seed)];
+            findings.push(Finding::of(attribution, statistics).with_scatters(pooled));
             Ok(())
         })?;
         let about = json!({

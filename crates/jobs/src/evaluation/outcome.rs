@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     attribution::Attribution,
+    drawn::{CurvePoint, Scatter},
     statistics::{Interval, RowMean},
 };
 
@@ -32,6 +33,63 @@ impl Evaluation {
             findings,
         }
     }
+
+    /// The name of the statistic by which attributions are compared at one glance, of which larger
+    /// is better: the last of a curve, correlations of pooled changes, else the first.
+    pub fn main_statistic(&self) -> Option<&str> {
+        let statistics = &self.findings.first()?.statistics;
+        let pooled = statistics.iter().find(|one| one.name == "pooled_pearson");
+        let last = statistics.last().filter(|_| self.has_curves());
+        let main = match self.study {
+            "flip" => statistics.first(),
+            _ => pooled.or(last).or(statistics.first()),
+        };
+        main.map(|one| one.name.as_str())
+    }
+
+    /// Whether curves were found.
+    pub fn has_curves(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| !finding.curve.is_empty())
+    }
+
+    /// The main statistic of a finding of this study.
+    pub fn main_of<'a>(&self, finding: &'a Finding) -> Option<&'a Statistic> {
+        finding.statistic(self.main_statistic()?)
+    }
+
+    /// The method with the largest main statistic, baselines apart.
+    pub fn best(&self) -> Option<&Finding> {
+        let rated = self.findings.iter().filter(|it| !it.is_baseline);
+        self.largest(rated)
+    }
+
+    /// The configured method, then each other one under the damping with the largest main
+    /// statistic; no baselines.
+    pub fn one_per_method(&self) -> Vec<&Finding> {
+        let mut chosen: Vec<&Finding> = Vec::new();
+        for finding in self.findings.iter().filter(|it| !it.is_baseline) {
+            if chosen.iter().all(|other| other.name != finding.name) {
+                let same = self.findings.iter().filter(|it| it.name == finding.name);
+                let best = self.largest(same.filter(|it| !it.is_baseline));
+                let first = chosen.is_empty().then_some(finding);
+                chosen.extend(first.or(best));
+            }
+        }
+        chosen
+    }
+
+    /// The finding with the largest main statistic that is a number.
+    fn largest<'a>(&self, among: impl Iterator<Item = &'a Finding>) -> Option<&'a Finding> {
+        let rated = among.filter_map(|finding| {
+            let value = self.main_of(finding)?.interval.value;
+            (!value.is_nan()).then_some((finding, value))
+        });
+        // The first of equals.
+        let larger = |a: (&'a Finding, f64), b: (&'a Finding, f64)| if b.1 > a.1 { b } else { a };
+        rated.reduce(larger).map(|(finding, _)| finding)
+    }
 }
 
 /// What was found of one attribution.
@@ -46,6 +104,12 @@ pub struct Finding {
     /// The numbers.
     #[serde(serialize_with = "by_name")]
     pub statistics: Vec<Statistic>,
+    /// A curve, of studies that have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+    /// Predictions with what happened, for pictures; none of baselines, which have no unit.
+    #[serde(skip)]
+    pub scatters: Vec<Scatter>,
 }
 
 /// A number with its interval.
@@ -102,7 +166,38 @@ impl Finding {
             damping: attribution.damping.clone(),
             is_baseline: attribution.is_baseline,
             statistics,
+            curve: Vec::new(),
+            scatters: Vec::new(),
         }
+    }
+
+    /// With a curve.
+    pub(super) fn with_curve(self, curve: Vec<CurvePoint>) -> Self {
+        Self { curve, ..self }
+    }
+
+    /// With a curve of its own statistics, one for each of these counts.
+    pub(super) fn with_curve_at(self, counts: &[usize]) -> Self {
+        let points = counts.iter().zip(&self.statistics);
+        let points = points.map(|(&count, one)| CurvePoint::new(count as f64, one.interval));
+        let curve = points.collect();
+        self.with_curve(curve)
+    }
+
+    /// With scatters, unless it is of a baseline.
+    pub(super) fn with_scatters(self, scatters: impl FnOnce() -> Vec<Scatter>) -> Self {
+        if self.is_baseline {
+            return self;
+        }
+        Self {
+            scatters: scatters(),
+            ..self
+        }
+    }
+
+    /// The statistic of this name.
+    pub fn statistic(&self, name: &str) -> Option<&Statistic> {
+        self.statistics.iter().find(|one| one.name == name)
     }
 }
 
@@ -112,4 +207,67 @@ fn by_name<S: Serializer>(statistics: &[Statistic], serializer: S) -> Result<S::
         map.serialize_entry(&statistic.name, statistic)?;
     }
     map.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(name: &str, damping: &str, value: f64, is_baseline: bool) -> Finding {
+        let interval = |value| Interval {
+            value,
+            low: 0.0,
+            high: 1.0,
+        };
+        Finding {
+            name: name.into(),
+            damping: Some(damping.into()),
+            is_baseline,
+            statistics: vec![
+                Statistic::new("pearson", interval(0.0)),
+                Statistic::new("pooled_pearson", interval(value)),
+            ],
+            curve: Vec::new(),
+            scatters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_best_is_shown_and_one_damping_of_each_method() {
+        let findings = vec![
+            finding("cg", "1", 0.5, false),
+            finding("cg", "0.1", 0.7, false),
+            finding("ekfac", "1", f64::NAN, false),
+            finding("ekfac", "0.1", 0.6, false),
+            finding("ekfac", "0.2", 0.6, false),
+            finding("random", "", 0.9, true),
+        ];
+        let found = Evaluation::new("loo", Value::Null, findings);
+        assert_eq!(found.main_statistic(), Some("pooled_pearson"));
+        let titles = |findings: Vec<&Finding>| -> Vec<String> {
+            findings.into_iter().map(Finding::title).collect()
+        };
+        assert_eq!(
+            titles(found.best().into_iter().collect()),
+            ["cg, damping 0.1"]
+        );
+        assert_eq!(
+            titles(found.one_per_method()),
+            ["cg, damping 1", "ekfac, damping 0.1"]
+        );
+        let nothing = Evaluation::new("loo", Value::Null, Vec::new());
+        assert!(nothing.best().is_none() && nothing.main_statistic().is_none());
+    }
+
+    #[test]
+    fn curves_are_the_statistics_at_their_counts_and_are_in_json() {
+        let finding = finding("cg", "1", 0.5, false).with_curve_at(&[5, 20]);
+        assert_eq!(finding.curve[1].at.to_bits(), 20.0_f64.to_bits());
+        let json = serde_json::to_value(&finding).expect("JSON");
+        assert_eq!(
+            json["curve"][1],
+            serde_json::json!({"at": 20.0, "value": 0.5, "interval": [0.0, 1.0]})
+        );
+        assert!(json.get("scatters").is_none());
+    }
 }

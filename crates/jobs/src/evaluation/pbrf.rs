@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     attribution::Contest,
+    drawn::Scatter,
     loo::{chosen_of, statistics},
     outcome::{Evaluation, Finding},
 };
@@ -47,7 +48,8 @@ impl Unlearning {
             let predicted = predicted / contest.points as f64;
             let baseline = attribution.is_baseline;
             let statistics = statistics(&predicted, &actual, contest.seed(), baseline);
-            findings.push(Finding::of(attribution, statistics));
+            let pooled = || vec![Scatter::pooled(&predicted, &actual, contest.seed())];
+            findings.push(Finding::of(attribution, statistics).with_scatters(pooled));
             Ok(())
         })?;
         let about = json!({

@@ -42,10 +42,8 @@ impl Removal {
                 return Ok(());
             };
             let losses = losses.slice(s![.., .., ..contest.rows]).to_owned();
-            findings.push(Finding::of(
-                attribution,
-                self.statistics(&losses, contest.seed()),
-            ));
+            let statistics = self.statistics(&losses, contest.seed());
+            findings.push(Finding::of(attribution, statistics).with_curve_at(&self.counts));
             Ok(())
         })?;
         let about = json!({

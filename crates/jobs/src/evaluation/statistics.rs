@@ -24,5 +24,5 @@ mod ordered;
 
 pub use agreement::{Agreement, RowMean, by_row, pooled};
 pub use ceiling::{Ceiling, ceiling};
-pub use detection::{Detection, detected};
+pub use detection::{Detection, detected, found_among};
 pub use interval::{DRAWS, Interval, bootstrap, bootstrap_both};

@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use anyhow::Result;
-use influence_jobs::evaluation::{Best, Evaluation, Finding, Statistic};
-use serde_json::{Value, json};
+use influence_jobs::evaluation::{Best, Evaluation};
+use serde_json::json;
 
 use crate::{
     listing::{Column, ColumnType, Listing},
+    report::evaluation::table::{Cells, about, cells},
     summary::table,
 };
 
@@ -22,15 +23,12 @@ pub(super) fn print(
             writeln!(out)?;
         }
         writeln!(out, "{:<15} {}", "study", evaluation.study)?;
-        // Which points of which method is for programs.
-        let told = evaluation
-            .about
-            .iter()
-            .filter(|(name, _)| *name != "smallest");
-        for (name, value) in told {
-            about(name, value, out)?;
+        for (name, text) in about(evaluation) {
+            writeln!(out, "{name:<15} {text}")?;
         }
-        write_table(evaluation, out)?;
+        if let Some(Cells { headings, rows }) = cells(evaluation) {
+            writeln!(out, "{}", table(headings, 2, rows))?;
+        }
     }
     let Some(best) = best else { return Ok(()) };
     let damping = best
@@ -51,97 +49,6 @@ pub(super) fn print(
         }
     )?;
     Ok(())
-}
-
-/// A line for a setting or a number, several for those that belong together.
-fn about(name: &str, value: &Value, out: &mut dyn Write) -> Result<()> {
-    let words = name.replace('_', " ");
-    match value {
-        Value::Null => {}
-        Value::Object(entries) => {
-            for (name, value) in entries {
-                about(name, value, out)?;
-            }
-        }
-        Value::String(text) => writeln!(out, "{words:<15} {text}")?,
-        Value::Number(number) if number.is_f64() => {
-            writeln!(
-                out,
-                "{words:<15} {:.3}",
-                number.as_f64().unwrap_or(f64::NAN)
-            )?;
-        }
-        Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-            writeln!(out, "{words:<15} {}", values.join(", "))?;
-        }
-        other => writeln!(out, "{words:<15} {other}")?,
-    }
-    Ok(())
-}
-
-fn write_table(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
-    let widest = evaluation
-        .findings
-        .iter()
-        .max_by_key(|finding| finding.statistics.len());
-    let Some(widest) = widest else { return Ok(()) };
-    let names: Vec<&str> = widest
-        .statistics
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    // The errors of one mean have columns; of several only the intervals are shown.
-    let with_errors =
-        matches!(widest.statistics.as_slice(), [only] if only.error_over_test_points.is_some());
-    let mut headings = vec!["method".to_owned(), "damping".to_owned()];
-    headings.extend(names.iter().map(|name| name.replace('_', " ")));
-    if with_errors {
-        headings.extend(["s.e. test points", "s.e. retrainings"].map(str::to_owned));
-    }
-    let rows = evaluation.findings.iter().map(|finding| {
-        let mut row = vec![
-            finding.name.clone(),
-            finding.damping.clone().unwrap_or_else(|| "-".into()),
-        ];
-        row.extend(
-            names
-                .iter()
-                .map(|name| statistic(finding, name).map_or_else(|| "-".into(), with_interval)),
-        );
-        if with_errors {
-            let error = |error: Option<f64>| {
-                error.map_or_else(|| "-".into(), |error| format!("{error:.3}"))
-            };
-            let only = &finding.statistics[0];
-            row.extend([only.error_over_test_points, only.error_over_retrainings].map(error));
-        }
-        row
-    });
-    Ok(writeln!(out, "{}", table(headings, 2, rows))?)
-}
-
-fn statistic<'a>(finding: &'a Finding, name: &str) -> Option<&'a Statistic> {
-    finding.statistics.iter().find(|one| one.name == name)
-}
-
-/// A number with its interval, to three decimals.
-fn with_interval(statistic: &Statistic) -> String {
-    let interval = &statistic.interval;
-    format!(
-        "{} [{}, {}]",
-        short(interval.value),
-        short(interval.low),
-        short(interval.high)
-    )
-}
-
-/// Three decimals, four where a correlation is nearly 1.
-fn short(value: f64) -> String {
-    if (0.995..1.0).contains(&value.abs()) {
-        return format!("{value:.4}");
-    }
-    format!("{value:.3}")
 }
 
 /// A record for each number.

@@ -1,16 +1,21 @@
 //! What all charts have in common: how they are drawn, and the colours.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use plotters::{
     coord::Shift,
+    element::DashedPathElement,
     prelude::{DrawingArea, DrawingBackend},
-    style::RGBColor,
+    style::{RGBColor, ShapeStyle},
 };
 
 /// The colour of harm.
 pub(super) const HARMFUL: RGBColor = RGBColor(192, 57, 43);
 /// The colour of help, and of numbers without a sign.
 pub(super) const HELPFUL: RGBColor = RGBColor(31, 119, 180);
+/// The colour of what others are compared with.
+pub(super) const GREY: RGBColor = RGBColor(160, 160, 160);
 
 /// Something that can be drawn at any scale.
 pub(in crate::report) trait Drawing {
@@ -32,4 +37,35 @@ pub(super) fn ends(values: &[f64]) -> (f64, f64) {
     values
         .iter()
         .fold(nothing, |(lo, hi), &value| (lo.min(value), hi.max(value)))
+}
+
+/// The least and the greatest of those numbers that are finite, if there are any.
+pub(super) fn finite_ends(values: &[f64]) -> Option<(f64, f64)> {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let finite: Vec<f64> = finite.collect();
+    (!finite.is_empty()).then(|| ends(&finite))
+}
+
+/// An axis that has room for some numbers, and a little more on either side, but not beyond zero;
+/// numbers that are not finite take none.
+pub(super) fn around(values: &[f64]) -> Range<f64> {
+    const ROOM: f64 = 0.04;
+    let (low, high) = finite_ends(values).unwrap_or((0.0, 1.0));
+    let width = high - low;
+    if width <= 0.0 {
+        let room = low.abs().max(f64::MIN_POSITIVE.sqrt());
+        return low - room..high + room;
+    }
+    // No room on the other side of zero, whose numbers there are none of.
+    let room = |end: f64, other: f64| if end * other < 0.0 { 0.0 } else { other };
+    room(low, low - ROOM * width)..room(high, high + ROOM * width)
+}
+
+/// A dashed line through points.
+pub(super) fn dashed<C: Clone>(
+    points: impl Into<Vec<C>>,
+    style: impl Into<ShapeStyle>,
+    scale: u32,
+) -> DashedPathElement<std::vec::IntoIter<C>, u32> {
+    DashedPathElement::new(points.into().into_iter(), 5 * scale, 4 * scale, style)
 }

@@ -3,8 +3,8 @@ use plotters::style::RGBColor;
 use super::{drawing::HELPFUL, *};
 
 fn examples() -> Vec<Chart> {
-    let chart = |name, kind| Chart {
-        name,
+    let chart = |name: &str, kind| Chart {
+        name: name.into(),
         alt: format!("A chart: {name}"),
         kind,
     };
@@ -15,10 +15,18 @@ fn examples() -> Vec<Chart> {
             logarithmic,
         })
     };
-    let bars = [
-        ("first", 0.75),
-        ("a name that is longer than there is room", 0.25),
-    ];
+    let bar = |name: &str, value, interval, shade| NamedBar {
+        name: name.into(),
+        value,
+        interval: Some(interval),
+        shade,
+    };
+    let curve = |name: &str, faint| Curve {
+        name: name.into(),
+        points: vec![[0.0, 0.0], [5.0, 0.5], [f64::NAN, 1.0], [10.0, 0.75]],
+        intervals: vec![[5.0, 0.25, 0.625], [10.0, 0.5, f64::INFINITY]],
+        faint,
+    };
     vec![
         chart(
             "histogram",
@@ -32,9 +40,34 @@ fn examples() -> Vec<Chart> {
         chart(
             "bars",
             ChartKind::Bars(Bars {
-                named: bars.map(|(name, value)| (name.to_owned(), value)).into(),
-                what: "share",
-                label: |value| format!("{value:.1}"),
+                rows: vec![
+                    bar("first", 0.75, [0.5, 1.0], Shade::Strong),
+                    bar("second", -0.25, [-0.5, f64::NAN], Shade::Light),
+                    bar("none", f64::NAN, [f64::NAN; 2], Shade::Grey),
+                    NamedBar::plain(
+                        "a name that is longer than there is any room for".into(),
+                        0.25,
+                    ),
+                ],
+                what: "share".into(),
+                label: |value| format!("{value:.2}"),
+                line: Some(("ceiling".into(), 0.875)),
+            }),
+        ),
+        chart(
+            "scatter",
+            ChartKind::Scatter(ScatterChart {
+                pairs: vec![[0.5, 0.25], [-1.0, f64::NAN], [-0.5, -0.75], [0.0, 0.0]],
+                axes: ["predicted", "actual"].map(str::to_owned),
+                diagonal: true,
+            }),
+        ),
+        chart(
+            "curves",
+            ChartKind::Curves(Curves {
+                curves: vec![curve("direct", false), curve("random", true)],
+                axes: ["removed", "rise"].map(str::to_owned),
+                line: Some([[0.0, 0.0], [10.0, 1.0]]),
             }),
         ),
     ]
@@ -52,9 +85,12 @@ fn files_of_either_kind_show_the_same() -> Result<()> {
                 .filter(|pixel| pixel.0 == [wanted.0, wanted.1, wanted.2])
                 .count()
         };
-        assert!(count(HELPFUL) > 50, "{}: {}", chart.name, count(HELPFUL));
+        // Dots of a scatter let others through.
+        if chart.name != "scatter" {
+            assert!(count(HELPFUL) > 50, "{}: {}", chart.name, count(HELPFUL));
+        }
         assert!(count(WHITE) > image.pixels().len() / 4, "{}", chart.name);
-        // The title lies above, text of the axis below: nothing else is drawn there.
+        // The title lies above, text below: nothing else is drawn there.
         let head = image
             .enumerate_pixels()
             .filter(|(_, y, _)| *y < FINE * TITLE);
@@ -75,7 +111,9 @@ fn svg_has_the_names_of_the_axes() -> Result<()> {
         ["influence", "pairs"],
         ["test point, by row", "relative residual"],
         ["test point, by row", "iterations"],
-        ["share", "a name that is longer than t…"],
+        ["share", "a name that is longer than there is any …"],
+        ["predicted", "actual"],
+        ["removed", "rise"],
     ];
     for (chart, words) in examples().iter().zip(words) {
         let (within, file) = (chart.svg()?, chart.svg_file()?);
@@ -83,6 +121,11 @@ fn svg_has_the_names_of_the_axes() -> Result<()> {
             assert!(within.contains(word) && file.contains(word), "{word}");
         }
         assert!(file.contains("A chart") && !within.contains("A chart"));
+        assert!(
+            !within.contains("NaN") && !within.contains("\"inf"),
+            "{}",
+            chart.name
+        );
         // A page has paper of its own.
         assert!(file.contains("#FFFFFF") && !within.contains("#FFFFFF"));
     }
@@ -106,6 +149,29 @@ fn no_bin_has_numbers_of_either_sign() {
 
 #[test]
 fn charts_of_nothing_much_can_be_drawn() -> Result<()> {
+    let bars = |rows| {
+        ChartKind::Bars(Bars {
+            rows,
+            what: String::new(),
+            label: |value| value.to_string(),
+            line: None,
+        })
+    };
+    let axes = || [String::new(), String::new()];
+    let scatter = |pairs| {
+        ChartKind::Scatter(ScatterChart {
+            pairs,
+            axes: axes(),
+            diagonal: true,
+        })
+    };
+    let curves = |curves| {
+        ChartKind::Curves(Curves {
+            curves,
+            axes: axes(),
+            line: None,
+        })
+    };
     let kinds = [
         ChartKind::Histogram(HistogramChart {
             bins: Bins::of(&[0.0], 3),
@@ -121,25 +187,65 @@ fn charts_of_nothing_much_can_be_drawn() -> Result<()> {
             what: "",
             logarithmic: false,
         }),
-        ChartKind::Bars(Bars {
-            named: vec![("one".into(), 0.0)],
-            what: "",
-            label: |value| value.to_string(),
-        }),
-        ChartKind::Bars(Bars {
-            named: Vec::new(),
-            what: "",
-            label: |value| value.to_string(),
-        }),
+        bars(vec![NamedBar::plain("one".into(), 0.0)]),
+        bars(vec![NamedBar::plain("one".into(), f64::NAN)]),
+        bars(Vec::new()),
+        scatter(vec![[3.0, 0.0]]),
+        scatter(vec![[f64::NAN, f64::INFINITY]]),
+        curves(vec![Curve {
+            name: String::new(),
+            points: vec![[1.0, 1.0]],
+            intervals: Vec::new(),
+            faint: true,
+        }]),
+        curves(Vec::new()),
     ];
     for kind in kinds {
         let chart = Chart {
-            name: "chart",
+            name: "chart".into(),
             alt: String::new(),
             kind,
         };
         chart.svg()?;
         chart.png()?;
     }
+    Ok(())
+}
+
+/// Numbers `name="…"` of elements of SVG.
+fn numbers(svg: &str, element: &str, name: &str) -> Vec<f64> {
+    let elements = svg.split('<').filter(|text| text.starts_with(element));
+    let values = elements.filter_map(|text| {
+        let (_, rest) = text.split_once(&format!(" {name}=\""))?;
+        rest.split_once('"')?.0.parse().ok()
+    });
+    values.collect()
+}
+
+#[test]
+fn bars_dots_and_lines_lie_where_their_numbers_are() -> Result<()> {
+    let charts = examples();
+    let find = |name| charts.iter().find(|chart| chart.name == name);
+    let svg = |name| find(name).map_or_else(|| Ok(String::new()), Chart::svg);
+    // Bars of 0.75, -0.25 and 0.25: their lengths are in that proportion, the one that is no number
+    // is not there.
+    let widths = numbers(&svg("bars")?, "rect", "width");
+    let widths: Vec<f64> = widths.into_iter().filter(|&width| width > 4.0).collect();
+    assert_eq!(widths.len(), 3, "{widths:?}");
+    for width in &widths {
+        let longest = widths.iter().copied().fold(0.0, f64::max);
+        let third = width / longest * 3.0;
+        assert!((third - third.round()).abs() < 0.05, "{widths:?}");
+    }
+    // Three pairs of four are finite, and differences across are the numbers' own.
+    let across = numbers(&svg("scatter")?, "circle", "cx");
+    assert_eq!(across.len(), 3);
+    let [first, second, third] = [across[0], across[1], across[2]];
+    assert!(
+        ((first - third) / (third - second) - 1.0).abs() < 0.02,
+        "{across:?}"
+    );
+    // One curve has points with intervals, without those that are not finite.
+    assert_eq!(numbers(&svg("curves")?, "circle", "cx").len(), 3);
     Ok(())
 }

@@ -1,7 +1,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{Page, text};
+use super::{super::frame::breakable, Page, text};
 
 impl Page<'_> {
     /// The most important facts, as far as they are known.
@@ -46,15 +46,6 @@ impl Page<'_> {
         let converged = converged.map_or(0, |(_, rows)| *rows);
         Some(format!("{converged} of {all} converged"))
     }
-}
-
-/// A text that may break before the ending of a file.
-fn breakable(text: &str) -> Markup {
-    let ending = text
-        .find('.')
-        .filter(|dot| text[dot + 1..].starts_with(|letter: char| letter.is_ascii_alphabetic()));
-    let (name, ending) = text.split_at(ending.unwrap_or(text.len()));
-    html! { (name) @if !ending.is_empty() { wbr; (ending) } }
 }
 
 /// A damping in few words: one for each block would be many.

@@ -19,20 +19,8 @@ pub enum Detection {
 impl Detection {
     /// Of points that count several times or not at all; the largest score comes first.
     fn measure(self, scores: &Ordered, is_wanted: &[bool], weights: &[f64]) -> f64 {
-        let groups: Vec<[f64; 2]> = scores
-            .groups()
-            .rev()
-            .map(|group| {
-                let mut counts = [0.0; 2];
-                for &place in group {
-                    counts[usize::from(is_wanted[place])] += weights[place];
-                }
-                counts
-            })
-            .collect();
-        let [others, wanted] = groups.iter().fold([0.0; 2], |sums, counts| {
-            [sums[0] + counts[0], sums[1] + counts[1]]
-        });
+        let groups = groups(scores, is_wanted, weights);
+        let [others, wanted] = total(&groups);
         if wanted == 0.0 || others == 0.0 {
             return 0.0;
         }
@@ -42,6 +30,25 @@ impl Detection {
             Self::FoundAmong(share) => found(&groups, (share * (wanted + others)).ceil()) / wanted,
         }
     }
+}
+
+/// How many other and wanted points have each score, the largest first.
+fn groups(scores: &Ordered, is_wanted: &[bool], weights: &[f64]) -> Vec<[f64; 2]> {
+    let counts = |group: &[usize]| {
+        let mut counts = [0.0; 2];
+        for &place in group {
+            counts[usize::from(is_wanted[place])] += weights[place];
+        }
+        counts
+    };
+    scores.groups().rev().map(counts).collect()
+}
+
+/// How many other and wanted points there are.
+fn total(groups: &[[f64; 2]]) -> [f64; 2] {
+    groups.iter().fold([0.0; 2], |sums, counts| {
+        [sums[0] + counts[0], sums[1] + counts[1]]
+    })
 }
 
 /// Pairs of a wanted and another point with the wanted one first, ties half.
@@ -96,6 +103,22 @@ pub fn detected<const D: usize>(
     })
 }
 
+/// The share of the wanted points that is found among each of these numbers of points, those with
+/// the largest scores; 0 where none are wanted.
+pub fn found_among(scores: Vec<f64>, is_wanted: &[bool], counts: &[usize]) -> Vec<f64> {
+    let groups = groups(
+        &Ordered::new(scores),
+        is_wanted,
+        &vec![1.0; is_wanted.len()],
+    );
+    let [_, wanted] = total(&groups);
+    let share = |&count: &usize| match wanted {
+        0.0 => 0.0,
+        wanted => found(&groups, count as f64) / wanted,
+    };
+    counts.iter().map(share).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +149,20 @@ mod tests {
             let got = detection.measure(&scores, &WANTED, &weights);
             assert!((got - expected).abs() < 1e-14, "{detection:?} {got}");
         }
+    }
+
+    #[test]
+    fn a_curve_of_what_is_found_takes_ties_in_part() {
+        // One point, one and two of a tie of two, one and two of a tie of three, all.
+        let got = found_among(SCORES.to_vec(), &WANTED, &[0, 1, 2, 3, 4, 6, 10]);
+        let of_tie = 1.0 / 3.0 / 4.0;
+        for (got, expected) in got
+            .iter()
+            .zip([0.0, 0.25, 0.375, 0.5, 0.75, 0.75 + of_tie, 1.0])
+        {
+            assert!((got - expected).abs() < 1e-14, "{got} {expected}");
+        }
+        assert_eq!(found_among(SCORES.to_vec(), &[false; 10], &[3]), [0.0]);
     }
 
     #[test]
