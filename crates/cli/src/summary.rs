@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Row, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::{Plan, Share, SolveSummary};
-use influence_jobs::{assessment::Assessment, job::Job, memory};
+use influence_jobs::{assessment::Assessment, config::SourceSettings, job::Job, memory};
 
 /// The last line of a dry run.
 pub(crate) const REHEARSED: &str =
@@ -50,11 +50,17 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         writeln!(out, "processes       {processes}")?;
     }
     summary.assessment.print(out)?;
-    let curvature = method.curved().map_or_else(String::new, |curved| {
-        format!(", {} curvature", curved.curvature.name())
-    });
-    let name = method.name().as_str();
-    writeln!(out, "method          {name}{curvature}")?;
+    let curvature = method
+        .curved()
+        .map(|curved| format!("{} curvature", curved.curvature.name()));
+    let segments = method.segments().map(SourceSettings::described);
+    let name = method.name().as_str().to_owned();
+    let parts = [Some(name), curvature, segments].into_iter().flatten();
+    writeln!(
+        out,
+        "method          {}",
+        parts.collect::<Vec<_>>().join(", ")
+    )?;
     writeln!(out, "rows solved     {}", statuses.join(", "))?;
     writeln!(
         out,

@@ -269,7 +269,10 @@ fn a_training_in_segments_is_followed_and_an_output_keeps_its_settings() {
     ));
     folder.influence(&["train", "config.toml"]);
     let said = folder.influence(&["run", "config.toml"]);
-    assert!(said.contains("1 segments of equal"), "{said}");
+    assert!(
+        said.contains("source, 1 segments of 2 checkpoints"),
+        "{said}"
+    );
     let said = folder.influence(&["verify", "influences.zarr"]);
     assert!(said.contains(" 0 numbers differ"), "{said}");
     let more = "method.checkpoints_per_segment=3";

@@ -180,11 +180,7 @@ impl Job {
             target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
-            remarks: remarks
-                .into_iter()
-                .chain(of_ensemble(&config))
-                .chain(of_segments(method))
-                .collect(),
+            remarks: remarks.into_iter().chain(of_ensemble(&config)).collect(),
             config,
         })
     }
@@ -275,15 +271,6 @@ fn of_ensemble(config: &Config) -> Option<String> {
         "influences are the mean of those of {} models; losses, predictions and accuracies are those of the first, {}",
         files.all().len(),
         files.first().display()
-    ))
-}
-
-/// What is said of a training in segments.
-fn of_segments(method: &Method) -> Option<String> {
-    let source = method.segments()?;
-    Some(format!(
-        "the training is taken in {} segments of equal numbers of steps, with gradients and curvature that are means over {} checkpoints in each: method.segments, method.checkpoints_per_segment",
-        source.segments, source.checkpoints_per_segment
     ))
 }
 

@@ -321,6 +321,14 @@ impl SourceSettings {
         })
     }
 
+    /// How the training is cut, in words.
+    pub fn described(self) -> String {
+        format!(
+            "{} segments of {} checkpoints",
+            self.segments, self.checkpoints_per_segment
+        )
+    }
+
     /// The number of checkpoints of all segments.
     pub fn checkpoints(self) -> usize {
         self.segments.saturating_mul(self.checkpoints_per_segment)
