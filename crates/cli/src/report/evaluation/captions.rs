@@ -4,7 +4,15 @@ use influence_jobs::evaluation::Evaluation;
 use serde_json::Value;
 
 /// All studies that there are.
-const STUDIES: [&str; 6] = ["lds", "loo", "pbrf", "removal", "brittleness", "flip"];
+const STUDIES: [&str; 7] = [
+    "lds",
+    "loo",
+    "pbrf",
+    "tail-patch",
+    "removal",
+    "brittleness",
+    "flip",
+];
 
 /// What a study is called in the list of contents, and above its section.
 pub(super) fn title(study: &'static str) -> (&'static str, &'static str) {
@@ -15,6 +23,7 @@ pub(super) fn title(study: &'static str) -> (&'static str, &'static str) {
             "Unlearning",
             "Single points unlearnt: the proximal Bregman response",
         ),
+        "tail-patch" => ("Steps", "One step on each of the most helpful points"),
         "removal" => ("Removal", "The most helpful points removed"),
         "brittleness" => ("Brittleness", "How few points change a prediction"),
         "flip" => ("Wrong labels", "Wrong labels found again"),
@@ -38,6 +47,10 @@ pub(super) fn what_is_done(evaluation: &Evaluation) -> String {
         "pbrf" => format!(
             "Each of {} points was unlearnt from the trained weights, without noise and without a seed. Actual changes are those of the losses of {tests} test points.",
             about("unlearnt")
+        ),
+        "tail-patch" => format!(
+            "From the trained weights, one step of gradient descent was taken on each of the {} training points that a method calls the most helpful ones to a test point. The score is how much the loss on the test point falls, the mean over these and over {tests} test points.",
+            about("points")
         ),
         "removal" => format!(
             "The points that a method calls the most helpful ones to the mean of {tests} test points were removed, and the model trained from {seeds}. The better a method, the more the loss rises."
@@ -101,6 +114,7 @@ pub(super) fn axis(study: &str, statistic: &str) -> String {
     match study {
         "lds" => "linear datamodelling score".into(),
         "loo" | "pbrf" => "Pearson's correlation, test points pooled".into(),
+        "tail-patch" => "mean fall of the loss".into(),
         "removal" => format!("rise of the mean test loss without {count} points"),
         "brittleness" => format!("share of test points changed without {count} points"),
         "flip" => "area under the curve".into(),
