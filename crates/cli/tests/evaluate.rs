@@ -329,7 +329,7 @@ fn a_page_shows_every_study_with_its_numbers() {
         curve[1]["interval"],
         serde_json::json!([rise["low"], rise["high"]])
     );
-    let found_again = &found["studies"][5]["findings"][0]["curve"];
+    let found_again = &found["studies"][6]["findings"][0]["curve"];
     let ends = [0, 50].map(|place| &found_again[place]["value"]);
     assert_eq!(ends, [0.0, 1.0], "{found_again}");
     // A page is replaced, charts and files of others are not.
