@@ -26,7 +26,7 @@ use super::{
 use crate::{args::PageArguments, listing::check_free};
 use captions::{left_out, terms, title, what_is_done};
 use figures::{Figure, FigureKind, figures};
-use label::{Measured, damping};
+use label::{Configured, Measured, damping};
 
 /// An evaluation, with what it is of.
 #[derive(Debug)]
@@ -84,10 +84,11 @@ impl EvaluationPage<'_> {
     /// When a file cannot be written.
     pub fn write(&self, arguments: &PageArguments) -> Result<Vec<String>> {
         let measured = Measured::of(&self.config.model);
+        let configured = Configured::of(self.config)?;
         let drawn: Vec<Vec<Figure>> = self
             .found
             .iter()
-            .map(|evaluation| figures(evaluation, &measured))
+            .map(|evaluation| figures(evaluation, &measured, &configured))
             .collect();
         let mut written = Vec::new();
         if let Some(path) = &arguments.html {
@@ -123,7 +124,10 @@ impl EvaluationPage<'_> {
             ("Parameters", Some(self.parameters.to_string())),
             ("Points", Some(format!("{points} training, {rows} test"))),
             ("Method", Some(self.method()?)),
-            ("Damping", self.damping()),
+            (
+                "Damping",
+                Configured::of(self.config)?.damping.as_deref().map(damping),
+            ),
             ("Seed", Some(self.config.seed.to_string())),
         ];
         let known = facts.into_iter();
@@ -167,13 +171,6 @@ impl EvaluationPage<'_> {
             None => name.to_owned(),
         })
     }
-
-    /// The damping of the configured method.
-    fn damping(&self) -> Option<String> {
-        let findings = self.found.iter().flat_map(|one| &one.findings);
-        let mut methods = findings.filter(|finding| !finding.is_baseline);
-        methods.next()?.damping.as_deref().map(damping)
-    }
 }
 
 /// A study: how the methods compare, predictions with what happened, curves, the table.
@@ -185,6 +182,10 @@ fn section(evaluation: &Evaluation, figures: &[Figure]) -> Result<Section> {
             .collect::<Result<_>>()?;
         Ok(html! { @for figure in &drawn { (figure) } })
     };
+    let scatters = figures.iter();
+    let scatters = scatters
+        .filter(|drawn| drawn.kind == FigureKind::Scatter)
+        .count();
     let facts = table::about(evaluation);
     let facts = facts.iter();
     let body = html! {
@@ -195,7 +196,7 @@ fn section(evaluation: &Evaluation, figures: &[Figure]) -> Result<Section> {
         }
         (of(FigureKind::Bars)?)
         (of(FigureKind::Curves)?)
-        div.pictures { (of(FigureKind::Scatter)?) }
+        div class=[(scatters > 1).then_some("pictures")] { (of(FigureKind::Scatter)?) }
         (cells(evaluation))
         details {
             summary { "What was done" }
@@ -221,7 +222,7 @@ fn cells(evaluation: &Evaluation) -> Markup {
     let rows = rows.map(|(finding, row)| (Some(finding.title()) == best, row));
     html! {
         div.scroll {
-            table {
+            table.rated {
                 thead { tr { @for heading in &headings { th scope="col" { (heading) } } } }
                 tbody {
                     @for (is_best, row) in rows {

@@ -65,19 +65,19 @@ impl Evaluation {
         self.largest(rated)
     }
 
-    /// The configured method, then each other one under the damping with the largest main
-    /// statistic; no baselines.
-    pub fn one_per_method(&self) -> Vec<&Finding> {
-        let mut chosen: Vec<&Finding> = Vec::new();
-        for finding in self.findings.iter().filter(|it| !it.is_baseline) {
-            if chosen.iter().all(|other| other.name != finding.name) {
-                let same = self.findings.iter().filter(|it| it.name == finding.name);
-                let best = self.largest(same.filter(|it| !it.is_baseline));
-                let first = chosen.is_empty().then_some(finding);
-                chosen.extend(first.or(best));
+    /// Each method under the damping with the largest main statistic, the one of this name first;
+    /// no baselines.
+    pub fn one_per_method(&self, first: &str) -> Vec<&Finding> {
+        let methods = || self.findings.iter().filter(|it| !it.is_baseline);
+        let mut names: Vec<&str> = Vec::new();
+        for finding in methods() {
+            if !names.contains(&finding.name.as_str()) {
+                names.push(&finding.name);
             }
         }
-        chosen
+        names.sort_by_key(|name| *name != first);
+        let best = |name| self.largest(methods().filter(move |it| it.name == name));
+        names.into_iter().filter_map(best).collect()
     }
 
     /// The finding with the largest main statistic that is a number.
@@ -252,8 +252,8 @@ mod tests {
             ["cg, damping 0.1"]
         );
         assert_eq!(
-            titles(found.one_per_method()),
-            ["cg, damping 1", "ekfac, damping 0.1"]
+            titles(found.one_per_method("ekfac")),
+            ["ekfac, damping 0.1", "cg, damping 0.1"]
         );
         let nothing = Evaluation::new("loo", Value::Null, Vec::new());
         assert!(nothing.best().is_none() && nothing.main_statistic().is_none());

@@ -152,7 +152,8 @@ impl Drawing for Bars {
     {
         let count = self.rows.len();
         let (axis, label) = (self.axis(), if self.line.is_some() { LABEL } else { 0 });
-        let ticks = Ticks::of(&axis);
+        // No signs on positive numbers.
+        let ticks = Ticks::of(&(0.0..axis.end - axis.start));
         let mut chart = ChartBuilder::on(area)
             .margin(8 * scale)
             .margin_top((8 + label) * scale)

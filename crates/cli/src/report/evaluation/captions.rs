@@ -3,6 +3,8 @@
 use influence_jobs::evaluation::Evaluation;
 use serde_json::Value;
 
+use super::table::about;
+
 /// All studies that there are.
 const STUDIES: [&str; 7] = [
     "lds",
@@ -33,24 +35,24 @@ pub(super) fn title(study: &'static str) -> (&'static str, &'static str) {
 
 /// What was done, in a sentence or two, with its counts as far as they are known.
 pub(super) fn what_is_done(evaluation: &Evaluation) -> String {
-    let about = |name: &str| counted(evaluation.about.get(name));
-    let (seeds, tests) = (seeds(evaluation), about("test_points"));
+    let told = |name: &str| counted(evaluation.about.get(name));
+    let (seeds, tests) = (seeds(evaluation), told("test_points"));
     match evaluation.study {
         "lds" => format!(
             "Models were trained on {} random subsets of the training points, from {seeds} each. The score says how well a method orders the losses of {tests} test points over the subsets.",
-            about("subsets")
+            told("subsets")
         ),
         "loo" => format!(
             "The model was trained without each of {} points, from {seeds}. Actual changes are those of the losses of {tests} test points.",
-            about("left_out")
+            told("left_out")
         ),
         "pbrf" => format!(
             "Each of {} points was unlearnt from the trained weights, without noise and without a seed. Actual changes are those of the losses of {tests} test points.",
-            about("unlearnt")
+            told("unlearnt")
         ),
         "tail-patch" => format!(
             "From the trained weights, one step of gradient descent was taken on each of the {} training points that a method calls the most helpful ones to a test point. The score is how much the loss on the test point falls, the mean over these and over {tests} test points.",
-            about("points")
+            told("points")
         ),
         "removal" => format!(
             "The points that a method calls the most helpful ones to the mean of {tests} test points were removed, and the model trained from {seeds}. The better a method, the more the loss rises."
@@ -60,8 +62,8 @@ pub(super) fn what_is_done(evaluation: &Evaluation) -> String {
         ),
         "flip" => format!(
             "{} of {} training points were given a wrong label, and a model was trained on all of them. The better a ranking, the earlier it has the wrong labels.",
-            about("flipped"),
-            about("training_points")
+            told("flipped"),
+            told("training_points")
         ),
         _ => String::new(),
     }
@@ -75,13 +77,12 @@ fn seeds(evaluation: &Evaluation) -> String {
     }
 }
 
-/// What was minimised and how changes were predicted, as the study says it.
+/// What was minimised, how changes were predicted and from which seeds, as the study says it.
 pub(super) fn terms(evaluation: &Evaluation) -> String {
-    let names = ["objective", "divisor", "intervals"];
-    let known = names.into_iter().filter_map(|name| {
-        let text = evaluation.about.get(name)?.as_str()?;
-        Some(format!("{}: {text}.", capitalised(name)))
-    });
+    const NAMES: [&str; 5] = ["objective", "divisor", "seed", "seeds", "intervals"];
+    let known = about(evaluation).into_iter();
+    let known = known.filter(|(name, _)| NAMES.contains(&name.as_str()));
+    let known = known.map(|(name, text)| format!("{}: {text}.", capitalised(&name)));
     known.collect::<Vec<_>>().join(" ")
 }
 

@@ -5,8 +5,8 @@ use influence_jobs::evaluation::{Evaluation, Finding, Scatter, ScatterOf};
 use super::{
     super::charts::{Bars, Chart, ChartKind, Curve, Curves, NamedBar, ScatterChart, Shade},
     captions::{axes_of_curve, axis, capitalised},
-    label::{Measured, label, number, slug},
-    table::with_interval,
+    label::{Configured, Measured, label, number, slug},
+    table::{short, with_interval},
 };
 
 /// A chart with what is said below it.
@@ -29,15 +29,19 @@ pub(super) enum FigureKind {
 }
 
 /// All charts of a study; none where nothing was rated.
-pub(super) fn figures(evaluation: &Evaluation, measured: &Measured) -> Vec<Figure> {
-    let mut figures: Vec<Figure> = bars(evaluation).into_iter().collect();
-    figures.extend(curves(evaluation));
-    figures.extend(scatters(evaluation, measured));
+pub(super) fn figures(
+    evaluation: &Evaluation,
+    measured: &Measured,
+    configured: &Configured,
+) -> Vec<Figure> {
+    let mut figures: Vec<Figure> = bars(evaluation, configured).into_iter().collect();
+    figures.extend(curves(evaluation, configured.name));
+    figures.extend(scatters(evaluation, measured, configured.name));
     figures
 }
 
 /// The main statistic of all methods and baselines.
-fn bars(evaluation: &Evaluation) -> Option<Figure> {
+fn bars(evaluation: &Evaluation, configured: &Configured) -> Option<Figure> {
     let statistic = evaluation.main_statistic()?;
     let best = evaluation.best();
     let rows: Vec<NamedBar> = ordered(evaluation)
@@ -58,19 +62,19 @@ fn bars(evaluation: &Evaluation) -> Option<Figure> {
         })
         .collect();
     let what = axis(evaluation.study, statistic);
+    // Changes of losses may be small, scores are not.
+    let written = match evaluation.study {
+        "removal" | "tail-patch" => number,
+        _ => short,
+    };
     let told: Vec<String> = rows
         .iter()
-        .map(|row| format!("{} {}", row.name, number(row.value)))
+        .map(|row| format!("{} {}", row.name, written(row.value)))
         .collect();
     let missing = rows.iter().filter(|row| !row.value.is_finite()).count();
     let ceiling = ceiling(evaluation);
     let caption = [
-        best.map(|best| {
-            format!(
-                "The best method is {}; the first one is that of the configuration.",
-                label(best)
-            )
-        }),
+        best.map(|best| best_and_configured(best, evaluation, configured)),
         better_baselines(evaluation, statistic),
         Some("Thin lines are 95 % intervals.".into()),
         ceiling_caption(evaluation, ceiling),
@@ -84,12 +88,28 @@ fn bars(evaluation: &Evaluation) -> Option<Figure> {
             kind: ChartKind::Bars(Bars {
                 rows,
                 what,
-                label: number,
-                line: ceiling.map(|ceiling| (format!("ceiling {}", number(ceiling)), ceiling)),
+                label: written,
+                line: ceiling.map(|ceiling| (format!("ceiling {}", short(ceiling)), ceiling)),
             }),
         },
         caption: sentences(caption),
     })
+}
+
+fn best_and_configured(best: &Finding, evaluation: &Evaluation, configured: &Configured) -> String {
+    let mut findings = evaluation.findings.iter();
+    let known = findings.find(|finding| configured.is(finding));
+    match known {
+        Some(known) if std::ptr::eq(known, best) => {
+            format!("The best method is {}, as configured.", label(best))
+        }
+        Some(known) => format!(
+            "The best method is {}; the configuration has {}.",
+            label(best),
+            label(known)
+        ),
+        None => format!("The best method is {}.", label(best)),
+    }
 }
 
 /// Says which baselines beat the best method.
@@ -136,10 +156,10 @@ fn ceiling_caption(evaluation: &Evaluation, ceiling: Option<f64>) -> Option<Stri
 
 /// Predictions of each method, of one damping, with what happened; where they are of single test
 /// points, those of the best method alone.
-fn scatters(evaluation: &Evaluation, measured: &Measured) -> Vec<Figure> {
+fn scatters(evaluation: &Evaluation, measured: &Measured, first: &str) -> Vec<Figure> {
     let shown = match evaluation.study {
         "lds" => evaluation.best().into_iter().collect(),
-        _ => evaluation.one_per_method(),
+        _ => evaluation.one_per_method(first),
     };
     let drawn = shown.into_iter().flat_map(|finding| {
         let scatters = finding.scatters.iter();
@@ -198,9 +218,12 @@ fn agreement(finding: &Finding, scatter: &Scatter) -> String {
 }
 
 /// The curves of each method, of one damping, and of the baselines.
-fn curves(evaluation: &Evaluation) -> Option<Figure> {
+fn curves(evaluation: &Evaluation, first: &str) -> Option<Figure> {
     let baselines = evaluation.findings.iter().filter(|it| it.is_baseline);
-    let shown = evaluation.one_per_method().into_iter().chain(baselines);
+    let shown = evaluation
+        .one_per_method(first)
+        .into_iter()
+        .chain(baselines);
     let shown = shown.filter(|finding| !finding.curve.is_empty());
     let is_flip = evaluation.study == "flip";
     let curves: Vec<Curve> = shown.map(|finding| curve(finding, !is_flip)).collect();

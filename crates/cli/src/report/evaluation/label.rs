@@ -1,7 +1,8 @@
 //! What things are called in pictures.
 
+use anyhow::Result;
 use influence_jobs::{
-    config::{Loss, MeasurementKey, Model},
+    config::{Config, Loss, MeasurementKey, Model},
     evaluation::Finding,
 };
 
@@ -49,6 +50,30 @@ pub(super) fn label(finding: &Finding) -> String {
     }
 }
 
+/// The method of a configuration.
+#[derive(Debug)]
+pub(super) struct Configured {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// λ, of a method that has one: the first of several.
+    pub(super) damping: Option<String>,
+}
+
+impl Configured {
+    pub(super) fn of(config: &Config) -> Result<Self> {
+        let method = config.method()?;
+        Ok(Self {
+            name: method.name().as_str(),
+            damping: method.dampings().first().map(ToString::to_string),
+        })
+    }
+
+    /// Whether this is what a finding is about.
+    pub(super) fn is(&self, finding: &Finding) -> bool {
+        finding.name == self.name && finding.damping == self.damping
+    }
+}
+
 /// A damping in few letters; `{ relative = 0.1 }` is a multiple of the mean eigenvalue.
 pub(super) fn damping(written: &str) -> String {
     let relative = written.strip_prefix("{ relative = ");
@@ -58,7 +83,7 @@ pub(super) fn damping(written: &str) -> String {
     }
 }
 
-/// A number in a chart: three decimals, or three digits where it is small.
+/// A number of any size in a chart: three decimals, or three digits where it is small.
 pub(super) fn number(value: f64) -> String {
     let magnitude = value.abs();
     let text = match magnitude {

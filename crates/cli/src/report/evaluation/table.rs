@@ -87,7 +87,7 @@ pub(super) fn with_interval(statistic: &Statistic) -> String {
 }
 
 /// Three decimals, four where a correlation is nearly 1.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     if (0.995..1.0).contains(&value.abs()) {
         return format!("{value:.4}");
     }
