@@ -1,6 +1,6 @@
 //! The numbers that pictures of an evaluation show beside its statistics. Their size is bounded.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::Array2;
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 use serde::Serialize;
 
@@ -57,8 +57,13 @@ impl Scatter {
         let chosen = places.into_iter().filter_map(|place| rows.get(place));
         let of_row = |&row: &usize| {
             let spearman = correlations[row];
-            let pairs = paired(predicted.row(row), actual.row(row));
-            Self::thinned(ScatterOf::TestPoint { row, spearman }, pairs, seed)
+            let (predicted, actual) = (predicted.row(row), actual.row(row));
+            let pairs = predicted.iter().zip(actual).map(|(&x, &y)| [x, y]);
+            Self::thinned(
+                ScatterOf::TestPoint { row, spearman },
+                pairs.collect(),
+                seed,
+            )
         };
         chosen.map(of_row).collect()
     }
@@ -75,14 +80,6 @@ impl Scatter {
         let pairs = kept.into_iter().map(|place| pairs[place]).collect();
         Self { of, pairs, all }
     }
-}
-
-fn paired(predicted: ArrayView1<'_, f64>, actual: ArrayView1<'_, f64>) -> Vec<[f64; 2]> {
-    predicted
-        .iter()
-        .zip(actual)
-        .map(|(&x, &y)| [x, y])
-        .collect()
 }
 
 /// A point of a curve.

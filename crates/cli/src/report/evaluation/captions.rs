@@ -96,8 +96,8 @@ pub(super) fn left_out(found: &[Evaluation]) -> Option<String> {
 /// With a capital letter.
 pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().collect());
-    first.unwrap_or_else(String::new) + letters.as_str()
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 /// A number, or how many entries a list has.

@@ -44,23 +44,7 @@ pub(super) fn figures(
 fn bars(evaluation: &Evaluation, configured: &Configured) -> Option<Figure> {
     let statistic = evaluation.main_statistic()?;
     let best = evaluation.best();
-    let rows: Vec<NamedBar> = ordered(evaluation)
-        .into_iter()
-        .filter_map(|finding| {
-            let interval = finding.statistic(statistic)?.interval;
-            let is_best = best.is_some_and(|best| std::ptr::eq(best, finding));
-            Some(NamedBar {
-                name: label(finding),
-                value: interval.value,
-                interval: Some([interval.low, interval.high]),
-                shade: match finding.is_baseline {
-                    true => Shade::Grey,
-                    false if is_best => Shade::Strong,
-                    false => Shade::Light,
-                },
-            })
-        })
-        .collect();
+    let rows = named_bars(evaluation, statistic);
     let what = axis(evaluation.study, statistic);
     // Changes of losses may be small, scores are not.
     let written = match evaluation.study {
@@ -96,6 +80,28 @@ fn bars(evaluation: &Evaluation, configured: &Configured) -> Option<Figure> {
     })
 }
 
+/// A bar for each finding: the best method in full colour, baselines in grey.
+fn named_bars(evaluation: &Evaluation, statistic: &str) -> Vec<NamedBar> {
+    let best = evaluation.best();
+    let bar = |finding: &Finding| {
+        let interval = finding.statistic(statistic)?.interval;
+        let is_best = best.is_some_and(|best| std::ptr::eq(best, finding));
+        Some(NamedBar {
+            name: label(finding),
+            value: interval.value,
+            interval: Some([interval.low, interval.high]),
+            shade: if is_best {
+                Shade::Strong
+            } else if finding.is_baseline {
+                Shade::Grey
+            } else {
+                Shade::Light
+            },
+        })
+    };
+    ordered(evaluation).into_iter().filter_map(bar).collect()
+}
+
 fn best_and_configured(best: &Finding, evaluation: &Evaluation, configured: &Configured) -> String {
     let mut findings = evaluation.findings.iter();
     let known = findings.find(|finding| configured.is(finding));
@@ -121,8 +127,7 @@ fn better_baselines(evaluation: &Evaluation, statistic: &str) -> Option<String> 
         .iter()
         .filter(|it| it.is_baseline && value(it).is_some_and(|value| value > best));
     let names: Vec<&str> = better.map(|finding| finding.name.as_str()).collect();
-    (!names.is_empty())
-        .then(|| format!("Ahead of it, without any influence: {}.", names.join("; ")))
+    (!names.is_empty()).then(|| format!("Baselines that are ahead of it: {}.", names.join("; ")))
 }
 
 /// Methods before baselines, and the dampings of a method beside each other.
@@ -182,10 +187,13 @@ fn scatter_chart(study: &str, finding: &Finding, scatter: &Scatter, measured: &M
         ),
     };
     let (shown, all) = (scatter.pairs.len(), scatter.all);
+    let is_finite = |pair: &&[f64; 2]| pair.iter().all(|value| value.is_finite());
+    let missing = shown - scatter.pairs.iter().filter(is_finite).count();
     let caption = [
         Some(format!("{}.", capitalised(&about))),
         Some(agreement(finding, scatter)),
         (shown < all).then(|| format!("{shown} of {all} pairs, drawn at random.")),
+        (missing > 0).then(|| format!("{missing} are not finite and have no dot.")),
         matches!(scatter.of, ScatterOf::Pooled)
             .then(|| "On the dashed line, predictions are right.".into()),
     ];
@@ -233,9 +241,10 @@ fn curves(evaluation: &Evaluation, first: &str) -> Option<Figure> {
     let axes = axes_of_curve(evaluation.study);
     let caption = [
         Some("Baselines are thin and dashed.".into()),
-        Some(match is_flip {
-            true => "The straight line is what a random order finds.".into(),
-            false => "Bars are 95 % intervals, side by side at each number of points; those of baselines are in the table.".into(),
+        Some(if is_flip {
+            "The straight line is what a random order finds.".into()
+        } else {
+            "Bars are 95 % intervals, side by side at each number of points; those of baselines are in the table.".into()
         }),
     ];
     Some(Figure {
