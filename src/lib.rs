@@ -84,8 +84,8 @@ pub use influence_onnx as onnx;
 pub use backend::{
     ArrayDataset, BurnDataset, Classification, Curvature, EvaluatedOutputs, Evaluator, Fit,
     GatherSamples, Influence, Kronecker, LeverageCorrected, OutputLoss, Outputs, ProximalBregman,
-    ProximalResponse, Regression, Task, TrainingStep, TrainingSteps, Unrolled, UpdateRule,
-    batch_of, device,
+    ProximalResponse, Regression, Segmentation, SegmentedTraining, Task, TrainingStep,
+    TrainingSteps, Unrolled, UpdateRule, batch_of, device,
 };
 pub use calculators::{
     AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
@@ -94,8 +94,8 @@ pub use calculators::{
 pub use data::{FieldDataset, NpyDataset, NpyField, SafetensorsField};
 pub use foundation::{
     Batch, ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel,
-    Perturbation, Precision, Scale, Scaled, Selected, Sweep, TensorConverter, ThreadSafe,
-    Trajectory, Values,
+    Perturbation, Precision, Scale, Scaled, SegmentedUnrolling, Selected, Sweep, TensorConverter,
+    ThreadSafe, TrainingSegment, Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,

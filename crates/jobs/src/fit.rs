@@ -2,6 +2,7 @@
 
 mod followed;
 mod share;
+mod warnings;
 
 use std::{path::Path, sync::Arc};
 
@@ -24,6 +25,7 @@ use crate::{
 };
 use followed::followed;
 pub use share::Waiting;
+use warnings::warn_of_untapped;
 
 /// Why a fit of an ensemble is not kept.
 const OF_ONE: &str = "a fit that is kept is that of one model, and model.weights lists several; name one of them, or fit in the run itself";
@@ -153,14 +155,6 @@ fn of_member(
             Ok(erase(LeverageCorrected::new(influence, samples)))
         }
         _ => in_mode(job, influence),
-    }
-}
-
-fn warn_of_untapped<'a>(parameters: impl Iterator<Item = &'a str>, watch: &dyn Watch) {
-    for parameter in parameters {
-        watch.warn(&format!(
-            "the gradient of `{parameter}` is computed sample by sample, which is slow"
-        ));
     }
 }
 

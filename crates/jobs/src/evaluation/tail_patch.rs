@@ -59,7 +59,7 @@ impl TailPatch {
         let seeds = [contest.seed()];
         let beginning = Beginning::Trained;
         let retraining = Retraining::beginning_at(beginning, &config, contest.models(), &seeds)?;
-        let mut steps = Steps::new(retraining, contest.seed(), contest.host)?;
+        let mut steps = PatchedModel::new(retraining, contest.seed(), contest.host)?;
         let mut findings = Vec::new();
         contest.each(false, &Ok, &mut |attribution| {
             let falls = steps.falls(&attribution.influences, self.points)?;
@@ -102,7 +102,7 @@ fn of_one_step(config: &Config) -> Config {
 }
 
 /// What steps have done, each of them once.
-struct Steps<'a> {
+struct PatchedModel<'a> {
     retraining: Retraining<'a>,
     seed: u64,
     host: &'a dyn Host,
@@ -112,7 +112,7 @@ struct Steps<'a> {
     after: BTreeMap<usize, Vec<f64>>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> PatchedModel<'a> {
     fn new(retraining: Retraining<'a>, seed: u64, host: &'a dyn Host) -> Result<Self> {
         // A point of weight 0 has no gradient: the step goes nowhere.
         let still = retraining.weighted_model(&Subset::new(vec![0])?, Some(&[0.0]), seed)?;

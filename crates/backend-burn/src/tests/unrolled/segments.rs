@@ -90,7 +90,7 @@ impl ByHand {
         outputs.rows().into_iter().map(of_point).collect()
     }
 
-    /// The curvature of EK-FAC, mean over checkpoints: `Σ Λ_as (q_a ⊗ q_s)(q_a ⊗ q_s)ᵀ`, `(18, 18)`,
+    /// The curvature of EK-FAC, mean over checkpoints, `Σ Λ_as (q_a ⊗ q_s)(q_a ⊗ q_s)ᵀ (18, 18)`,
     /// with the eigenvectors `q` of the mean second moments of inputs and output gradients.
     fn curvature(&self, checkpoints: &[Vec<f64>]) -> Array2<f64> {
         let hessians: Vec<_> = checkpoints
