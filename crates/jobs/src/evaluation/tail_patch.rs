@@ -10,7 +10,7 @@
 //! does not count here.
 //!
 //! Chang, Rajagopal, Bolukbasi, Dixon and Tenney, *Scalable influence and fact tracing for large
-//! language model pretraining*, 2024, section 5.
+//! language model pretraining*, 2024.
 
 use std::collections::BTreeMap;
 
