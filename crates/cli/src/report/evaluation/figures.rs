@@ -281,3 +281,6 @@ fn curve(finding: &Finding, from_nothing: bool) -> Curve {
 fn sentences<const N: usize>(parts: [Option<String>; N]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ pub(super) struct Measured {
     /// What it is.
     pub(super) name: &'static str,
     /// Its unit in brackets, where it has one.
-    unit: &'static str,
+    pub(super) unit: &'static str,
 }
 
 impl Measured {
