@@ -7,13 +7,13 @@ use plotters::{
     element::{PathElement, Rectangle, Text},
     prelude::{Cartesian2d, DrawingArea, DrawingBackend, IntoSegmentedCoord, SegmentValue},
     style::{
-        BLACK, Color, IntoFont, RGBAColor, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
+        BLACK, Color, RGBAColor,
+        text_anchor::{HPos, VPos},
     },
 };
 
 use super::{
-    drawing::{Drawing, GREY, HELPFUL, dashed, finite_ends},
+    drawing::{Drawing, GREY, HELPFUL, anchored, dashed, finite_ends},
     font::font,
     ticks::Ticks,
 };
@@ -270,9 +270,4 @@ impl Bars {
         chart.draw_series([label])?;
         Ok(())
     }
-}
-
-/// Text that lies on this side of its place.
-fn anchored(scale: u32, across: HPos, up: VPos) -> TextStyle<'static> {
-    TextStyle::from(font(scale).into_font()).pos(Pos::new(across, up))
 }

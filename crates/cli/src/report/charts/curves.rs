@@ -4,11 +4,14 @@ use plotters::{
     coord::{Shift, types::RangedCoordf64},
     element::{Circle, PathElement, Text},
     prelude::{Cartesian2d, DrawingArea, DrawingBackend},
-    style::{BLACK, Color, IntoFont, RGBColor, ShapeStyle},
+    style::{
+        BLACK, Color, RGBColor, ShapeStyle,
+        text_anchor::{HPos, VPos},
+    },
 };
 
 use super::{
-    drawing::{Drawing, around, dashed},
+    drawing::{Drawing, anchored, around, dashed},
     font::font,
     ticks::{TICKS, Ticks},
 };
@@ -113,7 +116,7 @@ impl Curves {
             let y = (at / COLUMNS) * ROW * scale + ROW * scale / 2;
             let [left, right, text] =
                 [x, x + 26 * scale, x + 34 * scale].map(|x| i32::try_from(x).unwrap_or(i32::MAX));
-            let (y, rise) = (i32::try_from(y)?, i32::try_from(7 * scale)?);
+            let y = i32::try_from(y)?;
             let style = curve.style(place, scale);
             let sample = [(left, y), (right, y)];
             if curve.faint {
@@ -121,7 +124,11 @@ impl Curves {
             } else {
                 area.draw(&PathElement::new(sample, style))?;
             }
-            let name = Text::new(curve.shown(), (text, y - rise), font(scale).into_font());
+            let name = Text::new(
+                curve.shown(),
+                (text, y),
+                anchored(scale, HPos::Left, VPos::Center),
+            );
             area.draw(&name)?;
         }
         Ok(())

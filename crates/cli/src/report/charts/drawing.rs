@@ -7,8 +7,13 @@ use plotters::{
     coord::Shift,
     element::DashedPathElement,
     prelude::{DrawingArea, DrawingBackend},
-    style::{RGBColor, ShapeStyle},
+    style::{
+        IntoFont, RGBColor, ShapeStyle, TextStyle,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
+
+use super::font::font;
 
 /// The colour of harm.
 pub(super) const HARMFUL: RGBColor = RGBColor(192, 57, 43);
@@ -56,9 +61,23 @@ pub(super) fn around(values: &[f64]) -> Range<f64> {
         let room = low.abs().max(f64::MIN_POSITIVE.sqrt());
         return low - room..high + room;
     }
-    // No room on the other side of zero, whose numbers there are none of.
-    let room = |end: f64, other: f64| if end * other < 0.0 { 0.0 } else { other };
-    room(low, low - ROOM * width)..room(high, high + ROOM * width)
+    let room = ROOM * width;
+    let start = if low < 0.0 {
+        low - room
+    } else {
+        (low - room).max(0.0)
+    };
+    let end = if high > 0.0 {
+        high + room
+    } else {
+        (high + room).min(0.0)
+    };
+    start..end
+}
+
+/// Text that lies on this side of its place.
+pub(super) fn anchored(scale: u32, across: HPos, up: VPos) -> TextStyle<'static> {
+    TextStyle::from(font(scale).into_font()).pos(Pos::new(across, up))
 }
 
 /// A dashed line through points.

@@ -1,6 +1,9 @@
 use plotters::style::RGBColor;
 
-use super::{drawing::HELPFUL, *};
+use super::{
+    drawing::{HELPFUL, around},
+    *,
+};
 
 fn examples() -> Vec<Chart> {
     let chart = |name: &str, kind| Chart {
@@ -248,4 +251,11 @@ fn bars_dots_and_lines_lie_where_their_numbers_are() -> Result<()> {
     // One curve has points with intervals, without those that are not finite.
     assert_eq!(numbers(&svg("curves")?, "circle", "cx").len(), 3);
     Ok(())
+}
+
+#[test]
+fn an_axis_of_positive_numbers_has_no_room_below_zero() {
+    assert_eq!(around(&[0.0, 100.0, f64::NAN]), 0.0..104.0);
+    assert_eq!(around(&[-100.0, -50.0]), -102.0..-48.0);
+    assert_eq!(around(&[-100.0, 100.0]), -108.0..108.0);
 }
