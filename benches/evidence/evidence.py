@@ -91,8 +91,10 @@ def sweep(methods, dampings, *more):
 # Every step takes all 1,437 points, until the gradient vanishes in 32-bit floats.
 LOGISTIC = Model("digits-logistic", "digits", linear(10), sgd(0.5, 1500, 4096, 0.9, 0.01))
 DIGITS = Model("digits-mlp", "digits", linear(64, 10), sgd(0.05, 60, 64, 0.9, 0.001, "cosine"))
+SMOOTH_DIGITS = Model("digits-smooth", "digits", linear(64, 10, activation="gelu"), DIGITS.train)
 MNIST_LOGISTIC = Model("mnist-logistic", "mnist", linear(10), sgd(0.01, 20, 32))
 MNIST = Model("mnist-mlp", "mnist", linear(128, 64, 10), sgd(0.01, 50, 64, 0.9))
+SMOOTH_MNIST = Model("mnist-smooth", "mnist", linear(128, 64, 10, activation="gelu"), MNIST.train)
 CONCRETE = Model("concrete-mlp", "concrete", linear(128, 128, 128, 1), sgd(0.03, 40, 32, 0.0, 1e-5), loss="mse")
 GELU = Model("digits-gelu", "digits", linear(64, 32, 10, activation="gelu"), sgd(0.01, 100, 32, 0.9))
 
@@ -122,7 +124,13 @@ EXPERIMENTS = {
     "magic-digits": Experiment(
         DIGITS, 'name = "magic"', lds(5, "--no-baselines"), *[lds(1, *more) for more in IN_PLACE]
     ),
-    "magic-mnist": Experiment(MNIST, 'name = "magic"', *[lds(1, *more, rows=10) for more in IN_PLACE]),
+    "magic-digits-smooth": Experiment(
+        SMOOTH_DIGITS, 'name = "magic"', lds(5, "--no-baselines"), *[lds(1, *more) for more in IN_PLACE]
+    ),
+    "magic-mnist": Experiment(MNIST, 'name = "magic"', *[lds(1, *more, rows=10) for more in IN_PLACE[:2]]),
+    "magic-mnist-smooth": Experiment(
+        SMOOTH_MNIST, 'name = "magic"', *[lds(1, *more, rows=10) for more in IN_PLACE[:2]]
+    ),
     "pbrf-digits": Experiment(
         DIGITS,
         curved("direct", 0.01),
