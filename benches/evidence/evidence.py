@@ -112,7 +112,6 @@ EXPERIMENTS = {
         MNIST_LOGISTIC,
         curved("cg", 0.1),
         ["--loo", "100", "--rows", "100", "--from-scratch", "--in-place"],
-        ["--loo", "100", "--rows", "100", "--no-baselines"],
         ["--loo", "100", "--rows", "100", "--no-baselines", "--from-scratch"],
     ),
     "lds-mnist-logistic": Experiment(MNIST_LOGISTIC, curved("cg", 0.1), lds(1, *sweep("cg", "0.01,0.1,1"))),
@@ -124,6 +123,7 @@ EXPERIMENTS = {
     "magic-digits": Experiment(
         DIGITS, 'name = "magic"', lds(5, "--no-baselines"), *[lds(1, *more) for more in IN_PLACE]
     ),
+    "source-digits": Experiment(DIGITS, 'name = "source"', lds(5, "--no-baselines")),
     "magic-digits-smooth": Experiment(
         SMOOTH_DIGITS, 'name = "magic"', lds(5, "--no-baselines"), *[lds(1, *more) for more in IN_PLACE]
     ),
