@@ -137,6 +137,9 @@ EXPERIMENTS = {
         ["--pbrf", "40", "--rows", "100", *sweep("direct,ekfac", "0.01")],
         ["--pbrf", "40", "--rows", "100", "--no-baselines", "--set", "method.leverage=true"],
     ),
+    "pbrf-digits-smooth": Experiment(
+        SMOOTH_DIGITS, curved("direct", 0.01), ["--pbrf", "40", "--rows", "100", "--no-baselines"]
+    ),
     "removal-concrete": Experiment(
         CONCRETE,
         curved("ekfac", 1e-8, "fisher"),

@@ -25,7 +25,7 @@ pub use by_block::ByBlock;
 pub use erased::{AnyModel, Erased, ErasedModel, erase};
 pub use footprint::{FactorForm, Footprint, ScoringFootprint};
 pub use perturbation::Perturbation;
-pub use segmented_unrolling::{SegmentedUnrolling, TrainingSegment};
+pub use segmented_unrolling::{BlockCurvature, SegmentedUnrolling, TrainingSegment};
 pub use sweep::Sweep;
 pub use trajectory::Trajectory;
 pub use unit_gradients::UnitGradients;

@@ -64,6 +64,9 @@ use crate::{
 /// Stacks of rows that are held while factors are computed.
 const STACKS: usize = 6;
 
+/// The curvature of a block, before any damping.
+pub type BlockCurvature<R> = (Block, Box<dyn Prepared<R>>);
+
 /// A part of a training in which gradients and curvature are taken as constant.
 #[derive(Debug)]
 pub struct TrainingSegment<G: GradientSource> {
@@ -71,7 +74,7 @@ pub struct TrainingSegment<G: GradientSource> {
     pub time: f64,
     /// The curvature of each block, mean over training points and checkpoints, without weight
     /// decay. Parameters in no block have no influence.
-    pub curvature: Vec<(Block, Box<dyn Prepared<G::Rows>>)>,
+    pub curvature: Vec<BlockCurvature<G::Rows>>,
     /// The model at each of its checkpoints.
     pub checkpoints: Vec<G>,
 }

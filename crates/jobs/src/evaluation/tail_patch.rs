@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, Axis};
 use serde_json::json;
 
 use super::{
@@ -64,7 +64,7 @@ impl TailPatch {
         contest.each(false, &Ok, &mut |attribution| {
             let falls = steps.falls(&attribution.influences, self.points)?;
             let rows = falls.nrows() as f64;
-            let means: Vec<f64> = falls.rows().into_iter().map(mean).collect();
+            let means = falls.sum_axis(Axis(1)) / falls.ncols() as f64;
             let fall = bootstrap(means.len(), contest.seed(), |weights| {
                 let pairs = means.iter().zip(weights);
                 pairs.map(|(mean, weight)| mean * weight).sum::<f64>() / rows
@@ -154,8 +154,4 @@ impl<'a> PatchedModel<'a> {
         self.after.extend(missing.into_iter().zip(losses));
         Ok(())
     }
-}
-
-fn mean(values: ArrayView1<'_, f64>) -> f64 {
-    values.sum() / values.len() as f64
 }
