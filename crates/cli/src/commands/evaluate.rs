@@ -87,12 +87,7 @@ pub(super) fn run(
     if arguments.listing.file.is_none() && destination.format != ListingFormat::Table {
         session.remark(&written);
     } else {
-        let lines = written.iter();
-        session.print(|| {
-            lines
-                .map(|line| writeln!(out, "{line}"))
-                .collect::<Result<(), _>>()
-        })?;
+        session.print(|| written.iter().try_for_each(|line| writeln!(out, "{line}")))?;
     }
     match best {
         Some(best) if arguments.write => write(arguments, &best, session),

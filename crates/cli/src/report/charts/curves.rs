@@ -42,7 +42,7 @@ const COLOURS: [RGBColor; 10] = [
 /// Curves, with their names below.
 #[derive(Debug)]
 pub(crate) struct Curves {
-    pub(crate) curves: Vec<Curve>,
+    pub(crate) each: Vec<Curve>,
     /// What the numbers are, across and up.
     pub(crate) axes: [String; 2],
     /// A dashed line from one point to another.
@@ -88,17 +88,17 @@ impl Curve {
 
 impl Curves {
     fn legend(&self) -> u32 {
-        let count = u32::try_from(self.curves.len()).unwrap_or(u32::MAX / ROW);
+        let count = u32::try_from(self.each.len()).unwrap_or(u32::MAX / ROW);
         ROW * count.div_ceil(COLUMNS) + 8
     }
 
     /// All numbers on an axis.
     fn values(&self, side: usize) -> Vec<f64> {
-        let points = self.curves.iter().flat_map(Curve::drawn);
+        let points = self.each.iter().flat_map(Curve::drawn);
         let points = points.chain(self.line.into_iter().flatten());
         let mut values: Vec<f64> = points.map(|point| point[side]).collect();
         if side == 1 {
-            let intervals = self.curves.iter().flat_map(Curve::drawn_intervals);
+            let intervals = self.each.iter().flat_map(Curve::drawn_intervals);
             values.extend(intervals.flat_map(|[_, from, to]| [from, to]));
         }
         values
@@ -110,7 +110,7 @@ impl Curves {
         B::ErrorType: 'static,
     {
         let column = area.dim_in_pixel().0 / COLUMNS;
-        for (place, curve) in self.curves.iter().enumerate() {
+        for (place, curve) in self.each.iter().enumerate() {
             let at = u32::try_from(place)?;
             let x = (at % COLUMNS) * column + 24 * scale;
             let y = (at / COLUMNS) * ROW * scale + ROW * scale / 2;
@@ -171,7 +171,7 @@ impl Drawing for Curves {
             chart.draw_series([dashed(ends, BLACK.stroke_width(scale), scale)])?;
         }
         // Those that matter lie on top.
-        for (place, curve) in self.curves.iter().enumerate().rev() {
+        for (place, curve) in self.each.iter().enumerate().rev() {
             let style = curve.style(place, scale);
             curve.draw(&mut chart, style, place as f64 * step, scale)?;
         }

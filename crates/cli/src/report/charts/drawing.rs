@@ -86,5 +86,5 @@ pub(super) fn dashed<C: Clone>(
     style: impl Into<ShapeStyle>,
     scale: u32,
 ) -> DashedPathElement<std::vec::IntoIter<C>, u32> {
-    DashedPathElement::new(points.into().into_iter(), 5 * scale, 4 * scale, style)
+    DashedPathElement::new(points.into(), 5 * scale, 4 * scale, style)
 }

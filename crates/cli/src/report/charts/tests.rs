@@ -68,7 +68,7 @@ fn examples() -> Vec<Chart> {
         chart(
             "curves",
             ChartKind::Curves(Curves {
-                curves: vec![curve("direct", false), curve("random", true)],
+                each: vec![curve("direct", false), curve("random", true)],
                 axes: ["removed", "rise"].map(str::to_owned),
                 line: Some([[0.0, 0.0], [10.0, 1.0]]),
             }),
@@ -170,7 +170,7 @@ fn charts_of_nothing_much_can_be_drawn() -> Result<()> {
     };
     let curves = |curves| {
         ChartKind::Curves(Curves {
-            curves,
+            each: curves,
             axes: axes(),
             line: None,
         })

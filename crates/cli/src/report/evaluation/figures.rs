@@ -253,7 +253,7 @@ fn curves(evaluation: &Evaluation, first: &str) -> Option<Figure> {
             name: format!("{}-curve", evaluation.study),
             alt: format!("{} by {}", capitalised(&axes[1]), axes[0]),
             kind: ChartKind::Curves(Curves {
-                curves,
+                each: curves,
                 axes,
                 line: is_flip.then_some([[0.0, 0.0], [1.0, 1.0]]),
             }),

@@ -92,7 +92,7 @@ fn scatters_are_of_one_damping_and_the_configured_method_is_first() {
     let ChartKind::Scatter(chart) = &scatters[0].chart.kind else {
         panic!("a scatter");
     };
-    assert_eq!(chart.pairs[0], [0.5, 0.25]);
+    assert_eq!(chart.pairs[..1], [[0.5, 0.25]]);
     assert_eq!(chart.axes[0], "predicted change of the loss (nats)");
     for part in [
         "All test points by cg, λ = 0.1 × mean.",
@@ -124,8 +124,8 @@ fn curves_of_removals_begin_at_nothing() {
     let ChartKind::Curves(chart) = &drawn.expect("curves").chart.kind else {
         panic!("curves");
     };
-    assert_eq!(chart.curves[0].points, [[0.0, 0.0], [20.0, 0.25]]);
-    assert_eq!(chart.curves[0].intervals, [[20.0, 0.125, 0.5]]);
+    assert_eq!(chart.each[0].points, [[0.0, 0.0], [20.0, 0.25]]);
+    assert_eq!(chart.each[0].intervals, [[20.0, 0.125, 0.5]]);
     assert!(chart.line.is_none());
 }
 
