@@ -284,7 +284,7 @@ fn a_page_shows_every_study_with_its_numbers() {
             );
             // Four decimals where a correlation is nearly 1.
             let value = &finding["statistics"].as_object().expect("statistics");
-            for (statistic, one) in value.iter() {
+            for (statistic, one) in *value {
                 let value = one["value"].as_f64().expect("a number");
                 let cells = [format!("<td>{value:.3} ["), format!("<td>{value:.4} [")];
                 let zero = value.abs() < 5e-4;

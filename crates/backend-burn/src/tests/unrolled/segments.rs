@@ -4,6 +4,7 @@ use burn::{module::Param, tensor::DType};
 use influence_core::{
     SegmentedUnrolling,
     linalg::{Eigen, eigen},
+    solver::Solution,
     testing,
 };
 use ndarray::{Array1, Axis, s};
@@ -39,7 +40,7 @@ fn of_segments(
     test: Vec<TensorData>,
 ) -> Array2<f64> {
     let [train, test] = [train, test].map(|fields| batch_of(fields).expect("a batch"));
-    let factors = model.factors(&test).and_then(|solved| solved.converged());
+    let factors = model.factors(&test).and_then(Solution::converged);
     let gradients = model.gradients(&train).expect("gradients");
     let scores = model.scores(&factors.expect("factors"), &gradients);
     let scores = scores.expect("scores").into_dimensionality();
@@ -212,9 +213,7 @@ fn at_a_minimum_short_steps_give_the_exact_derivative() {
         let fit = Fit::new(task()).with_precision(Precision::F64);
         let exact = fit.unrolled(&module, descent.clone()).expect("a training");
         let exact = exact.factors(&batch_of(test()).expect("a batch"));
-        let exact = exact
-            .and_then(|solved| solved.converged())
-            .expect("factors");
+        let exact = exact.and_then(Solution::converged).expect("factors");
         let cut = Segmentation {
             segments,
             checkpoints: 1,
