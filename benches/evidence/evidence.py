@@ -138,7 +138,10 @@ EXPERIMENTS = {
         ["--pbrf", "40", "--rows", "100", "--no-baselines", "--set", "method.leverage=true"],
     ),
     "pbrf-digits-smooth": Experiment(
-        SMOOTH_DIGITS, curved("direct", 0.01), ["--pbrf", "40", "--rows", "100", "--no-baselines"]
+        SMOOTH_DIGITS,
+        curved("direct", 0.01),
+        ["--pbrf", "40", "--rows", "100", "--no-baselines"],
+        ["--pbrf", "40", "--rows", "100", "--no-baselines", "--set", "method.leverage=true"],
     ),
     "removal-concrete": Experiment(
         CONCRETE,
