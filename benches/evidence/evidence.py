@@ -181,7 +181,8 @@ class Bench:
 
     def trained(self, config, model, text, seed):
         """The file of weights of a seed, trained unless it is there."""
-        weights = f"{model.name}-{seed}.safetensors"
+        other = "" if seed == self.seed else f".{seed}"
+        weights = f"{model.name}-{self.seed}{other}.safetensors"
         if not (self.work / weights).exists():
             (self.work / config).write_text(text([weights], seed))
             self.run("train", config, "--progress", "none")
