@@ -146,7 +146,8 @@ EXPERIMENTS = {
     "removal-concrete": Experiment(
         CONCRETE,
         curved("ekfac", 1e-8, "fisher"),
-        ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50", *sweep("ekfac,direct", "1e-8,0.01")],
+        ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50", "--no-baselines"]
+        + sweep("ekfac,direct,identity", "1e-8,0.01"),
     ),
     "hessians-digits": Experiment(
         GELU, curved("direct", 0.001), lds(5, *sweep("direct,ekfac,kfac", "0.001,0.01,0.1"))
