@@ -198,6 +198,20 @@ fn subsets_are_trained_once_and_rate_every_method() {
     let written = fs::read_to_string(folder.path("config.toml")).expect("written");
     let expected = CONFIG.replace("damping = \"weight-decay\" #", "damping = 0.05 #");
     assert_eq!(written, expected);
+    let ask = [&["evaluate", "config.toml"][..], &halves].concat();
+    let said = |folder: &Folder| {
+        let outcome = folder.outcome(&ask);
+        assert!(outcome.status.success());
+        String::from_utf8_lossy(&outcome.stderr).into_owned()
+    };
+    assert!(!said(&folder).contains("gives another model"));
+    let shorter = ["--overwrite", "--set", "train.epochs=3"];
+    folder.influence(&[&["train", "config.toml"][..], &shorter].concat());
+    let warning = said(&folder);
+    assert!(
+        warning.contains("with the seed 0, gives another model"),
+        "{warning}"
+    );
     let other = folder.outcome(&[&share("0/2")[..], &["--set", "train.epochs=3"]].concat());
     let refusal = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(

@@ -12,7 +12,7 @@ use super::{
     outcome::Evaluation, pbrf::Unlearning, removal::Removal, tail_patch::TailPatch,
 };
 use crate::{
-    retraining::{Absence, Bank, Beginning, Outcome, Retraining, Study},
+    retraining::{Absence, Bank, Beginning, Outcome, Retraining, Study, Subset},
     watch::Host,
 };
 
@@ -139,12 +139,17 @@ impl Studies {
         let (config, models) = (contest.configured(), contest.models());
         let retraining = Retraining::beginning_at(beginning, config, models, seeds)?;
         let bank = Bank::open(&self.place(beginning), &retraining)?;
-        Ok(Truth {
+        let truth = Truth {
             retraining,
             bank,
             host: contest.host,
             share: self.share,
-        })
+        };
+        let of_one = config.model.members().len() == 1 && seeds.contains(&config.seed);
+        if of_one && beginning == Beginning::Scratch && self.share.is_whole() {
+            truth.check_model(contest)?;
+        }
+        Ok(truth)
     }
 
     /// The folder of the bank of trainings that begin at these weights.
@@ -156,6 +161,10 @@ impl Studies {
     }
 }
 
+/// How far the measurements of a model may be from those after its training done again, relative to
+/// all of them: rounding grows with the steps.
+const SAME_MODEL: f64 = 0.01;
+
 /// Retrainings, and what is known of them.
 struct Truth<'a> {
     retraining: Retraining<'a>,
@@ -165,6 +174,29 @@ struct Truth<'a> {
 }
 
 impl Truth<'_> {
+    /// Says if the model that is rated is not the one that its training gives: the retrainings are
+    /// not its own then.
+    fn check_model(&self, contest: &Contest<'_>) -> Result<()> {
+        let (config, all) = (contest.configured(), Subset::without(contest.points, &[])?);
+        let trained = self
+            .retraining
+            .outcome(&all, Absence::Removed, config.seed)?;
+        let read = contest.job(config.clone())?;
+        let read = self.retraining.outcome_of(read.member(0))?;
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|it| it * it).sum::<f64>();
+        let pairs = trained.losses.iter().zip(&read.losses);
+        let apart = squares(&mut pairs.map(|(a, b)| a - b)).sqrt();
+        let apart = apart / squares(&mut read.losses.iter().copied()).sqrt();
+        if apart.is_nan() || apart > SAME_MODEL {
+            self.host.watch().warn(&format!(
+                "the training of the configuration, with the seed {}, gives another model than `model.weights`: what is measured on the test points differs by {:.1} %; the retrainings are about that model, and influences on this one are expected to score less; run `influence train`, or give [train] and seed the values that the model was trained with",
+                config.seed,
+                100.0 * apart
+            ));
+        }
+        Ok(())
+    }
+
     /// The losses of a study `(subsets, seeds, k)`, trained where they are missing; none where a
     /// share alone is trained here.
     fn losses(&self, study: &Study) -> Result<Option<Array3<f64>>> {
