@@ -84,6 +84,11 @@ def lds(seeds, *more, rows=100):
     return ["--lds", "100", "--seeds", str(seeds), "--rows", str(rows), *more]
 
 
+def exact(name, damping):
+    """Another method than that of the configuration, with the Gauss-Newton matrix."""
+    return ["--set", f'method={{ name = "{name}", curvature = "gauss-newton", damping = {damping} }}']
+
+
 def sweep(methods, dampings, *more):
     return ["--sweep", "--methods", methods, "--damping", dampings, *more]
 
@@ -102,6 +107,8 @@ EKFAC = curved("ekfac", "{ relative = 1.0 }", "fisher")
 # Points that are left out keep their places: 1 % and 5 % of them, half, and 5 % from another seed.
 IN_PLACE = [["--fraction", kept, "--in-place", "--no-baselines"] for kept in ("0.99", "0.95", "0.5")]
 IN_PLACE.append([*IN_PLACE[1], "--first-seed", "1000"])
+
+REMOVAL = ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50", "--no-baselines"]
 
 EXPERIMENTS = {
     "loo-digits-logistic": Experiment(LOGISTIC, curved("direct", 0.01), ["--loo", "80"]),
@@ -146,8 +153,8 @@ EXPERIMENTS = {
     "removal-concrete": Experiment(
         CONCRETE,
         curved("ekfac", 1e-8, "fisher"),
-        ["--removal", "5,10,15,20,25,30", "--rows", "10", "--seeds", "50", "--no-baselines"]
-        + sweep("ekfac,direct,identity", "1e-8,0.01"),
+        [*REMOVAL, *sweep("ekfac,identity", "1e-8,0.01")],
+        [*REMOVAL, *exact("cg", 0.01)],
     ),
     "hessians-digits": Experiment(
         GELU, curved("direct", 0.001), lds(5, *sweep("direct,ekfac,kfac", "0.001,0.01,0.1"))

@@ -36,7 +36,7 @@ from problem import BINARY, METHODS, Problem, tree
 #: How many seconds something may take to happen that takes no time.
 PATIENCE = 20
 #: How many seconds a test may take; one that hangs shows where, and ends the whole.
-LIMIT = 200
+LIMIT = 120
 
 
 #: A problem that takes seconds, for all tests in which something is lost meanwhile.
