@@ -13,7 +13,7 @@ use plotters::{
 };
 
 use super::{
-    drawing::{Drawing, GREY, HELPFUL, anchored, dashed, finite_ends},
+    drawing::{Drawing, GREY, HELPFUL, anchored, dashed, finite_ends, shortened},
     font::font,
     ticks::Ticks,
 };
@@ -111,10 +111,7 @@ impl Bars {
 
     fn name(&self, from_below: usize) -> String {
         let name = self.row(from_below).map_or("", |row| row.name.as_str());
-        match name.char_indices().nth(NAME) {
-            Some((end, _)) => format!("{}…", &name[..end]),
-            None => name.to_owned(),
-        }
+        shortened(name, NAME)
     }
 
     fn longest(&self) -> u32 {

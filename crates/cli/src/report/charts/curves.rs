@@ -1,20 +1,16 @@
 use anyhow::Result;
 use plotters::{
-    chart::{ChartBuilder, ChartContext},
-    coord::{Shift, types::RangedCoordf64},
+    chart::ChartContext,
+    coord::Shift,
     element::{Circle, PathElement, Text},
-    prelude::{Cartesian2d, DrawingArea, DrawingBackend},
+    prelude::{DrawingArea, DrawingBackend},
     style::{
         BLACK, Color, RGBColor, ShapeStyle,
         text_anchor::{HPos, VPos},
     },
 };
 
-use super::{
-    drawing::{Drawing, anchored, around, dashed},
-    font::font,
-    ticks::{TICKS, Ticks},
-};
+use super::drawing::{Drawing, Plane, anchored, around, dashed, plane, shortened};
 
 /// The height of the axes, and of a row of names below.
 const AXES: u32 = 330;
@@ -73,13 +69,6 @@ impl Curve {
         intervals.filter(finite).collect()
     }
 
-    fn shown(&self) -> String {
-        match self.name.char_indices().nth(NAME) {
-            Some((end, _)) => format!("{}…", &self.name[..end]),
-            None => self.name.clone(),
-        }
-    }
-
     fn style(&self, place: usize, scale: u32) -> ShapeStyle {
         let width = if self.faint { scale } else { 2 * scale };
         COLOURS[place % COLOURS.len()].stroke_width(width)
@@ -125,7 +114,7 @@ impl Curves {
                 area.draw(&PathElement::new(sample, style))?;
             }
             let name = Text::new(
-                curve.shown(),
+                shortened(&curve.name, NAME),
                 (text, y),
                 anchored(scale, HPos::Left, VPos::Center),
             );
@@ -147,25 +136,8 @@ impl Drawing for Curves {
     {
         let (axes, legend) = area.split_vertically(AXES * scale);
         let [across, up] = [0, 1].map(|side| around(&self.values(side)));
-        let ticks = [&across, &up].map(Ticks::of);
         let step = ASIDE * (across.end - across.start);
-        let mut chart = ChartBuilder::on(&axes)
-            .margin(8 * scale)
-            .margin_right(28 * scale)
-            .x_label_area_size(40 * scale)
-            .y_label_area_size(76 * scale)
-            .build_cartesian_2d(across, up)?;
-        chart
-            .configure_mesh()
-            .max_light_lines(1)
-            .x_labels(TICKS)
-            .y_labels(TICKS)
-            .x_desc(self.axes[0].as_str())
-            .y_desc(self.axes[1].as_str())
-            .label_style(font(scale))
-            .x_label_formatter(&|value| ticks[0].label(*value))
-            .y_label_formatter(&|value| ticks[1].label(*value))
-            .draw()?;
+        let mut chart = plane(&axes, [across, up], &self.axes, scale)?;
         if let Some(line) = self.line {
             let ends = line.map(|[x, y]| (x, y));
             chart.draw_series([dashed(ends, BLACK.stroke_width(scale), scale)])?;
@@ -179,13 +151,11 @@ impl Drawing for Curves {
     }
 }
 
-type Axes = Cartesian2d<RangedCoordf64, RangedCoordf64>;
-
 impl Curve {
     /// Draws the curve, with its intervals moved aside, where it has some.
     fn draw<B>(
         &self,
-        chart: &mut ChartContext<'_, B, Axes>,
+        chart: &mut ChartContext<'_, B, Plane>,
         style: ShapeStyle,
         aside: f64,
         scale: u32,

@@ -4,16 +4,20 @@ use std::ops::Range;
 
 use anyhow::Result;
 use plotters::{
-    coord::Shift,
+    chart::{ChartBuilder, ChartContext},
+    coord::{Shift, types::RangedCoordf64},
     element::DashedPathElement,
-    prelude::{DrawingArea, DrawingBackend},
+    prelude::{Cartesian2d, DrawingArea, DrawingBackend},
     style::{
         IntoFont, RGBColor, ShapeStyle, TextStyle,
         text_anchor::{HPos, Pos, VPos},
     },
 };
 
-use super::font::font;
+use super::{
+    font::font,
+    ticks::{TICKS, Ticks},
+};
 
 /// The colour of harm.
 pub(super) const HARMFUL: RGBColor = RGBColor(192, 57, 43);
@@ -73,6 +77,49 @@ pub(super) fn around(values: &[f64]) -> Range<f64> {
         (high + room).min(0.0)
     };
     start..end
+}
+
+/// Numbers across and up.
+pub(super) type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
+
+/// Draws axes with these ranges and names, and gives the chart between them.
+pub(super) fn plane<'a, B>(
+    area: &DrawingArea<B, Shift>,
+    [across, up]: [Range<f64>; 2],
+    names: &[String; 2],
+    scale: u32,
+) -> Result<ChartContext<'a, B, Plane>>
+where
+    B: DrawingBackend,
+    B::ErrorType: 'static,
+{
+    let ticks = [&across, &up].map(Ticks::of);
+    let mut chart = ChartBuilder::on(area)
+        .margin(8 * scale)
+        .margin_right(28 * scale)
+        .x_label_area_size(40 * scale)
+        .y_label_area_size(76 * scale)
+        .build_cartesian_2d(across, up)?;
+    chart
+        .configure_mesh()
+        .max_light_lines(1)
+        .x_labels(TICKS)
+        .y_labels(TICKS)
+        .x_desc(names[0].as_str())
+        .y_desc(names[1].as_str())
+        .label_style(font(scale))
+        .x_label_formatter(&|value| ticks[0].label(*value))
+        .y_label_formatter(&|value| ticks[1].label(*value))
+        .draw()?;
+    Ok(chart)
+}
+
+/// A name, cut after this many characters.
+pub(super) fn shortened(name: &str, characters: usize) -> String {
+    match name.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 /// Text that lies on this side of its place.

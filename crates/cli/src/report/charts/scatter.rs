@@ -2,18 +2,13 @@ use std::ops::Range;
 
 use anyhow::Result;
 use plotters::{
-    chart::ChartBuilder,
     coord::Shift,
     element::Circle,
     prelude::{DrawingArea, DrawingBackend},
     style::{BLACK, Color},
 };
 
-use super::{
-    drawing::{Drawing, HELPFUL, around, dashed},
-    font::font,
-    ticks::{TICKS, Ticks},
-};
+use super::drawing::{Drawing, HELPFUL, around, dashed, plane};
 
 /// A dot for each pair of numbers; a pair with one that is not finite has none.
 #[derive(Debug)]
@@ -48,25 +43,8 @@ impl Drawing for ScatterChart {
         B::ErrorType: 'static,
     {
         let [across, up] = [0, 1].map(|side| self.axis(side));
-        let ticks = [&across, &up].map(Ticks::of);
         let shared = across.start.max(up.start)..across.end.min(up.end);
-        let mut chart = ChartBuilder::on(area)
-            .margin(8 * scale)
-            .margin_right(28 * scale)
-            .x_label_area_size(40 * scale)
-            .y_label_area_size(76 * scale)
-            .build_cartesian_2d(across, up)?;
-        chart
-            .configure_mesh()
-            .max_light_lines(1)
-            .x_labels(TICKS)
-            .y_labels(TICKS)
-            .x_desc(self.axes[0].as_str())
-            .y_desc(self.axes[1].as_str())
-            .label_style(font(scale))
-            .x_label_formatter(&|value| ticks[0].label(*value))
-            .y_label_formatter(&|value| ticks[1].label(*value))
-            .draw()?;
+        let mut chart = plane(area, [across, up], &self.axes, scale)?;
         let dots = self.drawn().map(|&[x, y]| {
             let style = HELPFUL.mix(0.55).filled();
             Circle::new((x, y), 2 * scale, style)
