@@ -59,6 +59,10 @@ impl Studies {
     /// When retrainings are another's, whatever a training or a computation reports.
     pub fn evaluate(&self, contest: &Contest<'_>) -> Result<Vec<Evaluation>> {
         self.check_models(contest)?;
+        let config = contest.configured();
+        if config.model.members().len() == 1 && self.rates_trainings_of(config.seed) {
+            check_training(contest)?;
+        }
         let mut found = Vec::new();
         if let Some(lds) = &self.lds {
             let study = lds.study(contest.points, contest.seed())?;
@@ -139,17 +143,24 @@ impl Studies {
         let (config, models) = (contest.configured(), contest.models());
         let retraining = Retraining::beginning_at(beginning, config, models, seeds)?;
         let bank = Bank::open(&self.place(beginning), &retraining)?;
-        let truth = Truth {
+        Ok(Truth {
             retraining,
             bank,
             host: contest.host,
             share: self.share,
-        };
-        let of_one = config.model.members().len() == 1 && seeds.contains(&config.seed);
-        if of_one && beginning == Beginning::Scratch && self.share.is_whole() {
-            truth.check_model(contest)?;
-        }
-        Ok(truth)
+        })
+    }
+
+    /// Whether retrainings from scratch are rated, among them some of this seed.
+    fn rates_trainings_of(&self, seed: u64) -> bool {
+        let scratch = |loo: &&LooRequest| loo.beginning == Beginning::Scratch;
+        let seeds = [
+            self.lds.as_ref().map(|lds| &lds.seeds),
+            self.loo.as_ref().filter(scratch).map(|loo| &loo.seeds),
+            self.removal.as_ref().map(|removal| &removal.seeds),
+            self.brittleness.as_ref().map(|brittle| &brittle.seeds),
+        ];
+        self.share.is_whole() && seeds.into_iter().flatten().any(|it| it.contains(&seed))
     }
 
     /// The folder of the bank of trainings that begin at these weights.
@@ -174,29 +185,6 @@ struct Truth<'a> {
 }
 
 impl Truth<'_> {
-    /// Says if the model that is rated is not the one that its training gives: the retrainings are
-    /// not its own then.
-    fn check_model(&self, contest: &Contest<'_>) -> Result<()> {
-        let (config, all) = (contest.configured(), Subset::without(contest.points, &[])?);
-        let trained = self
-            .retraining
-            .outcome(&all, Absence::Removed, config.seed)?;
-        let read = contest.job(config.clone())?;
-        let read = self.retraining.outcome_of(read.member(0))?;
-        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|it| it * it).sum::<f64>();
-        let pairs = trained.losses.iter().zip(&read.losses);
-        let apart = squares(&mut pairs.map(|(a, b)| a - b)).sqrt();
-        let apart = apart / squares(&mut read.losses.iter().copied()).sqrt();
-        if apart.is_nan() || apart > SAME_MODEL {
-            self.host.watch().warn(&format!(
-                "the training of the configuration, with the seed {}, gives another model than `model.weights`: what is measured on the test points differs by {:.1} %; the retrainings are about that model, and influences on this one are expected to score less; run `influence train`, or give [train] and seed the values that the model was trained with",
-                config.seed,
-                100.0 * apart
-            ));
-        }
-        Ok(())
-    }
-
     /// The losses of a study `(subsets, seeds, k)`, trained where they are missing; none where a
     /// share alone is trained here.
     fn losses(&self, study: &Study) -> Result<Option<Array3<f64>>> {
@@ -216,6 +204,28 @@ impl Truth<'_> {
             .collect::<Option<_>>()
             .filter(|_| self.share.is_whole()))
     }
+}
+
+/// Says if the model that is rated is not the one that its training gives: the retrainings are not
+/// its own then.
+fn check_training(contest: &Contest<'_>) -> Result<()> {
+    let (config, all) = (contest.configured(), Subset::without(contest.points, &[])?);
+    let retraining = Retraining::new(config, contest.models(), &[config.seed])?;
+    let trained = retraining.outcome(&all, Absence::Removed, config.seed)?;
+    let read = contest.job(config.clone())?;
+    let read = retraining.outcome_of(read.member(0))?;
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|it| it * it).sum::<f64>();
+    let pairs = trained.losses.iter().zip(&read.losses);
+    let apart = squares(&mut pairs.map(|(a, b)| a - b)).sqrt();
+    let apart = apart / squares(&mut read.losses.iter().copied()).sqrt();
+    if apart.is_nan() || apart > SAME_MODEL {
+        contest.host.watch().warn(&format!(
+            "the training of the configuration, with the seed {}, gives another model than `model.weights`: what is measured on the test points differs by {:.1} %; the retrainings are about that model, and influences on this one are expected to score less; run `influence train`, or give [train] and seed the values that the model was trained with",
+            config.seed,
+            100.0 * apart
+        ));
+    }
+    Ok(())
 }
 
 /// `influences.bank`: `influences.trained.bank`.

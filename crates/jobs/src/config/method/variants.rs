@@ -308,7 +308,6 @@ impl KroneckerSettings {
 
 impl SourceSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
-        /// Those of Bae et al. 2024.
         const DEFAULT: SourceSettings = SourceSettings {
             segments: 3,
             checkpoints_per_segment: 2,
