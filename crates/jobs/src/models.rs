@@ -168,10 +168,12 @@ pub trait Evaluable {
     /// When the model cannot be evaluated.
     fn losses(&self, batch: &Batch) -> Result<Vec<f64>>;
 
-    /// The measurement of each sample: its loss, unless the task explains something else.
+    /// The measurement of each sample, in the highest precision of the device: its loss, unless the
+    /// task explains something else. Losses of samples that are learnt are far below what 32 bits
+    /// can tell apart, and retrained models are compared by them.
     ///
     /// # Errors
-    /// When the model cannot be evaluated.
+    /// When the model cannot be evaluated or recorded.
     fn measurements(&self, batch: &Batch) -> Result<Vec<f64>>;
 
     /// The outputs of the samples and the loss that is taken of them, if the task declares them.

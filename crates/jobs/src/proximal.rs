@@ -4,9 +4,8 @@
 use std::num::NonZero;
 
 use anyhow::{Context, Result};
-use burn::tensor::DType;
 use influence_backend_burn::{Curvature, ProximalBregman};
-use influence_core::{Dataset, Precision};
+use influence_core::Dataset;
 use influence_data::key::KeyError;
 use ndarray::Array2;
 
@@ -14,6 +13,7 @@ use crate::{
     config::Method,
     job::Job,
     models::FitSource,
+    setup::highest_precision,
     watch::{Stage, Watch},
 };
 
@@ -35,12 +35,8 @@ const ROUGHLY: f64 = 1e-2;
 /// point is out of range.
 pub fn proximal_responses(job: &Job, points: &[usize], watch: &dyn Watch) -> Result<Array2<f64>> {
     watch.stage(Stage::Fit);
-    let precision = if job.device.supports_dtype(DType::F64) {
-        Precision::F64
-    } else {
-        job.config.precision
-    };
-    let settings = job.fit_settings()?.with_precision(precision);
+    let settings = job.fit_settings()?;
+    let settings = settings.with_precision(highest_precision(&job.device));
     let settings = settings.with_method(conjugate_gradients(job.config.method()?)?);
     let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
     let threads = NonZero::new(job.config.compute.threads()).unwrap_or(NonZero::<usize>::MIN);

@@ -80,9 +80,18 @@ impl Setup {
     }
 }
 
+/// The highest precision that a device has.
+pub(crate) fn highest_precision(device: &Device) -> Precision {
+    if device.supports_dtype(DType::F64) {
+        Precision::F64
+    } else {
+        Precision::F32
+    }
+}
+
 fn open_device(name: &str, precision: Precision) -> Result<Device> {
     let device = device::open(name).at_key("device")?;
-    let fits = precision == Precision::F32 || device.supports_dtype(DType::F64);
+    let fits = precision == Precision::F32 || highest_precision(&device) == Precision::F64;
     ensure!(
         fits,
         KeyError::new(

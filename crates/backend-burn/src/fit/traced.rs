@@ -14,9 +14,25 @@ use super::{
     problem::{CHECKED_SAMPLES, FitProblem, Influence, InversionMethod},
 };
 use crate::{
-    Batch, Curvature, Gradients, ModelGradients, curvature::TrainingData, engine::float_type,
+    Batch, Curvature, Gradients, ModelGradients, Task, curvature::TrainingData, engine::float_type,
     saved, trace::Trace,
 };
+
+impl<T: Task> Fit<T> {
+    /// The measurement of each sample of a batch, in the precision of these settings.
+    ///
+    /// [`Evaluator`](crate::Evaluator) measures by burn itself, in 32 bits. There the loss of a
+    /// sample that is learnt is rounding once it is below about `1e-7`.
+    ///
+    /// # Errors
+    /// [`Backend`](CoreError::Backend) when the model cannot be recorded, or the batch does not fit
+    /// the task.
+    pub fn measurements(self, module: &T::Module, batch: &Batch) -> CoreResult<Vec<f64>> {
+        let Fit { subject, settings } = self.traced(module);
+        let source = ModelGradients::new(subject.0, &settings.device, settings.precision)?;
+        source.measurements(batch)
+    }
+}
 
 impl Fit<Traced> {
     /// As [`Fit::new`], for a model that need not be a burn module: what its trace records is

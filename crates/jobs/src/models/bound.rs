@@ -25,7 +25,7 @@ use super::{
     save::save,
     unrolling::{check_step, descent, first_step, of_one_step},
 };
-use crate::{config::Training, fit_place, fit_settings::FitSettings};
+use crate::{config::Training, fit_place, fit_settings::FitSettings, setup::highest_precision};
 
 /// A module with a task.
 pub(super) struct Bound<T: Task> {
@@ -296,7 +296,9 @@ impl<T: Task> Evaluable for Bound<T> {
     }
 
     fn measurements(&self, batch: &Batch) -> Result<Vec<f64>> {
-        Ok(self.evaluator().measurements(batch)?)
+        let fit = Fit::new(self.task.clone()).with_device(self.device.clone());
+        let fit = fit.with_precision(highest_precision(&self.device));
+        Ok(fit.measurements(&self.module, batch)?)
     }
 
     fn outputs(&self, batch: &Batch) -> Result<Option<EvaluatedOutputs>> {
