@@ -22,6 +22,7 @@
 //! (H v)_W_l = x_lᵀ R δ_l + (R x_l)ᵀ δ_l                (H v)_b_l = Σ_i R δ_l
 //! ```
 //!
+//! The forward pass gives the derivative of each loss along `v`, too: `⟨∇ℓ_i, v⟩ = ⟨δ_last, R s_last⟩`.
 //! Without the terms with `δ` and `f''` this is the Gauss-Newton matrix `Jᵀ ∂²ℓ/∂s² J`. Everything
 //! that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the product
 //! `f'' ∘ (δ W ᵀ)`.
@@ -43,7 +44,7 @@ use ndarray::Array2;
 
 use crate::{
     engine::{LinearisedLayer, LossDerivatives},
-    tensors::host,
+    tensors::{host, joined},
 };
 
 /// A multilayer perceptron and its loss, differentiated at a batch.
@@ -56,6 +57,14 @@ pub(crate) struct Linearised {
     second_derivatives: Vec<Option<Tensor<2>>>,
     /// `∂²ℓ/∂s²` of the last layer, `(n, c, c)`.
     loss: Tensor<3>,
+}
+
+/// What the samples of a batch say along each of `k` vectors.
+pub(crate) struct Along {
+    /// The products with the matrix, summed over the samples, `(k, dim)`.
+    pub(crate) products: Tensor<2>,
+    /// The derivative of the loss of each sample, `⟨∇ℓ_i, v⟩`, `(k, n)`.
+    pub(crate) slopes: Tensor<2>,
 }
 
 /// Directional derivatives along each of `k` vectors, `(n, k, width)`; `None` where they are zero.
@@ -105,6 +114,35 @@ impl Linearised {
     /// The products with rows `(k, dim)`, summed over the samples; `places` has the columns of each
     /// parameter, `None` for those that are not among the columns.
     pub(crate) fn products(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
+        let products = self.pieces(rows).map(|rows| {
+            let directions = self.directions(&rows, places);
+            self.backward(&self.forward(&directions), &directions, &rows, places)
+        });
+        joined(products.collect(), 0)
+    }
+
+    /// The same products, and the derivatives of the losses; `None` for the Gauss-Newton matrix,
+    /// which knows no losses.
+    pub(crate) fn along(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Option<Along> {
+        let gradients = self.output_gradients.as_ref()?.last()?;
+        let (mut products, mut slopes) = (Vec::new(), Vec::new());
+        for rows in self.pieces(rows) {
+            let directions = self.directions(&rows, places);
+            let forward = self.forward(&directions);
+            let moved = forward.outputs.last()?.clone()?;
+            let [n, k, _] = moved.dims();
+            let moved = moved * gradients.clone().unsqueeze_dim(1);
+            slopes.push(moved.sum_dim(2).reshape([n, k]).transpose());
+            products.push(self.backward(&forward, &directions, &rows, places));
+        }
+        Some(Along {
+            products: joined(products, 0),
+            slopes: joined(slopes, 0),
+        })
+    }
+
+    /// As many rows at a time as leave the tangents in a cache.
+    fn pieces(&self, rows: &Tensor<2>) -> impl Iterator<Item = Tensor<2>> {
         /// Scalars of a tensor of tangents that fits in a cache.
         const CACHED: usize = 1 << 18;
         let [k, dim] = rows.dims();
@@ -113,21 +151,28 @@ impl Linearised {
         };
         let largest = self.layers.iter().map(size).max().unwrap_or(1).max(1);
         let step = (CACHED / largest).clamp(1, k.max(1));
-        let products = (0..k).step_by(step).map(|first| {
-            let rows = rows.clone().slice([first..(first + step).min(k), 0..dim]);
-            self.products_at_once(&rows, places)
-        });
-        let products: Vec<Tensor<2>> = products.collect();
-        Tensor::cat(products, 0)
+        let rows = rows.clone();
+        (0..k).step_by(step).map(move |first| {
+            let own = first..(first + step).min(k);
+            rows.clone().slice([own, 0..dim])
+        })
     }
 
-    fn products_at_once(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Tensor<2> {
-        let directions = self
-            .layers
-            .iter()
-            .map(|layer| Direction::of(layer, rows, places));
-        let directions: Vec<Direction> = directions.collect();
-        let Forward { inputs, outputs } = self.forward(&directions);
+    fn directions(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Vec<Direction> {
+        let layers = self.layers.iter();
+        layers
+            .map(|layer| Direction::of(layer, rows, places))
+            .collect()
+    }
+
+    /// The products, from the tangents of the forward pass.
+    fn backward(
+        &self,
+        Forward { inputs, outputs }: &Forward,
+        directions: &[Direction],
+        rows: &Tensor<2>,
+        places: &[Option<Range<usize>>],
+    ) -> Tensor<2> {
         let mut pieces = Vec::new();
         let mut add = |parameter: usize, product: Option<Tensor<2>>| {
             if let (Some(place), Some(product)) = (&places[parameter], product) {
@@ -144,7 +189,7 @@ impl Linearised {
                 layer.weight,
                 layer.weight_product(&deltas, &inputs[index], gradients),
             );
-            deltas = self.before(index, deltas, &directions[index], &outputs);
+            deltas = self.before(index, deltas, &directions[index], outputs);
         }
         placed(pieces, rows.dims()[1], rows)
     }

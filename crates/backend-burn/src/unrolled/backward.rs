@@ -8,7 +8,10 @@ use super::{
     states::FollowedTraining,
     update::{Adjoints, StepState},
 };
-use crate::{Batch, FitStep, Gradients, ModelGradients, Result, tensors::array2, trace::Function};
+use crate::{
+    Batch, FitStep, Gradients, ModelGradients, Result, curvature::Along, tensors::array2,
+    trace::Function,
+};
 
 impl FollowedTraining {
     /// The influence `−n ∂m_j/∂w_i` of each of the `n` training samples on the measurement of each
@@ -49,15 +52,14 @@ impl FollowedTraining {
             .rule
             .back(adjoints, known, taken.learning_rate, step + 1);
 
-        let scores = source.gradients(&batch)?;
-        let scores = array2(&scores.scores(&Gradients::dense(by_gradient.clone())))?;
+        let Along { products, slopes } = source.along(&batch, &by_gradient)?;
+        let slopes = array2(&slopes)?;
         let scale = descent.samples as f64 / batch.len() as f64;
-        for (scores, &sample) in scores.columns().into_iter().zip(&taken.batch) {
-            influences.column_mut(sample).scaled_add(-scale, &scores);
+        for (slopes, &sample) in slopes.columns().into_iter().zip(&taken.batch) {
+            influences.column_mut(sample).scaled_add(-scale, &slopes);
         }
 
-        let curved = source.hessian_products(&batch, &by_gradient)?;
-        let mut moved = curved.div_scalar(batch.len() as f64);
+        let mut moved = products.div_scalar(batch.len() as f64);
         if descent.weight_decay > 0.0 {
             moved = moved + by_gradient.mul_scalar(descent.weight_decay);
         }
@@ -67,15 +69,22 @@ impl FollowedTraining {
 }
 
 impl ModelGradients {
-    /// The products of the Hessian, summed over the samples of a batch, with rows `(k, dim)`.
-    fn hessian_products(&self, batch: &Batch, rows: &Tensor<2>) -> Result<Tensor<2>> {
-        let all = 0..self.layout().parameters().len();
-        if let Some(linearised) = self.linearised(batch, true)? {
-            let places = all.map(|parameter| Some(self.layout().columns(parameter)));
-            return Ok(linearised.products(rows, &places.collect::<Vec<_>>()));
+    /// What the losses of a batch say along rows `(k, dim)`: the products with the sum of their
+    /// Hessians, and the inner products with the gradient of each.
+    fn along(&self, batch: &Batch, rows: &Tensor<2>) -> Result<Along> {
+        let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
+        let places = |&parameter: &usize| Some(self.layout().columns(parameter));
+        let places: Vec<_> = all.iter().map(places).collect();
+        let linearised = self.linearised(batch, true)?;
+        if let Some(along) = linearised.and_then(|it| it.along(rows, &places)) {
+            return Ok(along);
         }
         let graph = self.trace.graph(Function::Loss, batch)?;
-        let all: Vec<usize> = all.collect();
-        self.engine.hessian_products(&graph, batch, &all, rows)
+        let gradients = self.gradients_of(Function::Loss, batch, None)?.for_scores();
+        let others = Gradients::dense(rows.clone());
+        Ok(Along {
+            products: self.engine.hessian_products(&graph, batch, &all, rows)?,
+            slopes: gradients.scores(&others),
+        })
     }
 }
