@@ -94,8 +94,8 @@ pub use calculators::{
 pub use data::{FieldDataset, NpyDataset, NpyField, SafetensorsField};
 pub use foundation::{
     Batch, ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel,
-    Perturbation, Precision, Scale, Scaled, SegmentedUnrolling, Selected, Sweep, TensorConverter,
-    ThreadSafe, TrainingSegment, Trajectory, Values,
+    Perturbation, Precision, RelativeInfluence, RelativeTo, Scale, Scaled, SegmentedUnrolling,
+    Selected, Sweep, TensorConverter, ThreadSafe, TrainingSegment, Trajectory, Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,

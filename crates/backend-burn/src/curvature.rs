@@ -60,6 +60,14 @@ impl Curvature {
         }
     }
 
+    /// The exact matrix that it is or stands for.
+    pub(crate) fn exact(self) -> Self {
+        match self {
+            Self::Hessian => Self::Hessian,
+            Self::GaussNewton | Self::Fisher { .. } | Self::EmpiricalFisher => Self::GaussNewton,
+        }
+    }
+
     /// Whether it is made of the second derivative of the loss by the outputs of the task.
     pub(crate) fn needs_outputs(self) -> bool {
         matches!(self, Self::GaussNewton | Self::Fisher { .. })

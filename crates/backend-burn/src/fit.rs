@@ -82,6 +82,7 @@ struct Settings {
     summation: Arc<dyn Summation>,
     watch: FitProgress,
     compared_with_burn: bool,
+    exact_residuals: bool,
 }
 
 impl Default for Settings {
@@ -100,6 +101,7 @@ impl Default for Settings {
             summation: Arc::new(Alone),
             watch: FitProgress::default(),
             compared_with_burn: true,
+            exact_residuals: false,
         }
     }
 }
@@ -169,6 +171,16 @@ impl<T> Fit<T> {
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.settings.batch_size = batch_size;
+        self
+    }
+
+    /// Reports the residual of each row against the exact matrix that the curvature is or stands
+    /// for, over all parameters: the Hessian, or else the Gauss-Newton matrix. Kronecker factors,
+    /// low ranks and blocks then show what they leave out, for a pass over the training data per
+    /// stack of rows; see [`BlockInfluence::with_reference`](influence_core::BlockInfluence::with_reference).
+    #[must_use]
+    pub fn with_exact_residuals(mut self) -> Self {
+        self.settings.exact_residuals = true;
         self
     }
 

@@ -5,7 +5,12 @@ use std::io::Write;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Row, Table, presets::ASCII_MARKDOWN};
 use influence_calculators::{Plan, Share, SolveSummary};
-use influence_jobs::{assessment::Assessment, config::SourceSettings, job::Job, memory};
+use influence_jobs::{
+    assessment::Assessment,
+    config::{SourceSettings, method::Residual},
+    job::Job,
+    memory,
+};
 
 /// The last line of a dry run.
 pub(crate) const REHEARSED: &str =
@@ -62,12 +67,14 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         parts.collect::<Vec<_>>().join(", ")
     )?;
     writeln!(out, "rows solved     {}", statuses.join(", "))?;
+    let exact = method.curved().map(|curved| curved.residual) == Some(Residual::Exact);
     writeln!(
         out,
-        "worst residual  {:.1e}",
-        summary.solved.worst_residual()
+        "worst residual  {:.1e}{}",
+        summary.solved.worst_residual(),
+        if exact { ", of the exact matrix" } else { "" }
     )?;
-    if let Some(lambda) = method.lambda_of_iterations() {
+    if let Some(lambda) = method.lambda_of_residuals() {
         let bound = summary.solved.worst_residual() / lambda;
         writeln!(
             out,

@@ -88,8 +88,9 @@ pub use dataset::{
 pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockCurvature, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint,
-    GradientSource, InfluenceModel, Perturbation, ScoreAxis, ScoringFootprint, SegmentedUnrolling,
-    Sweep, TrainingSegment, Trajectory, UnitGradients, erase, wrapper,
+    GradientSource, InfluenceModel, Perturbation, RelativeInfluence, RelativeTo, ScoreAxis,
+    ScoringFootprint, SegmentedUnrolling, Sweep, TrainingSegment, Trajectory, UnitGradients, erase,
+    wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use share::Share;

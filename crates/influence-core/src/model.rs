@@ -7,6 +7,7 @@ mod erased;
 mod finite;
 mod footprint;
 mod perturbation;
+mod relative;
 mod segmented_unrolling;
 mod sweep;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use by_block::ByBlock;
 pub use erased::{AnyModel, Erased, ErasedModel, erase};
 pub use footprint::{FactorForm, Footprint, ScoringFootprint};
 pub use perturbation::Perturbation;
+pub use relative::{RelativeInfluence, RelativeTo};
 pub use segmented_unrolling::{BlockCurvature, SegmentedUnrolling, TrainingSegment};
 pub use sweep::Sweep;
 pub use trajectory::Trajectory;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use influence_backend_burn::{Batch, Influence, LeverageCorrected, Unrolled};
 use influence_core::{
     BlockInfluence, ByBlock, Dataset, ErasedModel, FactorForm, Footprint, GradientSource,
-    InfluenceModel, Perturbation, Sweep, ThreadSafe, Trajectory, erase,
+    InfluenceModel, Perturbation, RelativeInfluence, Sweep, ThreadSafe, Trajectory, erase,
     summation::{Alone, Summation},
 };
 use influence_data::key::{AtKey, KeyError};
@@ -148,6 +148,9 @@ fn of_member(
         return followed(job, member, settings, watch);
     }
     let influence = with_settings(settings, job, job.member(member), source, watch)?;
+    if let Some(to) = method.relative() {
+        return Ok(erase(RelativeInfluence::new(influence, to)));
+    }
     match method {
         Method::Cosine => in_mode(job, influence.with_unit_gradients()),
         _ if method.leverage() => {
@@ -284,8 +287,8 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     .context("looking at the gradients of a few training points")?;
     let checkpoints = segments.map_or(job.checkpoints.len(), SourceSettings::checkpoints);
     let one = one.of_checkpoints(checkpoints.max(1));
-    let one = match outputs_corrected(job)? {
-        Some(outputs) => one.with_leverage(outputs),
+    let one = match vectors_solved(job)? {
+        Some(vectors) => one.with_solved_gradients(vectors),
         None => one,
     };
     let sweep = curved.and_then(|curved| curved.damping.sweep());
@@ -301,9 +304,14 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     Ok((whole.of_checkpoints(job.members()), numbers))
 }
 
-/// The number of outputs of a point, if gradients are corrected along them.
-fn outputs_corrected(job: &Job) -> Result<Option<usize>> {
-    if !job.config.method()?.leverage() {
+/// How many vectors of a training point are solved for, if some are: its gradient, or one for each
+/// of its outputs.
+fn vectors_solved(job: &Job) -> Result<Option<usize>> {
+    let method = job.config.method()?;
+    if method.relative().is_some() {
+        return Ok(Some(1));
+    }
+    if !method.leverage() {
         return Ok(None);
     }
     let outputs = job.model.outputs(&job.train.batch(0..1)?)?;

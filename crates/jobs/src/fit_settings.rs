@@ -15,7 +15,7 @@ use influence_core::{
 use influence_data::key::KeyError;
 
 use crate::{
-    config::{Config, Method},
+    config::{Config, Method, method::Residual},
     memory,
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
@@ -153,9 +153,14 @@ impl FitSettings {
             self.method.curved(),
             self.method.dampings().into_iter().next(),
         ) {
-            (Some(curved), Some(damping)) => fit
-                .with_curvature(curved.curvature.with_seed(self.seed))
-                .with_damping(damping),
+            (Some(curved), Some(damping)) => {
+                let curvature = curved.curvature.with_seed(self.seed);
+                let fit = fit.with_curvature(curvature).with_damping(damping);
+                match curved.residual {
+                    Residual::Own => fit,
+                    Residual::Exact => fit.with_exact_residuals(),
+                }
+            }
             // The damping that a fit has is not used where its method has none.
             _ if self.method.segments().is_some() => {
                 fit.with_curvature(Curvature::GaussNewton).with_damping(0.0)

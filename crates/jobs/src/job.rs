@@ -137,10 +137,10 @@ impl Job {
         );
         let method = config.method()?;
         ensure!(
-            config.compute.mode == Mode::Up || !method.leverage(),
+            config.compute.mode == Mode::Up || !(method.leverage() || method.relative().is_some()),
             KeyError::new(
                 "compute.mode",
-                "with method.leverage influences are computed; use up"
+                "with method.leverage and method.relative influences are computed; use up"
             )
         );
         check_ensemble(&config)?;

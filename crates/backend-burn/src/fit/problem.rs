@@ -8,7 +8,7 @@ use std::{
 
 use influence_core::{
     BlockInfluence, Result as CoreResult,
-    block::{Block, Damping},
+    block::{Block, BlockStructure, Damping},
     operator::LinearOperator,
     solver::{Prepared, Solver, State},
 };
@@ -72,6 +72,8 @@ pub(super) struct FitProblem {
     pub(super) threads: usize,
     pub(super) blocks: Vec<Block>,
     pub(super) memory: usize,
+    /// The curvature that rows are held against, if they are.
+    pub(super) reference: Option<Curvature>,
     pub(super) source: ModelGradients,
     pub(super) data: TrainingData,
 }
@@ -161,7 +163,16 @@ impl FitProblem {
     fn assemble(&self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
         let blocks = self.blocks.iter().cloned().zip(prepared).collect();
         let influence = BlockInfluence::new(self.source.clone(), blocks, &self.damping)?;
-        Ok(influence.with_stacks(self.method.stacks()))
+        let influence = influence.with_stacks(self.method.stacks());
+        let Some(reference) = self.reference else {
+            return Ok(influence);
+        };
+        // Nothing is kept of a pass: the memory is that of the method.
+        let whole = BlockStructure::Full.resolve(self.source.layout())?;
+        let operators = reference.operators(&self.source, &self.data, &whole, 0);
+        operators
+            .into_iter()
+            .try_fold(influence, BlockInfluence::with_reference)
     }
 
     /// Everything that a fit depends on, by name. The damping is not part of it.

@@ -144,9 +144,14 @@ impl TracedFit {
             (&source.device, float_type(settings.precision)),
         ));
         let footprint = source.footprint_of(&sample, &factors)?;
+        let footprint = footprint.with_solver(settings.method.stacks());
+        if settings.exact_residuals {
+            let vector = source.layout().dim() * settings.precision.bytes();
+            return Ok(footprint.with_reference(vector));
+        }
         Ok(Footprint {
             immediate: settings.method.is_immediate(),
-            ..footprint.with_solver(settings.method.stacks())
+            ..footprint
         })
     }
 
@@ -179,9 +184,13 @@ impl TracedFit {
             .summed_by(settings.summation);
         let sample = data.head(CHECKED_SAMPLES)?;
         let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
-        let mut source = source.checked_for(settings.curvature, &sample)?;
-        if settings.curvature.needs_outputs() {
-            source = source.with_curved_outputs(&data.glimpse(0)?)?;
+        let reference = settings.exact_residuals.then(|| settings.curvature.exact());
+        let mut source = source;
+        for curvature in [settings.curvature].into_iter().chain(reference) {
+            source = source.checked_for(curvature, &sample)?;
+            if curvature.needs_outputs() {
+                source = source.with_curved_outputs(&data.glimpse(0)?)?;
+            }
         }
         if settings.compared_with_burn {
             source = source.compared_with_burn(&sample)?;
@@ -199,6 +208,7 @@ impl TracedFit {
             threads: threads(settings.threads),
             blocks: blocks.resolve(source.layout())?,
             memory: settings.memory,
+            reference,
             source,
             data,
         })

@@ -224,6 +224,44 @@ fn corrected_eigenvalues_come_nearer_to_the_fisher_matrix() {
 }
 
 #[test]
+fn exact_residuals_are_those_of_the_whole_gauss_newton_matrix() {
+    let train = dataset(vec![floats(&[40, 5], 1.0), labels(40, 3)]);
+    let batch = train.batch(0..40).expect("a batch");
+    let mlp = Mlp::new([5, 4, 6, 3], true);
+    let task = || Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
+    let damping = 0.01;
+    let residuals = |fit: Fit<_>| {
+        let fit = fit.with_damping(damping).with_exact_residuals();
+        let influence = fit.fit(&mlp, train.clone()).expect("fitted");
+        let source = influence.source();
+        let definition = Definition::new(source, &batch, Curvature::GaussNewton);
+        let whole = BlockStructure::Full.resolve(source.layout()).expect("one");
+        let mut exact = fisher(&definition, &whole[0]);
+        exact.diag_mut().mapv_inplace(|value| value + damping);
+        let solution = influence_core::InfluenceModel::factors(&influence, &batch);
+        let solution = solution.expect("factors");
+        let gradients = influence_core::GradientSource::measurement_rows(source, &batch);
+        let rhs = gradients.and_then(|rows| rows.to_host()).expect("rows");
+        let left = &rhs - &solution.rows.to_host().expect("rows").dot(&exact);
+        let pairs = left.rows().into_iter().zip(rhs.rows());
+        let expected = pairs.map(|(left, rhs)| (left.dot(&left) / rhs.dot(&rhs)).sqrt());
+        for (report, expected) in solution.reports.iter().zip(expected) {
+            assert!(
+                (report.residual - expected).abs() < 1e-9,
+                "{report} {expected:e}"
+            );
+        }
+        let residuals = solution.reports.iter().map(|report| report.residual);
+        residuals.fold(0.0, f64::max)
+    };
+    for curvature in [FISHER, Curvature::GaussNewton, Curvature::EmpiricalFisher] {
+        let factored = fit(task(), curvature).with_kronecker(Kronecker::Ekfac);
+        assert!(residuals(factored) > 0.1, "{curvature:?}");
+    }
+    assert!(residuals(fit(task(), Curvature::GaussNewton)) < 1e-10);
+}
+
+#[test]
 fn batches_do_not_matter() {
     let mlp = Mlp::new([5, 4, 6, 3], true);
     let factors = |batch_size| {

@@ -6,7 +6,7 @@ use super::{FactorForm, Footprint, GradientSource, InfluenceModel, UnitGradients
 use crate::{
     Error, Precision, Result, Rows,
     block::{Block, BlockDamping, Damping},
-    operator::{Estimate, Shift},
+    operator::{Estimate, LinearOperator, Shift},
     report::of_parts,
     solver::{Inverse, Prepared, Report, Solution, Status},
 };
@@ -19,6 +19,7 @@ pub struct BlockInfluence<G: GradientSource> {
     source: G,
     blocks: Vec<FittedBlock<G::Rows>>,
     stacks: usize,
+    reference: Option<Arc<dyn LinearOperator<Rows = G::Rows>>>,
 }
 
 /// A block with its prepared curvature, and the inverse for one damping.
@@ -76,6 +77,32 @@ impl<G: GradientSource> BlockInfluence<G> {
             source,
             blocks: damped(blocks.collect(), damping)?,
             stacks: STACKS,
+            reference: None,
+        })
+    }
+
+    /// Reports the residual of each row against this curvature `H` of all parameters, whatever the
+    /// inverses approximate: `‖b − (H + λI) x‖ / ‖b‖`, over the parameters in blocks, with the λ of
+    /// each block. What is between the blocks counts. Statuses stay those of the inverses.
+    ///
+    /// A row costs one product with `H` more. Where `H + λI` is at least `λ` along all vectors, as
+    /// it is with a Gauss-Newton matrix, `x` is within `residual · ‖b‖ / λ` of the exact solution.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the curvature is not one of all parameters.
+    pub fn with_reference(
+        self,
+        curvature: Arc<dyn LinearOperator<Rows = G::Rows>>,
+    ) -> Result<Self> {
+        Error::check_size(
+            "reference curvature",
+            "dimension",
+            self.source.dim(),
+            curvature.dim(),
+        )?;
+        Ok(Self {
+            reference: Some(curvature),
+            ..self
         })
     }
 
@@ -93,6 +120,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source: UnitGradients::new(self.source),
             blocks: self.blocks,
             stacks: self.stacks,
+            reference: self.reference,
         }
     }
 
@@ -114,6 +142,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source: self.source.clone(),
             blocks: damped(prepared.collect(), damping)?,
             stacks: self.stacks,
+            reference: self.reference.clone(),
         })
     }
 
@@ -182,10 +211,46 @@ impl<G: GradientSource> BlockInfluence<G> {
         }
         let rows = G::Rows::assemble(self.source.dim(), &parts)?;
         let mut reports = reports.unwrap_or_default();
+        if let Some(reference) = &self.reference {
+            let residuals = self.residuals(&**reference, &rows, rhs)?;
+            for (report, residual) in reports.iter_mut().zip(residuals) {
+                report.residual = residual;
+            }
+        }
         for row in spoilt.into_iter().chain(finite::spoilt(&rows)?) {
             reports[row].status = Status::NotFinite;
         }
         Ok(Solution { rows, reports })
+    }
+
+    /// `‖b − (H + λI) x‖ / ‖b‖` of each row over the parameters in blocks; 0 where `b = 0`.
+    fn residuals(
+        &self,
+        curvature: &dyn LinearOperator<Rows = G::Rows>,
+        rows: &G::Rows,
+        rhs: &G::Rows,
+    ) -> Result<Vec<f64>> {
+        let product = curvature.apply(rows)?;
+        let mut squares = vec![[0.0; 2]; rows.len()];
+        for FittedBlock { block, shift, .. } in &self.blocks {
+            let [product, rows, rhs] =
+                [&product, rows, rhs].map(|all| all.columns(block.columns()));
+            let rhs = rhs?;
+            let left = rhs.add_scaled(-1.0, &shift.add_product(&product?, 1.0, &rows?)?)?;
+            let norms = left.norms()?.into_iter().zip(rhs.norms()?);
+            for ([left, whole], norms) in squares.iter_mut().zip(norms) {
+                *left += norms.0.powi(2);
+                *whole += norms.1.powi(2);
+            }
+        }
+        let relative = |[left, whole]: [f64; 2]| {
+            if whole > 0.0 {
+                (left / whole).sqrt()
+            } else {
+                0.0
+            }
+        };
+        Ok(squares.into_iter().map(relative).collect())
     }
 }
 
@@ -261,9 +326,15 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
             self.source.rows(Array2::zeros((1, self.dim())).view())?
         };
         let footprint = self.source.footprint(sample, &factors)?;
-        Ok(Footprint {
-            immediate,
-            ..footprint.with_solver(self.stacks)
+        Ok(match self.reference {
+            None => Footprint {
+                immediate,
+                ..footprint.with_solver(self.stacks)
+            },
+            Some(_) => {
+                let vector = self.dim().saturating_mul(self.precision().bytes());
+                footprint.with_solver(self.stacks).with_reference(vector)
+            }
         })
     }
 

@@ -80,6 +80,20 @@ impl Footprint {
         Self { solving, ..self }
     }
 
+    /// The footprint where each row is held against a
+    /// [reference](crate::BlockInfluence::with_reference): a pass over all data, with plain vectors
+    /// of this many bytes each.
+    #[must_use]
+    pub fn with_reference(self, vector: usize) -> Self {
+        /// The row, its product, the right-hand side and what is left of it.
+        const VECTORS: usize = 4;
+        Self {
+            solving: self.solving.saturating_add(vector.saturating_mul(VECTORS)),
+            immediate: false,
+            ..self
+        }
+    }
+
     /// The footprint of this many models of the same data scored together, each with its own
     /// gradients: checkpoints.
     #[must_use]
@@ -106,18 +120,18 @@ impl Footprint {
         self
     }
 
-    /// The footprint where train gradients are corrected by their leverage: a vector for each of
-    /// this many outputs of a point is made, solved for, and multiplied by the others. The
-    /// operations of solving are not counted.
+    /// The footprint where this many vectors of each train point are made, solved for, and
+    /// multiplied by each other: its gradient, or one for each output. The operations of solving
+    /// are not counted.
     #[must_use]
-    pub fn with_leverage(self, outputs: usize) -> Self {
-        let products = outputs as f64 * self.score_flops;
+    pub fn with_solved_gradients(self, vectors: usize) -> Self {
+        let products = vectors as f64 * self.score_flops;
         Self {
-            differentiating: outputs
+            differentiating: vectors
                 .saturating_mul(self.gradient)
                 .saturating_add(self.differentiating)
                 .saturating_add(self.solving),
-            gradient_flops: (1.0 + outputs as f64) * (self.gradient_flops + products),
+            gradient_flops: (1.0 + vectors as f64) * (self.gradient_flops + products),
             ..self
         }
     }

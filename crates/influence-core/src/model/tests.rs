@@ -16,6 +16,8 @@ use crate::{
 mod damping;
 mod erased;
 mod finite;
+mod reference;
+mod relative;
 mod segments;
 
 const DIM: usize = 6;

@@ -115,7 +115,7 @@ impl Shift {
     }
 
     /// `sum + share · x diag(λ)` for each row `x`.
-    pub(super) fn add_product<R: Rows>(&self, sum: &R, share: f64, rows: &R) -> Result<R> {
+    pub(crate) fn add_product<R: Rows>(&self, sum: &R, share: f64, rows: &R) -> Result<R> {
         let groups = match &self.0 {
             Groups::All(lambda) => return sum.add_scaled(share * lambda, rows),
             Groups::Several(groups) => groups,

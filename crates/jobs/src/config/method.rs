@@ -8,11 +8,14 @@ mod variants;
 mod weight_decay;
 
 use anyhow::Result;
-use influence_core::block::{BlockStructure, Damping, Strength};
+use influence_core::{
+    RelativeTo,
+    block::{BlockStructure, Damping, Strength},
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use toml::Value;
 
-pub use curved::{CurvatureSetting, Curved, Dampings};
+pub use curved::{CurvatureSetting, Curved, Dampings, Residual};
 use keys::{AskedKey, Keys};
 pub use variants::{
     ArnoldiSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
@@ -245,6 +248,8 @@ impl Method {
     pub(crate) fn by_conjugate_gradients(&self, rtol: f64) -> Option<Self> {
         let curved = Curved {
             curvature: CurvatureSetting::GaussNewton,
+            residual: Residual::Own,
+            relative: None,
             ..self.curved()?.clone()
         };
         Some(Self::Cg(CgSettings {
@@ -325,14 +330,19 @@ impl Method {
         )
     }
 
-    /// λ of a method that iterates to a residual, where it is one known number and the curvature is
-    /// not negative: it bounds the error that the residual stands for.
-    pub fn lambda_of_iterations(&self) -> Option<f64> {
-        let (Self::Cg(CgSettings { curved, .. }) | Self::Lissa(LissaSettings { curved, .. })) =
-            self
-        else {
+    /// What the influences of a training point are divided by, if they are.
+    pub fn relative(&self) -> Option<RelativeTo> {
+        self.curved()?.relative
+    }
+
+    /// λ of a method whose residuals are computed and no estimates, where it is one known number and
+    /// the curvature is not negative: it bounds the error that the residual stands for.
+    pub fn lambda_of_residuals(&self) -> Option<f64> {
+        let curved = self.curved()?;
+        let iterates = matches!(self, Self::Cg(_) | Self::Lissa(_));
+        if !iterates && curved.residual == Residual::Own {
             return None;
-        };
+        }
         let Dampings::Single(Damping::Uniform(Strength::Absolute(lambda))) = curved.damping else {
             return None;
         };

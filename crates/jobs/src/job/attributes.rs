@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Job;
 use crate::{
-    config::{Config, Method, WeightFiles},
+    config::{Config, Method, WeightFiles, method::Residual},
     digest,
 };
 
@@ -127,6 +127,11 @@ fn solver_settings(method: &Method) -> Result<Map<String, Value>> {
         put("draws", json!(curved.curvature.draws()));
         put("damping_by_parameter", json!(method.damping_by_parameter()));
         put("sweep", json!(curved.damping.sweep()));
+        put(
+            "residual",
+            json!((curved.residual == Residual::Exact).then_some(curved.residual)),
+        );
+        put("relative", json!(curved.relative_name()));
         put("leverage", json!(method.leverage().then_some(true)));
     }
     if let Value::Object(own) = serde_json::to_value(method)? {

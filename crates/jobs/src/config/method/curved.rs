@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use influence_backend_burn::Curvature;
-use influence_core::block::{BlockStructure, Damping};
+use influence_core::{
+    RelativeTo,
+    block::{BlockStructure, Damping},
+};
 use influence_data::key::{KeyError, KeyPath};
 use serde::Serialize;
 
@@ -18,6 +21,23 @@ pub struct Curved {
     /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
     /// table of lists of parameters by block.
     pub blocks: Option<BlockStructure>,
+    /// The matrix that residuals refer to. Default `own`.
+    pub residual: Residual,
+    /// What the influences of a training point are divided by, if they are: `parameters` or
+    /// `losses`.
+    pub relative: Option<RelativeTo>,
+}
+
+/// The matrix that the residuals of rows refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Residual {
+    /// The one that the method inverts.
+    #[default]
+    Own,
+    /// The exact one that the curvature is or stands for, of all parameters: the Hessian, or else
+    /// the Gauss-Newton matrix. Costs a pass over the training data per chunk of rows.
+    Exact,
 }
 
 /// The curvature, as configured.
@@ -39,6 +59,12 @@ pub enum CurvatureSetting {
     /// The second moment of the training gradients.
     EmpiricalFisher,
 }
+
+/// What influences may be divided by, by name.
+const RELATIVE: [(&str, RelativeTo); 2] = [
+    ("parameters", RelativeTo::Parameters),
+    ("losses", RelativeTo::Losses),
+];
 
 /// λ: one, or several of which each gives influences of its own, from one fit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,6 +145,12 @@ impl Dampings {
 }
 
 impl Curved {
+    /// The name of what influences are divided by, if they are.
+    pub fn relative_name(&self) -> Option<&'static str> {
+        let named = RELATIVE.iter().find(|(_, one)| Some(*one) == self.relative);
+        named.map(|(name, _)| *name)
+    }
+
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         Ok(Self::read_around(keys, |_| Ok(()))?.0)
     }
@@ -153,10 +185,20 @@ impl Curved {
             }
         };
         let blocks = keys.take("blocks")?;
+        let residuals = [("own", Residual::Own), ("exact", Residual::Exact)];
+        let residual = keys.choice("residual", &residuals)?.unwrap_or_default();
+        let relative = keys.choice("relative", &RELATIVE)?;
+        if relative.is_some() && damping.sweep().is_some() {
+            let wrong =
+                "takes one damping, which the gradients depend on: leave it out, or method.sweep";
+            return Err(KeyError::sentence("method.relative", wrong).into());
+        }
         let curved = Self {
             curvature,
             damping,
             blocks,
+            residual,
+            relative,
         };
         Ok((curved, more))
     }

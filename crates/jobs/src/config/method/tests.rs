@@ -13,6 +13,8 @@ fn example(key: &str) -> &'static str {
         "damping" => "damping = 0.5",
         "damping_by_parameter" => "damping_by_parameter = { \"*.bias\" = 0.0 }",
         "sweep" => "sweep = [0.1, 1.0]",
+        "relative" => "relative = \"losses\"",
+        "residual" => "residual = \"exact\"",
         "blocks" => "blocks = \"layer-wise\"",
         "rtol" | "tolerance" => "KEY = 0.01",
         "preconditioner" => "preconditioner = \"jacobi\"",
@@ -48,7 +50,7 @@ fn each_method_reads_its_keys_and_refuses_all_others() {
     let known = refusal::known();
     assert_eq!(
         known.join(" "),
-        "name curvature draws damping damping_by_parameter sweep blocks leverage rtol \
+        "name curvature draws damping damping_by_parameter sweep blocks residual relative leverage rtol \
          max_iterations preconditioner rank tolerance complement oversampling power_iterations depth repeats \
          scale full_batch checkpoints segments checkpoints_per_segment"
     );
@@ -101,6 +103,25 @@ fn refusals_name_the_methods_that_have_the_key() {
         (
             "name = \"cg\"\nrank = 2\ndamping = 1\npreconditioner = \"jacobi\"",
             "method.rank is, with cg, a setting of the preconditioner nystroem",
+        ),
+        (
+            "relative = \"losses\"\nleverage = true\ndamping = 1",
+            "method.leverage changes the gradients of training points, and so does \
+             method.relative: leave out one of them",
+        ),
+        (
+            "relative = \"losses\"\nsweep = [0.1, 1.0]",
+            "method.relative takes one damping, which the gradients depend on: leave it out, or \
+             method.sweep",
+        ),
+        (
+            "residual = \"exact\"\nleverage = true\ndamping = 1",
+            "method.leverage solves for training points, too, each of which would be held against \
+             the exact matrix: leave out method.residual",
+        ),
+        (
+            "residual = \"true\"\ndamping = 1",
+            "method.residual: unknown value `true`; known: own, exact",
         ),
         (
             "curvature = \"hessian\"\nleverage = true\ndamping = 1",

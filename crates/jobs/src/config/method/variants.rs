@@ -11,7 +11,7 @@ use influence_data::key::{KeyError, KeyPath};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    curved::{CurvatureSetting, Curved},
+    curved::{CurvatureSetting, Curved, Residual},
     damping::check_strength,
     keys::Keys,
 };
@@ -190,6 +190,10 @@ fn leverage(keys: &mut Keys, curved: &Curved) -> Result<bool> {
         "takes away the Gauss-Newton curvature of a point: it needs the curvature gauss-newton, which of a model that is linear in its parameters is the Hessian"
     } else if curved.damping.sweep().is_some() {
         "takes one damping, which the gradients depend on: leave it out, or method.sweep"
+    } else if curved.relative.is_some() {
+        "changes the gradients of training points, and so does method.relative: leave out one of them"
+    } else if curved.residual == Residual::Exact {
+        "solves for training points, too, each of which would be held against the exact matrix: leave out method.residual"
     } else {
         return Ok(true);
     };

@@ -1,0 +1,119 @@
+//! Influences relative to what a training point changes.
+//!
+//! Influences are largest for the training points with the largest gradients: outliers and wrong
+//! labels, whatever the test point. Barshan, Brunet and Dziugaite, *RelatIF: identifying
+//! explanatory training samples via relative influence*, 2020, ask instead which point changes a
+//! measurement most for what else it changes:
+//!
+//! ```text
+//! by parameters:  ⟨A⁻¹ g(test), g(train)⟩ / ‖A⁻¹ g(train)‖                    A = H + λI
+//! by losses:      ⟨A⁻¹ g(test), g(train)⟩ / √⟨g(train), A⁻¹ g(train)⟩
+//! ```
+//!
+//! The first divides by the length by which the parameters move, the second by a length in the
+//! geometry of the losses: the root of the influence of the point on itself. Both scale the
+//! gradient of a training point, so that scores cost what they always do, and a training point one
+//! solution more.
+
+use ndarray::{Array1, Ix1};
+
+use super::{BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, wrapper};
+use crate::{Error, Result, Rows, ThreadSafe};
+
+/// By what influences are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelativeTo {
+    /// The length of `(H + λI)⁻¹ g` of the training point: by how far it moves the parameters.
+    Parameters,
+    /// The root of the influence of the training point on itself: by how much it moves the losses.
+    Losses,
+}
+
+/// Influences relative to what each training point changes, RelatIF.
+///
+/// A point without a gradient has no influence. All else is as in the model within.
+///
+/// # References
+/// Barshan, Brunet and Dziugaite, *RelatIF: identifying explanatory training samples via relative
+/// influence*, 2020.
+#[derive(Debug)]
+pub struct RelativeInfluence<G: GradientSource> {
+    influence: BlockInfluence<G>,
+    to: RelativeTo,
+}
+
+impl<G: GradientSource> RelativeInfluence<G> {
+    /// Divides the influences of a model.
+    pub fn new(influence: BlockInfluence<G>, to: RelativeTo) -> Self {
+        Self { influence, to }
+    }
+
+    /// One over what each gradient is divided by; zero for a gradient of zero.
+    fn scales(&self, gradients: &G::Gradients) -> Result<Vec<f64>> {
+        let source = self.influence.source();
+        let rows = source.to_rows(gradients)?;
+        let solved = self.influence.solve(&rows)?.converged()?;
+        let lengths = match self.to {
+            RelativeTo::Parameters => solved.norms()?,
+            RelativeTo::Losses => {
+                let own = source.self_scores(&solved, gradients)?;
+                let own = own.into_dimensionality::<Ix1>();
+                let own = own.map_err(|error| Error::backend("relative influences", error))?;
+                roots(&own)?
+            }
+        };
+        let inverse = |length: f64| if length == 0.0 { 0.0 } else { length.recip() };
+        Ok(lengths.into_iter().map(inverse).collect())
+    }
+}
+
+/// The roots of influences of points on themselves.
+fn roots(own: &Array1<f64>) -> Result<Vec<f64>> {
+    match own.iter().find(|value| **value < 0.0) {
+        None => Ok(own.iter().map(|value| value.sqrt()).collect()),
+        Some(value) => Err(Error::Setting {
+            name: "the curvature of influences relative to losses",
+            requirement: "positive along every training gradient; take the Gauss-Newton matrix, or a larger damping",
+            got: format!("an influence of {value:.1e} of a point on itself"),
+        }),
+    }
+}
+
+impl<G: GradientSource> wrapper::ModelWrapper for RelativeInfluence<G> {
+    type Inner = BlockInfluence<G>;
+
+    fn inner(&self) -> &BlockInfluence<G> {
+        &self.influence
+    }
+
+    fn gradients(&self, batch: &G::Batch) -> Result<G::Gradients> {
+        let source = self.influence.source();
+        let gradients = source.gradients(batch)?;
+        let scales = self.scales(&gradients)?;
+        source.scaled(gradients, &scales)
+    }
+
+    fn footprint(&self, sample: &G::Batch, form: FactorForm) -> Result<Footprint> {
+        let footprint = InfluenceModel::footprint(&self.influence, sample, form)?;
+        Ok(footprint.with_solved_gradients(1))
+    }
+
+    fn perturbations(&self, _: &G::Rows, _: &G::Batch) -> Result<ndarray::ArrayD<f64>> {
+        Err(underivable())
+    }
+
+    fn input_shape(&self, _: &G::Batch) -> Result<Vec<usize>> {
+        Err(underivable())
+    }
+}
+
+/// What an influence is divided by depends on the inputs of the training point, too.
+fn underivable() -> Error {
+    Error::Unsupported {
+        what: "the derivative by inputs",
+        by: "relative influences",
+    }
+}
+
+/// A call computes from what was fitted alone, and changes nothing.
+impl<G: GradientSource + ThreadSafe> ThreadSafe for RelativeInfluence<G> {}

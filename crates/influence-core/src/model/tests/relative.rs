@@ -1,0 +1,82 @@
+//! Relative influences against their formulas, with matrices written out.
+
+use super::*;
+use crate::operator::LinearOperator;
+
+/// The influences by elimination, `A⁻¹ g` of each training point, and its gradient.
+fn written_out(damping: f64) -> Result<(ArrayD<f64>, Array2<f64>, Array2<f64>)> {
+    let (problem, train, test) = problem();
+    let mut matrix = problem.curvature(&train)?.to_dense()?;
+    matrix.diag_mut().mapv_inplace(|value| value + damping);
+    let gradients = problem.gradients(&train)?;
+    let solved = testing::solve(&matrix, &gradients);
+    let scores = problem.gradients(&test)?.dot(&solved.t());
+    Ok((scores.into_dyn(), solved, gradients))
+}
+
+fn relative(to: RelativeTo, damping: f64) -> Result<RelativeInfluence<LeastSquares>> {
+    let (problem, train, _) = problem();
+    Ok(RelativeInfluence::new(
+        problem.fit(&train, damping, &Direct)?,
+        to,
+    ))
+}
+
+#[test]
+fn each_column_is_divided_by_what_its_point_changes() -> Result<()> {
+    let (_, train, test) = problem();
+    for damping in [DAMPING, 0.7] {
+        let (plain, solved, gradients) = written_out(damping)?;
+        for to in [RelativeTo::Parameters, RelativeTo::Losses] {
+            let length = |point: usize| {
+                let solved = solved.row(point);
+                match to {
+                    RelativeTo::Parameters => solved.dot(&solved).sqrt(),
+                    RelativeTo::Losses => solved.dot(&gradients.row(point)).sqrt(),
+                }
+            };
+            let mut expected = plain.clone();
+            for (point, mut column) in expected.axis_iter_mut(Axis(1)).enumerate() {
+                column /= length(point);
+            }
+            let found = scores(&relative(to, damping)?, &test, &train)?;
+            testing::assert_close("relative", &found, &expected, 1e-11);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_point_has_the_length_one_in_the_geometry_of_losses() -> Result<()> {
+    let (_, train, _) = problem();
+    let model = relative(RelativeTo::Losses, DAMPING)?;
+    let gradients = InfluenceModel::gradients(&model, &train)?;
+    let solved = model.inner_solution(&gradients)?;
+    let own = InfluenceModel::self_scores(&model, &solved, &gradients)?;
+    assert!(own.iter().all(|own| (own - 1.0).abs() < 1e-11), "{own}");
+    Ok(())
+}
+
+impl RelativeInfluence<LeastSquares> {
+    fn inner_solution(&self, rows: &Array2<f64>) -> Result<Array2<f64>> {
+        wrapper::ModelWrapper::inner(self).solve(rows)?.converged()
+    }
+}
+
+#[test]
+fn a_matrix_that_is_negative_along_a_gradient_has_no_such_geometry() -> Result<()> {
+    let (problem, train, _) = problem();
+    let negative = Matrix::new(Array2::eye(DIM) * -1.0)?;
+    let prepared = Direct.prepare(Arc::new(negative))?;
+    let parameter = Parameter {
+        name: "weight".into(),
+        shape: vec![DIM],
+    };
+    let blocks = BlockStructure::Full.resolve(&ParameterLayout::new(vec![parameter]))?;
+    let blocks = blocks.into_iter().zip([prepared]).collect();
+    let influence = BlockInfluence::new(problem, blocks, &DAMPING.into())?;
+    let model = RelativeInfluence::new(influence, RelativeTo::Losses);
+    let refused = InfluenceModel::gradients(&model, &train);
+    assert!(matches!(refused, Err(Error::Setting { .. })), "{refused:?}");
+    Ok(())
+}
