@@ -223,6 +223,55 @@ fn the_curvature_of_a_training_point_leaves_with_it() {
 }
 
 #[test]
+fn relative_influences_are_divided_by_what_their_point_changes() {
+    let relative = [&GAUSS_NEWTON[..], &["--set", "method.relative=losses"]].concat();
+    let roots = numbers("self", "self_influences", &GAUSS_NEWTON).mapv(f64::sqrt);
+    let mut expected = numbers("run", "influences", &GAUSS_NEWTON);
+    for (mut column, root) in expected.axis_iter_mut(Axis(1)).zip(&roots) {
+        column /= *root;
+    }
+    let error = difference(&numbers("run", "influences", &relative), &expected);
+    assert!(error < 1e-11, "{error:e}");
+    let error = difference(&numbers("self", "self_influences", &relative), &roots);
+    assert!(error < 1e-11, "{error:e}");
+    let moved = ["--set", "method.relative=parameters"];
+    let moved = numbers("run", "influences", &[&GAUSS_NEWTON[..], &moved].concat());
+    assert!(difference(&moved, &expected) > 0.1);
+}
+
+#[test]
+fn residuals_may_refer_to_the_exact_matrix_and_change_no_influence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = golden().join("config.toml");
+    let run = |name: &str, arguments: &[&str]| {
+        let output = folder.path().join(name);
+        let outcome = influence(
+            "run",
+            &config,
+            &output,
+            &[&GAUSS_NEWTON[..], arguments].concat(),
+        );
+        assert!(outcome.status.success(), "{}", said(&outcome));
+        let residuals = read(&output, "solver_residual");
+        let worst = residuals.iter().copied().fold(0.0, f64::max);
+        (read(&output, "influences"), worst, said(&outcome))
+    };
+    let factored = ["--set", "method.name=ekfac", "--set", "method.tolerance=0"];
+    let exact = ["--set", "method.residual=exact"];
+    let (plain, own, _) = run("own.zarr", &factored);
+    let (influences, worst, summary) = run("exact.zarr", &[&factored[..], &exact].concat());
+    assert_eq!(plain, influences);
+    assert!(own < 1e-9 && worst > 0.1, "{own:e} {worst:e}");
+    assert!(summary.contains(", of the exact matrix"), "{summary}");
+    assert!(summary.contains("error, at most"), "{summary}");
+    let (_, direct, _) = run("direct.zarr", &exact);
+    assert!(direct < 1e-9, "{direct:e}");
+    let layers = ["--set", "method.blocks=layer-wise"];
+    let (_, between, _) = run("layers.zarr", &[&layers[..], &exact].concat());
+    assert!(between > 1e-2, "{between:e}");
+}
+
+#[test]
 fn perturbations_have_the_shape_of_the_input_and_are_verified() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("out.zarr");
