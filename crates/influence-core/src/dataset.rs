@@ -3,6 +3,7 @@
 mod batch;
 mod field;
 mod form;
+mod groups;
 mod labels;
 mod scaled;
 mod selected;
@@ -15,6 +16,7 @@ use crate::Result;
 pub use batch::Batch;
 pub use field::FieldSource;
 pub use form::{FieldForm, FieldKind};
+pub use groups::Groups;
 pub use labels::Labels;
 pub use scaled::{Scale, Scaled};
 pub use selected::Selected;

@@ -83,14 +83,15 @@ mod thread_safe;
 pub use chunk::{Chunk, ChunkGrid};
 pub use convert::{HostConverter, Precision, TensorConverter};
 pub use dataset::{
-    Batch, Dataset, FieldForm, FieldKind, FieldSource, Labels, Scale, Scaled, Selected, Values,
+    Batch, Dataset, FieldForm, FieldKind, FieldSource, Groups, Labels, Scale, Scaled, Selected,
+    Values,
 };
 pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockCurvature, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint,
-    GradientSource, InfluenceModel, Perturbation, RelativeInfluence, RelativeTo, ScoreAxis,
-    ScoringFootprint, SegmentedUnrolling, Sweep, TrainingSegment, Trajectory, UnitGradients, erase,
-    wrapper,
+    GradientSource, GroupBatch, InfluenceModel, Perturbation, Piece, RelativeInfluence, RelativeTo,
+    ScoreAxis, ScoringFootprint, SegmentedUnrolling, Sweep, TrainingSegment, Trajectory,
+    UnitGradients, erase, wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use share::Share;

@@ -6,6 +6,7 @@ mod by_block;
 mod erased;
 mod finite;
 mod footprint;
+mod group_batch;
 mod perturbation;
 mod relative;
 mod segmented_unrolling;
@@ -24,7 +25,8 @@ pub use axes::ScoreAxis;
 pub use block_influence::BlockInfluence;
 pub use by_block::ByBlock;
 pub use erased::{AnyModel, Erased, ErasedModel, erase};
-pub use footprint::{FactorForm, Footprint, ScoringFootprint};
+pub use footprint::{FactorForm, Footprint, Piece, ScoringFootprint};
+pub use group_batch::GroupBatch;
 pub use perturbation::Perturbation;
 pub use relative::{RelativeInfluence, RelativeTo};
 pub use segmented_unrolling::{BlockCurvature, SegmentedUnrolling, TrainingSegment};
@@ -82,6 +84,35 @@ pub trait InfluenceModel {
     /// Whatever the backend reports; a row that could not be solved is no error, its report says
     /// so.
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>>;
+
+    /// The factors of groups of test points, one for each group: `(H + λI)⁻¹ Σ_j w_j g_j` over its
+    /// points, the weighted sum of their factors for the price of one right-hand side.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model whose factors are no linear function of a gradient,
+    /// otherwise as [`factors`](Self::factors).
+    fn group_factors(
+        &self,
+        _groups: &GroupBatch<'_, Self::Batch>,
+    ) -> Result<Solution<Self::Factors>> {
+        Err(Error::Unsupported {
+            what: "groups of test points",
+            by: "this model",
+        })
+    }
+
+    /// The gradients of groups of train points, one for each group: `Σ_j w_j g_j` over its points,
+    /// so that a score is the weighted sum of the scores of the points.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model whose gradients cannot be added, otherwise as
+    /// [`gradients`](Self::gradients).
+    fn group_gradients(&self, _groups: &GroupBatch<'_, Self::Batch>) -> Result<Self::Gradients> {
+        Err(Error::Unsupported {
+            what: "groups of training points",
+            by: "this model",
+        })
+    }
 
     /// The scores of `k` factors against `n` gradients on the host, shape `(k, n)`, followed by
     /// [`axes`](Self::axes) where there are any.
@@ -232,6 +263,15 @@ pub trait GradientSource {
             what: "gradients that are read",
             by: "this source of gradients",
         })
+    }
+
+    /// The gradients of groups of samples, `Σ_j w_j g_j` over the samples of each.
+    ///
+    /// # Errors
+    /// As [`gradients_of_rows`](Self::gradients_of_rows).
+    fn group_gradients(&self, groups: &GroupBatch<'_, Self::Batch>) -> Result<Self::Gradients> {
+        let sums = groups.sum(|batch| self.to_rows(&self.gradients(batch)?))?;
+        self.gradients_of_rows(sums)
     }
 
     /// The gradients, each times its factor.

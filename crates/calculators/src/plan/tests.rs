@@ -32,6 +32,7 @@ fn wide() -> Footprint {
         score_flops: 2e6,
         compact: false,
         immediate: true,
+        piece: influence_core::Piece::default(),
     }
 }
 

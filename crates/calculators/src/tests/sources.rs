@@ -1,6 +1,6 @@
 //! Each side of the matrix is computed or read.
 
-use influence_core::{Dataset, InfluenceModel, aggregate::Concatenate};
+use influence_core::{Dataset, InfluenceModel, Perturbation, aggregate::Concatenate};
 use ndarray::Array2;
 
 use super::{DIM, model::Watched, problem, whole};
@@ -55,7 +55,8 @@ fn gradients_of_another_length_and_models_that_read_none_are_refused() -> Outcom
         SideSource::compute(&problem.test),
         SideSource::read(&gradients),
     );
-    let lazy = Sequential::new(&problem.model).into_influences(sides.0, sides.1);
+    let model = Perturbation::new(&problem.model);
+    let lazy = Sequential::new(model).into_influences(sides.0, sides.1);
     let error = lazy.compute(Concatenate::new()).expect_err("no gradients");
     let source = std::error::Error::source(&error).map(ToString::to_string);
     assert!(source.is_some_and(|source| source.contains("gradients that are read")));

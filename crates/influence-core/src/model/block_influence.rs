@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{FactorForm, Footprint, GradientSource, InfluenceModel, UnitGradients, finite};
+use super::{
+    FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, UnitGradients, finite,
+};
 use crate::{
     Error, Precision, Result, Rows,
     block::{Block, BlockDamping, Damping},
@@ -297,6 +299,14 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
 
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {
         self.solve(&self.source.measurement_rows(batch)?)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Solution<G::Rows>> {
+        self.solve(&groups.sum(|batch| self.source.measurement_rows(batch))?)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<G::Gradients> {
+        self.source.group_gradients(groups)
     }
 
     fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {

@@ -1,7 +1,8 @@
 use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::{
-    BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis, axes::stacked,
+    BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, ScoreAxis,
+    axes::stacked,
 };
 use crate::{Precision, Result, Rows, ThreadSafe, solver::Solution};
 
@@ -39,6 +40,14 @@ impl<G: GradientSource> InfluenceModel for ByBlock<G> {
 
     fn factors(&self, batch: &G::Batch) -> Result<Solution<G::Rows>> {
         self.model.factors(batch)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Solution<G::Rows>> {
+        self.model.group_factors(groups)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<G::Gradients> {
+        self.model.group_gradients(groups)
     }
 
     fn scores(&self, factors: &G::Rows, gradients: &G::Gradients) -> Result<ArrayD<f64>> {

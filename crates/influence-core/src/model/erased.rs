@@ -12,7 +12,7 @@ use std::{
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
+use super::{FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis};
 use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 
 /// Gradients or factors whose type only the model that made them knows.
@@ -96,6 +96,14 @@ impl<M: InfluenceModel + 'static> Erasing<M> {
     }
 }
 
+/// A solution whose rows only the model that made them knows.
+fn erased_rows(solution: Solution<impl Any + Send + Sync>) -> Solution<Erased> {
+    Solution {
+        rows: Erased::new(solution.rows),
+        reports: solution.reports,
+    }
+}
+
 impl<M: InfluenceModel + 'static> InfluenceModel for Erasing<M> {
     type Batch = M::Batch;
     type Gradients = Erased;
@@ -118,11 +126,15 @@ impl<M: InfluenceModel + 'static> InfluenceModel for Erasing<M> {
     }
 
     fn factors(&self, batch: &M::Batch) -> Result<Solution<Erased>> {
-        let Solution { rows, reports } = self.0.factors(batch)?;
-        Ok(Solution {
-            rows: Erased::new(rows),
-            reports,
-        })
+        Ok(erased_rows(self.0.factors(batch)?))
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, M::Batch>) -> Result<Solution<Erased>> {
+        Ok(erased_rows(self.0.group_factors(groups)?))
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, M::Batch>) -> Result<Erased> {
+        Ok(Erased::new(self.0.group_gradients(groups)?))
     }
 
     fn scores(&self, factors: &Erased, gradients: &Erased) -> Result<ArrayD<f64>> {

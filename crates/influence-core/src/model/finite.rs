@@ -39,6 +39,19 @@ pub(super) fn cleared<R: Rows>(rows: &R, spoilt: &[usize]) -> Result<R> {
     rows.like(host.view())
 }
 
+/// The rows with what is not a number in place of those.
+pub(super) fn spoiled<R: Rows>(rows: R, spoilt: impl IntoIterator<Item = usize>) -> Result<R> {
+    let mut spoilt = spoilt.into_iter().peekable();
+    if spoilt.peek().is_none() {
+        return Ok(rows);
+    }
+    let mut host: Array2<f64> = rows.to_host()?;
+    for row in spoilt {
+        host.row_mut(row).fill(f64::NAN);
+    }
+    rows.like(host.view())
+}
+
 /// The lengths of rows from their norms; those that may have overflowed or vanished are computed on
 /// the host.
 pub(super) fn lengths<R: Rows>(

@@ -29,6 +29,17 @@ pub struct Footprint {
     /// [immediate](crate::solver::Inverse::is_immediate); otherwise solving is expensive, such as
     /// passes over all data, and a row is solved by one process only.
     pub immediate: bool,
+    /// What is in memory of the samples of groups besides; nothing where points are by themselves.
+    pub piece: Piece,
+}
+
+/// The samples of groups that are in memory at a time: they are read and added piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Piece {
+    /// The number of samples.
+    pub samples: usize,
+    /// Bytes in use while their gradients are computed and added.
+    pub bytes: usize,
 }
 
 /// The form in which factors come to be scored.
@@ -36,7 +47,7 @@ pub struct Footprint {
 pub enum FactorForm {
     /// As the model solved them, which may be more compact than plain numbers.
     Solved,
-    /// As plain numbers, read from where they are kept.
+    /// As plain numbers, read from where they are kept, or of sums of gradients.
     Stored,
 }
 
@@ -53,6 +64,11 @@ pub struct ScoringFootprint {
 }
 
 impl Footprint {
+    /// The most bytes that a piece of groups takes, unless a single sample takes more.
+    const PIECE_BYTES: usize = 64 << 20;
+    /// The most samples of a piece, beyond which kernels gain nothing.
+    const PIECE_SAMPLES: usize = 256;
+
     /// The footprint of a model that keeps gradients as plain vectors.
     pub fn dense(dim: usize, precision: Precision) -> Self {
         let vector = dim.saturating_mul(precision.bytes());
@@ -70,6 +86,7 @@ impl Footprint {
             score_flops: 2.0 * dim as f64,
             compact: false,
             immediate: false,
+            piece: Piece::default(),
         }
     }
 
@@ -148,6 +165,37 @@ impl Footprint {
         self.score_flops = 4.0 * self.gradient_flops;
         self.gradient_flops = 0.0;
         self
+    }
+
+    /// The footprint where points of a side, test or train, are groups of samples, for gradients
+    /// of this length.
+    ///
+    /// The piece follows from the footprint alone: the bits of a sum depend on it, and no two runs
+    /// of the same work may differ in them.
+    #[must_use]
+    pub fn of_groups(self, [test, train]: [bool; 2], dim: usize, precision: Precision) -> Self {
+        if !test && !train {
+            return self;
+        }
+        let dense = Self::dense(dim, precision);
+        let sample = self.solving.saturating_add(dense.gradient).max(1);
+        let samples = (Self::PIECE_BYTES / sample).clamp(1, Self::PIECE_SAMPLES);
+        let piece = Piece {
+            samples,
+            bytes: samples.saturating_mul(sample),
+        };
+        // A sum of thin gradients is a plain vector.
+        let gradient = if train {
+            dense.gradient.max(self.factor)
+        } else {
+            0
+        };
+        Self {
+            piece,
+            gradient: self.gradient.max(gradient),
+            differentiating: self.differentiating.max(2 * gradient),
+            ..self
+        }
     }
 
     /// This many factors for each test point.

@@ -1,6 +1,6 @@
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
 
-use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
+use super::{FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis};
 use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The perturbation mode of a model: how influences change with the inputs of the train points.
@@ -55,6 +55,10 @@ where
 
     fn factors(&self, batch: &M::Batch) -> Result<Solution<M::Factors>> {
         self.model.factors(batch)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, M::Batch>) -> Result<Solution<M::Factors>> {
+        self.model.group_factors(groups)
     }
 
     fn scores(&self, factors: &M::Factors, train: &M::Batch) -> Result<ArrayD<f64>> {

@@ -17,7 +17,9 @@
 
 use ndarray::{Array1, Ix1};
 
-use super::{BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, wrapper};
+use super::{
+    BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, wrapper,
+};
 use crate::{Error, Result, Rows, ThreadSafe};
 
 /// By what influences are divided.
@@ -91,6 +93,13 @@ impl<G: GradientSource> wrapper::ModelWrapper for RelativeInfluence<G> {
         let gradients = source.gradients(batch)?;
         let scales = self.scales(&gradients)?;
         source.scaled(gradients, &scales)
+    }
+
+    /// The weighted sums of the divided gradients.
+    fn group_gradients(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<G::Gradients> {
+        let source = self.influence.source();
+        let divided = |batch: &G::Batch| source.to_rows(&InfluenceModel::gradients(self, batch)?);
+        source.gradients_of_rows(groups.sum(divided)?)
     }
 
     fn footprint(&self, sample: &G::Batch, form: FactorForm) -> Result<Footprint> {

@@ -54,7 +54,9 @@
 
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
 
-use super::{FactorForm, Footprint, GradientSource, InfluenceModel, axes::joined, finite};
+use super::{
+    FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, axes::joined, finite,
+};
 use crate::{
     Error, Precision, Result, Rows, ThreadSafe,
     block::Block,
@@ -203,6 +205,26 @@ impl<G: GradientSource> SegmentedUnrolling<G> {
         Ok(factors)
     }
 
+    /// The factors of gradients `(k, dim)` of measurements at the end.
+    fn factors_of(&self, measured: &G::Rows) -> Result<Solution<Vec<G::Rows>>> {
+        let mut spoilt = finite::spoilt(measured)?;
+        let rows = self.unrolled(finite::cleared(measured, &spoilt)?)?;
+        for rows in &rows {
+            spoilt.extend(finite::spoilt(rows)?);
+        }
+        let report = |row| Report {
+            iterations: 0,
+            residual: 0.0,
+            status: if spoilt.contains(&row) {
+                Status::NotFinite
+            } else {
+                Status::Converged
+            },
+        };
+        let reports = (0..measured.len()).map(report).collect();
+        Ok(Solution { rows, reports })
+    }
+
     /// The sum over segments of the mean of `score` over their checkpoints; it takes the factors of
     /// the segment and the number of the checkpoint among all.
     fn sum(
@@ -252,23 +274,18 @@ impl<G: GradientSource> InfluenceModel for SegmentedUnrolling<G> {
     }
 
     fn factors(&self, batch: &G::Batch) -> Result<Solution<Vec<G::Rows>>> {
-        let measured = self.end.measurement_rows(batch)?;
-        let mut spoilt = finite::spoilt(&measured)?;
-        let rows = self.unrolled(finite::cleared(&measured, &spoilt)?)?;
-        for rows in &rows {
-            spoilt.extend(finite::spoilt(rows)?);
-        }
-        let report = |row| Report {
-            iterations: 0,
-            residual: 0.0,
-            status: if spoilt.contains(&row) {
-                Status::NotFinite
-            } else {
-                Status::Converged
-            },
-        };
-        let reports = (0..measured.len()).map(report).collect();
-        Ok(Solution { rows, reports })
+        self.factors_of(&self.end.measurement_rows(batch)?)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Solution<Vec<G::Rows>>> {
+        self.factors_of(&groups.sum(|batch| self.end.measurement_rows(batch))?)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Vec<G::Gradients>> {
+        let checkpoints = self.checkpoints();
+        checkpoints
+            .map(|source| source.group_gradients(groups))
+            .collect()
     }
 
     fn scores(&self, factors: &Vec<G::Rows>, gradients: &Vec<G::Gradients>) -> Result<ArrayD<f64>> {

@@ -3,7 +3,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
 use super::{
-    BlockInfluence, FactorForm, Footprint, GradientSource, InfluenceModel, ScoreAxis,
+    BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, ScoreAxis,
     axes::{joined, stacked},
 };
 use crate::{
@@ -56,6 +56,24 @@ impl<G: GradientSource> Sweep<G> {
         &self.models[0]
     }
 
+    /// Each row under each damping, with the worst of its reports.
+    fn solve(&self, rhs: &G::Rows) -> Result<Solution<Vec<G::Rows>>> {
+        let mut factors: Vec<G::Rows> = Vec::with_capacity(self.models.len());
+        let mut reports = Vec::new();
+        for model in &self.models {
+            let solution = model.solve_from(rhs, factors.last())?;
+            reports = match factors.len() {
+                0 => solution.reports,
+                _ => of_parts(reports, solution.reports),
+            };
+            factors.push(solution.rows);
+        }
+        Ok(Solution {
+            rows: factors,
+            reports,
+        })
+    }
+
     /// The columns of joined factors that belong to each damping.
     fn places(&self) -> impl Iterator<Item = Range<usize>> + use<G> {
         let len = self.first().factor_len();
@@ -86,23 +104,17 @@ impl<G: GradientSource> InfluenceModel for Sweep<G> {
         self.first().gradients(batch)
     }
 
-    /// Each row with the worst of its reports.
     fn factors(&self, batch: &G::Batch) -> Result<Solution<Vec<G::Rows>>> {
-        let rhs = self.first().source().measurement_rows(batch)?;
-        let mut factors: Vec<G::Rows> = Vec::with_capacity(self.models.len());
-        let mut reports = Vec::new();
-        for model in &self.models {
-            let solution = model.solve_from(&rhs, factors.last())?;
-            reports = match factors.len() {
-                0 => solution.reports,
-                _ => of_parts(reports, solution.reports),
-            };
-            factors.push(solution.rows);
-        }
-        Ok(Solution {
-            rows: factors,
-            reports,
-        })
+        self.solve(&self.first().source().measurement_rows(batch)?)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Solution<Vec<G::Rows>>> {
+        let source = self.first().source();
+        self.solve(&groups.sum(|batch| source.measurement_rows(batch))?)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<G::Gradients> {
+        self.first().group_gradients(groups)
     }
 
     fn scores(&self, factors: &Vec<G::Rows>, gradients: &G::Gradients) -> Result<ArrayD<f64>> {

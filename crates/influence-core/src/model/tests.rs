@@ -16,6 +16,7 @@ use crate::{
 mod damping;
 mod erased;
 mod finite;
+mod groups;
 mod reference;
 mod relative;
 mod segments;

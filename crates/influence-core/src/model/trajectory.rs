@@ -1,7 +1,11 @@
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
-use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis, axes::joined};
-use crate::{Error, Precision, Result, ThreadSafe, report::of_parts, solver::Solution};
+use super::{FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis, axes::joined};
+use crate::{
+    Error, Precision, Result, ThreadSafe,
+    report::of_parts,
+    solver::{Report, Solution},
+};
 
 /// The weighted sum of the influences of several models of the same data: the checkpoints of a
 /// training run, `Σ_c η_c · up_c[i, j]`, or the models of an ensemble, each with weight `1/M`,
@@ -93,20 +97,21 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
         self.each(|model| model.gradients(batch))
     }
 
-    /// Each row with the worst of its reports.
     fn factors(&self, batch: &M::Batch) -> Result<Solution<Vec<M::Factors>>> {
-        let mut solutions = self.each(|model| model.factors(batch))?.into_iter();
-        let mut rows = Vec::with_capacity(self.checkpoints.len());
-        let mut reports = Vec::new();
-        if let Some(first) = solutions.next() {
-            rows.push(first.rows);
-            reports = first.reports;
-        }
-        for solution in solutions {
-            rows.push(solution.rows);
-            reports = of_parts(reports, solution.reports);
-        }
-        Ok(Solution { rows, reports })
+        Ok(side_by_side(self.each(|model| model.factors(batch))?))
+    }
+
+    fn group_factors(
+        &self,
+        groups: &GroupBatch<'_, M::Batch>,
+    ) -> Result<Solution<Vec<M::Factors>>> {
+        Ok(side_by_side(
+            self.each(|model| model.group_factors(groups))?,
+        ))
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, M::Batch>) -> Result<Vec<M::Gradients>> {
+        self.each(|model| model.group_gradients(groups))
     }
 
     fn scores(
@@ -163,3 +168,20 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
 }
 
 impl<M: ThreadSafe> ThreadSafe for Trajectory<M> {}
+
+/// The factors of all checkpoints, each row with the worst of its reports.
+fn side_by_side<F>(solutions: Vec<Solution<F>>) -> Solution<Vec<F>> {
+    let mut rows = Vec::with_capacity(solutions.len());
+    let mut reports: Option<Vec<Report>> = None;
+    for solution in solutions {
+        rows.push(solution.rows);
+        reports = Some(match reports {
+            None => solution.reports,
+            Some(so_far) => of_parts(so_far, solution.reports),
+        });
+    }
+    Solution {
+        rows,
+        reports: reports.unwrap_or_default(),
+    }
+}

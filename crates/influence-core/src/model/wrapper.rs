@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD, ArrayView2};
 
-use super::{FactorForm, Footprint, InfluenceModel, ScoreAxis};
+use super::{FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis};
 use crate::{AssumeThreadSafe, Precision, Result, solver::Solution};
 
 /// A model around a model of the same batches, gradients and factors.
@@ -75,6 +75,17 @@ pub trait ModelWrapper {
 
     fn factors(&self, batch: &BatchOf<Self>) -> Result<Solution<FactorsOf<Self>>> {
         self.inner().factors(batch)
+    }
+
+    fn group_factors(
+        &self,
+        groups: &GroupBatch<'_, BatchOf<Self>>,
+    ) -> Result<Solution<FactorsOf<Self>>> {
+        self.inner().group_factors(groups)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, BatchOf<Self>>) -> Result<GradientsOf<Self>> {
+        self.inner().group_gradients(groups)
     }
 
     fn scores(
@@ -153,6 +164,17 @@ impl<W: ModelWrapper> InfluenceModel for W {
 
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {
         ModelWrapper::factors(self, batch)
+    }
+
+    fn group_factors(
+        &self,
+        groups: &GroupBatch<'_, Self::Batch>,
+    ) -> Result<Solution<Self::Factors>> {
+        ModelWrapper::group_factors(self, groups)
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, Self::Batch>) -> Result<Self::Gradients> {
+        ModelWrapper::group_gradients(self, groups)
     }
 
     fn scores(&self, factors: &Self::Factors, gradients: &Self::Gradients) -> Result<ArrayD<f64>> {

@@ -18,10 +18,10 @@ use crate::{Error, Result, Rows};
 /// # Ok::<(), influence_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shift(Groups);
+pub struct Shift(ColumnGroups);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Groups {
+enum ColumnGroups {
     /// All columns.
     All(f64),
     /// Each λ with its columns, which together are all.
@@ -30,7 +30,7 @@ enum Groups {
 
 impl From<f64> for Shift {
     fn from(lambda: f64) -> Self {
-        Self(Groups::All(lambda))
+        Self(ColumnGroups::All(lambda))
     }
 }
 
@@ -62,21 +62,21 @@ impl Shift {
                 got: "none".into(),
             }),
             [(lambda, _)] => Ok(Self::from(*lambda)),
-            _ => Ok(Self(Groups::Several(groups))),
+            _ => Ok(Self(ColumnGroups::Several(groups))),
         }
     }
 
     /// λ, if it is the same for all columns.
     pub fn uniform(&self) -> Option<f64> {
         match &self.0 {
-            Groups::All(lambda) => Some(*lambda),
-            Groups::Several(_) => None,
+            ColumnGroups::All(lambda) => Some(*lambda),
+            ColumnGroups::Several(_) => None,
         }
     }
 
     /// λ of each of `dim` columns.
     pub fn values(&self, dim: usize) -> Array1<f64> {
-        let Groups::Several(groups) = &self.0 else {
+        let ColumnGroups::Several(groups) = &self.0 else {
             return Array1::from_elem(dim, self.uniform().unwrap_or_default());
         };
         let mut values = Array1::zeros(dim);
@@ -96,15 +96,15 @@ impl Shift {
     /// The largest λ.
     pub fn largest(&self) -> f64 {
         match &self.0 {
-            Groups::All(lambda) => *lambda,
-            Groups::Several(groups) => groups.iter().map(|group| group.0).fold(0.0, f64::max),
+            ColumnGroups::All(lambda) => *lambda,
+            ColumnGroups::Several(groups) => groups.iter().map(|group| group.0).fold(0.0, f64::max),
         }
     }
 
     pub(super) fn check(&self, dim: usize) -> Result<()> {
         match &self.0 {
-            Groups::All(lambda) => check(*lambda),
-            Groups::Several(groups) => {
+            ColumnGroups::All(lambda) => check(*lambda),
+            ColumnGroups::Several(groups) => {
                 let ends = groups
                     .iter()
                     .flat_map(|group| &group.1)
@@ -117,8 +117,8 @@ impl Shift {
     /// `sum + share · x diag(λ)` for each row `x`.
     pub(crate) fn add_product<R: Rows>(&self, sum: &R, share: f64, rows: &R) -> Result<R> {
         let groups = match &self.0 {
-            Groups::All(lambda) => return sum.add_scaled(share * lambda, rows),
-            Groups::Several(groups) => groups,
+            ColumnGroups::All(lambda) => return sum.add_scaled(share * lambda, rows),
+            ColumnGroups::Several(groups) => groups,
         };
         let part = |(lambda, ranges): &(f64, Vec<Range<usize>>)| {
             let scales = vec![share * lambda; rows.len()];

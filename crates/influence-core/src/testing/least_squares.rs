@@ -167,6 +167,10 @@ impl GradientSource for LeastSquares {
         Ok(gradients.clone())
     }
 
+    fn gradients_of_rows(&self, rows: Array2<f64>) -> Result<Array2<f64>> {
+        Ok(rows)
+    }
+
     fn scaled(&self, gradients: Array2<f64>, factors: &[f64]) -> Result<Array2<f64>> {
         Rows::scaled(&gradients, factors)
     }

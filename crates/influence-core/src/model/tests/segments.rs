@@ -76,6 +76,7 @@ fn a_training_in_segments_is_the_sum_over_them() -> Result<()> {
     let got = scores(&model, &test, &train)?;
     testing::assert_close("segments", &got, &expected.into_dyn(), 1e-12);
     testing::model(&model, &test, &train, 1e-13);
+    groups::check("groups", &model)?;
     let slopes = differences(&model, &test, &train)?;
     let got = scores(&Perturbation::new(&model), &test, &train)?;
     testing::assert_close("perturbation", &got, &slopes, 1e-7);
