@@ -88,14 +88,16 @@ pub use backend::{
     TrainingSteps, Unrolled, UpdateRule, batch_of, device,
 };
 pub use calculators::{
-    AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch, Sequential,
-    Share, StoredFactors, StoredInfluences, ZarrField, ZarrOptions,
+    AssumeThreadSafe, Calculator, Cancellation, Location, Observer, Parallel, Prefetch,
+    SampleSource, Sequential, Share, SideSource, StoredFactors, StoredInfluences, ZarrField,
+    ZarrOptions,
 };
 pub use data::{FieldDataset, NpyDataset, NpyField, SafetensorsField};
 pub use foundation::{
-    Batch, ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, InfluenceModel,
-    Perturbation, Precision, RelativeInfluence, RelativeTo, Scale, Scaled, SegmentedUnrolling,
-    Selected, Sweep, TensorConverter, ThreadSafe, TrainingSegment, Trajectory, Values,
+    Batch, ByBlock, Chunk, ChunkGrid, Dataset, ErasedModel, FieldSource, GroupBatch, Groups,
+    InfluenceModel, Perturbation, Precision, RelativeInfluence, RelativeTo, Scale, Scaled,
+    SegmentedUnrolling, Selected, Sweep, TensorConverter, ThreadSafe, TrainingSegment, Trajectory,
+    Values,
     aggregate::{
         self, Aggregator, Along, ArgMax, Concatenate, Counts, GroupSum, Histogram, Max, Mean, Min,
         Order, Quantiles, TopK,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use influence_core::{Dataset, InfluenceModel};
 
 use crate::{
-    LazyFactors, LazyInfluences, LazySelfInfluences, Result, RowSource, SideSource,
+    LazyFactors, LazyInfluences, LazySelfInfluences, Result, RowSource, SampleSource, SideSource,
     queries::{FactorQuery, InfluenceQuery, SelfInfluenceQuery},
 };
 
@@ -84,6 +84,15 @@ pub trait Calculator {
     ) -> LazyFactors<'a, Self::Model>
     where
         Self: Sized,
+    {
+        <&Self as Calculator>::into_factors(self, SampleSource::each(test))
+    }
+
+    /// The factors of test points, or of groups of them, lazily; the result owns the calculator and
+    /// the points.
+    fn into_factors<'a>(self, test: SampleSource<'a, Batch<Self>>) -> LazyFactors<'a, Self::Model>
+    where
+        Self: Sized + 'a,
     {
         LazyFactors::new(self, FactorQuery::new(test))
     }

@@ -85,7 +85,7 @@ pub use queries::{
     SelfInfluenceQuery,
 };
 pub use sequential::Sequential;
-pub use source::{RowSource, SideSource};
+pub use source::{RowSource, SampleSource, SideSource};
 pub use step::{Phase, Step};
 pub use zarr::{
     Labels, Location, StoredFactors, StoredInfluences, StoredValues, ZarrField, ZarrOptions,

@@ -217,7 +217,8 @@ impl Plan {
             .map(|(points, bytes)| points.saturating_mul(bytes));
         let making = k
             .saturating_mul(footprint.solving)
-            .max(n.saturating_mul(footprint.differentiating));
+            .max(n.saturating_mul(footprint.differentiating))
+            .saturating_add(footprint.piece.bytes);
         let (panel_chunk, streamed, chunks) = match held {
             Side::Test => (factors, gradients, &part[0]),
             Side::Train => (gradients, factors, &part[1]),

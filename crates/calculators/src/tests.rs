@@ -7,6 +7,7 @@ mod failing;
 mod failure;
 mod field;
 mod formats;
+mod groups;
 mod job;
 mod location;
 mod locking;

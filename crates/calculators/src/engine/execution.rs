@@ -4,7 +4,7 @@ use influence_core::{Dataset, InfluenceModel};
 use ndarray::s;
 
 use super::{guard::core_step, runner::Runner, steps::Steps};
-use crate::{Error, Phase, Result, Side, SideSource, Step, zarr::Scratch};
+use crate::{Error, Phase, Result, SampleSource, Side, SideSource, Step, zarr::Scratch};
 
 /// A query in execution: who runs the tasks, in which order they come, and where the chunks go.
 pub(crate) struct Execution<'a, M> {
@@ -157,14 +157,14 @@ impl<M: InfluenceModel> Execution<'_, M> {
 
     /// Solves every row of chunks that the sink does not have, and hands the factors over in
     /// columns as the grid cuts them.
-    pub(crate) fn all_factors(&self, test: &dyn Dataset<Batch = M::Batch>) -> Result<()> {
+    pub(crate) fn all_factors(&self, test: &SampleSource<'_, M::Batch>) -> Result<()> {
         let steps = self.steps;
         let [rows, columns] = steps.plan.part();
         let [rows, _] = self.open(rows, columns);
         self.tasks(Phase::Factors, rows.len(), |model, task| {
             let row = rows[task];
             let range = steps.plan.grid().rows(row);
-            let factors = steps.solve(model, || test.batch(range.clone()), &range)?;
+            let factors = steps.solve(model, test, &range)?;
             let values = steps.on_host(model, &factors, row)?;
             columns.clone().try_for_each(|column| {
                 let part = values.slice(s![.., steps.plan.grid().columns(column)]);
@@ -184,7 +184,7 @@ impl<M: InfluenceModel> Execution<'_, M> {
                 columns: rows.clone(),
             };
             let batch = core_step(in_gradients, || train.batch(rows.clone()))?;
-            let factors = steps.solve(model, || Ok(&batch), &rows)?;
+            let factors = steps.solved(&rows, || model.factors(&batch))?;
             let gradients = core_step(in_gradients, || model.gradients(&batch))?;
             let scores = steps.self_scores(model, row, &factors, &gradients)?;
             steps.deliver([row, 0], scores.view())

@@ -67,6 +67,15 @@ impl Profile {
         })
     }
 
+    /// Where the points of a side, test or train, may be groups of samples.
+    pub(crate) fn of_groups(self, sides: [bool; 2]) -> Self {
+        let (dim, precision) = (self.dim, self.precision);
+        Self {
+            footprint: self.footprint.of_groups(sides, dim, precision),
+            ..self
+        }
+    }
+
     /// The work of a matrix of this shape.
     pub(crate) fn workload(&self, shape: [usize; 2]) -> Workload {
         Workload {

@@ -1,8 +1,8 @@
 //! The steps of the program; an error in one says which.
 
-use std::{borrow::Borrow, ops::Range};
+use std::ops::Range;
 
-use influence_core::{Error as CoreError, InfluenceModel, Precision};
+use influence_core::{Error as CoreError, InfluenceModel, Precision, solver::Solution};
 use ndarray::{Array2, ArrayD, ArrayViewD};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     profile::Profile,
     supervisor::Supervisor,
 };
-use crate::{Plan, Result, RowSource, SideSource, Step, sink::Sink, zarr::Scratch};
+use crate::{Plan, Result, RowSource, SampleSource, SideSource, Step, sink::Sink, zarr::Scratch};
 
 /// All that steps need besides the model, of which each thread may have another replica.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ impl Steps<'_> {
         match scratch {
             Some(scratch) if scratch.has(row) => self.read_factors(model, scratch, &rows),
             Some(scratch) => {
-                let factors = self.solve(model, || test.batch(rows.clone()), &rows)?;
+                let factors = self.solve(model, test, &rows)?;
                 // Exact both ways, as f64 holds every number of either precision: factors that are
                 // read back score to the same bits.
                 let values = self.on_host(model, &factors, row)?;
@@ -46,20 +46,30 @@ impl Steps<'_> {
                 guarded(step, || scratch.keep(row, &values.view()))?;
                 Ok(factors)
             }
-            None => self.solve(model, || test.batch(rows.clone()), &rows),
+            None => self.solve(model, test, &rows),
         }
     }
 
     /// Solves test rows, and lets observer and sink know how it went.
-    pub(super) fn solve<M: InfluenceModel, B: Borrow<M::Batch>>(
+    pub(super) fn solve<M: InfluenceModel>(
         &self,
         model: &M,
-        batch: impl FnOnce() -> influence_core::Result<B>,
+        test: &SampleSource<'_, M::Batch>,
         rows: &Range<usize>,
     ) -> Result<M::Factors> {
+        let piece = self.profile.footprint.piece.samples;
+        self.solved(rows, || test.factors(model, rows, piece))
+    }
+
+    /// As [`solve`](Self::solve), by a function that solves.
+    pub(super) fn solved<F>(
+        &self,
+        rows: &Range<usize>,
+        solve: impl FnOnce() -> influence_core::Result<Solution<F>>,
+    ) -> Result<F> {
         let step = || Step::Solving { rows: rows.clone() };
         let solution = core_step(step, || {
-            let solution = model.factors(batch()?.borrow())?;
+            let solution = solve()?;
             CoreError::check_size("factors", "reports", rows.len(), solution.reports.len())?;
             Ok(solution)
         })?;
@@ -127,8 +137,8 @@ impl Steps<'_> {
                 let step = || Step::Gradients {
                     columns: columns.clone(),
                 };
-                let gradients =
-                    core_step(step, || model.gradients(&train.batch(columns.clone())?))?;
+                let piece = self.profile.footprint.piece.samples;
+                let gradients = core_step(step, || train.gradients(model, &columns, piece))?;
                 tracing::debug!(?columns, "gradients computed");
                 Ok(gradients)
             }

@@ -132,7 +132,7 @@ impl Plan {
         budget.check(Self::of_rows(
             (grid, budget.share),
             &footprint,
-            bytes,
+            bytes.saturating_add(footprint.piece.bytes),
             budget.resources(false),
         ))
     }

@@ -1,10 +1,10 @@
 use std::fmt::{self, Debug};
 
-use influence_core::{Dataset, FactorForm, InfluenceModel, aggregate::Aggregator};
+use influence_core::{FactorForm, InfluenceModel, aggregate::Aggregator};
 use ndarray::{Array2, Ix2};
 
 use crate::{
-    Budget, Error, Lazy, Plan, Result, Step,
+    Budget, Error, Lazy, Plan, Result, SampleSource, Step,
     engine::{Execution, Profile, Runner},
     lazy::{Planned, Query},
     zarr::{Declaration, FACTORS, Output},
@@ -28,16 +28,14 @@ use crate::{
 /// ```
 pub type LazyFactors<'a, M> = Lazy<'a, M, FactorQuery<'a, <M as InfluenceModel>::Batch>>;
 
-/// The query of [`LazyFactors`]: its test points.
+/// The query of [`LazyFactors`]: its test points, or groups of them.
 pub struct FactorQuery<'a, B> {
-    test: Box<dyn Dataset<Batch = B> + 'a>,
+    test: SampleSource<'a, B>,
 }
 
 impl<'a, B> FactorQuery<'a, B> {
-    pub(crate) fn new(test: impl Dataset<Batch = B> + 'a) -> Self {
-        Self {
-            test: Box::new(test),
-        }
+    pub(crate) fn new(test: SampleSource<'a, B>) -> Self {
+        Self { test }
     }
 }
 
@@ -82,7 +80,15 @@ impl<M: InfluenceModel> Query<M> for FactorQuery<'_, M::Batch> {
         budget: &Budget,
         _has_scratch: bool,
     ) -> Result<Planned> {
-        let profile = Profile::measure(runner, Some(&*self.test), FactorForm::Solved)?;
+        self.test.check()?;
+        let grouped = self.test.is_grouped();
+        let form = if grouped {
+            FactorForm::Stored
+        } else {
+            FactorForm::Solved
+        };
+        let profile = Profile::measure(runner, Some(self.test.data()), form)?;
+        let profile = profile.of_groups([grouped, false]);
         let workload = profile.workload([self.test.len(), profile.factor_len]);
         let plan = Plan::for_factors(&workload, profile.precision, budget)?;
         Ok(Planned { plan, profile })
@@ -99,7 +105,7 @@ impl<M: InfluenceModel> Query<M> for FactorQuery<'_, M::Batch> {
     }
 
     fn execute(&self, execution: &Execution<'_, M>, _output: Option<&Output>) -> Result<()> {
-        execution.all_factors(&*self.test)
+        execution.all_factors(&self.test)
     }
 }
 

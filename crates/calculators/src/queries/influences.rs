@@ -123,17 +123,19 @@ impl<M: InfluenceModel> Query<M> for InfluenceQuery<'_, M::Batch> {
         budget: &Budget,
         has_scratch: bool,
     ) -> Result<Planned> {
-        let form = if self.test.is_computed() {
+        // The factor of a sum is made of plain numbers, as one that is read.
+        let form = if self.test.is_computed() && !self.test.is_grouped() {
             FactorForm::Solved
         } else {
             FactorForm::Stored
         };
         let data = self.train.data().or(self.test.data());
-        let mut profile = Profile::measure(runner, data, form)?;
+        let mut profile = Profile::measure(runner, data, form)?
+            .of_groups([self.test.is_grouped(), self.train.is_grouped()]);
         // Factors that are read take no solving: each share reads those of all rows.
         profile.footprint.immediate |= !self.test.is_computed();
-        self.test.check_dim("factors", profile.factor_len)?;
-        self.train.check_dim("gradients", profile.dim)?;
+        self.test.check("factors", profile.factor_len)?;
+        self.train.check("gradients", profile.dim)?;
         let workload = profile.workload([self.test.len(), self.train.len()]);
         let kept = has_scratch || !self.test.is_computed();
         let plan = Plan::for_influences(&workload, budget, kept)?;
