@@ -37,8 +37,8 @@
 
 use burn::tensor::Tensor;
 use influence_core::{
-    Error as CoreError, FactorForm, Footprint, GradientSource, InfluenceModel, Precision,
-    Result as CoreResult, ThreadSafe,
+    Error as CoreError, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel,
+    Precision, Result as CoreResult, ThreadSafe,
     linalg::{Eigen, eigen},
     wrapper::ModelWrapper,
 };
@@ -171,6 +171,11 @@ impl ModelWrapper for LeverageCorrected {
         let cotangent = source.output_slopes(batch)? + added;
         let gradients = source.gradients_of(Function::Outputs, batch, Some(&cotangent))?;
         Ok(gradients.for_scores())
+    }
+
+    fn group_gradients(&self, groups: &GroupBatch<'_, Batch>) -> CoreResult<Gradients> {
+        let corrected = |batch: &Batch| Ok(Stack::from(ModelWrapper::gradients(self, batch)?));
+        Ok(groups.sum(corrected)?.into_vectors())
     }
 
     fn footprint(&self, sample: &Batch, form: FactorForm) -> CoreResult<Footprint> {

@@ -9,18 +9,21 @@ use super::{
     update::{Adjoints, StepState},
 };
 use crate::{
-    Batch, FitStep, Gradients, ModelGradients, Result, curvature::Along, tensors::array2,
+    Batch, FitStep, Gradients, ModelGradients, Result, Stack, curvature::Along, tensors::array2,
     trace::Function,
 };
 
 impl FollowedTraining {
     /// The influence `−n ∂m_j/∂w_i` of each of the `n` training samples on the measurement of each
-    /// of `k` test points, `(k, n)`.
-    pub(super) fn influences(&self, test: &Batch) -> CoreResult<Array2<f64>> {
-        let end = self.source.moved_to(&self.end.parameters)?;
-        let measured = end.measurement_rows(test)?.tensor();
-        let mut adjoints = self.descent.rule.adjoints(measured);
-        let mut influences = Array2::zeros((test.len(), self.descent.samples));
+    /// of `k` test points, `(k, n)`, or of `k` sums of them; `measured` takes the model at the end
+    /// and gives the gradients of the measurements, `(k, dim)`.
+    pub(super) fn influences(
+        &self,
+        measured: impl FnOnce(&ModelGradients) -> CoreResult<Stack>,
+    ) -> CoreResult<Array2<f64>> {
+        let measured = measured(&self.source.moved_to(&self.end.parameters)?)?;
+        let mut influences = Array2::zeros((measured.vectors().len(), self.descent.samples));
+        let mut adjoints = self.descent.rule.adjoints(measured.tensor());
         let steps = self.descent.steps.len();
         for (undone, state) in self.backwards().enumerate() {
             let (step, state) = state?;

@@ -1,8 +1,8 @@
 use std::ops::Range;
 
 use influence_core::{
-    Error as CoreError, FactorForm, Footprint, InfluenceModel, Precision, Result as CoreResult,
-    ScoringFootprint, ThreadSafe, Values,
+    Error as CoreError, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel,
+    Precision, Result as CoreResult, ScoringFootprint, ThreadSafe, Values,
     solver::{Report, Solution, Status},
 };
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, s};
@@ -113,7 +113,7 @@ impl Unrolled {
         }
     }
 
-    fn reports(&self, influences: &Array2<f64>) -> Vec<Report> {
+    fn solution(&self, influences: Array2<f64>) -> Solution<Array2<f64>> {
         let report = |row: ndarray::ArrayView1<'_, f64>| Report {
             iterations: self.training.descent.steps.len(),
             residual: 0.0,
@@ -123,7 +123,10 @@ impl Unrolled {
                 Status::NotFinite
             },
         };
-        influences.rows().into_iter().map(report).collect()
+        Solution {
+            reports: influences.rows().into_iter().map(report).collect(),
+            rows: influences,
+        }
     }
 }
 
@@ -154,9 +157,15 @@ impl InfluenceModel for Unrolled {
     }
 
     fn factors(&self, batch: &Batch) -> CoreResult<Solution<Array2<f64>>> {
-        let rows = self.training.influences(batch)?;
-        let reports = self.reports(&rows);
-        Ok(Solution { rows, reports })
+        Ok(self.solution(
+            self.training
+                .influences(|end| end.measurement_rows(batch))?,
+        ))
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, Batch>) -> CoreResult<Solution<Array2<f64>>> {
+        let of_groups = |end: &ModelGradients| groups.sum(|batch| end.measurement_rows(batch));
+        Ok(self.solution(self.training.influences(of_groups)?))
     }
 
     fn scores(&self, factors: &Array2<f64>, gradients: &Range<usize>) -> CoreResult<ArrayD<f64>> {
