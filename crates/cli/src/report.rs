@@ -30,7 +30,7 @@ use influence_jobs::{
     record::Record,
 };
 
-use crate::args::ReportArguments;
+use crate::{args::ReportArguments, summary::called};
 use charts::{Bins, Chart, edges};
 use layers::LayerShares;
 use page::Page;
@@ -115,6 +115,9 @@ fn page<'a>(
     let bins = distribution(stored)?;
     let mut page = Page {
         name: stored.shown(),
+        called: called(stored),
+        grouped: stored.are_groups(),
+        points: stored.points(),
         model: known.map(|(_, job)| model(stored, job)),
         facts: facts(stored)?,
         outside: [bins.below, bins.above],
@@ -161,6 +164,8 @@ fn suspicions(
     stored: &Stored,
     job: Option<&Job>,
 ) -> Result<Vec<Suspicion>> {
+    // Groups of training points have no targets that could be wrong.
+    let job = job.filter(|_| !stored.are_groups()[1]);
     let train = job.map(|job| Evaluated::read(&job.train, job));
     let losses = train.transpose()?;
     let losses = losses.map(|train| Suspicion::of_losses(&train.predictions.losses));

@@ -10,6 +10,7 @@ use influence_jobs::{
     config::{SourceSettings, method::Residual},
     job::Job,
     memory,
+    queries::Stored,
 };
 
 /// The last line of a dry run.
@@ -91,6 +92,19 @@ pub fn print(summary: &Summary<'_>, out: &mut impl Write) -> Result<()> {
         summary.job.config.output.path.display()
     )?;
     Ok(())
+}
+
+/// What the rows and the columns of an output are.
+pub(crate) fn called(stored: &Stored) -> [&'static str; 2] {
+    let [test, train] = stored.are_groups();
+    [
+        if test { "test group" } else { "test point" },
+        if train {
+            "training group"
+        } else {
+            "training point"
+        },
+    ]
 }
 
 /// What a share computes, of a plan of its own.

@@ -148,8 +148,10 @@ fn every_key_is_explained() {
 /// The sources of the configuration.
 fn sources() -> Vec<String> {
     let within = root().join("crates/jobs/src/config");
-    let of_data = root().join("crates/data/src/settings.rs");
-    let mut paths = vec![within.with_extension("rs"), of_data];
+    let of_data = ["settings.rs", "settings/grouping.rs"];
+    let of_data = of_data.map(|file| root().join("crates/data/src").join(file));
+    let mut paths = vec![within.with_extension("rs")];
+    paths.extend(of_data);
     for folder in [within.clone(), within.join("method")] {
         let files = fs::read_dir(folder).expect("the sources");
         paths.extend(files.map(|entry| entry.expect("an entry").path()));

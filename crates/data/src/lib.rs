@@ -50,6 +50,7 @@ mod labels;
 mod names;
 mod open;
 mod readers;
+mod row_groups;
 mod sample_files;
 mod samples;
 mod settings;
@@ -69,7 +70,9 @@ pub use labels::ClassOrder;
 pub use open::field;
 pub use readers::{OpenZarr, Readers};
 pub use sample_files::{InputShape, SampleFiles, SampleForm};
-pub use samples::{ChosenSamples, Gather, Samples, Target};
-pub use settings::{ArrayKey, ClassNames, Data, Files, ScaleSetting, Sides, Split};
+pub use samples::{ChosenSamples, Gather, GroupedSamples, Samples, Target};
+pub use settings::{
+    ArrayKey, ClassNames, Data, Files, GroupBy, Grouping, ScaleSetting, Sides, Split, Take,
+};
 pub use sides::{class_names, classes, open};
 pub use split::test_points;

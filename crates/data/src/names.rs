@@ -12,18 +12,13 @@ use crate::{
     text,
 };
 
-/// The names of the rows of a data set: the lines of a text file, a column of a table, or an array
-/// of integers; and remarks on how they were read.
+/// The name of each row of a data set, by which it is told from the others; and remarks on how they
+/// were read.
 ///
 /// # Errors
-/// When they cannot be read, or two rows have the same name.
-pub(super) fn labels(at: &ArrayPath, readers: Readers) -> Result<(Labels, Vec<String>)> {
-    let (labels, remarks) = if let Some(texts) = open::texts(at)? {
-        (of_texts(texts.rows), texts.remarks)
-    } else {
-        let (numbers, remarks) = integers(at, readers)?;
-        (Labels::Numbers(numbers), remarks)
-    };
+/// As [`labels`]; when two rows have the same name.
+pub(super) fn ids(at: &ArrayPath, readers: Readers) -> Result<(Labels, Vec<String>)> {
+    let (labels, remarks) = labels(at, readers)?;
     let names: Vec<String> = (0..labels.len()).map(|row| labels.get(row)).collect();
     if let Some([first, second]) = twice(&names) {
         bail!(
@@ -32,6 +27,19 @@ pub(super) fn labels(at: &ArrayPath, readers: Readers) -> Result<(Labels, Vec<St
         );
     }
     Ok((labels, remarks))
+}
+
+/// The labels of the rows of a data set: the lines of a text file, a column of a table, or an array
+/// of integers; and remarks on how they were read.
+///
+/// # Errors
+/// When they cannot be read.
+pub(super) fn labels(at: &ArrayPath, readers: Readers) -> Result<(Labels, Vec<String>)> {
+    if let Some(texts) = open::texts(at)? {
+        return Ok((of_texts(texts.rows), texts.remarks));
+    }
+    let (numbers, remarks) = integers(at, readers)?;
+    Ok((Labels::Numbers(numbers), remarks))
 }
 
 /// Numbers where all are written as numbers are, else names.

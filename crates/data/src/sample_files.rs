@@ -20,6 +20,7 @@ use crate::{
     names,
     open::{self, OpenedArray},
     readers::Readers,
+    row_groups::RowGroups,
     samples::shaped,
     settings::Files,
     targets::Targets,
@@ -36,6 +37,7 @@ pub struct SampleFiles {
     pub(super) inputs: Vec<Input>,
     targets: Option<Arc<dyn FieldSource>>,
     identity: SampleIds,
+    row_groups: RowGroups,
     classes: Option<Arc<[String]>>,
     remarks: Vec<String>,
 }
@@ -150,8 +152,11 @@ impl SampleFiles {
             let names = paths.find_map(|path| formats::image_names(path));
             names.map(Labels::Names)
         };
+        let grouping = files.group.as_ref();
+        let row_groups = grouping.map(|it| RowGroups::open(it, data.len(), readers, &mut remarks));
         let source = Self {
             identity: SampleIds::new(names),
+            row_groups: row_groups.transpose().at_key("group")?.unwrap_or_default(),
             inputs,
             targets: numbers,
             classes,
@@ -387,7 +392,7 @@ fn labels(
     remarks: &mut Vec<String>,
 ) -> Result<Labels> {
     let open = |at: &ArrayPath| -> Result<((Labels, Vec<String>), usize)> {
-        let (labels, remarks) = names::labels(at, readers)?;
+        let (labels, remarks) = names::ids(at, readers)?;
         let rows = labels.len();
         Ok(((labels, remarks), rows))
     };

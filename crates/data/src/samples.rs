@@ -1,3 +1,4 @@
+mod grouped;
 mod relabelled;
 
 use std::{
@@ -20,8 +21,11 @@ use crate::{
     input_files::of_input,
     key::{AtKey, KeyError, KeyPath},
     labels::shown,
+    row_groups::RowGroups,
     settings::Files,
 };
+
+pub use grouped::GroupedSamples;
 
 /// How many numbers are in memory at a time while files are checked.
 const SCANNED_NUMBERS: usize = 1 << 20;
@@ -75,6 +79,7 @@ pub struct Samples {
     pub(super) data: FieldDataset,
     pub(super) files: Files,
     pub(super) identity: SampleIds,
+    pub(super) row_groups: RowGroups,
     pub(super) classes: Option<Arc<[String]>>,
     /// Of each input.
     pub(super) columns: Vec<Option<Arc<[String]>>>,

@@ -1,3 +1,5 @@
+mod grouping;
+
 use std::fmt::{self, Display};
 
 use anyhow::{Result, bail, ensure};
@@ -10,6 +12,7 @@ use crate::{
     input_files::{InputFiles, InputKey},
     key::KeyError,
 };
+pub use grouping::{GroupBy, Grouping, Take};
 
 /// Training and test data: either two pairs of arrays, or one that is split.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,6 +57,9 @@ pub struct Files {
     /// The rows that are used, counted from 0: an array of integers, or a text file with a line for
     /// each. Default: all.
     pub subset: Option<ArrayPath>,
+    /// How the points are added up to groups; of `data.all`, the test points. Default: each point
+    /// is by itself.
+    pub group: Option<Grouping>,
 }
 
 /// Which array of a data set one is; shown as its key below that of the data set.
@@ -67,6 +73,10 @@ pub enum ArrayKey {
     Ids,
     /// The rows that are used.
     Subset,
+    /// The labels by which the samples are grouped.
+    GroupLabels,
+    /// The weights of the samples in their groups.
+    GroupWeights,
 }
 
 impl ArrayKey {
@@ -80,6 +90,8 @@ impl ArrayKey {
             Self::Targets => ("targets", None),
             Self::Ids => ("ids", None),
             Self::Subset => ("subset", None),
+            Self::GroupLabels => ("group.by", None),
+            Self::GroupWeights => ("group.weights", None),
         }
     }
 }
@@ -101,7 +113,9 @@ impl Files {
             targets,
             ids,
             subset,
+            group,
         } = self;
+        let [labels, weights] = group.as_ref().map_or([None; 2], Grouping::files);
         let inputs = inputs.iter().map(|input| {
             let key = ArrayKey::Input(input.key.clone());
             (key, &input.array)
@@ -110,6 +124,8 @@ impl Files {
             .chain(targets.iter().map(|targets| (ArrayKey::Targets, targets)))
             .chain(ids.iter().map(|ids| (ArrayKey::Ids, ids)))
             .chain(subset.iter().map(|subset| (ArrayKey::Subset, subset)))
+            .chain(labels.map(|labels| (ArrayKey::GroupLabels, labels)))
+            .chain(weights.map(|weights| (ArrayKey::GroupWeights, weights)))
             .collect()
     }
 
@@ -121,9 +137,15 @@ impl Files {
             targets,
             ids,
             subset,
+            group,
         } = self;
+        let grouped = group.iter_mut().flat_map(Grouping::files_mut).flatten();
         let inputs = inputs.iter_mut().map(|input| &mut input.array);
-        let arrays = inputs.chain(targets).chain(ids).chain(subset);
+        let arrays = inputs
+            .chain(targets)
+            .chain(ids)
+            .chain(subset)
+            .chain(grouped);
         keys.into_iter().zip(arrays).collect()
     }
 }

@@ -11,8 +11,8 @@ use crate::{
     labels::ClassOrder,
     readers::Readers,
     sample_files::{SampleFiles, SampleForm},
-    samples::{Gather, Samples, Target},
-    settings::Files,
+    samples::{Gather, GroupedSamples, Samples, Target},
+    settings::{Files, Take},
 };
 
 fn write<T: Serialize + AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[u64]) {
@@ -47,6 +47,7 @@ impl Folder {
             targets: Some(self.array("y.npy")),
             ids: None,
             subset: None,
+            group: None,
         }
     }
 
@@ -390,4 +391,103 @@ fn rows_are_chosen_with_their_names() -> Result<()> {
         assert!(error.contains(expected), "{error}");
     }
     Ok(())
+}
+
+/// Six points of three classes, of which one has a single point, in groups.
+fn grouped(group: &str, more: &[(&str, &str)]) -> Result<Option<GroupedSamples>> {
+    let folder = Folder::new();
+    let inputs: Vec<f32> = (0..7_u8).map(f32::from).collect();
+    write(&folder.array("x.npy").path, &inputs, &[7, 1]);
+    write(
+        &folder.array("y.npy").path,
+        &[2_i64, 0, 2, 0, 0, 3, 9],
+        &[7],
+    );
+    for (name, text) in more {
+        std::fs::write(folder.array(name).path, text)?;
+    }
+    std::fs::write(folder.array("rows.txt").path, "5\n0\n1\n2\n3\n4\n")?;
+    let group = group.replace("AT/", &format!("{}/", folder.0.path().display()));
+    let table: toml::Table = format!("group = {group}").parse()?;
+    let files = Files {
+        subset: Some(folder.array("rows.txt")),
+        group: Some(table["group"].clone().try_into()?),
+        ..folder.files()
+    };
+    let target = Target::Class { classes: 4 };
+    let samples = opened(&files)?.in_form(&forms(target), None, Precision::F32)?;
+    let names = ["a", "b", "c", "d"].map(str::to_owned);
+    samples.grouped(Take::Mean, Some(&names))
+}
+
+fn names(names: &[&str]) -> Labels {
+    Labels::Names(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+#[test]
+fn points_are_grouped_by_class_by_label_or_all_together() -> Result<()> {
+    let of = |group: &str, more: &[(&str, &str)]| -> Result<(Vec<f64>, Vec<f64>, Labels)> {
+        let GroupedSamples {
+            samples,
+            groups,
+            labels,
+        } = grouped(group, more)?.expect("groups");
+        let batch = samples.batch(0..samples.len())?;
+        let inputs = batch.fields()[0].floats().collect();
+        assert_eq!(labels.len(), groups.len());
+        Ok((inputs, groups.weights().to_vec(), labels))
+    };
+    // In the order of the subset, which begins with row 5.
+    let (inputs, weights, labels) = of("\"mean\"", &[])?;
+    assert_eq!(inputs, [5.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!((weights, labels), (vec![1.0 / 6.0; 6], names(&["mean"])));
+    let (_, weights, labels) = of("\"sum\"", &[])?;
+    assert_eq!((weights, labels), (vec![1.0; 6], names(&["sum"])));
+    let (inputs, weights, labels) = of("\"class\"", &[])?;
+    assert_eq!(inputs, [1.0, 3.0, 4.0, 0.0, 2.0, 5.0]);
+    let third = 1.0 / 3.0;
+    assert_eq!(weights, [third, third, third, 0.5, 0.5, 1.0]);
+    assert_eq!(labels, names(&["a", "c", "d"]), "class b has no point");
+    let by = |text| [("by.txt", text)];
+    let labelled = "{ by = \"AT/by.txt\", take = \"sum\" }";
+    let (inputs, weights, labels) = of(labelled, &by("z\nb\nz\nb\nz\na\nnone\n"))?;
+    assert_eq!(inputs, [5.0, 1.0, 3.0, 0.0, 2.0, 4.0]);
+    assert_eq!((weights, labels), (vec![1.0; 6], names(&["a", "b", "z"])));
+    let (inputs, _, labels) = of(labelled, &by("10\n9\n10\n9\n9\n9\n1\n"))?;
+    assert_eq!(inputs, [5.0, 1.0, 3.0, 4.0, 0.0, 2.0]);
+    assert_eq!(labels, Labels::Numbers(vec![9, 10]));
+    let weighted = "{ by = \"class\", weights = \"AT/w.csv\" }";
+    let file = [("w.csv", "w\n1\n2\n3\n0\n6\n-4\n7\n")];
+    let error = format!("{:#}", of(weighted, &file).expect_err("a mean of -4"));
+    assert!(error.contains("group `d` add up to -4"), "{error}");
+    let file = [("w.csv", "w\n1\n2\n3\n0\n6\n4\n7\n")];
+    let (_, weights, _) = of(weighted, &file)?;
+    assert_eq!(weights, [0.25, 0.0, 0.75, 0.25, 0.75, 1.0]);
+    Ok(())
+}
+
+#[test]
+fn groups_that_do_not_fit_are_refused_by_name() {
+    for (group, more, expected) in [
+        (
+            "\"median\"",
+            &[][..],
+            "expected \"mean\", \"sum\", \"class\" or a table",
+        ),
+        ("{ take = \"max\" }", &[], "max"),
+        ("{ by = \"AT/none.npy\" }", &[], "group: by"),
+        (
+            "{ by = \"AT/l.txt\" }",
+            &[("l.txt", "a\nb\n")],
+            "expected 7 labels",
+        ),
+        (
+            "{ weights = \"AT/w.csv\" }",
+            &[("w.csv", "w\n1\n2\n")],
+            "expected 7 numbers",
+        ),
+    ] {
+        let error = format!("{:#}", grouped(group, more).expect_err(group));
+        assert!(error.contains(expected), "{group}: {error}");
+    }
 }

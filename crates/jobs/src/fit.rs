@@ -282,7 +282,11 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     } else {
         let influence = job.model.influence(&settings, &job.train, FitSource::Fit)?;
         let head = job.train.batch(0..1)?;
-        Ok(influence.footprint(&head, FactorForm::Solved)?)
+        let form = match &job.test_groups {
+            Some(_) => FactorForm::Stored,
+            None => FactorForm::Solved,
+        };
+        Ok(influence.footprint(&head, form)?)
     }
     .context("looking at the gradients of a few training points")?;
     let checkpoints = segments.map_or(job.checkpoints.len(), SourceSettings::checkpoints);

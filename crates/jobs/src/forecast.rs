@@ -34,7 +34,10 @@ impl Forecast {
     /// Whatever a run would find wrong with the memory or the chunks.
     pub fn new(fit: &Affordable<'_>, share: Share) -> Result<Self> {
         let job = fit.job();
-        let workload = workload(job, job.shape())?;
+        let mut workload = workload(job, job.shape())?;
+        let groups = [job.test_groups.is_some(), job.train_groups.is_some()];
+        let footprint = workload.footprint;
+        workload.footprint = footprint.of_groups(groups, job.dim, job.config.precision);
         let plan = Plan::for_influences(&workload, &budget(job, share), true);
         Ok(Self {
             share,
@@ -51,7 +54,7 @@ impl Forecast {
 /// # Errors
 /// As [`Forecast::new`].
 pub fn self_influences(job: &Job, share: Share) -> Result<Plan> {
-    let [_, train] = job.shape();
+    let [_, train] = job.points();
     let budget = Budget {
         chunk: [job.config.compute.train_chunk, None],
         ..budget(job, share)

@@ -6,8 +6,8 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
-use influence_backend_burn::FitObserver;
-use influence_calculators::Prefetch;
+use influence_backend_burn::{Batch, FitObserver};
+use influence_calculators::{Prefetch, SampleSource};
 use influence_core::{
     Dataset,
     block::{Block, BlockStructure, ParameterLayout},
@@ -20,6 +20,7 @@ use influence_data::{
 use crate::{
     config::{Config, Method, Mode, Model, Optimiser},
     fit_settings::FitSettings,
+    groups::{self, PointGroups},
     models::{Models, TaskModel},
     output::Existing,
     setup::Setup,
@@ -59,6 +60,10 @@ pub struct Job {
     pub observer: Option<Arc<dyn Watch>>,
     /// The test points, read ahead; the training points where the configuration names no others.
     pub test: Arc<Prefetch<Samples>>,
+    /// Groups of the test points, each of which is a row, if there are some.
+    pub test_groups: Option<PointGroups>,
+    /// Groups of the training points, each of which is a column, if there are some.
+    pub train_groups: Option<PointGroups>,
     /// What whoever computes with it should know of the files, in sentences.
     pub remarks: Vec<String>,
 }
@@ -165,14 +170,25 @@ impl Job {
             let model = model.at_unsaid_key(file).at_key("method.checkpoints")?;
             Ok((checkpoint.learning_rate, model))
         });
+        let classes = class_names(&config.data, target, &train)?;
+        let names = classes.as_deref();
+        let [test_groups, train_groups] = PointGroups::of_sides(&config, [&test, &train], names)?;
+        let outputs = match target {
+            Target::Class { classes } => classes,
+            _ => 0,
+        };
+        let sides = [test_groups.as_ref(), train_groups.as_ref()];
+        let of_groups = groups::remark(&config, sides, outputs, names);
         Ok(Self {
             existing: Existing::Refuse,
             observer: None,
+            test_groups,
+            train_groups,
             untrained,
             others: others.collect::<Result<_>>()?,
             blocks: check_blocks(method, &config.model, model.layout())?,
             checkpoints: checkpoints.collect::<Result<_>>()?,
-            classes: class_names(&config.data, target, &train)?,
+            classes,
             device,
             dim: model.layout().dim(),
             sample_shape: shape,
@@ -180,7 +196,11 @@ impl Job {
             target,
             train: Arc::new(Prefetch::new(train)?),
             test: Arc::new(Prefetch::new(test)?),
-            remarks: remarks.into_iter().chain(of_ensemble(&config)).collect(),
+            remarks: remarks
+                .into_iter()
+                .chain(of_ensemble(&config))
+                .chain(of_groups)
+                .collect(),
             config,
         })
     }
@@ -198,9 +218,24 @@ impl Job {
         }
     }
 
-    /// The shape of the output.
+    /// The shape of the output: test by training points, or groups of them.
     pub fn shape(&self) -> [usize; 2] {
+        [self.test_source().len(), self.train_source().len()]
+    }
+
+    /// How many test and training points there are, in groups or not.
+    pub fn points(&self) -> [usize; 2] {
         [self.test.len(), self.train.len()]
+    }
+
+    /// The rows of influences: test points, or groups of them.
+    pub fn test_source(&self) -> SampleSource<'_, Batch> {
+        groups::source(&self.test, self.test_groups.as_ref())
+    }
+
+    /// The columns of influences: training points, or groups of them.
+    pub fn train_source(&self) -> SampleSource<'_, Batch> {
+        groups::source(&self.train, self.train_groups.as_ref())
     }
 }
 

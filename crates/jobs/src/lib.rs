@@ -63,6 +63,7 @@ pub mod fit;
 pub mod fit_place;
 pub mod fit_settings;
 pub mod forecast;
+pub mod groups;
 pub mod init;
 pub mod job;
 pub mod memory;

@@ -8,16 +8,18 @@ use std::{num::NonZero, path::Path};
 use anyhow::Result;
 use influence_backend_burn::Batch;
 use influence_calculators::{
-    Calculator, Error, Lazy, Parallel, Plan, Sequential, Share, SolveSummary, ZarrOptions,
-    zarr::Claim,
+    Calculator, Error, Lazy, LazyInfluences, Parallel, Plan, Prefetch, Sequential, Share,
+    SideSource, SolveSummary, ZarrOptions, zarr::Claim,
 };
 use influence_core::{ErasedModel, InfluenceModel, ThreadSafe};
+use influence_data::Samples;
 use serde_json::{Map, Value};
 
 use crate::{
     config::Strategy,
     fit::Affordable,
     forecast::check_room,
+    groups::PointGroups,
     job::Job,
     output::{Existing, ORIGIN, location, zarr_options},
     record::Record,
@@ -145,12 +147,7 @@ impl Run<'_> {
     }
 
     fn write(&self, model: ErasedModel<Batch>) -> Result<Computed> {
-        let Job {
-            config,
-            train,
-            test,
-            ..
-        } = self.job;
+        let Job { config, train, .. } = self.job;
         let calculator = self.calculator(model)?;
         let options = self.options()?;
         /// Plans a query, and writes or declares its output: the same for both kinds.
@@ -171,7 +168,7 @@ impl Run<'_> {
         }
         match self.quantity {
             Quantity::Influences => {
-                let influences = calculator.influences(test, train);
+                let influences = influences(&calculator, self.job);
                 computed!(bounded(influences, &config.compute)?)
             }
             Quantity::SelfInfluences => {
@@ -183,14 +180,9 @@ impl Run<'_> {
 
     /// How influences would be computed.
     pub(crate) fn plan(&self, model: ErasedModel<Batch>) -> Result<Plan> {
-        let Job {
-            config,
-            train,
-            test,
-            ..
-        } = self.job;
         let calculator = self.calculator(model)?;
-        let influences = bounded(calculator.influences(test, train), &config.compute)?;
+        let influences = influences(&calculator, self.job);
+        let influences = bounded(influences, &self.job.config.compute)?;
         Ok(self.supervised(influences).plan()?)
     }
 
@@ -214,18 +206,26 @@ impl Run<'_> {
             config,
             train,
             test,
+            test_groups,
+            train_groups,
             ..
         } = self.job;
+        let of_side = |points: &Prefetch<Samples>, groups: &Option<PointGroups>| match groups {
+            Some(groups) => Some(groups.labels.clone()),
+            None => points.inner().labels(),
+        };
+        // Self-influences are of points, whatever their groups.
+        let train_labels = match self.quantity {
+            Quantity::Influences => of_side(train, train_groups),
+            Quantity::SelfInfluences => train.inner().labels(),
+        };
         let mut options = zarr_options(self.attributes.clone(), self.existing)
             .with_remark(ORIGIN, self.job.origin()?);
-        if let Some(labels) = train.inner().labels() {
+        if let Some(labels) = train_labels {
             options = options.with_train_labels(labels);
         }
-        if let Some(labels) = test
-            .inner()
-            .labels()
-            .filter(|_| config.data.has_test_points())
-        {
+        let test_labels = of_side(test, test_groups);
+        if let Some(labels) = test_labels.filter(|_| config.data.has_test_points()) {
             options = options.with_test_labels(labels);
         }
         Ok(options)
@@ -270,6 +270,15 @@ impl Run<'_> {
             (error, _) => error.into(),
         }
     }
+}
+
+/// The influences of a job: its rows and columns are points, or groups of points.
+pub(crate) fn influences<'a, C>(calculator: &'a C, job: &'a Job) -> LazyInfluences<'a, C::Model>
+where
+    C: Calculator<Model: InfluenceModel<Batch = Batch>>,
+{
+    let [test, train] = [job.test_source(), job.train_source()].map(SideSource::Compute);
+    calculator.into_influences(test, train)
 }
 
 /// The calculator of a job.

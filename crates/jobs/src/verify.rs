@@ -4,7 +4,7 @@ use std::{num::NonZero, path::Path, sync::Arc};
 
 use anyhow::Result;
 use influence_backend_burn::Batch;
-use influence_calculators::{Calculator, Location, zarr::Comparison};
+use influence_calculators::{Location, zarr::Comparison};
 use influence_core::{ErasedModel, Precision};
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::{
     models::Models,
     output::location,
     queries::{check_digests, origin},
-    run::calculator,
+    run::{calculator, influences},
     watch::{Stage, Watch},
 };
 
@@ -98,6 +98,6 @@ fn compare(
     sample: usize,
 ) -> Result<Comparison> {
     let calculator = calculator(job, model)?;
-    let influences = calculator.influences(&job.test, &job.train);
+    let influences = influences(&calculator, job);
     Ok(influences.compare(location.clone(), sample)?)
 }

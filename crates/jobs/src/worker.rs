@@ -53,7 +53,7 @@ use crate::{
     fit_place,
     job::Job,
     models::Models,
-    run::{Portion, bounded, bounded_self, calculator, with_memory},
+    run::{Portion, bounded, bounded_self, calculator, influences, with_memory},
     watch::{Host, Stage},
 };
 
@@ -280,14 +280,9 @@ impl Held {
     }
 
     fn influences(&self, share: Share) -> Result<LazyInfluences<'_, ErasedModel<Batch>>> {
-        let Job {
-            config,
-            train,
-            test,
-            ..
-        } = &self.job;
+        let config = &self.job.config;
         config.data.check_test_points()?;
-        let lazy = self.calculator.influences(test, train);
+        let lazy = influences(&self.calculator, &self.job);
         Ok(bounded(lazy, &config.compute)?.with_share(share))
     }
 
@@ -300,7 +295,7 @@ impl Held {
         let compute = &self.job.config.compute;
         let columns = self.influences(Share::WHOLE)?.plan()?.grid().chunk_shape()[1];
         let test = SideSource::read(factors);
-        let train = SideSource::compute(&self.job.train);
+        let train = SideSource::Compute(self.job.train_source());
         let lazy = bounded((&self.calculator).into_influences(test, train), compute)?;
         let lazy = lazy.with_chunks(factors.nrows().max(1), columns)?;
         Ok(lazy.with_share(share))
@@ -309,7 +304,7 @@ impl Held {
     /// Factors, in the rows of chunks of influences: rows that are solved together decide the bits.
     fn factors(&self, share: Share) -> Result<LazyFactors<'_, ErasedModel<Batch>>> {
         let rows = self.influences(Share::WHOLE)?.plan()?.grid().chunk_shape()[0];
-        let lazy = self.calculator.influence_factors(&self.job.test);
+        let lazy = (&self.calculator).into_factors(self.job.test_source());
         let lazy = with_memory(lazy, &self.job.config.compute);
         Ok(lazy.with_chunks(rows)?.with_share(share))
     }

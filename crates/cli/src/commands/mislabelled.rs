@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use influence_jobs::{
     models::Models,
     queries::{
@@ -32,6 +32,11 @@ pub(super) fn run(
 ) -> Result<()> {
     let destination = arguments.listing.destination()?;
     let stored = Stored::open(&arguments.output)?;
+    ensure!(
+        !stored.are_groups()[1],
+        "{}: its columns are groups of training points, whose labels are not looked at; name an output without data.train.group",
+        stored.shown()
+    );
     let read = Suspicion::read(&stored)?;
     let count = read.scores.len();
     let own = arguments.self_influences.as_deref();

@@ -10,6 +10,7 @@ use influence_jobs::{
     assessment::Assessment,
     fit::Affordable,
     forecast::Forecast,
+    groups::PointGroups,
     job::Job,
     memory::{self, size},
     models::Models,
@@ -51,7 +52,7 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
         plan,
         fit_bytes: fit,
     } = forecast;
-    let ([k, n], dim) = (job.shape(), job.dim);
+    let [k, n] = job.shape();
     let [down, across] = plan.grid().counts();
     let [rows, columns] = plan.grid().chunk_shape();
     let (held, streams) = match plan.held() {
@@ -66,10 +67,7 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
     };
     let (name, precision) = (method.name().as_str(), job.config.precision);
     let mut line = |name: &str, text: String| writeln!(out, "{name:<15} {text}");
-    line(
-        "influences",
-        format!("of {n} training points on {k} test points, {dim} parameters"),
-    )?;
+    line("influences", subject(job))?;
     line("method", with_fit(name, fit))?;
     line(
         "chunks",
@@ -141,6 +139,18 @@ pub(super) fn print(job: &Job, forecast: Forecast, out: &mut impl Write) -> Resu
         ),
     )?;
     Ok(())
+}
+
+/// What influences are of; where test points are in groups, also how many are solved for.
+fn subject(job: &Job) -> String {
+    let points = Quantity::Influences.of(job);
+    let points = points.trim_start_matches("influences ");
+    let solved = match job.test_groups.as_ref().map(PointGroups::len) {
+        None => String::new(),
+        Some(1) => ", 1 right-hand side".to_owned(),
+        Some(groups) => format!(", {groups} right-hand sides"),
+    };
+    format!("{points}{solved}, {} parameters", job.dim)
 }
 
 /// A method with the bytes that its fit takes, if it has one.

@@ -14,7 +14,7 @@ use super::top_self;
 use crate::{
     args::TopArguments,
     listing::{Column, ColumnType, Listing, ListingFormat},
-    summary::{signed, table},
+    summary::{called, signed, table},
 };
 
 /// Shows the training points that helped and harmed most.
@@ -46,12 +46,18 @@ pub(super) fn run(
     )?;
     let opinions = opinions(&stored, &points, arguments.count)?;
     destination.write(out, |out| match destination.format {
-        ListingFormat::Table => print(&opinions, about.as_ref(), out),
+        ListingFormat::Table => print(&opinions, about.as_ref(), called(&stored), out),
         format => listing(&opinions, about.as_ref()).write(format, out),
     })
 }
 
-fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -> Result<()> {
+/// Prints a table; `tested` and `trained` are what rows and columns are called.
+fn print(
+    opinions: &[Opinion],
+    about: Option<&About<'_>>,
+    [tested, trained]: [&str; 2],
+    out: &mut dyn Write,
+) -> Result<()> {
     let [train, test] = sides(about);
     let ranked = |opinion: &Opinion, ranking: &Ranking| {
         let entry = |(&point, &value): (&usize, &f64)| {
@@ -75,15 +81,16 @@ fn print(opinions: &[Opinion], about: Option<&About<'_>>, out: &mut dyn Write) -
             ranked(opinion, &opinion.harmful),
         ]
     });
-    let headings = ["test point", "target", "predicted", "helpful", "harmful"];
+    let headings = [tested, "target", "predicted", "helpful", "harmful"];
     writeln!(out, "{}", table(headings, 5, rows))?;
-    let (kind, unit) = match about {
-        Some(about) => ("training point:target", about.test.predictions.unit()),
-        None => ("training point", "units of the loss"),
+    let (targets, unit) = match about {
+        Some(about) if !about.train.are_groups() => (":target", about.test.predictions.unit()),
+        Some(about) => ("", about.test.predictions.unit()),
+        None => ("", "units of the loss"),
     };
     writeln!(
         out,
-        "{kind}, change of the loss on the test point if it is left out, in {unit} (influence)"
+        "{trained}{targets}, change of the loss on the {tested} if it is left out, in {unit} (influence)"
     )?;
     Ok(())
 }

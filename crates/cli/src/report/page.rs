@@ -26,6 +26,12 @@ use super::{
 /// All that a page tells.
 pub(super) struct Page<'a> {
     pub(super) name: String,
+    /// What the rows and the columns are called.
+    pub(super) called: [&'static str; 2],
+    /// Whether they are groups of points.
+    pub(super) grouped: [bool; 2],
+    /// How many test and training points there are, whatever their groups.
+    pub(super) points: [usize; 2],
     /// What the model is, if that is known.
     pub(super) model: Option<String>,
     pub(super) facts: Vec<(String, Value)>,
@@ -55,7 +61,7 @@ impl Page<'_> {
             header {
                 h1 { "Which training points made this model say this?" }
                 p.lead {
-                    "Influences in " code { (self.name) } ". Numbers are changes of the loss on the test point if the training point is left out, in "
+                    "Influences in " code { (self.name) } ". Numbers are changes of the loss on the " (self.called[0]) " if the " (self.called[1]) " is left out, in "
                     (self.unit()) ": " strong.helpful { "positive is helpful" } ", " strong.harmful { "negative is harmful" }
                     ". In grey below, the raw influence, larger by the number of training points."
                 }

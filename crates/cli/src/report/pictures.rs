@@ -54,7 +54,7 @@ fn inputs<'a>(
     let mut inputs = BTreeMap::new();
     for &point in wanted {
         if let Entry::Vacant(entry) = inputs.entry(point) {
-            entry.insert(points.input(point)?);
+            points.input(point)?.map(|input| entry.insert(input));
         }
     }
     Ok(inputs)

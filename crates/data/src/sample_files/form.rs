@@ -75,6 +75,7 @@ impl SampleFiles {
                 .collect(),
             files: source.files,
             identity: source.identity,
+            row_groups: source.row_groups,
             classes: source.classes,
             forms: forms.into(),
             precision,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use influence_data::GroupBy;
 use toml::Table;
 
 use super::MethodName;
@@ -35,8 +36,11 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
         for (key, value) in data.iter_mut() {
             match (key.as_str(), value) {
                 ("train" | "test" | "all", toml::Value::Table(files)) => {
-                    for (_, file) in files.iter_mut() {
-                        absolute(file, base);
+                    for (key, file) in files.iter_mut() {
+                        match key.as_str() {
+                            "group" => absolute_group(file, base),
+                            _ => absolute(file, base),
+                        }
                     }
                 }
                 ("classes", file) => make_absolute(file, base),
@@ -64,6 +68,20 @@ fn absolute(value: &mut toml::Value, base: &Path) {
             }
         }
         one => make_absolute(one, base),
+    }
+}
+
+/// Makes the paths of the files of groups absolute.
+fn absolute_group(group: &mut toml::Value, base: &Path) {
+    let Some(group) = group.as_table_mut() else {
+        return;
+    };
+    for key in ["by", "weights"] {
+        let file = group.get_mut(key);
+        let is_kind = |value: &toml::Value| key == "by" && GroupBy::is_kind(value.as_str());
+        if let Some(file) = file.filter(|value| !is_kind(value)) {
+            make_absolute(file, base);
+        }
     }
 }
 

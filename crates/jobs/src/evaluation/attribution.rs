@@ -89,7 +89,10 @@ impl<'a> Contest<'a> {
             rows: 0,
         };
         let job = contest.job(config.clone())?;
-        let [tests, points] = job.shape();
+        let [tests, points] = job.points();
+        if job.test_groups.is_some() || job.train_groups.is_some() {
+            host.watch().warn("an evaluation is about points one by one, whatever the groups of the configuration");
+        }
         let rows = rows.unwrap_or(tests);
         ensure!(
             (1..=tests).contains(&rows),

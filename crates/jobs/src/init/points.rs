@@ -120,6 +120,7 @@ impl PointsFound {
             targets,
             ids: None,
             subset: None,
+            group: None,
         };
         let source = SampleFiles::open(&files, order, readers())?;
         Ok(Self {

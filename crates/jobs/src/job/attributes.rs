@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Job;
 use crate::{
     config::{Config, Method, WeightFiles, method::Residual},
-    digest,
+    digest, groups,
 };
 
 impl Job {
@@ -51,6 +51,9 @@ impl Job {
         put("precision", json!(precision));
         put("device", json!(device));
         put("seed", json!(seed));
+        if let Some(groups) = groups::attributes(&self.config, self.points()) {
+            put("groups", groups);
+        }
         if let Some(split) = data.split {
             put("split", json!(split));
         }

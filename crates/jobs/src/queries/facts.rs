@@ -43,6 +43,7 @@ pub fn facts(stored: &Stored) -> Result<Vec<(String, Value)>> {
         "blocks",
         "solver",
         "mode",
+        "groups",
         "loss",
         "device",
         "seed",

@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView1};
 use serde_json::{Value, json};
 
 use crate::{
+    groups::PointGroups,
     job::Job,
     prediction::{batch_size, largest},
 };
@@ -18,10 +19,13 @@ use crate::{
 /// The most points of which everything is read at a time.
 const BATCH: usize = 1024;
 
-/// The points on one side of an output.
+/// The points on one side of an output, or groups of them.
 #[derive(Debug)]
 pub struct Points<'a> {
     samples: &'a Prefetch<Samples>,
+    /// The groups of these samples, if they are in some: then a point here is a group, which has a
+    /// name and a loss, but neither a target nor an input.
+    groups: Option<&'a PointGroups>,
     targets: TargetValues,
     names: Option<&'a [String]>,
 }
@@ -75,14 +79,42 @@ impl<'a> Points<'a> {
         };
         Ok(Self {
             samples,
+            groups: None,
             targets,
             names: job.classes.as_deref(),
         })
     }
 
+    /// Groups on one side of a job, each of which takes the place of a point.
+    pub fn of_groups(groups: &'a PointGroups, job: &'a Job) -> Self {
+        Self {
+            samples: &groups.samples,
+            groups: Some(groups),
+            targets: TargetValues::None,
+            names: job.classes.as_deref(),
+        }
+    }
+
+    /// The columns of an output: training points, or groups of them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of_columns(job: &'a Job) -> Result<Self> {
+        match &job.train_groups {
+            Some(groups) => Ok(Self::of_groups(groups, job)),
+            None => Self::read(&job.train, job),
+        }
+    }
+
     /// How many points there are.
     pub fn len(&self) -> usize {
-        self.samples.len()
+        self.groups
+            .map_or_else(|| self.samples.len(), PointGroups::len)
+    }
+
+    /// Whether they are groups of points.
+    pub fn are_groups(&self) -> bool {
+        self.groups.is_some()
     }
 
     /// Whether there are none.
@@ -90,13 +122,16 @@ impl<'a> Points<'a> {
         self.len() == 0
     }
 
-    /// The numbers of the inputs of a point.
+    /// The numbers of the inputs of a point; a group has none.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn input(&self, point: usize) -> Result<Vec<f64>> {
+    pub fn input(&self, point: usize) -> Result<Option<Vec<f64>>> {
+        if self.are_groups() {
+            return Ok(None);
+        }
         let (inputs, _) = fields(self.samples, point..point + 1)?;
-        Ok(inputs.iter().flat_map(Values::floats).collect())
+        Ok(Some(inputs.iter().flat_map(Values::floats).collect()))
     }
 
     /// The names of the numbers of an input, where the file has them.
@@ -104,9 +139,12 @@ impl<'a> Points<'a> {
         self.samples.inner().columns()
     }
 
-    /// The id of a point, if it has one other than its number.
+    /// The id of a point, if it has one other than its number; the label of a group.
     pub fn id(&self, point: usize) -> Option<String> {
-        self.samples.inner().id(point)
+        match self.groups {
+            Some(groups) => Some(groups.labels.get(point)),
+            None => self.samples.inner().id(point),
+        }
     }
 
     /// A class by its name, or by its number where it has none.
@@ -122,7 +160,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// The target of a point, null if the model reads none.
+    /// The target of a point, null if the model reads none, and of a group.
     pub fn target(&self, point: usize) -> Value {
         match &self.targets {
             TargetValues::Classes(classes) => named(classes[point], self.names),
@@ -132,7 +170,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// The predictions of the model on the points.
+    /// The predictions of the model on the points; of groups the weighted sums of the losses alone.
     ///
     /// # Errors
     /// When the points cannot be read, or the model cannot be evaluated.
@@ -140,8 +178,9 @@ impl<'a> Points<'a> {
         let (mut losses, mut predicted, mut loss) = (Vec::new(), Vec::new(), None);
         // One point shows how many outputs each has.
         let (mut start, mut size) = (0, 1);
-        while start < self.len() {
-            let batch = self.samples.batch(start..(start + size).min(self.len()))?;
+        while start < self.samples.len() {
+            let end = (start + size).min(self.samples.len());
+            let batch = self.samples.batch(start..end)?;
             losses.extend(job.model.losses(&batch)?);
             (start, size) = (start + batch.len(), BATCH);
             if let Some(outputs) = job.model.outputs(&batch)? {
@@ -150,6 +189,10 @@ impl<'a> Points<'a> {
                 let rows = outputs.values.rows().into_iter();
                 predicted.extend(rows.map(|row| prediction(&row, outputs.loss, self.names)));
             }
+        }
+        if let Some(groups) = self.groups {
+            losses = groups.sums(&losses);
+            predicted.clear();
         }
         Ok(Predictions {
             predicted,
@@ -181,6 +224,21 @@ impl<'a> Evaluated<'a> {
         })
     }
 
+    /// The rows of an output: test points, or groups of them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of_rows(job: &'a Job) -> Result<Self> {
+        let Some(groups) = &job.test_groups else {
+            return Self::read(&job.test, job);
+        };
+        let points = Points::of_groups(groups, job);
+        Ok(Self {
+            predictions: points.predictions(job)?,
+            points,
+        })
+    }
+
     /// The share of points whose class the model predicts, if points have classes.
     pub fn accuracy(&self) -> Option<f64> {
         self.points.class(0)?;
@@ -196,7 +254,7 @@ pub struct Predictions {
     /// What is predicted for each point, if the task declares its outputs.
     predicted: Vec<Value>,
     loss: Option<OutputLoss>,
-    /// The training loss of each point.
+    /// The training loss of each point; of a group the weighted sum of those of its points.
     pub losses: Vec<f64>,
 }
 

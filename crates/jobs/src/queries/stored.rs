@@ -66,6 +66,28 @@ impl Stored {
         Ok(())
     }
 
+    /// Whether the test and the training points are in groups, each of which is a row or a column.
+    pub fn are_groups(&self) -> [bool; 2] {
+        ["test", "train"].map(|side| self.groups(side).is_some())
+    }
+
+    /// How many test and training points there are, whatever their groups.
+    pub fn points(&self) -> [usize; 2] {
+        let shape = self.influences.grid().shape();
+        let points = |side: usize, name: &str| {
+            let points = self.groups(name).and_then(|it| it["points"].as_u64());
+            let points = points.and_then(|points| usize::try_from(points).ok());
+            points.unwrap_or(shape[side])
+        };
+        [points(0, "test"), points(1, "train")]
+    }
+
+    /// What the output says of the groups of a side.
+    fn groups(&self, side: &str) -> Option<&Value> {
+        let groups = self.influences.attributes().get("groups")?.get(side);
+        groups.filter(|groups| !groups.is_null())
+    }
+
     /// The path, as it is written.
     pub fn shown(&self) -> String {
         self.path.display().to_string()

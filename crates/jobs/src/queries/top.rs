@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{job::Job, output::location};
 
-/// What is known of the points of an output.
+/// What is known of the points of an output, or of their groups.
 #[derive(Debug)]
 pub struct About<'a> {
     /// The training points.
@@ -29,8 +29,8 @@ impl<'a> About<'a> {
     /// When the points cannot be read, or the model cannot be evaluated.
     pub fn read(job: &'a Job) -> Result<Self> {
         Ok(Self {
-            train: Points::read(&job.train, job)?,
-            test: Evaluated::read(&job.test, job)?,
+            train: Points::of_columns(job)?,
+            test: Evaluated::of_rows(job)?,
         })
     }
 }
@@ -92,7 +92,7 @@ pub fn opinions(stored: &Stored, points: &[usize], count: usize) -> Result<Vec<O
         };
         Ok(Opinion {
             test,
-            training: grid.shape()[1],
+            training: stored.points()[1],
             helpful: ranked(Order::Largest, |value| value > 0.0)?,
             harmful: ranked(Order::Smallest, |value| value < 0.0)?,
         })

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     fit::Affordable,
     forecast::{Forecast, self_influences},
+    groups::counted,
     job::Job,
 };
 
@@ -32,10 +33,15 @@ impl Quantity {
 
     /// In words, with the points of a job.
     pub fn of(self, job: &Job) -> String {
-        let [k, n] = job.shape();
+        let [test, train] = [
+            counted(&job.test, job.test_groups.as_ref(), "test"),
+            counted(&job.train, job.train_groups.as_ref(), "training"),
+        ];
         match self {
-            Self::Influences => format!("influences of {n} training points on {k} test points"),
-            Self::SelfInfluences => format!("self-influences of {n} training points"),
+            Self::Influences => format!("influences of {train} on {test}"),
+            Self::SelfInfluences => {
+                format!("self-influences of {} training points", job.points()[1])
+            }
         }
     }
 

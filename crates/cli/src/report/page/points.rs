@@ -44,7 +44,7 @@ impl Page<'_> {
     }
 
     fn test_point(&self, opinion: &Opinion) -> Markup {
-        let called = format!("test point {}", name(self.test(), opinion.test));
+        let called = format!("{} {}", self.called[0], name(self.test(), opinion.test));
         let foremost = self.layers.as_ref();
         let foremost = foremost.and_then(|layers| layers.foremost(opinion.test));
         html! {
@@ -53,10 +53,12 @@ impl Page<'_> {
                 h3 { (called) }
                 @if let Some(about) = self.about {
                     p {
-                        "target " (value(&target(self.test(), opinion.test)))
-                        br;
-                        "predicted " (self.prediction(about, opinion.test))
-                        br;
+                        @if !about.test.points.are_groups() {
+                            "target " (value(&target(self.test(), opinion.test)))
+                            br;
+                            "predicted " (self.prediction(about, opinion.test))
+                            br;
+                        }
                         "loss " (format!("{:.3}", about.test.predictions.losses[opinion.test]))
                     }
                 }
@@ -106,7 +108,8 @@ impl Page<'_> {
     }
 
     fn train_point(&self, point: usize, score: &str, raw: Option<&str>) -> Markup {
-        let label = self.about.map(|_| target(self.train(), point));
+        let points = self.about.filter(|about| !about.train.are_groups());
+        let label = points.map(|_| target(self.train(), point));
         let own = self.train().and_then(|train| train.class(point));
         let truth = self.truth.as_ref().map(|truth| truth[point]);
         let wrong = truth.filter(|&truth| own != Some(truth));
@@ -114,7 +117,7 @@ impl Page<'_> {
         let called = name(self.train(), point);
         let numbered = called.bytes().all(|letter| letter.is_ascii_digit());
         html! {
-            (picture(&self.pictures.train, point, &format!("training point {called}")))
+            (picture(&self.pictures.train, point, &format!("{} {called}", self.called[1])))
             @if let Some(label) = &label { (value(label)) }
             @if let Some(truth) = &wrong { span.wrong { " (truly " (shown(truth)) ")" } }
             span.score { (score) }
@@ -139,7 +142,7 @@ impl Page<'_> {
             note,
             caption,
         } = words(suspicion.by);
-        let n = suspicion.scores.len() as f64;
+        let n = self.points[1] as f64;
         let scored = suspects.iter().map(|&point| {
             let score = suspicion.scores[point];
             match suspicion.by {
@@ -150,6 +153,9 @@ impl Page<'_> {
         let body = html! {
             p.note {
                 (note)
+                @if suspicion.by == By::Mean && self.grouped[0] {
+                    " The mean is over the groups of test points, each of which counts as one."
+                }
                 @if let Some(wrong) = self.mislabelled(suspects) {
                     " " (wrong) " of these " (suspects.len()) " are mislabelled."
                 }

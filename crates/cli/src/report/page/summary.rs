@@ -23,7 +23,14 @@ impl Page<'_> {
 
     fn sizes(&self) -> Option<String> {
         let shape = self.fact("shape")?;
-        Some(format!("{} training, {} test", shape[1], shape[0]))
+        let [test, train] = [0, 1].map(|side| {
+            if self.grouped[side] {
+                format!("{} groups of {}", shape[side], self.points[side])
+            } else {
+                shape[side].to_string()
+            }
+        });
+        Some(format!("{train} training, {test} test"))
     }
 
     fn method(&self) -> Option<String> {
