@@ -20,6 +20,8 @@ pub(super) struct BatchCache<T> {
     memory: usize,
     own: OnceLock<Vec<T>>,
     filling: Mutex<()>,
+    /// The first batch that did not fit, until it is asked for.
+    spare: Mutex<Option<(usize, T)>>,
     others: Mutex<Others<T>>,
 }
 
@@ -36,6 +38,7 @@ impl<T: Clone> BatchCache<T> {
             memory,
             own: OnceLock::new(),
             filling: Mutex::new(()),
+            spare: Mutex::new(None),
             others: Mutex::new(Others {
                 values: BTreeMap::new(),
                 bytes: 0,
@@ -52,10 +55,14 @@ impl<T: Clone> BatchCache<T> {
         make: impl Fn(usize) -> CoreResult<T>,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<T> {
+        if self.memory == 0 {
+            return make(part);
+        }
         let kept = self.own(own.clone(), &make, &bytes)?;
         if own.contains(&part) {
-            let kept = kept.get(part - own.start);
-            return kept.map_or_else(|| make(part), |kept| Ok(kept.clone()));
+            let kept = kept.get(part - own.start).cloned();
+            let kept = kept.or_else(|| self.spare(part));
+            return kept.map_or_else(|| make(part), Ok);
         }
         if let Some(kept) = self.others().values.get(&part) {
             return Ok(kept.clone());
@@ -73,7 +80,15 @@ impl<T: Clone> BatchCache<T> {
     }
 
     fn others(&self) -> MutexGuard<'_, Others<T>> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.others)
+    }
+
+    /// The batch that was made while the cache was filled and did not fit, if it is this one.
+    fn spare(&self, part: usize) -> Option<T> {
+        let mut spare = locked(&self.spare);
+        spare
+            .take_if(|(made, _)| *made == part)
+            .map(|(_, value)| value)
     }
 
     /// The values of as many batches of its own as fit, computed at the first call.
@@ -86,13 +101,25 @@ impl<T: Clone> BatchCache<T> {
         if let Some(values) = self.own.get() {
             return Ok(values);
         }
-        let _one_at_a_time = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = locked(&self.filling);
         if let Some(values) = self.own.get() {
             return Ok(values);
         }
-        let values = fitting(own, self.memory, make, bytes)?;
-        Ok(self.own.get_or_init(|| values))
+        let Fitting { kept, next } = fitting(own, self.memory, make, bytes)?;
+        *locked(&self.spare) = next;
+        Ok(self.own.get_or_init(|| kept))
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The values of the first batches, as many as fit, and that of the next, if it had to be made to
+/// know that it does not.
+struct Fitting<T> {
+    kept: Vec<T>,
+    next: Option<(usize, T)>,
 }
 
 fn fitting<T>(
@@ -100,9 +127,10 @@ fn fitting<T>(
     memory: usize,
     make: impl Fn(usize) -> CoreResult<T>,
     bytes: impl Fn(&T) -> usize,
-) -> CoreResult<Vec<T>> {
+) -> CoreResult<Fitting<T>> {
     let mut kept = Vec::new();
     let (mut taken, mut largest) = (0, 0);
+    let mut next = None;
     for batch in batches {
         if taken + largest > memory {
             break;
@@ -110,12 +138,13 @@ fn fitting<T>(
         let made = make(batch)?;
         let size = bytes(&made);
         if taken + size > memory {
+            next = Some((batch, made));
             break;
         }
         (taken, largest) = (taken + size, largest.max(size));
         kept.push(made);
     }
-    Ok(kept)
+    Ok(Fitting { kept, next })
 }
 
 #[cfg(test)]
@@ -126,6 +155,16 @@ mod tests {
 
     /// Which batches are computed when these are asked for, where each takes a byte.
     fn made(memory: usize, own: &Range<usize>, asked: &[usize]) -> CoreResult<Vec<usize>> {
+        made_of(1, memory, own, asked)
+    }
+
+    /// The same, where each takes this many bytes.
+    fn made_of(
+        size: usize,
+        memory: usize,
+        own: &Range<usize>,
+        asked: &[usize],
+    ) -> CoreResult<Vec<usize>> {
         let cache = BatchCache::new(memory);
         let made = RefCell::new(Vec::new());
         for &part in asked {
@@ -133,7 +172,7 @@ mod tests {
                 made.borrow_mut().push(batch);
                 Ok(batch)
             };
-            assert_eq!(cache.part(part, own.clone(), make, |_| 1)?, part);
+            assert_eq!(cache.part(part, own.clone(), make, |_| size)?, part);
         }
         Ok(made.into_inner())
     }
@@ -152,6 +191,33 @@ mod tests {
         );
         let twice = made(4, &(2..4), &[pass, pass].concat())?;
         assert_eq!(twice, [2, 3, 0, 1, 4, 5, 4, 5]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_made_once_a_pass() -> CoreResult<()> {
+        let pass = [0, 1, 2];
+        assert_eq!(
+            made_of(2, 0, &(0..3), &[pass, pass].concat())?,
+            [pass, pass].concat()
+        );
+        assert_eq!(
+            made_of(2, 1, &(0..3), &[pass, pass].concat())?,
+            [pass, pass].concat()
+        );
+        // The sizes of those before it do not tell that the second does not fit.
+        let cache = BatchCache::new(2);
+        let made = RefCell::new(Vec::new());
+        for part in [pass, pass].concat() {
+            let make = |batch| {
+                made.borrow_mut().push(batch);
+                Ok(batch)
+            };
+            assert_eq!(cache.part(part, 0..3, make, |batch| batch + 1)?, part);
+        }
+        assert_eq!(made.into_inner(), [0, 1, 2, 1, 2]);
+        // Others than its own have no cache either.
+        assert_eq!(made_of(2, 0, &(1..3), &[0, 1, 0])?, [0, 1, 0]);
         Ok(())
     }
 }
