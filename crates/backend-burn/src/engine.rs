@@ -19,11 +19,8 @@ mod undo;
 use std::{fmt::Debug, ops::Range, sync::Arc};
 
 use burn::{
-    backend::{
-        Autodiff, AutodiffBackend, DispatchDevice, DispatchKindConversion, DispatchTensor,
-        TensorMetadata,
-    },
-    tensor::{Device, Shape, Tensor, TensorData},
+    backend::{Autodiff, AutodiffBackend, DispatchDevice, DispatchKindConversion, DispatchTensor},
+    tensor::{Device, Tensor, TensorData},
 };
 use influence_core::{Precision, block::ParameterLayout};
 
@@ -51,6 +48,21 @@ pub(crate) struct TappedGradient {
     pub(crate) form: GradientForm,
 }
 
+/// The weights of outputs in the sum that is differentiated, `(n, c)` as the outputs are.
+#[derive(Clone, Copy)]
+pub(crate) enum Cotangent<'a> {
+    Ones,
+    Given(&'a Tensor<2>),
+    /// Made of the outputs themselves, without another forward pass.
+    OfOutputs(&'a dyn Fn(Tensor<2>) -> Result<Tensor<2>>),
+}
+
+impl<'a> From<Option<&'a Tensor<2>>> for Cotangent<'a> {
+    fn from(given: Option<&'a Tensor<2>>) -> Self {
+        given.map_or(Self::Ones, Self::Given)
+    }
+}
+
 /// Evaluates and differentiates recorded graphs; erases the backend.
 pub(crate) trait Engine: Debug + Send + Sync {
     /// The same engine with other values of the parameters that gradients have, side by side in
@@ -61,12 +73,12 @@ pub(crate) trait Engine: Debug + Send + Sync {
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>>;
 
     /// Per-sample gradients of `⟨cotangent, output⟩` with respect to every tapped parameter; the
-    /// cotangent is that of [`output`](Self::output), ones if none is given.
+    /// cotangent is that of [`output`](Self::output).
     fn tapped_gradients(
         &self,
         graph: &Graph,
         batch: &Batch,
-        cotangent: Option<&Tensor<2>>,
+        cotangent: Cotangent<'_>,
     ) -> Result<Vec<TappedGradient>>;
 
     /// The gradient, summed over the samples, with respect to some parameters: one flat tensor
@@ -167,11 +179,7 @@ where
     fn output(&self, graph: &Graph, batch: &Batch) -> Result<Tensor<2>> {
         guarded(|| {
             let output = Self::run(graph, self.environment::<B>(graph, batch, |_, value| value))?;
-            let width = output.shape().num_elements() / batch.len().max(1);
-            Ok(Tensor::from_primitive::<B>(B::float_reshape(
-                output,
-                Shape::new([batch.len(), width]),
-            )))
+            Ok(Self::of_samples(output, batch.len()))
         })
     }
 
@@ -179,7 +187,7 @@ where
         &self,
         graph: &Graph,
         batch: &Batch,
-        cotangent: Option<&Tensor<2>>,
+        cotangent: Cotangent<'_>,
     ) -> Result<Vec<TappedGradient>> {
         guarded(|| self.record(graph, batch, cotangent))
     }
@@ -200,7 +208,8 @@ where
             let leaves = tracked::<Autodiff<B>>(leaves, parameters);
             let environment =
                 self.environment::<Autodiff<B>>(graph, batch, |index, _| leaves[index].clone());
-            let root = Self::root::<Autodiff<B>>(Self::run(graph, environment)?, cotangent)?;
+            let output = Self::run(graph, environment)?;
+            let root = Self::root::<Autodiff<B>>(output, batch.len(), cotangent.into())?;
             let gradients = root.is_tracked().then(|| root.backward());
             let of = |&index: &usize| {
                 let gradient = gradients

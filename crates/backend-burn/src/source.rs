@@ -26,7 +26,7 @@ use ndarray::{Array1, ArrayD, ArrayView2};
 use crate::{
     Batch, Converter, Error, Gradients, Result, Stack,
     dataset::dtype,
-    engine::{self, Engine, TappedGradient},
+    engine::{self, Cotangent, Engine, TappedGradient},
     gradient::{GradientForm, ParameterGradient},
     tensors::host,
     trace::{Function, Graph, Trace},
@@ -100,18 +100,39 @@ impl ModelGradients {
         let mut forms = Vec::new();
         if !batch.is_empty() {
             let graph = self.trace.graph(function, batch)?;
-            let slow: Vec<usize> = self
-                .untapped
-                .union(graph.taps.untapped())
-                .copied()
-                .collect();
-            forms = self.engine.tapped_gradients(&graph, batch, cotangent)?;
+            let slow = self.one_by_one_in(&graph);
+            forms = self
+                .engine
+                .tapped_gradients(&graph, batch, cotangent.into())?;
             // A parameter may have a tap at one place and none at another: then all of its gradient
             // comes from batches of one.
             forms.retain(|tapped| !slow.contains(&tapped.parameter));
             forms.extend(self.one_by_one(function, batch, &slow, cotangent)?);
         }
         Ok(self.joined(batch.len(), forms))
+    }
+
+    /// The gradients of the outputs, weighted by what `cotangent` makes of them: one forward pass in
+    /// place of one for the outputs and one for the gradients.
+    pub(crate) fn gradients_of_outputs(
+        &self,
+        batch: &Batch,
+        cotangent: &dyn Fn(Tensor<2>) -> Result<Tensor<2>>,
+    ) -> Result<Gradients> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
+        if batch.is_empty() || !self.one_by_one_in(&graph).is_empty() {
+            let cotangent = cotangent(self.engine.output(&graph, batch)?)?;
+            return self.gradients_of(Function::Outputs, batch, Some(&cotangent));
+        }
+        let cotangent = Cotangent::OfOutputs(cotangent);
+        let forms = self.engine.tapped_gradients(&graph, batch, cotangent)?;
+        Ok(self.joined(batch.len(), forms))
+    }
+
+    /// The parameters whose gradients come from batches of one.
+    fn one_by_one_in(&self, graph: &Graph) -> Vec<usize> {
+        let untapped = self.untapped.union(graph.taps.untapped());
+        untapped.copied().collect()
     }
 
     /// Gradients with respect to all parameters, of those with respect to each.

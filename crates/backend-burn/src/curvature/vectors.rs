@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
 
 use super::{Curvature, batches::CurvatureBatches};
@@ -72,24 +71,43 @@ impl ModelGradients {
             let gradients = self.gradients_of(Function::Loss, batch, None)?;
             return Ok(SignedVectors::added(vec![gradients]));
         }
-        let hessian = self.output_hessian(batch)?;
-        let of =
-            |cotangent: Tensor<2>| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
         let Curvature::Fisher { draws, seed } = curvature else {
-            let SquareRootFactors { plus, minus } = hessian.square_root_factors()?;
+            let of = |cotangent| self.gradients_of(Function::Outputs, batch, Some(&cotangent));
+            let SquareRootFactors { plus, minus } =
+                self.output_hessian(batch)?.square_root_factors()?;
             return Ok(SignedVectors {
                 plus: plus.map(of).collect::<Result<_>>()?,
                 minus: minus.map(of).collect::<Result<_>>()?,
             });
         };
+        let drawn = self.drawn_vectors([draws as u64, seed], batch, first_sample)?;
+        Ok(SignedVectors::added(drawn))
+    }
+
+    /// The gradients of outputs that are drawn, so that the mean of their outer products is the
+    /// Fisher matrix.
+    fn drawn_vectors(
+        &self,
+        [draws, seed]: [u64; 2],
+        batch: &Batch,
+        first_sample: usize,
+    ) -> Result<Vec<Gradients>> {
+        if draws == 1 {
+            let draw = |outputs| {
+                let hessian = self.output_hessian_at(batch, outputs)?;
+                hessian.drawn(seed, first_sample, self.precision)
+            };
+            return Ok(vec![self.gradients_of_outputs(batch, &draw)?]);
+        }
+        let hessian = self.output_hessian(batch)?;
         #[expect(clippy::cast_precision_loss, reason = "draws are few")]
         let share = 1.0 / (draws as f64).sqrt();
-        let draw = |draw| {
+        let of_draw = |draw| {
             let seed = seed.wrapping_add(draw);
-            hessian.drawn(seed, first_sample, self.precision)
+            let drawn = hessian.drawn(seed, first_sample, self.precision)? * share;
+            self.gradients_of(Function::Outputs, batch, Some(&drawn))
         };
-        let drawn = (0..draws as u64).map(|index| of(draw(index)? * share));
-        Ok(SignedVectors::added(drawn.collect::<Result<_>>()?))
+        (0..draws).map(of_draw).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use burn::{
 };
 use influence_core::{Precision, block::ParameterLayout};
 
+use super::Cotangent;
 use crate::{
     Batch, Error, Result,
     dataset::tensor_data,
@@ -155,18 +156,27 @@ where
         (0..k).map(of_row).collect()
     }
 
-    /// `⟨cotangent, output⟩`, the scalar that is differentiated.
+    /// The output of `n` samples, `(n, c)`.
+    pub(super) fn of_samples(output: FloatTensor<B>, n: usize) -> Tensor<2> {
+        let width = output.shape().num_elements() / n.max(1);
+        Tensor::from_primitive::<B>(B::float_reshape(output, Shape::new([n, width])))
+    }
+
+    /// `⟨cotangent, output⟩`, the scalar that is differentiated, of `n` samples.
     pub(super) fn root<X>(
         output: FloatTensor<X>,
-        cotangent: Option<&Tensor<2>>,
+        n: usize,
+        cotangent: Cotangent<'_>,
     ) -> Result<FloatTensor<X>>
     where
         X: AutodiffBackend<InnerBackend = B, Device = B::Device>,
     {
-        let Some(cotangent) = cotangent else {
-            return Ok(X::float_sum(output));
+        let cotangent = match cotangent {
+            Cotangent::Ones => return Ok(X::float_sum(output)),
+            Cotangent::Given(cotangent) => cotangent.clone(),
+            Cotangent::OfOutputs(make) => make(Self::of_samples(X::inner(output.clone()), n))?,
         };
-        let cotangent = B::float_reshape(primitive::<B, 2>(cotangent.clone())?, output.shape());
+        let cotangent = B::float_reshape(primitive::<B, 2>(cotangent)?, output.shape());
         Ok(X::float_sum(X::float_mul(output, X::from_inner(cotangent))))
     }
 }

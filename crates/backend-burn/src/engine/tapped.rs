@@ -13,11 +13,11 @@ use burn::{
         ops::FloatTensorOps,
         tensor::{FloatTensor, IntTensor},
     },
-    tensor::{Shape, Tensor},
+    tensor::Shape,
 };
 
 use super::{
-    TappedGradient,
+    Cotangent, TappedGradient,
     executor::{Executor, mismatch},
     probe::{Channels, Probe, Reading},
     undo::ViewGradient,
@@ -47,7 +47,7 @@ where
         &self,
         graph: &Graph,
         batch: &Batch,
-        cotangent: Option<&Tensor<2>>,
+        cotangent: Cotangent<'_>,
     ) -> Result<Vec<TappedGradient>> {
         let environment = self
             .environment::<Autodiff<B>>(graph, batch, |_, value| Autodiff::<B>::from_inner(value));
@@ -64,7 +64,8 @@ where
                 None => execute(operation, &mut pass.environment)?,
             }
         }
-        let root = Self::root::<Autodiff<B>>(pass.environment.float(&graph.output)?, cotangent)?;
+        let output = pass.environment.float(&graph.output)?;
+        let root = Self::root::<Autodiff<B>>(output, batch.len(), cotangent)?;
         if !root.is_tracked() {
             return Ok(Vec::new());
         }

@@ -4,7 +4,7 @@ use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
 use super::ModelGradients;
-use crate::{Batch, tensors::array2, trace::Function};
+use crate::{Batch, engine::Cotangent, tensors::array2, trace::Function};
 
 impl ModelGradients {
     /// The inputs of the trained linear map that is applied last, `(n, width)`: the last hidden
@@ -15,7 +15,9 @@ impl ModelGradients {
     /// Whatever the backend reports.
     pub fn last_hidden(&self, batch: &Batch) -> CoreResult<Option<Array2<f64>>> {
         let graph = self.trace.graph(Function::Loss, batch)?;
-        let found = self.engine.tapped_gradients(&graph, batch, None)?;
+        let found = self
+            .engine
+            .tapped_gradients(&graph, batch, Cotangent::Ones)?;
         // Gradients come in the order in which their parameters are used.
         let inputs = found.iter().rev().find_map(|tapped| tapped.form.inputs());
         let flat = inputs.map(|inputs| {

@@ -15,9 +15,19 @@ impl ModelGradients {
     /// them, or that of the recorded loss.
     pub(crate) fn output_hessian(&self, batch: &Batch) -> Result<OutputHessian> {
         let graph = self.trace.graph(Function::Outputs, batch)?;
+        self.output_hessian_at(batch, self.engine.output(&graph, batch)?)
+    }
+
+    /// The same, where the outputs are known.
+    pub(crate) fn output_hessian_at(
+        &self,
+        batch: &Batch,
+        outputs: Tensor<2>,
+    ) -> Result<OutputHessian> {
+        let graph = self.trace.graph(Function::Outputs, batch)?;
         let head = self.trace.head(batch)?;
         let declared = declared(&graph)?;
-        let hessian = self.derivation(&graph, &head, batch)?.hessian(declared)?;
+        let hessian = self.derivation(&head, batch, outputs).hessian(declared)?;
         let said = self.declared_weights(&graph, batch)?;
         self.compare(&hessian, declared, said.as_ref())?;
         Ok(hessian)
@@ -40,23 +50,24 @@ impl ModelGradients {
     pub(crate) fn with_curved_outputs(self, batch: &Batch) -> Result<Self> {
         let graph = self.trace.graph(Function::Outputs, batch)?;
         let head = self.trace.head(batch)?;
-        self.derivation(&graph, &head, batch)?.check_curved()?;
+        let outputs = self.engine.output(&graph, batch)?;
+        self.derivation(&head, batch, outputs).check_curved()?;
         Ok(self)
     }
 
     fn derivation<'a>(
         &'a self,
-        graph: &Graph,
         head: &'a Head,
         batch: &'a Batch,
-    ) -> Result<Derivation<'a>> {
-        Ok(Derivation {
+        outputs: Tensor<2>,
+    ) -> Derivation<'a> {
+        Derivation {
             engine: &*self.engine,
             head,
             batch,
-            outputs: self.engine.output(graph, batch)?,
+            outputs,
             precision: self.precision,
-        })
+        }
     }
 
     /// The weights that the task declares, if it does.
