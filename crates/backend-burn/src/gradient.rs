@@ -160,6 +160,41 @@ impl Gradients {
         self
     }
 
+    /// Vectors made in several pieces, of which there is at least one; each part keeps the form
+    /// that it has in all of them.
+    pub(crate) fn joined(mut pieces: Vec<Self>) -> Self {
+        let samples = pieces.iter().map(Self::len).sum();
+        let alike = pieces.windows(2).all(|pair| {
+            let [left, right] = [0, 1].map(|index| pair[index].columns_of_parts());
+            left.eq(right)
+        });
+        if !alike {
+            let rows = pieces.iter().map(Self::to_rows);
+            return Self::dense(joined(rows.collect(), 0));
+        }
+        let first = pieces.remove(0);
+        let mut rest: Vec<_> = pieces
+            .into_iter()
+            .map(|piece| piece.parts.into_iter())
+            .collect();
+        // Part by part, so that pieces are given up as they are joined.
+        let parts = first.parts.into_iter().map(|part| {
+            let others = rest.iter_mut().filter_map(Iterator::next);
+            let forms = std::iter::once(part.form).chain(others.map(|part| part.form));
+            let forms: Vec<GradientForm> = forms.collect();
+            ParameterGradient {
+                columns: part.columns,
+                form: GradientForm::joined(&forms),
+            }
+        });
+        Self {
+            samples,
+            parts: parts.collect(),
+            dim: first.dim,
+            kind: first.kind,
+        }
+    }
+
     /// Some of the vectors only.
     pub(crate) fn select(&self, samples: &Tensor<1, Int>) -> Self {
         let parts = self.parts.iter().map(|part| ParameterGradient {

@@ -31,6 +31,8 @@ use influence_core::{
 
 use crate::{Curvature, Stack, curvature::SampleVectors};
 
+pub(crate) use inverse::workspace;
+
 use covariance::CovarianceSet;
 use eigenvalues::correct_eigenvalues;
 use inverse::FactoredLayer;

@@ -186,7 +186,7 @@ impl ModelWrapper for LeverageCorrected {
             .trace
             .graph(Function::Outputs, sample)?;
         let outputs = graph.output.shape.num_elements() / sample.len().max(1);
-        Ok(footprint.with_solved_gradients(outputs))
+        Ok(footprint.with_leverage(outputs))
     }
 
     fn perturbations(&self, _: &Stack, _: &Batch) -> CoreResult<ArrayD<f64>> {

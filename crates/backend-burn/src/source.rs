@@ -4,6 +4,7 @@ mod check;
 mod hidden;
 mod moved;
 mod outputs;
+mod passes;
 mod recording;
 mod recordings;
 
@@ -12,10 +13,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use burn::{
-    backend::ir::OperationIr,
-    tensor::{DType, Device, Tensor},
-};
+use burn::tensor::{DType, Device, Tensor};
 use influence_core::{
     Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult, Rows,
     TensorConverter, ThreadSafe, Values,
@@ -154,25 +152,15 @@ impl ModelGradients {
 
     /// What gradients and scores take per sample, as a few samples show it.
     pub(crate) fn footprint_of(&self, sample: &Batch, factors: &Gradients) -> Result<Footprint> {
-        /// Values and their gradients; right-hand sides and the pieces that they are joined of.
-        const TWICE: usize = 2;
-        let scalars = |batch: &Batch| -> Result<usize> {
-            let graph = self.trace.graph(Function::Loss, batch)?;
-            let outputs = graph.operations.iter().flat_map(OperationIr::outputs);
-            Ok(outputs.map(|output| output.shape.num_elements()).sum())
-        };
-        // What does not grow with the samples is made of parameters, and taken once however many
-        // they are.
-        let one = sample.one(0);
-        let grown = scalars(&one.doubled())?.saturating_sub(scalars(&one)?);
-        let activations = grown * self.precision.bytes();
         let gradients = self
             .gradients_of(Function::Loss, sample, None)?
             .for_scores();
         self.log_scoring(&gradients, factors);
         let mut footprint = gradients.footprint(factors, self.precision);
-        footprint.differentiating = footprint.gradient + TWICE * activations;
-        footprint.solving = TWICE * footprint.factor + footprint.differentiating;
+        footprint.differentiating = footprint.gradient;
+        // Right-hand sides, and what is solved of them.
+        footprint.solving = footprint.gradient + footprint.factor;
+        footprint.pass = self.pass(sample)?;
         Ok(footprint)
     }
 
@@ -271,13 +259,12 @@ impl GradientSource for ModelGradients {
     }
 
     fn gradients(&self, batch: &Batch) -> CoreResult<Gradients> {
-        let gradients = self.gradients_of(Function::Loss, batch, None)?;
-        Ok(gradients.for_scores())
+        Ok(self.in_passes(Function::Loss, batch)?)
     }
 
     fn measurement_rows(&self, batch: &Batch) -> CoreResult<Stack> {
-        let gradients = self.gradients_of(Function::Measurement, batch, None)?;
-        Ok(Stack::from(gradients.for_scores()))
+        let gradients = self.in_passes(Function::Measurement, batch)?;
+        Ok(Stack::from(gradients))
     }
 
     fn scores(&self, rows: &Stack, gradients: &Gradients) -> CoreResult<ArrayD<f64>> {

@@ -12,6 +12,7 @@ mod likelihood;
 mod mixed_products;
 mod models;
 mod outputs;
+mod passes;
 mod per_sample_gradients;
 mod proximal;
 mod recording;

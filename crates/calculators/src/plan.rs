@@ -166,16 +166,16 @@ impl Plan {
         const TRAIN: [usize; 2] = [256, 4096];
         let task = memory / SHARE;
         let most = if footprint.compact { COMPACT } else { TEST };
-        let test = given[0].unwrap_or_else(|| (task / 2 / footprint.solving.max(1)).clamp(1, most));
+        let test = given[0]
+            .unwrap_or_else(|| largest(most, |points| footprint.solving_bytes(points) <= task));
         let test = test.min(shape[0]).max(1);
         let train = given[1].unwrap_or_else(|| {
-            let per_train = footprint
-                .differentiating
-                .saturating_add(footprint.scoring.per_train)
-                .saturating_add(test.saturating_mul(footprint.scoring.per_pair + Self::DELIVERING));
-            let room = task.saturating_sub(test.saturating_mul(footprint.scoring.per_test));
             let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
-            (room / per_train.max(1)).clamp(1, wanted)
+            largest(wanted, |points| {
+                let sides = [Side::Test, Side::Train];
+                let bytes = sides.map(|held| task_bytes(held, [test, points], footprint));
+                bytes.iter().all(|bytes| *bytes <= task)
+            })
         });
         [test, train.min(shape[1]).max(1)]
     }
@@ -210,20 +210,11 @@ impl Plan {
         resources: Resources,
     ) -> Self {
         let [k, n] = grid.chunk_shape();
-        let pairs = footprint
-            .scoring_bytes(k, n)
-            .saturating_add(k.saturating_mul(n).saturating_mul(Self::DELIVERING));
-        let [factors, gradients] = [(k, footprint.factor), (n, footprint.gradient)]
-            .map(|(points, bytes)| points.saturating_mul(bytes));
-        let making = k
-            .saturating_mul(footprint.solving)
-            .max(n.saturating_mul(footprint.differentiating))
-            .saturating_add(footprint.piece.bytes);
-        let (panel_chunk, streamed, chunks) = match held {
-            Side::Test => (factors, gradients, &part[0]),
-            Side::Train => (gradients, factors, &part[1]),
+        let (panel_chunk, chunks) = match held {
+            Side::Test => (k.saturating_mul(footprint.factor), &part[0]),
+            Side::Train => (n.saturating_mul(footprint.gradient), &part[1]),
         };
-        let task = making.max(pairs.saturating_add(streamed));
+        let task = task_bytes(held, [k, n], footprint);
         let workers = workers(task, resources);
         let room = resources.memory.saturating_sub(workers * task);
         let panels = cut(chunks, room / panel_chunk.max(1));
@@ -368,6 +359,38 @@ impl Plan {
         let [k, n] = self.points().map(|points| points as f64);
         k * n * self.footprint.score_flops
     }
+}
+
+/// Bytes of a task that scores chunks of `[k, n]` points with one side held: it makes factors or
+/// gradients, then has those that stream and the scores.
+fn task_bytes(held: Side, [k, n]: [usize; 2], footprint: &Footprint) -> usize {
+    let pairs = footprint
+        .scoring_bytes(k, n)
+        .saturating_add(k.saturating_mul(n).saturating_mul(Plan::DELIVERING));
+    let streamed = match held {
+        Side::Test => n.saturating_mul(footprint.gradient),
+        Side::Train => k.saturating_mul(footprint.factor),
+    };
+    let making = footprint
+        .solving_bytes(k)
+        .max(footprint.differentiating_bytes(n))
+        .saturating_add(footprint.piece.bytes);
+    making.max(pairs.saturating_add(streamed))
+}
+
+/// The largest number up to `most` that fits, at least 1; whatever is below a number that fits does
+/// too.
+fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (1, most.max(1));
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
 }
 
 /// How many tasks of `bytes` each may run at a time: they get half of the memory, but one always

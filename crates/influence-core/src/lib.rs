@@ -89,9 +89,9 @@ pub use dataset::{
 pub use error::{Error, Result};
 pub use model::{
     AnyModel, BlockCurvature, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint,
-    GradientSource, GroupBatch, InfluenceModel, Perturbation, Piece, RelativeInfluence, RelativeTo,
-    ScoreAxis, ScoringFootprint, SegmentedUnrolling, Sweep, TrainingSegment, Trajectory,
-    UnitGradients, erase, wrapper,
+    GradientSource, GroupBatch, InfluenceModel, PassFootprint, Perturbation, Piece,
+    RelativeInfluence, RelativeTo, ScoreAxis, ScoringFootprint, SegmentedUnrolling, Sweep,
+    TrainingSegment, Trajectory, UnitGradients, erase, wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};
 pub use share::Share;

@@ -291,8 +291,9 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     .context("looking at the gradients of a few training points")?;
     let checkpoints = segments.map_or(job.checkpoints.len(), SourceSettings::checkpoints);
     let one = one.of_checkpoints(checkpoints.max(1));
-    let one = match vectors_solved(job)? {
-        Some(vectors) => one.with_solved_gradients(vectors),
+    let one = match outputs_corrected(job)? {
+        Some(outputs) => one.with_leverage(outputs),
+        None if job.config.method()?.relative().is_some() => one.with_solved_gradients(1),
         None => one,
     };
     let sweep = curved.and_then(|curved| curved.damping.sweep());
@@ -308,14 +309,9 @@ pub fn footprint(job: &Job) -> Result<(Footprint, usize)> {
     Ok((whole.of_checkpoints(job.members()), numbers))
 }
 
-/// How many vectors of a training point are solved for, if some are: its gradient, or one for each
-/// of its outputs.
-fn vectors_solved(job: &Job) -> Result<Option<usize>> {
-    let method = job.config.method()?;
-    if method.relative().is_some() {
-        return Ok(Some(1));
-    }
-    if !method.leverage() {
+/// The number of outputs of a point, if gradients are corrected along them.
+fn outputs_corrected(job: &Job) -> Result<Option<usize>> {
+    if !job.config.method()?.leverage() {
         return Ok(None);
     }
     let outputs = job.model.outputs(&job.train.batch(0..1)?)?;

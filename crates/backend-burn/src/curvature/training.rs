@@ -9,7 +9,8 @@ use influence_core::{
 
 use crate::{Batch, FitStep, observe::FitProgress, panic::caught};
 
-/// Batches of a leaf, which are added in order, before leaves are added as a tree.
+/// Batches of a leaf, which are added in order, before leaves are added as a tree. Batches that are
+/// [cut](TrainingData::in_batches_of) stay in one leaf.
 const LEAF: usize = 8;
 
 /// Training data, in the batches over which curvatures are summed. The partition depends on nothing
@@ -18,6 +19,8 @@ const LEAF: usize = 8;
 pub(crate) struct TrainingData {
     dataset: Arc<dyn Dataset<Batch = Batch>>,
     batch_size: usize,
+    /// Batches of a leaf.
+    leaf: usize,
     summation: Arc<dyn Summation>,
     pub(crate) watch: FitProgress,
 }
@@ -49,6 +52,7 @@ impl TrainingData {
             _ => Ok(Self {
                 dataset,
                 batch_size,
+                leaf: LEAF,
                 summation: Arc::new(Alone),
                 watch: FitProgress::default(),
             }),
@@ -57,6 +61,17 @@ impl TrainingData {
 
     pub(crate) fn watched(self, watch: FitProgress) -> Self {
         Self { watch, ..self }
+    }
+
+    /// The same data in batches of at most this many samples: each batch is cut into pieces of about
+    /// the same length.
+    pub(crate) fn in_batches_of(self, most: usize) -> Self {
+        let pieces = self.batch_size.div_ceil(most.max(1));
+        Self {
+            batch_size: self.batch_size.div_ceil(pieces),
+            leaf: self.leaf * pieces,
+            ..self
+        }
     }
 
     pub(crate) fn summed_by(self, summation: Arc<dyn Summation>) -> Self {
@@ -106,11 +121,11 @@ impl TrainingData {
     }
 
     fn leaves(&self) -> usize {
-        self.batches().div_ceil(LEAF)
+        self.batches().div_ceil(self.leaf)
     }
 
     fn batches_of(&self, leaves: &Range<usize>) -> Range<usize> {
-        leaves.start * LEAF..(leaves.end * LEAF).min(self.batches())
+        leaves.start * self.leaf..(leaves.end * self.leaf).min(self.batches())
     }
 
     /// The batches that sums ask this process for.

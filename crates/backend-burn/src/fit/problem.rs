@@ -7,7 +7,7 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Result as CoreResult,
+    BlockInfluence, Precision, Result as CoreResult,
     block::{Block, BlockStructure, Damping},
     operator::LinearOperator,
     solver::{Prepared, Solver, State},
@@ -17,6 +17,7 @@ use super::digest;
 use crate::{
     Curvature, Kronecker, ModelGradients, Stack,
     curvature::{SampleVectors, TrainingData},
+    kronecker,
     saved::Provenance,
 };
 
@@ -45,11 +46,19 @@ impl fmt::Display for InversionMethod {
 impl InversionMethod {
     /// Stacks of vectors, as large as the right-hand sides, that solving takes at a time.
     pub(super) fn stacks(&self) -> usize {
-        /// Right-hand sides, solutions, and the matrices on either side of an eigenbasis.
-        const KRONECKER: usize = 6;
+        /// Right-hand sides, solutions, and the pieces that they are joined of.
+        const KRONECKER: usize = 4;
         match self {
             Self::Solver(solver) => solver.stacks(),
             Self::Kronecker(_) => KRONECKER,
+        }
+    }
+
+    /// Bytes that solving takes besides, where a factor as plain numbers takes this many.
+    pub(super) fn workspace(&self, factor: usize, precision: Precision) -> usize {
+        match self {
+            Self::Solver(_) => 0,
+            Self::Kronecker(_) => kronecker::workspace(factor, precision),
         }
     }
 
@@ -108,7 +117,7 @@ impl FitProblem {
         let memory = self.memory / models.len().max(1);
         let vectors = models.iter();
         let vectors = vectors.map(|source| self.vectors(kronecker, source, memory));
-        let vectors: Vec<_> = vectors.collect();
+        let vectors: Vec<_> = vectors.collect::<CoreResult<_>>()?;
         kronecker.prepare(&vectors, &self.blocks, self.tolerance, self.threads)
     }
 
@@ -124,7 +133,7 @@ impl FitProblem {
                     .collect()
             }
             InversionMethod::Kronecker(kronecker) => Kronecker::restore(
-                &self.vectors(*kronecker, &self.source, self.memory),
+                &self.vectors(*kronecker, &self.source, self.memory)?,
                 &self.blocks,
                 self.tolerance,
                 state,
@@ -135,7 +144,7 @@ impl FitProblem {
 
     /// Bytes that the factors of all layers take, an upper bound.
     pub(super) fn kronecker_bytes(&self, dampings: usize) -> CoreResult<usize> {
-        let vectors = self.vectors(Kronecker::Kfac, &self.source, self.memory);
+        let vectors = self.vectors(Kronecker::Kfac, &self.source, self.memory)?;
         Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
     }
 
@@ -144,26 +153,43 @@ impl FitProblem {
             .operators(&self.source, &self.data, &self.blocks, self.memory)
     }
 
-    /// The vectors for Kronecker factors, cached if a second pass reads the same ones.
+    /// The vectors for Kronecker factors, cached if a second pass reads the same ones; of networks
+    /// with large activations in batches of a few [passes](ModelGradients::pass).
     fn vectors(
         &self,
         kronecker: Kronecker,
         source: &ModelGradients,
         memory: usize,
-    ) -> Arc<SampleVectors> {
+    ) -> CoreResult<Arc<SampleVectors>> {
         let drawn = matches!(self.curvature, Curvature::Fisher { .. });
         let memory = match kronecker {
             Kronecker::Ekfac if !drawn => memory,
             Kronecker::Ekfac | Kronecker::Kfac => 0,
         };
-        let (source, data) = (source.clone(), self.data.clone());
-        Arc::new(SampleVectors::new(self.curvature, source, data, memory))
+        /// Passes of scores in a batch of a fit, which adds matrices as large as the curvature for
+        /// each batch.
+        const PASSES: usize = 4;
+        let pass = source.pass(&self.data.head(1)?)?;
+        let most = pass.points.saturating_mul(PASSES);
+        let data = self.data.clone().in_batches_of(most);
+        Ok(Arc::new(SampleVectors::new(
+            self.curvature,
+            source.clone(),
+            data,
+            memory,
+        )))
     }
 
     fn assemble(&self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
         let blocks = self.blocks.iter().cloned().zip(prepared).collect();
         let influence = BlockInfluence::new(self.source.clone(), blocks, &self.damping)?;
+        let largest = self.blocks.iter().map(Block::dim).max().unwrap_or(0);
+        let precision = self.source.precision;
+        let workspace = self
+            .method
+            .workspace(largest * precision.bytes(), precision);
         let influence = influence.with_stacks(self.method.stacks());
+        let influence = influence.with_workspace(workspace);
         let Some(reference) = self.reference else {
             return Ok(influence);
         };

@@ -144,13 +144,18 @@ impl TracedFit {
             (&source.device, float_type(settings.precision)),
         ));
         let footprint = source.footprint_of(&sample, &factors)?;
-        let footprint = footprint.with_solver(settings.method.stacks());
+        let method = settings.method;
+        // Blocks are not known yet: one that has all parameters would take most.
+        let workspace = method.workspace(footprint.factor, settings.precision);
+        let footprint = footprint
+            .with_solver(method.stacks())
+            .with_workspace(workspace);
         if settings.exact_residuals {
             let vector = source.layout().dim() * settings.precision.bytes();
             return Ok(footprint.with_reference(vector));
         }
         Ok(Footprint {
-            immediate: settings.method.is_immediate(),
+            immediate: method.is_immediate(),
             ..footprint
         })
     }

@@ -79,6 +79,57 @@ impl GradientForm {
         }
     }
 
+    /// The samples of all pieces, in the form that they have in common, else as plain rows.
+    pub(super) fn joined(pieces: &[Self]) -> Self {
+        let thin = match pieces {
+            [Self::Outer { activations, .. }, ..] => Self::joined_outer(pieces, *activations),
+            [Self::Embedding { entries, .. }, ..] => Self::joined_embedding(pieces, *entries),
+            _ => None,
+        };
+        thin.unwrap_or_else(|| {
+            let rows = pieces.iter().map(Self::to_rows);
+            Self::Rows(Tensor::cat(rows.collect(), 0))
+        })
+    }
+
+    fn joined_outer(pieces: &[Self], side: OuterSide) -> Option<Self> {
+        let sides = pieces.iter().map(|piece| match piece {
+            Self::Outer {
+                left,
+                right,
+                activations,
+            } if *activations == side => Some((left.clone(), right.clone())),
+            _ => None,
+        });
+        let sides: Option<Vec<_>> = sides.collect();
+        let (left, right): (Vec<Tensor<4>>, Vec<Tensor<4>>) = sides?.into_iter().unzip();
+        Some(Self::Outer {
+            left: along_samples(left)?,
+            right: along_samples(right)?,
+            activations: side,
+        })
+    }
+
+    fn joined_embedding(pieces: &[Self], rows: usize) -> Option<Self> {
+        let parts = pieces.iter().map(|piece| match piece {
+            Self::Embedding {
+                indices,
+                output_gradients,
+                entries,
+            } if *entries == rows => Some((indices.clone(), output_gradients.clone())),
+            _ => None,
+        });
+        let parts: Option<Vec<_>> = parts.collect();
+        let (indices, output_gradients): (Vec<Tensor<2, Int>>, Vec<Tensor<3>>) =
+            parts?.into_iter().unzip();
+        let output_gradients = along_samples(output_gradients)?;
+        Some(Self::Embedding {
+            indices: Tensor::cat(indices, 0),
+            output_gradients,
+            entries: rows,
+        })
+    }
+
     /// Some of the samples only.
     pub(super) fn select(&self, samples: &Tensor<1, Int>) -> Self {
         match self {
@@ -265,6 +316,13 @@ impl GradientForm {
             }
         }
     }
+}
+
+/// Tensors joined along the samples, if all their other sides agree.
+fn along_samples<const D: usize>(pieces: Vec<Tensor<D>>) -> Option<Tensor<D>> {
+    let mut pairs = pieces.windows(2);
+    let alike = pairs.all(|pair| pair[0].dims()[1..] == pair[1].dims()[1..]);
+    alike.then(|| Tensor::cat(pieces, 0))
 }
 
 /// The rows to which the indices `(n, t)` of each sample point, `(n · t)`, if the tables

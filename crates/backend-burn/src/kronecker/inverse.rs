@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Stack,
     curvature::SampleVectors,
-    tensors::{array3, host, tensor3},
+    tensors::{array3, host, joined, tensor3},
 };
 
 /// The curvature of a layer: eigenvectors on the device, eigenvalues on the host.
@@ -39,6 +39,16 @@ struct DeviceEigen {
     /// `(groups, outputs, outputs)`.
     output_gradients: Tensor<3>,
     place: (Device, Precision),
+}
+
+/// Scalars of right-hand sides that are solved at a time.
+const PIECE: usize = 1 << 20;
+
+/// Bytes in use while factors of this many bytes are solved, however many they are: matrices on
+/// either side of an eigenbasis.
+pub(crate) fn workspace(factor: usize, precision: Precision) -> usize {
+    const STACKS: usize = 4;
+    factor.max(PIECE * precision.bytes()).saturating_mul(STACKS)
 }
 
 // Names of arrays in files of fitted states: they must not change.
@@ -262,6 +272,29 @@ impl DeviceEigen {
 }
 
 impl FactoredInverse {
+    /// Solutions that are plain rows, some at a time; `along` are the sides of right-hand sides
+    /// along the eigenvectors, if they are outer products.
+    fn exact(&self, rhs: &Stack, along: Option<&[Tensor<3>; 2]>) -> CoreResult<Stack> {
+        let (k, bases) = (rhs.len(), &self.bases);
+        let step = (PIECE / self.dim().max(1)).max(1);
+        let piece = |first: usize| {
+            let rows = first..(first + step).min(k);
+            let coordinates = match along {
+                Some(sides) => {
+                    let of = |side: &Tensor<3>| side.clone().narrow(1, rows.start, rows.len());
+                    let [inputs, output_gradients] = sides.each_ref().map(of);
+                    output_gradients.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
+                }
+                None if rows.len() == k => bases.coordinates(rhs),
+                None => bases.coordinates(&rhs.select(&rows.collect::<Vec<_>>())?),
+            };
+            Ok(bases.scaled(coordinates, &self.inverse).tensor())
+        };
+        let pieces = (0..k).step_by(step).map(piece);
+        let pieces = pieces.collect::<CoreResult<Vec<_>>>()?;
+        Ok(Stack::new(joined(pieces, 0)))
+    }
+
     /// Solutions that stay outer products, one for each term.
     fn thin(
         &self,
@@ -333,13 +366,10 @@ impl Inverse<Stack> for FactoredInverse {
         let bases = &self.bases;
         let along = match (bases.along(rhs)?, &self.low_rank, &bases.inputs) {
             (Some(along), Some(terms), Some(basis)) => return self.thin(terms, basis, along),
-            (Some([inputs, output_gradients]), ..) => {
-                output_gradients.unsqueeze_dim::<4>(3) * inputs.unsqueeze_dim::<4>(2)
-            }
-            (None, ..) => bases.coordinates(rhs),
+            (along, ..) => along,
         };
         Ok(Solution {
-            rows: bases.scaled(along, &self.inverse),
+            rows: self.exact(rhs, along.as_ref())?,
             reports: vec![report; rhs.len()],
         })
     }

@@ -47,8 +47,13 @@ fn gradients_are_counted_in_their_thin_form_and_activations_without_parameters()
     assert_eq!(footprint.gradient, 4 * thin);
     // Inputs, two layers and what is between them and the loss, with their gradients; a weight
     // would be 48,000 bytes.
-    assert!(footprint.differentiating > footprint.gradient + 8 * (300 + 40));
-    assert!(footprint.differentiating < footprint.gradient + 4 * 300 * 40);
+    let pass = footprint.pass;
+    assert!(pass.per_point > 8 * (300 + 40) && pass.per_point < 4 * 300 * 40);
+    // Small as they are, all points of a chunk are differentiated in one pass.
+    assert!(pass.points > 1000 && pass.bytes(10) == 10 * pass.per_point);
+    assert_eq!(footprint.differentiating, footprint.gradient);
+    let bytes = footprint.differentiating_bytes(10);
+    assert_eq!(bytes, 10 * (footprint.gradient + pass.per_point));
     // Rows contracted with the wide factor of the first layer, and that times the thin one.
     assert!(footprint.scoring.per_pair >= 2 * 4 * 40 && footprint.scoring.per_pair < 4 * 4 * 40);
     assert!((footprint.score_flops - 2.0 * dim as f64).abs() < 1.0);

@@ -127,8 +127,8 @@ impl Plan {
         let grid = factor_grid(shape, rows, precision)?;
         // While factors are handed over they are on the host too, in f64 and as they are stored.
         let numbers = shape[1].saturating_mul(precision.bytes());
-        let bytes = footprint.solving.max(4 * numbers);
-        let bytes = rows.saturating_mul(bytes);
+        let delivered = rows.saturating_mul(4 * numbers);
+        let bytes = footprint.solving_bytes(rows).max(delivered);
         budget.check(Self::of_rows(
             (grid, budget.share),
             &footprint,
@@ -147,13 +147,18 @@ impl Plan {
         let given = [budget.chunk[0], Some(1)];
         let [rows, _] = Self::chunk_shape(given, shape, &footprint, budget.bytes());
         let grid = grid(shape, [rows, 1])?;
-        let point = footprint
-            .solving
-            .saturating_add(footprint.differentiating)
-            .saturating_add(footprint.scoring.per_test)
-            .saturating_add(footprint.scoring.per_train)
-            .saturating_add(footprint.scoring.per_pair);
-        let bytes = rows.saturating_mul(point);
+        let [factors, gradients] =
+            [footprint.factor, footprint.gradient].map(|bytes| rows.saturating_mul(bytes));
+        let point = footprint.scoring_bytes(1, 1);
+        // One after the other, with what was made before.
+        let steps = [
+            footprint.solving_bytes(rows),
+            factors.saturating_add(footprint.differentiating_bytes(rows)),
+            factors
+                .saturating_add(gradients)
+                .saturating_add(rows.saturating_mul(point)),
+        ];
+        let bytes = steps.into_iter().fold(0, usize::max);
         budget.check(Self::of_rows(
             (grid, budget.share),
             &footprint,

@@ -26,7 +26,9 @@ fn wide() -> Footprint {
         factor: 4_000_000,
         gradient: 12_000,
         solving: 12_000_000,
+        workspace: 0,
         differentiating: 48_000,
+        pass: influence_core::PassFootprint::NONE,
         scoring,
         gradient_flops: 6e6,
         score_flops: 2e6,
@@ -78,6 +80,75 @@ fn the_side_is_held_that_leaves_least_to_do_again() {
     let dense = Footprint::dense(10_000, Precision::F32);
     let few = plan([100, 1_000_000], &dense, gibibyte, true);
     assert_eq!((few.held(), few.gradient_passes()), (Side::Test, 1));
+}
+
+/// A transformer of half a million parameters, whose activations are larger than its gradients.
+fn transformer() -> Footprint {
+    Footprint {
+        pass: influence_core::PassFootprint {
+            per_point: 9_600_000,
+            points: 3,
+        },
+        immediate: true,
+        ..Footprint::dense(540_000, Precision::F32)
+    }
+}
+
+#[test]
+fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result<()> {
+    let memory = 1024 * MEBIBYTE;
+    let footprint = transformer();
+    let plan = plan([100, 1000], &footprint, memory, false);
+    let [k, n] = plan.grid().chunk_shape();
+    assert!(k >= 20 && n >= 20, "{k} x {n}");
+    assert_eq!((plan.workers(), plan.gradient_passes()), (2, 1));
+    assert!(plan.peak_bytes() <= memory);
+    // All at once they would leave room for a few points only, in one task at a time.
+    let at_once = Footprint {
+        pass: influence_core::PassFootprint {
+            points: usize::MAX,
+            ..footprint.pass
+        },
+        ..footprint
+    };
+    let [k, n] = Plan::chunk_shape([None, None], [100, 1000], &at_once, memory);
+    assert!(k < 15 && n < 15, "{k} x {n}");
+    // Chunks that are given count a pass of theirs, and not one of each of their points.
+    let bytes = |chunk: [usize; 2]| {
+        let grid = ChunkGrid::new([100, 1000], chunk).expect("sides of at least 1");
+        let resources = Resources {
+            memory,
+            threads: 1,
+            factors_kept: false,
+        };
+        Plan::new(&grid, &footprint, resources).peak_bytes()
+    };
+    let pass = footprint.pass.bytes(3);
+    assert!(bytes([2, 2]) < bytes([2, 3]) && pass < bytes([2, 3]));
+    assert!(bytes([2, 12]) < 2 * pass);
+    // The same for factors and self-influences, within a bound that all points at once exceed.
+    let budget = Budget {
+        memory: Some(64 * MEBIBYTE),
+        threads: 2,
+        ..Budget::default()
+    };
+    let of = |footprint, chunk| {
+        let workload = Workload {
+            shape: [9, 540_000],
+            footprint,
+            numbers: 1,
+        };
+        let budget = Budget {
+            chunk: [Some(chunk), None],
+            ..budget
+        };
+        let factors = Plan::for_factors(&workload, Precision::F32, &budget);
+        let own = Plan::for_self_influences(&workload, &budget);
+        [factors.is_ok(), own.is_ok()]
+    };
+    assert_eq!(of(footprint, 7), [true; 2]);
+    assert_eq!(of(at_once, 7), [false; 2]);
+    Ok(())
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub struct BlockInfluence<G: GradientSource> {
     source: G,
     blocks: Vec<FittedBlock<G::Rows>>,
     stacks: usize,
+    workspace: usize,
     reference: Option<Arc<dyn LinearOperator<Rows = G::Rows>>>,
 }
 
@@ -79,6 +80,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source,
             blocks: damped(blocks.collect(), damping)?,
             stacks: STACKS,
+            workspace: 0,
             reference: None,
         })
     }
@@ -115,6 +117,16 @@ impl<G: GradientSource> BlockInfluence<G> {
         Self { stacks, ..self }
     }
 
+    /// Sets the bytes that the inverses hold while they solve, however many right-hand sides there
+    /// are; none unless they are set.
+    #[must_use]
+    pub fn with_workspace(self, bytes: usize) -> Self {
+        Self {
+            workspace: bytes,
+            ..self
+        }
+    }
+
     /// The same inverses with every gradient scaled to unit length: [`UnitGradients`].
     #[must_use]
     pub fn with_unit_gradients(self) -> BlockInfluence<UnitGradients<G>> {
@@ -122,6 +134,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source: UnitGradients::new(self.source),
             blocks: self.blocks,
             stacks: self.stacks,
+            workspace: self.workspace,
             reference: self.reference,
         }
     }
@@ -144,6 +157,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source: self.source.clone(),
             blocks: damped(prepared.collect(), damping)?,
             stacks: self.stacks,
+            workspace: self.workspace,
             reference: self.reference.clone(),
         })
     }
@@ -336,14 +350,17 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
             self.source.rows(Array2::zeros((1, self.dim())).view())?
         };
         let footprint = self.source.footprint(sample, &factors)?;
+        let footprint = footprint
+            .with_solver(self.stacks)
+            .with_workspace(self.workspace);
         Ok(match self.reference {
             None => Footprint {
                 immediate,
-                ..footprint.with_solver(self.stacks)
+                ..footprint
             },
             Some(_) => {
                 let vector = self.dim().saturating_mul(self.precision().bytes());
-                footprint.with_solver(self.stacks).with_reference(vector)
+                footprint.with_reference(vector)
             }
         })
     }

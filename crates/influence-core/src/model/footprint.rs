@@ -12,10 +12,17 @@ pub struct Footprint {
     pub factor: usize,
     /// Bytes of a train gradient, in the form in which it is kept.
     pub gradient: usize,
-    /// Bytes in use per test point while factors are solved, the factors included.
+    /// Bytes in use per test point while factors are solved, the factors included and a
+    /// [pass](Self::pass) excluded.
     pub solving: usize,
-    /// Bytes in use per train point while gradients are computed, the gradients included.
+    /// Bytes in use while factors are solved, however many points there are.
+    pub workspace: usize,
+    /// Bytes in use per train point while gradients are computed, the gradients included and a
+    /// [pass](Self::pass) excluded.
     pub differentiating: usize,
+    /// Bytes in use while the model is evaluated and differentiated, which it is on some of the
+    /// points at a time.
+    pub pass: PassFootprint,
     /// Bytes in use while factors are scored against gradients, both of them excluded.
     pub scoring: ScoringFootprint,
     /// Floating-point operations of a train gradient.
@@ -40,6 +47,29 @@ pub struct Piece {
     pub samples: usize,
     /// Bytes in use while their gradients are computed and added.
     pub bytes: usize,
+}
+
+/// The working memory of an evaluation of a model with its derivatives. It does not grow with the
+/// points of a task: more of them than fit in a pass are taken in several passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassFootprint {
+    /// Bytes per point.
+    pub per_point: usize,
+    /// Most points in a pass.
+    pub points: usize,
+}
+
+impl PassFootprint {
+    /// Of a model whose evaluation takes no memory worth counting.
+    pub const NONE: Self = Self {
+        per_point: 0,
+        points: usize::MAX,
+    };
+
+    /// Bytes in use while this many points are evaluated.
+    pub fn bytes(&self, points: usize) -> usize {
+        points.min(self.points).saturating_mul(self.per_point)
+    }
 }
 
 /// The form in which factors come to be scored.
@@ -76,7 +106,9 @@ impl Footprint {
             factor: vector,
             gradient: vector,
             solving: vector.saturating_mul(2),
+            workspace: 0,
             differentiating: vector.saturating_mul(2),
+            pass: PassFootprint::NONE,
             scoring: ScoringFootprint {
                 per_test: 0,
                 per_train: 0,
@@ -95,6 +127,12 @@ impl Footprint {
     pub fn with_solver(self, stacks: usize) -> Self {
         let solving = self.factor.saturating_mul(stacks).max(self.solving);
         Self { solving, ..self }
+    }
+
+    /// The footprint with a solver that has this many bytes in use, whatever it solves for.
+    #[must_use]
+    pub fn with_workspace(self, workspace: usize) -> Self {
+        Self { workspace, ..self }
     }
 
     /// The footprint where each row is held against a
@@ -137,6 +175,19 @@ impl Footprint {
         self
     }
 
+    /// The footprint where train gradients are corrected by their leverage: one vector is solved
+    /// for each of this many outputs of a point, for all points in one pass.
+    #[must_use]
+    pub fn with_leverage(self, outputs: usize) -> Self {
+        Self {
+            pass: PassFootprint {
+                points: usize::MAX,
+                ..self.pass
+            },
+            ..self.with_solved_gradients(outputs)
+        }
+    }
+
     /// The footprint where this many vectors of each train point are made, solved for, and
     /// multiplied by each other: its gradient, or one for each output. The operations of solving
     /// are not counted.
@@ -154,11 +205,12 @@ impl Footprint {
     }
 
     /// The footprint of derivatives by inputs of this many numbers, in place of scores:
-    /// differentiating twice holds about three times what differentiating once does, and is
-    /// repeated for every pair.
+    /// differentiating twice holds about three times what differentiating once does, is done for all
+    /// points of a chunk at once, and repeated for every pair.
     #[must_use]
     pub fn of_perturbations(mut self, numbers: usize, precision: Precision) -> Self {
-        self.scoring.per_train += 3 * self.differentiating;
+        let once = self.differentiating.saturating_add(self.pass.per_point);
+        self.scoring.per_train += 3 * once;
         self.scoring.per_pair = numbers * (size_of::<f64>() + precision.bytes());
         self.gradient = numbers * size_of::<f64>();
         self.differentiating = self.gradient;
@@ -182,7 +234,9 @@ impl Footprint {
         let samples = (Self::PIECE_BYTES / sample).clamp(1, Self::PIECE_SAMPLES);
         let piece = Piece {
             samples,
-            bytes: samples.saturating_mul(sample),
+            bytes: samples
+                .saturating_mul(sample)
+                .saturating_add(self.pass.bytes(samples)),
         };
         // A sum of thin gradients is a plain vector.
         let gradient = if train {
@@ -207,6 +261,34 @@ impl Footprint {
             score_flops: self.score_flops * count as f64,
             ..self
         }
+    }
+
+    /// Bytes in use while the gradients of this many points are computed, the gradients included:
+    /// those of a pass, or of joining what several passes gave.
+    pub fn differentiating_bytes(&self, points: usize) -> usize {
+        // What was given up in pieces is not given back to the system at once.
+        let joining = if points > self.pass.points {
+            points.saturating_mul(self.gradient + self.gradient / 2)
+        } else {
+            0
+        };
+        points
+            .saturating_mul(self.differentiating)
+            .saturating_add(self.pass.bytes(points).max(joining))
+    }
+
+    /// Bytes in use while this many test points are differentiated, and factors solved of their
+    /// gradients, the factors included.
+    pub fn solving_bytes(&self, points: usize) -> usize {
+        // Right-hand sides, and the pieces that they are joined of.
+        let rhs = self.factor.max(self.gradient).saturating_mul(2);
+        let differentiating = points
+            .saturating_mul(rhs)
+            .saturating_add(self.pass.bytes(points));
+        points
+            .saturating_mul(self.solving)
+            .saturating_add(self.workspace)
+            .max(differentiating)
     }
 
     /// Bytes in use while `test` factors are scored against `train` gradients, both of them
