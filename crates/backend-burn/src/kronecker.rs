@@ -14,6 +14,7 @@ mod covariance;
 mod diagonal;
 mod eigenvalues;
 mod inverse;
+mod lanes;
 mod layer;
 mod low_rank;
 mod memory;

@@ -11,11 +11,12 @@ use influence_core::{
     Error as CoreError, Result as CoreResult,
     block::Block,
     linalg::{Eigen, eigen},
-    summation::Sums,
+    summation::{Sums, added},
 };
 use ndarray::{Array1, Array2, Array3, Axis, arr1};
 
 use super::{
+    lanes::in_lanes,
     layer::{LayerInputs, LinearLayer, Positions},
     parallel::{KRONECKER, in_parallel, missing},
     running_sum::RunningSum,
@@ -96,25 +97,51 @@ fn sums_over(
     others: &[&Block],
     parts: &Range<usize>,
 ) -> CoreResult<Sums> {
-    let zero = |layer: &&LinearLayer| CovarianceSums::zero(layer);
-    let mut sums: Vec<CovarianceSums> = layers.iter().map(zero).collect();
-    let zero = |block: &&Block| UnfactoredFisher::zero(block);
-    let mut rest: Vec<UnfactoredFisher> = others.iter().map(zero).collect();
     let each = models.iter();
-    for (vectors, part) in each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part))) {
-        let signed = vectors.part(part)?;
-        let gradients = signed.definite()?;
-        for (layer, sums) in layers.iter().zip(&mut sums) {
-            sums.add(layer, gradients)?;
+    let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
+    let each: Vec<_> = each.collect();
+    let zero = || LaneSums::zero(layers, others);
+    let add = |sums: &mut LaneSums, (vectors, part): &(&Arc<SampleVectors>, usize)| {
+        sums.add(layers, vectors.part(*part)?.definite()?)
+    };
+    let [even, odd] = in_lanes(&each, zero, add)?;
+    added(even.into_arrays()?, &odd.into_arrays()?)
+}
+
+/// The sums of a lane.
+struct LaneSums {
+    layers: Vec<CovarianceSums>,
+    others: Vec<UnfactoredFisher>,
+}
+
+impl LaneSums {
+    fn zero(layers: &[&LinearLayer], others: &[&Block]) -> Self {
+        let of_layer = |layer: &&LinearLayer| CovarianceSums::zero(layer);
+        let of_block = |block: &&Block| UnfactoredFisher::zero(block);
+        Self {
+            layers: layers.iter().map(of_layer).collect(),
+            others: others.iter().map(of_block).collect(),
         }
-        rest.iter_mut().try_for_each(|rest| rest.add(gradients))?;
     }
-    let mut arrays = Vec::new();
-    for sums in sums {
-        arrays.extend(sums.into_arrays()?);
+
+    /// Adds a batch.
+    fn add(&mut self, layers: &[&LinearLayer], vectors: &[Gradients]) -> CoreResult<()> {
+        for (layer, sums) in layers.iter().zip(&mut self.layers) {
+            sums.add(layer, vectors)?;
+        }
+        let others = &mut self.others;
+        others.iter_mut().try_for_each(|rest| rest.add(vectors))
     }
-    arrays.extend(rest.into_iter().map(UnfactoredFisher::into_array));
-    Ok(arrays)
+
+    fn into_arrays(self) -> CoreResult<Sums> {
+        let mut arrays = Vec::new();
+        for sums in self.layers {
+            arrays.extend(sums.into_arrays()?);
+        }
+        let others = self.others.into_iter();
+        arrays.extend(others.map(UnfactoredFisher::into_array));
+        Ok(arrays)
+    }
 }
 
 impl CovarianceSums {

@@ -6,11 +6,15 @@
 use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Int, Tensor};
-use influence_core::{Result as CoreResult, summation::Sums};
+use influence_core::{
+    Result as CoreResult,
+    summation::{Sums, added},
+};
 use ndarray::{Array3, Ix0, Ix3, arr0};
 
 use super::{
     covariance::KroneckerEigen,
+    lanes::in_lanes,
     layer::{LayerInputs, LinearLayer, Positions},
     parallel::missing,
     running_sum::RunningSum,
@@ -21,8 +25,9 @@ use crate::{
     tensors::{Unpacked, scatter_rows, tensor3},
 };
 
-/// Scalars of per-sample gradients that are multiplied out at a time: 64 MiB of 32-bit floats.
-const CHUNK: usize = 1 << 24;
+/// Scalars of per-sample gradients that are multiplied out at a time: few enough that squaring them
+/// finds them in a cache.
+const CHUNK: usize = 1 << 21;
 
 /// The Kronecker eigenvectors of a layer where the data are.
 struct Bases {
@@ -44,19 +49,15 @@ pub(super) fn correct_eigenvalues(
         output_gradients: place(&factors.output_eigenvectors),
     });
     let bases: Vec<Bases> = bases.collect();
-    let zeros = |layer: &&LinearLayer| {
-        let shape = &layer.shape;
-        RunningSum::zero((shape.groups, shape.outputs, layer.width()))
-    };
     let leaf = |parts: Range<usize>| {
-        let mut totals: Vec<RunningSum> = layers.iter().map(zeros).collect();
-        let mut samples = 0;
-        for vectors in models {
-            samples += add_squares(vectors, layers, &bases, parts.clone(), &mut totals)?;
-        }
-        let totals = totals.into_iter().map(|sum| Ok(sum.whole()?.into_dyn()));
-        let samples = Ok(arr0(samples as f64).into_dyn());
-        std::iter::once(samples).chain(totals).collect()
+        let each = models.iter();
+        let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
+        let each: Vec<_> = each.collect();
+        let add = |sums: &mut SquareSums, (vectors, part): &(&Arc<SampleVectors>, usize)| {
+            sums.add(layers, &bases, vectors.part(*part)?.definite()?)
+        };
+        let [even, odd] = in_lanes(&each, || SquareSums::zero(layers), add)?;
+        added(even.into_arrays()?, &odd.into_arrays()?)
     };
     let operand = || Ok(eigenvectors(factors));
     let sums = vectors.data.sum("eigenvalues", &operand, &leaf)?;
@@ -80,29 +81,50 @@ fn eigenvectors(factors: &[KroneckerEigen]) -> Sums {
     all.map(Array3::into_dyn).collect()
 }
 
-/// Adds the squares of the gradients of some batches along the eigenvectors; gives the number of
-/// samples.
-fn add_squares(
-    vectors: &SampleVectors,
-    layers: &[&LinearLayer],
-    bases: &[Bases],
-    parts: Range<usize>,
-    totals: &mut [RunningSum],
-) -> CoreResult<usize> {
-    let mut samples = 0;
-    for part in parts {
-        let signed = vectors.part(part)?;
-        let gradients = signed.definite()?;
-        samples += gradients.first().map_or(0, Gradients::len);
-        for ((layer, bases), total) in layers.iter().zip(bases).zip(&mut *totals) {
-            for gradients in gradients {
+/// The sums of a lane.
+struct SquareSums {
+    samples: usize,
+    /// Of each layer, the squares of the gradients along the eigenvectors.
+    totals: Vec<RunningSum>,
+}
+
+impl SquareSums {
+    fn zero(layers: &[&LinearLayer]) -> Self {
+        let zero = |layer: &&LinearLayer| {
+            let shape = &layer.shape;
+            RunningSum::zero((shape.groups, shape.outputs, layer.width()))
+        };
+        Self {
+            samples: 0,
+            totals: layers.iter().map(zero).collect(),
+        }
+    }
+
+    /// Adds a batch.
+    fn add(
+        &mut self,
+        layers: &[&LinearLayer],
+        bases: &[Bases],
+        vectors: &[Gradients],
+    ) -> CoreResult<()> {
+        self.samples += vectors.first().map_or(0, Gradients::len);
+        for ((layer, bases), total) in layers.iter().zip(bases).zip(&mut self.totals) {
+            for gradients in vectors {
                 if let Some(positions) = layer.positions_of(gradients) {
                     total.add(squares(&rotated(positions, bases), layer))?;
                 }
             }
         }
+        Ok(())
     }
-    Ok(samples)
+
+    /// The number of samples, and the sums of each layer.
+    fn into_arrays(self) -> CoreResult<Sums> {
+        let samples = Ok(arr0(self.samples as f64).into_dyn());
+        let totals = self.totals.into_iter();
+        let totals = totals.map(|sum| Ok(sum.whole()?.into_dyn()));
+        std::iter::once(samples).chain(totals).collect()
+    }
 }
 
 /// Inputs and output gradients in the eigenbases.

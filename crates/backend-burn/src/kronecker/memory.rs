@@ -2,7 +2,7 @@
 
 use influence_core::block::Block;
 
-use super::{layer::LinearLayer, unfactored::UnfactoredFisher};
+use super::{lanes::LANES, layer::LinearLayer, unfactored::UnfactoredFisher};
 use crate::curvature::SampleVectors;
 
 /// Bytes that the fit of all blocks takes, an upper bound.
@@ -58,15 +58,16 @@ fn passes(
     sides: &[(usize, usize)],
     kept: usize,
 ) -> usize {
-    /// The sum of a leaf in `f64`, and what it is made of on the device.
-    const LEAF: usize = 3;
+    /// The sums of a leaf in `f64`, and what they are made of on the device.
+    const LEAF: usize = 3 * LANES;
     let held = vectors.data.sums_held();
     let covariances = total(sides.iter().map(|&(groups, entries)| groups * entries));
     let values = layers.iter().flatten();
     let values =
         total(values.map(|layer| layer.shape.groups * layer.shape.outputs * layer.width()));
     let sums = |entries: usize| entries.saturating_mul(size_of::<f64>());
-    let first = sums(covariances).saturating_mul(held);
+    // Those of one lane are in `kept`.
+    let first = sums(covariances).saturating_mul(held + LANES - 1);
     let second = sums(values).saturating_mul(held + LEAF);
     kept.saturating_add(first.max(second))
 }

@@ -1,0 +1,57 @@
+//! A pass over batches in lanes that go side by side.
+//!
+//! Matrix products of the size of a batch do not keep all cores busy, and what lies between them
+//! keeps one. So the batches of a leaf are dealt out to lanes, batch `i` to lane `i mod 2`, each
+//! with sums of its own, which are added up at the end. How many lanes there are is a constant:
+//! the order of additions, and with it the bits of the sums, depends on no number of threads. A
+//! single thread goes through the lanes one after the other.
+
+use influence_core::{Error as CoreError, Result as CoreResult};
+
+use super::parallel::KRONECKER;
+use crate::panic::caught;
+
+/// How many sums are held at a time.
+pub(super) const LANES: usize = 2;
+
+/// The sums of the lanes: each begins with `zero` and adds its items in order.
+pub(super) fn in_lanes<T: Sync, S: Send>(
+    items: &[T],
+    zero: impl Fn() -> S + Sync,
+    add: impl Fn(&mut S, &T) -> CoreResult<()> + Sync,
+) -> CoreResult<[S; LANES]> {
+    let lane = |first: usize| {
+        // A panic would otherwise unwind through the pool and end in the caller's thread.
+        let outcome = caught(|| {
+            let mut sums = zero();
+            let mut own = items.iter().skip(first).step_by(LANES);
+            own.try_for_each(|item| add(&mut sums, item))?;
+            Ok(sums)
+        });
+        outcome.unwrap_or_else(|message| Err(CoreError::backend(KRONECKER, message)))
+    };
+    let (even, odd) = rayon::join(|| lane(0), || lane(1));
+    Ok([even?, odd?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_take_turns_and_the_first_error_is_returned() -> CoreResult<()> {
+        let add = |sums: &mut Vec<usize>, item: &usize| {
+            sums.push(*item);
+            match item {
+                7 => Err(CoreError::backend("item", "seven")),
+                _ => Ok(()),
+            }
+        };
+        let lanes = in_lanes(&[0, 1, 2, 3, 4], Vec::new, add)?;
+        assert_eq!(lanes, [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(in_lanes(&[3], Vec::new, add)?, [vec![3], vec![]]);
+        let error = in_lanes(&[0, 7, 2], Vec::new, add).expect_err("an item fails");
+        assert_eq!(error.to_string(), "item: seven");
+        Ok(())
+    }
+}
