@@ -1,7 +1,7 @@
 //! From measurements at the end of a training back to its beginning.
 
 use burn::tensor::Tensor;
-use influence_core::{GradientSource, Result as CoreResult};
+use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
 use super::{

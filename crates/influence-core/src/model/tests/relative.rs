@@ -1,7 +1,7 @@
 //! Relative influences against their formulas, with matrices written out.
 
 use super::*;
-use crate::operator::LinearOperator;
+use crate::{Groups, operator::LinearOperator, testing::SamplesDataset};
 
 /// The influences by elimination, `A⁻¹ g` of each training point, and its gradient.
 fn written_out(damping: f64) -> Result<(ArrayD<f64>, Array2<f64>, Array2<f64>)> {
@@ -78,5 +78,26 @@ fn a_matrix_that_is_negative_along_a_gradient_has_no_such_geometry() -> Result<(
     let model = RelativeInfluence::new(influence, RelativeTo::Losses);
     let refused = InfluenceModel::gradients(&model, &train);
     assert!(matches!(refused, Err(Error::Setting { .. })), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn a_source_has_the_sum_of_the_divided_influences_of_its_points() -> Result<()> {
+    let (_, train, test) = problem();
+    let data = SamplesDataset(train.clone());
+    let groups = Groups::sums([7, 13])?;
+    for to in [RelativeTo::Parameters, RelativeTo::Losses] {
+        let model = relative(to, DAMPING)?;
+        let points = scores(&model, &test, &train)?;
+        let batch = GroupBatch::new(&data, &groups, 0..2, 3)?;
+        let factors = InfluenceModel::factors(&model, &test)?.converged()?;
+        let sources = InfluenceModel::group_gradients(&model, &batch)?;
+        let found = InfluenceModel::scores(&model, &factors, &sources)?;
+        for (source, range) in [0..7, 7..20].into_iter().enumerate() {
+            let sum = points.slice_axis(Axis(1), range.into()).sum_axis(Axis(1));
+            let column = found.index_axis(Axis(1), source).to_owned();
+            testing::assert_close("source", &column, &sum, 1e-11);
+        }
+    }
     Ok(())
 }
