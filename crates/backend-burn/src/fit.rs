@@ -167,7 +167,8 @@ impl<T> Fit<T> {
     }
 
     /// Goes over the training data in batches of this many samples; the last may be smaller, and
-    /// all samples have the same weight.
+    /// all samples have the same weight. Kronecker factors are fitted in smaller batches where the
+    /// activations of a sample are large.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.settings.batch_size = batch_size;

@@ -161,14 +161,14 @@ impl FitProblem {
         source: &ModelGradients,
         memory: usize,
     ) -> CoreResult<Arc<SampleVectors>> {
+        /// Passes of scores in a batch of a fit, which adds matrices as large as the curvature for
+        /// each batch.
+        const PASSES: usize = 4;
         let drawn = matches!(self.curvature, Curvature::Fisher { .. });
         let memory = match kronecker {
             Kronecker::Ekfac if !drawn => memory,
             Kronecker::Ekfac | Kronecker::Kfac => 0,
         };
-        /// Passes of scores in a batch of a fit, which adds matrices as large as the curvature for
-        /// each batch.
-        const PASSES: usize = 4;
         let pass = source.pass(&self.data.head(1)?)?;
         let most = pass.points.saturating_mul(PASSES);
         let data = self.data.clone().in_batches_of(most);

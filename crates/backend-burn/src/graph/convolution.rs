@@ -124,15 +124,16 @@ impl<'a> RecordedConvolution<'a> {
         }
     }
 
-    /// The numbers in the [patches](Unfolding::patches) of the input; none of a transposed one,
-    /// whose inputs lie at the positions of the kernel as they are.
+    /// The numbers in the [patches](Unfolding::patches) of the input, and in the slices that they
+    /// are joined of; none of a transposed one, whose inputs lie at the positions of the kernel as
+    /// they are.
     pub(crate) fn patch_scalars(&self) -> usize {
         if self.is_transposed() {
             return 0;
         }
         let (input, kernel) = (&self.input().shape, &self.weight().shape[2..]);
         let positions = self.out().shape[2..].iter().product::<usize>();
-        input[0] * input[1] * kernel.iter().product::<usize>() * positions
+        2 * input[0] * input[1] * kernel.iter().product::<usize>() * positions
     }
 
     fn padding(&self) -> Vec<(usize, usize)> {

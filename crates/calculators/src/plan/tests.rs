@@ -100,7 +100,7 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result
     let footprint = transformer();
     let plan = plan([100, 1000], &footprint, memory, false);
     let [k, n] = plan.grid().chunk_shape();
-    assert!(k >= 20 && n >= 20, "{k} x {n}");
+    assert!(k >= 20 && n >= 16, "{k} x {n}");
     assert_eq!((plan.workers(), plan.gradient_passes()), (2, 1));
     assert!(plan.peak_bytes() <= memory);
     // All at once they would leave room for a few points only, in one task at a time.
@@ -112,23 +112,22 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result
         ..footprint
     };
     let [k, n] = Plan::chunk_shape([None, None], [100, 1000], &at_once, memory);
-    assert!(k < 15 && n < 15, "{k} x {n}");
-    // Chunks that are given count a pass of theirs, and not one of each of their points.
-    let bytes = |chunk: [usize; 2]| {
+    assert!(k < 10 && n < 10, "{k} x {n}");
+    // Of chunks that are given, too, a pass counts and not each point.
+    let bytes = |footprint: &Footprint, chunk: [usize; 2]| {
         let grid = ChunkGrid::new([100, 1000], chunk).expect("sides of at least 1");
         let resources = Resources {
             memory,
             threads: 1,
             factors_kept: false,
         };
-        Plan::new(&grid, &footprint, resources).peak_bytes()
+        Plan::new(&grid, footprint, resources).peak_bytes()
     };
-    let pass = footprint.pass.bytes(3);
-    assert!(bytes([2, 2]) < bytes([2, 3]) && pass < bytes([2, 3]));
-    assert!(bytes([2, 12]) < 2 * pass);
+    assert_eq!(bytes(&footprint, [2, 3]), bytes(&at_once, [2, 3]));
+    assert!(bytes(&footprint, [2, 12]) + 60_000_000 < bytes(&at_once, [2, 12]));
     // The same for factors and self-influences, within a bound that all points at once exceed.
     let budget = Budget {
-        memory: Some(64 * MEBIBYTE),
+        memory: Some(90 * MEBIBYTE),
         threads: 2,
         ..Budget::default()
     };
@@ -156,8 +155,8 @@ fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
     let [k, n] = Plan::chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
     assert_eq!([k, n], [7, 9]);
     let sides = |memory| Plan::chunk_shape([None, None], [2000, 20_000], &wide(), memory);
-    assert_eq!(sides(1024 * MEBIBYTE), [5, 1250]);
-    assert!(sides(128 * MEBIBYTE)[0] < 5 && sides(128 * MEBIBYTE)[1] < 1250);
+    assert_eq!(sides(1024 * MEBIBYTE), [11, 523]);
+    assert!(sides(128 * MEBIBYTE)[0] < 11 && sides(128 * MEBIBYTE)[1] < 523);
     let small = Footprint::dense(100, Precision::F32);
     assert_eq!(
         Plan::chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
