@@ -13,7 +13,7 @@ mod vectors;
 
 use std::fmt;
 
-pub(crate) use linearised::Along;
+pub(crate) use linearised::DirectionalDerivatives;
 pub(crate) use outer_products::products;
 pub(crate) use training::TrainingData;
 pub(crate) use vectors::SampleVectors;

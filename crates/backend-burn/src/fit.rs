@@ -178,7 +178,7 @@ impl<T> Fit<T> {
     /// Reports the residual of each row against the exact matrix that the curvature is or stands
     /// for, over all parameters: the Hessian, or else the Gauss-Newton matrix. Kronecker factors,
     /// low ranks and blocks then show what they leave out, for a pass over the training data per
-    /// stack of rows; see [`BlockInfluence::with_reference`](influence_core::BlockInfluence::with_reference).
+    /// stack of rows; see [`with_reference`](influence_core::BlockInfluence::with_reference).
     #[must_use]
     pub fn with_exact_residuals(mut self) -> Self {
         self.settings.exact_residuals = true;

@@ -110,8 +110,8 @@ impl ModelGradients {
         Ok(self.joined(batch.len(), forms))
     }
 
-    /// The gradients of the outputs, weighted by what `cotangent` makes of them: one forward pass in
-    /// place of one for the outputs and one for the gradients.
+    /// The gradients of the outputs, weighted by what `cotangent` makes of them: one forward pass
+    /// in place of one for the outputs and one for the gradients.
     pub(crate) fn gradients_of_outputs(
         &self,
         batch: &Batch,

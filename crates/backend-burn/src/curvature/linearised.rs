@@ -22,9 +22,9 @@
 //! (H v)_W_l = x_lᵀ R δ_l + (R x_l)ᵀ δ_l                (H v)_b_l = Σ_i R δ_l
 //! ```
 //!
-//! The forward pass gives the derivative of each loss along `v`, too: `⟨∇ℓ_i, v⟩ = ⟨δ_last, R s_last⟩`.
-//! Without the terms with `δ` and `f''` this is the Gauss-Newton matrix `Jᵀ ∂²ℓ/∂s² J`. Everything
-//! that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the product
+//! Without the terms with `δ` and `f''` this is the Gauss-Newton matrix `Jᵀ ∂²ℓ/∂s² J`. The forward
+//! pass gives the derivative of each loss along `v`, too, `⟨∇ℓ_i, v⟩ = ⟨δ_last, R s_last⟩`.
+//! Everything that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the product
 //! `f'' ∘ (δ W ᵀ)`.
 //!
 //! Shapes. All `k` vectors go through each step together: tangents are `(n, k, width)`, so that a
@@ -60,7 +60,7 @@ pub(crate) struct Linearised {
 }
 
 /// What the samples of a batch say along each of `k` vectors.
-pub(crate) struct Along {
+pub(crate) struct DirectionalDerivatives {
     /// The products with the matrix, summed over the samples, `(k, dim)`.
     pub(crate) products: Tensor<2>,
     /// The derivative of the loss of each sample, `⟨∇ℓ_i, v⟩`, `(k, n)`.
@@ -123,7 +123,11 @@ impl Linearised {
 
     /// The same products, and the derivatives of the losses; `None` for the Gauss-Newton matrix,
     /// which knows no losses.
-    pub(crate) fn along(&self, rows: &Tensor<2>, places: &[Option<Range<usize>>]) -> Option<Along> {
+    pub(crate) fn along(
+        &self,
+        rows: &Tensor<2>,
+        places: &[Option<Range<usize>>],
+    ) -> Option<DirectionalDerivatives> {
         let gradients = self.output_gradients.as_ref()?.last()?;
         let (mut products, mut slopes) = (Vec::new(), Vec::new());
         for rows in self.pieces(rows) {
@@ -135,7 +139,7 @@ impl Linearised {
             slopes.push(moved.sum_dim(2).reshape([n, k]).transpose());
             products.push(self.backward(&forward, &directions, &rows, places));
         }
-        Some(Along {
+        Some(DirectionalDerivatives {
             products: joined(products, 0),
             slopes: joined(slopes, 0),
         })

@@ -63,8 +63,8 @@ impl TrainingData {
         Self { watch, ..self }
     }
 
-    /// The same data in batches of at most this many samples: each batch is cut into pieces of about
-    /// the same length.
+    /// The same data in batches of at most this many samples: each batch is cut into pieces of
+    /// about the same length.
     pub(crate) fn in_batches_of(self, most: usize) -> Self {
         let pieces = self.batch_size.div_ceil(most.max(1));
         Self {

@@ -9,8 +9,8 @@ use super::{
     update::{Adjoints, StepState},
 };
 use crate::{
-    Batch, FitStep, Gradients, ModelGradients, Result, Stack, curvature::Along, tensors::array2,
-    trace::Function,
+    Batch, FitStep, Gradients, ModelGradients, Result, Stack, curvature::DirectionalDerivatives,
+    tensors::array2, trace::Function,
 };
 
 impl FollowedTraining {
@@ -55,7 +55,7 @@ impl FollowedTraining {
             .rule
             .back(adjoints, known, taken.learning_rate, step + 1);
 
-        let Along { products, slopes } = source.along(&batch, &by_gradient)?;
+        let DirectionalDerivatives { products, slopes } = source.along(&batch, &by_gradient)?;
         let slopes = array2(&slopes)?;
         let scale = descent.samples as f64 / batch.len() as f64;
         for (slopes, &sample) in slopes.columns().into_iter().zip(&taken.batch) {
@@ -74,7 +74,7 @@ impl FollowedTraining {
 impl ModelGradients {
     /// What the losses of a batch say along rows `(k, dim)`: the products with the sum of their
     /// Hessians, and the inner products with the gradient of each.
-    fn along(&self, batch: &Batch, rows: &Tensor<2>) -> Result<Along> {
+    fn along(&self, batch: &Batch, rows: &Tensor<2>) -> Result<DirectionalDerivatives> {
         let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
         let places = |&parameter: &usize| Some(self.layout().columns(parameter));
         let places: Vec<_> = all.iter().map(places).collect();
@@ -85,7 +85,7 @@ impl ModelGradients {
         let graph = self.trace.graph(Function::Loss, batch)?;
         let gradients = self.gradients_of(Function::Loss, batch, None)?.for_scores();
         let others = Gradients::dense(rows.clone());
-        Ok(Along {
+        Ok(DirectionalDerivatives {
             products: self.engine.hessian_products(&graph, batch, &all, rows)?,
             slopes: gradients.scores(&others),
         })

@@ -205,8 +205,8 @@ impl Footprint {
     }
 
     /// The footprint of derivatives by inputs of this many numbers, in place of scores:
-    /// differentiating twice holds about three times what differentiating once does, is done for all
-    /// points of a chunk at once, and repeated for every pair.
+    /// differentiating twice holds about three times what differentiating once does, is done for
+    /// all points of a chunk at once, and repeated for every pair.
     #[must_use]
     pub fn of_perturbations(mut self, numbers: usize, precision: Precision) -> Self {
         let once = self.differentiating.saturating_add(self.pass.per_point);

@@ -335,8 +335,8 @@ impl Method {
         self.curved()?.relative
     }
 
-    /// λ of a method whose residuals are computed and no estimates, where it is one known number and
-    /// the curvature is not negative: it bounds the error that the residual stands for.
+    /// λ of a method whose residuals are computed and no estimates, where it is one known number
+    /// and the curvature is not negative: it bounds the error that the residual stands for.
     pub fn lambda_of_residuals(&self) -> Option<f64> {
         let curved = self.curved()?;
         let iterates = matches!(self, Self::Cg(_) | Self::Lissa(_));
