@@ -24,8 +24,8 @@
 //!
 //! Without the terms with `δ` and `f''` this is the Gauss-Newton matrix `Jᵀ ∂²ℓ/∂s² J`. The forward
 //! pass gives the derivative of each loss along `v`, too, `⟨∇ℓ_i, v⟩ = ⟨δ_last, R s_last⟩`.
-//! Everything that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the product
-//! `f'' ∘ (δ W ᵀ)`.
+//! Everything that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the
+//! product `f'' ∘ (δ W ᵀ)`.
 //!
 //! Shapes. All `k` vectors go through each step together: tangents are `(n, k, width)`, so that a
 //! product with a weight is one matrix product of `n · k` rows instead of `k` small ones. Products
