@@ -59,7 +59,7 @@ where
 {
     let test = SideSource::groups(&problem.test, groups());
     let lazy = calculator.into_influences(test, SideSource::compute(&problem.train));
-    Ok(lazy.with_chunks(2, 3)?.with_memory(150_000))
+    Ok(lazy.with_chunks(2, 3)?.with_memory(200_000))
 }
 
 #[test]
