@@ -7,7 +7,7 @@ use std::{
 };
 
 use influence_core::{
-    BlockInfluence, Precision, Result as CoreResult,
+    BlockInfluence, PassFootprint, Precision, Result as CoreResult,
     block::{Block, BlockStructure, Damping},
     operator::LinearOperator,
     solver::{Prepared, Solver, State},
@@ -54,10 +54,10 @@ impl InversionMethod {
         }
     }
 
-    /// Bytes that solving takes besides, where a factor as plain numbers takes this many.
-    pub(super) fn workspace(&self, factor: usize, precision: Precision) -> usize {
+    /// What solving takes besides, where a factor as plain numbers takes this many bytes.
+    pub(super) fn workspace(&self, factor: usize, precision: Precision) -> PassFootprint {
         match self {
-            Self::Solver(_) => 0,
+            Self::Solver(_) => PassFootprint::NONE,
             Self::Kronecker(_) => kronecker::workspace(factor, precision),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use influence_core::{
-    Error as CoreError, Precision, Result as CoreResult, Rows,
+    Error as CoreError, PassFootprint, Precision, Result as CoreResult, Rows,
     operator::{Estimate, check_damping},
     solver::{Inverse, Prepared, Report, Solution, State, Status},
 };
@@ -44,11 +44,14 @@ struct DeviceEigen {
 /// Scalars of right-hand sides that are solved at a time.
 const PIECE: usize = 1 << 20;
 
-/// Bytes in use while factors of this many bytes are solved, however many they are: matrices on
+/// What is in use while factors of this many bytes are solved, some of them at a time: matrices on
 /// either side of an eigenbasis.
-pub(crate) fn workspace(factor: usize, precision: Precision) -> usize {
+pub(crate) fn workspace(factor: usize, precision: Precision) -> PassFootprint {
     const STACKS: usize = 4;
-    factor.max(PIECE * precision.bytes()).saturating_mul(STACKS)
+    PassFootprint {
+        per_point: factor.saturating_mul(STACKS),
+        points: (PIECE * precision.bytes() / factor.max(1)).max(1),
+    }
 }
 
 // Names of arrays in files of fitted states: they must not change.

@@ -1,4 +1,4 @@
-use influence_core::Precision;
+use influence_core::{PassFootprint, Precision};
 
 use super::*;
 
@@ -26,9 +26,9 @@ fn wide() -> Footprint {
         factor: 4_000_000,
         gradient: 12_000,
         solving: 12_000_000,
-        workspace: 0,
+        workspace: PassFootprint::NONE,
         differentiating: 48_000,
-        pass: influence_core::PassFootprint::NONE,
+        pass: PassFootprint::NONE,
         scoring,
         gradient_flops: 6e6,
         score_flops: 2e6,
@@ -85,7 +85,7 @@ fn the_side_is_held_that_leaves_least_to_do_again() {
 /// A transformer of half a million parameters, whose activations are larger than its gradients.
 fn transformer() -> Footprint {
     Footprint {
-        pass: influence_core::PassFootprint {
+        pass: PassFootprint {
             per_point: 9_600_000,
             points: 3,
         },
@@ -105,7 +105,7 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result
     assert!(plan.peak_bytes() <= memory);
     // All at once they would leave room for a few points only, in one task at a time.
     let at_once = Footprint {
-        pass: influence_core::PassFootprint {
+        pass: PassFootprint {
             points: usize::MAX,
             ..footprint.pass
         },

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::{
-    FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, UnitGradients, finite,
+    FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, PassFootprint,
+    UnitGradients, finite,
 };
 use crate::{
     Error, Precision, Result, Rows,
@@ -21,7 +22,7 @@ pub struct BlockInfluence<G: GradientSource> {
     source: G,
     blocks: Vec<FittedBlock<G::Rows>>,
     stacks: usize,
-    workspace: usize,
+    workspace: PassFootprint,
     reference: Option<Arc<dyn LinearOperator<Rows = G::Rows>>>,
 }
 
@@ -80,7 +81,7 @@ impl<G: GradientSource> BlockInfluence<G> {
             source,
             blocks: damped(blocks.collect(), damping)?,
             stacks: STACKS,
-            workspace: 0,
+            workspace: PassFootprint::NONE,
             reference: None,
         })
     }
@@ -117,14 +118,11 @@ impl<G: GradientSource> BlockInfluence<G> {
         Self { stacks, ..self }
     }
 
-    /// Sets the bytes that the inverses hold while they solve, however many right-hand sides there
-    /// are; none unless they are set.
+    /// Sets what the inverses hold while they solve besides, for some right-hand sides at a time;
+    /// nothing unless it is set.
     #[must_use]
-    pub fn with_workspace(self, bytes: usize) -> Self {
-        Self {
-            workspace: bytes,
-            ..self
-        }
+    pub fn with_workspace(self, workspace: PassFootprint) -> Self {
+        Self { workspace, ..self }
     }
 
     /// The same inverses with every gradient scaled to unit length: [`UnitGradients`].

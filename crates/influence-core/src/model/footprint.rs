@@ -15,8 +15,8 @@ pub struct Footprint {
     /// Bytes in use per test point while factors are solved, the factors included and a
     /// [pass](Self::pass) excluded.
     pub solving: usize,
-    /// Bytes in use while factors are solved, however many points there are.
-    pub workspace: usize,
+    /// Bytes in use while factors are solved besides, for some of the points at a time.
+    pub workspace: PassFootprint,
     /// Bytes in use per train point while gradients are computed, the gradients included and a
     /// [pass](Self::pass) excluded.
     pub differentiating: usize,
@@ -49,8 +49,8 @@ pub struct Piece {
     pub bytes: usize,
 }
 
-/// The working memory of an evaluation of a model with its derivatives. It does not grow with the
-/// points of a task: more of them than fit in a pass are taken in several passes.
+/// The working memory of an evaluation of a model with its derivatives, or of solving. It does not
+/// grow with the points of a task: more of them than fit in a pass are taken in several passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassFootprint {
     /// Bytes per point.
@@ -60,13 +60,13 @@ pub struct PassFootprint {
 }
 
 impl PassFootprint {
-    /// Of a model whose evaluation takes no memory worth counting.
+    /// Of what takes no memory worth counting.
     pub const NONE: Self = Self {
         per_point: 0,
         points: usize::MAX,
     };
 
-    /// Bytes in use while this many points are evaluated.
+    /// Bytes in use for this many points.
     pub fn bytes(&self, points: usize) -> usize {
         points.min(self.points).saturating_mul(self.per_point)
     }
@@ -106,7 +106,7 @@ impl Footprint {
             factor: vector,
             gradient: vector,
             solving: vector.saturating_mul(2),
-            workspace: 0,
+            workspace: PassFootprint::NONE,
             differentiating: vector.saturating_mul(2),
             pass: PassFootprint::NONE,
             scoring: ScoringFootprint {
@@ -129,9 +129,9 @@ impl Footprint {
         Self { solving, ..self }
     }
 
-    /// The footprint with a solver that has this many bytes in use, whatever it solves for.
+    /// The footprint with a solver that has this in use, for some of its right-hand sides at a time.
     #[must_use]
-    pub fn with_workspace(self, workspace: usize) -> Self {
+    pub fn with_workspace(self, workspace: PassFootprint) -> Self {
         Self { workspace, ..self }
     }
 
@@ -287,7 +287,7 @@ impl Footprint {
             .saturating_add(self.pass.bytes(points));
         points
             .saturating_mul(self.solving)
-            .saturating_add(self.workspace)
+            .saturating_add(self.workspace.bytes(points))
             .max(differentiating)
     }
 
