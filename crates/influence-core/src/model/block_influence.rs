@@ -351,16 +351,15 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
         let footprint = footprint
             .with_solver(self.stacks)
             .with_workspace(self.workspace);
-        Ok(match self.reference {
-            None => Footprint {
-                immediate,
-                ..footprint
-            },
-            Some(_) => {
-                let vector = self.dim().saturating_mul(self.precision().bytes());
-                footprint.with_reference(vector)
-            }
-        })
+        let footprint = Footprint {
+            immediate,
+            ..footprint
+        };
+        if self.reference.is_none() {
+            return Ok(footprint);
+        }
+        let vector = self.dim().saturating_mul(self.precision().bytes());
+        Ok(footprint.with_reference(vector))
     }
 
     fn self_scores(

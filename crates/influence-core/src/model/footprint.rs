@@ -129,7 +129,8 @@ impl Footprint {
         Self { solving, ..self }
     }
 
-    /// The footprint with a solver that has this in use, for some of its right-hand sides at a time.
+    /// The footprint with a solver that has this in use, for some of its right-hand sides at a
+    /// time.
     #[must_use]
     pub fn with_workspace(self, workspace: PassFootprint) -> Self {
         Self { workspace, ..self }

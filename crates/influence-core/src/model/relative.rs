@@ -1,7 +1,7 @@
 //! Influences relative to what a training point changes.
 //!
 //! Influences are largest for the training points with the largest gradients: outliers and wrong
-//! labels, whatever the test point. Barshan, Brunet and Dziugaite, *RelatIF: identifying
+//! labels, whatever the test point. Barshan, Brunet and Dziugaite, *`RelatIF`: identifying
 //! explanatory training samples via relative influence*, 2020, ask instead which point changes a
 //! measurement most for what else it changes:
 //!
@@ -31,12 +31,12 @@ pub enum RelativeTo {
     Losses,
 }
 
-/// Influences relative to what each training point changes, RelatIF.
+/// Influences relative to what each training point changes (`RelatIF`).
 ///
 /// A point without a gradient has no influence. All else is as in the model within.
 ///
 /// # References
-/// Barshan, Brunet and Dziugaite, *RelatIF: identifying explanatory training samples via relative
+/// Barshan, Brunet and Dziugaite, *`RelatIF`: identifying explanatory training samples via relative
 /// influence*, 2020.
 #[derive(Debug)]
 pub struct RelativeInfluence<G: GradientSource> {
