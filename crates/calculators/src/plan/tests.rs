@@ -95,7 +95,7 @@ fn transformer() -> Footprint {
 }
 
 #[test]
-fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result<()> {
+fn activations_count_once_a_task_and_not_per_point_of_a_chunk() {
     let memory = 1024 * MEBIBYTE;
     let footprint = transformer();
     let plan = plan([100, 1000], &footprint, memory, false);
@@ -147,7 +147,6 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() -> crate::Result
     };
     assert_eq!(of(footprint, 7), [true; 2]);
     assert_eq!(of(at_once, 7), [false; 2]);
-    Ok(())
 }
 
 #[test]

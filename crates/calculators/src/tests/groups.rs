@@ -67,9 +67,12 @@ fn groups_of_either_side_are_sums_of_rows_and_columns() -> Outcome {
     let problem = problem(11, 11)?;
     let calculator = Sequential::new(&problem.model);
     let each = whole(&calculator, &problem, [3, 4])?;
-    let side = |grouped: bool, data| match grouped {
-        true => SideSource::groups(data, groups()),
-        false => SideSource::compute(data),
+    let side = |grouped: bool, data| {
+        if grouped {
+            SideSource::groups(data, groups())
+        } else {
+            SideSource::compute(data)
+        }
     };
     for [test, train] in [[true, false], [false, true], [true, true]] {
         let rows = if test {
