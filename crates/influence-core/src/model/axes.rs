@@ -1,6 +1,10 @@
 use ndarray::{Array2, ArrayD, Axis};
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    report::of_parts,
+    solver::{Report, Solution},
+};
 
 /// An axis of scores beyond those of test and train points.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,23 @@ pub(super) fn joined(matrices: impl Iterator<Item = Result<Array2<f64>>>) -> Res
     let matrices: Vec<Array2<f64>> = matrices.collect::<Result<_>>()?;
     let views: Vec<_> = matrices.iter().map(|matrix| matrix.view()).collect();
     ndarray::concatenate(Axis(1), &views).map_err(|error| Error::backend("factors", error))
+}
+
+/// The factors of several models, each row with the worst of its reports.
+pub(super) fn side_by_side<F>(solutions: Vec<Solution<F>>) -> Solution<Vec<F>> {
+    let mut rows = Vec::with_capacity(solutions.len());
+    let mut reports: Option<Vec<Report>> = None;
+    for solution in solutions {
+        rows.push(solution.rows);
+        reports = Some(match reports {
+            None => solution.reports,
+            Some(so_far) => of_parts(so_far, solution.reports),
+        });
+    }
+    Solution {
+        rows,
+        reports: reports.unwrap_or_default(),
+    }
 }
 
 /// The diagonal of the first two axes, `(n, n, ..)` → `(n, ..)`.

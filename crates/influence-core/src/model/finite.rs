@@ -73,6 +73,16 @@ pub(super) fn lengths<R: Rows>(
     Ok(lengths)
 }
 
+/// One over each length: zero for zero, not a number for a length that is not finite.
+pub(super) fn inverses(lengths: &[f64]) -> Vec<f64> {
+    let inverse = |&length: &f64| match length {
+        0.0 => 0.0,
+        _ if length.is_finite() => 1.0 / length,
+        _ => f64::NAN,
+    };
+    lengths.iter().map(inverse).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;

@@ -18,7 +18,8 @@
 use ndarray::{Array1, Ix1};
 
 use super::{
-    BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, wrapper,
+    BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, finite,
+    wrapper,
 };
 use crate::{Error, Result, Rows, ThreadSafe};
 
@@ -56,7 +57,7 @@ impl<G: GradientSource> RelativeInfluence<G> {
         let rows = source.to_rows(gradients)?;
         let solved = self.influence.solve(&rows)?.converged()?;
         let lengths = match self.to {
-            RelativeTo::Parameters => solved.norms()?,
+            RelativeTo::Parameters => finite::lengths(solved.norms()?, || Ok(solved))?,
             RelativeTo::Losses => {
                 let own = source.self_scores(&solved, gradients)?;
                 let own = own.into_dimensionality::<Ix1>();
@@ -64,8 +65,7 @@ impl<G: GradientSource> RelativeInfluence<G> {
                 roots(&own)?
             }
         };
-        let inverse = |length: f64| if length == 0.0 { 0.0 } else { length.recip() };
-        Ok(lengths.into_iter().map(inverse).collect())
+        Ok(finite::inverses(&lengths))
     }
 }
 

@@ -4,11 +4,9 @@ use ndarray::{Array2, ArrayD, ArrayView2, s};
 
 use super::{
     BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, ScoreAxis,
-    axes::{joined, stacked},
+    axes::{joined, side_by_side, stacked},
 };
-use crate::{
-    Error, Precision, Result, ThreadSafe, block::Damping, report::of_parts, solver::Solution,
-};
+use crate::{Error, Precision, Result, ThreadSafe, block::Damping, solver::Solution};
 
 /// The influences of a model under several dampings, `(k, n, dampings)`.
 ///
@@ -58,20 +56,12 @@ impl<G: GradientSource> Sweep<G> {
 
     /// Each row under each damping, with the worst of its reports.
     fn solve(&self, rhs: &G::Rows) -> Result<Solution<Vec<G::Rows>>> {
-        let mut factors: Vec<G::Rows> = Vec::with_capacity(self.models.len());
-        let mut reports = Vec::new();
+        let mut solutions: Vec<Solution<G::Rows>> = Vec::with_capacity(self.models.len());
         for model in &self.models {
-            let solution = model.solve_from(rhs, factors.last())?;
-            reports = match factors.len() {
-                0 => solution.reports,
-                _ => of_parts(reports, solution.reports),
-            };
-            factors.push(solution.rows);
+            let before = solutions.last().map(|solution| &solution.rows);
+            solutions.push(model.solve_from(rhs, before)?);
         }
-        Ok(Solution {
-            rows: factors,
-            reports,
-        })
+        Ok(side_by_side(solutions))
     }
 
     /// The columns of joined factors that belong to each damping.

@@ -1,11 +1,10 @@
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 
-use super::{FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis, axes::joined};
-use crate::{
-    Error, Precision, Result, ThreadSafe,
-    report::of_parts,
-    solver::{Report, Solution},
+use super::{
+    FactorForm, Footprint, GroupBatch, InfluenceModel, ScoreAxis,
+    axes::{joined, side_by_side},
 };
+use crate::{Error, Precision, Result, ThreadSafe, solver::Solution};
 
 /// The weighted sum of the influences of several models of the same data: the checkpoints of a
 /// training run, `Σ_c η_c · up_c[i, j]`, or the models of an ensemble, each with weight `1/M`,
@@ -168,20 +167,3 @@ impl<M: InfluenceModel> InfluenceModel for Trajectory<M> {
 }
 
 impl<M: ThreadSafe> ThreadSafe for Trajectory<M> {}
-
-/// The factors of all checkpoints, each row with the worst of its reports.
-fn side_by_side<F>(solutions: Vec<Solution<F>>) -> Solution<Vec<F>> {
-    let mut rows = Vec::with_capacity(solutions.len());
-    let mut reports: Option<Vec<Report>> = None;
-    for solution in solutions {
-        rows.push(solution.rows);
-        reports = Some(match reports {
-            None => solution.reports,
-            Some(so_far) => of_parts(so_far, solution.reports),
-        });
-    }
-    Solution {
-        rows,
-        reports: reports.unwrap_or_default(),
-    }
-}

@@ -27,18 +27,8 @@ impl<G: GradientSource> UnitGradients<G> {
     fn inverse_lengths(&self, gradients: &G::Gradients) -> Result<Vec<f64>> {
         let norms = self.source.norms(gradients)?;
         let lengths = finite::lengths(norms, || self.source.to_rows(gradients))?;
-        Ok(inverses(&lengths))
+        Ok(finite::inverses(&lengths))
     }
-}
-
-/// One over each length: zero for zero, not a number for a length that is not finite.
-fn inverses(lengths: &[f64]) -> Vec<f64> {
-    let inverse = |&length: &f64| match length {
-        0.0 => 0.0,
-        _ if length.is_finite() => 1.0 / length,
-        _ => f64::NAN,
-    };
-    lengths.iter().map(inverse).collect()
 }
 
 impl<G: GradientSource> GradientSource for UnitGradients<G> {
@@ -63,7 +53,7 @@ impl<G: GradientSource> GradientSource for UnitGradients<G> {
     fn measurement_rows(&self, batch: &G::Batch) -> Result<G::Rows> {
         let rows = self.source.measurement_rows(batch)?;
         let lengths = finite::lengths(rows.norms()?, || Ok(rows.clone()))?;
-        rows.scaled(&inverses(&lengths))
+        rows.scaled(&finite::inverses(&lengths))
     }
 
     fn scores(&self, rows: &G::Rows, gradients: &G::Gradients) -> Result<ArrayD<f64>> {
