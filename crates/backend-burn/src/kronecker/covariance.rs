@@ -4,19 +4,19 @@
 //! layer. Their eigenvectors `Q_A`, `Q_S` are the directions in which `A ⊗ S` is diagonal, with the
 //! products of eigenvalues.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use influence_core::{
     Error as CoreError, Result as CoreResult,
     block::Block,
     linalg::{Eigen, eigen},
-    summation::{Sums, added},
+    summation::Sums,
 };
 use ndarray::{Array1, Array2, Array3, Axis, arr1};
 
 use super::{
-    lanes::in_lanes,
+    lanes::{LaneSums, sums_over},
     layer::{LayerInputs, LinearLayer, Positions},
     parallel::{KRONECKER, in_parallel, missing},
     running_sum::RunningSum,
@@ -58,8 +58,9 @@ impl CovarianceSet {
         others: &[&Block],
     ) -> CoreResult<(Self, Vec<UnfactoredFisher>)> {
         let data = &models.first().ok_or_else(missing)?.data;
+        let zero = || CovarianceLane::zero(layers, others);
         let sums = data.sum("covariances", &|| Ok(Vec::new()), &|parts| {
-            sums_over(models, layers, others, &parts)
+            sums_over(models, &parts, zero)
         })?;
         let mut sums = Unpacked::new(sums);
         let covariances = layers.iter().map(|layer| Covariance::new(layer, &mut sums));
@@ -90,43 +91,26 @@ impl CovarianceSet {
     }
 }
 
-/// The sums over some batches: those of each layer, then those of the other blocks.
-fn sums_over(
-    models: &[Arc<SampleVectors>],
-    layers: &[&LinearLayer],
-    others: &[&Block],
-    parts: &Range<usize>,
-) -> CoreResult<Sums> {
-    let each = models.iter();
-    let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
-    let each: Vec<_> = each.collect();
-    let zero = || LaneSums::zero(layers, others);
-    let add = |sums: &mut LaneSums, (vectors, part): &(&Arc<SampleVectors>, usize)| {
-        sums.add(layers, vectors.part(*part)?.definite()?)
-    };
-    let [even, odd] = in_lanes(&each, zero, add)?;
-    added(even.into_arrays()?, &odd.into_arrays()?)
-}
-
-/// The sums of a lane.
-struct LaneSums {
-    layers: Vec<CovarianceSums>,
+/// The sums of a lane: those of each layer, then those of the other blocks.
+struct CovarianceLane<'a> {
+    layers: Vec<(&'a LinearLayer, CovarianceSums)>,
     others: Vec<UnfactoredFisher>,
 }
 
-impl LaneSums {
-    fn zero(layers: &[&LinearLayer], others: &[&Block]) -> Self {
-        let of_layer = |layer: &&LinearLayer| CovarianceSums::zero(layer);
+impl<'a> CovarianceLane<'a> {
+    fn zero(layers: &[&'a LinearLayer], others: &[&Block]) -> Self {
+        let of_layer = |&layer: &&'a LinearLayer| (layer, CovarianceSums::zero(layer));
         let of_block = |block: &&Block| UnfactoredFisher::zero(block);
         Self {
             layers: layers.iter().map(of_layer).collect(),
             others: others.iter().map(of_block).collect(),
         }
     }
+}
 
-    /// Adds a batch.
-    fn add(&mut self, layers: &[&LinearLayer], vectors: &[Gradients]) -> CoreResult<()> {
-        for (layer, sums) in layers.iter().zip(&mut self.layers) {
+impl LaneSums for CovarianceLane<'_> {
+    fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()> {
+        for (layer, sums) in &mut self.layers {
             sums.add(layer, vectors)?;
         }
         let others = &mut self.others;
@@ -135,7 +119,7 @@ impl LaneSums {
 
     fn into_arrays(self) -> CoreResult<Sums> {
         let mut arrays = Vec::new();
-        for sums in self.layers {
+        for (_, sums) in self.layers {
             arrays.extend(sums.into_arrays()?);
         }
         let others = self.others.into_iter();

@@ -6,15 +6,12 @@
 use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Int, Tensor};
-use influence_core::{
-    Result as CoreResult,
-    summation::{Sums, added},
-};
+use influence_core::{Result as CoreResult, summation::Sums};
 use ndarray::{Array3, Ix0, Ix3, arr0};
 
 use super::{
     covariance::KroneckerEigen,
-    lanes::in_lanes,
+    lanes::{LaneSums, sums_over},
     layer::{LayerInputs, LinearLayer, Positions},
     parallel::missing,
     running_sum::RunningSum,
@@ -49,16 +46,8 @@ pub(super) fn correct_eigenvalues(
         output_gradients: place(&factors.output_eigenvectors),
     });
     let bases: Vec<Bases> = bases.collect();
-    let leaf = |parts: Range<usize>| {
-        let each = models.iter();
-        let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
-        let each: Vec<_> = each.collect();
-        let add = |sums: &mut SquareSums, (vectors, part): &(&Arc<SampleVectors>, usize)| {
-            sums.add(layers, &bases, vectors.part(*part)?.definite()?)
-        };
-        let [even, odd] = in_lanes(&each, || SquareSums::zero(layers), add)?;
-        added(even.into_arrays()?, &odd.into_arrays()?)
-    };
+    let zero = || SquareLane::zero(layers, &bases);
+    let leaf = |parts: Range<usize>| sums_over(models, &parts, zero);
     let operand = || Ok(eigenvectors(factors));
     let sums = vectors.data.sum("eigenvalues", &operand, &leaf)?;
     let mut sums = Unpacked::new(sums);
@@ -81,34 +70,31 @@ fn eigenvectors(factors: &[KroneckerEigen]) -> Sums {
     all.map(Array3::into_dyn).collect()
 }
 
-/// The sums of a lane.
-struct SquareSums {
+/// The sums of a lane: the number of samples, and those of each layer.
+struct SquareLane<'a> {
     samples: usize,
     /// Of each layer, the squares of the gradients along the eigenvectors.
-    totals: Vec<RunningSum>,
+    totals: Vec<(&'a LinearLayer, &'a Bases, RunningSum)>,
 }
 
-impl SquareSums {
-    fn zero(layers: &[&LinearLayer]) -> Self {
-        let zero = |layer: &&LinearLayer| {
+impl<'a> SquareLane<'a> {
+    fn zero(layers: &[&'a LinearLayer], bases: &'a [Bases]) -> Self {
+        let zero = |(&layer, bases): (&&'a LinearLayer, &'a Bases)| {
             let shape = &layer.shape;
-            RunningSum::zero((shape.groups, shape.outputs, layer.width()))
+            let total = RunningSum::zero((shape.groups, shape.outputs, layer.width()));
+            (layer, bases, total)
         };
         Self {
             samples: 0,
-            totals: layers.iter().map(zero).collect(),
+            totals: layers.iter().zip(bases).map(zero).collect(),
         }
     }
+}
 
-    /// Adds a batch.
-    fn add(
-        &mut self,
-        layers: &[&LinearLayer],
-        bases: &[Bases],
-        vectors: &[Gradients],
-    ) -> CoreResult<()> {
+impl LaneSums for SquareLane<'_> {
+    fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()> {
         self.samples += vectors.first().map_or(0, Gradients::len);
-        for ((layer, bases), total) in layers.iter().zip(bases).zip(&mut self.totals) {
+        for (layer, bases, total) in &mut self.totals {
             for gradients in vectors {
                 if let Some(positions) = layer.positions_of(gradients) {
                     total.add(squares(&rotated(positions, bases), layer))?;
@@ -118,11 +104,10 @@ impl SquareSums {
         Ok(())
     }
 
-    /// The number of samples, and the sums of each layer.
     fn into_arrays(self) -> CoreResult<Sums> {
         let samples = Ok(arr0(self.samples as f64).into_dyn());
         let totals = self.totals.into_iter();
-        let totals = totals.map(|sum| Ok(sum.whole()?.into_dyn()));
+        let totals = totals.map(|(_, _, sum)| Ok(sum.whole()?.into_dyn()));
         std::iter::once(samples).chain(totals).collect()
     }
 }

@@ -6,16 +6,46 @@
 //! the order of additions, and with it the bits of the sums, depends on no number of threads. A
 //! single thread goes through the lanes one after the other.
 
-use influence_core::{Error as CoreError, Result as CoreResult};
+use std::{ops::Range, sync::Arc};
+
+use influence_core::{
+    Error as CoreError, Result as CoreResult,
+    summation::{Sums, added},
+};
 
 use super::parallel::KRONECKER;
-use crate::panic::caught;
+use crate::{Gradients, curvature::SampleVectors, panic::caught};
 
 /// How many sums are held at a time.
 pub(super) const LANES: usize = 2;
 
+/// What a lane adds up.
+pub(super) trait LaneSums: Send {
+    /// Adds the vectors of a batch.
+    fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()>;
+
+    /// The sums on the host.
+    fn into_arrays(self) -> CoreResult<Sums>;
+}
+
+/// The sums over some batches of the vectors of each model.
+pub(super) fn sums_over<S: LaneSums>(
+    models: &[Arc<SampleVectors>],
+    parts: &Range<usize>,
+    zero: impl Fn() -> S + Sync,
+) -> CoreResult<Sums> {
+    let each = models.iter();
+    let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
+    let each: Vec<_> = each.collect();
+    let add = |sums: &mut S, (vectors, part): &(&Arc<SampleVectors>, usize)| {
+        sums.add(vectors.part(*part)?.definite()?)
+    };
+    let [even, odd] = in_lanes(&each, zero, add)?;
+    added(even.into_arrays()?, &odd.into_arrays()?)
+}
+
 /// The sums of the lanes: each begins with `zero` and adds its items in order.
-pub(super) fn in_lanes<T: Sync, S: Send>(
+fn in_lanes<T: Sync, S: Send>(
     items: &[T],
     zero: impl Fn() -> S + Sync,
     add: impl Fn(&mut S, &T) -> CoreResult<()> + Sync,
