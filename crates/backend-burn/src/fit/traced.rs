@@ -191,7 +191,8 @@ impl TracedFit {
         let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
         let reference = settings.exact_residuals.then(|| settings.curvature.exact());
         let mut source = source;
-        for curvature in [settings.curvature].into_iter().chain(reference) {
+        let another = reference.filter(|exact| *exact != settings.curvature);
+        for curvature in [settings.curvature].into_iter().chain(another) {
             source = source.checked_for(curvature, &sample)?;
             if curvature.needs_outputs() {
                 source = source.with_curved_outputs(&data.glimpse(0)?)?;

@@ -1,7 +1,7 @@
 //! From measurements at the end of a training back to its beginning.
 
 use burn::tensor::Tensor;
-use influence_core::Result as CoreResult;
+use influence_core::{GradientSource, Result as CoreResult};
 use ndarray::Array2;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     update::{Adjoints, StepState},
 };
 use crate::{
-    Batch, FitStep, Gradients, ModelGradients, Result, Stack, curvature::DirectionalDerivatives,
+    Batch, FitStep, Gradients, ModelGradients, Stack, curvature::DirectionalDerivatives,
     tensors::array2, trace::Function,
 };
 
@@ -74,7 +74,7 @@ impl FollowedTraining {
 impl ModelGradients {
     /// What the losses of a batch say along rows `(k, dim)`: the products with the sum of their
     /// Hessians, and the inner products with the gradient of each.
-    fn along(&self, batch: &Batch, rows: &Tensor<2>) -> Result<DirectionalDerivatives> {
+    fn along(&self, batch: &Batch, rows: &Tensor<2>) -> CoreResult<DirectionalDerivatives> {
         let all: Vec<usize> = (0..self.layout().parameters().len()).collect();
         let places = |&parameter: &usize| Some(self.layout().columns(parameter));
         let places: Vec<_> = all.iter().map(places).collect();
@@ -83,7 +83,7 @@ impl ModelGradients {
             return Ok(along);
         }
         let graph = self.trace.graph(Function::Loss, batch)?;
-        let gradients = self.gradients_of(Function::Loss, batch, None)?.for_scores();
+        let gradients = self.gradients(batch)?;
         let others = Gradients::dense(rows.clone());
         Ok(DirectionalDerivatives {
             products: self.engine.hessian_products(&graph, batch, &all, rows)?,
