@@ -12,8 +12,7 @@ use crate::{
     text,
 };
 
-/// The name of each row of a data set, by which it is told from the others; and remarks on how they
-/// were read.
+/// The name of each row of a data set, which no other row has; and remarks on how they were read.
 ///
 /// # Errors
 /// As [`labels`]; when two rows have the same name.

@@ -63,27 +63,27 @@ impl Samples {
         let rows = (0..self.len()).map(|point| self.identity.row(point));
         Ok(match (&grouping.by, self.row_groups.labels.as_deref()) {
             (GroupBy::Class, _) => {
-                let (partition, numbers) = partitioned(&self.class_numbers()?);
-                let name = |&class: &i64| {
-                    let place = usize::try_from(class).ok()?;
-                    classes?.get(place).cloned()
+                let called = |numbers: Vec<i64>| {
+                    let name = |&class: &i64| {
+                        let place = usize::try_from(class).ok()?;
+                        classes?.get(place).cloned()
+                    };
+                    let names: Option<Vec<String>> = numbers.iter().map(name).collect();
+                    names.map_or(Labels::Numbers(numbers), Labels::Names)
                 };
-                let names: Option<Vec<String>> = numbers.iter().map(name).collect();
-                partition.called(names.map_or(Labels::Numbers(numbers), Labels::Names))
+                Partition::by(&self.class_numbers()?, called)
             }
             (GroupBy::Labels(_), Some(Labels::Numbers(numbers))) => {
                 let numbers: Vec<i64> = rows.map(|row| numbers[row]).collect();
-                let (partition, numbers) = partitioned(&numbers);
-                partition.called(Labels::Numbers(numbers))
+                Partition::by(&numbers, Labels::Numbers)
             }
             (GroupBy::Labels(_), Some(Labels::Names(names))) => {
                 let names: Vec<String> = rows.map(|row| names[row].clone()).collect();
-                let (partition, names) = partitioned(&names);
-                partition.called(Labels::Names(names))
+                Partition::by(&names, Labels::Names)
             }
             (GroupBy::Labels(_), None) | (GroupBy::All, _) => {
-                let (partition, _) = partitioned(&vec![(); self.len()]);
-                partition.called(Labels::Names(vec![take.as_str().to_owned()]))
+                let called = |_| Labels::Names(vec![take.as_str().to_owned()]);
+                Partition::by(&vec![(); self.len()], called)
             }
         })
     }
@@ -175,22 +175,18 @@ struct Partition {
 }
 
 impl Partition {
-    fn called(self, labels: Labels) -> Self {
-        Self { labels, ..self }
+    /// Points in the order of what they are grouped by; `called` gives labels to these things, each
+    /// of which it is shown once and in order.
+    fn by<K: Ord + Clone>(keys: &[K], called: impl FnOnce(Vec<K>) -> Labels) -> Self {
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        // Points of a group stay in their order, since the sort is stable.
+        order.sort_by(|&a, &b| keys[a].cmp(&keys[b]));
+        let runs = order.chunk_by(|&a, &b| keys[a] == keys[b]);
+        let (sizes, once) = runs.map(|run| (run.len(), keys[run[0]].clone())).unzip();
+        Self {
+            sizes,
+            labels: called(once),
+            order,
+        }
     }
-}
-
-/// Points in the order of what they are grouped by, and these things in order, each once.
-fn partitioned<K: Ord + Clone>(keys: &[K]) -> (Partition, Vec<K>) {
-    let mut order: Vec<usize> = (0..keys.len()).collect();
-    // Points of a group stay in their order, since the sort is stable.
-    order.sort_by(|&a, &b| keys[a].cmp(&keys[b]));
-    let runs = || order.chunk_by(|&a, &b| keys[a] == keys[b]);
-    let (sizes, once) = runs().map(|run| (run.len(), keys[run[0]].clone())).unzip();
-    let partition = Partition {
-        order,
-        sizes,
-        labels: Labels::Numbers(Vec::new()),
-    };
-    (partition, once)
 }
