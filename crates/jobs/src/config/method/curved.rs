@@ -60,6 +60,10 @@ pub enum CurvatureSetting {
     EmpiricalFisher,
 }
 
+/// What is wrong with a sweep where gradients of training points are solved for, too.
+pub(super) const ONE_DAMPING: &str =
+    "takes one damping, which the gradients depend on: leave it out, or method.sweep";
+
 /// What influences may be divided by, by name.
 const RELATIVE: [(&str, RelativeTo); 2] = [
     ("parameters", RelativeTo::Parameters),
@@ -189,9 +193,7 @@ impl Curved {
         let residual = keys.choice("residual", &residuals)?.unwrap_or_default();
         let relative = keys.choice("relative", &RELATIVE)?;
         if relative.is_some() && damping.sweep().is_some() {
-            let wrong =
-                "takes one damping, which the gradients depend on: leave it out, or method.sweep";
-            return Err(KeyError::sentence("method.relative", wrong).into());
+            return Err(KeyError::sentence("method.relative", ONE_DAMPING).into());
         }
         let curved = Self {
             curvature,

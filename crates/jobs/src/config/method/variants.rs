@@ -11,7 +11,7 @@ use influence_data::key::{KeyError, KeyPath};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    curved::{CurvatureSetting, Curved, Residual},
+    curved::{CurvatureSetting, Curved, ONE_DAMPING, Residual},
     damping::check_strength,
     keys::Keys,
 };
@@ -189,7 +189,7 @@ fn leverage(keys: &mut Keys, curved: &Curved) -> Result<bool> {
     } else if curved.curvature != CurvatureSetting::GaussNewton {
         "takes away the Gauss-Newton curvature of a point: it needs the curvature gauss-newton, which of a model that is linear in its parameters is the Hessian"
     } else if curved.damping.sweep().is_some() {
-        "takes one damping, which the gradients depend on: leave it out, or method.sweep"
+        ONE_DAMPING
     } else if curved.relative.is_some() {
         "changes the gradients of training points, and so does method.relative: leave out one of them"
     } else if curved.residual == Residual::Exact {
