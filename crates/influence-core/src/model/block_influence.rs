@@ -204,6 +204,21 @@ impl<G: GradientSource> BlockInfluence<G> {
         rhs: &G::Rows,
         start: Option<&G::Rows>,
     ) -> Result<Solution<G::Rows>> {
+        self.solve_against(self.reference.as_deref(), rhs, start)
+    }
+
+    /// As [`solve`](Self::solve), without a product with the reference: for solutions whose reports
+    /// nobody reads.
+    pub(super) fn solve_unreported(&self, rhs: &G::Rows) -> Result<Solution<G::Rows>> {
+        self.solve_against(None, rhs, None)
+    }
+
+    fn solve_against(
+        &self,
+        reference: Option<&dyn LinearOperator<Rows = G::Rows>>,
+        rhs: &G::Rows,
+        start: Option<&G::Rows>,
+    ) -> Result<Solution<G::Rows>> {
         Error::check_size("factors", "vector length", self.source.dim(), rhs.dim())?;
         let spoilt = finite::spoilt(rhs)?;
         let rhs = &finite::cleared(rhs, &spoilt)?;
@@ -225,8 +240,8 @@ impl<G: GradientSource> BlockInfluence<G> {
         }
         let rows = G::Rows::assemble(self.source.dim(), &parts)?;
         let mut reports = reports.unwrap_or_default();
-        if let Some(reference) = &self.reference {
-            let residuals = self.residuals(&**reference, &rows, rhs)?;
+        if let Some(reference) = reference {
+            let residuals = self.residuals(reference, &rows, rhs)?;
             for (report, residual) in reports.iter_mut().zip(residuals) {
                 report.residual = residual;
             }

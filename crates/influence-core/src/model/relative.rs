@@ -55,7 +55,7 @@ impl<G: GradientSource> RelativeInfluence<G> {
     fn scales(&self, gradients: &G::Gradients) -> Result<Vec<f64>> {
         let source = self.influence.source();
         let rows = source.to_rows(gradients)?;
-        let solved = self.influence.solve(&rows)?.converged()?;
+        let solved = self.influence.solve_unreported(&rows)?.converged()?;
         let lengths = match self.to {
             RelativeTo::Parameters => finite::lengths(solved.norms()?, || Ok(solved))?,
             RelativeTo::Losses => {

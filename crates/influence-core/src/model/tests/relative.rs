@@ -63,6 +63,46 @@ impl RelativeInfluence<LeastSquares> {
     }
 }
 
+/// A matrix with which no product can be made.
+#[derive(Debug)]
+struct Sealed;
+
+impl LinearOperator for Sealed {
+    type Rows = Array2<f64>;
+
+    fn dim(&self) -> usize {
+        DIM
+    }
+
+    fn apply(&self, _: &Array2<f64>) -> Result<Array2<f64>> {
+        Err(Error::Unsupported {
+            what: "a product",
+            by: "a sealed matrix",
+        })
+    }
+
+    fn rows(&self, values: ndarray::ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        Ok(values.to_owned())
+    }
+
+    fn to_dense(&self) -> Result<Array2<f64>> {
+        self.apply(&Array2::zeros((0, DIM)))
+    }
+}
+
+#[test]
+fn only_what_is_reported_is_held_against_a_reference() -> Result<()> {
+    let (problem, train, test) = problem();
+    let influence = problem.fit(&train, DAMPING, &Direct)?;
+    let influence = influence.with_reference(Arc::new(Sealed))?;
+    let model = RelativeInfluence::new(influence, RelativeTo::Losses);
+    assert!(InfluenceModel::factors(&model, &test).is_err());
+    let plain = relative(RelativeTo::Losses, DAMPING)?;
+    let gradients = InfluenceModel::gradients(&model, &train)?;
+    assert_eq!(gradients, InfluenceModel::gradients(&plain, &train)?);
+    Ok(())
+}
+
 #[test]
 fn a_matrix_that_is_negative_along_a_gradient_has_no_such_geometry() -> Result<()> {
     let (problem, train, _) = problem();
