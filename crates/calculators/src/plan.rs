@@ -156,26 +156,36 @@ impl Plan {
         footprint: &Footprint,
         memory: usize,
     ) -> [usize; 2] {
-        /// The share of the memory that a task may take.
-        const SHARE: usize = 8;
+        /// The share of the memory that a task may take for kernels to be efficient, and the share
+        /// that it may take in any case.
+        const NEEDED: usize = 4;
+        const GRANTED: usize = 16;
         /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers
         /// are wide, compact ones are not.
         const TEST: usize = 64;
         const COMPACT: usize = 256;
+        /// Train points in a chunk with which kernels are efficient.
+        const ENOUGH: usize = 64;
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
-        let task = memory / SHARE;
         let most = if footprint.compact { COMPACT } else { TEST };
-        let test = given[0]
-            .unwrap_or_else(|| largest(most, |points| footprint.solving_bytes(points) <= task));
+        let test = given[0].unwrap_or_else(|| {
+            largest(most, |points| {
+                footprint.solving_bytes(points) <= memory / NEEDED
+            })
+        });
         let test = test.min(shape[0]).max(1);
         let train = given[1].unwrap_or_else(|| {
-            let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
-            largest(wanted, |points| {
+            let task = |points| {
                 let sides = [Side::Test, Side::Train];
                 let bytes = sides.map(|held| task_bytes(held, [test, points], footprint));
-                bytes.iter().all(|bytes| *bytes <= task)
-            })
+                bytes[0].max(bytes[1])
+            };
+            let enough = largest(ENOUGH, |points| task(points) <= memory / NEEDED);
+            // More of them are taken as long as the task becomes no larger by it.
+            let limit = task(enough).max(memory / GRANTED);
+            let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
+            largest(wanted, |points| task(points) <= limit)
         });
         [test, train.min(shape[1]).max(1)]
     }

@@ -100,7 +100,7 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() {
     let footprint = transformer();
     let plan = plan([100, 1000], &footprint, memory, false);
     let [k, n] = plan.grid().chunk_shape();
-    assert!(k >= 20 && n >= 16, "{k} x {n}");
+    assert!(k >= 50 && n >= 32, "{k} x {n}");
     assert_eq!((plan.workers(), plan.gradient_passes()), (2, 1));
     assert!(plan.peak_bytes() <= memory);
     // All at once they would leave room for a few points only, in one task at a time.
@@ -112,7 +112,7 @@ fn activations_count_once_a_task_and_not_per_point_of_a_chunk() {
         ..footprint
     };
     let [k, n] = Plan::chunk_shape([None, None], [100, 1000], &at_once, memory);
-    assert!(k < 10 && n < 10, "{k} x {n}");
+    assert!(k < 20 && n < 20, "{k} x {n}");
     // Of chunks that are given, too, a pass counts and not each point.
     let bytes = |footprint: &Footprint, chunk: [usize; 2]| {
         let grid = ChunkGrid::new([100, 1000], chunk).expect("sides of at least 1");
@@ -154,8 +154,9 @@ fn chunks_that_are_given_stay_and_others_shrink_with_the_memory() {
     let [k, n] = Plan::chunk_shape([Some(7), Some(9)], [100, 100], &wide(), MEBIBYTE);
     assert_eq!([k, n], [7, 9]);
     let sides = |memory| Plan::chunk_shape([None, None], [2000, 20_000], &wide(), memory);
-    assert_eq!(sides(1024 * MEBIBYTE), [11, 523]);
-    assert!(sides(128 * MEBIBYTE)[0] < 11 && sides(128 * MEBIBYTE)[1] < 523);
+    // Thin gradients are many to a chunk however few of the wide factors there are.
+    assert_eq!(sides(1024 * MEBIBYTE), [22, 498]);
+    assert_eq!(sides(128 * MEBIBYTE), [2, 498]);
     let small = Footprint::dense(100, Precision::F32);
     assert_eq!(
         Plan::chunk_shape([None, None], [360, 1437], &small, 1024 * MEBIBYTE),
