@@ -15,6 +15,7 @@ mod linearise;
 mod probe;
 mod tapped;
 mod undo;
+mod watch;
 
 use std::{fmt::Debug, ops::Range, sync::Arc};
 

@@ -6,21 +6,21 @@
 //! kernels that are too small for the machine.
 //!
 //! The idea. Take an operation `s = x W` on activations `x (n, t, in)`, with one row for each
-//! sample and position. Replace its output by `s + p`, where `p` is a tensor of zeros shaped as
-//! `s`: a *probe*. Nothing changes in the forward pass, and the backward pass of the sum gives
+//! sample and position. Leave a *probe* at its output, which keeps the gradient that comes by in
+//! the backward pass of the sum:
 //!
 //! ```text
-//! δ = ∂(Σ_i ℓ_i)/∂p        (n, t, out)
+//! δ = ∂(Σ_i ℓ_i)/∂s        (n, t, out)
 //! ```
 //!
-//! the output gradients of all samples. Samples do not interact, hence row `i` of `δ` is
+//! These are the output gradients of all samples. Samples do not interact, hence row `i` of `δ` is
 //! `∂ℓ_i/∂s_i` of sample `i` alone, and
 //!
 //! ```text
 //! ∂ℓ_i/∂W = Σ_t x_it ⊗ δ_it
 //! ```
 //!
-//! follows from what the forward pass has seen and what the probe has received. It is kept as the
+//! follows from what the forward pass has seen and what the probe has kept. It remains as the
 //! two thin factors `x_i` and `δ_i`, of `t (in + out)` numbers in place of `in · out`.
 //!
 //! Each kind of operation has its own rule (`engine/probe` applies them):

@@ -1,7 +1,10 @@
 //! Operands that are the same for all samples, copied for each of them.
 
 use burn::{
-    backend::{Autodiff, ir::OperationIr, ops::FloatTensorOps, tensor::FloatTensor},
+    backend::{
+        Autodiff, AutodiffBackend, Backend, ir::OperationIr, ops::FloatTensorOps,
+        tensor::FloatTensor,
+    },
     tensor::Shape,
 };
 
@@ -9,6 +12,7 @@ use super::{
     executor::mismatch,
     probe::{Probe, Reading},
     tapped::Pass,
+    watch::Watch,
 };
 use crate::{
     Result,
@@ -62,12 +66,13 @@ impl<B: Tanh> Pass<'_, B> {
             Shape::from(apart)
         };
         let inner = length / (outer * self.samples).max(1);
-        let (leaf, whole) = (self.leaf(apart(1, 1)), apart(outer, inner));
-        let expanded = Autodiff::<B>::float_expand(leaf.clone(), whole);
+        let zeros = B::float_zeros(apart(1, 1), &self.executor.device, self.executor.float);
+        let (watch, leaf) = Watch::new(Autodiff::<B>::from_inner(zeros));
+        let expanded = Autodiff::<B>::float_expand(leaf, apart(outer, inner));
         let mut joined = shape.clone();
         joined[axis] = length;
         self.probes.push(Probe {
-            leaf,
+            watch,
             readings: vec![Reading::Copies {
                 views: operand.views.clone(),
                 shape,

@@ -1,23 +1,26 @@
-//! Probes, and how the output gradients they receive become per-sample gradients.
+//! Probes, and how the output gradients they see become per-sample gradients.
 
 use burn::{
     backend::{
-        Autodiff, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
+        Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
         tensor::{FloatTensor, IntTensor},
     },
     tensor::{Int, Shape, Tensor},
 };
 
-use super::undo::{ViewGradient, indices_of, lifted};
+use super::{
+    undo::{ViewGradient, indices_of, lifted},
+    watch::Watch,
+};
 use crate::{
     gradient::{GradientForm, OuterSide},
     graph::Unfolding,
     taps::ParameterView,
 };
 
-/// A tensor of zeros added where a parameter meets the data, and how its gradient is read.
+/// A tensor watched where a parameter has met the data, and how its gradient is read.
 pub(super) struct Probe<B: Backend> {
-    pub(super) leaf: FloatTensor<Autodiff<B>>,
+    pub(super) watch: Watch<B>,
     pub(super) readings: Vec<Reading<B>>,
 }
 

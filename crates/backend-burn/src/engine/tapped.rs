@@ -21,6 +21,7 @@ use super::{
     executor::{Executor, mismatch},
     probe::{Channels, Probe, Reading},
     undo::ViewGradient,
+    watch::Watch,
 };
 use crate::{
     Batch, Result,
@@ -31,7 +32,7 @@ use crate::{
 
 /// A forward pass in progress.
 pub(super) struct Pass<'a, B: Backend> {
-    executor: &'a Executor<B>,
+    pub(super) executor: &'a Executor<B>,
     pub(super) environment: Environment<Autodiff<B>>,
     pub(super) samples: usize,
     /// Constant indices, by the operation that reads them.
@@ -72,7 +73,7 @@ where
         let mut gradients = root.backward();
         let mut found: Vec<ViewGradient> = Vec::new();
         for probe in pass.probes {
-            if let Some(output_gradients) = probe.leaf.grad_remove(&mut gradients) {
+            if let Some(output_gradients) = probe.watch.gradient(&mut gradients) {
                 for reading in probe.readings {
                     let gradients = reading.gradients(&output_gradients, batch.len());
                     for own in gradients {
@@ -157,22 +158,16 @@ impl<B: Tanh> Pass<'_, B> {
         Ok(())
     }
 
-    /// Adds a probe to the output of an operation.
+    /// Leaves a probe at the output of an operation.
     fn probed(
         &mut self,
         out: &TensorIr,
         value: FloatTensor<Autodiff<B>>,
         readings: Vec<Reading<B>>,
     ) {
-        let leaf = self.leaf(value.shape());
-        self.environment
-            .insert_float(out.id, Autodiff::<B>::float_add(value, leaf.clone()));
-        self.probes.push(Probe { leaf, readings });
-    }
-
-    pub(super) fn leaf(&self, shape: Shape) -> FloatTensor<Autodiff<B>> {
-        let zeros = B::float_zeros(shape, &self.executor.device, self.executor.float);
-        Autodiff::<B>::from_inner(zeros).require_grad()
+        let (watch, value) = Watch::new(value);
+        self.environment.insert_float(out.id, value);
+        self.probes.push(Probe { watch, readings });
     }
 
     fn convolution(
