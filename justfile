@@ -17,7 +17,7 @@ lint:
 bench *filter:
     cargo bench --locked --bench kernels {{ filter }}
 
-# Time whole runs against pyDVL, kronfluence and dattri; needs Python and a network connection
+# Time whole runs against pyDVL, kronfluence, dattri and curvlinops; needs Python and a network connection
 peers folder:
     python3 benches/peers/compare.py --work {{ folder }}
 

@@ -20,7 +20,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PACKAGES = ["torch", "pyDVL[influence]", "kronfluence", "dattri", "safetensors", "numpy"]
+PACKAGES = ["torch", "pyDVL[influence]", "kronfluence", "dattri", "curvlinops-for-pytorch", "safetensors",
+            "numpy"]
 # Below it, a measurement is repeated.
 SECONDS = 20.0
 
@@ -42,9 +43,9 @@ LINES = [
     Line("W1", "direct", ["pydvl", "dattri"], exact=1e-3),
     Line("W1", "cg", ["pydvl"], exact=1e-2),
     Line("W2", "dot", ["kronfluence"], exact=1e-3),
-    Line("W2", "kfac", ["pydvl", "kronfluence"]),
-    Line("W2", "ekfac", ["pydvl", "kronfluence"]),
-    Line("W2", "cg", ["pydvl"], cut={"test": 120}, exact=1e-2,
+    Line("W2", "kfac", ["pydvl", "kronfluence", "curvlinops"]),
+    Line("W2", "ekfac", ["pydvl", "kronfluence", "curvlinops"]),
+    Line("W2", "cg", ["pydvl", "curvlinops"], cut={"test": 120}, exact=1e-2,
          ours=["--damping", "0.05"], theirs=["--damping", "0.05"]),
     Line("W2", "arnoldi", ["pydvl"], ours=["--damping", "0.05"], theirs=["--damping", "0.05"]),
     Line("W2", "nystroem", ["pydvl"], ours=["--damping", "0.05"], theirs=["--damping", "0.05"]),

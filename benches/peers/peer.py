@@ -33,12 +33,16 @@ METHODS = {
     "pydvl": ["direct", "cg", "arnoldi", "nystroem", "lissa", "kfac", "ekfac"],
     "kronfluence": ["dot", "kfac", "ekfac"],
     "dattri": ["dot", "direct", "cg", "arnoldi", "lissa", "ekfac"],
+    "curvlinops": ["cg", "kfac", "ekfac"],
 }
 MODULES = {
     "pydvl": ["pydvl.influence.torch"],
     "kronfluence": ["kronfluence.analyzer", "kronfluence.arguments", "kronfluence.task"],
     "dattri": ["dattri.task", "dattri.algorithm"],
+    "curvlinops": ["curvlinops"],
 }
+# Where the name of the distribution is another than that of the library.
+DISTRIBUTIONS = {"curvlinops": "curvlinops-for-pytorch"}
 
 
 def peak_mb():
@@ -182,7 +186,47 @@ def run_dattri(args, model, train, test):
     return fitted - start, time.perf_counter() - fitted, scores
 
 
-RUNNERS = {"pydvl": run_pydvl, "kronfluence": run_kronfluence, "dattri": run_dattri}
+def per_sample_gradients(model, x, y):
+    """One row for each sample, over all parameters in their order."""
+    state = {key: value.detach() for key, value in model.named_parameters()}
+
+    def loss(state, x, y):
+        return F.cross_entropy(functional_call(model, state, (x[None],)), y[None])
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(state, x, y)
+    return torch.cat([gradient.flatten(1) for gradient in gradients.values()], dim=1)
+
+
+def run_curvlinops(args, model, train, test):
+    """curvlinops: it has the inverse curvature, gradients and products are those of torch."""
+    import curvlinops
+    from curvlinops.examples import IdentityLinearOperator
+
+    parameters = [value for value in model.parameters() if value.requires_grad]
+    loss, batches = torch.nn.CrossEntropyLoss(), list(loader(train, args.fit_batch))
+    start = time.perf_counter()
+    if args.method == "cg":
+        curvature = curvlinops.HessianLinearOperator(model, loss, parameters, batches,
+                                                     check_deterministic=False)
+        shapes = [value.shape for value in parameters]
+        identity = IdentityLinearOperator(shapes, torch.device("cpu"), torch.float32)
+        iterations = {"max_iter": args.maxiter} if args.maxiter else {}
+        inverse = curvlinops.CGInverseLinearOperator(curvature + args.damping * identity,
+                                                     tolerance=args.rtol, **iterations)
+    else:
+        kinds = {"kfac": curvlinops.KFACLinearOperator, "ekfac": curvlinops.EKFACLinearOperator}
+        curvature = kinds[args.method](model, loss, parameters, batches, check_deterministic=False,
+                                       separate_weight_and_bias=False)
+        inverse = curvlinops.KFACInverseLinearOperator(curvature, damping=args.damping,
+                                                       use_exact_damping=True)
+    fitted = time.perf_counter()
+    factors = inverse @ per_sample_gradients(model, *test).T
+    parts = [factors.T @ per_sample_gradients(model, x, y).T for x, y in loader(train, args.batch)]
+    return fitted - start, time.perf_counter() - fitted, torch.cat(parts, dim=1)
+
+
+RUNNERS = {"pydvl": run_pydvl, "kronfluence": run_kronfluence, "dattri": run_dattri,
+           "curvlinops": run_curvlinops}
 
 
 def reference(args, model, train, test):
@@ -272,7 +316,7 @@ def main():
     fit_s, score_s, scores = RUNNERS[args.library](args, model, train, test)
     report = {
         "library": args.library,
-        "version": importlib.metadata.version(args.library),
+        "version": importlib.metadata.version(DISTRIBUTIONS.get(args.library, args.library)),
         "workload": args.workload,
         "method": args.method,
         "train": len(train[0]),
