@@ -156,10 +156,10 @@ impl Plan {
         footprint: &Footprint,
         memory: usize,
     ) -> [usize; 2] {
-        /// The share of the memory that a task may take for kernels to be efficient, and the share
-        /// that it may take in any case.
-        const NEEDED: usize = 4;
-        const GRANTED: usize = 16;
+        // What a task may take for kernels to be efficient, and what it may take in any case. The
+        // former is a little less than a quarter: two tasks fit into half of what the model
+        // leaves.
+        let (needed, granted) = (memory / 64 * 15, memory / 16);
         /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers
         /// are wide, compact ones are not.
         const TEST: usize = 64;
@@ -169,11 +169,8 @@ impl Plan {
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
         let most = if footprint.compact { COMPACT } else { TEST };
-        let test = given[0].unwrap_or_else(|| {
-            largest(most, |points| {
-                footprint.solving_bytes(points) <= memory / NEEDED
-            })
-        });
+        let test = given[0]
+            .unwrap_or_else(|| largest(most, |points| footprint.solving_bytes(points) <= needed));
         let test = test.min(shape[0]).max(1);
         let train = given[1].unwrap_or_else(|| {
             let task = |points| {
@@ -181,9 +178,9 @@ impl Plan {
                 let bytes = sides.map(|held| task_bytes(held, [test, points], footprint));
                 bytes[0].max(bytes[1])
             };
-            let enough = largest(ENOUGH, |points| task(points) <= memory / NEEDED);
+            let enough = largest(ENOUGH, |points| task(points) <= needed);
             // More of them are taken as long as the task becomes no larger by it.
-            let limit = task(enough).max(memory / GRANTED);
+            let limit = task(enough).max(granted);
             let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
             largest(wanted, |points| task(points) <= limit)
         });
