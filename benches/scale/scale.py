@@ -1,13 +1,13 @@
 """Measures what a run takes as the training points grow, up to a million: time, memory, bytes, files.
 
-    python3 benches/scale/scale.py --work FOLDER [--n 10000 30000 100000] [--k 10000] [--methods dot ekfac] [--kill]
+    python3 benches/scale/scale.py --work FOLDER [--n 10000 30000 100000] [--k 10000] [--methods dot ekfac] [--kill --compare]
 
 A perceptron of 784, 512, 256 and 10 units (536 thousand parameters, or another with --widths) is trained by the
 program on 50,000 points; then `influence run` computes the influences of n training on k test points within --memory,
-for each method and each n, one after the other. With --kill each run is done once more: killed when half of the chunks
-are written, resumed, and its chunks compared with those of the first by their digests. With --verify the program
-computes a sample of the chunks again. With --plan nothing is run. Outputs are deleted once they are measured, unless
---keep is given.
+for each method and each n, one after the other. With --kill each run is killed when half of the chunks are written,
+and resumed; with --compare too it is done once more in one go, and all files are compared by their digests. With
+--verify the program checks the output and computes a sample of its chunks again. With --plan nothing is run. Outputs
+are deleted once they are measured, unless --keep is given.
 
 Writes FOLDER/scale.md and FOLDER/scale.json, after each run. Needs numpy, and Linux for the numbers of a process.
 """
@@ -15,6 +15,7 @@ Writes FOLDER/scale.md and FOLDER/scale.json, after each run. Needs numpy, and L
 import argparse
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -74,17 +75,6 @@ class Run:
         self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=self.log)
         return self
 
-    def written(self, output):
-        """How many chunks are written so far."""
-        return len(files(output / "influences")) - 1
-
-    def kill_at(self, output, chunks):
-        """Kills the process once this many chunks are written."""
-        while self.process.poll() is None and self.written(output) < chunks:
-            time.sleep(0.05)
-        self.process.send_signal(signal.SIGKILL)
-        return self.written(output)
-
     def ended(self):
         """What the process took, until its end: its numbers are read before it is waited for."""
         pid = self.process.pid
@@ -118,6 +108,35 @@ def digests(output):
         with path.open("rb") as file:
             found[str(path.relative_to(output))] = hashlib.file_digest(file, "blake2b").hexdigest()
     return found
+
+
+def written(output):
+    """How many chunks are written so far."""
+    return sum(path.name != "zarr.json" for path in files(output / "influences"))
+
+
+def expected(output):
+    """How many chunks there will be; without end before the output is declared."""
+    try:
+        array = json.loads((output / "influences" / "zarr.json").read_text())
+    except FileNotFoundError:
+        return math.inf
+    chunk = array["chunk_grid"]["configuration"]["chunk_shape"]
+    return math.prod(math.ceil(side / part) for side, part in zip(array["shape"], chunk))
+
+
+def size(output):
+    """The size of an output."""
+    paths = files(output)
+    return {"files": len(paths), "output_gb": sum(path.stat().st_size for path in paths) / GB}
+
+
+def compare(parts, whole):
+    """Ends the program unless two outputs have the same files with the same bytes."""
+    differing = [name for name in parts.keys() | whole.keys() if parts.get(name) != whole.get(name)]
+    if differing:
+        raise SystemExit(f"{len(differing)} of {len(whole)} files differ: {differing[:5]}")
+    print(f"the {len(whole)} files of the resumed run have the bytes of a run in one go", flush=True)
 
 
 class Bench:
@@ -179,34 +198,35 @@ class Bench:
         subprocess.run([self.binary, "plan", config], cwd=self.work)
 
     def measure(self, method, n):
-        """Runs a method on n training points, measures, and keeps what was found."""
+        """Runs a method on n training points, in one go or in two, measures, and keeps what was found."""
         name = f"{method}-{n}"
-        config = self.config(name, method, n)
-        output = self.work / f"{name}.zarr"
-        took = self.done("run", config, "--overwrite", "--progress", "none")
-        paths = files(output)
-        took |= {"method": method, "n": n, "k": self.given.k, "files": len(paths)}
-        took["output_gb"] = sum(path.stat().st_size for path in paths) / GB
-        self.keep(took)
-        if self.given.verify:
-            self.keep(self.done("verify", output) | {"method": f"{method}, verify", "n": n})
+        config, output = self.config(name, method, n), self.work / f"{name}.zarr"
+        about = {"method": method, "n": n, "k": self.given.k}
+        run = ("run", config, "--progress", "none")
         if self.given.kill:
-            whole = digests(output)
-            shutil.rmtree(output)
-            self.keep(self.resumed(config, output, whole) | {"method": f"{method}, resumed", "n": n})
+            self.keep(self.killed(output, *run, "--overwrite") | about | {"method": f"{method}, killed"})
+            self.keep(self.done(*run, "--resume") | about | size(output) | {"method": f"{method}, resumed"})
+        else:
+            self.keep(self.done(*run, "--overwrite") | about | size(output))
+        if self.given.verify:
+            self.keep(self.done("verify", output, "--progress", "none") | about | {"method": f"{method}, verify"})
+        if self.given.kill and self.given.compare:
+            parts = digests(output)
+            self.keep(self.done(*run, "--overwrite") | about | size(output))
+            compare(parts, digests(output))
         if not self.given.keep:
             shutil.rmtree(output)
 
-    def resumed(self, config, output, whole):
-        """Kills a run midway and resumes it: the result must have the digests of the whole."""
-        run = self.run("run", config, "--progress", "none")
-        written = run.kill_at(output, len(whole) // 2)
-        killed = run.ended()
-        took = self.done("run", config, "--resume", "--progress", "none")
-        differing = [name for name, digest in digests(output).items() if whole.get(name) != digest]
-        if differing or len(whole) != len(files(output / "influences")):
-            raise SystemExit(f"resumed, {len(differing)} files differ: {differing[:5]}")
-        return took | {"killed_after": killed["seconds"], "chunks_then": written, "chunks": len(whole) - 1}
+    def killed(self, output, *words):
+        """Kills a run once half of its chunks are written."""
+        shutil.rmtree(output, ignore_errors=True)
+        run = self.run(*words)
+        while run.process.poll() is None and 2 * written(output) < expected(output):
+            time.sleep(0.2)
+        run.process.send_signal(signal.SIGKILL)
+        took = run.ended()
+        print(f"killed with {written(output)} of {expected(output):.0f} chunks", flush=True)
+        return took
 
     def keep(self, took):
         """Adds to what was found, and writes it."""
@@ -248,7 +268,7 @@ def main():
     parser.add_argument("--widths", type=int, nargs="+", default=[512, 256], help="of the hidden layers")
     parser.add_argument("--epochs", type=int, default=3, help="of the training")
     parser.add_argument("--memory", default="1GiB")
-    for flag in ("plan", "kill", "verify", "keep"):
+    for flag in ("plan", "kill", "compare", "verify", "keep"):
         parser.add_argument(f"--{flag}", action="store_true")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 //! Per-sample gradients in the form in which they are cheapest.
 
+mod basis;
 mod form;
 mod overlaps;
 mod scoring;
@@ -10,10 +11,11 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
+pub(crate) use basis::{Basis, BasisProducts, Identity};
 pub(crate) use form::{GradientForm, OuterSide, positions};
 use scoring::Scoring;
 
-use crate::tensors::joined;
+use crate::tensors::{CACHED, joined};
 
 /// Test and train points assumed to be scored together where the numbers are not known yet.
 const MANY: [usize; 2] = [64, 1024];
@@ -37,6 +39,24 @@ pub(crate) struct ParameterGradient {
     /// The columns of the parameter in a parameter-space vector.
     pub(crate) columns: Range<usize>,
     pub(crate) form: GradientForm,
+    /// Its inner products with vectors that factors share, if they were made beforehand.
+    pub(crate) products: Option<BasisProducts>,
+}
+
+impl ParameterGradient {
+    /// A gradient with respect to the parameter in these columns.
+    pub(crate) fn new(columns: Range<usize>, form: GradientForm) -> Self {
+        Self {
+            columns,
+            form,
+            products: None,
+        }
+    }
+
+    fn scalars(&self) -> usize {
+        let products = self.products.as_ref();
+        self.form.scalars() + products.map_or(0, BasisProducts::scalars)
+    }
 }
 
 impl Gradients {
@@ -58,16 +78,13 @@ impl Gradients {
     /// Vectors that are plain rows, `(n, dim)`.
     pub(crate) fn dense(rows: Tensor<2>) -> Self {
         let ([samples, dim], kind) = (rows.dims(), (rows.device(), rows.dtype()));
-        let part = ParameterGradient {
-            columns: 0..dim,
-            form: GradientForm::Rows(rows),
-        };
+        let part = ParameterGradient::new(0..dim, GradientForm::Rows(rows));
         Self::new(samples, dim, kind, vec![part])
     }
 
     /// Whether they are plain rows of all columns.
     pub(crate) fn is_dense(&self) -> bool {
-        matches!(&self.parts[..], [ParameterGradient { columns, form: GradientForm::Rows(_) }] if *columns == (0..self.dim))
+        matches!(&self.parts[..], [ParameterGradient { columns, form: GradientForm::Rows(_), .. }] if *columns == (0..self.dim))
     }
 
     /// The number of samples, `n`.
@@ -92,14 +109,14 @@ impl Gradients {
 
     /// How many bytes the gradients take.
     pub(crate) fn bytes(&self) -> usize {
-        let scalars: usize = self.parts.iter().map(|part| part.form.scalars()).sum();
+        let scalars: usize = self.parts.iter().map(ParameterGradient::scalars).sum();
         scalars * self.kind.1.size()
     }
 
     /// The inner products with `k` other vectors, `(k, n)`.
     pub(crate) fn scores(&self, others: &Self) -> Tensor<2> {
         let zeros = || Tensor::zeros([others.samples, self.samples], (&self.kind.0, self.kind.1));
-        self.summed(others, GradientForm::products, GradientForm::scores)
+        self.summed(others, ParameterGradient::products, GradientForm::scores)
             .unwrap_or_else(zeros)
     }
 
@@ -107,7 +124,7 @@ impl Gradients {
     pub(crate) fn self_scores(&self, others: &Self) -> Tensor<1> {
         self.summed(
             others,
-            GradientForm::self_products,
+            ParameterGradient::self_products,
             GradientForm::self_scores,
         )
         .unwrap_or_else(|| self.zeros())
@@ -118,21 +135,18 @@ impl Gradients {
     fn summed<const D: usize>(
         &self,
         others: &Self,
-        of_factors: impl Fn(&GradientForm, &GradientForm) -> Option<Tensor<D>>,
+        of_factors: impl Fn(&ParameterGradient, &GradientForm) -> Option<Tensor<D>>,
         of_rows: impl Fn(&GradientForm, Tensor<2>) -> Tensor<D>,
     ) -> Option<Tensor<D>> {
         let products = self.parts.iter().filter_map(|part| {
             let others = others.columns(std::slice::from_ref(&part.columns));
             let forms = others.whole_forms();
-            if !part
-                .form
-                .prefers_factors(&forms, [others.samples, self.samples])
-            {
+            if !part.prefers_factors(&forms, [others.samples, self.samples]) {
                 return Some(of_rows(&part.form, others.to_rows()));
             }
             let products = forms.into_iter();
             products
-                .filter_map(|form| of_factors(&part.form, form))
+                .filter_map(|form| of_factors(part, form))
                 .reduce(|sum, products| sum + products)
         });
         products.reduce(|sum, products| sum + products)
@@ -153,7 +167,7 @@ impl Gradients {
             // Rows of at most twice the memory are formed once here instead of again for each
             // score.
             let affordable = form.width() * self.samples <= 2 * form.scalars();
-            if affordable && !form.prefers_factors(&[form], MANY) {
+            if affordable && !part.prefers_factors(&[form], MANY) {
                 part.form = GradientForm::Rows(form.to_rows());
             }
         }
@@ -182,10 +196,7 @@ impl Gradients {
             let others = rest.iter_mut().filter_map(Iterator::next);
             let forms = std::iter::once(part.form).chain(others.map(|part| part.form));
             let forms: Vec<GradientForm> = forms.collect();
-            ParameterGradient {
-                columns: part.columns,
-                form: GradientForm::joined(&forms),
-            }
+            ParameterGradient::new(part.columns, GradientForm::joined(&forms))
         });
         Self {
             samples,
@@ -197,10 +208,9 @@ impl Gradients {
 
     /// Some of the vectors only.
     pub(crate) fn select(&self, samples: &Tensor<1, Int>) -> Self {
-        let parts = self.parts.iter().map(|part| ParameterGradient {
-            columns: part.columns.clone(),
-            form: part.form.select(samples),
-        });
+        let parts = self.parts.iter();
+        let parts = parts
+            .map(|part| ParameterGradient::new(part.columns.clone(), part.form.select(samples)));
         Self {
             samples: samples.dims()[0],
             parts: parts.collect(),
@@ -212,23 +222,33 @@ impl Gradients {
     pub(crate) fn squared_norms(&self) -> Tensor<1> {
         let mut parts: Vec<&ParameterGradient> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
-        let of_parameter = |parts: &[&ParameterGradient]| {
-            if let [part] = parts {
-                return part.form.squared_norms();
-            }
-            let rows = parts.iter().map(|part| part.form.to_rows());
-            let sum = rows.reduce(|sum, rows| sum + rows);
-            sum.map_or_else(
-                || self.zeros(),
-                |sum| GradientForm::Rows(sum).squared_norms(),
-            )
-        };
         let squares = parts
             .chunk_by(|a, b| a.columns == b.columns)
-            .map(of_parameter);
+            .map(|parts| self.squared_norms_of(parts));
         squares
             .reduce(|sum, squares| sum + squares)
             .unwrap_or_else(|| self.zeros())
+    }
+
+    /// The squared norms of a parameter with several parts, which are multiplied out and added for
+    /// some samples at a time: of all of them, rows would fill the memory.
+    fn squared_norms_of(&self, parts: &[&ParameterGradient]) -> Tensor<1> {
+        if let [part] = parts {
+            return part.form.squared_norms();
+        }
+        let width = parts.first().map_or(1, |part| part.columns.len().max(1));
+        let step = (CACHED / width).max(1);
+        let pieces = (0..self.samples).step_by(step).filter_map(|first| {
+            let samples = first..(first + step).min(self.samples);
+            let rows = parts.iter().map(|part| part.form.narrow(samples.clone()).to_rows());
+            let sum = rows.reduce(|sum, rows| sum + rows)?;
+            Some(GradientForm::Rows(sum).squared_norms())
+        });
+        let pieces: Vec<Tensor<1>> = pieces.collect();
+        if pieces.is_empty() {
+            return self.zeros();
+        }
+        Tensor::cat(pieces, 0)
     }
 
     /// Zero for each sample.
@@ -263,6 +283,7 @@ impl Gradients {
     pub(crate) fn scaled(mut self, factors: &Tensor<2>) -> Self {
         for part in &mut self.parts {
             part.form.scale(factors);
+            part.products = None;
         }
         self
     }
@@ -289,13 +310,34 @@ impl Gradients {
         joined(pieces, 1)
     }
 
+    /// With the inner products with a basis of vectors in these columns made beforehand.
+    pub(crate) fn with_products(mut self, columns: &[Range<usize>], basis: &Basis) -> Self {
+        for part in &mut self.parts {
+            if let Some(columns) = place_within(&part.columns, columns) {
+                part.make_products(basis.cut(columns));
+            }
+        }
+        self
+    }
+
+    /// With the inner products with the bases of these factors made beforehand.
+    pub(crate) fn with_products_of(mut self, factors: &Self) -> Self {
+        for part in &mut self.parts {
+            let basis = factors.of(&part.columns).find_map(GradientForm::basis);
+            if let Some(basis) = basis {
+                part.make_products(basis.clone());
+            }
+        }
+        self
+    }
+
     /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights
     /// `(n, rank)`. The combinations become additional parts, unless rows take no more memory.
     pub(crate) fn plus_combination(
         self,
         scale: f64,
         weights: &Tensor<2>,
-        basis: &Tensor<2>,
+        basis: Basis,
     ) -> Self {
         let scaled = (scale.abs() > 0.0).then(|| {
             let factors = Tensor::full([self.samples, 1], scale, (&self.kind.0, self.kind.1));
@@ -306,17 +348,17 @@ impl Gradients {
         let kept = own + weights.shape().num_elements();
         // Thin parts pay only well below the size of rows: scores with them cost more per number.
         if 2 * kept > self.samples * self.dim {
-            let sum = weights.clone().matmul(basis.clone());
+            let sum = weights.clone().matmul(basis.rows());
             let own = Self { parts, ..self };
             return Self::dense(own.to_rows() + sum);
         }
         let combination = GradientForm::Combination {
             weights: weights.clone(),
-            basis: basis.clone(),
+            basis,
         };
-        parts.extend(self.tiles().into_iter().map(|columns| ParameterGradient {
-            form: combination.cut(columns.clone()),
-            columns,
+        parts.extend(self.tiles().into_iter().map(|columns| {
+            let form = combination.cut(columns.clone());
+            ParameterGradient::new(columns, form)
         }));
         Self { parts, ..self }
     }
@@ -338,7 +380,7 @@ impl Gradients {
     pub(crate) fn scoring(&self, factors: &Self) -> impl Iterator<Item = (&Range<usize>, Scoring)> {
         self.parts.iter().map(|part| {
             let factors = factors.columns(std::slice::from_ref(&part.columns));
-            let scoring = part.form.scoring(&factors.whole_forms(), MANY);
+            let scoring = part.scoring(&factors.whole_forms(), MANY);
             (&part.columns, scoring)
         })
     }
@@ -423,12 +465,23 @@ impl Gradients {
                 return None;
             }
             let start = to + common.start - range.start;
+            let within = common.start - part.columns.start..common.end - part.columns.start;
             Some(ParameterGradient {
                 columns: start..start + common.len(),
-                form: part
-                    .form
-                    .cut(common.start - part.columns.start..common.end - part.columns.start),
+                products: part.products.clone().filter(|_| common == part.columns),
+                form: part.form.cut(within),
             })
         })
     }
+}
+
+/// Where a range lies in ranges that are joined in order, if it lies in one of them.
+fn place_within(range: &Range<usize>, ranges: &[Range<usize>]) -> Option<Range<usize>> {
+    let mut before = 0;
+    ranges.iter().find_map(|whole| {
+        let start = before + range.start.saturating_sub(whole.start);
+        before += whole.len();
+        let within = whole.start <= range.start && range.end <= whole.end;
+        within.then(|| start..start + range.len())
+    })
 }

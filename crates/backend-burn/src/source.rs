@@ -10,6 +10,7 @@ mod recordings;
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     sync::{Arc, Once},
 };
 
@@ -140,10 +141,7 @@ impl ModelGradients {
             if let Some(entries) = tapped.entries {
                 columns = columns.start + entries.start..columns.start + entries.end;
             }
-            ParameterGradient {
-                columns,
-                form: tapped.form,
-            }
+            ParameterGradient::new(columns, tapped.form)
         };
         let parts = found.into_iter().map(part).collect();
         let dim = self.layout().dim();
@@ -154,7 +152,8 @@ impl ModelGradients {
     pub(crate) fn footprint_of(&self, sample: &Batch, factors: &Gradients) -> Result<Footprint> {
         let gradients = self
             .gradients_of(Function::Loss, sample, None)?
-            .for_scores();
+            .for_scores()
+            .with_products_of(factors);
         self.log_scoring(&gradients, factors);
         let mut footprint = gradients.footprint(factors, self.precision);
         footprint.differentiating = footprint.gradient;
@@ -283,6 +282,15 @@ impl GradientSource for ModelGradients {
 
     fn gradients_of_rows(&self, rows: Stack) -> CoreResult<Gradients> {
         Ok(rows.into_vectors())
+    }
+
+    fn with_products(
+        &self,
+        gradients: Gradients,
+        columns: &[Range<usize>],
+        basis: &Stack,
+    ) -> CoreResult<Gradients> {
+        Ok(gradients.with_products(columns, &basis.basis()))
     }
 
     fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {

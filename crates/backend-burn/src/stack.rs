@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::{
     Gradients,
+    gradient::{Basis, Identity},
     tensors::{array2, host, tensor},
 };
 
@@ -21,11 +22,15 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Stack {
     vectors: Gradients,
+    identity: Identity,
 }
 
 impl From<Gradients> for Stack {
     fn from(vectors: Gradients) -> Self {
-        Self { vectors }
+        Self {
+            vectors,
+            identity: Identity::default(),
+        }
     }
 }
 
@@ -58,6 +63,11 @@ impl Stack {
     /// The same as [`vectors`](Self::vectors), by value.
     pub(crate) fn into_vectors(self) -> Gradients {
         self.vectors
+    }
+
+    /// The vectors as those that others are combinations of.
+    pub(crate) fn basis(&self) -> Basis {
+        Basis::new(self.identity.clone(), self.tensor())
     }
 
     /// Zero vectors, on the device and in the precision of `self`.
@@ -140,7 +150,7 @@ impl Rows for Stack {
         self.check_dim("plus_combination", basis.dim())?;
         let weights = self.like(coefficients)?.tensor();
         let vectors = self.vectors.clone();
-        let sum = vectors.plus_combination(scale, &weights, &basis.tensor());
+        let sum = vectors.plus_combination(scale, &weights, basis.basis());
         Ok(Self::from(sum))
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Int, Tensor};
 
-use super::thin_pair::ThinPair;
+use super::{basis::Basis, thin_pair::ThinPair};
 use crate::tensors::scatter_rows;
 
 /// One of the two factors of an outer product.
@@ -35,10 +35,7 @@ pub(crate) enum GradientForm {
         entries: usize,
     },
     /// Combinations of a basis `(rank, p)` that others share, with weights `(n, rank)`.
-    Combination {
-        weights: Tensor<2>,
-        basis: Tensor<2>,
-    },
+    Combination { weights: Tensor<2>, basis: Basis },
 }
 
 impl GradientForm {
@@ -58,16 +55,24 @@ impl GradientForm {
         }
     }
 
+    /// The vectors of which they are combinations, if they are.
+    pub(super) fn basis(&self) -> Option<&Basis> {
+        match self {
+            Self::Combination { basis, .. } => Some(basis),
+            _ => None,
+        }
+    }
+
     /// Some of the columns only, plain rows unless they are all.
     pub(super) fn cut(&self, columns: Range<usize>) -> Self {
         match self {
             Self::Rows(rows) if rows.dims()[1] > columns.len() => {
                 Self::Rows(rows.clone().slice([0..rows.dims()[0], columns]))
             }
-            Self::Combination { weights, basis } if basis.dims()[1] > columns.len() => {
+            Self::Combination { weights, basis } if basis.width() > columns.len() => {
                 Self::Combination {
                     weights: weights.clone(),
-                    basis: basis.clone().slice([0..basis.dims()[0], columns]),
+                    basis: basis.cut(columns),
                 }
             }
             _ if columns.len() == self.width() => self.clone(),
@@ -130,6 +135,36 @@ impl GradientForm {
         })
     }
 
+    /// A run of the samples.
+    pub(super) fn narrow(&self, samples: Range<usize>) -> Self {
+        let (start, length) = (samples.start, samples.len());
+        match self {
+            Self::Rows(rows) => Self::Rows(rows.clone().narrow(0, start, length)),
+            Self::Outer {
+                left,
+                right,
+                activations,
+            } => Self::Outer {
+                left: left.clone().narrow(0, start, length),
+                right: right.clone().narrow(0, start, length),
+                activations: *activations,
+            },
+            Self::Embedding {
+                indices,
+                output_gradients,
+                entries,
+            } => Self::Embedding {
+                indices: indices.clone().narrow(0, start, length),
+                output_gradients: output_gradients.clone().narrow(0, start, length),
+                entries: *entries,
+            },
+            Self::Combination { weights, basis } => Self::Combination {
+                weights: weights.clone().narrow(0, start, length),
+                basis: basis.clone(),
+            },
+        }
+    }
+
     /// Some of the samples only.
     pub(super) fn select(&self, samples: &Tensor<1, Int>) -> Self {
         match self {
@@ -179,7 +214,7 @@ impl GradientForm {
     pub(super) fn width(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.dims()[1],
-            Self::Combination { basis, .. } => basis.dims()[1],
+            Self::Combination { basis, .. } => basis.width(),
             Self::Outer { left, right, .. } => left.dims()[1] * left.dims()[3] * right.dims()[3],
             Self::Embedding {
                 output_gradients,
@@ -290,7 +325,7 @@ impl GradientForm {
     pub(crate) fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
-            Self::Combination { weights, basis } => weights.clone().matmul(basis.clone()),
+            Self::Combination { weights, basis } => weights.clone().matmul(basis.rows()),
             Self::Outer { left, right, .. } => {
                 let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let left = left.clone().swap_dims(2, 3);

@@ -31,7 +31,7 @@ impl Gradients {
             let rows = rows.map(|part| part.columns(std::slice::from_ref(&columns)).to_rows());
             let sum = rows.reduce(|sum, rows| sum + rows).map(GradientForm::Rows);
             self.parts
-                .extend(sum.map(|form| ParameterGradient { columns, form }));
+                .extend(sum.map(|form| ParameterGradient::new(columns, form)));
         }
         self
     }

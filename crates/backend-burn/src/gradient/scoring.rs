@@ -26,25 +26,29 @@
 //! the same inputs give the same bits in every run.
 //!
 //! Combinations `w B` of a shared basis `B (rank, l r)` are scored against the basis, once for all
-//! of them, and combined: `⟨w B, g⟩ = w ⟨B, g⟩`.
+//! of them, and combined: `⟨w B, g⟩ = w ⟨B, g⟩`. The products `⟨B, g⟩` may be there already
+//! ([`basis`](super::basis)).
 //!
 //! Work is cut into tiles whose intermediate results ([`CACHED`] scalars) stay in a cache.
 
 use burn::tensor::Tensor;
 use influence_core::ScoringFootprint;
 
-use super::form::{GradientForm, positions};
+use super::{
+    ParameterGradient,
+    form::{GradientForm, positions},
+};
 use crate::tensors::{CACHED, joined};
 
 /// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
 /// matrix products reach the peak of the machine, elementwise operations wait for its memory.
 const ELEMENTWISE: f64 = 16.0;
 
-impl GradientForm {
+impl ParameterGradient {
     /// Whether scoring through outer-product factors, and through the bases of combinations, is
     /// cheaper than through dense rows for `[k, n]` others and samples; false for mixed forms, for
     /// other sides, and without any others.
-    pub(super) fn prefers_factors(&self, others: &[&Self], counts: [usize; 2]) -> bool {
+    pub(super) fn prefers_factors(&self, others: &[&GradientForm], counts: [usize; 2]) -> bool {
         let costs = others.iter().map(|other| self.cost(other, counts));
         let costs: Option<Vec<Cost>> = costs.collect();
         let Some(costs) = costs.filter(|costs| !costs.is_empty()) else {
@@ -57,8 +61,8 @@ impl GradientForm {
     }
 
     /// The operations of scores with another form, if both ways exist.
-    fn cost(&self, other: &Self, [k, n]: [usize; 2]) -> Option<Cost> {
-        let own = OuterFactors::of(self)?;
+    fn cost(&self, other: &GradientForm, [k, n]: [usize; 2]) -> Option<Cost> {
+        let own = OuterFactors::of(&self.form)?;
         let [_, g, t] = own.counts();
         let [l, r] = own.sides();
         let (pairs, whole) = ((k * n) as f64, (g * l * r) as f64);
@@ -70,16 +74,17 @@ impl GradientForm {
         };
         let of_rows = |k: usize| {
             let pairs = (k * n) as f64;
-            let beside = match self.thin_pair(k) {
+            let beside = match self.form.thin_pair(k) {
                 Some(_) => pairs * (g * l.min(r)) as f64 * ELEMENTWISE,
                 None => multiplied_out(n, t),
             };
             2.0 * pairs * whole + beside
         };
-        if let Self::Combination { basis, .. } = other {
-            let rank = basis.dims()[0];
+        if let GradientForm::Combination { basis, .. } = other {
+            let rank = basis.rank();
+            let products = if self.knows(basis) { 0.0 } else { of_rows(rank) };
             return Some(Cost {
-                of_factors: of_rows(rank) + pairs * (2.0 * rank as f64 + ELEMENTWISE),
+                of_factors: products + pairs * (2.0 * rank as f64 + ELEMENTWISE),
                 making_rows: 2.0 * (k * rank) as f64 * whole,
                 of_rows: of_rows(k),
             });
@@ -96,12 +101,83 @@ impl GradientForm {
         })
     }
 
-    /// The inner products with others of the same sides through their factors, `(k, n)`; `None`
-    /// unless both are outer products, or the others combinations.
-    pub(crate) fn products(&self, others: &Self) -> Option<Tensor<2>> {
-        if let Self::Combination { weights, basis } = others {
-            return Some(weights.clone().matmul(self.scores(basis.clone())));
+    /// The inner products with others through the factors of both, and through the bases of
+    /// combinations, `(k, n)`; `None` for other forms.
+    pub(super) fn products(&self, others: &GradientForm) -> Option<Tensor<2>> {
+        match others {
+            GradientForm::Combination { weights, basis } => {
+                Some(weights.clone().matmul(self.along(basis)))
+            }
+            _ => self.form.products(others),
         }
+    }
+
+    /// The same as [`products`](Self::products), each with its counterpart, `(n)`.
+    pub(super) fn self_products(&self, others: &GradientForm) -> Option<Tensor<1>> {
+        match others {
+            GradientForm::Combination { weights, basis } => {
+                let products = self.along(basis).transpose() * weights.clone();
+                Some(products.sum_dim(1).squeeze_dim(1))
+            }
+            _ => self.form.self_products(others),
+        }
+    }
+
+    /// What a score of these forms takes, for `[k, n]` others and samples.
+    pub(super) fn scoring(&self, others: &[&GradientForm], counts: [usize; 2]) -> Scoring {
+        let scalars = |per_test, per_train, per_pair| ScoringFootprint {
+            per_test,
+            per_train,
+            per_pair,
+        };
+        if self.prefers_factors(others, counts) {
+            let costs = others.iter().filter_map(|other| self.cost(other, counts));
+            let pairs = counts.iter().product::<usize>() as f64;
+            let terms =
+                |other: &&GradientForm| OuterFactors::of(other).map_or(1, |factors| factors.counts()[2]);
+            return Scoring {
+                of_factors: true,
+                // The factors of a sample are smaller than the products of its terms.
+                scalars: scalars(0, 0, 3 * others.iter().map(terms).sum::<usize>()),
+                flops: costs.map(|cost| cost.of_factors).sum::<f64>() / pairs,
+            };
+        }
+        let flops = 2.0 * self.form.width() as f64;
+        let scalars = match &self.form {
+            GradientForm::Rows(_) | GradientForm::Combination { .. } => scalars(0, 0, 1),
+            GradientForm::Outer { left, right, .. } => {
+                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
+                let (whole, thin) = (g * l * r, g * l.min(r));
+                // Multiplied out at a single position they take no more than the pairs would: that
+                // is when it is done.
+                let single = t == 1;
+                scalars(
+                    2 * whole,
+                    if single { 0 } else { 2 * whole },
+                    if single { 2 * thin } else { 1 },
+                )
+            }
+            GradientForm::Embedding {
+                output_gradients,
+                entries,
+                ..
+            } => {
+                let [_, t, width] = output_gradients.dims();
+                scalars(entries * width, 0, 2 * t * width)
+            }
+        };
+        Scoring {
+            of_factors: false,
+            scalars,
+            flops,
+        }
+    }
+}
+
+impl GradientForm {
+    /// The inner products with others of the same sides through their factors, `(k, n)`; `None`
+    /// unless both are outer products.
+    pub(crate) fn products(&self, others: &Self) -> Option<Tensor<2>> {
         let (own, others) = (OuterFactors::of(self)?, OuterFactors::of(others)?);
         let ([n, g, t], [k, _, u]) = (own.counts(), others.counts());
         // Tiles of as many pairs of samples as keep `g t u` products for each of them in a cache:
@@ -119,10 +195,6 @@ impl GradientForm {
 
     /// The same as [`products`](Self::products), each with its counterpart, `(n)`.
     pub(crate) fn self_products(&self, others: &Self) -> Option<Tensor<1>> {
-        if let Self::Combination { weights, basis } = others {
-            let products = self.scores(basis.clone()).transpose() * weights.clone();
-            return Some(products.sum_dim(1).squeeze_dim(1));
-        }
         let (own, others) = (OuterFactors::of(self)?, OuterFactors::of(others)?);
         let ([n, g, t], [_, _, u]) = (own.counts(), others.counts());
         let inner = |own: Tensor<4>, other: Tensor<4>| other.matmul(own.swap_dims(2, 3));
@@ -180,56 +252,6 @@ impl GradientForm {
             }
         };
         products.sum_dim(1).reshape([n])
-    }
-
-    /// What a score of these forms takes, for `[k, n]` others and samples.
-    pub(super) fn scoring(&self, others: &[&Self], counts: [usize; 2]) -> Scoring {
-        let scalars = |per_test, per_train, per_pair| ScoringFootprint {
-            per_test,
-            per_train,
-            per_pair,
-        };
-        if self.prefers_factors(others, counts) {
-            let costs = others.iter().filter_map(|other| self.cost(other, counts));
-            let pairs = counts.iter().product::<usize>() as f64;
-            let terms =
-                |other: &&Self| OuterFactors::of(other).map_or(1, |factors| factors.counts()[2]);
-            return Scoring {
-                of_factors: true,
-                // The factors of a sample are smaller than the products of its terms.
-                scalars: scalars(0, 0, 3 * others.iter().map(terms).sum::<usize>()),
-                flops: costs.map(|cost| cost.of_factors).sum::<f64>() / pairs,
-            };
-        }
-        let flops = 2.0 * self.width() as f64;
-        let scalars = match self {
-            Self::Rows(_) | Self::Combination { .. } => scalars(0, 0, 1),
-            Self::Outer { left, right, .. } => {
-                let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
-                let (whole, thin) = (g * l * r, g * l.min(r));
-                // Multiplied out at a single position they take no more than the pairs would: that
-                // is when it is done.
-                let single = t == 1;
-                scalars(
-                    2 * whole,
-                    if single { 0 } else { 2 * whole },
-                    if single { 2 * thin } else { 1 },
-                )
-            }
-            Self::Embedding {
-                output_gradients,
-                entries,
-                ..
-            } => {
-                let [_, t, width] = output_gradients.dims();
-                scalars(entries * width, 0, 2 * t * width)
-            }
-        };
-        Scoring {
-            of_factors: false,
-            scalars,
-            flops,
-        }
     }
 }
 

@@ -254,10 +254,8 @@ impl LinearLayer {
                     .slice(side(self.shape.inputs..self.shape.inputs + 1));
                 let shifts = (output_gradients.clone() * ones).sum_dim(2);
                 dim += bias.len();
-                parts.push(ParameterGradient {
-                    columns: bias.clone(),
-                    form: GradientForm::Rows(shifts.reshape([k, groups * outputs])),
-                });
+                let form = GradientForm::Rows(shifts.reshape([k, groups * outputs]));
+                parts.push(ParameterGradient::new(bias.clone(), form));
                 inputs.slice(side(0..self.shape.inputs))
             }
         };
@@ -271,10 +269,7 @@ impl LinearLayer {
             right,
             activations,
         };
-        parts.push(ParameterGradient {
-            columns: self.weight.clone(),
-            form,
-        });
+        parts.push(ParameterGradient::new(self.weight.clone(), form));
         Gradients::new(k, dim, kind, parts)
     }
 

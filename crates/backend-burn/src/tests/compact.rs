@@ -19,7 +19,8 @@ use super::{
     source,
 };
 use crate::{
-    ArrayDataset, Batch, Classification, Curvature, Fit, Gradients, Influence, Kronecker, Stack,
+    ArrayDataset, Batch, Classification, Curvature, Fit, Gradients, Influence, Kronecker,
+    ModelGradients, Stack,
     gradient::{GradientForm, OuterSide, ParameterGradient},
     tensors::host,
     trace::Function,
@@ -35,7 +36,7 @@ fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
     let whole: [Range<usize>; 2] = [0..wide * POSITIONS, wide * POSITIONS..dim];
     let [outer, rest] = whole.map(|columns| {
         let form = GradientForm::Rows(rows.tensor().slice([0..k, columns.clone()]));
-        ParameterGradient { columns, form }
+        ParameterGradient::new(columns, form)
     });
     if k == 0 || wide == 0 {
         return rows;
@@ -120,6 +121,66 @@ fn gradients_plus_combinations_of_a_basis_are_rows() {
     let turned = basis.gram(&rows).expect("products").reversed_axes();
     let products = rows.gram(&basis).expect("products");
     assert!((products - turned).iter().all(|x| x.abs() < 1e-11));
+}
+
+/// A perceptron of which a few vectors exceed what is multiplied out at a time.
+fn large() -> (ModelGradients, Batch) {
+    let fields = vec![floats(&[5, 1100], 1.0), labels(5, 3)];
+    let batch = crate::batch_of(fields).expect("a batch");
+    let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
+    let module = Mlp::new([1100, 600, 4, 3], true);
+    let source = source(task, &module, &batch, Precision::F64);
+    (source.expect("a source"), batch)
+}
+
+/// Vectors that are the same only where their seeds are.
+fn vectors(like: &Stack, count: usize, seed: usize) -> Stack {
+    let value = |(i, j)| ((7 * i + 3 * j + 11 * seed) as f64).sin();
+    let values = Array2::from_shape_fn((count, like.dim()), value);
+    like.like(values.view()).expect("vectors")
+}
+
+#[test]
+fn norms_of_several_parts_are_those_of_rows_that_do_not_fit_at_once() {
+    let (source, batch) = large();
+    let rows = Stack::from(source.gradients(&batch).expect("gradients"));
+    let weights = Array2::from_shape_fn((5, 2), |(i, j)| ((5 * i + 2 * j) as f64).cos());
+    let sum = rows.plus_combination(0.7, weights.view(), &vectors(&rows, 2, 0));
+    let sum = sum.expect("a sum");
+    assert!(!sum.vectors().is_dense());
+    let expected = Stack::new(sum.tensor()).norms().expect("norms");
+    assert!(difference(&sum.norms().expect("norms"), &expected) < 1e-13);
+}
+
+#[test]
+fn products_with_a_basis_made_beforehand_are_used_for_that_basis_alone() {
+    let (source, batch) = large();
+    let plain = source.gradients(&batch).expect("gradients");
+    let rows = Stack::from(plain.clone());
+    let [basis, other] = [0, 1].map(|seed| vectors(&rows, 3, seed));
+    let whole = std::slice::from_ref(&(0..rows.dim()));
+    let ready = source.with_products(plain.clone(), whole, &basis.clone());
+    let ready = ready.expect("gradients");
+    assert!(ready.bytes() > plain.bytes(), "products beside gradients");
+    let weights = Array2::from_shape_fn((5, 3), |(i, j)| ((5 * i + 2 * j) as f64).cos());
+    let sum = |basis: &Stack| {
+        let sum = rows.plus_combination(0.7, weights.view(), basis);
+        sum.expect("a sum")
+    };
+    for basis in [&basis, &other] {
+        let factors = sum(basis);
+        let scores = |gradients| source.scores(&factors, gradients).expect("scores");
+        assert_eq!(scores(&ready), scores(&plain), "the same bits");
+        let own = |gradients| source.self_scores(&factors, gradients).expect("scores");
+        assert_eq!(own(&ready), own(&plain), "the same bits");
+    }
+    let lasting = |factors: &Stack| {
+        let flops = ready.scoring(factors.vectors());
+        flops.map(|(_, way)| way.flops).sum::<f64>()
+    };
+    let alone = lasting(&rows);
+    assert!(lasting(&sum(&basis)) < 1.5 * alone, "products are not made again");
+    assert!(lasting(&sum(&other)) > 3.0 * alone, "of another basis they are");
 }
 
 #[test]

@@ -156,6 +156,10 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
         true
     }
 
+    fn basis(&self) -> Option<&R> {
+        Some(&self.eigenpairs.vectors)
+    }
+
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
         let vectors = &self.eigenpairs.vectors;
@@ -219,6 +223,8 @@ impl<R: Rows> LowRankInverse<R> {
     fn outside(&self, rhs: &R, along: &Array2<f64>, lengths: &[f64]) -> Result<Vec<f64>> {
         /// The share of the square below which rounding in single precision would show.
         const CANCELLED: f64 = 1e-3;
+        /// Rows that are multiplied out at a time, which takes several vectors for each.
+        const MULTIPLIED_OUT: usize = 8;
         let squares = along.outer_iter().zip(lengths);
         let squares = squares.map(|(along, length)| length * length - along.dot(&along));
         let squares: Vec<f64> = squares.collect();
@@ -226,13 +232,11 @@ impl<R: Rows> LowRankInverse<R> {
             .filter(|&row| squares[row] < CANCELLED * lengths[row] * lengths[row])
             .collect();
         let mut outside: Vec<f64> = squares.iter().map(|square| square.sqrt()).collect();
-        if !cancelled.is_empty() {
-            let rest = without(&rhs.select(&cancelled)?, &self.eigenpairs.vectors)?;
-            let lengths = gram_norms(&rest)?;
-            cancelled
-                .into_iter()
-                .zip(lengths)
-                .for_each(|(row, length)| outside[row] = length);
+        for rows in cancelled.chunks(MULTIPLIED_OUT) {
+            let rest = without(&rhs.select(rows)?, &self.eigenpairs.vectors)?;
+            for (&row, length) in rows.iter().zip(gram_norms(&rest)?) {
+                outside[row] = length;
+            }
         }
         Ok(outside)
     }
