@@ -30,13 +30,14 @@ ROOT = Path(__file__).resolve().parents[2]
 MIB, GB = 1 << 20, 1e9
 #: Points on which the weights are trained, by a configuration of their own.
 TAUGHT = 50_000
-#: The keys of a method; a damping of a tenth of the mean eigenvalue wherever there is one.
+#: The keys of a method; a damping of a tenth of the mean eigenvalue wherever there is one. The rank is what the memory
+#: of a fit allows: a basis with its images, old and new, takes about 75 vectors of all parameters for every 16.
 DAMPED = 'name = "{}"\ndamping = {{ relative = 0.1 }}'
 METHODS = {
     "dot": 'name = "identity"',
     "cosine": 'name = "cosine"',
-    "arnoldi": DAMPED.format("arnoldi") + "\nrank = 64",
-    "nystroem": DAMPED.format("nystroem") + "\nrank = 64",
+    "arnoldi": DAMPED.format("arnoldi") + "\nrank = 16\ntolerance = 0.01",
+    "nystroem": DAMPED.format("nystroem") + "\nrank = 16",
     "kfac": DAMPED.format("kfac"),
     "ekfac": DAMPED.format("ekfac"),
     "cg": DAMPED.format("cg"),
@@ -111,8 +112,9 @@ def digests(output):
 
 
 def written(output):
-    """How many chunks are written so far."""
-    return sum(path.name != "zarr.json" for path in files(output / "influences"))
+    """How many chunks are written so far; counted without looking at each."""
+    names = (name for _, _, names in os.walk(output / "influences" / "c") for name in names)
+    return sum(not name.startswith(".") for name in names)
 
 
 def expected(output):
@@ -222,7 +224,7 @@ class Bench:
         shutil.rmtree(output, ignore_errors=True)
         run = self.run(*words)
         while run.process.poll() is None and 2 * written(output) < expected(output):
-            time.sleep(0.2)
+            time.sleep(1)
         run.process.send_signal(signal.SIGKILL)
         took = run.ended()
         print(f"killed with {written(output)} of {expected(output):.0f} chunks", flush=True)
