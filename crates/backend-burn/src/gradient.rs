@@ -240,7 +240,9 @@ impl Gradients {
         let step = (CACHED / width).max(1);
         let pieces = (0..self.samples).step_by(step).filter_map(|first| {
             let samples = first..(first + step).min(self.samples);
-            let rows = parts.iter().map(|part| part.form.narrow(samples.clone()).to_rows());
+            let rows = parts
+                .iter()
+                .map(|part| part.form.narrow(samples.clone()).to_rows());
             let sum = rows.reduce(|sum, rows| sum + rows)?;
             Some(GradientForm::Rows(sum).squared_norms())
         });
@@ -310,35 +312,9 @@ impl Gradients {
         joined(pieces, 1)
     }
 
-    /// With the inner products with a basis of vectors in these columns made beforehand.
-    pub(crate) fn with_products(mut self, columns: &[Range<usize>], basis: &Basis) -> Self {
-        for part in &mut self.parts {
-            if let Some(columns) = place_within(&part.columns, columns) {
-                part.make_products(basis.cut(columns));
-            }
-        }
-        self
-    }
-
-    /// With the inner products with the bases of these factors made beforehand.
-    pub(crate) fn with_products_of(mut self, factors: &Self) -> Self {
-        for part in &mut self.parts {
-            let basis = factors.of(&part.columns).find_map(GradientForm::basis);
-            if let Some(basis) = basis {
-                part.make_products(basis.clone());
-            }
-        }
-        self
-    }
-
     /// The vectors times a number, plus combinations of a basis `(rank, dim)` with weights
     /// `(n, rank)`. The combinations become additional parts, unless rows take no more memory.
-    pub(crate) fn plus_combination(
-        self,
-        scale: f64,
-        weights: &Tensor<2>,
-        basis: Basis,
-    ) -> Self {
+    pub(crate) fn plus_combination(self, scale: f64, weights: &Tensor<2>, basis: Basis) -> Self {
         let scaled = (scale.abs() > 0.0).then(|| {
             let factors = Tensor::full([self.samples, 1], scale, (&self.kind.0, self.kind.1));
             self.clone().scaled(&factors)
@@ -473,15 +449,4 @@ impl Gradients {
             })
         })
     }
-}
-
-/// Where a range lies in ranges that are joined in order, if it lies in one of them.
-fn place_within(range: &Range<usize>, ranges: &[Range<usize>]) -> Option<Range<usize>> {
-    let mut before = 0;
-    ranges.iter().find_map(|whole| {
-        let start = before + range.start.saturating_sub(whole.start);
-        before += whole.len();
-        let within = whole.start <= range.start && range.end <= whole.end;
-        within.then(|| start..start + range.len())
-    })
 }

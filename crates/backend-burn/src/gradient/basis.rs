@@ -9,7 +9,7 @@ use std::{ops::Range, sync::Arc};
 
 use burn::tensor::Tensor;
 
-use super::{ParameterGradient, form::GradientForm};
+use super::{Gradients, ParameterGradient, form::GradientForm};
 
 /// What tells stacks apart: those that are clones of each other are the same.
 #[derive(Debug, Clone, Default)]
@@ -61,10 +61,11 @@ impl Basis {
     /// The vectors, `(rank, width)`.
     pub(super) fn rows(&self) -> Tensor<2> {
         let [rank, dim] = self.vectors.dims();
-        match self.width() == dim {
-            true => self.vectors.clone(),
-            false => (self.vectors.clone()).slice([0..rank, self.columns.clone()]),
+        if self.width() == dim {
+            return self.vectors.clone();
         }
+        let columns = self.columns.clone();
+        self.vectors.clone().slice([0..rank, columns])
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -98,15 +99,52 @@ impl ParameterGradient {
 
     /// Whether the inner products with a basis are made already.
     pub(super) fn knows(&self, basis: &Basis) -> bool {
-        let known = self.products.as_ref();
-        known.is_some_and(|known| known.basis.is(basis))
+        self.known(basis).is_some()
     }
 
     /// The inner products with a basis, `(rank, n)`.
     pub(super) fn along(&self, basis: &Basis) -> Tensor<2> {
-        match &self.products {
-            Some(known) if known.basis.is(basis) => known.products.clone(),
-            _ => self.form.scores(basis.rows()),
-        }
+        let known = self.known(basis).cloned();
+        known.unwrap_or_else(|| self.form.scores(basis.rows()))
     }
+
+    fn known(&self, basis: &Basis) -> Option<&Tensor<2>> {
+        let known = self.products.as_ref();
+        let known = known.filter(|known| known.basis.is(basis));
+        known.map(|known| &known.products)
+    }
+}
+
+impl Gradients {
+    /// With the inner products with a basis of vectors in these columns made beforehand.
+    pub(crate) fn with_products(mut self, columns: &[Range<usize>], basis: &Basis) -> Self {
+        for part in &mut self.parts {
+            if let Some(columns) = place_within(&part.columns, columns) {
+                part.make_products(basis.cut(columns));
+            }
+        }
+        self
+    }
+
+    /// With the inner products with the bases of these factors made beforehand.
+    pub(crate) fn with_products_of(mut self, factors: &Self) -> Self {
+        for part in &mut self.parts {
+            let basis = factors.of(&part.columns).find_map(GradientForm::basis);
+            if let Some(basis) = basis {
+                part.make_products(basis.clone());
+            }
+        }
+        self
+    }
+}
+
+/// Where a range lies in ranges that are joined in order, if it lies in one of them.
+fn place_within(range: &Range<usize>, ranges: &[Range<usize>]) -> Option<Range<usize>> {
+    let mut before = 0;
+    ranges.iter().find_map(|whole| {
+        let start = before + range.start.saturating_sub(whole.start);
+        before += whole.len();
+        let within = whole.start <= range.start && range.end <= whole.end;
+        within.then(|| start..start + range.len())
+    })
 }

@@ -82,7 +82,11 @@ impl ParameterGradient {
         };
         if let GradientForm::Combination { basis, .. } = other {
             let rank = basis.rank();
-            let products = if self.knows(basis) { 0.0 } else { of_rows(rank) };
+            let products = if self.knows(basis) {
+                0.0
+            } else {
+                of_rows(rank)
+            };
             return Some(Cost {
                 of_factors: products + pairs * (2.0 * rank as f64 + ELEMENTWISE),
                 making_rows: 2.0 * (k * rank) as f64 * whole,
@@ -133,8 +137,9 @@ impl ParameterGradient {
         if self.prefers_factors(others, counts) {
             let costs = others.iter().filter_map(|other| self.cost(other, counts));
             let pairs = counts.iter().product::<usize>() as f64;
-            let terms =
-                |other: &&GradientForm| OuterFactors::of(other).map_or(1, |factors| factors.counts()[2]);
+            let terms = |other: &&GradientForm| {
+                OuterFactors::of(other).map_or(1, |factors| factors.counts()[2])
+            };
             return Scoring {
                 of_factors: true,
                 // The factors of a sample are smaller than the products of its terms.

@@ -158,7 +158,8 @@ fn products_with_a_basis_made_beforehand_are_used_for_that_basis_alone() {
     let plain = source.gradients(&batch).expect("gradients");
     let rows = Stack::from(plain.clone());
     let [basis, other] = [0, 1].map(|seed| vectors(&rows, 3, seed));
-    let whole = std::slice::from_ref(&(0..rows.dim()));
+    let whole = 0..rows.dim();
+    let whole = std::slice::from_ref(&whole);
     let ready = source.with_products(plain.clone(), whole, &basis.clone());
     let ready = ready.expect("gradients");
     assert!(ready.bytes() > plain.bytes(), "products beside gradients");
@@ -179,8 +180,14 @@ fn products_with_a_basis_made_beforehand_are_used_for_that_basis_alone() {
         flops.map(|(_, way)| way.flops).sum::<f64>()
     };
     let alone = lasting(&rows);
-    assert!(lasting(&sum(&basis)) < 1.5 * alone, "products are not made again");
-    assert!(lasting(&sum(&other)) > 3.0 * alone, "of another basis they are");
+    assert!(
+        lasting(&sum(&basis)) < 1.5 * alone,
+        "products are not made again"
+    );
+    assert!(
+        lasting(&sum(&other)) > 3.0 * alone,
+        "of another basis they are"
+    );
 }
 
 #[test]

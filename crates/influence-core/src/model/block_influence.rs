@@ -256,12 +256,13 @@ impl<G: GradientSource> BlockInfluence<G> {
     /// for every chunk of factors.
     fn for_scores(&self, gradients: G::Gradients) -> Result<G::Gradients> {
         let mut blocks = self.blocks.iter();
-        blocks.try_fold(gradients, |gradients, FittedBlock { block, inverse, .. }| {
-            match inverse.basis() {
+        blocks.try_fold(
+            gradients,
+            |gradients, FittedBlock { block, inverse, .. }| match inverse.basis() {
                 Some(basis) => (self.source).with_products(gradients, block.columns(), basis),
                 None => Ok(gradients),
-            }
-        })
+            },
+        )
     }
 
     /// `‖b − (H + λI) x‖ / ‖b‖` of each row over the parameters in blocks; 0 where `b = 0`.
