@@ -11,7 +11,8 @@ use std::ops::Range;
 use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
-pub(crate) use basis::{Basis, BasisProducts, Identity};
+use basis::BasisProducts;
+pub(crate) use basis::{Basis, Identity};
 pub(crate) use form::{GradientForm, OuterSide, positions};
 use scoring::Scoring;
 
@@ -39,8 +40,8 @@ pub(crate) struct ParameterGradient {
     /// The columns of the parameter in a parameter-space vector.
     pub(crate) columns: Range<usize>,
     pub(crate) form: GradientForm,
-    /// Its inner products with vectors that factors share, if they were made beforehand.
-    pub(crate) products: Option<BasisProducts>,
+    /// Its inner products with vectors that factors share.
+    products: BasisProducts,
 }
 
 impl ParameterGradient {
@@ -49,13 +50,8 @@ impl ParameterGradient {
         Self {
             columns,
             form,
-            products: None,
+            products: BasisProducts::default(),
         }
-    }
-
-    fn scalars(&self) -> usize {
-        let products = self.products.as_ref();
-        self.form.scalars() + products.map_or(0, BasisProducts::scalars)
     }
 }
 
@@ -285,7 +281,7 @@ impl Gradients {
     pub(crate) fn scaled(mut self, factors: &Tensor<2>) -> Self {
         for part in &mut self.parts {
             part.form.scale(factors);
-            part.products = None;
+            part.products = BasisProducts::default();
         }
         self
     }
@@ -384,7 +380,7 @@ impl Gradients {
             factor,
             gradient: self.bytes() / self.samples.max(1),
             scoring,
-            gradient_flops: self.parts.iter().map(|part| part.form.flops()).sum(),
+            gradient_flops: self.parts.iter().map(ParameterGradient::flops).sum(),
             score_flops,
             compact: factor < dense.factor,
             ..dense
@@ -444,7 +440,11 @@ impl Gradients {
             let within = common.start - part.columns.start..common.end - part.columns.start;
             Some(ParameterGradient {
                 columns: start..start + common.len(),
-                products: part.products.clone().filter(|_| common == part.columns),
+                products: if common == part.columns {
+                    part.products.clone()
+                } else {
+                    BasisProducts::default()
+                },
                 form: part.form.cut(within),
             })
         })

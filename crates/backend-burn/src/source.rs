@@ -10,7 +10,6 @@ mod recordings;
 
 use std::{
     collections::BTreeSet,
-    ops::Range,
     sync::{Arc, Once},
 };
 
@@ -282,15 +281,6 @@ impl GradientSource for ModelGradients {
 
     fn gradients_of_rows(&self, rows: Stack) -> CoreResult<Gradients> {
         Ok(rows.into_vectors())
-    }
-
-    fn with_products(
-        &self,
-        gradients: Gradients,
-        columns: &[Range<usize>],
-        basis: &Stack,
-    ) -> CoreResult<Gradients> {
-        Ok(gradients.with_products(columns, &basis.basis()))
     }
 
     fn scaled(&self, gradients: Gradients, factors: &[f64]) -> CoreResult<Gradients> {

@@ -17,8 +17,6 @@ mod trajectory;
 mod unit_gradients;
 pub mod wrapper;
 
-use std::ops::Range;
-
 use ndarray::{Array2, ArrayD, ArrayView2};
 
 use crate::{Error, Precision, Result, Rows, block::Block, solver::Solution};
@@ -274,23 +272,6 @@ pub trait GradientSource {
     fn group_gradients(&self, groups: &GroupBatch<'_, Self::Batch>) -> Result<Self::Gradients> {
         let sums = groups.sum(|batch| self.to_rows(&self.gradients(batch)?))?;
         self.gradients_of_rows(sums)
-    }
-
-    /// The gradients, with their inner products with a basis of vectors in these columns made
-    /// beforehand, where scores of combinations of that basis ask for them.
-    ///
-    /// Scores are the same without, only later: a source that does not know better leaves the
-    /// gradients as they are.
-    ///
-    /// # Errors
-    /// Whatever the backend reports.
-    fn with_products(
-        &self,
-        gradients: Self::Gradients,
-        _columns: &[Range<usize>],
-        _basis: &Self::Rows,
-    ) -> Result<Self::Gradients> {
-        Ok(gradients)
     }
 
     /// The gradients, each times its factor.

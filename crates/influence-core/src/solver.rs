@@ -229,12 +229,6 @@ pub trait Inverse<R: Rows>: Debug + Send + Sync {
         false
     }
 
-    /// The vectors of which all solutions are combinations, besides their right-hand sides, if
-    /// there are such: inner products with them may be made once, before any solution is there.
-    fn basis(&self) -> Option<&R> {
-        None
-    }
-
     /// The solutions without reports, and without the cost of these: for use as a preconditioner.
     ///
     /// # Errors

@@ -3,9 +3,15 @@
 //! A score of such a factor is a combination of the inner products of the gradient with these
 //! vectors, `⟨w B, g⟩ = w ⟨B, g⟩`. The products are the same for all factors, and take `rank · dim`
 //! operations a gradient, where all else takes `inputs + outputs` a pair: made again for every chunk
-//! they would be nearly all of the work. So they are made once for a gradient, and kept beside it.
+//! they would be nearly all of the work. So they are kept beside a gradient once they are made.
+//!
+//! Whether they are there already changes no way to a score, which shapes alone decide: the bits of
+//! a chunk are the same whatever was computed before it.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use burn::tensor::Tensor;
 
@@ -73,78 +79,57 @@ impl Basis {
     }
 }
 
-/// The inner products of gradients with a basis, made beforehand.
-#[derive(Debug, Clone)]
-pub(crate) struct BasisProducts {
-    basis: Basis,
-    /// `(rank, n)`.
-    products: Tensor<2>,
-}
+/// The inner products of gradients with the first basis that asked for them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BasisProducts(Arc<OnceLock<(Basis, Tensor<2>)>>);
 
 impl BasisProducts {
-    pub(super) fn scalars(&self) -> usize {
-        self.products.shape().num_elements()
+    /// The scalars that they take, none before they are made.
+    fn scalars(&self) -> usize {
+        let made = self.0.get();
+        made.map_or(0, |(_, products)| products.shape().num_elements())
+    }
+
+    /// The rank of the basis, 0 before they are made.
+    fn rank(&self) -> usize {
+        self.0.get().map_or(0, |(basis, _)| basis.rank())
     }
 }
 
 impl ParameterGradient {
-    /// Makes the inner products with a basis beforehand, if the gradient is kept as outer products:
-    /// of rows they cost no more than a score.
-    pub(super) fn make_products(&mut self, basis: Basis) {
-        if matches!(self.form, GradientForm::Outer { .. }) {
-            let products = self.form.scores(basis.rows());
-            self.products = Some(BasisProducts { basis, products });
+    /// The inner products with a basis, `(rank, n)`, made when they are first asked for. A task that
+    /// asks meanwhile waits: it would only do the same.
+    pub(super) fn along(&self, basis: &Basis) -> Tensor<2> {
+        let make = || self.form.scores(basis.rows());
+        let (first, products) = self.products.0.get_or_init(|| (basis.clone(), make()));
+        if first.is(basis) {
+            products.clone()
+        } else {
+            make()
         }
     }
 
-    /// Whether the inner products with a basis are made already.
-    pub(super) fn knows(&self, basis: &Basis) -> bool {
-        self.known(basis).is_some()
+    /// The scalars that it takes, with the products, but without what it shares.
+    pub(super) fn scalars(&self) -> usize {
+        self.form.scalars() + self.products.scalars()
     }
 
-    /// The inner products with a basis, `(rank, n)`.
-    pub(super) fn along(&self, basis: &Basis) -> Tensor<2> {
-        let known = self.known(basis).cloned();
-        known.unwrap_or_else(|| self.form.scores(basis.rows()))
-    }
-
-    fn known(&self, basis: &Basis) -> Option<&Tensor<2>> {
-        let known = self.products.as_ref();
-        let known = known.filter(|known| known.basis.is(basis));
-        known.map(|known| &known.products)
+    /// Operations of a forward and a backward pass and of the products, for one sample.
+    pub(super) fn flops(&self) -> f64 {
+        self.form.flops() + (2 * self.products.rank() * self.form.width()) as f64
     }
 }
 
 impl Gradients {
-    /// With the inner products with a basis of vectors in these columns made beforehand.
-    pub(crate) fn with_products(mut self, columns: &[Range<usize>], basis: &Basis) -> Self {
-        for part in &mut self.parts {
-            if let Some(columns) = place_within(&part.columns, columns) {
-                part.make_products(basis.cut(columns));
-            }
-        }
-        self
-    }
-
-    /// With the inner products with the bases of these factors made beforehand.
-    pub(crate) fn with_products_of(mut self, factors: &Self) -> Self {
-        for part in &mut self.parts {
+    /// Makes the products that scores of these factors will ask for, to see what they take.
+    pub(crate) fn with_products_of(self, factors: &Self) -> Self {
+        for part in &self.parts {
             let basis = factors.of(&part.columns).find_map(GradientForm::basis);
-            if let Some(basis) = basis {
-                part.make_products(basis.clone());
+            let thin = matches!(part.form, GradientForm::Outer { .. });
+            if let Some(basis) = basis.filter(|_| thin) {
+                part.along(basis);
             }
         }
         self
     }
-}
-
-/// Where a range lies in ranges that are joined in order, if it lies in one of them.
-fn place_within(range: &Range<usize>, ranges: &[Range<usize>]) -> Option<Range<usize>> {
-    let mut before = 0;
-    ranges.iter().find_map(|whole| {
-        let start = before + range.start.saturating_sub(whole.start);
-        before += whole.len();
-        let within = whole.start <= range.start && range.end <= whole.end;
-        within.then(|| start..start + range.len())
-    })
 }

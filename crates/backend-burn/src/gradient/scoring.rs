@@ -55,7 +55,8 @@ impl ParameterGradient {
             return false;
         };
         // Rows of several forms are added up first, so that their products cost as much as one.
-        let of_factors: f64 = costs.iter().map(|cost| cost.of_factors).sum();
+        let of_factors = costs.iter().map(|cost| cost.of_factors + cost.beforehand);
+        let of_factors: f64 = of_factors.sum();
         let making_rows: f64 = costs.iter().map(|cost| cost.making_rows).sum();
         of_factors < making_rows + costs[0].of_rows
     }
@@ -82,13 +83,9 @@ impl ParameterGradient {
         };
         if let GradientForm::Combination { basis, .. } = other {
             let rank = basis.rank();
-            let products = if self.knows(basis) {
-                0.0
-            } else {
-                of_rows(rank)
-            };
             return Some(Cost {
-                of_factors: products + pairs * (2.0 * rank as f64 + ELEMENTWISE),
+                of_factors: pairs * (2.0 * rank as f64 + ELEMENTWISE),
+                beforehand: of_rows(rank),
                 making_rows: 2.0 * (k * rank) as f64 * whole,
                 of_rows: of_rows(k),
             });
@@ -100,6 +97,7 @@ impl ParameterGradient {
         }
         Some(Cost {
             of_factors: pairs * (g * t * u) as f64 * (2.0 * (l + r) as f64 + ELEMENTWISE),
+            beforehand: 0.0,
             making_rows: multiplied_out(k, u),
             of_rows: of_rows(k),
         })
@@ -270,6 +268,8 @@ pub(crate) struct Scoring {
 /// The operations of inner products of outer products.
 struct Cost {
     of_factors: f64,
+    /// Products with a basis, made once for all chunks of factors.
+    beforehand: f64,
     /// Multiplying the others out to rows.
     making_rows: f64,
     /// Products with those rows.

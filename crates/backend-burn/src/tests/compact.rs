@@ -153,41 +153,43 @@ fn norms_of_several_parts_are_those_of_rows_that_do_not_fit_at_once() {
 }
 
 #[test]
-fn products_with_a_basis_made_beforehand_are_used_for_that_basis_alone() {
+fn products_with_a_basis_are_made_once_and_used_for_that_basis_alone() {
     let (source, batch) = large();
-    let plain = source.gradients(&batch).expect("gradients");
-    let rows = Stack::from(plain.clone());
+    let fresh = || source.gradients(&batch).expect("gradients");
+    let kept = fresh();
+    let rows = Stack::from(fresh());
     let [basis, other] = [0, 1].map(|seed| vectors(&rows, 3, seed));
-    let whole = 0..rows.dim();
-    let whole = std::slice::from_ref(&whole);
-    let ready = source.with_products(plain.clone(), whole, &basis.clone());
-    let ready = ready.expect("gradients");
-    assert!(ready.bytes() > plain.bytes(), "products beside gradients");
     let weights = Array2::from_shape_fn((5, 3), |(i, j)| ((5 * i + 2 * j) as f64).cos());
-    let sum = |basis: &Stack| {
+    let plus = |basis: &Stack| {
         let sum = rows.plus_combination(0.7, weights.view(), basis);
         sum.expect("a sum")
     };
-    for basis in [&basis, &other] {
-        let factors = sum(basis);
-        let scores = |gradients| source.scores(&factors, gradients).expect("scores");
-        assert_eq!(scores(&ready), scores(&plain), "the same bits");
-        let own = |gradients| source.self_scores(&factors, gradients).expect("scores");
-        assert_eq!(own(&ready), own(&plain), "the same bits");
+    let before = kept.bytes();
+    for basis in [&basis, &other, &basis] {
+        let factors = plus(basis);
+        let expected = Stack::new(factors.tensor());
+        let scores =
+            |rows: &Stack, gradients: &Gradients| source.scores(rows, gradients).expect("scores");
+        let found = scores(&factors, &kept);
+        assert_eq!(found, scores(&factors, &fresh()), "the same bits");
+        let dense = scores(&expected, &kept);
+        assert!((&found - &dense).iter().all(|x| x.abs() < 1e-11));
+        let own = |gradients: &Gradients| {
+            let own = source.self_scores(&factors, gradients);
+            own.expect("scores")
+        };
+        assert_eq!(own(&kept), own(&fresh()), "the same bits");
+        // Three numbers for each sample and each of the three weights.
+        assert_eq!(kept.bytes(), before + 8 * 3 * 3 * 5, "kept once");
     }
-    let lasting = |factors: &Stack| {
-        let flops = ready.scoring(factors.vectors());
-        flops.map(|(_, way)| way.flops).sum::<f64>()
-    };
-    let alone = lasting(&rows);
-    assert!(
-        lasting(&sum(&basis)) < 1.5 * alone,
-        "products are not made again"
-    );
-    assert!(
-        lasting(&sum(&other)) > 3.0 * alone,
-        "of another basis they are"
-    );
+    let [thin, combined] = [&rows, &plus(&basis)].map(|factors| {
+        let footprint = source.footprint(&batch, factors);
+        footprint.expect("a footprint")
+    });
+    assert!(combined.score_flops < 1.5 * thin.score_flops);
+    let products = 2.0 * 3.0 * (1100.0 * 600.0);
+    assert!(combined.gradient_flops > thin.gradient_flops + products);
+    assert!(combined.gradient >= thin.gradient + 8 * 3 * 3);
 }
 
 #[test]

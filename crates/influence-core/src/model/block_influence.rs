@@ -252,19 +252,6 @@ impl<G: GradientSource> BlockInfluence<G> {
         Ok(Solution { rows, reports })
     }
 
-    /// Gradients with their products with the vectors that all solutions share, made once and not
-    /// for every chunk of factors.
-    fn for_scores(&self, gradients: G::Gradients) -> Result<G::Gradients> {
-        let mut blocks = self.blocks.iter();
-        blocks.try_fold(
-            gradients,
-            |gradients, FittedBlock { block, inverse, .. }| match inverse.basis() {
-                Some(basis) => (self.source).with_products(gradients, block.columns(), basis),
-                None => Ok(gradients),
-            },
-        )
-    }
-
     /// `‖b − (H + λI) x‖ / ‖b‖` of each row over the parameters in blocks; 0 where `b = 0`.
     fn residuals(
         &self,
@@ -334,7 +321,7 @@ impl<G: GradientSource> InfluenceModel for BlockInfluence<G> {
     }
 
     fn gradients(&self, batch: &Self::Batch) -> Result<Self::Gradients> {
-        self.for_scores(self.source.gradients(batch)?)
+        self.source.gradients(batch)
     }
 
     fn factors(&self, batch: &Self::Batch) -> Result<Solution<Self::Factors>> {

@@ -1,5 +1,3 @@
-use std::ops::Range;
-
 use ndarray::{ArrayD, ArrayView2, Axis};
 
 use super::{Footprint, GradientSource, finite};
@@ -73,15 +71,6 @@ impl<G: GradientSource> GradientSource for UnitGradients<G> {
     /// Rows that this source gave have unit length already.
     fn gradients_of_rows(&self, rows: G::Rows) -> Result<G::Gradients> {
         self.source.gradients_of_rows(rows)
-    }
-
-    fn with_products(
-        &self,
-        gradients: G::Gradients,
-        columns: &[Range<usize>],
-        basis: &G::Rows,
-    ) -> Result<G::Gradients> {
-        self.source.with_products(gradients, columns, basis)
     }
 
     fn scaled(&self, gradients: G::Gradients, factors: &[f64]) -> Result<G::Gradients> {

@@ -156,10 +156,6 @@ impl<R: Rows> Inverse<R> for LowRankInverse<R> {
         true
     }
 
-    fn basis(&self) -> Option<&R> {
-        Some(&self.eigenpairs.vectors)
-    }
-
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         Error::check_size("low-rank solver", "vector length", self.dim(), rhs.dim())?;
         let vectors = &self.eigenpairs.vectors;
