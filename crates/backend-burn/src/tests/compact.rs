@@ -51,7 +51,7 @@ fn outer_products(values: &ArrayView2<'_, f64>) -> Stack {
         activations: OuterSide::Left,
     };
     let kind = rows.vectors().kind();
-    let mut parts = vec![ParameterGradient { form, ..outer }];
+    let mut parts = vec![ParameterGradient::new(outer.columns, form)];
     parts.extend((!rest.columns.is_empty()).then_some(rest));
     Stack::from(Gradients::new(k, dim, (kind.0.clone(), *kind.1), parts))
 }
