@@ -179,8 +179,8 @@ fn products_with_a_basis_are_made_once_and_used_for_that_basis_alone() {
             own.expect("scores")
         };
         assert_eq!(own(&kept), own(&fresh()), "the same bits");
-        // Three numbers for each sample and each of the three weights.
-        assert_eq!(kept.bytes(), before + 8 * 3 * 3 * 5, "kept once");
+        // Three numbers for each sample and each weight; the last is too narrow to stay thin.
+        assert_eq!(kept.bytes(), before + 8 * 3 * 2 * 5, "kept once");
     }
     let [thin, combined] = [&rows, &plus(&basis)].map(|factors| {
         let footprint = source.footprint(&batch, factors);
@@ -189,7 +189,7 @@ fn products_with_a_basis_are_made_once_and_used_for_that_basis_alone() {
     assert!(combined.score_flops < 1.5 * thin.score_flops);
     let products = 2.0 * 3.0 * (1100.0 * 600.0);
     assert!(combined.gradient_flops > thin.gradient_flops + products);
-    assert!(combined.gradient >= thin.gradient + 8 * 3 * 3);
+    assert!(combined.gradient >= thin.gradient + 8 * 3 * 2);
 }
 
 #[test]
