@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, env};
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
+use influence_core::Precision;
 
 use crate::{Error, Result};
 
@@ -22,9 +23,13 @@ const RANKS: [&str; 3] = [
 /// MPI, MPICH or Slurm tell it by `OMPI_COMM_WORLD_LOCAL_RANK`, `MPI_LOCALRANKID` or
 /// `SLURM_LOCALID`: one process per GPU.
 ///
+/// `wgpu` is the GPU that WebGPU prefers, through Vulkan, Metal or DirectX; where there is none, a
+/// driver that computes on the CPU, if one is installed. `CUBECL_WGPU_DEFAULT_DEVICE` names another,
+/// for example `IntegratedGpu(0)`. [`adapter`] says which it is.
+///
 /// # Errors
 /// [`Error::UnknownDevice`] naming what this build has, and the cargo feature that adds the device
-/// where there is one; [`Error::NoLocalRank`].
+/// where there is one; [`Error::NoLocalRank`]; [`Error::NoAdapter`].
 ///
 /// # Examples
 /// ```
@@ -54,10 +59,67 @@ pub fn open(name: &str) -> Result<Device> {
         #[cfg(feature = "ndarray")]
         ("ndarray", Some(0)) => Ok(Device::ndarray()),
         #[cfg(feature = "wgpu")]
-        ("wgpu", Some(0)) => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        ("wgpu", Some(0)) => wgpu(),
         #[cfg(feature = "cuda")]
         ("cuda", Some(index)) => Ok(Device::cuda(index)),
         _ => Err(unknown(name)),
+    }
+}
+
+/// The device of WebGPU. burn's own constructor opens it when it is used first, and panics if that
+/// fails.
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Result<Device> {
+    use std::sync::OnceLock;
+
+    use burn::{backend::wgpu::WgpuInitError, tensor::DeviceKind};
+
+    static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();
+    let opened = OPENED.get_or_init(|| {
+        match crate::panic::caught(|| Device::wgpu_options().init())? {
+            // Whoever holds a device of this kind already has opened it.
+            Err(WgpuInitError::Registration { .. }) => Ok(Device::wgpu(DeviceKind::DefaultDevice)),
+            outcome => outcome.map_err(|error| error.to_string()),
+        }
+    });
+    opened
+        .clone()
+        .map_err(|problem| Error::NoAdapter { problem })
+}
+
+/// What a GPU calls itself, with its driver where that is one in software; nothing for the CPU.
+pub fn adapter(device: &Device) -> Option<String> {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    return device.identity().map(|identity| identity.name);
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    {
+        let _ = device;
+        None
+    }
+}
+
+/// Whether a device computes in a precision.
+pub fn supports(device: &Device, precision: Precision) -> bool {
+    match precision {
+        Precision::F32 => device.supports_dtype(DType::F32),
+        Precision::F64 => !is_wgpu(device) && device.supports_dtype(DType::F64),
+    }
+}
+
+/// Whether a device is one of WebGPU.
+fn is_wgpu(device: &Device) -> bool {
+    #[cfg(feature = "wgpu")]
+    {
+        use burn::backend::{CubeDevice, DispatchDevice};
+        matches!(
+            device.clone().inner().as_dispatch(),
+            DispatchDevice::Cube(CubeDevice::Wgpu(_))
+        )
+    }
+    #[cfg(not(feature = "wgpu"))]
+    {
+        let _ = device;
+        false
     }
 }
 

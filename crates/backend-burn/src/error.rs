@@ -197,6 +197,15 @@ pub enum Error {
         name: String,
     },
 
+    /// There is nothing that the device could compute on.
+    #[error(
+        "the device wgpu cannot be opened: {problem}; install the driver of the GPU, or a Vulkan that computes on the CPU (mesa-vulkan-drivers on Debian), or use the device cpu"
+    )]
+    NoAdapter {
+        /// What was said when it was opened.
+        problem: String,
+    },
+
     /// The device cannot compute in the precision that was asked for.
     #[error("the device {device} does not support {precision}; use f32, or a CPU device")]
     Precision {

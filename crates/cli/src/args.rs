@@ -248,6 +248,9 @@ pub struct DemoArguments {
     /// The folder to write to; one that an earlier demonstration wrote is written again
     #[arg(long, value_name = "FOLDER", default_value = "influence-demo")]
     pub output: PathBuf,
+    /// What computes: one of the devices that `influence doctor` shows
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZero<usize>>,

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use anyhow::{Result, ensure};
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use influence_backend_burn::device;
 use influence_calculators::share_threads;
 use influence_core::{Dataset, Precision};
@@ -82,7 +82,7 @@ impl Setup {
 
 /// The highest precision that a device has.
 pub(crate) fn highest_precision(device: &Device) -> Precision {
-    if device.supports_dtype(DType::F64) {
+    if device::supports(device, Precision::F64) {
         Precision::F64
     } else {
         Precision::F32

@@ -56,7 +56,7 @@ where
         layout: &ParameterLayout,
     ) -> Result<Self> {
         let float = float_type(precision);
-        if !device.supports_dtype(float) {
+        if !crate::device::supports(device, precision) {
             let precision = if precision == Precision::F64 {
                 "f64"
             } else {

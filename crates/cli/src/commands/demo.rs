@@ -12,8 +12,9 @@ use std::{
     io::Write,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
+use influence_backend_burn::device;
 use influence_jobs::models::{ConfiguredModels, Models};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
@@ -37,6 +38,8 @@ pub(super) fn run<W: Write>(
     out: &mut W,
     execute: Execute<W>,
 ) -> Result<()> {
+    // A device that is not there is told before anything is written.
+    device::open(&arguments.device).context("--device")?;
     let folder = Folder::claim(&arguments.output)?;
     let split = SplitDigits::new(&mut Xoshiro256PlusPlus::seed_from_u64(arguments.seed))?;
     folder.write(&split, arguments)?;

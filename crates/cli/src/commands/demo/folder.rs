@@ -32,7 +32,7 @@ impl Folder {
         if config.exists() {
             let found = fs::read_to_string(&config).with_context(|| shown.to_string())?;
             ensure!(
-                without_choices(&found) == without_choices(&configuration(0, None)),
+                without_choices(&found) == without_choices(&configuration(0, "", None)),
                 "--output: {} was changed, and another demonstration would undo that; choose another folder",
                 config.display()
             );
@@ -61,8 +61,11 @@ impl Folder {
         // The configuration comes first: it says whose folder this is, should the rest not follow.
         let threads = arguments.threads.map(NonZero::get);
         let path = self.path(CONFIG);
-        fs::write(&path, configuration(arguments.seed, threads))
-            .with_context(|| path.display().to_string())?;
+        fs::write(
+            &path,
+            configuration(arguments.seed, &arguments.device, threads),
+        )
+        .with_context(|| path.display().to_string())?;
         self.points("train", &split.train)?;
         self.points("test", &split.test)?;
         self.array(TRUTH, &split.train.truth, &[split.train.len()])
@@ -91,15 +94,17 @@ impl Folder {
 
 /// The configuration but for what a command line chooses.
 fn without_choices(text: &str) -> Vec<&str> {
-    let chosen = |line: &&str| line.starts_with("seed = ") || line.starts_with("threads = ");
-    text.lines().filter(|line| !chosen(line)).collect()
+    let chosen = ["seed = ", "device = ", "threads = "];
+    let kept = |line: &&str| !chosen.iter().any(|key| line.starts_with(key));
+    text.lines().filter(kept).collect()
 }
 
-fn configuration(seed: u64, threads: Option<usize>) -> String {
+fn configuration(seed: u64, device: &str, threads: Option<usize>) -> String {
     let threads = threads.map_or_else(String::new, |threads| format!("threads = {threads}\n"));
     format!(
         r#"{MARK}: the UCI digits, a tenth of the training labels flipped.
 seed = {seed}
+device = "{device}"
 [model]
 weights = "model.safetensors"
 loss = "cross-entropy"
@@ -139,9 +144,12 @@ mod tests {
         let place = tempfile::tempdir()?;
         let path = place.path().join("demo");
         let folder = Folder::claim(&path)?;
-        fs::write(folder.path(CONFIG), configuration(7, Some(2)))?;
+        fs::write(folder.path(CONFIG), configuration(7, "wgpu", Some(2)))?;
         Folder::claim(&path)?;
-        fs::write(folder.path(CONFIG), configuration(7, None) + "# mine\n")?;
+        fs::write(
+            folder.path(CONFIG),
+            configuration(7, "cpu", None) + "# mine\n",
+        )?;
         let error = Folder::claim(&path).expect_err("refused").to_string();
         assert!(error.contains("was changed"), "{error}");
         fs::remove_file(folder.path(CONFIG))?;

@@ -5,10 +5,13 @@ use std::{
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use influence_backend_burn::device;
+use influence_core::Precision;
 use serde::Serialize;
 
 /// Rows and columns of the matrices that are multiplied.
 const SIZE: usize = 768;
+/// What rounding to 32 bits may leave of an error in a product, relative to its largest entry.
+const ROUNDING: f64 = 1e-5;
 /// Products are repeated for so long; the fastest counts.
 const LONG_ENOUGH: Duration = Duration::from_millis(150);
 
@@ -17,8 +20,12 @@ const LONG_ENOUGH: Duration = Duration::from_millis(150);
 #[derive(Debug, Serialize)]
 pub(super) struct Speed {
     pub(super) device: String,
+    /// What a GPU calls itself.
+    adapter: Option<String>,
     f32_gflops: Option<f64>,
     f64_gflops: Option<f64>,
+    /// The largest error of a product of matrices in f32, relative to the largest entry.
+    f32_rounding: Option<f64>,
     /// Why there is no speed at all.
     error: Option<String>,
 }
@@ -27,26 +34,42 @@ impl Speed {
     pub(super) fn measure(name: &str) -> Self {
         let mut speed = Self {
             device: name.to_owned(),
+            adapter: None,
             f32_gflops: None,
             f64_gflops: None,
+            f32_rounding: None,
             error: None,
         };
-        match device::open(name) {
-            Err(error) => speed.error = Some(error.to_string()),
-            Ok(device) => match guarded(|| rates(&device)) {
-                Some(Ok([f32_gflops, f64_gflops])) => {
-                    (speed.f32_gflops, speed.f64_gflops) = (f32_gflops, f64_gflops);
-                }
-                Some(Err(error)) => speed.error = Some(error),
-                None => speed.error = Some("it was compiled in, but does not work here".into()),
+        let broken = "it was compiled in, but does not work here; use another device";
+        speed.error = match device::open(name) {
+            Err(error) => Some(error.to_string()),
+            Ok(device) => match guarded(|| speed.fill(&device)) {
+                Some(Ok(())) => None,
+                Some(Err(error)) => Some(format!("{error}; use another device")),
+                None => Some(broken.into()),
             },
-        }
+        };
         speed
     }
 
+    fn fill(&mut self, device: &Device) -> Result<(), String> {
+        self.adapter = device::adapter(device);
+        self.f32_gflops = Some(gigaflops(device, DType::F32)?);
+        self.f32_rounding = Some(rounding(device)?);
+        // A device may say that it has f64, and compute in f32 or not at all: what counts is what
+        // comes of it.
+        let has_double =
+            device::supports(device, Precision::F64) && guarded(|| is_double(device)) == Some(true);
+        let double = has_double.then(|| gigaflops(device, DType::F64));
+        self.f64_gflops = double.transpose()?;
+        Ok(())
+    }
+
     pub(super) fn line(&self) -> String {
+        let adapter = self.adapter.as_ref();
+        let adapter = adapter.map_or_else(String::new, |name| format!("{name}: "));
         if let Some(error) = &self.error {
-            return format!("{error}; use another device");
+            return format!("{adapter}{error}");
         }
         let single = self.f32_gflops.map_or_else(
             || "f32: not on this device".to_owned(),
@@ -56,7 +79,12 @@ impl Speed {
             || "f64: not on this device; use cpu".to_owned(),
             |rate| format!("f64 {rate:.0} GFLOP/s"),
         );
-        format!("{single}, {double}, products of {SIZE} x {SIZE}")
+        // Tensor cores may round the factors to 10 bits, and nothing says so.
+        let rounding = self.f32_rounding.filter(|&error| error > ROUNDING);
+        let rounding = rounding.map_or_else(String::new, |error| {
+            format!("; f32 has errors of {error:.0e}: use f64, or another device")
+        });
+        format!("{adapter}{single}, {double}, products of {SIZE} x {SIZE}{rounding}")
     }
 }
 
@@ -67,16 +95,6 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     std::panic::set_hook(hook);
     outcome.ok()
-}
-
-fn rates(device: &Device) -> Result<[Option<f64>; 2], String> {
-    let single = gigaflops(device, DType::F32)?;
-    // A device may say that it has f64, and compute in f32 or not at all: what counts is what comes
-    // of it.
-    let has_double =
-        device.supports_dtype(DType::F64) && guarded(|| is_double(device)) == Some(true);
-    let double = has_double.then(|| gigaflops(device, DType::F64));
-    Ok([Some(single), double.transpose()?])
 }
 
 /// Whether a sum keeps what only 64 bits can hold.
@@ -127,6 +145,26 @@ fn gigaflops(device: &Device, dtype: DType) -> Result<f64, String> {
     Ok(2.0 * (SIZE as f64).powi(3) / best / 1e9)
 }
 
+/// The largest error of the last row of a product in f32, relative to the largest entry.
+fn rounding(device: &Device) -> Result<f64, String> {
+    let value = |index: usize| (index as f64 * 1.7).sin() as f32;
+    let matrix = |shift: usize| {
+        let values = (0..SIZE * SIZE).map(|index| value(index + shift));
+        let data = TensorData::new(values.collect::<Vec<_>>(), [SIZE, SIZE]);
+        Tensor::<2>::from_data(data, (device, DType::F32))
+    };
+    let found = read(matrix(0).matmul(matrix(3)).slice([SIZE - 1..SIZE, 0..SIZE]))?;
+    let last = (SIZE - 1) * SIZE;
+    let (mut error, mut largest) = (0.0_f64, 0.0_f64);
+    for (column, found) in found.into_iter().enumerate() {
+        let term = |k| f64::from(value(last + k)) * f64::from(value(k * SIZE + column + 3));
+        let expected: f64 = (0..SIZE).map(term).sum();
+        error = error.max((found - expected).abs());
+        largest = largest.max(expected.abs());
+    }
+    Ok(error / largest)
+}
+
 /// Waits for all that a device was asked to do: some take orders long before they carry them out.
 fn waited(device: &Device) -> Result<(), String> {
     device.sync().map_err(|error| error.to_string())
@@ -144,21 +182,27 @@ mod tests {
 
     #[test]
     fn what_is_missing_comes_with_what_follows() {
-        let speed = |f64_gflops, error: Option<&str>| Speed {
+        let speed = |f64_gflops, rounding, error: Option<&str>| Speed {
             device: "wgpu".into(),
+            adapter: Some("Graphics 7".into()),
             f32_gflops: Some(1234.4),
             f64_gflops,
+            f32_rounding: Some(rounding),
             error: error.map(str::to_owned),
         };
         for (speed, expected) in [
             (
-                speed(Some(600.0), None),
-                "f32 1234 GFLOP/s, f64 600 GFLOP/s",
+                speed(Some(600.0), 1e-7, None),
+                "Graphics 7: f32 1234 GFLOP/s, f64 600 GFLOP/s",
             ),
-            (speed(None, None), "f64: not on this device; use cpu"),
+            (speed(None, 1e-7, None), "f64: not on this device; use cpu"),
             (
-                speed(None, Some("no driver")),
-                "no driver; use another device",
+                speed(Some(1.0), 4e-4, None),
+                "f32 has errors of 4e-4: use f64, or another device",
+            ),
+            (
+                speed(None, 1e-7, Some("no driver; use another device")),
+                "Graphics 7: no driver; use another device",
             ),
         ] {
             assert!(speed.line().contains(expected), "{}", speed.line());
