@@ -1,5 +1,7 @@
 //! Integration tests: the whole path, against references made elsewhere.
 
+#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+mod devices;
 mod methods;
 mod models;
 mod oracle;

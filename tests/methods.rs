@@ -10,14 +10,14 @@ use burn::{
 use influence::{
     Arnoldi, ArrayDataset, Batch, BlockStructure, Calculator, Classification, Concatenate,
     ConjugateGradient, Curvature, Damping, Dataset, Direct, ErasedModel, Fit, Identity,
-    InverseHarmonicMean, Kronecker, Lissa, Nystroem, Perturbation, Precision, Sequential, Task,
-    Values, backend::Stack, erase, foundation::solver::Solver,
+    InverseHarmonicMean, Jacobi, Kronecker, Lissa, Nystroem, Perturbation, Precision, Sequential,
+    Task, Values, backend::Stack, erase, foundation::solver::Solver,
 };
 use ndarray::{ArrayD, Axis};
 
 /// Two hidden layers of the same width.
 #[derive(Module, Debug)]
-struct Net {
+pub(crate) struct Net {
     first: Linear,
     second: Linear,
     last: Linear,
@@ -27,13 +27,13 @@ const INPUTS: usize = 3;
 const WIDTH: usize = 4;
 const CLASSES: usize = 3;
 
-fn waves(count: usize, seed: f64) -> Vec<f64> {
+pub(crate) fn waves(count: usize, seed: f64) -> Vec<f64> {
     let wave = |index: usize| (12.9898 * (index + 1) as f64 + 78.233 * seed).sin();
     (0..count).map(wave).collect()
 }
 
 impl Net {
-    fn new(bias: bool) -> Self {
+    pub(crate) fn new(bias: bool) -> Self {
         let device = Device::flex();
         let layer = |from: usize, to: usize, seed| {
             let mut layer = LinearConfig::new(from, to).with_bias(bias).init(&device);
@@ -52,7 +52,7 @@ impl Net {
         }
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let x = self.second.forward(self.first.forward(x).tanh()).tanh();
         self.last.forward(x)
     }
@@ -64,18 +64,18 @@ impl Net {
     }
 }
 
-fn points(count: usize, seed: f64) -> ArrayDataset {
+pub(crate) fn points(count: usize, seed: f64) -> ArrayDataset {
     let labels: Vec<i64> = (0_i64..).take(count).map(|row| (7 * row + 1) % 3).collect();
     let inputs = TensorData::new(waves(count * INPUTS, seed), [count, INPUTS]);
     ArrayDataset::new(vec![inputs, TensorData::new(labels, [count])]).expect("a data set")
 }
 
-type Model = ErasedModel<Batch>;
+pub(crate) type Model = ErasedModel<Batch>;
 
 /// A way to fit, by name.
-struct Method {
-    name: &'static str,
-    curvature: Curvature,
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    pub(crate) curvature: Curvature,
     kind: Kind,
     /// How near it must come to the direct solution of its curvature, if it is to.
     exact: Option<f64>,
@@ -87,7 +87,8 @@ enum Kind {
     Cosine,
 }
 
-fn methods() -> Vec<Method> {
+/// All of them. Those that iterate go as far as the precision allows.
+pub(crate) fn methods(precision: Precision) -> Vec<Method> {
     use Curvature::{EmpiricalFisher, GaussNewton, Hessian};
     const FISHER: Curvature = Curvature::Fisher { draws: 3, seed: 5 };
     const ALL: usize = 1000;
@@ -103,16 +104,23 @@ fn methods() -> Vec<Method> {
         kind: Kind::Kronecker(kronecker),
         exact: None,
     };
-    let cg = ConjugateGradient::new().with_rtol(1e-10).expect("settings");
+    let (rtol, tolerance) = match precision {
+        Precision::F32 => (1e-5, 1e-5),
+        Precision::F64 => (1e-10, 1e-12),
+    };
+    let cg = ConjugateGradient::new().with_rtol(rtol).expect("settings");
     let sketch = Nystroem::new(8).expect("settings");
     let sketched = cg.clone().with_preconditioner(Arc::new(sketch));
-    let arnoldi = Arnoldi::new(ALL).and_then(|solver| solver.with_tolerance(1e-12));
+    let arnoldi = Arnoldi::new(ALL).and_then(|solver| solver.with_tolerance(tolerance));
+    let jacobi = Jacobi::new(8, 3).expect("settings");
     let lissa = Lissa::new()
         .full_batch()
         .with_depth(1000)
         .expect("settings");
     vec![
         row("direct", Hessian, Arc::new(Direct), Some(1e-12)),
+        row("direct", GaussNewton, Arc::new(Direct), Some(1e-12)),
+        row("direct", EmpiricalFisher, Arc::new(Direct), Some(1e-12)),
         row("direct", FISHER, Arc::new(Direct), Some(1e-12)),
         row("cg", GaussNewton, Arc::new(cg), Some(1e-8)),
         row("cg, sketched", GaussNewton, Arc::new(sketched), Some(1e-8)),
@@ -141,6 +149,7 @@ fn methods() -> Vec<Method> {
             Arc::new(InverseHarmonicMean),
             None,
         ),
+        row("jacobi", GaussNewton, Arc::new(jacobi), None),
         row("identity", EmpiricalFisher, Arc::new(Identity), None),
         kronecker("kfac", GaussNewton, Kronecker::Kfac),
         kronecker("ekfac", GaussNewton, Kronecker::Ekfac),
@@ -155,10 +164,14 @@ fn methods() -> Vec<Method> {
 }
 
 impl Method {
-    fn fit<T: Task>(&self, fit: Fit<T>, module: &T::Module, train: &ArrayDataset) -> Model {
+    pub(crate) fn fit<T: Task>(
+        &self,
+        fit: Fit<T>,
+        module: &T::Module,
+        train: &ArrayDataset,
+    ) -> Model {
         let fit = fit
             .with_curvature(self.curvature)
-            .with_precision(Precision::F64)
             .with_damping(Damping::relative(0.5));
         let fit = match &self.kind {
             Kind::Solver(solver) => fit.with_solver(solver.clone()),
@@ -173,7 +186,7 @@ impl Method {
     }
 }
 
-fn influences(model: &Model, test: &ArrayDataset, train: &ArrayDataset) -> ArrayD<f64> {
+pub(crate) fn influences(model: &Model, test: &ArrayDataset, train: &ArrayDataset) -> ArrayD<f64> {
     let calculator = Sequential::new(model);
     let lazy = calculator.influences(test, train).with_chunks(4, 5);
     // A Hessian may be indefinite; that is reported, and no error.
@@ -181,7 +194,7 @@ fn influences(model: &Model, test: &ArrayDataset, train: &ArrayDataset) -> Array
     scores.expect("influences")
 }
 
-fn difference(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
+pub(crate) fn difference(a: &ArrayD<f64>, b: &ArrayD<f64>) -> f64 {
     assert_eq!(a.shape(), b.shape());
     // NaN counts as the largest number there is.
     let largest = |values: &mut dyn Iterator<Item = f64>| {
@@ -221,7 +234,8 @@ fn fitted(method: &Method, situation: &Situation, train: &ArrayDataset, batch: u
     let (_, net, forward) = situation;
     let forward = *forward;
     let task = Classification::new(move |net: &Net, x: Tensor<2>| forward(net, x));
-    method.fit(Fit::new(task).with_batch_size(batch), net, train)
+    let fit = Fit::new(task).with_precision(Precision::F64);
+    method.fit(fit.with_batch_size(batch), net, train)
 }
 
 fn direct(method: &Method, situation: &Situation, train: &ArrayDataset) -> Model {
@@ -238,7 +252,7 @@ const COUNTS: [[usize; 2]; 4] = [[3, 11], [1, 11], [3, 1], [60, 7]];
 #[test]
 fn every_method_is_right_in_every_situation() {
     for situation in situations() {
-        for method in methods() {
+        for method in methods(Precision::F64) {
             for [k, n] in COUNTS {
                 let (test, train) = (points(k, 4.0), points(n, 5.0));
                 let label = format!("{} with {}, {k} x {n}", method.name, situation.0);
@@ -268,7 +282,7 @@ fn every_method_has_perturbations_and_self_influences() {
     const STEP: f64 = 1e-4;
     let situation = &situations()[0];
     let (test, train) = (points(7, 4.0), points(5, 5.0));
-    for method in methods() {
+    for method in methods(Precision::F64) {
         let model = fitted(&method, situation, &train, 2);
         let own = Sequential::new(&model).self_influences(&train).compute();
         let all = influences(&model, &train, &train);
@@ -322,7 +336,7 @@ fn blocks_of_every_solver_are_those_of_the_direct_one() {
     let (test, train) = (points(5, 4.0), points(11, 5.0));
     let (_, net, forward) = situation;
     for structure in [BlockStructure::LayerWise, BlockStructure::ParameterWise] {
-        for method in methods() {
+        for method in methods(Precision::F64) {
             let Some(tolerance) = method.exact else {
                 continue;
             };
@@ -330,6 +344,7 @@ fn blocks_of_every_solver_are_those_of_the_direct_one() {
                 let forward = *forward;
                 let task = Classification::new(move |net: &Net, x: Tensor<2>| forward(net, x));
                 Fit::new(task)
+                    .with_precision(Precision::F64)
                     .with_blocks(structure.clone())
                     .with_batch_size(4)
             };

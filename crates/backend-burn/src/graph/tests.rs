@@ -3,25 +3,23 @@
 
 mod elementwise;
 mod layers;
+mod place;
 mod shapes;
 mod values;
 
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Backend, Flex, FlexDevice, TensorMetadata,
+        Flex, TensorMetadata,
         capture::CaptureBackend,
         ir::{OperationIr, TensorId, TensorIr},
-        ops::FloatTensorOps,
         tensor::FloatTensor,
     },
-    tensor::{DType, Device, FloatDType, Shape, Tensor, TensorData},
+    tensor::{DType, Device, FloatDType, Tensor, TensorData},
 };
 
-use super::{Environment, Tanh, execute};
+use super::{Environment, execute};
 use crate::Result;
-
-type Once = Autodiff<Flex>;
-type Twice = Autodiff<Once>;
+use place::flex;
 
 /// Numbers that look random and are the same everywhere.
 fn wave(count: usize, seed: f64) -> Vec<f64> {
@@ -74,99 +72,26 @@ fn record<const N: usize>(sizes: [usize; N], function: Function<N>) -> Recorded 
 }
 
 impl Recorded {
-    fn evaluate<B: Tanh>(
-        &self,
-        inputs: &[FloatTensor<B>],
-        float: FloatDType,
-    ) -> Result<FloatTensor<B>> {
-        let mut environment = Environment::<B>::new(B::Device::default(), float);
-        for (id, data) in &self.constants {
-            environment.insert_data(*id, data.clone());
-        }
-        for (id, input) in self.inputs.iter().zip(inputs) {
-            environment.insert_float(*id, input.clone());
-        }
-        self.operations
-            .iter()
-            .try_for_each(|operation| execute(operation, &mut environment))?;
-        environment.float(&self.output)
-    }
-
-    /// The derivatives of the [`objective`] with respect to the joined inputs.
+    /// In 64 bits on the CPU.
     fn gradient(&self, inputs: &[Vec<f64>]) -> Vec<f64> {
-        let leaves = inputs.iter().map(|input| leaf::<Once>(upload(input)));
-        let leaves: Vec<_> = leaves.collect();
-        let output = self
-            .evaluate::<Once>(&leaves, FloatDType::F64)
-            .expect("a value");
-        let gradients = objective::<Once>(output).backward();
-        let of = |leaf: &FloatTensor<Once>| read(leaf, leaf.grad(&gradients));
-        leaves.iter().flat_map(of).collect()
+        flex(FloatDType::F64).gradient(self, inputs)
     }
 
-    /// The product of the [`objective`]'s second derivatives with a direction.
     fn hessian_product(&self, inputs: &[Vec<f64>], direction: &[f64]) -> Vec<f64> {
-        let inner = inputs.iter().map(|input| leaf::<Once>(upload(input)));
-        let inner: Vec<_> = inner.collect();
-        let outer: Vec<_> = inner
-            .iter()
-            .map(|value| leaf::<Twice>(value.clone()))
-            .collect();
-        let output = self
-            .evaluate::<Twice>(&outer, FloatDType::F64)
-            .expect("a value");
-        let gradients = objective::<Twice>(output).backward();
-        let mut direction = direction;
-        let mut slope = Once::from_inner(upload(&[0.0]));
-        for leaf in &outer {
-            let (along, rest) = direction.split_at(leaf.shape().num_elements());
-            direction = rest;
-            if let Some(gradient) = leaf.grad(&gradients) {
-                let term = Once::float_mul(gradient, Once::from_inner(upload(along)));
-                slope = Once::float_add(slope, Once::float_sum(term));
-            }
-        }
-        if !slope.is_tracked() {
-            return vec![0.0; inputs.iter().map(Vec::len).sum()];
-        }
-        let products = slope.backward();
-        let of = |leaf: &FloatTensor<Once>| read(leaf, leaf.grad(&products));
-        inner.iter().flat_map(of).collect()
+        flex(FloatDType::F64).hessian_product(self, inputs, direction)
+    }
+
+    fn evaluate(&self, inputs: &[FloatTensor<Flex>]) -> Result<FloatTensor<Flex>> {
+        flex(FloatDType::F64).evaluate::<Flex>(self, inputs)
     }
 }
 
 fn upload(values: &[f64]) -> FloatTensor<Flex> {
-    let data = TensorData::new(values.to_vec(), [values.len()]);
-    Flex::float_from_data(data, &FlexDevice)
-}
-
-fn leaf<X: AutodiffBackend>(value: FloatTensor<X::InnerBackend>) -> FloatTensor<X> {
-    X::float_set_require_grad(X::from_inner(value), true)
+    flex(FloatDType::F64).upload(values)
 }
 
 fn host(value: FloatTensor<Flex>) -> Vec<f64> {
-    let size = value.shape().num_elements();
-    let value = Flex::float_reshape(value, Shape::new([size]));
-    let value = Tensor::<1>::from_primitive::<Flex>(value).into_data();
-    value.iter::<f64>().collect()
-}
-
-/// A gradient, zero where there is none.
-fn read(leaf: &FloatTensor<Once>, gradient: Option<FloatTensor<Flex>>) -> Vec<f64> {
-    gradient.map_or_else(|| vec![0.0; leaf.shape().num_elements()], host)
-}
-
-/// `Σ a·y + b·y²/2` with fixed numbers: a scalar whose derivatives see every entry of an output.
-fn objective<B: Backend>(output: FloatTensor<B>) -> FloatTensor<B> {
-    let size = output.shape().num_elements();
-    let constant = |seed| {
-        let data = TensorData::new(wave(size, seed), [size]);
-        B::float_from_data(data, &B::Device::default())
-    };
-    let output = B::float_reshape(output, Shape::new([size]));
-    let half = B::float_mul(output.clone(), constant(98.0));
-    let half = B::float_mul_scalar(half, 0.5.into());
-    B::float_sum(B::float_mul(output, B::float_add(half, constant(99.0))))
+    flex(FloatDType::F64).host(value)
 }
 
 /// burn's own evaluation.
@@ -181,7 +106,7 @@ fn direct<const N: usize>(inputs: &[Vec<f64>; N], function: Function<N>, dtype: 
 
 fn directly<const N: usize>(inputs: &[Vec<f64>; N], function: Function<N>) -> f64 {
     let output = direct(inputs, function, DType::F64);
-    host(objective::<Flex>(upload(&output)))[0]
+    host(flex(FloatDType::F64).objective::<Flex>(upload(&output)))[0]
 }
 
 /// The inputs, moved along a direction of their joined entries.
@@ -215,10 +140,7 @@ fn check<const N: usize>(name: &str, sizes: [usize; N], function: Function<N>) {
         wave(size, seed)
     });
     for (float, tolerance) in [(FloatDType::F32, 2e-6), (FloatDType::F64, 4e-15)] {
-        let leaves = inputs
-            .each_ref()
-            .map(|input| Flex::float_cast(upload(input), float));
-        let output = recorded.evaluate::<Flex>(&leaves, float).expect("a value");
+        let output = flex(float).value(&recorded, &inputs);
         assert_eq!(output.dtype(), DType::from(float), "{name}");
         close(
             name,
@@ -253,4 +175,28 @@ fn check<const N: usize>(name: &str, sizes: [usize; N], function: Function<N>) {
         &slopes.collect::<Vec<_>>(),
         1e-7,
     );
+    #[cfg(feature = "wgpu")]
+    if let Some(gpu) = place::wgpu() {
+        let value = direct(&inputs, function, DType::F64);
+        for (what, found, reference) in [
+            ("value", gpu.host(gpu.value(&recorded, &inputs)), value),
+            ("gradient", gpu.gradient(&recorded, &inputs), gradient),
+            (
+                "second derivative",
+                gpu.hessian_product(&recorded, &inputs, &direction),
+                product,
+            ),
+        ] {
+            close(
+                &format!("{what} of {name} on wgpu"),
+                &found,
+                &reference,
+                ON_GPU,
+            );
+        }
+    }
 }
+
+/// What a GPU may differ by in 32 bits, relative to the largest entry or to 1.
+#[cfg(feature = "wgpu")]
+const ON_GPU: f64 = 1e-5;

@@ -89,7 +89,7 @@ fn unfolds(recorded: &super::Recorded, sizes: [usize; 2], shapes: [&[usize]; 2])
         });
     let convolution = operation.expect("a convolution");
     let [x, w] = [upload(&wave(sizes[0], 1.0)), upload(&wave(sizes[1], 2.0))];
-    let expected = recorded.evaluate::<Flex>(&[x.clone(), w.clone()], FloatDType::F64);
+    let expected = recorded.evaluate(&[x.clone(), w.clone()]);
     let patches = convolution
         .unfolding()
         .patches::<Flex>(Flex::float_reshape(x, Shape::from(shapes[0].to_vec())));

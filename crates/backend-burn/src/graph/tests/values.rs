@@ -137,7 +137,7 @@ fn casts_between_floats_change_nothing() {
             .cast(burn::tensor::DType::F32)
     });
     let values = [1.0 + 1e-12, 1.0 / 3.0];
-    let output = recorded.evaluate::<Flex>(&[upload(&values)], FloatDType::F64);
+    let output = recorded.evaluate(&[upload(&values)]);
     close("cast", &host(output.expect("a value")), &values, 0.0);
 }
 
@@ -152,7 +152,7 @@ fn an_operation_that_is_not_evaluated_is_named() {
         record([4], |[x]| x.random_like(Distribution::Default)),
     ];
     for (recorded, name) in refused.iter().zip(["Interpolate", "Random"]) {
-        let error = recorded.evaluate::<Flex>(&[upload(&[1.0; 4])], FloatDType::F64);
+        let error = recorded.evaluate(&[upload(&[1.0; 4])]);
         match error.map(drop) {
             Err(Error::Unsupported { operation }) => assert_eq!(operation, name),
             other => panic!("{other:?}"),
@@ -163,7 +163,7 @@ fn an_operation_that_is_not_evaluated_is_named() {
 #[test]
 fn a_tensor_without_value_is_named() {
     let recorded = record([4], |[x]| x.exp());
-    let error = recorded.evaluate::<Flex>(&[], FloatDType::F64).map(drop);
+    let error = recorded.evaluate(&[]).map(drop);
     let expected = recorded.inputs[0].value();
     assert!(
         matches!(error, Err(Error::MissingTensor { tensor, kind: "float" }) if tensor == expected)
@@ -199,7 +199,7 @@ fn host_data_is_converted_to_the_types_of_the_environment() {
             Tensor::from_data(TensorData::from([1_i32, 0]), &table.device()),
         )
     });
-    let output = recorded.evaluate::<Flex>(&[upload(&[2.0, 4.0])], FloatDType::F64);
+    let output = recorded.evaluate(&[upload(&[2.0, 4.0])]);
     close("product", &host(output.expect("a value")), &[3.0, 2.0], 0.0);
     let alone = direct(&[vec![1.0]], |[x]| x / 3.0, burn::tensor::DType::F64);
     close(
