@@ -2,8 +2,7 @@
 
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Backend, ir::OperationIr, ops::FloatTensorOps,
-        tensor::FloatTensor,
+        Autodiff, AutodiffBackend, ir::OperationIr, ops::FloatTensorOps, tensor::FloatTensor,
     },
     tensor::Shape,
 };

@@ -3,17 +3,14 @@
 
 use std::collections::HashMap;
 
-use burn::{
-    backend::{
-        Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
-        ir::{
-            BaseOperationIr, EmbeddingOpIr, FloatOperationIr, ModuleOperationIr, OperationIr,
-            SelectOpIr, TensorIr,
-        },
-        ops::FloatTensorOps,
-        tensor::{FloatTensor, IntTensor},
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, TensorMetadata,
+    ir::{
+        BaseOperationIr, EmbeddingOpIr, FloatOperationIr, ModuleOperationIr, OperationIr,
+        SelectOpIr, TensorIr,
     },
-    tensor::Shape,
+    ops::FloatTensorOps,
+    tensor::{FloatTensor, IntTensor},
 };
 
 use super::{
