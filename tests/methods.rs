@@ -112,7 +112,8 @@ pub(crate) fn methods(precision: Precision) -> Vec<Method> {
     let sketch = Nystroem::new(8).expect("settings");
     let sketched = cg.clone().with_preconditioner(Arc::new(sketch));
     let arnoldi = Arnoldi::new(ALL).and_then(|solver| solver.with_tolerance(tolerance));
-    let jacobi = Jacobi::new(8, 3).expect("settings");
+    let diagonal = Jacobi::new(8, 3).expect("settings");
+    let scaled = cg.clone().with_preconditioner(Arc::new(diagonal));
     let lissa = Lissa::new()
         .full_batch()
         .with_depth(1000)
@@ -123,6 +124,7 @@ pub(crate) fn methods(precision: Precision) -> Vec<Method> {
         row("direct", EmpiricalFisher, Arc::new(Direct), Some(1e-12)),
         row("direct", FISHER, Arc::new(Direct), Some(1e-12)),
         row("cg", GaussNewton, Arc::new(cg), Some(1e-8)),
+        row("cg, scaled", GaussNewton, Arc::new(scaled), Some(1e-8)),
         row("cg, sketched", GaussNewton, Arc::new(sketched), Some(1e-8)),
         row(
             "arnoldi",
@@ -149,7 +151,6 @@ pub(crate) fn methods(precision: Precision) -> Vec<Method> {
             Arc::new(InverseHarmonicMean),
             None,
         ),
-        row("jacobi", GaussNewton, Arc::new(jacobi), None),
         row("identity", EmpiricalFisher, Arc::new(Identity), None),
         kronecker("kfac", GaussNewton, Kronecker::Kfac),
         kronecker("ekfac", GaussNewton, Kronecker::Ekfac),

@@ -3,7 +3,7 @@
 use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, DispatchKindConversion, DispatchTensor, Flex,
-        FlexDevice, TensorMetadata, tensor::FloatTensor,
+        FlexDevice, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor,
     },
     tensor::{FloatDType, Shape, Tensor, TensorData},
 };
