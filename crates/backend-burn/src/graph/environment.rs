@@ -74,14 +74,19 @@ impl<B: Backend> Environment<B> {
             let value = self.constant(data);
             self.insert_float(id, value);
         } else if kind.is_bool() {
-            let data = data.convert_dtype(DType::from(self.bool));
-            let value = B::bool_from_data(data, &self.device);
+            let value = self.truths(data);
             self.insert_bool(id, value);
         } else {
             let data = data.convert_dtype(DType::from(self.int));
             let value = B::int_from_data(data, &self.device);
             self.insert_int(id, value);
         }
+    }
+
+    /// Host truth values on the device.
+    pub(super) fn truths(&self, data: TensorData) -> BoolTensor<B> {
+        let data = data.convert_dtype(DType::from(self.bool));
+        B::bool_from_data(data, &self.device)
     }
 
     /// Host floats on the device.

@@ -210,7 +210,7 @@ fn future<B: Backend>(scores: &FloatTensor<B>, env: &Environment<B>) -> BoolTens
     let [queries, keys] = [shape[2], shape[3]];
     let later = |query| (0..keys).map(move |key| key + queries > query + keys);
     let mask: Vec<bool> = (0..queries).flat_map(later).collect();
-    let mask = B::bool_from_data(TensorData::new(mask, [1, 1, queries, keys]), &env.device);
+    let mask = env.truths(TensorData::new(mask, [1, 1, queries, keys]));
     B::bool_expand(mask, shape)
 }
 
