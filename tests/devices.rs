@@ -162,11 +162,9 @@ where
             let error = difference(&self.influences(&way, place), &reference);
             let rounding = difference(&self.influences(&way, &same), &reference);
             println!("| {} | {name} | {error:.1e} | {rounding:.1e} |", self.name);
-            // The root of a sketch of all columns keeps half of the digits.
-            let tolerance = match name.starts_with("nystroem") {
-                true => tolerance.sqrt(),
-                false => tolerance,
-            };
+            // Where the problem itself magnifies rounding, the CPU in the same precision says by how
+            // much.
+            let tolerance = tolerance.max(16.0 * rounding);
             assert!(error < tolerance, "{}, {name}: {error:e}", self.name);
         }
     }
@@ -216,6 +214,7 @@ mod wgpu {
     use super::*;
 
     #[test]
+    #[ignore = "half an hour where the driver computes on two busy cores; run it with --ignored"]
     fn every_method_on_wgpu_is_that_of_the_default_device() {
         every_method_agrees("wgpu", Precision::F32, 3e-5);
     }

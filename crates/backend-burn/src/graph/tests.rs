@@ -191,12 +191,19 @@ fn check<const N: usize>(name: &str, sizes: [usize; N], function: Function<N>) {
                 &format!("{what} of {name} on wgpu"),
                 &found,
                 &reference,
-                ON_GPU,
+                on_gpu(name),
             );
         }
     }
 }
 
-/// What a GPU may differ by in 32 bits, relative to the largest entry or to 1.
+/// What a GPU may differ by in 32 bits, relative to the largest entry or to 1. Of inverse
+/// trigonometric functions WGSL promises 4,096 units in the last place.
 #[cfg(feature = "wgpu")]
-const ON_GPU: f64 = 1e-5;
+fn on_gpu(function: &str) -> f64 {
+    if ["asin", "acos", "atan", "atan2"].contains(&function) {
+        5e-4
+    } else {
+        1e-5
+    }
+}
