@@ -162,8 +162,8 @@ where
             let error = difference(&self.influences(&way, place), &reference);
             let rounding = difference(&self.influences(&way, &same), &reference);
             println!("| {} | {name} | {error:.1e} | {rounding:.1e} |", self.name);
-            // Where the problem itself magnifies rounding, the CPU in the same precision says by how
-            // much.
+            // Where the problem itself magnifies rounding, the CPU in the same precision says by
+            // how much.
             let tolerance = tolerance.max(16.0 * rounding);
             assert!(error < tolerance, "{}, {name}: {error:e}", self.name);
         }

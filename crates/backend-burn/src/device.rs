@@ -24,8 +24,8 @@ const RANKS: [&str; 3] = [
 /// `SLURM_LOCALID`: one process per GPU.
 ///
 /// `wgpu` is the GPU that WebGPU prefers, through Vulkan, Metal or DirectX; where there is none, a
-/// driver that computes on the CPU, if one is installed. `CUBECL_WGPU_DEFAULT_DEVICE` names another,
-/// for example `IntegratedGpu(0)`. [`adapter`] says which it is.
+/// driver that computes on the CPU, if one is installed. `CUBECL_WGPU_DEFAULT_DEVICE` names
+/// another, for example `IntegratedGpu(0)`. [`adapter`] says which it is.
 ///
 /// # Errors
 /// [`Error::UnknownDevice`] naming what this build has, and the cargo feature that adds the device

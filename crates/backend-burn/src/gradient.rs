@@ -1,5 +1,6 @@
 //! Per-sample gradients in the form in which they are cheapest.
 
+mod along;
 mod basis;
 mod form;
 mod overlaps;
@@ -12,7 +13,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use influence_core::{Footprint, Precision, ScoringFootprint};
 
 use basis::BasisProducts;
-pub(crate) use basis::{Basis, Identity};
+pub(crate) use basis::{Basis, StackIdentity};
 pub(crate) use form::{GradientForm, OuterSide, positions};
 use scoring::Scoring;
 

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::{
     Gradients,
-    gradient::{Basis, Identity},
+    gradient::{Basis, StackIdentity},
     tensors::{array2, host, tensor},
 };
 
@@ -22,14 +22,14 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Stack {
     vectors: Gradients,
-    identity: Identity,
+    identity: StackIdentity,
 }
 
 impl From<Gradients> for Stack {
     fn from(vectors: Gradients) -> Self {
         Self {
             vectors,
-            identity: Identity::default(),
+            identity: StackIdentity::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     executor::mismatch,
     probe::{Probe, Reading},
     tapped::Pass,
-    watch::Watch,
+    watch::Watched,
 };
 use crate::{
     Result,
@@ -66,7 +66,7 @@ impl<B: Tanh> Pass<'_, B> {
         };
         let inner = length / (outer * self.samples).max(1);
         let zeros = B::float_zeros(apart(1, 1), &self.executor.device, self.executor.float);
-        let (watch, leaf) = Watch::new(Autodiff::<B>::from_inner(zeros));
+        let (watch, leaf) = Watched::new(Autodiff::<B>::from_inner(zeros));
         let expanded = Autodiff::<B>::float_expand(leaf, apart(outer, inner));
         let mut joined = shape.clone();
         joined[axis] = length;

@@ -10,7 +10,7 @@ use burn::{
 
 use super::{
     undo::{ViewGradient, indices_of, lifted},
-    watch::Watch,
+    watch::Watched,
 };
 use crate::{
     gradient::{GradientForm, OuterSide},
@@ -20,7 +20,7 @@ use crate::{
 
 /// A tensor watched where a parameter has met the data, and how its gradient is read.
 pub(super) struct Probe<B: Backend> {
-    pub(super) watch: Watch<B>,
+    pub(super) watch: Watched<B>,
     pub(super) readings: Vec<Reading<B>>,
 }
 

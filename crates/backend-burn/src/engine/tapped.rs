@@ -18,7 +18,7 @@ use super::{
     executor::{Executor, mismatch},
     probe::{Channels, Probe, Reading},
     undo::ViewGradient,
-    watch::Watch,
+    watch::Watched,
 };
 use crate::{
     Batch, Result,
@@ -162,7 +162,7 @@ impl<B: Tanh> Pass<'_, B> {
         value: FloatTensor<Autodiff<B>>,
         readings: Vec<Reading<B>>,
     ) {
-        let (watch, value) = Watch::new(value);
+        let (watch, value) = Watched::new(value);
         self.environment.insert_float(out.id, value);
         self.probes.push(Probe { watch, readings });
     }

@@ -20,7 +20,7 @@ use burn::backend::{
 /// burn keeps the gradients of leaves alone. Adding a leaf of zeros to a tensor would give its
 /// gradient too, for two passes over memory that this saves.
 #[derive(Debug)]
-pub(super) enum Watch<B: Backend> {
+pub(super) enum Watched<B: Backend> {
     /// Nothing before the tensor is differentiated, so that it is a leaf itself.
     Leaf(FloatTensor<Autodiff<B>>),
     /// It is kept on its way to the tensors before.
@@ -29,7 +29,7 @@ pub(super) enum Watch<B: Backend> {
 
 type Passing<B> = Arc<Mutex<Option<FloatTensor<B>>>>;
 
-impl<B: Backend> Watch<B> {
+impl<B: Backend> Watched<B> {
     /// The same tensor, watched.
     pub(super) fn new(tensor: FloatTensor<Autodiff<B>>) -> (Self, FloatTensor<Autodiff<B>>) {
         if !tensor.is_tracked() {

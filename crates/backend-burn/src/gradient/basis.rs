@@ -2,8 +2,9 @@
 //!
 //! A score of such a factor is a combination of the inner products of the gradient with these
 //! vectors, `⟨w B, g⟩ = w ⟨B, g⟩`. The products are the same for all factors, and take `rank · dim`
-//! operations a gradient, where all else takes `inputs + outputs` a pair: made again for every chunk
-//! they would be nearly all of the work. So they are kept beside a gradient once they are made.
+//! operations a gradient, where all else takes `inputs + outputs` a pair: made again for every
+//! chunk they would be nearly all of the work. So they are kept beside a gradient once they are
+//! made.
 //!
 //! Whether they are there already changes no way to a score, which shapes alone decide: the bits of
 //! a chunk are the same whatever was computed before it.
@@ -15,13 +16,11 @@ use std::{
 
 use burn::tensor::Tensor;
 
-use super::{Gradients, ParameterGradient, form::GradientForm};
-
 /// What tells stacks apart: those that are clones of each other are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Identity(Arc<()>);
+pub(crate) struct StackIdentity(Arc<()>);
 
-impl Identity {
+impl StackIdentity {
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -31,14 +30,14 @@ impl Identity {
 /// copy, and factors that each had one would fill the memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Basis {
-    stack: Identity,
+    stack: StackIdentity,
     vectors: Tensor<2>,
     columns: Range<usize>,
 }
 
 impl Basis {
     /// All columns of a stack `(rank, dim)`.
-    pub(crate) fn new(stack: Identity, vectors: Tensor<2>) -> Self {
+    pub(crate) fn new(stack: StackIdentity, vectors: Tensor<2>) -> Self {
         let columns = 0..vectors.dims()[1];
         Self {
             stack,
@@ -84,24 +83,10 @@ impl Basis {
 pub(crate) struct BasisProducts(Arc<OnceLock<(Basis, Tensor<2>)>>);
 
 impl BasisProducts {
-    /// The scalars that they take, none before they are made.
-    fn scalars(&self) -> usize {
-        let made = self.0.get();
-        made.map_or(0, |(_, products)| products.shape().num_elements())
-    }
-
-    /// The rank of the basis, 0 before they are made.
-    fn rank(&self) -> usize {
-        self.0.get().map_or(0, |(basis, _)| basis.rank())
-    }
-}
-
-impl ParameterGradient {
-    /// The inner products with a basis, `(rank, n)`, made when they are first asked for. A task that
-    /// asks meanwhile waits: it would only do the same.
-    pub(super) fn along(&self, basis: &Basis) -> Tensor<2> {
-        let make = || self.form.scores(basis.rows());
-        let (first, products) = self.products.0.get_or_init(|| (basis.clone(), make()));
+    /// The products with a basis, `(rank, n)`: those that are kept, or others that are made. A task
+    /// that asks while they are made waits: it would only do the same.
+    pub(super) fn with(&self, basis: &Basis, make: impl Fn() -> Tensor<2>) -> Tensor<2> {
+        let (first, products) = self.0.get_or_init(|| (basis.clone(), make()));
         if first.is(basis) {
             products.clone()
         } else {
@@ -109,27 +94,14 @@ impl ParameterGradient {
         }
     }
 
-    /// The scalars that it takes, with the products, but without what it shares.
+    /// The scalars that they take, none before they are made.
     pub(super) fn scalars(&self) -> usize {
-        self.form.scalars() + self.products.scalars()
+        let made = self.0.get();
+        made.map_or(0, |(_, products)| products.shape().num_elements())
     }
 
-    /// Operations of a forward and a backward pass and of the products, for one sample.
-    pub(super) fn flops(&self) -> f64 {
-        self.form.flops() + (2 * self.products.rank() * self.form.width()) as f64
-    }
-}
-
-impl Gradients {
-    /// Makes the products that scores of these factors will ask for, to see what they take.
-    pub(crate) fn with_products_of(self, factors: &Self) -> Self {
-        for part in &self.parts {
-            let basis = factors.of(&part.columns).find_map(GradientForm::basis);
-            let thin = matches!(part.form, GradientForm::Outer { .. });
-            if let Some(basis) = basis.filter(|_| thin) {
-                part.along(basis);
-            }
-        }
-        self
+    /// The rank of the basis, 0 before they are made.
+    pub(super) fn rank(&self) -> usize {
+        self.0.get().map_or(0, |(basis, _)| basis.rank())
     }
 }
