@@ -156,10 +156,6 @@ impl Plan {
         footprint: &Footprint,
         memory: usize,
     ) -> [usize; 2] {
-        // What a task may take for kernels to be efficient, and what it may take in any case. The
-        // former is a little less than a quarter: two tasks fit into half of what the model
-        // leaves.
-        let (needed, granted) = (memory / 64 * 15, memory / 16);
         /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers
         /// are wide, compact ones are not.
         const TEST: usize = 64;
@@ -168,6 +164,10 @@ impl Plan {
         const ENOUGH: usize = 64;
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
+        // What a task may take for kernels to be efficient, and what it may take in any case. The
+        // former is a little less than a quarter: two tasks fit into half of what the model
+        // leaves.
+        let (needed, granted) = (memory / 64 * 15, memory / 16);
         let most = if footprint.compact { COMPACT } else { TEST };
         let test = given[0]
             .unwrap_or_else(|| largest(most, |points| footprint.solving_bytes(points) <= needed));
