@@ -147,7 +147,7 @@ fn gigaflops(device: &Device, dtype: DType) -> Result<f64, String> {
 
 /// The largest error of the last row of a product in f32, relative to the largest entry.
 fn rounding(device: &Device) -> Result<f64, String> {
-    let value = |index: usize| (index as f64 * 1.7).sin() as f32;
+    let value = |index: usize| (index as f32 * 1.7).sin();
     let matrix = |shift: usize| {
         let values = (0..SIZE * SIZE).map(|index| value(index + shift));
         let data = TensorData::new(values.collect::<Vec<_>>(), [SIZE, SIZE]);
