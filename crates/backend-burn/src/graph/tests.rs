@@ -9,7 +9,7 @@ mod values;
 
 use burn::{
     backend::{
-        Flex, TensorMetadata,
+        Flex,
         capture::CaptureBackend,
         ir::{OperationIr, TensorId, TensorIr},
         tensor::FloatTensor,
@@ -91,7 +91,7 @@ fn upload(values: &[f64]) -> FloatTensor<Flex> {
 }
 
 fn host(value: FloatTensor<Flex>) -> Vec<f64> {
-    flex(FloatDType::F64).host(value)
+    place::host::<Flex>(value)
 }
 
 /// burn's own evaluation.
@@ -179,7 +179,7 @@ fn check<const N: usize>(name: &str, sizes: [usize; N], function: Function<N>) {
     if let Some(gpu) = place::wgpu() {
         let value = direct(&inputs, function, DType::F64);
         for (what, found, reference) in [
-            ("value", gpu.host(gpu.value(&recorded, &inputs)), value),
+            ("value", gpu.numbers(&recorded, &inputs), value),
             ("gradient", gpu.gradient(&recorded, &inputs), gradient),
             (
                 "second derivative",

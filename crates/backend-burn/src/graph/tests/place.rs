@@ -43,6 +43,17 @@ pub(super) fn wgpu() -> Option<Place<burn::backend::Cube>> {
     })
 }
 
+/// The numbers of a tensor.
+pub(super) fn host<B: Tanh>(value: FloatTensor<B>) -> Vec<f64>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    let size = value.shape().num_elements();
+    let value = B::float_reshape(value, Shape::new([size]));
+    let value = Tensor::<1>::from_primitive::<B>(value).into_data();
+    value.iter::<f64>().collect()
+}
+
 impl<B: Tanh> Place<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
@@ -52,20 +63,19 @@ where
         B::float_from_data(data.convert_dtype(self.float.into()), &self.device)
     }
 
-    pub(super) fn host(&self, value: FloatTensor<B>) -> Vec<f64> {
-        let size = value.shape().num_elements();
-        let value = B::float_reshape(value, Shape::new([size]));
-        let value = Tensor::<1>::from_primitive::<B>(value).into_data();
-        value.iter::<f64>().collect()
-    }
-
     /// What a recording gives for these inputs.
     pub(super) fn value(&self, recorded: &Recorded, inputs: &[Vec<f64>]) -> FloatTensor<B> {
         let inputs: Vec<_> = inputs.iter().map(|input| self.upload(input)).collect();
         self.evaluate::<B>(recorded, &inputs).expect("a value")
     }
 
-    /// The same on any number of autodiffs over the backend.
+    /// The numbers of that value.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn numbers(&self, recorded: &Recorded, inputs: &[Vec<f64>]) -> Vec<f64> {
+        host::<B>(self.value(recorded, inputs))
+    }
+
+    /// The same value on any number of autodiffs over the backend.
     pub(super) fn evaluate<X: Tanh<Device = B::Device>>(
         &self,
         recorded: &Recorded,
@@ -95,7 +105,7 @@ where
             .evaluate::<Once<B>>(recorded, &leaves)
             .expect("a value");
         let gradients = self.objective::<Once<B>>(output).backward();
-        let of = |leaf: &FloatTensor<Once<B>>| self.read(leaf, leaf.grad(&gradients));
+        let of = |leaf: &FloatTensor<Once<B>>| Self::read(leaf, leaf.grad(&gradients));
         leaves.iter().flat_map(of).collect()
     }
 
@@ -133,7 +143,7 @@ where
             return vec![0.0; inputs.iter().map(Vec::len).sum()];
         }
         let products = slope.backward();
-        let of = |leaf: &FloatTensor<Once<B>>| self.read(leaf, leaf.grad(&products));
+        let of = |leaf: &FloatTensor<Once<B>>| Self::read(leaf, leaf.grad(&products));
         inner.iter().flat_map(of).collect()
     }
 
@@ -155,9 +165,9 @@ where
     }
 
     /// A gradient, zero where there is none.
-    fn read(&self, leaf: &FloatTensor<Once<B>>, gradient: Option<FloatTensor<B>>) -> Vec<f64> {
+    fn read(leaf: &FloatTensor<Once<B>>, gradient: Option<FloatTensor<B>>) -> Vec<f64> {
         let zeros = || vec![0.0; leaf.shape().num_elements()];
-        gradient.map_or_else(zeros, |gradient| self.host(gradient))
+        gradient.map_or_else(zeros, host::<B>)
     }
 }
 
