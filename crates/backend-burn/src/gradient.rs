@@ -17,7 +17,7 @@ pub(crate) use basis::{Basis, StackIdentity};
 pub(crate) use form::{GradientForm, OuterSide, positions};
 use scoring::Scoring;
 
-use crate::tensors::{CACHED, joined};
+use crate::tensors::{CACHED, indices, joined};
 
 /// Test and train points assumed to be scored together where the numbers are not known yet.
 const MANY: [usize; 2] = [64, 1024];
@@ -236,10 +236,10 @@ impl Gradients {
         let width = parts.first().map_or(1, |part| part.columns.len().max(1));
         let step = (CACHED / width).max(1);
         let pieces = (0..self.samples).step_by(step).filter_map(|first| {
-            let samples = first..(first + step).min(self.samples);
+            let samples = indices(first..(first + step).min(self.samples), &self.kind.0);
             let rows = parts
                 .iter()
-                .map(|part| part.form.narrow(samples.clone()).to_rows());
+                .map(|part| part.form.select(&samples).to_rows());
             let sum = rows.reduce(|sum, rows| sum + rows)?;
             Some(GradientForm::Rows(sum).squared_norms())
         });

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts,
     length_from_square,
@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayView2};
 use crate::{
     Gradients,
     gradient::{Basis, StackIdentity},
-    tensors::{array2, host, tensor},
+    tensors::{self, array2, host, tensor},
 };
 
 /// A stack of `k` parameter-space vectors on a burn device.
@@ -159,11 +159,8 @@ impl Rows for Stack {
         if indices.is_empty() {
             return Ok(self.zeros(0, self.dim()));
         }
-        #[expect(clippy::cast_possible_wrap, reason = "row counts are far below 2^63")]
-        let indices: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
-        let indices = TensorData::new(indices.clone(), [indices.len()]);
-        let indices = Tensor::<1, Int>::from_data(indices, self.place().0);
-        Ok(Self::from(self.vectors.select(&indices)))
+        let rows = tensors::indices(indices.iter().copied(), self.place().0);
+        Ok(Self::from(self.vectors.select(&rows)))
     }
 
     fn columns(&self, columns: &[Range<usize>]) -> CoreResult<Self> {

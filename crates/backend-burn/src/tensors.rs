@@ -32,6 +32,14 @@ pub(crate) fn tensor<const D: usize>(
     }
 }
 
+/// Numbers of rows as a tensor, by which rows of others are selected.
+pub(crate) fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    #[expect(clippy::cast_possible_wrap, reason = "row counts are far below 2^63")]
+    let rows: Vec<i64> = rows.map(|row| row as i64).collect();
+    let shape = [rows.len()];
+    Tensor::from_data(TensorData::new(rows, shape), device)
+}
+
 /// A tensor of a host array, rounded to a precision.
 pub(crate) fn tensor3(array: &Array3<f64>, device: &Device, precision: Precision) -> Tensor<3> {
     let (a, b, c) = array.dim();

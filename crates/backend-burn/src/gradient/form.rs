@@ -135,36 +135,6 @@ impl GradientForm {
         })
     }
 
-    /// A run of the samples.
-    pub(super) fn narrow(&self, samples: Range<usize>) -> Self {
-        let (start, length) = (samples.start, samples.len());
-        match self {
-            Self::Rows(rows) => Self::Rows(rows.clone().narrow(0, start, length)),
-            Self::Outer {
-                left,
-                right,
-                activations,
-            } => Self::Outer {
-                left: left.clone().narrow(0, start, length),
-                right: right.clone().narrow(0, start, length),
-                activations: *activations,
-            },
-            Self::Embedding {
-                indices,
-                output_gradients,
-                entries,
-            } => Self::Embedding {
-                indices: indices.clone().narrow(0, start, length),
-                output_gradients: output_gradients.clone().narrow(0, start, length),
-                entries: *entries,
-            },
-            Self::Combination { weights, basis } => Self::Combination {
-                weights: weights.clone().narrow(0, start, length),
-                basis: basis.clone(),
-            },
-        }
-    }
-
     /// Some of the samples only.
     pub(super) fn select(&self, samples: &Tensor<1, Int>) -> Self {
         match self {
