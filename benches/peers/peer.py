@@ -186,14 +186,17 @@ def run_dattri(args, model, train, test):
     return fitted - start, time.perf_counter() - fitted, scores
 
 
-def per_sample_gradients(model, x, y):
-    """One row for each sample, over all parameters in their order."""
-    state = {key: value.detach() for key, value in model.named_parameters()}
+def mean_loss(model, state, x, y):
+    """The mean cross-entropy of a batch as a function of parameters by name."""
+    return F.cross_entropy(functional_call(model, state, (x,)), y)
 
-    def loss(state, x, y):
-        return F.cross_entropy(functional_call(model, state, (x[None],)), y[None])
 
-    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(state, x, y)
+def per_sample_gradients(model, state, x, y):
+    """One row for each sample, over the parameters of the state in their order."""
+    def single(state, x, y):
+        return mean_loss(model, state, x[None], y[None])
+
+    gradients = vmap(grad(single), in_dims=(None, 0, 0))(state, x, y)
     return torch.cat([gradient.flatten(1) for gradient in gradients.values()], dim=1)
 
 
@@ -220,8 +223,10 @@ def run_curvlinops(args, model, train, test):
         inverse = curvlinops.KFACInverseLinearOperator(curvature, damping=args.damping,
                                                        use_exact_damping=True)
     fitted = time.perf_counter()
-    factors = inverse @ per_sample_gradients(model, *test).T
-    parts = [factors.T @ per_sample_gradients(model, x, y).T for x, y in loader(train, args.batch)]
+    state = {key: value.detach() for key, value in model.named_parameters()}
+    factors = inverse @ per_sample_gradients(model, state, *test).T
+    parts = [factors.T @ per_sample_gradients(model, state, x, y).T
+             for x, y in loader(train, args.batch)]
     return fitted - start, time.perf_counter() - fitted, torch.cat(parts, dim=1)
 
 
@@ -237,23 +242,19 @@ def reference(args, model, train, test):
         layers = (torch.nn.Linear, torch.nn.Conv2d)
         seen = {name for name, module in model.named_modules() if isinstance(module, layers)}
         state = {key: value for key, value in state.items() if key.rpartition(".")[0] in seen}
+    left, right = (per_sample_gradients(model, state, *data) for data in (test, train))
+    if args.method == "dot":
+        return left @ right.T
     sizes = [value.numel() for value in state.values()]
     flat = torch.cat([value.flatten() for value in state.values()])
+    if len(flat) > 20_000:
+        sys.exit("--check needs a dense Hessian: at most 20,000 parameters")
 
     def loss(theta, x, y):
         parts = zip(state.items(), theta.split(sizes))
         weights = {key: part.view(value.shape) for (key, value), part in parts}
-        return F.cross_entropy(functional_call(model, weights, (x,)), y)
+        return mean_loss(model, weights, x, y)
 
-    def single(theta, x, y):
-        return loss(theta, x[None], y[None])
-
-    gradients = vmap(grad(single), in_dims=(None, 0, 0))
-    left, right = gradients(flat, *test), gradients(flat, *train)
-    if args.method == "dot":
-        return left @ right.T
-    if len(flat) > 20_000:
-        sys.exit("--check needs a dense Hessian: at most 20,000 parameters")
     hessian = jacrev(grad(loss), chunk_size=256)(flat, *train)
     hessian.diagonal().add_(args.damping)
     precise = torch.float64 if len(flat) < 5_000 else torch.float32
