@@ -169,9 +169,10 @@ where
             println!("| {} | {name} | {error:.1e} | {rounding:.1e} |", self.name);
             // The root of a sketch of all columns keeps half of the digits. Where the problem
             // itself magnifies rounding, the CPU in the same precision says by how much.
-            let tolerance = match name.starts_with("nystroem") {
-                true => tolerance.sqrt(),
-                false => tolerance,
+            let tolerance = if name.starts_with("nystroem") {
+                tolerance.sqrt()
+            } else {
+                tolerance
             };
             let tolerance = tolerance.max(16.0 * rounding);
             assert!(error < tolerance, "{}, {name}: {error:e}", self.name);

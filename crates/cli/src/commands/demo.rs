@@ -38,7 +38,7 @@ pub(super) fn run<W: Write>(
     out: &mut W,
     execute: Execute<W>,
 ) -> Result<()> {
-    // A device that is not there is told before anything is written.
+    // Before anything is written: a device may be missing.
     device::open(&arguments.device).context("--device")?;
     let folder = Folder::claim(&arguments.output)?;
     let split = SplitDigits::new(&mut Xoshiro256PlusPlus::seed_from_u64(arguments.seed))?;
