@@ -151,6 +151,7 @@ pub(crate) fn for_device(
     values: &[TensorData],
     layout: &ParameterLayout,
 ) -> Result<Arc<dyn Engine>> {
+    keep_freed_memory();
     let device = device.clone().inner();
     match device.as_dispatch() {
         #[cfg(feature = "flex")]
@@ -167,6 +168,18 @@ pub(crate) fn for_device(
         )?)),
         _ => Err(crate::device::unknown(&format!("{device:?}"))),
     }
+}
+
+/// Lets the allocator of the GNU C library keep memory that is freed; others take no notice.
+///
+/// A tensor lives for one operation. Given back to the system, its pages come again one fault at a
+/// time, which takes as long as the operation itself. The library gives back blocks that are larger
+/// than a threshold, and what exceeds twice the threshold at the end of a heap; it raises the
+/// threshold to the largest block that it saw freed, up to 32 MiB. So a block of nearly that size
+/// is freed here, none of whose pages was ever touched.
+fn keep_freed_memory() {
+    const BLOCK: usize = 31 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
 }
 
 impl<B: Tanh> Engine for Executor<B>
