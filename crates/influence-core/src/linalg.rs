@@ -3,12 +3,13 @@
 //! Everything runs on the calling thread, so the bits do not depend on how many threads there are.
 
 use faer::{
-    Mat, MatMut, Par, Spec,
+    Accum, Mat, MatMut, MatRef, Par, Spec,
     diag::Diag,
     dyn_stack::{MemBuffer, MemStack},
     linalg::{
         cholesky::{lblt, llt},
         evd,
+        matmul::matmul,
     },
     perm::Perm,
 };
@@ -25,7 +26,7 @@ pub struct Eigen {
     pub vectors: Array2<f64>,
 }
 
-/// Decomposes a symmetric matrix, of which the lower triangle is read.
+/// Decomposes a symmetric matrix, of which the upper triangle is read.
 ///
 /// # Errors
 /// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration
@@ -87,7 +88,7 @@ pub(crate) struct BunchKaufman {
 }
 
 impl Factorisation {
-    /// Factors a symmetric matrix, of which the lower triangle is read: Cholesky, and Bunch-Kaufman
+    /// Factors a symmetric matrix, of which the upper triangle is read: Cholesky, and Bunch-Kaufman
     /// where that fails.
     ///
     /// # Errors
@@ -255,8 +256,53 @@ fn check(op: &'static str, matrix: &Array2<f64>) -> Result<usize> {
     }
 }
 
+/// The product `(m, k) · (k, n)`, about three times as fast as ndarray's where vectors of eight
+/// numbers are.
+pub(crate) fn product(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    let mut product = Array2::zeros((left.nrows(), right.ncols()));
+    let (rows, columns) = product.dim();
+    let (a, b) = (left.as_standard_layout(), right.as_standard_layout());
+    let (Some(out), Some(a), Some(b)) = (product.as_slice_mut(), a.as_slice(), b.as_slice()) else {
+        return left.dot(right);
+    };
+    matmul(
+        MatMut::from_row_major_slice_mut(out, rows, columns),
+        Accum::Replace,
+        MatRef::from_row_major_slice(a, rows, left.ncols()),
+        MatRef::from_row_major_slice(b, right.nrows(), columns),
+        1.0,
+        Par::Seq,
+    );
+    product
+}
+
+/// `(A + Aᵀ) / 2`, and the largest `|A − Aᵀ|`.
+pub(crate) fn symmetric_part(mut matrix: Array2<f64>) -> (Array2<f64>, f64) {
+    /// Rows and columns of a tile: a tile and its mirror image stay in the cache.
+    const TILE: usize = 16;
+    let (dim, mut skew) = (matrix.nrows(), 0.0_f64);
+    let tiles = (0..dim).step_by(TILE);
+    let tiles = tiles.flat_map(|top| (0..=top).step_by(TILE).map(move |left| (top, left)));
+    for (top, left) in tiles {
+        for i in top..(top + TILE).min(dim) {
+            for j in left..(left + TILE).min(i) {
+                let (below, above) = (matrix[[i, j]], matrix[[j, i]]);
+                let mean = (below + above) * 0.5;
+                (matrix[[i, j]], matrix[[j, i]]) = (mean, mean);
+                skew = skew.max((below - above).abs());
+            }
+        }
+    }
+    (matrix, skew)
+}
+
+/// A copy of a symmetric matrix: its rows are the columns of faer's.
 fn to_faer(matrix: &Array2<f64>) -> Mat<f64> {
-    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[[i, j]])
+    let (rows, columns) = matrix.dim();
+    matrix.as_slice().map_or_else(
+        || Mat::from_fn(rows, columns, |i, j| matrix[[j, i]]),
+        |values| MatRef::from_column_major_slice(values, rows, columns).to_owned(),
+    )
 }
 
 #[cfg(test)]

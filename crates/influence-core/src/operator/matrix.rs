@@ -1,7 +1,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::{Estimate, LinearOperator};
-use crate::{Error, Result};
+use crate::{Error, Result, linalg};
 
 /// A symmetric matrix on the host: the reference operator, and the one that solvers are tested
 /// with.
@@ -18,20 +18,13 @@ impl Matrix {
     /// [`Error::Setting`] when it is not symmetric to rounding.
     pub fn new(values: Array2<f64>) -> Result<Self> {
         Error::check_size("matrix", "columns", values.nrows(), values.ncols())?;
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(Error::NotFinite {
-                op: "matrix",
-                what: "an entry".into(),
-            });
-        }
-        let scale = values
-            .iter()
-            .fold(0.0_f64, |largest, value| largest.max(value.abs()));
-        let skew = (&values - &values.t())
+        let (matrix, skew) = Self::symmetric_part_of(values)?;
+        let scale = matrix
+            .values
             .iter()
             .fold(0.0_f64, |largest, value| largest.max(value.abs()));
         if skew <= 1e-12 * scale {
-            Ok(Self { values })
+            Ok(matrix)
         } else {
             Err(Error::Setting {
                 name: "matrix",
@@ -39,6 +32,18 @@ impl Matrix {
                 got: format!("an asymmetry of {skew:e} at a scale of {scale:e}"),
             })
         }
+    }
+
+    /// The symmetric part of a square matrix, and by how much the matrix is not symmetric.
+    pub(crate) fn symmetric_part_of(values: Array2<f64>) -> Result<(Self, f64)> {
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::NotFinite {
+                op: "matrix",
+                what: "an entry".into(),
+            });
+        }
+        let (values, skew) = linalg::symmetric_part(values);
+        Ok((Self { values }, skew))
     }
 }
 
@@ -51,7 +56,7 @@ impl LinearOperator for Matrix {
 
     fn apply(&self, rows: &Array2<f64>) -> Result<Array2<f64>> {
         Error::check_size("matrix product", "vector length", self.dim(), rows.ncols())?;
-        Ok(rows.dot(&self.values))
+        Ok(linalg::product(rows, &self.values))
     }
 
     fn rows(&self, values: ArrayView2<'_, f64>) -> Result<Array2<f64>> {

@@ -14,11 +14,11 @@ use crate::{
 /// Memory grows with `dim²`, time with `dim³`, so it is for small blocks; for those nothing is more
 /// exact. Cholesky's factorisation comes first; when the matrix is not positive definite, that of
 /// Bunch and Kaufman takes its place and every row that is solved reports [`Status::Indefinite`].
-/// One step of iterative refinement follows each solution. Where the matrix is singular to
-/// rounding, a row that has no part along such directions is solved without them, through the
-/// eigenvectors: gradients of a softmax have none along a shift of all outputs, along which biases
-/// without damping have no curvature. The residuals are those of the `f64` solution, before it is
-/// rounded to the precision of the rows; a row whose residual is above `1e-6` is a
+/// One step of iterative refinement follows where a residual is above rounding. Where the matrix is
+/// singular to rounding, a row that has no part along such directions is solved without them,
+/// through the eigenvectors: gradients of a softmax have none along a shift of all outputs, along
+/// which biases without damping have no curvature. The residuals are those of the `f64` solution,
+/// before it is rounded to the precision of the rows; a row whose residual is above `1e-6` is a
 /// [`Status::Breakdown`].
 ///
 /// # References
@@ -31,6 +31,9 @@ pub struct Direct;
 /// below.
 const LARGEST_RESIDUAL: f64 = 1e-6;
 
+/// Relative residuals up to this are rounding, which refinement does not make smaller by much.
+const ROUNDING: f64 = 1e-14;
+
 impl Direct {
     /// [`prepare`](Solver::prepare) for a matrix that is already there, a curvature without
     /// damping; its symmetric part counts.
@@ -39,7 +42,8 @@ impl Direct {
     /// [`Error::Shape`] for a matrix that is not square.
     pub fn of_matrix<R: Rows>(matrix: &Array2<f64>) -> Result<Box<dyn Prepared<R>>> {
         Error::check_size("direct solver", "columns", matrix.nrows(), matrix.ncols())?;
-        Ok(Box::new(Dense::new((matrix + &matrix.t()) * 0.5)?))
+        let (matrix, _) = Matrix::symmetric_part_of(matrix.clone())?;
+        Ok(Box::new(Dense::new(matrix)))
     }
 
     /// [`restore`](Solver::restore) for vectors of a length.
@@ -48,7 +52,7 @@ impl Direct {
     /// [`Error::State`] when the state is not one of this solver, [`Error::Shape`] when it is one
     /// for another length.
     pub fn of_state<R: Rows>(dim: usize, state: &State) -> Result<Box<dyn Prepared<R>>> {
-        let dense = Dense::new(state.matrix(MATRIX)?)?;
+        let dense = Dense::new(Matrix::new(state.matrix(MATRIX)?)?);
         Error::check_size("direct solver", "rows", dim, dense.matrix.dim())?;
         Ok(Box::new(dense))
     }
@@ -102,11 +106,11 @@ struct Dense {
 }
 
 impl Dense {
-    fn new(matrix: Array2<f64>) -> Result<Self> {
-        Ok(Self {
-            matrix: Arc::new(Matrix::new(matrix)?),
+    fn new(matrix: Matrix) -> Self {
+        Self {
+            matrix: Arc::new(matrix),
             eigen: OnceLock::new(),
-        })
+        }
     }
 
     fn eigen(&self) -> Result<&Eigen> {
@@ -172,8 +176,7 @@ impl<R: Rows> Inverse<R> for DirectInverse {
 
     fn solve(&self, rhs: &R) -> Result<Solution<R>> {
         let host = checked_host("direct solver", self.matrix.dim(), rhs)?;
-        let mut solution = self.refined(&host)?;
-        let residual = self.residual(&host, &solution)?;
+        let (mut solution, residual) = self.refined(&host)?;
         let rows = host.outer_iter().zip(residual.outer_iter());
         let mut reports: Vec<Report> = rows
             .map(|(b, r)| report(norm(&b), norm(&r), self.factors.negative()))
@@ -195,9 +198,9 @@ impl<R: Rows> Inverse<R> for DirectInverse {
 }
 
 impl DirectInverse {
-    /// The solution after one step of refinement, where that makes the residual smaller; zero where
-    /// there is none.
-    fn refined(&self, rhs: &Array2<f64>) -> Result<Array2<f64>> {
+    /// The solutions, if need be after one step of refinement, where that makes the residual
+    /// smaller, and the residuals; zero where there is no solution.
+    fn refined(&self, rhs: &Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
         let mut solution = self.factors.solve(rhs);
         let mut residual = self.residual(rhs, &solution)?;
         // A singular matrix gives infinities, which must not reach the rows.
@@ -210,18 +213,23 @@ impl DirectInverse {
                 r.assign(&b);
             }
         });
+        let lengths = Zip::from(residual.rows()).and(rhs.rows());
+        if lengths.all(|r, b| norm(&r) <= ROUNDING * norm(&b)) {
+            return Ok((solution, residual));
+        }
         let candidate = &solution + &self.factors.solve(&residual);
         let after = self.residual(rhs, &candidate)?;
         let rows = Zip::from(solution.rows_mut())
-            .and(residual.rows())
+            .and(residual.rows_mut())
             .and(candidate.rows())
             .and(after.rows());
-        rows.for_each(|mut x, before, better, after| {
-            if norm(&after) < norm(&before) {
+        rows.for_each(|mut x, mut r, better, after| {
+            if norm(&after) < norm(&r.view()) {
                 x.assign(&better);
+                r.assign(&after);
             }
         });
-        Ok(solution)
+        Ok((solution, residual))
     }
 
     fn residual(&self, rhs: &Array2<f64>, solution: &Array2<f64>) -> Result<Array2<f64>> {
