@@ -227,6 +227,18 @@ impl Gradients {
             .unwrap_or_else(|| self.zeros())
     }
 
+    /// A number for each sample that is finite only where its vector is, `(n)`: the squared norms
+    /// of all parts.
+    pub(crate) fn squared_bounds(&self) -> Tensor<1> {
+        let squares = self.parts.iter().map(|part| match &part.form {
+            GradientForm::Combination { weights, basis } => basis.squared_norms(weights),
+            form => form.squared_norms(),
+        });
+        squares
+            .reduce(|sum, squares| sum + squares)
+            .unwrap_or_else(|| self.zeros())
+    }
+
     /// The squared norms of a parameter with several parts, which are multiplied out and added for
     /// some samples at a time: of all of them, rows would fill the memory.
     fn squared_norms_of(&self, parts: &[&ParameterGradient]) -> Tensor<1> {

@@ -190,6 +190,10 @@ impl Rows for Stack {
         Ok(squares.into_iter().map(length_from_square).collect())
     }
 
+    fn bounds(&self) -> CoreResult<Vec<f64>> {
+        host(&self.vectors.squared_bounds())
+    }
+
     fn scaled(&self, factors: &[f64]) -> CoreResult<Self> {
         CoreError::check_size("scaled", "factors", self.len(), factors.len())?;
         let (device, precision) = self.place();

@@ -102,6 +102,15 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
         (0..self.len()).map(square).collect()
     }
 
+    /// A number for each vector that is finite only where all of the vector is. Backends that keep
+    /// a vector as a sum may have one that costs less than the norm of the sum.
+    ///
+    /// # Errors
+    /// As [`gram`](Self::gram).
+    fn bounds(&self) -> Result<Vec<f64>> {
+        self.norms()
+    }
+
     /// The vectors, each times its factor.
     ///
     /// # Errors

@@ -73,6 +73,15 @@ impl Basis {
         self.vectors.clone().slice([0..rank, columns])
     }
 
+    /// The squared norms of combinations, `(n)`, by the inner products of the vectors: quick, but
+    /// inexact where the vectors cancel.
+    pub(super) fn squared_norms(&self, weights: &Tensor<2>) -> Tensor<1> {
+        let rows = self.rows();
+        let gram = rows.clone().matmul(rows.transpose());
+        let products = weights.clone().matmul(gram) * weights.clone();
+        products.sum_dim(1).squeeze_dim(1)
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.stack.is(&other.stack) && self.columns == other.columns
     }

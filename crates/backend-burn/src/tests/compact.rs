@@ -153,6 +153,20 @@ fn norms_of_several_parts_are_those_of_rows_that_do_not_fit_at_once() {
 }
 
 #[test]
+fn bounds_are_finite_where_the_sums_of_several_parts_are() {
+    let (source, batch) = large();
+    let rows = Stack::from(source.gradients(&batch).expect("gradients"));
+    let mut weights = Array2::from_elem((5, 2), 0.5);
+    (weights[[1, 0]], weights[[3, 1]]) = (f64::NAN, f64::INFINITY);
+    let sum = rows.plus_combination(0.7, weights.view(), &vectors(&rows, 2, 0));
+    let sum = sum.expect("a sum");
+    assert!(!sum.vectors().is_dense());
+    let finite = sum.bounds().expect("bounds").into_iter();
+    let finite: Vec<bool> = finite.map(f64::is_finite).collect();
+    assert_eq!(finite, [true, false, true, false, true]);
+}
+
+#[test]
 fn products_with_a_basis_are_made_once_and_used_for_that_basis_alone() {
     let (source, batch) = large();
     let fresh = || source.gradients(&batch).expect("gradients");

@@ -1,4 +1,4 @@
-//! Rows with numbers that are not finite, found at the price of one norm per row.
+//! Rows with numbers that are not finite, found at the price of a norm per row at most.
 
 use ndarray::Array2;
 
@@ -10,9 +10,9 @@ const SAFE: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
 
 /// Which rows hold a number that is not finite.
 pub(super) fn spoilt<R: Rows>(rows: &R) -> Result<Vec<usize>> {
-    let norms = rows.norms()?.into_iter().enumerate();
-    let suspects: Vec<usize> = norms
-        .filter(|(_, norm)| !norm.is_finite())
+    let bounds = rows.bounds()?.into_iter().enumerate();
+    let suspects: Vec<usize> = bounds
+        .filter(|(_, bound)| !bound.is_finite())
         .map(|(row, _)| row)
         .collect();
     if suspects.is_empty() {
