@@ -7,6 +7,7 @@ mod linearised;
 mod mlp;
 mod operators;
 mod outer_products;
+mod pairs;
 mod parts;
 mod training;
 mod vectors;

@@ -1,5 +1,7 @@
 //! What a curvature takes from each batch of the training data.
 
+use influence_core::Result as CoreResult;
+
 use super::{Curvature, cache::BatchCache, training::TrainingData};
 use crate::ModelGradients;
 
@@ -12,10 +14,23 @@ pub(crate) struct CurvatureBatches<T> {
     pub(crate) curvature: Curvature,
     pub(crate) source: ModelGradients,
     pub(crate) data: TrainingData,
-    pub(super) cache: BatchCache<T>,
+    cache: BatchCache<T>,
 }
 
-impl<T: Clone> CurvatureBatches<T> {
+/// What is computed from a batch, cheap to clone.
+pub(super) trait BatchValue: Clone + Send + Sync {
+    /// Computes it.
+    fn compute(batches: &CurvatureBatches<Self>, part: usize) -> CoreResult<Self>;
+
+    /// The memory that it takes.
+    fn bytes(&self, batches: &CurvatureBatches<Self>) -> usize;
+}
+
+#[expect(
+    private_bounds,
+    reason = "the two kinds of values are those of this module's neighbours"
+)]
+impl<T: BatchValue> CurvatureBatches<T> {
     /// `memory` is that of the cache, in bytes.
     pub(crate) fn new(
         curvature: Curvature,
@@ -29,5 +44,20 @@ impl<T: Clone> CurvatureBatches<T> {
             data,
             cache: BatchCache::new(memory),
         }
+    }
+
+    /// The value of one batch.
+    pub(crate) fn part(&self, part: usize) -> CoreResult<T> {
+        self.data.begun(part);
+        let compute = |part| T::compute(self, part);
+        let bytes = |value: &T| value.bytes(self);
+        self.cache.part(part, self.data.own(), compute, bytes)
+    }
+
+    /// Fills the cache, if there is one, and returns the value of the first batch in it. Called
+    /// before batches are worked on side by side: all but one would wait for the cache.
+    pub(crate) fn fill(&self) -> CoreResult<Option<T>> {
+        let first = self.data.own().next().filter(|_| self.cache.keeps());
+        first.map(|first| self.part(first)).transpose()
     }
 }

@@ -8,6 +8,8 @@ use std::{
 
 use influence_core::Result as CoreResult;
 
+use super::pairs::in_pairs;
+
 /// Values computed from batches, cheap to clone. The values of the first batches that sums ask this
 /// process for are cached, as many as fit in the memory granted. Where a solver asks for others,
 /// the memory that is left goes to those that are asked for first. What is not cached is computed
@@ -32,7 +34,7 @@ struct Others<T> {
     bytes: usize,
 }
 
-impl<T: Clone> BatchCache<T> {
+impl<T: Clone + Send> BatchCache<T> {
     pub(super) fn new(memory: usize) -> Self {
         Self {
             memory,
@@ -46,16 +48,21 @@ impl<T: Clone> BatchCache<T> {
         }
     }
 
+    /// Whether anything is cached.
+    pub(super) fn keeps(&self) -> bool {
+        self.memory > 0
+    }
+
     /// The value of a batch, where sums ask this process for those of `own`; the first call caches
     /// these.
     pub(super) fn part(
         &self,
         part: usize,
         own: Range<usize>,
-        make: impl Fn(usize) -> CoreResult<T>,
+        make: impl Fn(usize) -> CoreResult<T> + Sync,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<T> {
-        if self.memory == 0 {
+        if !self.keeps() {
             return make(part);
         }
         let kept = self.own(own.clone(), &make, &bytes)?;
@@ -95,7 +102,7 @@ impl<T: Clone> BatchCache<T> {
     fn own(
         &self,
         own: Range<usize>,
-        make: impl Fn(usize) -> CoreResult<T>,
+        make: impl Fn(usize) -> CoreResult<T> + Sync,
         bytes: impl Fn(&T) -> usize,
     ) -> CoreResult<&[T]> {
         if let Some(values) = self.own.get() {
@@ -122,35 +129,37 @@ struct Fitting<T> {
     next: Option<(usize, T)>,
 }
 
-fn fitting<T>(
-    batches: impl Iterator<Item = usize>,
+fn fitting<T: Send>(
+    mut batches: Range<usize>,
     memory: usize,
-    make: impl Fn(usize) -> CoreResult<T>,
+    make: impl Fn(usize) -> CoreResult<T> + Sync,
     bytes: impl Fn(&T) -> usize,
 ) -> CoreResult<Fitting<T>> {
     let mut kept = Vec::new();
     let (mut taken, mut largest) = (0, 0);
     let mut next = None;
-    for batch in batches {
-        if taken + largest > memory {
-            break;
-        }
-        let made = make(batch)?;
-        let size = bytes(&made);
-        if taken + size > memory {
-            next = Some((batch, made));
-            break;
-        }
-        (taken, largest) = (taken + size, largest.max(size));
-        kept.push(made);
+    while next.is_none() && !batches.is_empty() && taken + largest <= memory {
+        // Two at a time, once there is a size that says that both will fit.
+        let pair = !kept.is_empty() && taken + 2 * largest <= memory;
+        let end = batches.end.min(batches.start + if pair { 2 } else { 1 });
+        let made = |batch| Ok((batch, make(batch)?));
+        in_pairs(batches.start..end, made, |(batch, made)| {
+            let size = bytes(&made);
+            if next.is_none() && taken + size > memory {
+                next = Some((batch, made));
+            } else if next.is_none() {
+                (taken, largest) = (taken + size, largest.max(size));
+                kept.push(made);
+            }
+            Ok(())
+        })?;
+        batches.start = end;
     }
     Ok(Fitting { kept, next })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
 
     /// Which batches are computed when these are asked for, where each takes a byte.
@@ -166,15 +175,15 @@ mod tests {
         asked: &[usize],
     ) -> CoreResult<Vec<usize>> {
         let cache = BatchCache::new(memory);
-        let made = RefCell::new(Vec::new());
+        let made = Mutex::new(Vec::new());
         for &part in asked {
             let make = |batch| {
-                made.borrow_mut().push(batch);
+                locked(&made).push(batch);
                 Ok(batch)
             };
             assert_eq!(cache.part(part, own.clone(), make, |_| size)?, part);
         }
-        Ok(made.into_inner())
+        Ok(locked(&made).clone())
     }
 
     #[test]
@@ -207,15 +216,15 @@ mod tests {
         );
         // The sizes of those before it do not tell that the second does not fit.
         let cache = BatchCache::new(2);
-        let made = RefCell::new(Vec::new());
+        let made = Mutex::new(Vec::new());
         for part in [pass, pass].concat() {
             let make = |batch| {
-                made.borrow_mut().push(batch);
+                locked(&made).push(batch);
                 Ok(batch)
             };
             assert_eq!(cache.part(part, 0..3, make, |batch| batch + 1)?, part);
         }
-        assert_eq!(made.into_inner(), [0, 1, 2, 1, 2]);
+        assert_eq!(*locked(&made), [0, 1, 2, 1, 2]);
         // Others than its own have no cache either.
         assert_eq!(made_of(2, 0, &(1..3), &[0, 1, 0])?, [0, 1, 0]);
         Ok(())

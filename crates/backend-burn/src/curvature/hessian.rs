@@ -6,10 +6,11 @@ use burn::tensor::Tensor;
 use influence_core::{
     Error as CoreError, Result as CoreResult, Rows, block::Block, operator::LinearOperator,
 };
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 
 use super::{
     mlp::MlpBatches,
+    pairs::in_pairs,
     parts::{places, shared_sum, sum_in_order},
 };
 use crate::{FitStep, Stack, tensors::single, trace::Function};
@@ -55,15 +56,17 @@ impl Hessian {
 
     /// Adds the contribution of one part, from products with unit vectors.
     fn add_columns(&self, part: usize, dense: &mut Array2<f64>) -> CoreResult<()> {
-        for (slab, mut columns) in dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate() {
+        let slabs = dense.axis_chunks_iter_mut(Axis(0), SLAB).enumerate();
+        let add = |(slab, mut columns): (usize, ArrayViewMut2<'_, f64>)| {
             let watch = &self.mlp.data.watch;
             watch.fitting(FitStep::Columns, slab * SLAB, self.dim);
             let mut identity = Array2::zeros(columns.raw_dim());
             (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
             let identity = self.rows(identity.view())?;
             columns += &self.apply_part(part, &identity)?.to_host()?;
-        }
-        Ok(())
+            Ok(())
+        };
+        in_pairs(slabs, add, Ok)
     }
 
     #[expect(
@@ -105,6 +108,7 @@ impl LinearOperator for Hessian {
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
+        self.mlp.fill()?;
         shared_sum(self, &self.mlp.data, rows)
     }
 

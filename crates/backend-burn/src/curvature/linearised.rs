@@ -27,11 +27,12 @@
 //! Everything that no `v` enters is computed once per batch and cached: `x`, `f'`, `δ`, and the
 //! product `f'' ∘ (δ W ᵀ)`.
 //!
-//! Shapes. All `k` vectors go through each step together: tangents are `(n, k, width)`, so that a
-//! product with a weight is one matrix product of `n · k` rows instead of `k` small ones. Products
-//! with a matrix of the *vectors* cannot be merged along `n · k`; there the `k` matrices lie side
-//! by side as columns, or their transposes below each other as rows (`apart`, `together`). As many
-//! vectors are taken at a time as leave the tangents in a cache.
+//! Shapes. All `k` vectors go through each step together: tangents are `(k, n, width)`, so that a
+//! product with a weight is one matrix product of `k · n` rows. In a product with the vectors
+//! themselves each has a matrix of its own; since the samples of a vector lie together, these are
+//! `k` products of the matrices as they are stored, and their results lie as those of the operator
+//! do: nothing is turned or copied. As many vectors are taken at a time as leave the tangents in a
+//! cache.
 //!
 //! Pearlmutter, *Fast exact multiplication by the Hessian*, 1994; Schraudolph, *Fast curvature
 //! matrix-vector products for second-order gradient descent*, 2002.
@@ -42,6 +43,7 @@ use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
+use super::pairs::in_pairs;
 use crate::{
     engine::{LinearisedLayer, LossDerivatives},
     tensors::{host, joined},
@@ -67,7 +69,7 @@ pub(crate) struct DirectionalDerivatives {
     pub(crate) slopes: Tensor<2>,
 }
 
-/// Directional derivatives along each of `k` vectors, `(n, k, width)`; `None` where they are zero.
+/// Directional derivatives along each of `k` vectors, `(k, n, width)`; `None` where they are zero.
 type Tangents = Option<Tensor<3>>;
 
 impl Linearised {
@@ -134,9 +136,9 @@ impl Linearised {
             let directions = self.directions(&rows, places);
             let forward = self.forward(&directions);
             let moved = forward.outputs.last()?.clone()?;
-            let [n, k, _] = moved.dims();
-            let moved = moved * gradients.clone().unsqueeze_dim(1);
-            slopes.push(moved.sum_dim(2).reshape([n, k]).transpose());
+            let [k, n, _] = moved.dims();
+            let moved = moved * gradients.clone().unsqueeze_dim(0);
+            slopes.push(moved.sum_dim(2).reshape([k, n]));
             products.push(self.backward(&forward, &directions, &rows, places));
         }
         Some(DirectionalDerivatives {
@@ -210,11 +212,15 @@ impl Linearised {
         let matrix = self.layers[layer].matrix.clone().transpose();
         let moved = deltas.map(|deltas| through(deltas, matrix));
         let gradients = self.output_gradients.as_ref().zip(direction.weight.clone());
-        let changed = gradients
-            .map(|(gradients, weight)| apart(gradients[layer].clone(), weight.permute([2, 0, 1])));
+        let changed = gradients.map(|(gradients, weight)| {
+            gradients[layer]
+                .clone()
+                .unsqueeze()
+                .matmul(weight.swap_dims(1, 2))
+        });
         let second = self.second_derivatives[before].clone();
         let curved = second.zip(tangents[before].clone());
-        let curved = curved.map(|(second, tangents)| tangents * second.unsqueeze_dim(1));
+        let curved = curved.map(|(second, tangents)| tangents * second.unsqueeze_dim(0));
         sum(self.activated(before, sum(moved, changed)), curved)
     }
 
@@ -227,9 +233,9 @@ impl Linearised {
             let moved = tangents.clone();
             let moved = moved.map(|tangents| through(tangents, layer.matrix.clone()));
             let own = direction.weight.clone();
-            let own = own.map(|weight| apart(layer.inputs.clone(), weight.swap_dims(0, 1)));
+            let own = own.map(|weight| layer.inputs.clone().unsqueeze().matmul(weight));
             let shifted = match (sum(moved, own), direction.bias.clone()) {
-                (None, Some(bias)) => Some(bias.repeat_dim(0, layer.inputs.dims()[0])),
+                (None, Some(bias)) => Some(bias.repeat_dim(1, layer.inputs.dims()[0])),
                 (tangents, bias) => sum(tangents, bias),
             };
             outputs.push(shifted.clone());
@@ -251,36 +257,42 @@ impl Linearised {
         let [layer] = &self.layers[..] else {
             return Ok(false);
         };
-        let inputs = layer.augmented_inputs();
+        let Some(inputs) = layer.inputs_of(places) else {
+            return Ok(true);
+        };
         let ([n, width], outputs) = (inputs.dims(), self.loss.dims()[2]);
         let columns = layer.columns_by_output(places);
-        for (output, rows) in columns.chunks_exact(width).enumerate() {
+        let sums = |output: usize| {
             let own = [0..n, output..output + 1, 0..outputs];
             let second = self.loss.clone().slice(own).swap_dims(1, 2);
             let weighted = second * inputs.clone().unsqueeze_dim(1);
             let weighted = weighted.reshape([n, outputs * width]);
-            let sums = host(&inputs.clone().transpose().matmul(weighted))?;
-            for (row, sums) in rows.iter().zip(sums.chunks_exact(columns.len())) {
-                let Some(row) = *row else { continue };
-                for (column, sum) in columns.iter().zip(sums) {
-                    if let Some(column) = *column {
-                        dense[[row, column]] += scale * sum;
-                    }
+            Ok((output, host(&inputs.clone().transpose().matmul(weighted))?))
+        };
+        let add = |(output, sums): (usize, Vec<f64>)| {
+            let rows = &columns[output * width..][..width];
+            for (&row, sums) in rows.iter().zip(sums.chunks_exact(columns.len())) {
+                let mut row = dense.row_mut(row);
+                for (&column, sum) in columns.iter().zip(sums) {
+                    row[column] += scale * sum;
                 }
             }
-        }
+            Ok(())
+        };
+        in_pairs(0..outputs, sums, add)?;
         Ok(true)
     }
 
     /// Tangents times the derivative of the activation after a layer, forwards or backwards.
     fn activated(&self, layer: usize, tangents: Tangents) -> Tangents {
         let activation = self.layers[layer].activation.as_ref()?;
-        Some(tangents? * activation.first.clone().unsqueeze_dim(1))
+        Some(tangents? * activation.first.clone().unsqueeze_dim(0))
     }
 
     /// `R δ` of the last layer from `R s`.
     fn through_loss(&self, tangents: &Tangents) -> Tangents {
-        Some(tangents.clone()?.matmul(self.loss.clone()))
+        let of_samples = tangents.clone()?.swap_dims(0, 1);
+        Some(of_samples.matmul(self.loss.clone()).swap_dims(0, 1))
     }
 }
 
@@ -294,7 +306,7 @@ struct Forward {
 struct Direction {
     /// `(k, in, out)`.
     weight: Option<Tensor<3>>,
-    /// `(1, k, out)`.
+    /// `(k, 1, out)`.
     bias: Option<Tensor<3>>,
 }
 
@@ -316,42 +328,44 @@ impl Direction {
         let bias = layer.bias.and_then(of);
         Self {
             weight,
-            bias: bias.map(|values| values.reshape([1, k, out])),
+            bias: bias.map(|values| values.reshape([k, 1, out])),
         }
     }
 }
 
 impl LinearisedLayer {
-    /// The inputs, with a one for the bias if there is one.
-    fn augmented_inputs(&self) -> Tensor<2> {
-        let inputs = self.inputs.clone();
-        let ones = || {
-            inputs
-                .clone()
-                .slice([0..inputs.dims()[0], 0..1])
-                .ones_like()
+    /// What the parameters that have columns multiply, `(n, width)`: the inputs for the weight, a
+    /// one for the bias.
+    fn inputs_of(&self, places: &[Option<Range<usize>>]) -> Option<Tensor<2>> {
+        let ones = |_| {
+            let inputs = self.inputs.clone();
+            let first = inputs.slice([0..self.inputs.dims()[0], 0..1]);
+            first.ones_like()
         };
-        match self.bias {
-            Some(_) => Tensor::cat(vec![inputs.clone(), ones()], 1),
-            None => inputs,
-        }
+        let weight = places[self.weight].as_ref().map(|_| self.inputs.clone());
+        let bias = self.bias.and_then(|bias| places[bias].as_ref()).map(ones);
+        let pieces: Vec<Tensor<2>> = weight.into_iter().chain(bias).collect();
+        (!pieces.is_empty()).then(|| joined(pieces, 1))
     }
 
-    /// The columns of the weights and the bias that lead to each output in turn.
-    fn columns_by_output(&self, places: &[Option<Range<usize>>]) -> Vec<Option<usize>> {
+    /// The columns of the weights and the bias that lead to each output in turn, as far as they
+    /// have some.
+    fn columns_by_output(&self, places: &[Option<Range<usize>>]) -> Vec<usize> {
         let [width, outputs] = self.matrix.dims();
-        let start = |parameter: usize| places[parameter].as_ref().map(|place| place.start);
+        let place = |parameter: usize| places[parameter].as_ref();
         let of_output = |output: usize| {
-            let weight = (0..width).map(move |input| {
-                let place = if self.transposed {
-                    output * width + input
-                } else {
-                    input * outputs + output
-                };
-                Some(start(self.weight)? + place)
+            let weight = place(self.weight).map(|place| {
+                (0..width).map(move |input| {
+                    let within = if self.transposed {
+                        output * width + input
+                    } else {
+                        input * outputs + output
+                    };
+                    place.start + within
+                })
             });
-            let bias = self.bias.map(|bias| Some(start(bias)? + output));
-            weight.chain(bias)
+            let bias = self.bias.and_then(place).map(|place| place.start + output);
+            weight.into_iter().flatten().chain(bias)
         };
         (0..outputs).flat_map(of_output).collect()
     }
@@ -364,22 +378,20 @@ impl LinearisedLayer {
         inputs: &Tangents,
         output_gradients: Option<&Tensor<2>>,
     ) -> Option<Tensor<2>> {
-        // Both terms are needed as `(k, a, b)` in the order of the weight. The factor with the `k`
-        // tangents stands on the left in one term and on the right in the other. On the left,
-        // `together` gives this order at once; on the right, `apart` gives `(a, k, b)`.
+        let (x, transposed) = (self.inputs.clone(), self.transposed);
         let of_deltas = deltas.clone().map(|deltas| {
-            if self.transposed {
-                together(deltas, self.inputs.clone())
+            if transposed {
+                deltas.swap_dims(1, 2).matmul(x.unsqueeze())
             } else {
-                apart(self.inputs.clone().transpose(), deltas).swap_dims(0, 1)
+                x.transpose().unsqueeze().matmul(deltas)
             }
         });
-        let of_inputs = inputs.clone().zip(output_gradients);
+        let of_inputs = inputs.clone().zip(output_gradients.cloned());
         let of_inputs = of_inputs.map(|(inputs, gradients)| {
-            if self.transposed {
-                apart(gradients.clone().transpose(), inputs).swap_dims(0, 1)
+            if transposed {
+                gradients.transpose().unsqueeze().matmul(inputs)
             } else {
-                together(inputs, gradients.clone())
+                inputs.swap_dims(1, 2).matmul(gradients.unsqueeze())
             }
         });
         let product = sum(of_deltas, of_inputs)?;
@@ -388,26 +400,11 @@ impl LinearisedLayer {
     }
 }
 
-/// A matrix `(a, b)` times each of `k` matrices that lie side by side as columns, `(b, k, c)` →
-/// `(a, k, c)`: one matrix product, after which the index of the vector is the middle axis.
-fn apart(matrix: Tensor<2>, others: Tensor<3>) -> Tensor<3> {
-    let ([a, _], [b, k, c]) = (matrix.dims(), others.dims());
-    matrix.matmul(others.reshape([b, k * c])).reshape([a, k, c])
-}
-
-/// The transposes of `k` matrices that lie side by side, times a matrix: `(n, k, a)`, `(n, b)` →
-/// `(k, a, b)`. One matrix product, whose result has the index of the vector first.
-fn together(matrices: Tensor<3>, other: Tensor<2>) -> Tensor<3> {
-    let ([n, k, a], [_, b]) = (matrices.dims(), other.dims());
-    let flat = matrices.reshape([n, k * a]);
-    flat.transpose().matmul(other).reshape([k, a, b])
-}
-
-/// Tangents times a matrix of the network: one matrix product of `n · k` rows.
+/// Tangents times a matrix of the network: one matrix product of `k · n` rows.
 fn through(tangents: Tensor<3>, matrix: Tensor<2>) -> Tensor<3> {
-    let ([n, k, width], out) = (tangents.dims(), matrix.dims()[1]);
-    let flat = tangents.reshape([n * k, width]);
-    flat.matmul(matrix).reshape([n, k, out])
+    let ([k, n, width], out) = (tangents.dims(), matrix.dims()[1]);
+    let flat = tangents.reshape([k * n, width]);
+    flat.matmul(matrix).reshape([k, n, out])
 }
 
 fn sum(a: Tangents, b: Tangents) -> Tangents {
@@ -417,10 +414,10 @@ fn sum(a: Tangents, b: Tangents) -> Tangents {
     }
 }
 
-/// `(n, k, out)` → `(k, out)`.
+/// `(k, n, out)` → `(k, out)`.
 fn summed(deltas: Tensor<3>) -> Tensor<2> {
-    let [_, k, out] = deltas.dims();
-    deltas.sum_dim(0).reshape([k, out])
+    let [k, _, out] = deltas.dims();
+    deltas.sum_dim(1).reshape([k, out])
 }
 
 /// Pieces at their first columns, zeros elsewhere, on the device and in the type of `like (k, ·)`.

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use influence_core::Result as CoreResult;
 
-use super::{Curvature, batches::CurvatureBatches, linearised::Linearised};
+use super::{
+    Curvature,
+    batches::{BatchValue, CurvatureBatches},
+    linearised::Linearised,
+};
 use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Function};
 
 /// The most outputs for which the second derivative of the loss is kept as a matrix for each
@@ -12,25 +16,19 @@ use crate::{Batch, ModelGradients, Result, engine::LossDerivatives, trace::Funct
 const MOST_OUTPUTS: usize = 32;
 
 /// The Hessian or the Gauss-Newton matrix of batches for which the network is a multilayer
-/// perceptron.
+/// perceptron; no value where it is not.
 pub(super) type MlpBatches = CurvatureBatches<Option<Arc<Linearised>>>;
 
-impl MlpBatches {
-    /// One batch, if the network is a multilayer perceptron.
-    pub(super) fn part(&self, part: usize) -> CoreResult<Option<Arc<Linearised>>> {
-        self.data.begun(part);
-        let bytes = self.source.precision.bytes();
-        let size = |linearised: &Option<Arc<Linearised>>| {
-            let scalars = linearised.as_ref().map_or(0, |it| it.scalars());
-            scalars * bytes
-        };
-        let make = |part| Ok(self.linearised(&self.data.batch(part)?)?.map(Arc::new));
-        self.cache.part(part, self.data.own(), make, size)
+impl BatchValue for Option<Arc<Linearised>> {
+    fn compute(batches: &MlpBatches, part: usize) -> CoreResult<Self> {
+        let exact = batches.curvature == Curvature::Hessian;
+        let batch = batches.data.batch(part)?;
+        Ok(batches.source.linearised(&batch, exact)?.map(Arc::new))
     }
 
-    fn linearised(&self, batch: &Batch) -> Result<Option<Linearised>> {
-        let exact = self.curvature == Curvature::Hessian;
-        self.source.linearised(batch, exact)
+    fn bytes(&self, batches: &MlpBatches) -> usize {
+        let scalars = self.as_ref().map_or(0, |linearised| linearised.scalars());
+        scalars * batches.source.precision.bytes()
     }
 }
 

@@ -138,6 +138,11 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
+        let mlp = self.mlp.as_ref().map(|mlp| mlp.fill()).transpose()?;
+        // The vectors are read where the network is no perceptron.
+        if mlp.flatten().flatten().is_none() {
+            self.vectors.fill()?;
+        }
         shared_sum(self, &self.vectors.data, rows)
     }
 

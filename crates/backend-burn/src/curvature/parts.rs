@@ -10,20 +10,26 @@ use influence_core::{
 };
 use ndarray::Ix2;
 
-use super::TrainingData;
+use super::{TrainingData, pairs::in_pairs};
 use crate::{Stack, tensors::single};
 
-/// The sum over some parts of an operator, added in order on the device.
-pub(super) fn sum_of_parts(
-    operator: &dyn LinearOperator<Rows = Stack>,
-    parts: Range<usize>,
-    rows: &Stack,
-) -> CoreResult<Stack> {
-    let mut sum = operator.apply_part(parts.start, rows)?;
-    for part in parts.skip(1) {
-        sum = sum.add_scaled(1.0, &operator.apply_part(part, rows)?)?;
+/// A sum that is added to.
+#[derive(Default)]
+struct SumOfParts(Option<Stack>);
+
+impl SumOfParts {
+    fn add(&mut self, part: Stack) -> CoreResult<()> {
+        self.0 = Some(match self.0.take() {
+            Some(sum) => sum.add_scaled(1.0, &part)?,
+            None => part,
+        });
+        Ok(())
     }
-    Ok(sum)
+
+    /// The sum, zero where nothing was added.
+    fn into_stack(self, like: &Stack) -> Stack {
+        self.0.unwrap_or_else(|| like.zeros(like.len(), like.dim()))
+    }
 }
 
 /// The sum over all parts of an operator, added in order on the device; where processes compute
@@ -33,20 +39,17 @@ pub(super) fn sum_in_order(
     data: &TrainingData,
     rows: &Stack,
 ) -> CoreResult<Stack> {
-    let mut sum: Option<Stack> = None;
-    let mut add = |part: Sums| {
-        let part = rows.like(single::<Ix2>(part)?.view())?;
-        sum = Some(match sum.take() {
-            Some(sum) => sum.add_scaled(1.0, &part)?,
-            None => part,
-        });
-        Ok(())
-    };
-    if !rows.is_empty() {
-        let part = |part| host(&operator.apply_part(part, rows)?);
-        data.in_order("products while solving", &|| host(rows), &part, &mut add)?;
+    let mut sum = SumOfParts::default();
+    let mut add = |part: Sums| sum.add(rows.like(single::<Ix2>(part)?.view())?);
+    let part = |part| host(&operator.apply_part(part, rows)?);
+    let name = "products while solving";
+    if rows.is_empty() || !data.in_order(name, &|| host(rows), &part, &mut add)? {
+        // One after another: solvers already go side by side.
+        for part in 0..operator.parts() {
+            sum.add(operator.apply_part(part, rows)?)?;
+        }
     }
-    sum.map_or_else(|| sum_of_parts(operator, 0..operator.parts(), rows), Ok)
+    Ok(sum.into_stack(rows))
 }
 
 fn host(rows: &Stack) -> CoreResult<Sums> {
@@ -63,7 +66,10 @@ pub(super) fn shared_sum(
         return operator.apply(rows);
     }
     let sum = data.sum("products", &|| host(rows), &|parts| {
-        host(&sum_of_parts(operator, parts, rows)?)
+        let mut sum = SumOfParts::default();
+        let part = |part| operator.apply_part(part, rows);
+        in_pairs(parts, part, |part| sum.add(part))?;
+        host(&sum.into_stack(rows))
     });
     rows.like(single::<Ix2>(sum?)?.view())
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use influence_core::Result as CoreResult;
 
-use super::{Curvature, batches::CurvatureBatches};
+use super::{
+    Curvature,
+    batches::{BatchValue, CurvatureBatches},
+};
 use crate::{
     Batch, Error, Gradients, ModelGradients, Result, likelihood::SquareRootFactors, trace::Function,
 };
@@ -129,23 +132,19 @@ impl SampleVectors {
         let other = Curvature::Fisher { draws, seed };
         Arc::new(Self::new(other, self.source.clone(), self.data.clone(), 0))
     }
+}
 
-    fn compute(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
-        let (batch, first) = (self.data.batch(part)?, self.data.first(part));
-        let vectors = self
+impl BatchValue for Arc<SignedVectors> {
+    fn compute(batches: &SampleVectors, part: usize) -> CoreResult<Self> {
+        let (batch, first) = (batches.data.batch(part)?, batches.data.first(part));
+        let vectors = batches
             .source
-            .curvature_vectors(self.curvature, &batch, first)?;
-        Ok(Arc::new(vectors))
+            .curvature_vectors(batches.curvature, &batch, first)?;
+        Ok(Self::new(vectors))
     }
 
-    /// The vectors of one batch of samples.
-    pub(crate) fn part(&self, part: usize) -> CoreResult<Arc<SignedVectors>> {
-        self.data.begun(part);
-        let bytes = |vectors: &Arc<SignedVectors>| {
-            let bytes = vectors.signed().map(|(_, vectors)| vectors.bytes());
-            bytes.sum()
-        };
-        let compute = |part| self.compute(part);
-        self.cache.part(part, self.data.own(), compute, bytes)
+    fn bytes(&self, _batches: &SampleVectors) -> usize {
+        let bytes = self.signed().map(|(_, vectors)| vectors.bytes());
+        bytes.sum()
     }
 }

@@ -34,6 +34,9 @@ pub(super) fn sums_over<S: LaneSums>(
     parts: &Range<usize>,
     zero: impl Fn() -> S + Sync,
 ) -> CoreResult<Sums> {
+    models
+        .iter()
+        .try_for_each(|vectors| vectors.fill().map(drop))?;
     let each = models.iter();
     let each = each.flat_map(|vectors| parts.clone().map(move |part| (vectors, part)));
     let each: Vec<_> = each.collect();
