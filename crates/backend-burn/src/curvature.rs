@@ -69,6 +69,14 @@ impl Curvature {
         }
     }
 
+    /// The Fisher matrix near to it whose Kronecker factors cost one pass over the data.
+    pub(crate) fn factorable(self) -> Self {
+        match self {
+            Self::Hessian | Self::GaussNewton => Self::Fisher { draws: 1, seed: 0 },
+            Self::Fisher { .. } | Self::EmpiricalFisher => self,
+        }
+    }
+
     /// Whether it is made of the second derivative of the loss by the outputs of the task.
     pub(crate) fn needs_outputs(self) -> bool {
         matches!(self, Self::GaussNewton | Self::Fisher { .. })

@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use influence_core::{
     Dataset, Footprint, Precision, Result as CoreResult,
     block::{BlockStructure, Damping},
-    solver::{Direct, Solver},
+    solver::{ConjugateGradient, Direct, Solver},
     summation::{Alone, Summation},
 };
 
@@ -128,6 +128,22 @@ impl<T> Fit<T> {
     #[must_use]
     pub fn with_kronecker(mut self, kronecker: Kronecker) -> Self {
         self.settings.method = InversionMethod::Kronecker(kronecker);
+        self
+    }
+
+    /// Solves by conjugate gradients with Kronecker factors as their preconditioner, which takes
+    /// the place of another one.
+    ///
+    /// The factors are those of the curvature if it is a Fisher matrix; for the Hessian and the
+    /// Gauss-Newton matrix, those of the Fisher matrix with a label drawn for each sample, which
+    /// needs the [outputs](Task::outputs) of the task. There is one block, of all parameters.
+    #[must_use]
+    pub fn with_preconditioned_solver(
+        mut self,
+        solver: ConjugateGradient<Stack>,
+        kronecker: Kronecker,
+    ) -> Self {
+        self.settings.method = InversionMethod::Preconditioned(solver, kronecker);
         self
     }
 

@@ -22,7 +22,7 @@ mod parallel;
 mod running_sum;
 mod unfactored;
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use influence_core::{
     Error as CoreError, Result as CoreResult,
@@ -137,21 +137,21 @@ impl Kronecker {
     }
 
     /// Restores the curvature of each block from its state.
-    pub(crate) fn restore<'a>(
+    pub(crate) fn restore<S: Borrow<State>>(
         vectors: &Arc<SampleVectors>,
         blocks: &[Block],
         tolerance: f64,
-        state: impl Fn(&Block) -> &'a State,
+        state: impl Fn(&Block) -> S,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let layers = layers(vectors, blocks)?;
         let of_block = |(block, layer): (&Block, Option<LinearLayer>)| match layer {
             Some(layer) => Ok(Box::new(FactoredLayer::restore(
                 layer,
-                state(block),
+                state(block).borrow(),
                 vectors,
                 tolerance,
             )?) as _),
-            None => UnfactoredFisher::restored(block, state(block)),
+            None => UnfactoredFisher::restored(block, state(block).borrow()),
         };
         blocks.iter().zip(layers).map(of_block).collect()
     }

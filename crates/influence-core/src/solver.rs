@@ -1,6 +1,7 @@
 //! Solvers: from settings and an operator to a prepared inverse.
 
 mod arnoldi;
+mod block_diagonal;
 mod conjugate_gradient;
 mod direct;
 mod harmonic_mean;
@@ -25,6 +26,7 @@ use crate::{
 
 pub use crate::report::{Report, Status};
 pub use arnoldi::Arnoldi;
+pub use block_diagonal::BlockDiagonal;
 pub use conjugate_gradient::ConjugateGradient;
 pub use direct::Direct;
 pub use harmonic_mean::InverseHarmonicMean;

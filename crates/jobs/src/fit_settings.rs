@@ -15,7 +15,10 @@ use influence_core::{
 use influence_data::key::KeyError;
 
 use crate::{
-    config::{Config, Method, method::Residual},
+    config::{
+        Config, Method,
+        method::{Preconditioner, Residual},
+    },
     memory,
 };
 use solver::{arnoldi, conjugate_gradient, lissa, nystroem};
@@ -178,7 +181,13 @@ impl FitSettings {
         let seed = self.seed;
         Ok(match &self.method {
             Method::Direct(_) => fit.with_solver(Direct),
-            Method::Cg(cg) => fit.with_solver(conjugate_gradient(cg, seed)?),
+            Method::Cg(cg) => {
+                let solver = conjugate_gradient(cg, seed)?;
+                match cg.preconditioner.and_then(Preconditioner::kronecker) {
+                    Some(factors) => fit.with_preconditioned_solver(solver, factors),
+                    None => fit.with_solver(solver),
+                }
+            }
             Method::Lissa(settings) => fit.with_solver(lissa(settings, seed)?),
             Method::Arnoldi(settings) => fit.with_solver(arnoldi(settings, seed)?),
             Method::Nystroem(settings) => fit.with_solver(nystroem(settings, seed)?),

@@ -1,16 +1,17 @@
 //! From gradients and data to prepared curvatures, fitted or restored.
 
 use std::{
+    borrow::Borrow,
     collections::BTreeMap,
     fmt::{self, Debug},
     sync::Arc,
 };
 
 use influence_core::{
-    BlockInfluence, PassFootprint, Precision, Result as CoreResult,
+    BlockInfluence, Error as CoreError, PassFootprint, Precision, Result as CoreResult,
     block::{Block, BlockStructure, Damping},
     operator::LinearOperator,
-    solver::{Prepared, Solver, State},
+    solver::{BlockDiagonal, ConjugateGradient, Prepared, Solver, State},
 };
 
 use super::digest;
@@ -32,6 +33,8 @@ pub(super) const CHECKED_SAMPLES: usize = 3;
 pub(super) enum InversionMethod {
     Solver(Arc<dyn Solver<Stack>>),
     Kronecker(Kronecker),
+    /// Conjugate gradients with Kronecker factors as their preconditioner.
+    Preconditioned(ConjugateGradient<Stack>, Kronecker),
 }
 
 impl fmt::Display for InversionMethod {
@@ -39,6 +42,9 @@ impl fmt::Display for InversionMethod {
         match self {
             Self::Solver(solver) => solver.fmt(f),
             Self::Kronecker(kronecker) => kronecker.fmt(f),
+            Self::Preconditioned(solver, kronecker) => {
+                write!(f, "{solver:?} preconditioned by {kronecker:?}")
+            }
         }
     }
 }
@@ -51,6 +57,7 @@ impl InversionMethod {
         match self {
             Self::Solver(solver) => solver.stacks(),
             Self::Kronecker(_) => KRONECKER,
+            Self::Preconditioned(solver, _) => solver.stacks() + KRONECKER,
         }
     }
 
@@ -58,7 +65,9 @@ impl InversionMethod {
     pub(super) fn workspace(&self, factor: usize, precision: Precision) -> PassFootprint {
         match self {
             Self::Solver(_) => PassFootprint::NONE,
-            Self::Kronecker(_) => kronecker::workspace(factor, precision),
+            Self::Kronecker(_) | Self::Preconditioned(..) => {
+                kronecker::workspace(factor, precision)
+            }
         }
     }
 
@@ -68,6 +77,7 @@ impl InversionMethod {
         match self {
             Self::Solver(solver) => solver.is_immediate(),
             Self::Kronecker(_) => true,
+            Self::Preconditioned(..) => false,
         }
     }
 }
@@ -97,6 +107,11 @@ impl FitProblem {
             }
             InversionMethod::Kronecker(kronecker) => {
                 self.factored(*kronecker, std::slice::from_ref(&self.source))
+            }
+            InversionMethod::Preconditioned(solver, kronecker) => {
+                let near = self.preconditioner(*kronecker)?;
+                let models = std::slice::from_ref(&self.source);
+                self.preconditioned(solver, &near, near.factored(*kronecker, models)?)
             }
         };
         self.assemble(prepared?)
@@ -132,18 +147,68 @@ impl FitProblem {
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
             }
-            InversionMethod::Kronecker(kronecker) => Kronecker::restore(
-                &self.vectors(*kronecker, &self.source, self.memory)?,
-                &self.blocks,
-                self.tolerance,
-                state,
-            ),
+            InversionMethod::Kronecker(kronecker) => self.restored(*kronecker, state),
+            InversionMethod::Preconditioned(solver, kronecker) => {
+                let near = self.preconditioner(*kronecker)?;
+                let whole = self.blocks.first().map_or(&nothing, state);
+                let of = |block: &Block| BlockDiagonal::<Stack>::state_of(whole, block);
+                let restored = near.restored(*kronecker, of)?;
+                self.preconditioned(solver, &near, restored)
+            }
         };
         self.assemble(prepared?)
     }
 
+    fn restored<S: Borrow<State>>(
+        &self,
+        kronecker: Kronecker,
+        state: impl Fn(&Block) -> S,
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let vectors = self.vectors(kronecker, &self.source, self.memory)?;
+        Kronecker::restore(&vectors, &self.blocks, self.tolerance, state)
+    }
+
+    /// The problem of Kronecker factors that precondition this one: of a Fisher matrix, which costs
+    /// a pass over the data, and inverted exactly, since a preconditioner must be definite.
+    fn preconditioner(&self, kronecker: Kronecker) -> CoreResult<Self> {
+        if self.blocks.len() > 1 {
+            return Err(CoreError::Setting {
+                name: "blocks",
+                requirement: "one of all parameters, where Kronecker factors precondition",
+                got: self.blocks.len().to_string(),
+            });
+        }
+        Ok(Self {
+            curvature: self.curvature.factorable(),
+            method: InversionMethod::Kronecker(kronecker),
+            damping: self.damping.clone(),
+            tolerance: 0.0,
+            threads: self.threads,
+            blocks: BlockStructure::LayerWise.resolve(self.source.layout())?,
+            memory: self.memory,
+            reference: None,
+            source: self.source.clone(),
+            data: self.data.clone(),
+        })
+    }
+
+    fn preconditioned(
+        &self,
+        solver: &ConjugateGradient<Stack>,
+        near: &Self,
+        factors: Vec<Box<dyn Prepared<Stack>>>,
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let near = BlockDiagonal::new(near.blocks.iter().cloned().zip(factors))?;
+        let solver = solver.clone().with_preconditioner(Arc::new(near));
+        let operators = self.operators().into_iter();
+        operators.map(|operator| solver.prepare(operator)).collect()
+    }
+
     /// Bytes that the factors of all layers take, an upper bound.
     pub(super) fn kronecker_bytes(&self, dampings: usize) -> CoreResult<usize> {
+        if let InversionMethod::Preconditioned(_, kronecker) = self.method {
+            return self.preconditioner(kronecker)?.kronecker_bytes(dampings);
+        }
         let vectors = self.vectors(Kronecker::Kfac, &self.source, self.memory)?;
         Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
     }

@@ -109,11 +109,13 @@ impl FitProblem {
     fn kronecker(&self) -> CoreResult<Kronecker> {
         match &self.method {
             InversionMethod::Kronecker(kronecker) => Ok(*kronecker),
-            InversionMethod::Solver(_) => Err(CoreError::Setting {
-                name: "method",
-                requirement: "Kronecker factors, whose eigenvectors are known",
-                got: self.method.to_string(),
-            }),
+            InversionMethod::Solver(_) | InversionMethod::Preconditioned(..) => {
+                Err(CoreError::Setting {
+                    name: "method",
+                    requirement: "Kronecker factors, whose eigenvectors are known",
+                    got: self.method.to_string(),
+                })
+            }
         }
     }
 

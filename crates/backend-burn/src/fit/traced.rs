@@ -191,8 +191,11 @@ impl TracedFit {
         let source = ModelGradients::new(self.trace, &settings.device, settings.precision)?;
         let reference = settings.exact_residuals.then(|| settings.curvature.exact());
         let mut source = source;
-        let another = reference.filter(|exact| *exact != settings.curvature);
-        for curvature in [settings.curvature].into_iter().chain(another) {
+        let factored = matches!(settings.method, InversionMethod::Preconditioned(..));
+        let factored = factored.then(|| settings.curvature.factorable());
+        let others = reference.into_iter().chain(factored);
+        let others = others.filter(|other| *other != settings.curvature);
+        for curvature in [settings.curvature].into_iter().chain(others) {
             source = source.checked_for(curvature, &sample)?;
             if curvature.needs_outputs() {
                 source = source.with_curved_outputs(&data.glimpse(0)?)?;
@@ -203,8 +206,10 @@ impl TracedFit {
         }
         source.look_for_kinks(&data)?;
         let blocks = settings.blocks.unwrap_or(match settings.method {
-            InversionMethod::Solver(_) => BlockStructure::Full,
             InversionMethod::Kronecker(_) => BlockStructure::LayerWise,
+            InversionMethod::Solver(_) | InversionMethod::Preconditioned(..) => {
+                BlockStructure::Full
+            }
         });
         Ok(FitProblem {
             curvature: settings.curvature,

@@ -1,6 +1,7 @@
 //! Kronecker factors against dense matrices built from their definition, entry by entry.
 
 mod dense;
+mod preconditioner;
 
 use std::sync::Arc;
 

@@ -62,6 +62,11 @@ fn a_loaded_fit_gives_the_same_bits() {
         comes_back(|| fit().with_solver(Direct), &path);
         for kronecker in [Kronecker::Kfac, Kronecker::Ekfac] {
             comes_back(|| fit().with_kronecker(kronecker), &path);
+            let preconditioned = || {
+                let fit = fit().with_blocks(BlockStructure::Full);
+                fit.with_preconditioned_solver(ConjugateGradient::new(), kronecker)
+            };
+            comes_back(preconditioned, &path);
         }
         let arnoldi = Arnoldi::new(6).expect("a rank");
         comes_back(|| fit().with_solver(arnoldi.clone()), &path);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use influence_backend_burn::Stack;
+use influence_backend_burn::{Kronecker, Stack};
 use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem};
 use influence_data::key::AtKey;
 
@@ -35,7 +35,8 @@ pub(super) fn conjugate_gradient(
     set!(solver, settings.rtol, with_rtol);
     set!(solver, settings.max_iterations, with_max_iterations);
     Ok(match settings.preconditioner {
-        None | Some(Preconditioner::None) => solver,
+        // Kronecker factors are fitted by whoever has the data.
+        None | Some(Preconditioner::None | Preconditioner::Kfac | Preconditioner::Ekfac) => solver,
         Some(Preconditioner::Jacobi) => {
             solver.with_preconditioner(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?))
         }
@@ -43,6 +44,17 @@ pub(super) fn conjugate_gradient(
             solver.with_preconditioner(Arc::new(sketch(rank, seed)?))
         }
     })
+}
+
+impl Preconditioner {
+    /// The Kronecker factors that it is, if it is some.
+    pub(super) fn kronecker(self) -> Option<Kronecker> {
+        match self {
+            Self::Kfac => Some(Kronecker::Kfac),
+            Self::Ekfac => Some(Kronecker::Ekfac),
+            Self::None | Self::Jacobi | Self::Nystroem { .. } => None,
+        }
+    }
 }
 
 pub(super) fn lissa(settings: &LissaSettings, seed: u64) -> Result<Lissa> {

@@ -69,6 +69,10 @@ pub enum Preconditioner {
         /// Eigenvectors kept.
         rank: Option<usize>,
     },
+    /// Kronecker factors of a Fisher matrix.
+    Kfac,
+    /// Those with measured eigenvalues.
+    Ekfac,
 }
 
 /// A stochastic Neumann series.
@@ -227,10 +231,12 @@ impl CgSettings {
 
 impl Preconditioner {
     fn read(keys: &mut Keys) -> Result<Option<Self>> {
-        const ALL: [(&str, Preconditioner); 3] = [
+        const ALL: [(&str, Preconditioner); 5] = [
             ("none", Preconditioner::None),
             ("jacobi", Preconditioner::Jacobi),
             ("nystroem", Preconditioner::Nystroem { rank: None }),
+            ("kfac", Preconditioner::Kfac),
+            ("ekfac", Preconditioner::Ekfac),
         ];
         let chosen = keys.choice("preconditioner", &ALL)?;
         let rank = keys.count_of("the preconditioner nystroem", "rank")?;
