@@ -17,8 +17,8 @@ use std::{
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use influence::{
     Arnoldi, ArrayDataset, Calculator, Classification, Concatenate, ConjugateGradient, Curvature,
-    Dataset, Direct, Fit, Identity, Influence, Kronecker, Lissa, Nystroem, OutputLoss, Outputs,
-    Parallel, Sequential, Task,
+    Dataset, Direct, Fit, Identity, Influence, InfluenceModel, Jacobi, Kronecker, Lissa, Nystroem,
+    OutputLoss, Outputs, Parallel, Sequential, Task,
 };
 use models::{Cnn, Perceptron, Transformer, Weights};
 use ndarray::ArrayD;
@@ -97,9 +97,7 @@ impl Request {
         Ok(match self.method.as_str() {
             "dot" => fit.with_solver(Identity),
             "direct" => fit.with_solver(Direct),
-            "cg" => {
-                fit.with_solver(ConjugateGradient::new().with_rtol(self.number("rtol", 1e-4)?)?)
-            }
+            "cg" => self.conjugate_gradients(fit, rank)?,
             "arnoldi" => fit.with_solver(Arnoldi::new(rank)?),
             "nystroem" => fit.with_solver(Nystroem::new(rank)?),
             "lissa" => fit.with_solver(Lissa::new()),
@@ -109,6 +107,44 @@ impl Request {
         })
     }
 
+    /// Conjugate gradients with `--preconditioner none|jacobi|nystroem|kfac|ekfac`, of the Hessian
+    /// or, with `--curvature gauss-newton`, the Gauss-Newton matrix.
+    fn conjugate_gradients<T: Task>(&self, fit: Fit<T>, rank: usize) -> Outcome<Fit<T>> {
+        let option = |name| self.options.get(name).map_or("", String::as_str);
+        let fit = match option("curvature") {
+            "gauss-newton" => fit.with_curvature(Curvature::GaussNewton),
+            _ => fit,
+        };
+        let cg = ConjugateGradient::new().with_rtol(self.number("rtol", 1e-4)?)?;
+        Ok(match option("preconditioner") {
+            "jacobi" => fit.with_solver(cg.with_preconditioner(Arc::new(Jacobi::new(32, 0)?))),
+            "nystroem" => fit.with_solver(cg.with_preconditioner(Arc::new(Nystroem::new(rank)?))),
+            "kfac" => fit.with_preconditioned_solver(cg, Kronecker::Kfac),
+            "ekfac" => fit.with_preconditioned_solver(cg, Kronecker::Ekfac),
+            _ => fit.with_solver(cg),
+        })
+    }
+
+    /// The mean number of iterations with chunks of `--iterations` test points, and the seconds.
+    fn iterations(&self, influence: &Influence, test: &ArrayDataset, chunk: usize) -> Outcome<()> {
+        let (mut sum, started) = (0, Instant::now());
+        for first in (0..test.len()).step_by(chunk) {
+            let batch = test.batch(first..(first + chunk).min(test.len()))?;
+            let reports = influence.factors(&batch)?.reports;
+            sum += reports
+                .iter()
+                .map(|report| report.iterations)
+                .sum::<usize>();
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let mean = sum as f64 / test.len() as f64;
+        println!(
+            "{}",
+            serde_json::json!({ "iterations": mean, "solve_s": seconds })
+        );
+        Ok(())
+    }
+
     fn run<T: Task>(&self, task: T, module: &T::Module) -> Outcome<()> {
         let (train, test) = (self.side("train")?, self.side("test")?);
         let fit = self.fit(task)?;
@@ -116,6 +152,10 @@ impl Request {
         let started = Instant::now();
         let influence = fit.fit(module, train.clone())?;
         let fit_seconds = started.elapsed().as_secs_f64();
+        if self.options.contains_key("iterations") {
+            println!("{}", serde_json::json!({ "fit_s": fit_seconds }));
+            return self.iterations(&influence, &test, self.number("iterations", 64)?);
+        }
         let started = Instant::now();
         let scores = if self
             .options

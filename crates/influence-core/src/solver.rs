@@ -48,12 +48,12 @@ pub use state::State;
 /// use influence_core::{operator::Matrix, solver::{Direct, Solver}};
 /// use ndarray::array;
 ///
-/// let op = Arc::new(Matrix::new(array![[4.0, 0.0], [0.0, 2.0]])?);
+/// let op = Arc::new(Matrix::new(array![[1.0, 0.0], [0.0, 16.0]])?);
 /// let prepared = Direct.prepare(op)?;
-/// let solution = prepared.inverse(0.0)?.solve(&array![[8.0, 8.0]])?.converged()?;
+/// let solution = prepared.inverse(0.0)?.solve(&array![[2.0, 64.0]])?.converged()?;
 /// assert_eq!(solution, array![[2.0, 4.0]]);
-/// let damped = prepared.inverse(4.0)?.solve(&array![[8.0, 6.0]])?.converged()?;
-/// assert_eq!(damped, array![[1.0, 1.0]]);
+/// let damped = prepared.inverse(48.0)?.solve(&array![[49.0, 128.0]])?.converged()?;
+/// assert_eq!(damped, array![[1.0, 2.0]]);
 /// # Ok::<(), influence_core::Error>(())
 /// ```
 pub trait Solver<R: Rows>: Debug + Send + Sync {
