@@ -104,7 +104,8 @@ impl LinearOperator for Hessian {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_in_order(self, &self.mlp.data, rows)
+        let perceptron = self.mlp.fill()?.flatten().is_some();
+        sum_in_order(self, &self.mlp.data, rows, perceptron)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {

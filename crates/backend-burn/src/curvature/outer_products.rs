@@ -57,6 +57,17 @@ impl OuterProducts {
         Ok(restricted.collect())
     }
 
+    /// Fills the cache of what products read, and returns whether that is a perceptron; otherwise
+    /// it is vectors.
+    fn fill(&self) -> CoreResult<bool> {
+        let mlp = self.mlp.as_ref().map(|mlp| mlp.fill()).transpose()?;
+        let perceptron = mlp.flatten().flatten().is_some();
+        if !perceptron {
+            self.vectors.fill()?;
+        }
+        Ok(perceptron)
+    }
+
     /// A sum over all data.
     fn sum(
         &self,
@@ -134,15 +145,12 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        sum_in_order(self, &self.vectors.data, rows)
+        let perceptron = self.fill()?;
+        sum_in_order(self, &self.vectors.data, rows, perceptron)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
-        let mlp = self.mlp.as_ref().map(|mlp| mlp.fill()).transpose()?;
-        // The vectors are read where the network is no perceptron.
-        if mlp.flatten().flatten().is_none() {
-            self.vectors.fill()?;
-        }
+        self.fill()?;
         shared_sum(self, &self.vectors.data, rows)
     }
 

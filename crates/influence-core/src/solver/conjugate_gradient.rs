@@ -142,7 +142,7 @@ impl<R: Rows> Solver<R> for ConjugateGradient<R> {
     }
 
     fn stacks(&self) -> usize {
-        12 + self.preconditioner.as_ref().map_or(0, Solver::stacks)
+        13 + self.preconditioner.as_ref().map_or(0, Solver::stacks)
     }
 
     /// What the preconditioner takes.

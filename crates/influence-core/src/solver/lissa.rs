@@ -175,7 +175,7 @@ impl<R: Rows> Solver<R> for Lissa {
     }
 
     fn stacks(&self) -> usize {
-        8
+        9
     }
 
     fn sum_bytes(&self, dim: usize) -> usize {
