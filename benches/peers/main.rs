@@ -125,26 +125,6 @@ impl Request {
         })
     }
 
-    /// The mean number of iterations with chunks of `--iterations` test points, and the seconds.
-    fn iterations(&self, influence: &Influence, test: &ArrayDataset, chunk: usize) -> Outcome<()> {
-        let (mut sum, started) = (0, Instant::now());
-        for first in (0..test.len()).step_by(chunk) {
-            let batch = test.batch(first..(first + chunk).min(test.len()))?;
-            let reports = influence.factors(&batch)?.reports;
-            sum += reports
-                .iter()
-                .map(|report| report.iterations)
-                .sum::<usize>();
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let mean = sum as f64 / test.len() as f64;
-        println!(
-            "{}",
-            serde_json::json!({ "iterations": mean, "solve_s": seconds })
-        );
-        Ok(())
-    }
-
     fn run<T: Task>(&self, task: T, module: &T::Module) -> Outcome<()> {
         let (train, test) = (self.side("train")?, self.side("test")?);
         let fit = self.fit(task)?;
@@ -154,7 +134,7 @@ impl Request {
         let fit_seconds = started.elapsed().as_secs_f64();
         if self.options.contains_key("iterations") {
             println!("{}", serde_json::json!({ "fit_s": fit_seconds }));
-            return self.iterations(&influence, &test, self.number("iterations", 64)?);
+            return iterations(&influence, &test, self.number("iterations", 64)?);
         }
         let started = Instant::now();
         let scores = if self
@@ -181,6 +161,26 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// Prints the mean number of iterations with chunks of test points, and the seconds.
+fn iterations(influence: &Influence, test: &ArrayDataset, chunk: usize) -> Outcome<()> {
+    let (mut sum, started) = (0, Instant::now());
+    for first in (0..test.len()).step_by(chunk) {
+        let batch = test.batch(first..(first + chunk).min(test.len()))?;
+        let reports = influence.factors(&batch)?.reports;
+        sum += reports
+            .iter()
+            .map(|report| report.iterations)
+            .sum::<usize>();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let mean = sum as f64 / test.len() as f64;
+    println!(
+        "{}",
+        serde_json::json!({ "iterations": mean, "solve_s": seconds })
+    );
+    Ok(())
 }
 
 fn scored(
