@@ -178,10 +178,13 @@ impl Display for Report {
     }
 }
 
-/// The reports on rows that were solved in two parts.
-pub(crate) fn of_parts(a: Vec<Report>, b: Vec<Report>) -> Vec<Report> {
-    let pairs = a.into_iter().zip(b);
-    pairs.map(|(a, b)| a.with_part(b)).collect()
+/// The reports on rows that are solved part by part: those on the parts so far, and on one more.
+pub(crate) fn of_parts(so_far: Option<Vec<Report>>, part: Vec<Report>) -> Vec<Report> {
+    let Some(so_far) = so_far else {
+        return part;
+    };
+    let pairs = so_far.into_iter().zip(part);
+    pairs.map(|(so_far, part)| so_far.with_part(part)).collect()
 }
 
 impl Report {

@@ -59,10 +59,7 @@ pub(super) fn side_by_side<F>(solutions: Vec<Solution<F>>) -> Solution<Vec<F>> {
     let mut reports: Option<Vec<Report>> = None;
     for solution in solutions {
         rows.push(solution.rows);
-        reports = Some(match reports {
-            None => solution.reports,
-            Some(so_far) => of_parts(so_far, solution.reports),
-        });
+        reports = Some(of_parts(reports, solution.reports));
     }
     Solution {
         rows,

@@ -233,10 +233,7 @@ impl<G: GradientSource> BlockInfluence<G> {
                 Some(start) => inverse.solve_from(&rhs, &start.columns(block.columns())?)?,
             };
             parts.push((block.columns(), solution.rows));
-            reports = Some(match reports {
-                None => solution.reports,
-                Some(so_far) => of_parts(so_far, solution.reports),
-            });
+            reports = Some(of_parts(reports, solution.reports));
         }
         let rows = G::Rows::assemble(self.source.dim(), &parts)?;
         let mut reports = reports.unwrap_or_default();

@@ -162,11 +162,7 @@ impl<R: Rows> Inverse<R> for BlockDiagonalInverse<R> {
         let mut reports = None;
         let rows = self.each(rhs, |inverse, rhs| {
             let solution = inverse.solve(rhs)?;
-            let so_far = reports.take();
-            reports = Some(match so_far {
-                None => solution.reports,
-                Some(so_far) => of_parts(so_far, solution.reports),
-            });
+            reports = Some(of_parts(reports.take(), solution.reports));
             Ok(solution.rows)
         })?;
         let reports = reports.unwrap_or_default();
