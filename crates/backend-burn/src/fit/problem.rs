@@ -101,10 +101,7 @@ impl FitProblem {
     pub(super) fn fit(&self) -> CoreResult<Influence> {
         self.begin()?;
         let prepared = match &self.method {
-            InversionMethod::Solver(solver) => {
-                let operators = self.operators().into_iter();
-                operators.map(|operator| solver.prepare(operator)).collect()
-            }
+            InversionMethod::Solver(solver) => self.prepared_by(solver),
             InversionMethod::Kronecker(kronecker) => {
                 self.factored(*kronecker, std::slice::from_ref(&self.source))
             }
@@ -159,6 +156,15 @@ impl FitProblem {
         self.assemble(prepared?)
     }
 
+    /// The curvature of each block as a solver prepares it.
+    fn prepared_by(
+        &self,
+        solver: &impl Solver<Stack>,
+    ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
+        let operators = self.operators().into_iter();
+        operators.map(|operator| solver.prepare(operator)).collect()
+    }
+
     fn restored<S: Borrow<State>>(
         &self,
         kronecker: Kronecker,
@@ -199,9 +205,7 @@ impl FitProblem {
         factors: Vec<Box<dyn Prepared<Stack>>>,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let near = BlockDiagonal::new(near.blocks.iter().cloned().zip(factors))?;
-        let solver = solver.clone().with_preconditioner(Arc::new(near));
-        let operators = self.operators().into_iter();
-        operators.map(|operator| solver.prepare(operator)).collect()
+        self.prepared_by(&solver.clone().with_preconditioner(Arc::new(near)))
     }
 
     /// Bytes that the factors of all layers take, an upper bound.
