@@ -18,7 +18,7 @@ pub(crate) struct CurvatureBatches<T> {
 }
 
 /// What is computed from a batch, cheap to clone.
-pub(super) trait BatchValue: Clone + Send + Sync {
+pub(crate) trait BatchValue: Clone + Send + Sync {
     /// Computes it.
     fn compute(batches: &CurvatureBatches<Self>, part: usize) -> CoreResult<Self>;
 
@@ -26,10 +26,6 @@ pub(super) trait BatchValue: Clone + Send + Sync {
     fn bytes(&self, batches: &CurvatureBatches<Self>) -> usize;
 }
 
-#[expect(
-    private_bounds,
-    reason = "the two kinds of values are those of this module's neighbours"
-)]
 impl<T: BatchValue> CurvatureBatches<T> {
     /// `memory` is that of the cache, in bytes.
     pub(crate) fn new(
@@ -49,6 +45,10 @@ impl<T: BatchValue> CurvatureBatches<T> {
     /// The value of one batch.
     pub(crate) fn part(&self, part: usize) -> CoreResult<T> {
         self.data.begun(part);
+        self.unreported(part)
+    }
+
+    fn unreported(&self, part: usize) -> CoreResult<T> {
         let compute = |part| T::compute(self, part);
         let bytes = |value: &T| value.bytes(self);
         self.cache.part(part, self.data.own(), compute, bytes)
@@ -58,6 +58,6 @@ impl<T: BatchValue> CurvatureBatches<T> {
     /// before batches are worked on side by side: all but one would wait for the cache.
     pub(crate) fn fill(&self) -> CoreResult<Option<T>> {
         let first = self.data.own().next().filter(|_| self.cache.keeps());
-        first.map(|first| self.part(first)).transpose()
+        first.map(|first| self.unreported(first)).transpose()
     }
 }
