@@ -5,8 +5,8 @@
 //! thread would begin the next task in the middle of its own: the model would be re-entered on one
 //! thread, the memory of two tasks would be in use at once, and a replica kept per thread would be
 //! borrowed twice. So each thread runs one job, a loop that takes task after task from a
-//! [`TaskQueue`]; while it waits in a kernel it can only pick up parts of kernels. Threads
-//! without a task help with those.
+//! [`TaskQueue`]; while it waits in a kernel it can only pick up parts of kernels, or of a product
+//! with a curvature. Threads without a task help with those.
 //!
 //! *Why the reported error does not depend on the threads.* Tasks are taken in order, so that of
 //! the tasks that fail, the one with the lowest number is always among those begun. The queue keeps
