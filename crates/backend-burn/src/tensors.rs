@@ -43,20 +43,29 @@ pub(crate) fn indices(rows: impl Iterator<Item = usize>, device: &Device) -> Ten
 /// A tensor of a host array, rounded to a precision.
 pub(crate) fn tensor3(array: &Array3<f64>, device: &Device, precision: Precision) -> Tensor<3> {
     let (a, b, c) = array.dim();
-    tensor(array.iter().copied(), [a, b, c], device, precision)
+    match array.as_slice() {
+        Some(values) => tensor(values.iter().copied(), [a, b, c], device, precision),
+        None => tensor(array.iter().copied(), [a, b, c], device, precision),
+    }
 }
 
 /// The values of a tensor on the host, in order.
 pub(crate) fn host<const D: usize>(tensor: &Tensor<D>) -> CoreResult<Vec<f64>> {
-    let data = tensor
-        .clone()
-        .try_into_data()
-        .map_err(|error| CoreError::backend("read tensor", error.to_string()))?;
+    Ok(numbers(&read(tensor)?))
+}
+
+fn read<const D: usize>(tensor: &Tensor<D>) -> CoreResult<TensorData> {
+    let data = tensor.clone().try_into_data();
+    data.map_err(|error| CoreError::backend("read tensor", error.to_string()))
+}
+
+/// The numbers of host data, in order.
+pub(crate) fn numbers(data: &TensorData) -> Vec<f64> {
     // Element by element, through a conversion of each, would take many times as long.
-    Ok(match data.as_slice::<f32>() {
+    match data.as_slice::<f32>() {
         Ok(values) => values.iter().copied().map(f64::from).collect(),
         Err(_) => data.iter::<f64>().collect(),
-    })
+    }
 }
 
 /// The same as [`host`], with an error of this crate.
@@ -78,6 +87,20 @@ pub(crate) fn array3(tensor: &Tensor<3>) -> CoreResult<Array3<f64>> {
     let [a, b, c] = tensor.dims();
     Array3::from_shape_vec((a, b, c), host(tensor)?)
         .map_err(|error| CoreError::backend("read tensor", error))
+}
+
+/// Adds a tensor to an array of its shape.
+pub(crate) fn add_to(sum: &mut Array3<f64>, tensor: &Tensor<3>) -> CoreResult<()> {
+    let data = read(tensor)?;
+    match (sum.as_slice_mut(), data.as_slice::<f32>()) {
+        // No copy in `f64` is made.
+        (Some(sum), Ok(values)) if sum.len() == values.len() => {
+            let pairs = sum.iter_mut().zip(values);
+            pairs.for_each(|(sum, value)| *sum += f64::from(*value));
+        }
+        _ => *sum += &array3(tensor)?,
+    }
+    Ok(())
 }
 
 /// The only array of a sum over data, with its number of axes.

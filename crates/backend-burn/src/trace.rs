@@ -32,7 +32,7 @@ use crate::{Batch, Result};
 
 pub(crate) use graph::Graph;
 pub use graph::{DeclaredOutputs, Function, Recording};
-pub(crate) use head::Head;
+pub(crate) use head::{Head, same_function};
 pub(crate) use mlp::DenseLayer;
 pub use module::ModuleTrace;
 pub(crate) use parameters::{GradientVisitor, InRecordedType, ModuleParameters, WithValues};

@@ -7,7 +7,7 @@ use ndarray::Array1;
 use super::ModelGradients;
 use crate::{
     Batch, Result,
-    tensors::{host, tensor},
+    tensors::{host, numbers, tensor},
     trace::Function,
 };
 
@@ -16,7 +16,7 @@ impl ModelGradients {
     pub(crate) fn trained_values(&self) -> Array1<f64> {
         let trained = self.layout().parameters().len();
         let values = self.trace.values().iter().take(trained);
-        values.flat_map(|value| value.iter::<f64>()).collect()
+        values.flat_map(numbers).collect()
     }
 
     /// The same model with these values of the trained parameters; nothing is recorded again.

@@ -11,8 +11,9 @@ use super::{
     source,
 };
 use crate::{
-    Batch, Classification, Error, Gradients, ModelGradients, Regression, Task, tensors::host,
-    trace::Function,
+    Batch, Classification, Error, Gradients, ModelGradients, Regression, Task,
+    tensors::host,
+    trace::{Function, same_function},
 };
 
 /// Token classification: the ready-made tasks take float inputs.
@@ -407,6 +408,42 @@ fn samples_that_interact_are_refused() {
         source(task, &module, &batch, Precision::F32),
         Err(Error::SamplesInteract { .. })
     ));
+}
+
+/// A loss that keeps samples apart, and perhaps a measurement that does not.
+struct Measured {
+    mixes: bool,
+}
+
+impl Task for Measured {
+    type Module = burn::nn::Linear;
+    type Inputs = (Tensor<2>,);
+
+    fn loss(&self, module: &burn::nn::Linear, (x,): (Tensor<2>,)) -> Tensor<1> {
+        module.forward(x).square().sum_dim(1).squeeze_dim(1)
+    }
+
+    fn measurement(&self, module: &burn::nn::Linear, (x,): (Tensor<2>,)) -> Tensor<1> {
+        let loss = self.loss(module, (x,));
+        if self.mixes {
+            loss.clone() - loss.mean()
+        } else {
+            loss
+        }
+    }
+}
+
+/// A measurement that is the loss is not checked again; any other is.
+#[test]
+fn a_measurement_of_which_samples_interact_is_refused_beside_a_loss_that_is_not() {
+    let module = LinearConfig::new(2, 2).init(&Device::flex());
+    let batch = crate::batch_of(vec![floats(&[3, 2], 1.0)]).expect("a batch");
+    let of = |mixes| source(Measured { mixes }, &module, &batch, Precision::F32);
+    let same = of(false).expect("samples are apart");
+    let graph = |function| same.trace.graph(function, &batch).expect("a graph");
+    let [loss, measurement] = [Function::Loss, Function::Measurement].map(graph);
+    assert!(same_function(&loss, &measurement));
+    assert!(matches!(of(true), Err(Error::SamplesInteract { .. })));
 }
 
 #[test]

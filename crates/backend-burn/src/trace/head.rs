@@ -126,6 +126,14 @@ impl Head {
     }
 }
 
+/// Whether two recordings make their outputs in the same way, so that one function computes both.
+pub(crate) fn same_function(left: &Graph, right: &Graph) -> bool {
+    let mut numbers = ValueNumbering::default();
+    let of_left = numbers.of_graph(left).get(&left.output.id).copied();
+    let of_right = numbers.of_graph(right).get(&right.output.id).copied();
+    of_left.is_some() && of_left == of_right
+}
+
 /// What a loss needs if some of its tensors are given.
 fn after(loss: &Graph, given: &[TensorId]) -> Graph {
     let mut needed = HashSet::from([loss.output.id]);

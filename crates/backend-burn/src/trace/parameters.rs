@@ -9,6 +9,8 @@ use burn::{
 };
 use influence_core::block::{Parameter, ParameterLayout};
 
+use crate::tensors::numbers;
+
 /// The trained parameters of a module, in the order in which gradients have them.
 ///
 /// # Examples
@@ -28,9 +30,7 @@ pub fn parameters<M: Module>(module: &M) -> ParameterLayout {
 pub fn parameter_values<M: Module>(module: &M) -> Vec<f64> {
     let ModuleParameters { layout, values, .. } = ModuleParameters::of(module);
     let trained = values.iter().take(layout.parameters().len());
-    trained
-        .flat_map(|value| value.iter::<f64>().collect::<Vec<_>>())
-        .collect()
+    trained.flat_map(numbers).collect()
 }
 
 /// The id of a tensor on the recording device.
@@ -195,10 +195,10 @@ impl ModuleVisitor for GradientVisitor<'_> {
             .get(&param.id)
             .and_then(|&index| self.values.get_mut(index));
         if let (Some(place), Some(gradient)) = (place, param.val().grad(self.gradients)) {
-            let gradient = gradient.into_data();
+            let gradient = numbers(&gradient.into_data());
             place
                 .iter_mut()
-                .zip(gradient.iter::<f64>())
+                .zip(gradient)
                 .for_each(|(sum, value)| *sum += value);
         }
     }
