@@ -10,7 +10,7 @@ use burn::tensor::{Int, Tensor};
 use influence_core::{
     Error as CoreError, Result as CoreResult,
     block::Block,
-    linalg::{Eigen, eigen},
+    linalg::{Eigen, eigen, symmetric_part},
     summation::Sums,
 };
 use ndarray::{Array1, Array2, Array3, Axis, arr1};
@@ -256,7 +256,8 @@ fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<GroupEigen> {
     let mut vectors = Array3::zeros(matrices.raw_dim());
     for (group, matrix) in matrices.outer_iter().enumerate() {
         // Sums of products in another order round differently above and below the diagonal.
-        let found: Eigen = eigen(&((&matrix + &matrix.t()) * 0.5))?;
+        let (matrix, _) = symmetric_part(matrix.to_owned());
+        let found: Eigen = eigen(&matrix)?;
         values
             .row_mut(group)
             // A covariance has no negative eigenvalues but by rounding.

@@ -20,7 +20,7 @@ use crate::{Gradients, curvature::SampleVectors, panic::caught};
 pub(super) const LANES: usize = 2;
 
 /// What a lane adds up.
-pub(super) trait LaneSums: Send {
+pub(super) trait LaneSums {
     /// Adds the vectors of a batch.
     fn add(&mut self, vectors: &[Gradients]) -> CoreResult<()>;
 
@@ -43,23 +43,25 @@ pub(super) fn sums_over<S: LaneSums>(
     let add = |sums: &mut S, (vectors, part): &(&Arc<SampleVectors>, usize)| {
         sums.add(vectors.part(*part)?.definite()?)
     };
-    let [even, odd] = in_lanes(&each, zero, add)?;
-    added(even.into_arrays()?, &odd.into_arrays()?)
+    let [even, odd] = in_lanes(&each, zero, add, S::into_arrays)?;
+    added(even, &odd)
 }
 
-/// The sums of the lanes: each begins with `zero` and adds its items in order.
-fn in_lanes<T: Sync, S: Send>(
+/// What `finish` makes of the sums of the lanes: each begins with `zero` and adds its items in
+/// order.
+fn in_lanes<T: Sync, S, R: Send>(
     items: &[T],
     zero: impl Fn() -> S + Sync,
     add: impl Fn(&mut S, &T) -> CoreResult<()> + Sync,
-) -> CoreResult<[S; LANES]> {
+    finish: impl Fn(S) -> CoreResult<R> + Sync,
+) -> CoreResult<[R; LANES]> {
     let lane = |first: usize| {
         // A panic would otherwise unwind through the pool and end in the caller's thread.
         let outcome = caught(|| {
             let mut sums = zero();
             let mut own = items.iter().skip(first).step_by(LANES);
             own.try_for_each(|item| add(&mut sums, item))?;
-            Ok(sums)
+            finish(sums)
         });
         outcome.unwrap_or_else(|message| Err(CoreError::backend(KRONECKER, message)))
     };
@@ -80,10 +82,10 @@ mod tests {
                 _ => Ok(()),
             }
         };
-        let lanes = in_lanes(&[0, 1, 2, 3, 4], Vec::new, add)?;
+        let lanes = in_lanes(&[0, 1, 2, 3, 4], Vec::new, add, Ok)?;
         assert_eq!(lanes, [vec![0, 2, 4], vec![1, 3]]);
-        assert_eq!(in_lanes(&[3], Vec::new, add)?, [vec![3], vec![]]);
-        let error = in_lanes(&[0, 7, 2], Vec::new, add).expect_err("an item fails");
+        assert_eq!(in_lanes(&[3], Vec::new, add, Ok)?, [vec![3], vec![]]);
+        let error = in_lanes(&[0, 7, 2], Vec::new, add, Ok).expect_err("an item fails");
         assert_eq!(error.to_string(), "item: seven");
         Ok(())
     }

@@ -21,12 +21,12 @@
 //! Best terms in a norm with arbitrary weights are hard to find; with weights `u_s v_a` they are
 //! again a singular value decomposition, that of `diag(u) D diag(v)`. `Λ` is nearly of this form
 //! (in K-FAC exactly), hence `u` and `v` are its marginals: row and column sums. A left singular
-//! vector `q` gives the term `o = q / u`, `i = Dᵀ (u ∘ q)`. The vectors are the eigenvectors of
-//! `M Mᵀ` with `M = diag(u) D diag(v)` of the smaller side, which loses digits only of the terms
-//! that are left out.
+//! vector `q` gives the term `o = q / u`, `i = Dᵀ (u ∘ q)`. Only the leading vectors are computed,
+//! by a subspace iteration: singular values fall quickly, and whatever the vectors are, the error
+//! of the terms is measured.
 //!
-//! How many terms. They are added one by one until `‖Λ ∘ E‖`, computed without the approximation of
-//! the weights, is below half the tolerance ([`MARGIN`]). Beyond `outputs · width / 2 (outputs +
+//! How many terms. The fewest with which `‖Λ ∘ E‖`, computed without the approximation of the
+//! weights, is below half the tolerance ([`MARGIN`]). Beyond `outputs · width / 2 (outputs +
 //! width)` terms the exact inverse is cheaper, and is used.
 //!
 //! What is left of each right-hand side is not estimated: `(Λ + λ) ∘ Σ_r o_r ⊗ i_r − 1` is the
@@ -37,9 +37,9 @@
 
 use influence_core::{
     Result as CoreResult,
-    linalg::{Eigen, eigen},
+    linalg::{leading_left_vectors, product},
 };
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView, ArrayView2, Axis, Dimension, s};
 
 /// `1 / (Λ + λ)` in each group as `Σ_r o_r ⊗ i_r`.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ const MARGIN: f64 = 2.0;
 /// Smallest weight of an eigenvector, relative to the largest: later gradients may be longer along
 /// it than those of the fit.
 const LEAST_WEIGHT: f64 = 1e-6;
+/// Terms that are looked for at first; few are enough for most layers.
+const FIRST: usize = 16;
 
 impl SeparableInverse {
     /// The sum of fewest terms with which scores keep a relative error below the tolerance, if it
@@ -94,7 +96,7 @@ impl SeparableInverse {
                 .slice_mut(s![g, ..own, ..])
                 .assign(&terms.input_factors);
             let mut residuals = found.residuals.index_axis_mut(Axis(0), g);
-            residuals *= &terms.output_factors.t().dot(&terms.input_factors);
+            residuals *= &terms.sum();
         }
         let square = |product: f64| (product - 1.0).powi(2);
         found.residuals.mapv_inplace(square);
@@ -119,18 +121,8 @@ impl GroupTerms {
         tolerance: f64,
         most: usize,
     ) -> CoreResult<Option<Self>> {
-        let (outputs, width) = values.dim();
-        // The matrix that is decomposed has the smaller side.
-        if outputs > width {
-            let turned = Self::of(&values.t(), damping, tolerance, most)?;
-            return Ok(turned.map(|terms| Self {
-                output_factors: terms.input_factors,
-                input_factors: terms.output_factors,
-            }));
-        }
         let inverse = values.mapv(|value| 1.0 / (value + damping));
-        let error = |left: &Array2<f64>| norm((left * values).iter());
-        let bound = tolerance * error(&inverse);
+        let bound = tolerance * norm(&(&inverse * values).view());
         // Without tolerance no term may be left out; without variance there is nothing to weight
         // by.
         if bound <= 0.0 {
@@ -139,24 +131,62 @@ impl GroupTerms {
         let (rows, columns) = (weights(values, Axis(1)), weights(values, Axis(0)));
         let mut weighted = &inverse * &columns;
         weighted *= &rows.view().insert_axis(Axis(1));
-        let Eigen { vectors, .. } = eigen(&weighted.dot(&weighted.t()))?;
-        let mut left = inverse.clone();
-        let (mut output_factors, mut input_factors) = (Vec::new(), Vec::new());
-        // Eigenvalues ascend: the terms that matter most come last.
-        for vector in vectors.axis_iter(Axis(1)).rev().take(most) {
-            let (output, input) = term(&inverse, &vector, &rows);
-            let column = output.view().insert_axis(Axis(1));
-            left -= &(&column * &input);
-            output_factors.push(output);
-            input_factors.push(input);
-            if error(&left) <= bound {
-                return Ok(Some(Self {
-                    output_factors: stacked(&output_factors, outputs),
-                    input_factors: stacked(&input_factors, width),
-                }));
+        let mut count = FIRST.min(most);
+        loop {
+            let vectors = leading_left_vectors(&weighted, count)?;
+            let terms = Self::along(&vectors, &rows, &inverse);
+            let enough = |count| terms.first(count).error(&inverse, values) <= bound;
+            if enough(terms.rank()) {
+                let fewest = fewest(terms.rank(), enough);
+                return Ok(Some(terms.first(fewest)));
+            }
+            if count == most {
+                return Ok(None);
+            }
+            count = (4 * count).min(most);
+        }
+    }
+
+    /// One term for each column `q` of `vectors`, `q / u` and `Dᵀ (u ∘ q)`, its two factors of
+    /// equal norm, so that neither overflows.
+    fn along(vectors: &Array2<f64>, weights: &Array1<f64>, inverse: &Array2<f64>) -> Self {
+        let vectors = vectors.t();
+        let mut output_factors = &vectors / weights;
+        let mut input_factors = product(&(&vectors * weights), inverse);
+        let terms = output_factors.outer_iter_mut();
+        for (mut output, mut input) in terms.zip(input_factors.outer_iter_mut()) {
+            let balance = (norm(&input.view()) / norm(&output.view())).sqrt();
+            if balance > 0.0 {
+                output *= balance;
+                input /= balance;
             }
         }
-        Ok(None)
+        Self {
+            output_factors,
+            input_factors,
+        }
+    }
+
+    /// The leading terms only.
+    fn first(&self, count: usize) -> Self {
+        let of = |factors: &Array2<f64>| factors.slice(s![..count, ..]).to_owned();
+        Self {
+            output_factors: of(&self.output_factors),
+            input_factors: of(&self.input_factors),
+        }
+    }
+
+    /// `‖Λ ∘ E‖`.
+    fn error(&self, inverse: &Array2<f64>, values: &ArrayView2<'_, f64>) -> f64 {
+        let mut error = self.sum();
+        error -= inverse;
+        error *= values;
+        norm(&error.view())
+    }
+
+    /// `Σ_r o_r ⊗ i_r`, `(outputs, width)`.
+    fn sum(&self) -> Array2<f64> {
+        product(&self.output_factors.t().to_owned(), &self.input_factors)
     }
 
     fn rank(&self) -> usize {
@@ -164,20 +194,18 @@ impl GroupTerms {
     }
 }
 
-/// One term `q / u`, `Dᵀ (u ∘ q)` of the weighted decomposition, its two factors of equal norm, so
-/// that neither overflows.
-fn term(
-    inverse: &Array2<f64>,
-    vector: &ArrayView1<'_, f64>,
-    weights: &Array1<f64>,
-) -> (Array1<f64>, Array1<f64>) {
-    let (output, input) = (vector / weights, (vector * weights).dot(inverse));
-    let balance = (norm(input.iter()) / norm(output.iter())).sqrt();
-    if balance > 0.0 {
-        (output * balance, input / balance)
-    } else {
-        (output, input)
+/// The fewest of `1..=all` that are enough, where `all` are.
+fn fewest(all: usize, enough: impl Fn(usize) -> bool) -> usize {
+    let (mut short, mut long) = (0, all);
+    while long - short > 1 {
+        let middle = usize::midpoint(short, long);
+        if enough(middle) {
+            long = middle;
+        } else {
+            short = middle;
+        }
     }
+    long
 }
 
 /// Sums of the eigenvalues along an axis, none smaller than [`LEAST_WEIGHT`] of the largest.
@@ -190,16 +218,8 @@ fn weights(values: &ArrayView2<'_, f64>, along: Axis) -> Array1<f64> {
     sums.mapv(|sum| sum.max(least))
 }
 
-fn norm<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
-    values.map(|value| value * value).sum::<f64>().sqrt()
-}
-
-fn stacked(rows: &[Array1<f64>], width: usize) -> Array2<f64> {
-    let mut stack = Array2::zeros((rows.len(), width));
-    for (mut row, values) in stack.outer_iter_mut().zip(rows) {
-        row.assign(values);
-    }
-    stack
+fn norm<D: Dimension>(values: &ArrayView<'_, f64, D>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value * value).sqrt()
 }
 
 #[cfg(test)]
@@ -220,5 +240,28 @@ mod tests {
         let some = found(&outer, 0.1).expect("a sum of few terms");
         let all = some.output_factors.iter().chain(&some.input_factors);
         assert!(all.chain(&some.residuals).all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn no_term_is_too_much_and_none_too_few() {
+        // Eigenvalues that are no outer product, as those of EK-FAC, of both shapes.
+        let entry = |i: usize, j: usize| {
+            let noise = (i * 37 + j * 91) as f64;
+            (0.8_f64.powf(i as f64) * 0.9_f64.powf(j as f64)) * (1.0 + 0.3 * noise.sin())
+        };
+        for shape in [(40, 70), (70, 40)] {
+            let values = Array2::from_shape_fn(shape, |(i, j)| entry(i, j));
+            let inverse = values.mapv(|value| 1.0 / (value + 1e-3));
+            let whole = norm(&(&inverse * &values).view());
+            for tolerance in [0.1, 0.03, 0.01] {
+                let found = GroupTerms::of(&values.view(), 1e-3, tolerance, 40);
+                let found = found.expect("decomposed").expect("a sum of few terms");
+                let error = |terms: &GroupTerms| terms.error(&inverse, &values.view()) / whole;
+                assert!(error(&found) <= tolerance);
+                assert!(error(&found.first(found.rank() - 1)) > tolerance);
+            }
+            let short = GroupTerms::of(&values.view(), 1e-3, 0.01, 2);
+            assert!(short.expect("decomposed").is_none());
+        }
     }
 }

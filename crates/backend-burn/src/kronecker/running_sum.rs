@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use influence_core::Result as CoreResult;
 use ndarray::Array3;
 
-use crate::tensors::array3;
+use crate::tensors::add_to;
 
 /// A sum over batches, a few at a time on the device, in `f64` on the host.
 pub(super) struct RunningSum {
@@ -45,7 +45,7 @@ impl RunningSum {
 
     fn read(&mut self) -> CoreResult<()> {
         if let Some(recent) = self.recent.take() {
-            self.sum += &array3(&recent)?;
+            add_to(&mut self.sum, &recent)?;
         }
         Ok(())
     }
