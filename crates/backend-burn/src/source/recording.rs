@@ -140,7 +140,7 @@ impl ModelGradients {
     /// between two roundings is met at few.
     fn judge(&self, places: &[Vec<Difference>], tolerance: f64) -> Result<()> {
         let parameters = self.layout().parameters().iter();
-        for (parameter, found) in parameters.zip(comparisons(places, tolerance)) {
+        for (parameter, found) in parameters.zip(evidence(places, tolerance)) {
             if 2 * found.differ > found.telling {
                 return Err(Error::GradientMismatch {
                     parameter: parameter.name.clone(),
@@ -164,15 +164,15 @@ impl ModelGradients {
 }
 
 /// What the places say of the gradient of a parameter.
-struct Comparison {
+struct GradientEvidence {
     /// At how many the gradient is more than rounding.
     telling: usize,
     /// At how many of these the two gradients differ.
     differ: usize,
 }
 
-/// The comparison of each parameter; each place has the differences of all.
-fn comparisons(places: &[Vec<Difference>], tolerance: f64) -> Vec<Comparison> {
+/// The evidence on each parameter; each place has the differences of all.
+fn evidence(places: &[Vec<Difference>], tolerance: f64) -> Vec<GradientEvidence> {
     let parameters = places.first().map_or(0, Vec::len);
     let scale = |index: usize| {
         let all = places.iter().map(|differences| differences[index].scale);
@@ -188,14 +188,14 @@ fn comparisons(places: &[Vec<Difference>], tolerance: f64) -> Vec<Comparison> {
             telling += usize::from(differs || scale >= least);
             differ += usize::from(differs);
         }
-        Comparison { telling, differ }
+        GradientEvidence { telling, differ }
     };
     (0..parameters).map(of).collect()
 }
 
 /// Whether every parameter has a gradient at all places, and none differs.
 fn agree(places: &[Vec<Difference>], tolerance: f64) -> bool {
-    let comparisons = comparisons(places, tolerance);
-    let mut all = comparisons.iter();
+    let evidence = evidence(places, tolerance);
+    let mut all = evidence.iter();
     all.all(|found| found.telling == places.len() && found.differ == 0)
 }
