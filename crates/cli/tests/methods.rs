@@ -438,3 +438,35 @@ fn a_single_checkpoint_is_the_model_itself() {
         said(&refused)
     );
 }
+
+#[test]
+fn auto_is_the_method_that_fits_and_says_so() {
+    let of = |section: &str| ["--set".to_owned(), format!("method={section}")];
+    let numbers_of = |section: &str| {
+        let [set, section] = of(section);
+        numbers("run", "influences", &[&set, &section])
+    };
+    let written =
+        "{ name = \"direct\", curvature = \"gauss-newton\", damping = { relative = 1.0 } }";
+    assert_eq!(numbers_of("{ name = \"auto\" }"), numbers_of(written));
+    // What is given stays.
+    let given = "{ name = \"auto\", curvature = \"hessian\", damping = 0.04 }";
+    assert_eq!(numbers_of(given), numbers("run", "influences", &[]));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("out.zarr");
+    let fitted = folder.path().join("fit");
+    let [set, section] = of("{ name = \"auto\" }");
+    let kept = fitted.to_str().expect("UTF-8");
+    let keep = [&*set, &*section, "--fitted", kept];
+    for command in ["fit", "run"] {
+        let outcome = influence(command, &golden().join("config.toml"), &output, &keep);
+        let said = said(&outcome);
+        assert!(outcome.status.success(), "{command}: {said}");
+        assert!(
+            said.contains("method.name = \"auto\" is direct") && said.contains("in seconds"),
+            "{command}: {said}"
+        );
+    }
+    assert_eq!(read(&output, "influences"), numbers_of(written));
+}

@@ -4,7 +4,7 @@ mod solver;
 
 use std::{num::NonZero, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Segmentation, Task};
 use influence_core::{
@@ -195,6 +195,7 @@ impl FitSettings {
             Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
             Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
             Method::Source(_) => fit.with_kronecker(Kronecker::Ekfac),
+            Method::Auto(_) => bail!("the method is still to be chosen, which a job does"),
             Method::Identity | Method::Cosine | Method::Tracin(_) | Method::Magic => {
                 fit.with_solver(Identity)
             }

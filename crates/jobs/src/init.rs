@@ -23,12 +23,11 @@ use anyhow::{Context, Result, ensure};
 use influence_core::Precision;
 use toml::Table;
 
-use crate::{config::Config, job::Job, models::Models, weights::Weights};
+use crate::{choice::Problem, config::Config, job::Job, models::Models, weights::Weights};
 use layers::{
     ProposedLayers, is_one_linear_layer, multiplications, of_weights, outputs, parameters_to_train,
     to_train,
 };
-use method::Problem;
 use order::OutputCount;
 use points::GivenPoints;
 use proposal::WEIGHT_DECAY;

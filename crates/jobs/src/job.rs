@@ -1,6 +1,7 @@
 //! A run, checked as a whole before anything is computed or written.
 
 mod attributes;
+mod choice;
 
 use std::{path::Path, sync::Arc};
 
@@ -179,14 +180,14 @@ impl Job {
         };
         let sides = [test_groups.as_ref(), train_groups.as_ref()];
         let of_groups = groups::remark(&config, sides, outputs, names);
-        Ok(Self {
+        let job = Self {
             existing: Existing::Refuse,
             observer: None,
             test_groups,
             train_groups,
             untrained,
             others: others.collect::<Result<_>>()?,
-            blocks: check_blocks(method, &config.model, model.layout())?,
+            blocks: Vec::new(),
             checkpoints: checkpoints.collect::<Result<_>>()?,
             classes,
             device,
@@ -202,7 +203,15 @@ impl Job {
                 .chain(of_groups)
                 .collect(),
             config,
-        })
+        };
+        job.with_chosen_method()?.with_blocks()
+    }
+
+    /// With the sizes of the blocks, which fit the parameters, and so do the dampings.
+    fn with_blocks(mut self) -> Result<Self> {
+        let (method, layout) = (self.config.method()?, self.model.layout());
+        self.blocks = check_blocks(method, &self.config.model, layout)?;
+        Ok(self)
     }
 
     /// How many models there are: several in an ensemble.

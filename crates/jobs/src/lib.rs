@@ -56,6 +56,7 @@
 //! ```
 
 pub mod assessment;
+mod choice;
 pub mod config;
 pub mod digest;
 pub mod evaluation;

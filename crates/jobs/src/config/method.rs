@@ -18,7 +18,7 @@ use toml::Value;
 pub use curved::{CurvatureSetting, Curved, Dampings, Residual};
 use keys::{AskedKey, Keys};
 pub use variants::{
-    ArnoldiSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
+    ArnoldiSettings, AutoSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
     InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings, NystroemSettings,
     Preconditioner, SourceSettings, TracinSettings,
 };
@@ -59,6 +59,8 @@ pub enum Method {
     Magic,
     /// The derivative of the training, in segments of constant gradients and curvature.
     Source(SourceSettings),
+    /// Whatever fits the model and the data: a job puts that in its place.
+    Auto(AutoSettings),
 }
 
 /// A method by name.
@@ -92,11 +94,13 @@ pub enum MethodName {
     Magic,
     /// The derivative of the training, in segments of constant gradients and curvature.
     Source,
+    /// Whatever fits the model and the data.
+    Auto,
 }
 
 impl MethodName {
     /// All methods, in the order in which messages list their keys.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Direct,
         Self::Cg,
         Self::Arnoldi,
@@ -110,6 +114,7 @@ impl MethodName {
         Self::Tracin,
         Self::Magic,
         Self::Source,
+        Self::Auto,
     ];
 
     /// The name, as it is configured.
@@ -128,6 +133,7 @@ impl MethodName {
             Self::Tracin => "tracin",
             Self::Magic => "magic",
             Self::Source => "source",
+            Self::Auto => "auto",
         }
     }
 
@@ -158,6 +164,7 @@ impl MethodName {
             Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
             Self::Magic => Method::Magic,
             Self::Source => Method::Source(SourceSettings::read(keys)?),
+            Self::Auto => Method::Auto(AutoSettings::read(keys)?),
         })
     }
 
@@ -183,7 +190,7 @@ impl Method {
     /// # Errors
     /// When a key is unknown, of another method, missing, of the wrong type or out of its domain;
     /// the message begins with the key.
-    pub(super) fn of_section(section: Value) -> Result<Self> {
+    pub(crate) fn of_section(section: Value) -> Result<Self> {
         let mut keys = Keys::new(read_at("method".into(), section)?)?;
         let name = keys.method();
         refusal::check_keys(keys.given(), name)?;
@@ -206,6 +213,7 @@ impl Method {
             Self::Tracin(_) => MethodName::Tracin,
             Self::Magic => MethodName::Magic,
             Self::Source(_) => MethodName::Source,
+            Self::Auto(_) => MethodName::Auto,
         }
     }
 
@@ -219,7 +227,8 @@ impl Method {
             | Self::Nystroem(NystroemSettings { curved, .. })
             | Self::InverseHarmonicMean(InverseHarmonicMeanSettings { curved })
             | Self::Kfac(KroneckerSettings { curved, .. })
-            | Self::Ekfac(KroneckerSettings { curved, .. }) => Some(curved),
+            | Self::Ekfac(KroneckerSettings { curved, .. })
+            | Self::Auto(AutoSettings { curved, .. }) => Some(curved),
             Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic | Self::Source(_) => None,
         }
     }

@@ -9,7 +9,7 @@ use super::{
     lines::Lines,
     order::{OutputCount, is_said, orders},
 };
-use crate::{config::CONFIRM, weights::Weights};
+use crate::{choice::multiplications_of, config::CONFIRM, weights::Weights};
 
 /// The width of the layer that is proposed where there are no weights.
 const HIDDEN: usize = 64;
@@ -119,20 +119,4 @@ pub(super) fn outputs(layers: &[String], weights: &Weights) -> Option<usize> {
 pub(super) fn multiplications(weights: &Weights, sample: &[usize]) -> usize {
     let shapes = weights.names().filter_map(|name| weights.shape(name));
     multiplications_of(shapes, sample)
-}
-
-/// As [`multiplications`], of parameters of these shapes.
-pub(super) fn multiplications_of<'a>(
-    shapes: impl Iterator<Item = &'a [usize]>,
-    sample: &[usize],
-) -> usize {
-    let each = |shape: &[usize]| {
-        // Weights of windows have an axis for each along which they move.
-        let axes = sample.iter().rev().take(shape.len().saturating_sub(2));
-        shape
-            .iter()
-            .chain(axes)
-            .fold(1, |size: usize, side| size.saturating_mul(*side))
-    };
-    shapes.map(each).fold(0, usize::saturating_add)
 }

@@ -13,10 +13,14 @@ use influence_data::{ArrayPath, InputFiles};
 use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask};
 
 use super::{
-    layers::multiplications_of, method::Problem, points::GivenPoints, proposal::Proposal,
-    request::Request, targets::TargetGuess, written::relative,
+    points::GivenPoints, proposal::Proposal, request::Request, targets::TargetGuess,
+    written::relative,
 };
-use crate::{config::Loss, networks::settings};
+use crate::{
+    choice::{Problem, multiplications_of},
+    config::Loss,
+    networks::settings,
+};
 use inputs::{found, ordered};
 use loss::LossGuess;
 

@@ -3,11 +3,12 @@ use std::fmt::Write as _;
 use super::{
     data::{ProposedData, RUN, SELF},
     layers::ProposedLayers,
-    method::Problem,
     network::ProposedNetwork,
     targets::TargetGuess,
     written::{WrittenPoints, line, quoted},
 };
+
+use crate::choice::Problem;
 
 /// The weight decay of a model that is to be trained, where none is asked for.
 pub(super) const WEIGHT_DECAY: f64 = 1e-4;

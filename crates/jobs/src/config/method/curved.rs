@@ -4,7 +4,7 @@ use anyhow::Result;
 use influence_backend_burn::Curvature;
 use influence_core::{
     RelativeTo,
-    block::{BlockStructure, Damping},
+    block::{BlockStructure, Damping, Strength},
 };
 use influence_data::key::{KeyError, KeyPath};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::{MethodName, damping, keys::Keys};
 pub struct Curved {
     /// The curvature. Default `gauss-newton`; `inverse-harmonic-mean` has `empirical-fisher` alone.
     pub curvature: CurvatureSetting,
-    /// λ, added to the curvature. No default: it depends on the model.
+    /// λ, added to the curvature. No default but with `auto`: it depends on the model.
     pub damping: Dampings,
     /// `full` (default), `layer-wise` (default with `kfac` and `ekfac`), `parameter-wise`, or a
     /// table of lists of parameters by block.
@@ -181,6 +181,9 @@ impl Curved {
             }
             (Some(dampings), _) => Dampings::Sweep(dampings),
             (None, Some(damping)) => Dampings::Single(damping),
+            (None, None) if keys.method() == MethodName::Auto => {
+                Dampings::Single(Damping::Uniform(Strength::Relative(1.0)))
+            }
             (None, None) => {
                 let name = keys.method().as_str();
                 let wrong =

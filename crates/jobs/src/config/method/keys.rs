@@ -59,6 +59,11 @@ impl Keys {
         self.method
     }
 
+    /// What is given and not taken.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// The keys that are given and not taken.
     pub(super) fn given(&self) -> impl Iterator<Item = &str> {
         self.table.keys().map(String::as_str)

@@ -9,8 +9,10 @@ use anyhow::Result;
 use influence_core::block::Strength;
 use influence_data::key::{KeyError, KeyPath};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::{
+    MethodName,
     curved::{CurvatureSetting, Curved, ONE_DAMPING, Residual},
     damping::check_strength,
     keys::Keys,
@@ -161,6 +163,16 @@ pub struct SourceSettings {
     /// The number of checkpoints in each, over which gradients and curvature are averaged.
     /// Default 2.
     pub checkpoints_per_segment: usize,
+}
+
+/// Whatever fits the model and the data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AutoSettings {
+    /// The curvature with its damping; what is not given is chosen with the method.
+    #[serde(skip)]
+    pub curved: Curved,
+    #[serde(skip)]
+    given: Table,
 }
 
 /// A checkpoint of a training run.
@@ -341,6 +353,23 @@ impl SourceSettings {
     /// The number of checkpoints of all segments.
     pub fn checkpoints(self) -> usize {
         self.segments.saturating_mul(self.checkpoints_per_segment)
+    }
+}
+
+impl AutoSettings {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let given = keys.table().clone();
+        let curved = Curved::read(keys)?;
+        Ok(Self { curved, given })
+    }
+
+    /// The section that chooses this method, with the keys that are given, and others where they
+    /// are not.
+    pub(crate) fn section(&self, method: MethodName, others: Table) -> Table {
+        let mut section = others;
+        section.extend(self.given.clone());
+        section.insert("name".into(), method.as_str().into());
+        section
     }
 }
 
