@@ -105,8 +105,8 @@ pub use foundation::{
     block::{BlockStructure, CustomBlocks, Damping, Strength},
     erase,
     solver::{
-        self, Arnoldi, ConjugateGradient, Direct, Identity, InverseHarmonicMean, Jacobi, Lissa,
-        Nystroem,
+        self, Arnoldi, ConjugateGradient, Diagonal, Direct, Identity, InverseHarmonicMean, Jacobi,
+        Lissa, Nystroem,
     },
 };
 

@@ -9,7 +9,7 @@ use burn::{
 };
 use influence::{
     Arnoldi, ArrayDataset, Batch, BlockStructure, Calculator, Classification, Concatenate,
-    ConjugateGradient, Curvature, Damping, Dataset, Direct, ErasedModel, Fit, Identity,
+    ConjugateGradient, Curvature, Damping, Dataset, Diagonal, Direct, ErasedModel, Fit, Identity,
     InverseHarmonicMean, Jacobi, Kronecker, Lissa, Nystroem, Perturbation, Precision, Sequential,
     Task, Values, backend::Stack, erase, foundation::solver::Solver,
 };
@@ -151,6 +151,7 @@ pub(crate) fn methods(precision: Precision) -> Vec<Method> {
             Arc::new(InverseHarmonicMean),
             None,
         ),
+        row("diagonal", GaussNewton, Arc::new(Diagonal), None),
         row("identity", EmpiricalFisher, Arc::new(Identity), None),
         kronecker("kfac", GaussNewton, Kronecker::Kfac),
         kronecker("ekfac", GaussNewton, Kronecker::Ekfac),

@@ -395,6 +395,12 @@ def compute_methods(case, params, checkpoint, x_train, y_train, x_test, y_test):
     eigenvalues = [(scale, np.diag(q.T @ gauss_newton[np.ix_(i, i)] @ q)) for i, q, scale in rotated]
     checks["ekfac_eigenvalues_vs_rotated_gauss_newton"] = max(difference(*pair) for pair in eigenvalues)
 
+    scales = np.diag(gauss_newton)
+    references["diagonal"] = g_test / (scales + damping) @ g_train.T
+    squares = [np.einsum("nci,nj->ij", delta**2, a**2) / len(a) for a, delta in signals.values()]  # of (δ ⊗ a), δ ⊗ a the gradient
+    squares = np.concatenate([part for layer in squares for part in (layer[:, :-1].ravel(), layer[:, -1])])
+    checks["diagonal_vs_squared_signals"] = difference(squares, scales)
+
     references["identity"] = g_test @ g_train.T
     norms = [np.linalg.norm(g, axis=1) for g in (g_test, g_train)]
     references["cosine"] = references["identity"] / np.outer(*norms)

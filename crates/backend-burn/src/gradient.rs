@@ -14,7 +14,7 @@ use influence_core::{Footprint, Precision, ScoringFootprint};
 
 use basis::BasisProducts;
 pub(crate) use basis::{Basis, StackIdentity};
-pub(crate) use form::{GradientForm, OuterSide, positions};
+pub(crate) use form::{GradientForm, OuterSide, positions, squared_products};
 use scoring::Scoring;
 
 use crate::tensors::{CACHED, indices, joined};
@@ -239,27 +239,47 @@ impl Gradients {
             .unwrap_or_else(|| self.zeros())
     }
 
-    /// The squared norms of a parameter with several parts, which are multiplied out and added for
-    /// some samples at a time: of all of them, rows would fill the memory.
+    /// The sum over vectors of the squares, entry by entry, `(1, dim)`.
+    pub(crate) fn sum_of_squares(&self) -> Tensor<2> {
+        self.placed_by(1, |parts| {
+            let thin = match parts {
+                [part] => part.form.sum_of_squares(),
+                _ => None,
+            };
+            thin.or_else(|| {
+                let pieces = self.rows_of(parts);
+                let squares = pieces.map(|rows| rows.square().sum_dim(0));
+                squares.reduce(|sum, squares| sum + squares)
+            })
+        })
+    }
+
+    /// The squared norms of a parameter with several parts.
     fn squared_norms_of(&self, parts: &[&ParameterGradient]) -> Tensor<1> {
         if let [part] = parts {
             return part.form.squared_norms();
         }
-        let width = parts.first().map_or(1, |part| part.columns.len().max(1));
-        let step = (CACHED / width).max(1);
-        let pieces = (0..self.samples).step_by(step).filter_map(|first| {
-            let samples = indices(first..(first + step).min(self.samples), &self.kind.0);
-            let rows = parts
-                .iter()
-                .map(|part| part.form.select(&samples).to_rows());
-            let sum = rows.reduce(|sum, rows| sum + rows)?;
-            Some(GradientForm::Rows(sum).squared_norms())
-        });
+        let pieces = self.rows_of(parts);
+        let pieces = pieces.map(|rows| GradientForm::Rows(rows).squared_norms());
         let pieces: Vec<Tensor<1>> = pieces.collect();
         if pieces.is_empty() {
             return self.zeros();
         }
         Tensor::cat(pieces, 0)
+    }
+
+    /// The gradient of a parameter, whose parts are multiplied out and added for some samples at a
+    /// time: of all of them, rows would fill the memory.
+    fn rows_of(&self, parts: &[&ParameterGradient]) -> impl Iterator<Item = Tensor<2>> {
+        let width = parts.first().map_or(1, |part| part.columns.len().max(1));
+        let step = (CACHED / width).max(1);
+        (0..self.samples).step_by(step).filter_map(move |first| {
+            let samples = indices(first..(first + step).min(self.samples), &self.kind.0);
+            let rows = parts
+                .iter()
+                .map(|part| part.form.select(&samples).to_rows());
+            rows.reduce(|sum, rows| sum + rows)
+        })
     }
 
     /// Zero for each sample.
@@ -302,6 +322,18 @@ impl Gradients {
     /// Values of the parts side by side, summed for each parameter, with zeros where there is no
     /// part.
     fn placed(&self, rows: usize, values: impl Fn(&GradientForm) -> Tensor<2>) -> Tensor<2> {
+        self.placed_by(rows, |parts| {
+            let values = parts.iter().map(|part| values(&part.form));
+            values.reduce(|sum, values| sum + values)
+        })
+    }
+
+    /// Values of parameters side by side, each of its parts, with zeros where there are none.
+    fn placed_by(
+        &self,
+        rows: usize,
+        values: impl Fn(&[&ParameterGradient]) -> Option<Tensor<2>>,
+    ) -> Tensor<2> {
         let mut parts: Vec<&ParameterGradient> = self.parts.iter().collect();
         parts.sort_by_key(|part| part.columns.start);
         let zeros = |columns| Tensor::zeros([rows, columns], (&self.kind.0, self.kind.1));
@@ -311,8 +343,8 @@ impl Gradients {
             if columns.start > end {
                 pieces.push(zeros(columns.start - end));
             }
-            let sum = of_parameter.iter().map(|part| values(&part.form));
-            pieces.extend(sum.reduce(|sum, values| sum + values));
+            let values = values(of_parameter);
+            pieces.push(values.unwrap_or_else(|| zeros(columns.len())));
             end = columns.end;
         }
         if end < self.dim || pieces.is_empty() {

@@ -11,7 +11,6 @@
 //! 4. `inverse` solves in the eigenbasis, exactly or through few outer products (`low_rank`).
 
 mod covariance;
-mod diagonal;
 mod eigenvalues;
 mod inverse;
 mod lanes;

@@ -7,7 +7,7 @@ use influence_core::{
     Error as CoreError, Precision, Result as CoreResult, Rows, check_indices, check_parts,
     length_from_square,
 };
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::{
     Gradients,
@@ -192,6 +192,12 @@ impl Rows for Stack {
 
     fn bounds(&self) -> CoreResult<Vec<f64>> {
         host(&self.vectors.squared_bounds())
+    }
+
+    fn scaled_columns(&self, factors: &Array1<f64>) -> CoreResult<Self> {
+        self.check_dim("scaled_columns", factors.len())?;
+        let factors = self.like(factors.view().insert_axis(Axis(0)))?;
+        Ok(Self::new(self.tensor() * factors.tensor()))
     }
 
     fn scaled(&self, factors: &[f64]) -> CoreResult<Self> {

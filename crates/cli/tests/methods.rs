@@ -359,7 +359,7 @@ fn a_fit_that_was_kept_gives_the_same_bytes_and_no_other() {
 fn methods_and_modes_equal_the_dense_references() {
     const TRACIN: &str = r#"method.checkpoints=[{ weights = "checkpoint.safetensors", learning_rate = 0.1 }, { weights = "model.safetensors", learning_rate = 0.05 }]"#;
     let layers = ["method.curvature=gauss-newton", "method.blocks=layer-wise"];
-    let cases: [(&str, &[&str], &str); 8] = [
+    let cases: [(&str, &[&str], &str); 9] = [
         (
             "config",
             &[
@@ -380,6 +380,7 @@ fn methods_and_modes_equal_the_dense_references() {
             ],
             "ekfac",
         ),
+        ("config", &["method.name=diagonal", layers[0]], "diagonal"),
         (
             "config",
             &[

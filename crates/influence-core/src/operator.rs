@@ -126,6 +126,15 @@ pub trait LinearOperator: Debug + Send + Sync {
         Ok(Estimate::of_samples(&products.sum_axis(Axis(1))))
     }
 
+    /// The entries on the diagonal, exact; where nothing better is known, at the price of the dense
+    /// matrix.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn diagonal(&self) -> Result<Array1<f64>> {
+        Ok(self.to_dense()?.into_diag())
+    }
+
     /// The same operator, if it is a mean of outer products of one vector per sample.
     fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Self::Rows>> {
         None
@@ -180,6 +189,10 @@ impl<Op: LinearOperator + ?Sized> LinearOperator for Arc<Op> {
 
     fn trace(&self) -> Result<Estimate> {
         (**self).trace()
+    }
+
+    fn diagonal(&self) -> Result<Array1<f64>> {
+        (**self).diagonal()
     }
 
     fn as_sample_outer_products(&self) -> Option<&dyn SampleOuterProducts<Rows = Self::Rows>> {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, ops::Range};
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::{Error, Result};
 
@@ -117,6 +117,15 @@ pub trait Rows: Clone + Debug + Send + Sync + 'static {
     /// As [`combine`](Self::combine).
     fn scaled(&self, factors: &[f64]) -> Result<Self> {
         self.combine(Array2::from_diag(&ArrayView1::from(factors)).view())
+    }
+
+    /// The vectors with each column times its factor.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is not one factor per column, [`Error::Backend`].
+    fn scaled_columns(&self, factors: &Array1<f64>) -> Result<Self> {
+        Error::check_size("scaling columns", "factors", self.dim(), factors.len())?;
+        self.like((self.to_host()? * factors).view())
     }
 
     /// The numbers on the host, `(k, dim)`.

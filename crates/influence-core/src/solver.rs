@@ -3,6 +3,7 @@
 mod arnoldi;
 mod block_diagonal;
 mod conjugate_gradient;
+mod diagonal;
 mod direct;
 mod harmonic_mean;
 mod identity;
@@ -28,6 +29,7 @@ pub use crate::report::{Report, Status};
 pub use arnoldi::Arnoldi;
 pub use block_diagonal::BlockDiagonal;
 pub use conjugate_gradient::ConjugateGradient;
+pub use diagonal::Diagonal;
 pub use direct::Direct;
 pub use harmonic_mean::InverseHarmonicMean;
 pub use identity::Identity;

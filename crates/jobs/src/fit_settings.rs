@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Segmentation, Task};
 use influence_core::{
     Precision,
-    solver::{Direct, Identity, InverseHarmonicMean},
+    solver::{Diagonal, Direct, Identity, InverseHarmonicMean},
     summation::{Alone, Summation},
 };
 use influence_data::key::KeyError;
@@ -192,6 +192,7 @@ impl FitSettings {
             Method::Arnoldi(settings) => fit.with_solver(arnoldi(settings, seed)?),
             Method::Nystroem(settings) => fit.with_solver(nystroem(settings, seed)?),
             Method::InverseHarmonicMean(_) => fit.with_solver(InverseHarmonicMean),
+            Method::Diagonal(_) => fit.with_solver(Diagonal),
             Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
             Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
             Method::Source(_) => fit.with_kronecker(Kronecker::Ekfac),

@@ -9,7 +9,7 @@ use influence_core::{
     operator::{Estimate, LinearOperator, SampleOuterProducts},
     summation::Sums,
 };
-use ndarray::{Array2, ArrayD, ArrayView2, Ix0, Ix2, arr0};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix0, Ix1, Ix2, arr0};
 
 use super::{
     Curvature,
@@ -106,6 +106,17 @@ impl OuterProducts {
         Ok(sum)
     }
 
+    /// The sum of the squares of the vectors of some batches, entry by entry.
+    fn diagonal_of(&self, parts: Range<usize>) -> CoreResult<Array1<f64>> {
+        let mut sum = Array1::zeros(self.dim());
+        for part in parts {
+            for (sign, vectors) in self.restricted(part)? {
+                sum.scaled_add(sign, &Array1::from(host(&vectors.sum_of_squares())?));
+            }
+        }
+        Ok(sum)
+    }
+
     fn weighted(&self, vectors: Gradients) -> Gradients {
         let Some(damping) = self.normalised else {
             return vectors;
@@ -164,6 +175,11 @@ impl LinearOperator for OuterProducts {
     fn trace(&self) -> CoreResult<Estimate> {
         let sum = self.sum("trace", &|parts| Ok(arr0(self.trace_of(parts)?).into_dyn()))?;
         Ok((single::<Ix0>(sum)?.into_scalar() / self.samples()).into())
+    }
+
+    fn diagonal(&self) -> CoreResult<Array1<f64>> {
+        let sum = self.sum("diagonal", &|parts| Ok(self.diagonal_of(parts)?.into_dyn()))?;
+        Ok(single::<Ix1>(sum)? / self.samples())
     }
 
     /// Only with the empirical Fisher do samples have one vector each.

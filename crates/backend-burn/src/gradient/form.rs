@@ -239,6 +239,16 @@ impl GradientForm {
         }
     }
 
+    /// The sum over samples of the squares, entry by entry, `(1, p)`, if that takes no rows.
+    pub(super) fn sum_of_squares(&self) -> Option<Tensor<2>> {
+        match self {
+            Self::Outer { left, right, .. } if left.dims()[2] == 1 => {
+                Some(squared_products(left, right).reshape([1, self.width()]))
+            }
+            _ => None,
+        }
+    }
+
     /// Operations of a forward and a backward pass, for one sample.
     pub(super) fn flops(&self) -> f64 {
         const PER_WEIGHT: f64 = 6.0;
@@ -321,6 +331,18 @@ impl GradientForm {
             }
         }
     }
+}
+
+/// `Σ_n (left_n ⊗ right_n)²`, entry by entry, of outer products at a single position:
+/// `(n, g, 1, l)`, `(n, g, 1, r)` → `(g, l, r)`.
+///
+/// The square of a product is the product of the squares: no gradient is formed.
+pub(crate) fn squared_products(left: &Tensor<4>, right: &Tensor<4>) -> Tensor<3> {
+    let squares = |side: &Tensor<4>| {
+        let side = side.clone().square().squeeze_dim::<3>(2);
+        side.swap_dims(0, 1)
+    };
+    squares(left).swap_dims(1, 2).matmul(squares(right))
 }
 
 /// Tensors joined along the samples, if all their other sides agree.

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Gradients,
     curvature::SampleVectors,
+    gradient::squared_products,
     tensors::{Unpacked, scatter_rows, tensor3},
 };
 
@@ -142,13 +143,7 @@ fn squares(
     let [n, g, t, outputs] = output_gradients.dims();
     let width = layer.width();
     if let (1, LayerInputs::Dense(inputs)) = (t, inputs) {
-        // With one position, the square of a product is the product of the squares: no gradient is
-        // formed.
-        let squared =
-            |values: &Tensor<4>, d| values.clone().square().reshape([n, g, d]).swap_dims(0, 1);
-        return squared(output_gradients, outputs)
-            .swap_dims(1, 2)
-            .matmul(squared(inputs, width));
+        return squared_products(output_gradients, inputs);
     }
     let mut sum = Tensor::zeros(
         [g, outputs, width],

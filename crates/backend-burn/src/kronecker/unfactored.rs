@@ -5,11 +5,10 @@ use std::ops::Range;
 use influence_core::{
     Precision, Result as CoreResult,
     block::Block,
-    solver::{Direct, Prepared, Solver, State},
+    solver::{Diagonal, Direct, Prepared, Solver, State},
 };
 use ndarray::{Array1, Array2, ArrayD};
 
-use super::diagonal::DiagonalFisher;
 use crate::{
     Gradients, Stack,
     curvature::products,
@@ -62,8 +61,7 @@ impl UnfactoredFisher {
             // Solved on the host in `f64`, whatever the rows.
             Solver::<Stack>::fit_bytes(&Direct, dim, Precision::F64, dampings)
         } else {
-            let vectors = dampings.saturating_add(3);
-            dim.saturating_mul(vectors.saturating_mul(size_of::<f64>()))
+            Solver::<Stack>::fit_bytes(&Diagonal, dim, Precision::F64, dampings)
         }
     }
 
@@ -77,8 +75,7 @@ impl UnfactoredFisher {
             }
             FisherSums::Diagonal(sum) => {
                 for vectors in restricted {
-                    let squares = vectors.to_rows().square().sum_dim(0);
-                    *sum += &Array1::from(host(&squares)?);
+                    *sum += &Array1::from(host(&vectors.sum_of_squares())?);
                 }
             }
         }
@@ -98,7 +95,7 @@ impl UnfactoredFisher {
         let samples = samples as f64;
         match self.sums {
             FisherSums::Dense(sum) => Direct::of_matrix(&(sum / samples)),
-            FisherSums::Diagonal(sum) => Ok(Box::new(DiagonalFisher::new(sum / samples))),
+            FisherSums::Diagonal(sum) => Ok(Diagonal::of_values(sum / samples)),
         }
     }
 
@@ -107,7 +104,7 @@ impl UnfactoredFisher {
         if block.dim() <= DENSE {
             Direct::of_state(block.dim(), state)
         } else {
-            Ok(Box::new(DiagonalFisher::restore(block, state)?))
+            Diagonal::of_state(block.dim(), state)
         }
     }
 }

@@ -139,6 +139,28 @@ fn the_empirical_fisher_is_the_mean_outer_product_of_gradients() {
     }
 }
 
+/// Positions, tables of embeddings, and parameters that are used at several places.
+#[test]
+fn diagonals_are_those_of_the_dense_matrix_on_any_network() {
+    fn agrees<T: Task>(task: T, module: &T::Module, fields: &[TensorData]) {
+        let batch = crate::batch_of(fields.to_vec()).expect("a batch");
+        let source = source(task, module, &batch, Precision::F64).expect("a source");
+        for structure in [BlockStructure::Full, BlockStructure::LayerWise] {
+            let blocks = structure.resolve(source.layout()).expect("blocks");
+            let data = data(fields.to_vec(), 3);
+            for operator in Curvature::EmpiricalFisher.operators(&source, &data, &blocks, 0) {
+                let dense = operator.to_dense().expect("a matrix");
+                let diagonal = operator.diagonal().expect("a diagonal");
+                assert!(difference(&diagonal.to_vec(), &dense.diag().to_vec()) < 1e-12);
+            }
+        }
+    }
+    let images = vec![floats(&[5, 2, 9, 8], 1.0), labels(5, 3)];
+    let task = Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x));
+    agrees(task, &Cnn::new(), &images);
+    agrees(Tokens, &Transformer::new(), &[tokens(4), labels(4, 3)]);
+}
+
 #[test]
 fn gauss_newton_is_the_hessian_minus_the_curvature_of_the_outputs() {
     // At a point where the model is linear in its parameters the two coincide: a perceptron without

@@ -117,6 +117,9 @@ fn formed(
         Precision::F32 => 1e-4,
     };
     assert!((trace - dense.diag().sum()).abs() <= rounding * dense.diag().sum().abs().max(1.0));
+    let diagonal = operator.diagonal().expect("a diagonal");
+    let off = largest(&Array2::from_diag(&(diagonal - dense.diag())));
+    assert!(off <= rounding * largest(&dense));
     [dense, products.to_host().expect("values")]
 }
 

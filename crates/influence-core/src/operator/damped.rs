@@ -1,4 +1,4 @@
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Estimate, LinearOperator, Shift};
 use crate::Result;
@@ -66,6 +66,10 @@ impl<Op: LinearOperator> LinearOperator for Damped<Op> {
             value: trace.value + self.shift.values(self.dim()).sum(),
             ..trace
         })
+    }
+
+    fn diagonal(&self) -> Result<Array1<f64>> {
+        Ok(self.op.diagonal()? + self.shift.values(self.dim()))
     }
 
     fn parts(&self) -> usize {

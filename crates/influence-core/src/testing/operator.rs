@@ -1,4 +1,4 @@
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::{assert_close, dense::random, succeed};
 use crate::{Error, Rows, operator::LinearOperator};
@@ -31,6 +31,9 @@ pub fn operator<R: Rows>(op: &dyn LinearOperator<Rows = R>, tolerance: f64) {
         &x.dot(&dense),
         tolerance,
     );
+    let diagonal = succeed("diagonal", op.diagonal()).insert_axis(Axis(0));
+    let expected = dense.diag().to_owned().insert_axis(Axis(0));
+    assert_close("diagonal", &diagonal, &expected, tolerance);
     let shared = host(op.apply_shared(&lift(&x)));
     assert_close("shared product", &shared, &ax, tolerance);
     let parts = (0..op.parts()).map(|part| host(op.apply_part(part, &lift(&x))));

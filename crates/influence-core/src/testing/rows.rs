@@ -61,6 +61,20 @@ pub fn rows<R: Rows>(make: impl Fn(ArrayView2<'_, f64>) -> R, tolerance: f64) {
         &selected,
         tolerance,
     );
+    let factors = random((1, DIM), 5).row(0).to_owned();
+    assert_close(
+        "scaled_columns",
+        &host("scaled_columns", left.scaled_columns(&factors)),
+        &(&a * &factors),
+        tolerance,
+    );
+    assert!(
+        matches!(
+            left.scaled_columns(&ndarray::Array1::zeros(DIM + 1)),
+            Err(Error::Shape { .. })
+        ),
+        "scaled_columns must refuse factors of another number"
+    );
     assert_close(
         "like",
         &host("like", left.like(b.slice(s![..;2, ..]))),

@@ -18,9 +18,9 @@ use toml::Value;
 pub use curved::{CurvatureSetting, Curved, Dampings, Residual};
 use keys::{AskedKey, Keys};
 pub use variants::{
-    ArnoldiSettings, AutoSettings, CgSettings, Checkpoint, DampingByParameter, DirectSettings,
-    InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings, NystroemSettings,
-    Preconditioner, SourceSettings, TracinSettings,
+    ArnoldiSettings, AutoSettings, CgSettings, Checkpoint, DampingByParameter, DiagonalSettings,
+    DirectSettings, InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings,
+    NystroemSettings, Preconditioner, SourceSettings, TracinSettings,
 };
 pub(super) use weight_decay::with_weight_decay;
 
@@ -49,6 +49,8 @@ pub enum Method {
     Kfac(KroneckerSettings),
     /// Kronecker factors by layer, with corrected eigenvalues.
     Ekfac(KroneckerSettings),
+    /// The diagonal of the curvature.
+    Diagonal(DiagonalSettings),
     /// The gradient dot product: no curvature, no damping.
     Identity,
     /// The cosine of gradients: no curvature, no damping.
@@ -84,6 +86,8 @@ pub enum MethodName {
     Kfac,
     /// Kronecker factors by layer, with corrected eigenvalues.
     Ekfac,
+    /// The diagonal of the curvature.
+    Diagonal,
     /// The gradient dot product: no curvature, no damping.
     Identity,
     /// The cosine of gradients: no curvature, no damping.
@@ -100,7 +104,7 @@ pub enum MethodName {
 
 impl MethodName {
     /// All methods, in the order in which messages list their keys.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Direct,
         Self::Cg,
         Self::Arnoldi,
@@ -109,6 +113,7 @@ impl MethodName {
         Self::InverseHarmonicMean,
         Self::Kfac,
         Self::Ekfac,
+        Self::Diagonal,
         Self::Identity,
         Self::Cosine,
         Self::Tracin,
@@ -128,6 +133,7 @@ impl MethodName {
             Self::InverseHarmonicMean => "inverse-harmonic-mean",
             Self::Kfac => "kfac",
             Self::Ekfac => "ekfac",
+            Self::Diagonal => "diagonal",
             Self::Identity => "identity",
             Self::Cosine => "cosine",
             Self::Tracin => "tracin",
@@ -159,6 +165,7 @@ impl MethodName {
             }
             Self::Kfac => Method::Kfac(KroneckerSettings::read(keys)?),
             Self::Ekfac => Method::Ekfac(KroneckerSettings::read(keys)?),
+            Self::Diagonal => Method::Diagonal(DiagonalSettings::read(keys)?),
             Self::Identity => Method::Identity,
             Self::Cosine => Method::Cosine,
             Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
@@ -208,6 +215,7 @@ impl Method {
             Self::InverseHarmonicMean(_) => MethodName::InverseHarmonicMean,
             Self::Kfac(_) => MethodName::Kfac,
             Self::Ekfac(_) => MethodName::Ekfac,
+            Self::Diagonal(_) => MethodName::Diagonal,
             Self::Identity => MethodName::Identity,
             Self::Cosine => MethodName::Cosine,
             Self::Tracin(_) => MethodName::Tracin,
@@ -228,6 +236,7 @@ impl Method {
             | Self::InverseHarmonicMean(InverseHarmonicMeanSettings { curved })
             | Self::Kfac(KroneckerSettings { curved, .. })
             | Self::Ekfac(KroneckerSettings { curved, .. })
+            | Self::Diagonal(DiagonalSettings { curved, .. })
             | Self::Auto(AutoSettings { curved, .. }) => Some(curved),
             Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic | Self::Source(_) => None,
         }
@@ -245,6 +254,10 @@ impl Method {
                 ..
             })
             | Self::Lissa(LissaSettings {
+                damping_by_parameter,
+                ..
+            })
+            | Self::Diagonal(DiagonalSettings {
                 damping_by_parameter,
                 ..
             }) => damping_by_parameter.as_ref(),

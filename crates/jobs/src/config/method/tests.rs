@@ -141,7 +141,7 @@ fn refusals_name_the_methods_that_have_the_key() {
         (
             "name = \"voodoo\"",
             "method.name: unknown value `voodoo`; known: direct, cg, lissa, arnoldi, nystroem, \
-             inverse-harmonic-mean, kfac, ekfac, identity, cosine, tracin, magic, source, auto",
+             inverse-harmonic-mean, kfac, ekfac, diagonal, identity, cosine, tracin, magic, source, auto",
         ),
         (
             "curvature = \"fischer\"\ndamping = 1",

@@ -135,6 +135,17 @@ pub struct InverseHarmonicMeanSettings {
     pub curved: Curved,
 }
 
+/// The diagonal of the curvature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DiagonalSettings {
+    /// The curvature, not the Hessian, with its damping.
+    #[serde(skip)]
+    pub curved: Curved,
+    /// λ of single parameters.
+    #[serde(skip)]
+    pub damping_by_parameter: Option<DampingByParameter>,
+}
+
 /// Kronecker factors by layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KroneckerSettings {
@@ -311,21 +322,38 @@ impl InverseHarmonicMeanSettings {
     }
 }
 
+impl DiagonalSettings {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        let (curved, damping_by_parameter) = excepting(keys)?;
+        check_fisher(keys, &curved)?;
+        Ok(Self {
+            curved,
+            damping_by_parameter,
+        })
+    }
+}
+
 impl KroneckerSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let curved = Curved::read(keys)?;
-        if curved.curvature == CurvatureSetting::Hessian {
-            let wrong = format!(
-                "{} approximates a Fisher matrix; use gauss-newton, fisher or empirical-fisher",
-                keys.method().as_str()
-            );
-            return Err(KeyError::new("method.curvature", wrong).into());
-        }
+        check_fisher(keys, &curved)?;
         Ok(Self {
             curved,
             tolerance: keys.not_negative("tolerance")?,
         })
     }
+}
+
+/// Refuses the Hessian for a method that approximates a Fisher matrix.
+fn check_fisher(keys: &Keys, curved: &Curved) -> Result<(), KeyError> {
+    if curved.curvature != CurvatureSetting::Hessian {
+        return Ok(());
+    }
+    let wrong = format!(
+        "{} approximates a Fisher matrix; use gauss-newton, fisher or empirical-fisher",
+        keys.method().as_str()
+    );
+    Err(KeyError::new("method.curvature", wrong))
 }
 
 impl SourceSettings {
