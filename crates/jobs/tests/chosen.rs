@@ -156,7 +156,13 @@ fn what_is_given_stays_and_is_checked_by_the_method_chosen() {
     assert_eq!(curved.residual, Residual::Own);
     // The Hessian has no Kronecker factors.
     let hessian = job_of("curvature = \"hessian\"").expect("a method");
-    assert_eq!(chosen(&hessian).0.name(), MethodName::Arnoldi);
+    let (method, dampings, told) = chosen(&hessian);
+    assert_eq!(method.name(), MethodName::Arnoldi);
+    assert_eq!(dampings, ["{ relative = 1 }"]);
+    assert!(
+        told.contains("the Hessian has no Kronecker factors"),
+        "{told}"
+    );
     let wrong = job_of("rank = 3").expect_err("a key of other methods");
     let wrong = format!("{wrong:#}");
     assert!(

@@ -130,7 +130,10 @@ fn reason(problem: &Problem, name: MethodName) -> String {
         MethodName::Direct => "so few are solved for exactly in seconds".to_owned(),
         MethodName::Cg => format!("exact influences take {}", cost(problem)),
         MethodName::Ekfac => format!("exact influences, by cg, would take {}", cost(problem)),
-        _ => "there are no outputs on which a Gauss-Newton matrix could be made".to_owned(),
+        _ => format!(
+            "the Hessian has no Kronecker factors, and exact influences, by cg, would take {}",
+            cost(problem)
+        ),
     }
 }
 
