@@ -82,7 +82,7 @@ fn refusals_name_the_methods_that_have_the_key() {
         ),
         (
             "name = \"kfac\"\ndamping_by_parameter = {}\ndamping = 1",
-            "method.damping_by_parameter is a setting of the methods direct, cg, lissa, not of kfac",
+            "method.damping_by_parameter is a setting of the methods direct, cg, lissa, diagonal, not of kfac",
         ),
         (
             "name = \"lissa\"\ntolerance = 1\ndamping = 1",
