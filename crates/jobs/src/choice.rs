@@ -9,7 +9,7 @@
 
 use influence_core::block::Strength;
 
-use crate::config::MethodName;
+use crate::config::{MethodName, method::CurvatureSetting};
 
 /// Up to this many parameters the direct method is proposed: a dense matrix of them is factored in
 /// seconds.
@@ -69,6 +69,20 @@ impl Problem {
         self.operations() / ITERATIONS
     }
 
+    /// The operations of conjugate gradients, in words.
+    pub(crate) fn cost(&self) -> String {
+        format!("about {:.0e} operations", self.operations())
+    }
+
+    /// The curvature: the Hessian only where there is no other.
+    pub(crate) fn curvature(&self) -> CurvatureSetting {
+        if self.has_outputs {
+            CurvatureSetting::GaussNewton
+        } else {
+            CurvatureSetting::Hessian
+        }
+    }
+
     /// λ of a method.
     pub(crate) fn strength(&self, method: MethodName) -> Strength {
         match (self.decay(), method) {
@@ -102,10 +116,10 @@ pub(crate) fn multiplications_of<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const DIGITS: Problem = Problem {
+    pub(crate) const DIGITS: Problem = Problem {
         parameters: 4_810,
         multiplications: 4_810,
         train: 1_437,
@@ -115,7 +129,7 @@ mod tests {
         weight_decay: None,
     };
 
-    fn of(parameters: usize) -> Problem {
+    pub(crate) fn of(parameters: usize) -> Problem {
         Problem {
             parameters,
             multiplications: parameters,

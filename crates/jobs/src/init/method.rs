@@ -9,7 +9,7 @@ impl Problem {
     /// The section of the configuration.
     pub(super) fn section(&self) -> String {
         let method = self.method();
-        let cost = format!("about {:.0e} operations", self.operations());
+        let cost = self.cost();
         let why = match method {
             MethodName::Direct => {
                 "exact; others for larger models: cg, arnoldi, ekfac, kfac, ...".to_owned()
@@ -18,17 +18,12 @@ impl Problem {
             _ => format!("for large models; exact, but {cost}: cg"),
         };
         let name = line(&format!("name = \"{}\"", method.as_str()), &why);
-        let curvature = if self.has_outputs {
-            line(
-                "curvature = \"gauss-newton\"",
-                "or fisher, empirical-fisher, hessian: the last only near a minimum",
-            )
+        let why = if self.has_outputs {
+            "or fisher, empirical-fisher, hessian: the last only near a minimum"
         } else {
-            line(
-                "curvature = \"hessian\"",
-                "or empirical-fisher: the others need the outputs of the network",
-            )
+            "or empirical-fisher: the others need the outputs of the network"
         };
+        let curvature = line(&format!("curvature = \"{}\"", self.curvature().name()), why);
         format!("\n[method]\n{name}{curvature}{}", self.damping(method))
     }
 
@@ -70,24 +65,7 @@ fn toml(strength: Strength) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const DIGITS: Problem = Problem {
-        parameters: 4_810,
-        multiplications: 4_810,
-        train: 1_437,
-        test: 360,
-        convex: false,
-        has_outputs: true,
-        weight_decay: None,
-    };
-
-    fn of(parameters: usize) -> Problem {
-        Problem {
-            parameters,
-            multiplications: parameters,
-            ..DIGITS
-        }
-    }
+    use crate::choice::tests::{DIGITS, of};
 
     #[test]
     fn the_damping_is_the_decay_of_a_convex_model_and_else_relative() {

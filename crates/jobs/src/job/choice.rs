@@ -46,7 +46,7 @@ impl Job {
                     "the factors of ekfac would take {}, and {} are granted; expect {}",
                     memory::size(needed),
                     memory::size(memory.bytes()),
-                    cost(&problem)
+                    problem.cost()
                 );
                 self.put_method(&auto, name, &problem)?;
             }
@@ -88,14 +88,9 @@ impl Job {
         name: MethodName,
         problem: &Problem,
     ) -> Result<()> {
-        let curvature = if problem.has_outputs {
-            CurvatureSetting::GaussNewton
-        } else {
-            CurvatureSetting::Hessian
-        };
         let damping = Value::try_from(problem.strength(name))?;
         let mut others = Table::from_iter([
-            ("curvature".to_owned(), curvature.name().into()),
+            ("curvature".to_owned(), problem.curvature().name().into()),
             ("damping".to_owned(), damping),
         ]);
         let is_rough = name == MethodName::Ekfac && self.config.compute.mode == Mode::Up;
@@ -128,15 +123,11 @@ impl Job {
 fn reason(problem: &Problem, name: MethodName) -> String {
     match name {
         MethodName::Direct => "so few are solved for exactly in seconds".to_owned(),
-        MethodName::Cg => format!("exact influences take {}", cost(problem)),
-        MethodName::Ekfac => format!("exact influences, by cg, would take {}", cost(problem)),
+        MethodName::Cg => format!("exact influences take {}", problem.cost()),
+        MethodName::Ekfac => format!("exact influences, by cg, would take {}", problem.cost()),
         _ => format!(
             "the Hessian has no Kronecker factors, and exact influences, by cg, would take {}",
-            cost(problem)
+            problem.cost()
         ),
     }
-}
-
-fn cost(problem: &Problem) -> String {
-    format!("about {:.0e} operations", problem.operations())
 }
