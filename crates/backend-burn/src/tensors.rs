@@ -98,7 +98,10 @@ pub(crate) fn add_to(sum: &mut Array3<f64>, tensor: &Tensor<3>) -> CoreResult<()
             let pairs = sum.iter_mut().zip(values);
             pairs.for_each(|(sum, value)| *sum += f64::from(*value));
         }
-        _ => *sum += &array3(tensor)?,
+        _ => {
+            let values = Array3::from_shape_vec(sum.dim(), numbers(&data));
+            *sum += &values.map_err(|error| CoreError::backend("read tensor", error))?;
+        }
     }
     Ok(())
 }
