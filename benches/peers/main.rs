@@ -18,7 +18,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use influence::{
     Arnoldi, ArrayDataset, Calculator, Classification, Concatenate, ConjugateGradient, Curvature,
     Dataset, Direct, Fit, Identity, Influence, InfluenceModel, Jacobi, Kronecker, Lissa, Nystroem,
-    OutputLoss, Outputs, Parallel, Sequential, Task,
+    OutputLoss, Outputs, Parallel, Sequential, Task, device,
 };
 use models::{Cnn, Perceptron, Transformer, Weights};
 use ndarray::ArrayD;
@@ -84,9 +84,14 @@ impl Request {
         Ok(Arc::new(ArrayDataset::new(vec![inputs, labels])?))
     }
 
+    fn device(&self) -> &str {
+        self.options.get("device").map_or("cpu", String::as_str)
+    }
+
     /// The settings of the method.
     fn fit<T: Task>(&self, task: T) -> Outcome<Fit<T>> {
         let fit = Fit::new(task)
+            .with_device(device::open(self.device())?)
             .with_damping(self.number("damping", 0.01)?)
             .with_tolerance(self.number("tolerance", 1e-4)?);
         let rank = self.number("rank", 10)?;
@@ -125,9 +130,13 @@ impl Request {
         })
     }
 
-    fn run<T: Task>(&self, task: T, module: &T::Module) -> Outcome<()> {
+    fn run<T: Task>(&self, task: impl Fn() -> T, module: &T::Module) -> Outcome<()> {
         let (train, test) = (self.side("train")?, self.side("test")?);
-        let fit = self.fit(task)?;
+        for _ in 1..self.number("repeat", 1)? {
+            let influence = self.fit(task())?.fit(module, train.clone())?;
+            scored(&Parallel::new(influence, None)?, &test, &train)?;
+        }
+        let fit = self.fit(task())?;
         let before = peak_megabytes();
         let started = Instant::now();
         let influence = fit.fit(module, train.clone())?;
@@ -150,7 +159,7 @@ impl Request {
         println!(
             "{}",
             serde_json::json!({
-                "library": "influence", "version": env!("CARGO_PKG_VERSION"),
+                "library": "influence", "device": self.device(), "version": env!("CARGO_PKG_VERSION"),
                 "workload": self.workload, "method": self.method, "train": train.len(), "test": test.len(),
                 "fit_s": fit_seconds, "score_s": score_seconds,
                 "peak_mb": peak_megabytes(), "import_mb": before,
@@ -255,22 +264,22 @@ fn main() -> Outcome<()> {
     let weights = Weights(SafeTensors::deserialize(&bytes)?);
     match request.workload.as_str() {
         "W1" => {
-            let task = Classification::new(|model: &Perceptron, x: Tensor<2>| model.tanh(x));
+            let task = || Classification::new(|model: &Perceptron, x: Tensor<2>| model.tanh(x));
             request.run(task, &Perceptron::read(&weights, 1)?)
         }
         "W2" => {
-            let task = Classification::new(|model: &Perceptron, x: Tensor<2>| model.tanh(x));
+            let task = || Classification::new(|model: &Perceptron, x: Tensor<2>| model.tanh(x));
             request.run(task, &Perceptron::read(&weights, 3)?)
         }
         "W3" | "W4" => {
-            let task = Classification::new(|model: &Perceptron, x: Tensor<2>| model.relu(x));
+            let task = || Classification::new(|model: &Perceptron, x: Tensor<2>| model.relu(x));
             request.run(task, &Perceptron::read(&weights, 3)?)
         }
         "W5" => {
-            let task = Classification::new(|model: &Cnn, x: Tensor<4>| model.forward(x));
+            let task = || Classification::new(|model: &Cnn, x: Tensor<4>| model.forward(x));
             request.run(task, &Cnn::read(&weights)?)
         }
-        "W6" => request.run(Tokens, &Transformer::read(&weights)?),
+        "W6" => request.run(|| Tokens, &Transformer::read(&weights)?),
         other => Err(format!("no workload {other}").into()),
     }
 }

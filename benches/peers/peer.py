@@ -128,7 +128,7 @@ def run_kronfluence(args, model, train, test):
     model = prepare_model(model, task)
     train, test = TensorDataset(*train), TensorDataset(*test)
     with tempfile.TemporaryDirectory() as folder:
-        analyzer = Analyzer("peer", model, task, cpu=True, log_level=logging.ERROR,
+        analyzer = Analyzer("peer", model, task, cpu=args.device == "cpu", log_level=logging.ERROR,
                             disable_tqdm=True, output_dir=folder)
         start = time.perf_counter()
         analyzer.fit_all_factors("factors", train,
@@ -280,11 +280,15 @@ def arguments():
     parser.add_argument("--test-batch", type=int, default=0, help="test batch; 0: all")
     parser.add_argument("--fit-batch", type=int,
                         help="train batch of the fit; 0: all (default: 256 for K-FAC, else all)")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda (kronfluence)")
+    parser.add_argument("--repeat", type=int, default=1, help="how often; the last is timed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true", help="compare with a dense reference")
     args = parser.parse_args()
     if args.method not in METHODS[args.library]:
         parser.error(f"{args.library} has the methods {', '.join(METHODS[args.library])}")
+    if args.device != "cpu" and args.library != "kronfluence":
+        parser.error("only kronfluence is run on other devices than the CPU")
     if args.fit_batch is None:
         # Per-sample gradients of all samples at once would not fit into memory.
         args.fit_batch = 256 if args.method in ("kfac", "ekfac") else 0
@@ -295,6 +299,8 @@ def main():
     args = arguments()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(2)
+    # Convolutions in 32 bits, as products of matrices are.
+    torch.backends.cudnn.allow_tf32 = False
     for name in MODULES[args.library]:
         importlib.import_module(name)
     warm_up()
@@ -312,11 +318,14 @@ def main():
     F.cross_entropy(model(train[0][:8]), train[1][:8]).backward()
     model.zero_grad()
 
-    torch.manual_seed(args.seed)
-    np.random.seed(args.seed)
-    fit_s, score_s, scores = RUNNERS[args.library](args, model, train, test)
+    for _ in range(args.repeat):
+        torch.manual_seed(args.seed)
+        np.random.seed(args.seed)
+        fit_s, score_s, scores = RUNNERS[args.library](args, model, train, test)
+        model = models.load(args.workload, args.data)
     report = {
         "library": args.library,
+        "device": args.device,
         "version": importlib.metadata.version(DISTRIBUTIONS.get(args.library, args.library)),
         "workload": args.workload,
         "method": args.method,
