@@ -168,13 +168,14 @@ where
             let rounding = difference(&self.influences(&way, &same), &reference);
             println!("| {} | {name} | {error:.1e} | {rounding:.1e} |", self.name);
             // The root of a sketch of all columns keeps half of the digits. Where the problem
-            // itself magnifies rounding, the CPU in the same precision says by how much.
+            // itself magnifies rounding, the CPU in the same precision says by how much; a GPU's
+            // error function of 32 bits is off by a few times that.
             let tolerance = if name.starts_with("nystroem") {
                 tolerance.sqrt()
             } else {
                 tolerance
             };
-            let tolerance = tolerance.max(16.0 * rounding);
+            let tolerance = tolerance.max(64.0 * rounding);
             assert!(error < tolerance, "{}, {name}: {error:e}", self.name);
         }
     }
@@ -217,6 +218,23 @@ pub(crate) fn there(name: &str) -> Option<Device> {
 #[test]
 fn every_method_on_ndarray_is_that_of_the_default_device() {
     every_method_agrees("ndarray", Precision::F64, 1e-9);
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn every_method_on_cuda_is_that_of_the_default_device() {
+        every_method_agrees("cuda", Precision::F32, 3e-5);
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn every_method_on_cuda_in_64_bits_is_that_of_the_default_device() {
+        every_method_agrees("cuda", Precision::F64, 1e-9);
+    }
 }
 
 #[cfg(feature = "wgpu")]

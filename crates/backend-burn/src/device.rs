@@ -106,6 +106,35 @@ pub fn supports(device: &Device, precision: Precision) -> bool {
     }
 }
 
+/// Whether a device is a GPU, for which work is cut into larger pieces.
+pub(crate) fn is_gpu(device: &Device) -> bool {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    return matches!(
+        device.clone().inner().as_dispatch(),
+        burn::backend::DispatchDevice::Cube(_)
+    );
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+/// Whether a device keeps fewer bits of each number in products of matrices than a type has.
+///
+/// burn multiplies matrices of 32-bit floats by the tensor cores of an NVIDIA GPU, which take 11 of
+/// their 24 bits.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) fn rounds_products(device: &burn::backend::CubeDevice, kind: DType) -> bool {
+    #[cfg(feature = "cuda")]
+    return kind == DType::F32 && matches!(device, burn::backend::CubeDevice::Cuda(_));
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = (device, kind);
+        false
+    }
+}
+
 /// Whether a device is one of WebGPU.
 fn is_wgpu(device: &Device) -> bool {
     #[cfg(feature = "wgpu")]

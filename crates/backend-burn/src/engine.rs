@@ -28,7 +28,7 @@ use influence_core::{Precision, block::ParameterLayout};
 use crate::{
     Batch, Result,
     gradient::GradientForm,
-    graph::Tanh,
+    graph::Kernels,
     panic::guarded,
     trace::{DenseLayer, Graph, Head},
 };
@@ -182,7 +182,7 @@ fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
 }
 
-impl<B: Tanh> Engine for Executor<B>
+impl<B: Kernels> Engine for Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

@@ -18,6 +18,7 @@ pub(crate) use basis::{Basis, StackIdentity};
 pub(crate) use form::{GradientForm, OuterSide, positions, squared_products};
 use scoring::Scoring;
 
+use crate::product::Product as _;
 use crate::tensors::joined;
 
 /// Test and train points assumed to be scored together where the numbers are not known yet.
@@ -299,7 +300,7 @@ impl Gradients {
         let kept = own + weights.shape().num_elements();
         // Thin parts pay only well below the size of rows: scores with them cost more per number.
         if 2 * kept > self.samples * self.dim {
-            let sum = weights.clone().matmul(basis.rows());
+            let sum = weights.clone().product(basis.rows());
             let own = Self { parts, ..self };
             return Self::dense(own.to_rows() + sum);
         }

@@ -8,12 +8,15 @@ mod activation;
 mod base;
 mod convolution;
 mod environment;
+#[cfg(any(feature = "wgpu", feature = "cuda", test))]
+mod error_function;
 mod float;
 mod int;
+mod kernels;
 mod module;
 mod pool;
+mod product;
 mod table;
-mod tanh;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +26,8 @@ use crate::Result;
 
 pub(crate) use convolution::{RecordedConvolution, Unfolding};
 pub(crate) use environment::Environment;
+pub(crate) use kernels::Kernels;
 pub(crate) use module::{affine, batch_normalise, embedding, layer_normalise};
-pub(crate) use tanh::Tanh;
 
 use environment::refuse;
 

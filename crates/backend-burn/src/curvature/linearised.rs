@@ -44,6 +44,7 @@ use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
 use super::pairs::in_pairs;
+use crate::product::Product as _;
 use crate::{
     engine::{LinearisedLayer, LossDerivatives},
     tensors::{host, joined},
@@ -85,7 +86,7 @@ impl Linearised {
             };
             let back = delta
                 .clone()
-                .matmul(layers[index + 1].matrix.clone().transpose());
+                .product(layers[index + 1].matrix.clone().transpose());
             let second = activation.second.clone();
             second_derivatives[index] = second.map(|second| second * back.clone());
             output_gradients.push(back * activation.first.clone());
@@ -216,7 +217,7 @@ impl Linearised {
             gradients[layer]
                 .clone()
                 .unsqueeze()
-                .matmul(weight.swap_dims(1, 2))
+                .product(weight.swap_dims(1, 2))
         });
         let second = self.second_derivatives[before].clone();
         let curved = second.zip(tangents[before].clone());
@@ -233,7 +234,7 @@ impl Linearised {
             let moved = tangents.clone();
             let moved = moved.map(|tangents| through(tangents, layer.matrix.clone()));
             let own = direction.weight.clone();
-            let own = own.map(|weight| layer.inputs.clone().unsqueeze().matmul(weight));
+            let own = own.map(|weight| layer.inputs.clone().unsqueeze().product(weight));
             let shifted = match (sum(moved, own), direction.bias.clone()) {
                 (None, Some(bias)) => Some(bias.repeat_dim(1, layer.inputs.dims()[0])),
                 (tangents, bias) => sum(tangents, bias),
@@ -267,7 +268,7 @@ impl Linearised {
             let second = self.loss.clone().slice(own).swap_dims(1, 2);
             let weighted = second * inputs.clone().unsqueeze_dim(1);
             let weighted = weighted.reshape([n, outputs * width]);
-            Ok((output, host(&inputs.clone().transpose().matmul(weighted))?))
+            Ok((output, host(&inputs.clone().transpose().product(weighted))?))
         };
         let add = |(output, sums): (usize, Vec<f64>)| {
             let rows = &columns[output * width..][..width];
@@ -292,7 +293,7 @@ impl Linearised {
     /// `R δ` of the last layer from `R s`.
     fn through_loss(&self, tangents: &Tangents) -> Tangents {
         let of_samples = tangents.clone()?.swap_dims(0, 1);
-        Some(of_samples.matmul(self.loss.clone()).swap_dims(0, 1))
+        Some(of_samples.product(self.loss.clone()).swap_dims(0, 1))
     }
 }
 
@@ -381,17 +382,17 @@ impl LinearisedLayer {
         let (x, transposed) = (self.inputs.clone(), self.transposed);
         let of_deltas = deltas.clone().map(|deltas| {
             if transposed {
-                deltas.swap_dims(1, 2).matmul(x.unsqueeze())
+                deltas.swap_dims(1, 2).product(x.unsqueeze())
             } else {
-                x.transpose().unsqueeze().matmul(deltas)
+                x.transpose().unsqueeze().product(deltas)
             }
         });
         let of_inputs = inputs.clone().zip(output_gradients.cloned());
         let of_inputs = of_inputs.map(|(inputs, gradients)| {
             if transposed {
-                gradients.transpose().unsqueeze().matmul(inputs)
+                gradients.transpose().unsqueeze().product(inputs)
             } else {
-                inputs.swap_dims(1, 2).matmul(gradients.unsqueeze())
+                inputs.swap_dims(1, 2).product(gradients.unsqueeze())
             }
         });
         let product = sum(of_deltas, of_inputs)?;
@@ -404,7 +405,7 @@ impl LinearisedLayer {
 fn through(tangents: Tensor<3>, matrix: Tensor<2>) -> Tensor<3> {
     let ([k, n, width], out) = (tangents.dims(), matrix.dims()[1]);
     let flat = tangents.reshape([k * n, width]);
-    flat.matmul(matrix).reshape([k, n, out])
+    flat.product(matrix).reshape([k, n, out])
 }
 
 fn sum(a: Tangents, b: Tangents) -> Tangents {

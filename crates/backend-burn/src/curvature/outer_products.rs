@@ -17,6 +17,7 @@ use super::{
     parts::{places, shared_sum, sum_in_order},
     vectors::SampleVectors,
 };
+use crate::product::Product as _;
 use crate::{
     Gradients, Stack,
     tensors::{host, single},
@@ -226,5 +227,5 @@ impl SampleOuterProducts for OuterProducts {
 pub(crate) fn products(vectors: &[&Gradients]) -> CoreResult<Array2<f64>> {
     let rows = vectors.iter().map(|vectors| vectors.to_rows());
     let rows = Tensor::cat(rows.collect(), 0);
-    Stack::new(rows.clone().transpose().matmul(rows)).to_host()
+    Stack::new(rows.clone().transpose().product(rows)).to_host()
 }

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     Result,
-    graph::{Tanh, execute},
+    graph::{Kernels, execute},
     taps::{CopiedOperand, SampleAxis},
 };
 
-impl<B: Tanh> Pass<'_, B> {
+impl<B: Kernels> Pass<'_, B> {
     /// Gives every sample its own copy of operands that are the same for all.
     pub(super) fn copies(
         &mut self,

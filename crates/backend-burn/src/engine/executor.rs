@@ -15,7 +15,7 @@ use super::Cotangent;
 use crate::{
     Batch, Error, Result,
     dataset::tensor_data,
-    graph::{Environment, Tanh, execute},
+    graph::{Environment, Kernels, execute},
     panic::guarded,
     trace::Graph,
 };
@@ -45,7 +45,7 @@ impl<B: Backend> Debug for Executor<B> {
     }
 }
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -99,7 +99,7 @@ where
 
     /// The values that a graph starts from, on a decorated backend; `lift` decorates each
     /// parameter.
-    pub(super) fn environment<X: Tanh<Device = B::Device>>(
+    pub(super) fn environment<X: Kernels<Device = B::Device>>(
         &self,
         graph: &Graph,
         batch: &Batch,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Batch, Result,
-    graph::{Environment, Tanh},
+    graph::{Environment, Kernels},
     taps::ViewStep,
     trace::Head,
 };
@@ -27,7 +27,7 @@ pub(crate) struct HeadDerivatives {
     pub(crate) product: Tensor<2>,
 }
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

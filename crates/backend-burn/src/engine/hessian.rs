@@ -9,9 +9,9 @@ use burn::{
 };
 
 use super::executor::{Executor, tracked};
-use crate::{Batch, Result, dataset::tensor_data, graph::Tanh, trace::Graph};
+use crate::{Batch, Result, dataset::tensor_data, graph::Kernels, trace::Graph};
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

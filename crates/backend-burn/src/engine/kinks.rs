@@ -11,7 +11,7 @@ use burn::{
 use super::executor::Executor;
 use crate::{
     Batch, Result,
-    graph::{Tanh, execute},
+    graph::{Kernels, execute},
     tensors::values,
     trace::Graph,
 };
@@ -55,7 +55,7 @@ impl Kinks {
     }
 }
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

@@ -14,7 +14,7 @@ use burn::{
 use super::executor::Executor;
 use crate::{
     Batch, Result,
-    graph::{Environment, Tanh, execute},
+    graph::{Environment, Kernels, execute},
     trace::{DenseLayer, Graph},
 };
 
@@ -54,7 +54,7 @@ pub(crate) struct LossDerivatives {
 pub(super) type Once<B> = Autodiff<B>;
 pub(super) type Twice<B> = Autodiff<Autodiff<B>>;
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {

@@ -9,7 +9,6 @@ use burn::backend::{
         BaseOperationIr, EmbeddingOpIr, FloatOperationIr, ModuleOperationIr, OperationIr,
         SelectOpIr, TensorIr,
     },
-    ops::FloatTensorOps,
     tensor::{FloatTensor, IntTensor},
 };
 
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     Batch, Result,
-    graph::{self, Environment, Tanh, execute},
+    graph::{self, Environment, Kernels, execute},
     taps::Tap,
     trace::Graph,
 };
@@ -37,7 +36,7 @@ pub(super) struct Pass<'a, B: Backend> {
     pub(super) probes: Vec<Probe<B>>,
 }
 
-impl<B: Tanh> Executor<B>
+impl<B: Kernels> Executor<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -84,7 +83,7 @@ where
     }
 }
 
-impl<B: Tanh> Pass<'_, B> {
+impl<B: Kernels> Pass<'_, B> {
     /// Executes an operation that consumes parameters, and leaves a probe.
     fn consume(&mut self, index: usize, operation: &OperationIr, tap: &Tap) -> Result<()> {
         match (tap, operation) {
@@ -97,7 +96,7 @@ impl<B: Tanh> Pass<'_, B> {
                     self.environment.float(&matmul.rhs)?,
                 );
                 let activations = lhs.primitive().clone();
-                let out = Autodiff::<B>::float_matmul(lhs, rhs);
+                let out = Autodiff::<B>::product(lhs, rhs);
                 let reading = Reading::Linear {
                     weight: weight.clone(),
                     shape: matmul.rhs.shape.to_vec(),

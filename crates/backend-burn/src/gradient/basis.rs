@@ -16,6 +16,8 @@ use std::{
 
 use burn::tensor::Tensor;
 
+use crate::product::Product as _;
+
 /// What tells stacks apart: those that are clones of each other are the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StackIdentity(Arc<()>);
@@ -77,8 +79,8 @@ impl Basis {
     /// inexact where the vectors cancel.
     pub(super) fn squared_norms(&self, weights: &Tensor<2>) -> Tensor<1> {
         let rows = self.rows();
-        let gram = rows.clone().matmul(rows.transpose());
-        let products = weights.clone().matmul(gram) * weights.clone();
+        let gram = rows.clone().product(rows.transpose());
+        let products = weights.clone().product(gram) * weights.clone();
         products.sum_dim(1).squeeze_dim(1)
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Int, Tensor};
 
 use super::{basis::Basis, thin_pair::ThinPair};
+use crate::product::Product as _;
 use crate::tensors::scatter_rows;
 
 /// One of the two factors of an outer product.
@@ -213,7 +214,7 @@ impl GradientForm {
 
     /// The squared norms, `(n)`; of outer products through their Gram matrices over positions.
     pub(super) fn squared_norms(&self) -> Tensor<1> {
-        let gram = |factor: &Tensor<4>| factor.clone().matmul(factor.clone().swap_dims(2, 3));
+        let gram = |factor: &Tensor<4>| factor.clone().product(factor.clone().swap_dims(2, 3));
         match self {
             Self::Rows(rows) => rows.clone().square().sum_dim(1).squeeze_dim(1),
             Self::Combination { .. } => Self::Rows(self.to_rows()).squared_norms(),
@@ -232,7 +233,7 @@ impl GradientForm {
                 let same = same.equal(indices.clone().reshape([n, 1, t]));
                 let products = output_gradients
                     .clone()
-                    .matmul(output_gradients.clone().swap_dims(1, 2));
+                    .product(output_gradients.clone().swap_dims(1, 2));
                 let products = products.mask_fill(same.bool_not(), 0.0);
                 products.reshape([n, t * t]).sum_dim(1).squeeze_dim(1)
             }
@@ -269,7 +270,7 @@ impl GradientForm {
     pub(super) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
         match self.thin_pair(weights.dims()[0]) {
             Some(pair) => pair.combine(weights),
-            None => weights.clone().matmul(self.to_rows()),
+            None => weights.clone().product(self.to_rows()),
         }
     }
 
@@ -305,14 +306,14 @@ impl GradientForm {
     pub(crate) fn to_rows(&self) -> Tensor<2> {
         match self {
             Self::Rows(rows) => rows.clone(),
-            Self::Combination { weights, basis } => weights.clone().matmul(basis.rows()),
+            Self::Combination { weights, basis } => weights.clone().product(basis.rows()),
             Self::Outer { left, right, .. } => {
                 let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let left = left.clone().swap_dims(2, 3);
                 let products = if t == 1 {
                     left * right.clone()
                 } else {
-                    left.matmul(right.clone())
+                    left.product(right.clone())
                 };
                 products.reshape([n, g * l * r])
             }
@@ -342,7 +343,7 @@ pub(crate) fn squared_products(left: &Tensor<4>, right: &Tensor<4>) -> Tensor<3>
         let side = side.clone().square().squeeze_dim::<3>(2);
         side.swap_dims(0, 1)
     };
-    squares(left).swap_dims(1, 2).matmul(squares(right))
+    squares(left).swap_dims(1, 2).product(squares(right))
 }
 
 /// Tensors joined along the samples, if all their other sides agree.

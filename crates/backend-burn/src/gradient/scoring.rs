@@ -29,7 +29,7 @@
 //! of them, and combined: `⟨w B, g⟩ = w ⟨B, g⟩`. The products `⟨B, g⟩` may be there already
 //! ([`basis`](super::basis)).
 //!
-//! Work is cut into tiles whose intermediate results ([`CACHED`] scalars) stay in a cache.
+//! Work is cut into tiles whose intermediate results ([`cached`] scalars) stay in a cache.
 
 use burn::tensor::Tensor;
 use influence_core::ScoringFootprint;
@@ -38,7 +38,8 @@ use super::{
     ParameterGradient,
     form::{GradientForm, positions},
 };
-use crate::tensors::{CACHED, joined};
+use crate::product::Product as _;
+use crate::tensors::{cached, joined};
 
 /// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
 /// matrix products reach the peak of the machine, elementwise operations wait for its memory.
@@ -108,7 +109,7 @@ impl ParameterGradient {
     pub(super) fn products(&self, others: &GradientForm) -> Option<Tensor<2>> {
         match others {
             GradientForm::Combination { weights, basis } => {
-                Some(weights.clone().matmul(self.along(basis)))
+                Some(weights.clone().product(self.along(basis)))
             }
             _ => self.form.products(others),
         }
@@ -185,7 +186,7 @@ impl GradientForm {
         let ([n, g, t], [k, _, u]) = (own.counts(), others.counts());
         // Tiles of as many pairs of samples as keep `g t u` products for each of them in a cache:
         // first as many columns as possible, then as many rows as still fit.
-        let pairs = (CACHED / (g * t * u).max(1)).max(1);
+        let pairs = (cached(&own.left.device()) / (g * t * u).max(1)).max(1);
         let columns = pairs.min(n).max(1);
         let own: Vec<OuterFactors> = own.pieces(columns).collect();
         let others = others.pieces((pairs / columns).clamp(1, k.max(1)));
@@ -200,7 +201,7 @@ impl GradientForm {
     pub(crate) fn self_products(&self, others: &Self) -> Option<Tensor<1>> {
         let (own, others) = (OuterFactors::of(self)?, OuterFactors::of(others)?);
         let ([n, g, t], [_, _, u]) = (own.counts(), others.counts());
-        let inner = |own: Tensor<4>, other: Tensor<4>| other.matmul(own.swap_dims(2, 3));
+        let inner = |own: Tensor<4>, other: Tensor<4>| other.product(own.swap_dims(2, 3));
         let products = inner(own.left, others.left) * inner(own.right, others.right);
         Some(products.reshape([n, g * t * u]).sum_dim(1).reshape([n]))
     }
@@ -228,7 +229,7 @@ impl GradientForm {
                     .sum_dim(2)
                     .reshape([k, n])
             }
-            _ => rows.matmul(self.to_rows().transpose()),
+            _ => rows.product(self.to_rows().transpose()),
         }
     }
 
@@ -239,7 +240,7 @@ impl GradientForm {
             Self::Rows(_) | Self::Combination { .. } => rows * self.to_rows(),
             Self::Outer { left, right, .. } => {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
-                let contracted = left.clone().matmul(rows.reshape([n, g, l, r]));
+                let contracted = left.clone().product(rows.reshape([n, g, l, r]));
                 (contracted * right.clone()).reshape([n, g * t * r])
             }
             Self::Embedding {
@@ -328,7 +329,7 @@ impl OuterFactors {
             let [n, g, t, d] = side.dims();
             side.clone().swap_dims(0, 1).reshape([g, n * t, d])
         };
-        let inner = |own, others| flat(others).matmul(flat(own).swap_dims(1, 2));
+        let inner = |own, others| flat(others).product(flat(own).swap_dims(1, 2));
         let products = inner(&self.left, &others.left) * inner(&self.right, &others.right);
         let products = products.reshape([g, k, u, n * t]);
         // A sum over a single entry would copy.

@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 
-use crate::tensors::{CACHED, joined};
+use crate::product::Product as _;
+use crate::tensors::{cached, joined};
 
 /// Outer products at one position as their factors `(n, g, side)`, the narrower first.
 pub(super) struct ThinPair {
@@ -15,7 +16,7 @@ impl ThinPair {
     /// the intermediate result in a cache.
     pub(super) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
         let ([k, width], [n, g, thin]) = (rows.dims(), self.thin.dims());
-        let step = (CACHED / (g * thin * n).max(1)).max(1);
+        let step = (cached(&rows.device()) / (g * thin * n).max(1)).max(1);
         let pieces = (0..k.max(1)).step_by(step).map(|first| {
             let rows = rows.clone().slice([first..(first + step).min(k), 0..width]);
             self.scores_at_once(rows)
@@ -32,7 +33,7 @@ impl ThinPair {
             rows.reshape([k, g, thin, wide]).swap_dims(2, 3)
         };
         let of_samples = |factor: &Tensor<3>| factor.clone().swap_dims(0, 1).unsqueeze();
-        let contracted: Tensor<4> = of_samples(&self.wide).matmul(rows);
+        let contracted: Tensor<4> = of_samples(&self.wide).product(rows);
         let products = contracted * of_samples(&self.thin);
         products.sum_dims(&[3, 1]).reshape([k, n])
     }
@@ -45,7 +46,7 @@ impl ThinPair {
             * weights.clone().reshape([1, k, 1, n]);
         let sums = weighted
             .reshape([g, k * thin, n])
-            .matmul(self.wide.swap_dims(0, 1));
+            .product(self.wide.swap_dims(0, 1));
         let sums = sums.reshape([g, k, thin, wide]).swap_dims(0, 1);
         let sums = if self.swapped {
             sums.swap_dims(2, 3)

@@ -20,7 +20,7 @@ pub(super) fn activation<B: Backend>(
     use ActivationOperationIr as A;
     let (out, value) = match operation {
         A::Relu(op) => (&op.out, B::relu(env.float(&op.input)?)),
-        A::Gelu(op) => (&op.out, gelu::<B>(env.float(&op.input)?)),
+        A::Gelu(op) => (&op.out, gelu(env.float(&op.input)?, env)),
         A::Sigmoid(op) => (&op.out, sigmoid(env.float(&op.input)?, env)),
         A::LogSigmoid(op) => (&op.out, log_sigmoid(env.float(&op.input)?, env)),
         A::LeakyRelu(op) => (&op.out, B::leaky_relu(env.float(&op.lhs)?, op.rhs.into())),
@@ -41,25 +41,13 @@ pub(super) fn activation<B: Backend>(
 }
 
 /// `x/2 · (1 + erf(x/√2))`; burn's own backward pass approximates it by another function.
-fn gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let erf = erf::<B>(B::float_mul_scalar(
-        x.clone(),
-        std::f64::consts::FRAC_1_SQRT_2.into(),
-    ));
+fn gelu<B: Backend>(x: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
+    let scaled = B::float_mul_scalar(x.clone(), std::f64::consts::FRAC_1_SQRT_2.into());
+    let erf = (env.erf)(scaled);
     B::float_mul_scalar(
         B::float_mul(x, B::float_add_scalar(erf, 1.0.into())),
         0.5.into(),
     )
-}
-
-/// The error function. burn's second derivative of it has a constant of 32 bits, so its first,
-/// `2/√π · exp(−x²)`, is written out: a product with a difference that is zero.
-pub(super) fn erf<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let fixed = B::float_detach(x.clone());
-    let decay = B::float_exp(B::float_neg(B::float_mul(fixed.clone(), fixed.clone())));
-    let slope = B::float_mul_scalar(decay, std::f64::consts::FRAC_2_SQRT_PI.into());
-    let change = B::float_mul(slope, B::float_sub(x, fixed.clone()));
-    B::float_add(B::float_erf(fixed), change)
 }
 
 /// `1 / (1 + exp(−x))`; several backends round their own to 32 bits, so that 64 need another, which

@@ -11,7 +11,7 @@ use burn::{
     tensor::{BoolDType, DType, FloatDType, IntDType, TensorData},
 };
 
-use super::tanh::Tanh;
+use super::kernels::Kernels;
 use crate::{Error, Result};
 
 /// The tensors of a graph while it runs.
@@ -25,13 +25,15 @@ pub(crate) struct Environment<B: Backend> {
     pub(super) float: FloatDType,
     pub(super) int: IntDType,
     pub(super) bool: BoolDType,
+    pub(super) erf: fn(FloatTensor<B>) -> FloatTensor<B>,
     pub(super) tanh: fn(FloatTensor<B>) -> FloatTensor<B>,
+    pub(super) product: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
 }
 
 impl<B: Backend> Environment<B> {
     pub(crate) fn new(device: B::Device, float: FloatDType) -> Self
     where
-        B: Tanh,
+        B: Kernels,
     {
         let defaults = device.defaults();
         Self {
@@ -42,7 +44,9 @@ impl<B: Backend> Environment<B> {
             float,
             int: defaults.int_dtype,
             bool: defaults.bool_dtype,
+            erf: B::erf,
             tanh: B::tanh,
+            product: B::product,
         }
     }
 

@@ -6,7 +6,6 @@ use burn::backend::{
 };
 
 use super::{
-    activation::erf,
     environment::{Environment, refuse},
     table::{operations, questions},
 };
@@ -50,7 +49,7 @@ operations!(
         Cos float_cos, Tan float_tan, Sinh float_sinh, Cosh float_cosh, ArcSin float_asin, ArcCos float_acos,
         ArcTan float_atan, ArcSinh float_asinh, ArcCosh float_acosh, ArcTanh float_atanh, Round float_round, Floor float_floor,
         Ceil float_ceil, Trunc float_trunc;
-    binary: Matmul float_matmul, Powf float_powf, Hypot float_hypot, ArcTan2 float_atan2;
+    binary: Powf float_powf, Hypot float_hypot, ArcTan2 float_atan2;
     scalar: PowfScalar float_powf_scalar;
     along:
 );
@@ -170,7 +169,11 @@ fn other<B: Backend>(operation: &FloatOperationIr, env: &mut Environment<B>) -> 
             env.insert_float(op.out.id, value);
         }
         FloatOperationIr::Erf(op) => {
-            let value = erf::<B>(env.float(&op.input)?);
+            let value = (env.erf)(env.float(&op.input)?);
+            env.insert_float(op.out.id, value);
+        }
+        FloatOperationIr::Matmul(op) => {
+            let value = (env.product)(env.float(&op.lhs)?, env.float(&op.rhs)?);
             env.insert_float(op.out.id, value);
         }
         FloatOperationIr::Tanh(op) => {

@@ -23,7 +23,7 @@ pub(super) fn module<B: Backend>(
             let [x, weight] = [env.float(&op.x)?, env.float(&op.weight)?];
             (
                 &op.out,
-                linear::<B>(x, weight, optional(op.bias.as_ref(), env)?),
+                linear::<B>(env.product, x, weight, optional(op.bias.as_ref(), env)?),
             )
         }
         M::Embedding(op) => (
@@ -99,6 +99,7 @@ fn optional<B: Backend>(
 }
 
 fn linear<B: Backend>(
+    product: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: Option<FloatTensor<B>>,
@@ -106,7 +107,7 @@ fn linear<B: Backend>(
     let rank = x.shape().rank();
     let mut shape = vec![1; rank.saturating_sub(2)];
     shape.extend(weight.shape().iter().copied());
-    let product = B::float_matmul(x, B::float_reshape(weight, Shape::from(shape)));
+    let product = product(x, B::float_reshape(weight, Shape::from(shape)));
     affine::<B>(product, None, bias, rank - 1)
 }
 
@@ -185,7 +186,7 @@ fn attention<B: Backend>(op: &AttentionOpIr, env: &mut Environment<B>) -> Result
         .options
         .scale
         .map_or_else(|| width.sqrt().recip(), ScalarIr::elem);
-    let mut scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
+    let mut scores = (env.product)(query, B::float_swap_dims(key, 2, 3));
     scores = B::float_mul_scalar(scores, scale.into());
     if let Some(cap) = op.options.softcap.map(ScalarIr::elem::<f64>) {
         let bent = B::float_tanh(B::float_mul_scalar(scores, cap.recip().into()));
@@ -201,7 +202,7 @@ fn attention<B: Backend>(op: &AttentionOpIr, env: &mut Environment<B>) -> Result
     if let Some(bias) = optional(op.attn_bias.as_ref(), env)? {
         scores = B::float_add(scores, bias);
     }
-    Ok(B::float_matmul(attended(scores, env), value))
+    Ok((env.product)(attended(scores, env), value))
 }
 
 /// Where a key lies in the future of its query, the last query and the last key being simultaneous.

@@ -192,7 +192,7 @@ fn adaptive_mean<B: Backend>(x: &TensorIr, out: &TensorIr, env: &mut Environment
         shape.extend([from[axis], out.shape[axis]]);
         let matrix = TensorData::new(averaging(from[axis], out.shape[axis]), shape);
         let lines = B::float_swap_dims(value, axis, last);
-        let means = B::float_matmul(lines, env.constant(matrix));
+        let means = (env.product)(lines, env.constant(matrix));
         value = B::float_swap_dims(means, axis, last);
     }
     env.insert_float(out.id, value);

@@ -2,8 +2,10 @@
 //! central differences.
 
 mod elementwise;
+mod error_function;
 mod layers;
 mod place;
+mod product;
 mod shapes;
 mod values;
 

@@ -22,6 +22,7 @@ use super::{
     running_sum::RunningSum,
     unfactored::UnfactoredFisher,
 };
+use crate::product::Product as _;
 use crate::{Gradients, curvature::SampleVectors, observe::FitProgress, tensors::Unpacked};
 
 /// The covariances of each layer.
@@ -273,7 +274,7 @@ fn eigenvectors(matrices: &Array3<f64>) -> CoreResult<GroupEigen> {
 fn gram(values: Tensor<4>) -> Tensor<3> {
     let [n, g, t, d] = values.dims();
     let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
-    values.clone().swap_dims(1, 2).matmul(values)
+    values.clone().swap_dims(1, 2).product(values)
 }
 
 /// How often each row of an embedding occurs, `(1, 1, entries)`.

@@ -16,6 +16,7 @@ use super::{
     parallel::missing,
     running_sum::RunningSum,
 };
+use crate::product::Product as _;
 use crate::{
     Gradients,
     curvature::SampleVectors,
@@ -119,7 +120,7 @@ fn rotated(positions: Positions, bases: &Bases) -> Positions {
         let ([n, g, t, d], width) = (values.dims(), basis.dims()[2]);
         let values = values.swap_dims(0, 1).reshape([g, n * t, d]);
         values
-            .matmul(basis.clone())
+            .product(basis.clone())
             .reshape([g, n, t, width])
             .swap_dims(0, 1)
     };
@@ -158,7 +159,7 @@ fn squares(
         let products = match inputs {
             LayerInputs::Dense(inputs) => {
                 let own = inputs.clone().slice([samples, 0..g, 0..t, 0..width]);
-                back.swap_dims(2, 3).matmul(own)
+                back.swap_dims(2, 3).product(own)
             }
             LayerInputs::Indices(rows) => {
                 let own = rows.clone().slice([samples, 0..t]);

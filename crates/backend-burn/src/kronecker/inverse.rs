@@ -15,6 +15,7 @@ use super::{
     layer::{LayerInputs, LinearLayer, Positions},
     low_rank::SeparableInverse,
 };
+use crate::product::Product as _;
 use crate::{
     Stack,
     curvature::SampleVectors,
@@ -210,13 +211,13 @@ impl DeviceEigen {
             None => matrices,
             Some(inputs) => matrices
                 .reshape([g, k * s, a])
-                .matmul(of(inputs))
+                .product(of(inputs))
                 .reshape([g, k, s, a]),
         };
         matrices
             .swap_dims(2, 3)
             .reshape([g, k * a, s])
-            .matmul(of(&self.output_gradients))
+            .product(of(&self.output_gradients))
             .reshape([g, k, a, s])
             .swap_dims(2, 3)
     }
@@ -254,7 +255,7 @@ impl DeviceEigen {
         }
         let along = |side: Tensor<4>, basis: &Tensor<3>| {
             let side = side.squeeze_dim::<3>(2).swap_dims(0, 1);
-            side.matmul(basis.clone())
+            side.product(basis.clone())
         };
         Ok(Some([
             along(own, inputs),
@@ -268,7 +269,7 @@ impl DeviceEigen {
         let [g, k, rank, side] = terms.dims();
         terms
             .reshape([g, k * rank, side])
-            .matmul(basis.clone().swap_dims(1, 2))
+            .product(basis.clone().swap_dims(1, 2))
             .reshape([g, k, rank, side])
             .swap_dims(0, 1)
     }
@@ -323,7 +324,7 @@ impl FactoredInverse {
         let sums = |of: Tensor<3>| of.sum_dim(2).sum_dim(0).flatten::<1>(0, 2);
         let left = inputs
             .clone()
-            .matmul(terms.residuals.clone().swap_dims(1, 2));
+            .product(terms.residuals.clone().swap_dims(1, 2));
         let (left, whole) = (
             host(&sums(left * output_gradients.clone()))?,
             host(&sums(inputs.sum_dim(2) * output_gradients.sum_dim(2)))?,

@@ -7,6 +7,7 @@ use super::{
     factors::{SquareRootFactors, Vectors},
     formulas,
 };
+use crate::product::Product as _;
 use crate::{Error, OutputLoss, Result, tensors::values};
 
 /// A declared loss, perhaps weighted, at the outputs of a batch.
@@ -66,7 +67,7 @@ impl ClosedForm {
             Some(weights) => roots.clone() * weights.unsqueeze_dim(2),
             None => roots.clone(),
         };
-        Ok(weighted.matmul(roots.swap_dims(1, 2)))
+        Ok(weighted.product(roots.swap_dims(1, 2)))
     }
 
     /// The weights of the loss, `(n, positions)`.

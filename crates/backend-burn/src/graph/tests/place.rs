@@ -11,7 +11,7 @@ use burn::{
 use super::{Recorded, wave};
 use crate::{
     Result,
-    graph::{Environment, Tanh, execute},
+    graph::{Environment, Kernels, execute},
 };
 
 type Once<B> = Autodiff<B>;
@@ -44,7 +44,7 @@ pub(super) fn wgpu() -> Option<Place<burn::backend::Cube>> {
 }
 
 /// The numbers of a tensor.
-pub(super) fn host<B: Tanh>(value: FloatTensor<B>) -> Vec<f64>
+pub(super) fn host<B: Kernels>(value: FloatTensor<B>) -> Vec<f64>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -54,7 +54,7 @@ where
     value.iter::<f64>().collect()
 }
 
-impl<B: Tanh> Place<B>
+impl<B: Kernels> Place<B>
 where
     DispatchTensor: DispatchKindConversion<B>,
 {
@@ -76,7 +76,7 @@ where
     }
 
     /// The same value on any number of autodiffs over the backend.
-    pub(super) fn evaluate<X: Tanh<Device = B::Device>>(
+    pub(super) fn evaluate<X: Kernels<Device = B::Device>>(
         &self,
         recorded: &Recorded,
         inputs: &[FloatTensor<X>],

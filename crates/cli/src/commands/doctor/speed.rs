@@ -4,7 +4,7 @@ use std::{
 };
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use influence_backend_burn::device;
+use influence_backend_burn::{device, product};
 use influence_core::Precision;
 use serde::Serialize;
 
@@ -128,7 +128,7 @@ fn gigaflops(device: &Device, dtype: DType) -> Result<f64, String> {
     for round in 0.. {
         waited(device)?;
         let began = Instant::now();
-        let product = a.clone().matmul(b.clone());
+        let product = product(a.clone(), b.clone());
         waited(device)?;
         let found = read(product.slice([SIZE - 1..SIZE, 0..SIZE]))?;
         let seconds = began.elapsed().as_secs_f64();
@@ -153,7 +153,7 @@ fn rounding(device: &Device) -> Result<f64, String> {
         let data = TensorData::new(values.collect::<Vec<_>>(), [SIZE, SIZE]);
         Tensor::<2>::from_data(data, (device, DType::F32))
     };
-    let found = read(matrix(0).matmul(matrix(3)).slice([SIZE - 1..SIZE, 0..SIZE]))?;
+    let found = read(product(matrix(0), matrix(3)).slice([SIZE - 1..SIZE, 0..SIZE]))?;
     let last = (SIZE - 1) * SIZE;
     let (mut error, mut largest) = (0.0_f64, 0.0_f64);
     for (column, found) in found.into_iter().enumerate() {
