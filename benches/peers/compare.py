@@ -1,12 +1,17 @@
 """Compares this library with its peers: the same weights, the same data, one after the other.
 
     python3 benches/peers/compare.py --work FOLDER [--python PATH] [--only W1 W2 ...] [--rounds N]
+        [--device cuda]
 
 Makes what is missing in FOLDER: a virtual environment with the peers, data and trained weights.
 Then runs, for each line of the table, ours and theirs alternately, each in a process of its own
 with two threads, and writes FOLDER/peers.md and FOLDER/peers.json: the fastest of the rounds, the
 peak of resident memory, ratios, and how far the scores are apart. Lines whose peers would take
 many minutes are cut to fewer points, for both.
+
+With `--device cuda` both compute on an NVIDIA GPU, for the lines of kronfluence, which can. Each
+process then does its work twice and times the second, as the first compiles kernels; memory is that
+of the host.
 """
 
 import argparse
@@ -15,7 +20,7 @@ import os
 import subprocess
 import sys
 import venv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -71,9 +76,11 @@ def environment(folder):
     return python
 
 
-def built():
-    """The binary that measures this library."""
+def built(device):
+    """The binary that measures this library on a device."""
     command = ["cargo", "bench", "--bench", "peers", "--no-run", "--message-format=json"]
+    if device != "cpu":
+        command += ["--features", device]
     lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
     found = [message.get("executable") for message in messages]
@@ -108,11 +115,19 @@ def apart(python, ours, theirs):
     return [float(part) for part in done.stdout.split()] or [float("nan")] * 2
 
 
-def run(line, folder, python, binary, rounds):
+def on_gpu(line):
+    """The line with the peers that can use a GPU, or nothing."""
+    peers = [peer for peer in line.peers if peer == "kronfluence"]
+    return replace(line, peers=peers) if peers else None
+
+
+def run(line, folder, python, binary, rounds, device):
     """The fastest of some rounds of each library, in alternation, with the scores' differences."""
     cut = [part for side, count in line.cut.items() for part in (f"--{side}", count)]
     scores = {name: folder / f"scores-{name}.npy" for name in ["influence", *line.peers]}
     common = [line.workload, line.method, "--data", folder / "data", *cut]
+    if device != "cpu":
+        common += ["--device", device, "--repeat", 2]
     commands = {"influence": [binary, *common, *line.ours, "--out", scores["influence"]]}
     for peer in line.peers:
         command = [python, HERE / "peer.py", peer, *common, *line.theirs, "--out", scores[peer]]
@@ -166,6 +181,7 @@ def main():
     parser.add_argument("--python", help="a Python that has the peers; default: one is made")
     parser.add_argument("--only", nargs="*", help="workloads")
     parser.add_argument("--rounds", type=int, default=3, help="of what takes seconds")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
     folder = args.work.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,15 +192,16 @@ def main():
         command = [python, HERE / "workloads.py", "--digits", ROOT / "crates" / "cli" / "data" / "digits"]
         command += ["--out", folder / "data", "--only", *missing]
         subprocess.run([str(part) for part in command], check=True)
-    binary = built()
+    binary = built(args.device)
+    lines = LINES if args.device == "cpu" else [line for line in map(on_gpu, LINES) if line]
     head = ["work", "test × train", "library", "fit s", "score s", "both s", "peak MB",
             "time / ours", "memory / ours", "difference"]
     table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     results = []
-    for line in LINES:
+    for line in lines:
         if line.workload not in names:
             continue
-        best = run(line, folder, python, binary, args.rounds)
+        best = run(line, folder, python, binary, args.rounds, args.device)
         table += row(line, best)
         print("\n".join(row(line, best)), flush=True)
         results.append({"workload": line.workload, "method": line.method, "cut": line.cut,
