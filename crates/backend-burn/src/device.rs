@@ -106,17 +106,47 @@ pub fn supports(device: &Device, precision: Precision) -> bool {
     }
 }
 
-/// Whether a device is a GPU, for which work is cut into larger pieces.
-pub(crate) fn is_gpu(device: &Device) -> bool {
+/// How large the pieces are into which work is cut on a device.
+pub(crate) struct PieceSizes {
+    /// Scalars of an intermediate result of scoring.
+    pub(crate) scalars: usize,
+    /// Bytes of activations in a pass.
+    pub(crate) pass: usize,
+    /// Whether these are in the memory of the host.
+    pub(crate) on_host: bool,
+}
+
+/// The sizes of a device. On the CPU pieces stay in a cache; on a GPU they are large, as an
+/// operation costs as much to begin there as a million numbers.
+pub(crate) fn piece_sizes(device: &Device) -> PieceSizes {
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    return matches!(
-        device.clone().inner().as_dispatch(),
-        burn::backend::DispatchDevice::Cube(_)
-    );
-    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-    {
-        let _ = device;
-        false
+    if let burn::backend::DispatchDevice::Cube(gpu) = device.clone().inner().as_dispatch() {
+        return of_gpu(gpu);
+    }
+    let _ = device;
+    PieceSizes {
+        scalars: 1 << 20,
+        pass: 32 << 20,
+        on_host: true,
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn of_gpu(device: &burn::backend::CubeDevice) -> PieceSizes {
+    #[cfg(feature = "cuda")]
+    if matches!(device, burn::backend::CubeDevice::Cuda(_)) {
+        return PieceSizes {
+            scalars: 1 << 26,
+            pass: 1 << 30,
+            on_host: false,
+        };
+    }
+    let _ = device;
+    // WebGPU promises no more than 128 MiB of a buffer.
+    PieceSizes {
+        scalars: 1 << 24,
+        pass: 256 << 20,
+        on_host: false,
     }
 }
 

@@ -4,13 +4,7 @@ use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use influence_core::{Error as CoreError, Precision, Result as CoreResult, summation::Sums};
 use ndarray::{Array, Array2, Array3, ArrayD, Dimension};
 
-use crate::{Error, Result, device::is_gpu};
-
-/// Scalars of an intermediate result of scoring: on the CPU few enough to stay in a cache, on a GPU
-/// enough to keep it busy.
-pub(crate) fn cached(device: &Device) -> usize {
-    if is_gpu(device) { 1 << 24 } else { 1 << 20 }
-}
+use crate::{Error, Result};
 
 /// A tensor of host values, rounded to a precision.
 pub(crate) fn tensor<const D: usize>(

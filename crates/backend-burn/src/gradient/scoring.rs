@@ -29,7 +29,7 @@
 //! of them, and combined: `⟨w B, g⟩ = w ⟨B, g⟩`. The products `⟨B, g⟩` may be there already
 //! ([`basis`](super::basis)).
 //!
-//! Work is cut into tiles whose intermediate results ([`cached`] scalars) stay in a cache.
+//! Work is cut into tiles by the size of their intermediate results, which depends on the device.
 
 use burn::tensor::Tensor;
 use influence_core::ScoringFootprint;
@@ -38,8 +38,7 @@ use super::{
     ParameterGradient,
     form::{GradientForm, positions},
 };
-use crate::product::Product as _;
-use crate::tensors::{cached, joined};
+use crate::{device::piece_sizes, product::Product as _, tensors::joined};
 
 /// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
 /// matrix products reach the peak of the machine, elementwise operations wait for its memory.
@@ -186,7 +185,7 @@ impl GradientForm {
         let ([n, g, t], [k, _, u]) = (own.counts(), others.counts());
         // Tiles of as many pairs of samples as keep `g t u` products for each of them in a cache:
         // first as many columns as possible, then as many rows as still fit.
-        let pairs = (cached(&own.left.device()) / (g * t * u).max(1)).max(1);
+        let pairs = (piece_sizes(&own.left.device()).scalars / (g * t * u).max(1)).max(1);
         let columns = pairs.min(n).max(1);
         let own: Vec<OuterFactors> = own.pieces(columns).collect();
         let others = others.pieces((pairs / columns).clamp(1, k.max(1)));

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{GradientForm, Gradients, ParameterGradient};
-use crate::tensors::{cached, indices};
+use crate::{device::piece_sizes, tensors::indices};
 
 impl Gradients {
     /// The squared norms, `(n)`.
@@ -63,7 +63,7 @@ impl Gradients {
     /// time: of all of them, rows would fill the memory.
     fn rows_of(&self, parts: &[&ParameterGradient]) -> impl Iterator<Item = Tensor<2>> {
         let width = parts.first().map_or(1, |part| part.columns.len().max(1));
-        let step = (cached(&self.kind.0) / width).max(1);
+        let step = (piece_sizes(&self.kind.0).scalars / width).max(1);
         (0..self.samples).step_by(step).filter_map(move |first| {
             let samples = indices(first..(first + step).min(self.samples), &self.kind.0);
             let rows = parts

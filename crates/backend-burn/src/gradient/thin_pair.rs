@@ -1,7 +1,6 @@
 use burn::tensor::Tensor;
 
-use crate::product::Product as _;
-use crate::tensors::{cached, joined};
+use crate::{device::piece_sizes, product::Product as _, tensors::joined};
 
 /// Outer products at one position as their factors `(n, g, side)`, the narrower first.
 pub(super) struct ThinPair {
@@ -16,7 +15,7 @@ impl ThinPair {
     /// the intermediate result in a cache.
     pub(super) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
         let ([k, width], [n, g, thin]) = (rows.dims(), self.thin.dims());
-        let step = (cached(&rows.device()) / (g * thin * n).max(1)).max(1);
+        let step = (piece_sizes(&rows.device()).scalars / (g * thin * n).max(1)).max(1);
         let pieces = (0..k.max(1)).step_by(step).map(|first| {
             let rows = rows.clone().slice([first..(first + step).min(k), 0..width]);
             self.scores_at_once(rows)

@@ -11,14 +11,8 @@ use influence_core::PassFootprint;
 
 use super::ModelGradients;
 use crate::{
-    Batch, Gradients, Result, device::is_gpu, graph::RecordedConvolution, trace::Function,
+    Batch, Gradients, Result, device::piece_sizes, graph::RecordedConvolution, trace::Function,
 };
-
-/// Bytes of activations in a pass: fewer cost more in operations that are begun, more do not stay
-/// in the cache of a CPU.
-const BYTES: usize = 32 << 20;
-/// The same on a GPU, where an operation costs as much to begin as a million numbers.
-const GPU_BYTES: usize = 256 << 20;
 
 impl ModelGradients {
     /// What a pass takes, and the samples in it, for samples of this form.
@@ -34,18 +28,11 @@ impl ModelGradients {
         let one = sample.one(0);
         let grown = scalars(&one.doubled())?.saturating_sub(scalars(&one)?);
         let per_point = TWICE * grown * self.precision.bytes();
-        let of = |bytes: usize| (bytes / per_point.max(1)).max(1);
-        Ok(if is_gpu(&self.device) {
-            // Memory is granted of the host, and activations are on the device.
-            PassFootprint {
-                per_point: 0,
-                points: of(GPU_BYTES),
-            }
-        } else {
-            PassFootprint {
-                per_point,
-                points: of(BYTES),
-            }
+        let sizes = piece_sizes(&self.device);
+        Ok(PassFootprint {
+            // Memory is granted of the host.
+            per_point: if sizes.on_host { per_point } else { 0 },
+            points: (sizes.pass / per_point.max(1)).max(1),
         })
     }
 
