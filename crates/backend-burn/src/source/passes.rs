@@ -3,8 +3,8 @@
 //! While a network is differentiated its activations are in memory, for each sample many times as
 //! many numbers as its gradient may have in the end. So that they do not decide how many points a
 //! chunk has, a batch is differentiated in passes over some of its samples, and their gradients are
-//! joined. How many samples that are follows from the sizes of activations alone: the bits of
-//! gradients depend on it.
+//! joined. How many samples that are follows from the sizes of activations and the kind of device
+//! alone: the bits of gradients depend on it.
 
 use burn::backend::ir::{BaseOperationIr, OperationIr};
 use influence_core::PassFootprint;
