@@ -130,11 +130,23 @@ impl Request {
         })
     }
 
+    fn scores(
+        &self,
+        influence: Influence,
+        test: &ArrayDataset,
+        train: &ArrayDataset,
+    ) -> Outcome<ArrayD<f64>> {
+        match self.options.get("strategy").map(String::as_str) {
+            Some("sequential") => scored(&Sequential::new(influence), test, train),
+            _ => scored(&Parallel::new(influence, None)?, test, train),
+        }
+    }
+
     fn run<T: Task>(&self, task: impl Fn() -> T, module: &T::Module) -> Outcome<()> {
         let (train, test) = (self.side("train")?, self.side("test")?);
         for _ in 1..self.number("repeat", 1)? {
             let influence = self.fit(task())?.fit(module, train.clone())?;
-            scored(&Parallel::new(influence, None)?, &test, &train)?;
+            self.scores(influence, &test, &train)?;
         }
         let fit = self.fit(task())?;
         let before = peak_megabytes();
@@ -146,15 +158,7 @@ impl Request {
             return iterations(&influence, &test, self.number("iterations", 64)?);
         }
         let started = Instant::now();
-        let scores = if self
-            .options
-            .get("strategy")
-            .is_some_and(|name| name == "sequential")
-        {
-            scored(&Sequential::new(influence), &test, &train)?
-        } else {
-            scored(&Parallel::new(influence, None)?, &test, &train)?
-        };
+        let scores = self.scores(influence, &test, &train)?;
         let score_seconds = started.elapsed().as_secs_f64();
         println!(
             "{}",

@@ -319,10 +319,11 @@ def main():
     model.zero_grad()
 
     for _ in range(args.repeat):
+        # A library may have wrapped the layers of the one before.
+        model = models.load(args.workload, args.data)
         torch.manual_seed(args.seed)
         np.random.seed(args.seed)
         fit_s, score_s, scores = RUNNERS[args.library](args, model, train, test)
-        model = models.load(args.workload, args.data)
     report = {
         "library": args.library,
         "device": args.device,

@@ -133,19 +133,15 @@ pub(crate) fn piece_sizes(device: &Device) -> PieceSizes {
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn of_gpu(device: &burn::backend::CubeDevice) -> PieceSizes {
-    #[cfg(feature = "cuda")]
-    if matches!(device, burn::backend::CubeDevice::Cuda(_)) {
-        return PieceSizes {
-            scalars: 1 << 26,
-            pass: 1 << 30,
-            on_host: false,
-        };
-    }
-    let _ = device;
     // WebGPU promises no more than 128 MiB of a buffer.
+    let (scalars, pass) = if is_cuda(device) {
+        (1 << 26, 1 << 30)
+    } else {
+        (1 << 24, 256 << 20)
+    };
     PieceSizes {
-        scalars: 1 << 24,
-        pass: 256 << 20,
+        scalars,
+        pass,
         on_host: false,
     }
 }
@@ -156,11 +152,16 @@ fn of_gpu(device: &burn::backend::CubeDevice) -> PieceSizes {
 /// their 24 bits.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(crate) fn rounds_products(device: &burn::backend::CubeDevice, kind: DType) -> bool {
+    kind == DType::F32 && is_cuda(device)
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn is_cuda(device: &burn::backend::CubeDevice) -> bool {
     #[cfg(feature = "cuda")]
-    return kind == DType::F32 && matches!(device, burn::backend::CubeDevice::Cuda(_));
+    return matches!(device, burn::backend::CubeDevice::Cuda(_));
     #[cfg(not(feature = "cuda"))]
     {
-        let _ = (device, kind);
+        let _ = device;
         false
     }
 }

@@ -44,9 +44,9 @@ use influence_core::Result as CoreResult;
 use ndarray::Array2;
 
 use super::pairs::in_pairs;
-use crate::product::Product as _;
 use crate::{
     engine::{LinearisedLayer, LossDerivatives},
+    product::Product as _,
     tensors::{host, joined},
 };
 

@@ -17,9 +17,9 @@ use super::{
     parts::{places, shared_sum, sum_in_order},
     vectors::SampleVectors,
 };
-use crate::product::Product as _;
 use crate::{
     Gradients, Stack,
+    product::Product as _,
     tensors::{host, single},
 };
 

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! one product of matrices with three times as many terms, added up in 32 bits. That is about as
-//! accurate as arithmetic in 32 bits, and on these GPUs about as fast or faster.
+//! accurate as arithmetic in 32 bits.
 //!
 //! References: Veltkamp, "ALGOL procedures voor het berekenen van een inwendig product in dubbele
 //! precisie", RC-Informatie 22, Technological University Eindhoven, 1968; Markidis et al., "NVIDIA

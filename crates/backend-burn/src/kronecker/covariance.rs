@@ -22,8 +22,10 @@ use super::{
     running_sum::RunningSum,
     unfactored::UnfactoredFisher,
 };
-use crate::product::Product as _;
-use crate::{Gradients, curvature::SampleVectors, observe::FitProgress, tensors::Unpacked};
+use crate::{
+    Gradients, curvature::SampleVectors, observe::FitProgress, product::Product as _,
+    tensors::Unpacked,
+};
 
 /// The covariances of each layer.
 pub(super) struct CovarianceSet(Vec<Covariance>);

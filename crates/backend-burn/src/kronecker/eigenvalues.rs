@@ -16,11 +16,11 @@ use super::{
     parallel::missing,
     running_sum::RunningSum,
 };
-use crate::product::Product as _;
 use crate::{
     Gradients,
     curvature::SampleVectors,
     gradient::squared_products,
+    product::Product as _,
     tensors::{Unpacked, scatter_rows, tensor3},
 };
 

@@ -15,10 +15,10 @@ use super::{
     layer::{LayerInputs, LinearLayer, Positions},
     low_rank::SeparableInverse,
 };
-use crate::product::Product as _;
 use crate::{
     Stack,
     curvature::SampleVectors,
+    product::Product as _,
     tensors::{array3, host, joined, tensor3},
 };
 

@@ -7,8 +7,7 @@ use super::{
     factors::{SquareRootFactors, Vectors},
     formulas,
 };
-use crate::product::Product as _;
-use crate::{Error, OutputLoss, Result, tensors::values};
+use crate::{Error, OutputLoss, Result, product::Product as _, tensors::values};
 
 /// A declared loss, perhaps weighted, at the outputs of a batch.
 pub(crate) struct ClosedForm {
