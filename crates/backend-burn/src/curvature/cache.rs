@@ -162,71 +162,71 @@ fn fitting<T: Send>(
 mod tests {
     use super::*;
 
-    /// Which batches are computed when these are asked for, where each takes a byte.
-    fn made(memory: usize, own: &Range<usize>, asked: &[usize]) -> CoreResult<Vec<usize>> {
-        made_of(1, memory, own, asked)
+    /// Which batches are computed in each pass, where each takes a byte.
+    fn made(memory: usize, own: &Range<usize>, passes: &[&[usize]]) -> CoreResult<Vec<Vec<usize>>> {
+        made_of(|_| 1, memory, own, passes)
     }
 
-    /// The same, where each takes this many bytes.
+    /// The same, where the size of each is given. The batches of a pass are in order of number, as
+    /// two may be computed at a time.
     fn made_of(
-        size: usize,
+        size: impl Fn(usize) -> usize,
         memory: usize,
         own: &Range<usize>,
-        asked: &[usize],
-    ) -> CoreResult<Vec<usize>> {
+        passes: &[&[usize]],
+    ) -> CoreResult<Vec<Vec<usize>>> {
         let cache = BatchCache::new(memory);
-        let made = Mutex::new(Vec::new());
-        for &part in asked {
+        let pass = |asked: &&[usize]| {
+            let made = Mutex::new(Vec::new());
             let make = |batch| {
                 locked(&made).push(batch);
                 Ok(batch)
             };
-            assert_eq!(cache.part(part, own.clone(), make, |_| size)?, part);
-        }
-        Ok(locked(&made).clone())
+            for &part in *asked {
+                assert_eq!(
+                    cache.part(part, own.clone(), make, |&made| size(made))?,
+                    part
+                );
+            }
+            let mut made = locked(&made).clone();
+            made.sort_unstable();
+            Ok(made)
+        };
+        passes.iter().map(pass).collect()
     }
 
     #[test]
     fn the_first_batches_of_a_process_come_before_those_of_others() -> CoreResult<()> {
-        let pass = [0, 1, 2, 3, 4, 5];
+        let pass: &[usize] = &[0, 1, 2, 3, 4, 5];
         // One process alone.
-        assert_eq!(made(9, &(0..6), &[pass, pass].concat())?, pass);
-        assert_eq!(made(1, &(0..2), &[0, 1, 0, 1])?, [0, 1, 1]);
+        assert_eq!(made(9, &(0..6), &[pass, pass])?, [pass, &[]]);
+        assert_eq!(made(1, &(0..2), &[&[0, 1], &[0, 1]])?, [&[0, 1][..], &[1]]);
         // A fit asks for its own batches alone, a solver for all.
-        assert_eq!(made(9, &(2..4), &[2, 3, 2, 3])?, [2, 3]);
+        assert_eq!(made(9, &(2..4), &[&[2, 3], &[2, 3]])?, [&[2, 3][..], &[]]);
+        assert_eq!(made(9, &(2..4), &[pass, pass])?, [pass, &[]]);
+        assert_eq!(made(4, &(2..4), &[pass, pass])?, [pass, &[4, 5]]);
+        // Its own are computed at the first call, whatever that asks for.
         assert_eq!(
-            made(9, &(2..4), &[pass, pass].concat())?,
-            [2, 3, 0, 1, 4, 5]
+            made(4, &(2..4), &[&[0], pass])?,
+            [&[0, 2, 3][..], &[1, 4, 5]]
         );
-        let twice = made(4, &(2..4), &[pass, pass].concat())?;
-        assert_eq!(twice, [2, 3, 0, 1, 4, 5, 4, 5]);
+        assert_eq!(made(2, &(2..4), &[pass, pass])?, [pass, &[0, 1, 4, 5]]);
         Ok(())
     }
 
     #[test]
     fn a_batch_that_does_not_fit_is_made_once_a_pass() -> CoreResult<()> {
-        let pass = [0, 1, 2];
-        assert_eq!(
-            made_of(2, 0, &(0..3), &[pass, pass].concat())?,
-            [pass, pass].concat()
-        );
-        assert_eq!(
-            made_of(2, 1, &(0..3), &[pass, pass].concat())?,
-            [pass, pass].concat()
-        );
+        let pass: &[usize] = &[0, 1, 2];
+        assert_eq!(made_of(|_| 2, 0, &(0..3), &[pass, pass])?, [pass, pass]);
+        assert_eq!(made_of(|_| 2, 1, &(0..3), &[pass, pass])?, [pass, pass]);
         // The sizes of those before it do not tell that the second does not fit.
-        let cache = BatchCache::new(2);
-        let made = Mutex::new(Vec::new());
-        for part in [pass, pass].concat() {
-            let make = |batch| {
-                locked(&made).push(batch);
-                Ok(batch)
-            };
-            assert_eq!(cache.part(part, 0..3, make, |batch| batch + 1)?, part);
-        }
-        assert_eq!(*locked(&made), [0, 1, 2, 1, 2]);
+        let growing = |batch| batch + 1;
+        assert_eq!(
+            made_of(growing, 2, &(0..3), &[pass, pass])?,
+            [pass, &[1, 2]]
+        );
         // Others than its own have no cache either.
-        assert_eq!(made_of(2, 0, &(1..3), &[0, 1, 0])?, [0, 1, 0]);
+        assert_eq!(made_of(|_| 2, 0, &(1..3), &[&[0, 1, 0]])?, [[0, 0, 1]]);
         Ok(())
     }
 }
