@@ -18,7 +18,7 @@ use crate::{
 pub(crate) use call::{each, one};
 
 /// A graph of nodes. Names of tensors are unique in it and in the graphs of its attributes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NetworkGraph {
     /// What a batch gives, in the order of the file.
     pub(crate) inputs: Vec<InputForm>,
@@ -51,7 +51,7 @@ pub enum AxisLength {
 }
 
 /// An operation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GraphNode {
     /// The name that the file gives it, or its first result.
     pub(crate) name: String,
@@ -114,11 +114,11 @@ impl GraphNode {
 }
 
 /// The attributes of a node, by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Attributes(pub(crate) BTreeMap<String, Attribute>);
 
 /// The value of an attribute.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Attribute {
     Int(i64),
     Float(f64),

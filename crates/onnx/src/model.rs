@@ -25,6 +25,7 @@ pub struct NetworkFile {
     /// What a user should know of the file, in sentences.
     pub remarks: Vec<String>,
     program: Arc<Program>,
+    measured: Option<Arc<Program>>,
 }
 
 impl NetworkFile {
@@ -50,6 +51,7 @@ impl NetworkFile {
             operators: found.operators,
             remarks: found.remarks,
             program: Arc::new(found.program),
+            measured: found.measured.map(Arc::new),
         })
     }
 
@@ -63,11 +65,17 @@ impl NetworkFile {
             operators: BTreeMap::new(),
             remarks: Vec::new(),
             program: Arc::new(program),
+            measured: None,
         }
     }
 
     pub(crate) fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// What computes the tensor that is measured, if [`ReadSettings::measured`] names one.
+    pub(crate) fn measured(&self) -> Option<&Arc<Program>> {
+        self.measured.as_ref()
     }
 
     /// The network on a device.

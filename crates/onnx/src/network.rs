@@ -44,17 +44,32 @@ impl Network {
     ///
     /// # Errors
     /// When a node cannot be computed from values of these shapes.
+    #[cfg(test)]
     pub(crate) fn forward(&self, inputs: &[Value], device: &Device) -> Result<Value> {
-        self.forward_past(inputs, device, None)
+        self.computed(&self.program, inputs, device, None)
     }
 
-    /// As [`forward`](Self::forward), but the node that makes the tensor `passed` is passed over:
-    /// the tensor is the first argument of the node.
+    /// The chosen output, but the node that makes the tensor `passed` is passed over: the tensor
+    /// is the first argument of the node.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// When a node cannot be computed from values of these shapes.
     pub(crate) fn forward_past(
         &self,
+        inputs: &[Value],
+        device: &Device,
+        passed: Option<&str>,
+    ) -> Result<Value> {
+        self.computed(&self.program, inputs, device, passed)
+    }
+
+    /// Computes the result of nodes with the parameters of the network.
+    ///
+    /// # Errors
+    /// When a node cannot be computed from values of these shapes.
+    pub(crate) fn computed(
+        &self,
+        program: &Program,
         inputs: &[Value],
         device: &Device,
         passed: Option<&str>,
@@ -65,7 +80,7 @@ impl Network {
         };
         let parameters = self.parameters.iter();
         let parameters = parameters.map(|(name, parameter)| (name.as_str(), parameter.value()));
-        self.program.run(parameters, inputs, &devices, passed)
+        program.run(parameters, inputs, &devices, passed)
     }
 
     fn each(self, mut change: impl FnMut(&str, AnyParameter) -> AnyParameter) -> Self {

@@ -48,6 +48,8 @@ pub(crate) use state::by_name;
 pub(crate) struct Identified {
     pub(crate) parameters: Vec<NamedTensor>,
     pub(crate) program: Program,
+    /// What computes the tensor that is measured, if one is named.
+    pub(crate) measured: Option<Program>,
     /// The names of the outputs, that of the chosen one first.
     pub(crate) outputs: Vec<String>,
     pub(crate) operators: BTreeMap<String, usize>,
@@ -57,7 +59,8 @@ pub(crate) struct Identified {
 /// A graph of which it is known which tensors are parameters.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// The graph without the parameters among its tensors, pruned to what the output needs.
+    /// The graph without the parameters among its tensors, pruned to what the output and the
+    /// measured tensor need.
     pub(crate) graph: NetworkGraph,
     /// The tensor that is asked for.
     pub(crate) output: String,
@@ -82,12 +85,17 @@ pub(crate) struct Tie {
 pub(crate) fn identify(file: File, settings: &ReadSettings) -> Result<Identified> {
     let mut graph = file.graph;
     let (output, passed) = chosen_output(&graph, settings)?;
+    if let Some(measured) = &settings.measured {
+        let computed = graph.nodes.iter().flat_map(|node| &node.outputs);
+        check_computed(measured, computed, &graph.outputs)?;
+    }
     if file.exported.is_none() {
         names::part_merged(&mut graph);
     }
-    flow::prune(&mut graph, &output);
+    let results: Vec<&str> = settings.results(&output).collect();
+    flow::prune(&mut graph, &results);
     check_inference(&graph)?;
-    let live = flow::live(&graph, &output);
+    let live = flow::live(&graph, &results);
     let refusal = ExporterRefusal::new(&file.path);
     let found = match &file.exported {
         Some(exported) => exported::found(exported, &graph, &live),
@@ -191,7 +199,7 @@ fn chosen_output(
 ) -> Result<(String, Option<String>)> {
     let Some(wanted) = &settings.output else {
         let depends = |output: &&String| {
-            let live = flow::live(graph, output);
+            let live = flow::live(graph, &[output]);
             let mut tensors = graph.tensors.iter();
             tensors.any(|(name, data)| live.contains(name) && is_candidate(name, data))
         };
@@ -209,13 +217,22 @@ fn chosen_output(
         return Ok((chosen, passed));
     };
     let computed = graph.nodes.iter().flat_map(|node| &node.outputs);
-    let mut computed = computed.filter(|name| !name.is_empty());
-    if computed.any(|name| name == wanted) {
-        return Ok((wanted.clone(), None));
+    check_computed(wanted, computed, &graph.outputs)?;
+    Ok((wanted.clone(), None))
+}
+
+/// Checks that nodes, which compute all these, compute a tensor that the settings name.
+pub(crate) fn check_computed<'a>(
+    wanted: &str,
+    mut computed: impl Iterator<Item = &'a String>,
+    outputs: &[String],
+) -> Result<()> {
+    if !wanted.is_empty() && computed.any(|name| name == wanted) {
+        return Ok(());
     }
     Err(Error::Setting(format!(
         "no node computes `{wanted}`; the outputs are {}, and any result of a node may be named",
-        quoted(&graph.outputs)
+        quoted(outputs)
     )))
 }
 
@@ -246,23 +263,42 @@ pub(crate) fn finish(mut known: Known, settings: &ReadSettings) -> Result<Identi
             )));
         }
     }
-    let mut outputs = known.graph.outputs;
+    let mut outputs = std::mem::take(&mut known.graph.outputs);
     outputs.retain(|name| *name != known.output);
     outputs.insert(0, known.output.clone());
     let ties = known.ties.iter();
     let ties = ties.map(|tie| format!("`{}` is tied to `{}`", tie.name, tie.is));
+    let operators = counted(&known.graph.nodes);
+    let measured = settings.measured.as_ref();
+    let measured = measured.map(|name| Program::new(known.graph.clone(), name.clone()));
+    let program = Program::new(known.graph, known.output);
+    if let Some(measured) = &measured {
+        check_measured(measured, &program, &known.parameters)?;
+    }
     Ok(Identified {
-        operators: counted(&known.graph.nodes),
+        operators,
         remarks: ties.chain(known.remarks.iter().cloned()).collect(),
-        program: Program::new(
-            known.graph.inputs,
-            known.graph.tensors,
-            known.graph.nodes,
-            known.output,
-        ),
+        program,
+        measured,
         parameters: known.parameters,
         outputs,
     })
+}
+
+/// Checks that the loss trains every parameter that the measured tensor depends on.
+fn check_measured(measured: &Program, program: &Program, parameters: &[NamedTensor]) -> Result<()> {
+    let untrained = parameters.iter().find(|parameter| {
+        parameter.trained && measured.reads(&parameter.name) && !program.reads(&parameter.name)
+    });
+    match untrained {
+        None => Ok(()),
+        Some(parameter) => Err(Error::Setting(format!(
+            "the measured tensor `{}` depends on parameter `{}`, and the output `{}`, of which the loss is taken, does not: training points have no influence on it; name it in model.frozen",
+            measured.output(),
+            parameter.name,
+            program.output()
+        ))),
+    }
 }
 
 /// Marks the parameters whose names have a pattern as not trained.

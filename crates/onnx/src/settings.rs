@@ -9,6 +9,9 @@ use burn::tensor::TensorData;
 pub struct ReadSettings {
     /// The output to take; the first one by default. Any tensor of the file may be named.
     pub output: Option<String>,
+    /// The tensor that [`Measurement::InFile`](crate::Measurement::InFile) measures. Any tensor of
+    /// the file may be named.
+    pub measured: Option<String>,
     /// Patterns of names, with `*` for any letters: parameters that are not trained.
     pub frozen: Vec<String>,
     /// Rows of embeddings that have no gradient, by the name of the table: `padding_idx` of
@@ -19,6 +22,13 @@ pub struct ReadSettings {
     pub weights: Option<BTreeMap<String, TensorData>>,
     /// What the weights are called in messages: the path of their file.
     pub weights_file: PathBuf,
+}
+
+impl ReadSettings {
+    /// The tensors that are computed, where this one is the output.
+    pub(crate) fn results<'a>(&'a self, output: &'a str) -> impl Iterator<Item = &'a str> {
+        [output].into_iter().chain(self.measured.as_deref())
+    }
 }
 
 /// A tensor that is a parameter.

@@ -5,6 +5,7 @@ mod classes;
 mod counted;
 mod fields;
 mod logits;
+mod measured;
 mod numbers;
 mod probe;
 mod settings;
@@ -13,11 +14,13 @@ mod targets;
 mod tests;
 mod tokens;
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use influence_backend_burn::{OutputLoss, Outputs, Task};
 use influence_core::FieldForm;
 
-use crate::{Network, NetworkFile, Result};
+use crate::{Error, Network, NetworkFile, Result, network::Program};
 
 use arguments::LossArguments;
 use tokens::Tokens;
@@ -34,6 +37,8 @@ pub use targets::TargetForm;
 pub struct NetworkTask {
     loss: NetworkLoss,
     measurement: Measurement,
+    /// What computes the measurement, if the file does.
+    measured: Option<Arc<Program>>,
     /// The shape of one sample of the output.
     output: Vec<usize>,
     /// Probabilities that the file computes: the loss is taken of the logits before them.
@@ -67,10 +72,14 @@ impl NetworkTask {
     ) -> Result<Self> {
         loss.check()?;
         measurement.check(loss.kind)?;
-        let probed = probe::probed(model, inputs)?;
+        let probed = probe::probed(model, model.program(), inputs)?;
         let output = probed.shape.clone();
         let targets = TargetForm::new(&loss, &output)?;
         measurement.check_output(loss.kind, &output)?;
+        let measured = match measurement {
+            Measurement::InFile => Some(measured(model, inputs)?),
+            _ => None,
+        };
         let probabilities = logits::probabilities(model.program(), loss.kind, output.len() + 1);
         let tokens = match (loss.kind, &output[..]) {
             (LossKind::NextToken, &[positions, _]) => {
@@ -97,6 +106,7 @@ impl NetworkTask {
             probabilities: probabilities.and_then(|node| node.outputs.first().cloned()),
             output,
             measurement,
+            measured,
             loss,
         })
     }
@@ -127,6 +137,21 @@ impl NetworkTask {
         &self.remarks
     }
 
+    /// What the file computes as the measurement of each sample, `(n)`.
+    ///
+    /// # Panics
+    /// As [`arguments`](Self::arguments).
+    fn measured(&self, program: &Program, network: &Network, mut fields: Fields) -> Tensor<1> {
+        if self.targets != TargetForm::None {
+            fields.take_targets();
+        }
+        let measured = network.computed(program, fields.inputs(), fields.device(), None);
+        match measured.and_then(arguments::of_samples) {
+            Ok(measured) => measured,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// The output of the network on a batch, beside its targets.
     ///
     /// # Panics
@@ -154,6 +179,22 @@ impl NetworkTask {
     }
 }
 
+/// What computes the tensor of a file that is measured, tried on samples of these shapes.
+fn measured(model: &NetworkFile, inputs: &[Vec<usize>]) -> Result<Arc<Program>> {
+    let program = model.measured().ok_or_else(|| {
+        Error::Setting("the measurement is a tensor of the file, and none is named".into())
+    })?;
+    let shape = probe::probed(model, program, inputs)?.shape;
+    if shape.iter().product::<usize>() == 1 {
+        return Ok(program.clone());
+    }
+    Err(Error::Setting(format!(
+        "the measured tensor `{}` has shape {} and must have one number for each sample, (n) or (n, 1): add up or choose in the network what is to be explained, and export it as a further output",
+        program.output(),
+        targets::of_samples(&shape)
+    )))
+}
+
 impl Task for NetworkTask {
     type Module = Network;
     type Inputs = Fields;
@@ -171,22 +212,13 @@ impl Task for NetworkTask {
     }
 
     fn measurement(&self, network: &Network, fields: Fields) -> Tensor<1> {
-        match (self.measurement, self.arguments(network, fields)) {
-            (_, LossArguments::Losses(losses)) => losses,
-            (Measurement::Loss, LossArguments::Choices(choices)) => choices.loss(&self.loss),
-            (Measurement::Margin, LossArguments::Choices(choices)) => choices.margin(),
-            (Measurement::Logit { class }, LossArguments::Choices(choices)) => choices.logit(class),
-            (Measurement::LogProbability, LossArguments::Choices(choices)) => {
-                choices.log_probability()
-            }
-            (Measurement::Loss, LossArguments::Numbers(numbers)) => numbers.loss(&self.loss),
-            (Measurement::Margin, LossArguments::Numbers(numbers)) => numbers.margin(),
-            (Measurement::Logit { class }, LossArguments::Numbers(numbers)) => {
-                numbers.output(class.unwrap_or_default())
-            }
-            (Measurement::LogProbability, LossArguments::Numbers(numbers)) => {
-                numbers.log_probability()
-            }
+        if let Some(program) = &self.measured {
+            return self.measured(program, network, fields);
+        }
+        match self.arguments(network, fields) {
+            LossArguments::Choices(choices) => choices.measured(self.measurement, &self.loss),
+            LossArguments::Numbers(numbers) => numbers.measured(self.measurement, &self.loss),
+            LossArguments::Losses(losses) => losses,
         }
     }
 

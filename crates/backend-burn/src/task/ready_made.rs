@@ -23,9 +23,15 @@ use super::{Field, OutputLoss, Outputs, Task};
 /// let model = Softmax { layer: LinearConfig::new(4, 3).init(&device) };
 /// let loss = task.loss(&model, (Tensor::ones([2, 4], &device), Tensor::from_data([0, 2], &device)));
 /// assert_eq!(loss.dims(), [2]);
+///
+/// // What is explained of a test point is the logit of the first class.
+/// let task = task.with_measurement(|logits, _| logits.narrow(1, 0, 1).squeeze_dim(1));
+/// let measured = task.measurement(&model, (Tensor::ones([2, 4], &device), Tensor::from_data([0, 2], &device)));
+/// assert_eq!(measured.dims(), [2]);
 /// ```
 pub struct Classification<M, I, F> {
     forward: F,
+    measurement: Option<MeasuredOutputs<Tensor<1, Int>>>,
     module: PhantomData<fn(&M, I)>,
 }
 
@@ -33,17 +39,35 @@ pub struct Classification<M, I, F> {
 /// targets and predictions `(n, outputs)`.
 pub struct Regression<M, I, F> {
     forward: F,
+    measurement: Option<MeasuredOutputs<Tensor<2>>>,
     module: PhantomData<fn(&M, I)>,
 }
 
+/// What is measured of outputs and targets.
+type MeasuredOutputs<T> = Box<dyn Fn(Tensor<2>, T) -> Tensor<1> + Send + Sync>;
+
 macro_rules! ready_made {
-    ($task:ident) => {
+    ($task:ident, $targets:ty) => {
         impl<M, I: Field, F: Fn(&M, I) -> Tensor<2>> $task<M, I, F> {
             /// The task of a module with this forward pass.
             pub fn new(forward: F) -> Self {
                 Self {
                     forward,
+                    measurement: None,
                     module: PhantomData,
+                }
+            }
+
+            /// Measures something else than the loss: a function of the outputs `(k, c)` and the
+            /// targets, with a number for each sample, `(k)`.
+            #[must_use]
+            pub fn with_measurement(
+                self,
+                measurement: impl Fn(Tensor<2>, $targets) -> Tensor<1> + Send + Sync + 'static,
+            ) -> Self {
+                Self {
+                    measurement: Some(Box::new(measurement)),
+                    ..self
                 }
             }
         }
@@ -56,8 +80,8 @@ macro_rules! ready_made {
     };
 }
 
-ready_made!(Classification);
-ready_made!(Regression);
+ready_made!(Classification, Tensor<1, Int>);
+ready_made!(Regression, Tensor<2>);
 
 impl<M, I, F> Task for Classification<M, I, F>
 where
@@ -74,6 +98,13 @@ where
             .gather(1, targets.unsqueeze_dim(1))
             .neg()
             .squeeze_dim(1)
+    }
+
+    fn measurement(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
+        match &self.measurement {
+            Some(measurement) => measurement((self.forward)(module, inputs), targets),
+            None => self.loss(module, (inputs, targets)),
+        }
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {
@@ -94,6 +125,13 @@ where
     fn loss(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
         let residual = (self.forward)(module, inputs) - targets;
         residual.square().mean_dim(1).squeeze_dim(1)
+    }
+
+    fn measurement(&self, module: &M, (inputs, targets): Self::Inputs) -> Tensor<1> {
+        match &self.measurement {
+            Some(measurement) => measurement((self.forward)(module, inputs), targets),
+            None => self.loss(module, (inputs, targets)),
+        }
     }
 
     fn outputs(&self, module: &M, (inputs, _): Self::Inputs) -> Option<Outputs> {

@@ -8,6 +8,9 @@ use crate::{
 };
 
 const IDS: &str = "inputs = \"data.safetensors#input/ids\"";
+/// The perceptron as layers.
+const LAYERS: &str = "weights = \"weights.safetensors\"\nlayers = [{ kind = \"linear\", name = \"fc1\" }, \
+                      { kind = \"tanh\" }, { kind = \"linear\", name = \"fc2\" }]";
 const DIRECT: [&str; 2] = ["method.name=direct", "method.damping=0.5"];
 
 /// A model, one of its losses, and the sections of its configuration.
@@ -199,6 +202,53 @@ fn a_measurement_replaces_the_loss_of_test_points() {
     assert!(difference(&first, &second) > 1e-2);
     let margin = network.influences(&["model.measurement=margin"]);
     assert!(difference(&margin, &loss) > 1e-2);
+}
+
+#[test]
+fn models_of_layers_measure_what_networks_in_files_do() {
+    const MEASUREMENTS: [&str; 4] = ["margin", "logit", "{ logit = 2 }", "log-probability"];
+    let network = Network::mlp("new.onnx");
+    let all =
+        || MEASUREMENTS.map(|name| network.influences(&[&format!("model.measurement={name}")]));
+    let of_file = all();
+    let text = network.text("influence.toml");
+    let text = text.replace("onnx = \"model.onnx\"", LAYERS);
+    fs::write(network.path("influence.toml"), text).expect("written");
+    for (name, (of_file, of_layers)) in MEASUREMENTS.iter().zip(of_file.iter().zip(&all())) {
+        let difference = difference(of_layers, of_file);
+        assert!(difference < 1e-12, "{name}: {difference:e}");
+    }
+    for (measurement, expected) in [
+        ("{ logit = 3 }", "there are 3, counted from 0"),
+        ("{ output = 'tanh' }", "is for networks in files"),
+    ] {
+        let set = format!("model.measurement={measurement}");
+        let said = network.complaint(&["run", "influence.toml", "--overwrite", "--set", &set]);
+        assert!(said.contains("model.measurement"), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_tensor_of_the_file_is_measured_by_name() {
+    // The network computes a loss, which reads an input more than its logits.
+    const BOTH: &str =
+        "{ x = 'data.safetensors#input/x', target = 'data.safetensors#input/target' }";
+    let sections = [
+        "loss = \"cross-entropy\"\noutput = \"linear_1\"",
+        "inputs = \"data.safetensors#input/x\", targets = \"data.safetensors#input/target\"",
+    ];
+    let network = Network::new("with_loss", "new.onnx", "reference", sections);
+    let loss = network.influences(&[]);
+    assert!(difference(&loss, &network.reference.products()) < 1e-11);
+    let inputs = ["train", "test"].map(|side| format!("data.{side}.inputs={BOTH}"));
+    let [train, test] = &inputs;
+    let measured = "model.measurement={ output = 'out' }";
+    let of_file = network.influences(&[measured, train, test]);
+    assert!(difference(&of_file, &loss) < 1e-12);
+    let set = "model.measurement={ output = 'tanh' }";
+    let said = network.complaint(&["run", "influence.toml", "--overwrite", "--set", set]);
+    assert!(said.contains("one number for each sample"), "{said}");
 }
 
 #[test]

@@ -126,7 +126,6 @@ impl Model {
             ignore,
             class_weights,
             label_smoothing,
-            measurement,
             ..
         } = self;
         let all = [
@@ -136,7 +135,6 @@ impl Model {
             ("ignore", json!(ignore)),
             ("class_weights", json!(class_weights)),
             ("label_smoothing", json!(label_smoothing)),
-            ("measurement", json!(measurement)),
         ];
         let given = all.into_iter().filter(|(_, value)| !value.is_null());
         given.map(|(key, value)| (key.to_owned(), value)).collect()
@@ -200,7 +198,7 @@ impl Loss {
 }
 
 /// What is explained of each test point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MeasurementKey {
     /// Its training loss.
@@ -214,6 +212,8 @@ pub enum MeasurementKey {
     Logit(usize),
     /// The logarithm of the probability of its class.
     LogProbability,
+    /// A tensor of the network's file with a number for each sample, `{ output = "entropy" }`.
+    Output(String),
 }
 
 impl MeasurementKey {
@@ -236,11 +236,18 @@ impl<'de> Deserialize<'de> for MeasurementKey {
                 found.ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
             }
             other => {
-                let class = other.get("logit").and_then(Value::as_integer);
-                let class = class.and_then(|class| usize::try_from(class).ok());
-                class.map(Self::Logit).ok_or_else(|| {
+                let of_key = |(key, value): (&String, &Value)| match (&**key, value) {
+                    ("logit", Value::Integer(class)) => {
+                        usize::try_from(*class).ok().map(Self::Logit)
+                    }
+                    ("output", Value::String(name)) => Some(Self::Output(name.clone())),
+                    _ => None,
+                };
+                let table = other.as_table().filter(|table| table.len() == 1);
+                let found = table.and_then(|table| table.iter().next()).and_then(of_key);
+                found.ok_or_else(|| {
                     D::Error::custom(format!(
-                        "expected {}, or {{ logit = 3 }} for the logit of a class, got {other}",
+                        "expected {}, {{ logit = 3 }} for the logit of a class, or {{ output = \"name\" }} for a tensor of the network's file, got {other}",
                         NAMES.join(", ")
                     ))
                 })

@@ -45,6 +45,9 @@ impl Job {
         }
         put("mode", json!(self.config.compute.mode));
         put("loss", json!(model.loss));
+        if let Some(measurement) = &model.measurement {
+            put("measurement", json!(measurement));
+        }
         if model.onnx.is_some() {
             put("network", model.network_keys().into());
         }

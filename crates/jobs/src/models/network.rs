@@ -90,6 +90,10 @@ fn read(model: &Model, weights: Option<Weights>) -> Result<Network> {
     let source = weights.as_ref().map(|weights| weights.source().into());
     let settings = ReadSettings {
         output: model.output.clone(),
+        measured: match &model.measurement {
+            Some(MeasurementKey::Output(name)) => Some(name.clone()),
+            _ => None,
+        },
         frozen: model.frozen.clone().unwrap_or_default(),
         padding: model.padding.clone().unwrap_or_default(),
         weights: weights.map(Weights::into_tensors),
@@ -105,6 +109,9 @@ fn read(model: &Model, weights: Option<Weights>) -> Result<Network> {
 /// An error of a network that was tried, with the key that it is about.
 fn of_task(error: NetworkError, config: &Config) -> KeyError {
     match &error {
+        NetworkError::Setting(_) if config.model.measurement.is_some() => {
+            KeyError::new("model", error)
+        }
         NetworkError::Setting(_) => KeyError::new("model.loss", error),
         NetworkError::Input(_) => {
             let data = KeyPath::from(config.data.keys()[0]);
@@ -137,13 +144,16 @@ fn loss(model: &Model) -> Result<NetworkLoss> {
     })
 }
 
-fn measurement(model: &Model) -> Measurement {
-    match model.measurement {
+pub(super) fn measurement(model: &Model) -> Measurement {
+    match &model.measurement {
         None | Some(MeasurementKey::Loss) => Measurement::Loss,
         Some(MeasurementKey::Margin) => Measurement::Margin,
         Some(MeasurementKey::OwnLogit) => Measurement::Logit { class: None },
-        Some(MeasurementKey::Logit(class)) => Measurement::Logit { class: Some(class) },
+        Some(MeasurementKey::Logit(class)) => Measurement::Logit {
+            class: Some(*class),
+        },
         Some(MeasurementKey::LogProbability) => Measurement::LogProbability,
+        Some(MeasurementKey::Output(_)) => Measurement::InFile,
     }
 }
 

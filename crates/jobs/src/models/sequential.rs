@@ -7,9 +7,10 @@ use influence_data::{
     InputShape, Target,
     key::{AtKey, KeyError, KeyPath},
 };
+use influence_onnx::{LossKind, Measurement};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Models, Needs, TaskModel, bound::Bound};
+use super::{Models, Needs, TaskModel, bound::Bound, network::measurement};
 use crate::{
     config::{Config, Layer, Layers, Loss, Model, missing},
     sequential::{Architecture, SequentialModel, initial_weights},
@@ -32,7 +33,7 @@ impl Models for SequentialModels {
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
-        let (loss, layers) = described(&config.model)?;
+        let (task, layers) = described(&config.model)?;
         let sample = only(inputs, config)?;
         let weights = weights.ok_or_else(|| missing("weights"))?;
         let key = config.model.state.as_deref();
@@ -40,7 +41,7 @@ impl Models for SequentialModels {
         let names = layers.0.iter().filter_map(Layer::name);
         weights.check_read(names).at_key("model.weights")?;
         let weights = weights.with_tables(layers.0.iter().filter_map(Layer::table));
-        bound(loss, layers, &weights, sample, device)
+        bound(task, layers, &weights, sample, device)
     }
 
     fn initial(
@@ -50,12 +51,12 @@ impl Models for SequentialModels {
         inputs: &[InputShape],
         device: &Device,
     ) -> Result<Box<dyn TaskModel>> {
-        let (loss, layers) = described(&config.model)?;
+        let (task, layers) = described(&config.model)?;
         config.model.check_trained()?;
         let sample = only(inputs, config)?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let weights = initial_weights(&layers.0, sample, &mut random).at_key("model.layers")?;
-        bound(loss, layers, &weights, sample, device)
+        bound(task, layers, &weights, sample, device)
     }
 }
 
@@ -74,8 +75,15 @@ fn only<'a>(inputs: &'a [InputShape], config: &Config) -> Result<&'a [usize]> {
     Ok(&only.shape)
 }
 
+/// The functions of a sequential model.
+#[derive(Debug, Clone, Copy)]
+struct SequentialTask {
+    loss: Loss,
+    measurement: Measurement,
+}
+
 /// What a sequential model needs said.
-fn described(model: &Model) -> Result<(Loss, &Layers)> {
+fn described(model: &Model) -> Result<(SequentialTask, &Layers)> {
     let loss = model.loss.ok_or_else(|| missing("loss"))?;
     let layers = model.layers.as_ref();
     let layers = layers.ok_or_else(|| {
@@ -84,11 +92,19 @@ fn described(model: &Model) -> Result<(Loss, &Layers)> {
             "missing key `layers`, for a sequential model, or `onnx`, for a network in a file",
         )
     })?;
-    Ok((loss, layers))
+    let measurement = measurement(model);
+    ensure!(
+        measurement != Measurement::InFile,
+        KeyError::new(
+            "model.measurement",
+            "a tensor by name is for networks in files (model.onnx); models of layers have loss, margin, logit and log-probability"
+        )
+    );
+    Ok((SequentialTask { loss, measurement }, layers))
 }
 
 fn bound(
-    loss: Loss,
+    task: SequentialTask,
     layers: &Layers,
     weights: &Weights,
     sample: &[usize],
@@ -97,10 +113,10 @@ fn bound(
     let architecture = Architecture::plan(&layers.0, weights, sample).at_key("model.layers")?;
     let module = architecture.build(weights, device)?;
     Ok(if architecture.entries().is_some() {
-        with_loss(loss, &architecture, module, device, SequentialModel::embed)?
+        with_task(task, &architecture, module, device, SequentialModel::embed)?
     } else {
-        with_loss(
-            loss,
+        with_task(
+            task,
             &architecture,
             module,
             device,
@@ -109,8 +125,8 @@ fn bound(
     })
 }
 
-fn with_loss<I: Field + 'static>(
-    loss: Loss,
+fn with_task<I: Field + 'static>(
+    SequentialTask { loss, measurement }: SequentialTask,
     architecture: &Architecture,
     module: SequentialModel,
     device: &Device,
@@ -125,6 +141,12 @@ fn with_loss<I: Field + 'static>(
             .collect(),
         batch: architecture.smallest_batch(),
     };
+    let defined = |kind| {
+        measurement
+            .check_defined(kind, &[outputs])
+            .at_key("model.measurement")
+    };
+    let is_loss = measurement == Measurement::Loss;
     Ok(match loss {
         Loss::CrossEntropy => {
             ensure!(
@@ -134,14 +156,26 @@ fn with_loss<I: Field + 'static>(
                     format_args!("cross-entropy needs at least 2 outputs, the model has {outputs}")
                 )
             );
-            let task = Arc::new(Classification::new(forward));
+            defined(LossKind::CrossEntropy)?;
+            let mut task = Classification::new(forward);
+            if !is_loss {
+                task = task.with_measurement(move |outputs, classes| {
+                    measurement.of_classes(outputs, classes)
+                });
+            }
             let target = Target::Class { classes: outputs };
-            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
+            Box::new(Bound::new(Arc::new(task), module, device, Some(target)).needing(needs))
         }
         Loss::Mse => {
-            let task = Arc::new(Regression::new(forward));
+            defined(LossKind::MeanSquaredError)?;
+            let mut task = Regression::new(forward);
+            if !is_loss {
+                task = task.with_measurement(move |outputs, targets| {
+                    measurement.of_numbers(outputs, targets)
+                });
+            }
             let target = Target::Values { outputs };
-            Box::new(Bound::new(task, module, device, Some(target)).needing(needs))
+            Box::new(Bound::new(Arc::new(task), module, device, Some(target)).needing(needs))
         }
         Loss::BinaryCrossEntropy | Loss::SequenceCrossEntropy | Loss::NextToken | Loss::Output => {
             bail!(KeyError::new(

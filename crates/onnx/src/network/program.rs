@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 
 use crate::{
     Error, Result,
-    graph::{AxisLength, GraphNode, InputForm, NamedValues, Slot},
+    graph::{AxisLength, GraphNode, InputForm, NamedValues, NetworkGraph, Slot},
     value::{Devices, Value},
 };
 
@@ -30,16 +30,20 @@ struct ProgramStep {
 }
 
 impl Program {
-    /// The nodes in this order.
-    pub(crate) fn new(
-        inputs: Vec<InputForm>,
-        constants: BTreeMap<String, TensorData>,
-        nodes: Vec<GraphNode>,
-        output: String,
-    ) -> Self {
+    /// The nodes of a graph that a tensor needs, in their order.
+    pub(crate) fn new(graph: NetworkGraph, output: String) -> Self {
+        let NetworkGraph {
+            inputs,
+            tensors: mut constants,
+            nodes,
+            ..
+        } = graph;
         let mut read: HashSet<String> = HashSet::from([output.clone()]);
         let mut steps: Vec<ProgramStep> = Vec::with_capacity(nodes.len());
         for node in nodes.into_iter().rev() {
+            if !node.outputs.iter().any(|name| read.contains(name)) {
+                continue;
+            }
             // What its own graphs read stays until they have run.
             let captured: HashSet<&str> = node.attributes.captures().collect();
             let names: Vec<String> = node.reads().map(str::to_owned).collect();
@@ -50,6 +54,7 @@ impl Program {
             steps.push(ProgramStep { node, last });
         }
         steps.reverse();
+        constants.retain(|name, _| read.contains(name));
         Self {
             inputs,
             constants,
@@ -61,6 +66,13 @@ impl Program {
     /// The nodes.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &GraphNode> {
         self.steps.iter().map(|step| &step.node)
+    }
+
+    /// Whether a node reads the tensor of this name.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.nodes()
+            .flat_map(GraphNode::reads)
+            .any(|read| read == name)
     }
 
     /// The name of the output.

@@ -14,6 +14,7 @@ mod creation;
 mod elementwise;
 mod indexing;
 mod linear;
+mod loss;
 mod normalisation;
 mod pooling;
 mod recurrent;
@@ -33,6 +34,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         .or_else(|| creation::find(name))
         .or_else(|| indexing::find(name))
         .or_else(|| linear::find(name))
+        .or_else(|| loss::find(name))
         .or_else(|| normalisation::find(name))
         .or_else(|| pooling::find(name))
         .or_else(|| recurrent::find(name))

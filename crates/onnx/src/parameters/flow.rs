@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::{Found, candidates::is_candidate};
 use crate::graph::NetworkGraph;
 
-/// Removes the nodes and tensors that the output does not need.
-pub(super) fn prune(graph: &mut NetworkGraph, output: &str) {
-    let mut needed: HashSet<String> = HashSet::from([output.to_owned()]);
+/// Removes the nodes and tensors that no result needs.
+pub(super) fn prune(graph: &mut NetworkGraph, results: &[&str]) {
+    let mut needed: HashSet<String> = results.iter().copied().map(str::to_owned).collect();
     let mut nodes: Vec<_> = std::mem::take(&mut graph.nodes)
         .into_iter()
         .rev()
@@ -25,9 +25,9 @@ pub(super) fn prune(graph: &mut NetworkGraph, output: &str) {
     graph.inputs.retain(|input| needed.contains(&input.name));
 }
 
-/// The names to which a derivative flows from the output.
-pub(super) fn live(graph: &NetworkGraph, output: &str) -> HashSet<String> {
-    let mut live: HashSet<String> = HashSet::from([output.to_owned()]);
+/// The names to which a derivative flows from a result.
+pub(super) fn live(graph: &NetworkGraph, results: &[&str]) -> HashSet<String> {
+    let mut live: HashSet<String> = results.iter().copied().map(str::to_owned).collect();
     for node in graph.nodes.iter().rev() {
         if node.outputs.iter().any(|name| live.contains(name)) {
             live.extend(node.differentiable().map(str::to_owned));

@@ -1,4 +1,4 @@
-//! From a program to a graph that is pruned to what its output needs.
+//! From a program to a graph that is pruned to what its results need.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,7 +8,10 @@ use crate::{
     graph::{GraphNode, NetworkGraph},
     operators,
     settings::ReadSettings,
-    {error::quoted, parameters::Known},
+    {
+        error::quoted,
+        parameters::{Known, check_computed},
+    },
 };
 
 use super::{
@@ -37,7 +40,7 @@ pub(super) fn known(mut archive: Archive, settings: &ReadSettings) -> Result<Kno
     let nodes = reader.nodes;
     let outputs = outputs(&module.signature.output_specs, &mut names)?;
     let output = chosen(&outputs, &nodes, settings)?;
-    let (mut nodes, needed) = pruned(nodes, &output);
+    let (mut nodes, needed) = pruned(nodes, settings.results(&output));
     keep_masked_rows(&mut nodes);
     let cut = cut(&mut nodes, inputs.trained());
     let nodes = resolved(nodes)?;
@@ -86,23 +89,23 @@ fn outputs(specs: &[OutputSpec], names: &mut Names) -> Result<Vec<String>> {
     Ok(outputs)
 }
 
-/// The output that the settings name, or the first one.
+/// The output that the settings name, or the first one. Checks all names in the settings.
 fn chosen(outputs: &[String], nodes: &[RawNode], settings: &ReadSettings) -> Result<String> {
-    let Some(wanted) = &settings.output else {
-        return Ok(outputs.first().cloned().unwrap_or_default());
-    };
-    if nodes.iter().any(|node| node.outputs.contains(wanted)) {
-        return Ok(wanted.clone());
+    let named = [&settings.output, &settings.measured];
+    for wanted in named.into_iter().flatten() {
+        let computed = nodes.iter().flat_map(|node| &node.outputs);
+        check_computed(wanted, computed, outputs)?;
     }
-    Err(Error::Setting(format!(
-        "no node computes `{wanted}`; the outputs are {}, and any result of a node may be named",
-        quoted(outputs)
-    )))
+    let output = settings.output.as_ref().or(outputs.first());
+    Ok(output.cloned().unwrap_or_default())
 }
 
-/// The nodes that the output needs, and all names that are needed.
-fn pruned(nodes: Vec<RawNode>, output: &str) -> (Vec<RawNode>, HashSet<String>) {
-    let mut needed: HashSet<String> = HashSet::from([output.to_owned()]);
+/// The nodes that results need, and all names that are needed.
+fn pruned<'a>(
+    nodes: Vec<RawNode>,
+    results: impl Iterator<Item = &'a str>,
+) -> (Vec<RawNode>, HashSet<String>) {
+    let mut needed: HashSet<String> = results.map(str::to_owned).collect();
     let mut kept = Vec::with_capacity(nodes.len());
     for node in nodes.into_iter().rev() {
         if node.outputs.iter().any(|name| needed.contains(name)) {

@@ -43,7 +43,7 @@ impl LossArguments {
                 let ignored = ignored(&labels, loss);
                 Ok(Self::Choices(choices(floats(logits)?, labels, ignored)))
             }
-            (_, None) => Ok(Self::Losses(floats(output.reshape(&[samples])?)?)),
+            (_, None) => of_samples(output).map(Self::Losses),
         }
     }
 
@@ -73,6 +73,12 @@ impl LossArguments {
         let logits = logits.narrow(1, 0, next);
         Ok(Self::Choices(choices(logits, labels, ignored)))
     }
+}
+
+/// One number for each sample of a batch.
+pub(super) fn of_samples(value: Value) -> Result<Tensor<1>> {
+    let samples = value.dims().first().copied().unwrap_or(1);
+    floats(value.reshape(&[samples])?)
 }
 
 fn choices(logits: Tensor<3>, labels: Tensor<2, Int>, ignored: Option<Tensor<2, Bool>>) -> Choices {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, activation::log_softmax};
 
 use super::{
     counted::{Counted, summed},
-    settings::{LossKind, NetworkLoss},
+    settings::{LossKind, Measurement, NetworkLoss},
 };
 
 /// The choices of a batch, `t` for each sample.
@@ -18,6 +18,16 @@ pub(super) struct Choices {
 }
 
 impl Choices {
+    /// The measurement of each sample, `(n)`: the loss, if it is nothing else that is made of them.
+    pub(super) fn measured(&self, measurement: Measurement, loss: &NetworkLoss) -> Tensor<1> {
+        match measurement {
+            Measurement::Loss | Measurement::InFile => self.loss(loss),
+            Measurement::Margin => self.margin(),
+            Measurement::Logit { class } => self.logit(class),
+            Measurement::LogProbability => self.log_probability(),
+        }
+    }
+
     /// The loss of each sample, `(n)`.
     ///
     /// With the distribution `q` of the label, `1 - ε` its class and `ε / c` each class, and
@@ -65,7 +75,7 @@ impl Choices {
 
     /// The logits of the labels less the logarithm of the summed exponentials of all others, mean
     /// over what counts, `(n)`.
-    pub(super) fn margin(&self) -> Tensor<1> {
+    fn margin(&self) -> Tensor<1> {
         /// So far below any logit that its exponential is 0.
         const NOTHING: f64 = -1e30;
         let own = self.of_labels(self.logits.clone());
@@ -83,7 +93,7 @@ impl Choices {
     }
 
     /// The logits of the labels, or those of a class, mean over what counts, `(n)`.
-    pub(super) fn logit(&self, class: Option<usize>) -> Tensor<1> {
+    fn logit(&self, class: Option<usize>) -> Tensor<1> {
         self.counted.mean(match class {
             None => self.of_labels(self.logits.clone()),
             Some(class) => self.logits.clone().narrow(2, class, 1).squeeze_dim(2),
@@ -91,7 +101,7 @@ impl Choices {
     }
 
     /// The logarithms of the probabilities of the labels, mean over what counts, `(n)`.
-    pub(super) fn log_probability(&self) -> Tensor<1> {
+    fn log_probability(&self) -> Tensor<1> {
         let logs = log_softmax(self.logits.clone(), 2);
         self.counted.mean(self.of_labels(logs))
     }

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation::log_sigmoid};
 
 use super::{
     counted::{Counted, summed},
-    settings::{LossKind, NetworkLoss},
+    settings::{LossKind, Measurement, NetworkLoss},
 };
 
 /// The outputs of a batch, `w` for each sample, with their targets.
@@ -18,6 +18,16 @@ pub(super) struct NumberOutputs {
 }
 
 impl NumberOutputs {
+    /// The measurement of each sample, `(n)`: the loss, if it is nothing else that is made of them.
+    pub(super) fn measured(&self, measurement: Measurement, loss: &NetworkLoss) -> Tensor<1> {
+        match measurement {
+            Measurement::Loss | Measurement::InFile => self.loss(loss),
+            Measurement::Margin => self.margin(),
+            Measurement::Logit { class } => self.output(class.unwrap_or_default()),
+            Measurement::LogProbability => self.log_probability(),
+        }
+    }
+
     /// The loss of each sample, `(n)`.
     pub(super) fn loss(&self, loss: &NetworkLoss) -> Tensor<1> {
         let losses = if loss.kind == LossKind::BinaryCrossEntropy {
@@ -36,18 +46,18 @@ impl NumberOutputs {
     }
 
     /// `log p / (1 - p)` of the probability of each label, mean over what counts, `(n)`.
-    pub(super) fn margin(&self) -> Tensor<1> {
+    fn margin(&self) -> Tensor<1> {
         let signs = self.targets.clone() * 2.0 - 1.0;
         self.counted.mean(signs * self.outputs.clone())
     }
 
     /// One of the outputs, `(n)`.
-    pub(super) fn output(&self, place: usize) -> Tensor<1> {
+    fn output(&self, place: usize) -> Tensor<1> {
         self.outputs.clone().narrow(1, place, 1).squeeze_dim(1)
     }
 
     /// The logarithm of the probability of each label, mean over what counts, `(n)`.
-    pub(super) fn log_probability(&self) -> Tensor<1> {
+    fn log_probability(&self) -> Tensor<1> {
         self.counted.mean(self.log_probabilities())
     }
 

@@ -12,6 +12,7 @@ use super::{settings::LossKind, targets::of_samples};
 use crate::{
     AxisLength, Error, InputForm, Network, NetworkFile, Result,
     graph::GraphNode,
+    network::Program,
     value::{FLOAT, Value},
 };
 
@@ -53,15 +54,19 @@ impl Probed {
     }
 }
 
-/// Runs a network on one, two and three samples of inputs of these shapes.
-pub(super) fn probed(model: &NetworkFile, inputs: &[Vec<usize>]) -> Result<Probed> {
+/// Runs the nodes of a network on one, two and three samples of inputs of these shapes.
+pub(super) fn probed(
+    model: &NetworkFile,
+    program: &Program,
+    inputs: &[Vec<usize>],
+) -> Result<Probed> {
     check_inputs(&model.inputs, inputs)?;
     let device = Device::flex();
     let network = model.network(&device).map(&mut InComputedType);
     let run = |samples, ids| {
         let fields = model.inputs.iter().zip(inputs);
         let fields = fields.map(|(input, shape)| made_up(input, shape, samples, ids, &device));
-        evaluated(&network, &fields.collect::<Vec<_>>(), &device)
+        evaluated(&network, program, &fields.collect::<Vec<_>>(), &device)
     };
     // A table with a single row has no second one.
     let (ids, alone) = match run(1, 2) {
@@ -171,10 +176,15 @@ impl ProbeOutput {
     }
 }
 
-fn evaluated(network: &Network, fields: &[Value], device: &Device) -> Result<ProbeOutput> {
+fn evaluated(
+    network: &Network,
+    program: &Program,
+    fields: &[Value],
+    device: &Device,
+) -> Result<ProbeOutput> {
     // Nothing that a panic leaves half done is looked at again.
     let run = catch_unwind(AssertUnwindSafe(|| {
-        let output = network.forward(fields, device)?;
+        let output = network.computed(program, fields, device, None)?;
         if output.kind != FieldKind::Float {
             return Err(Error::Setting(format!(
                 "the output of the network holds {:?} numbers, and losses are taken of floats; choose another tensor of the file as model.output, such as the logits",

@@ -183,9 +183,23 @@ pub enum Measurement {
     /// The logarithm of the probability of its target. For losses of classes, and
     /// `binary-cross-entropy`.
     LogProbability,
+    /// Whatever the file computes: a tensor that [`ReadSettings::measured`] names, with one number
+    /// for each sample.
+    ///
+    /// [`ReadSettings::measured`]: crate::ReadSettings::measured
+    InFile,
 }
 
 impl Measurement {
+    /// Checks that it is defined for a loss of outputs, of this shape for each sample.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when it is not.
+    pub fn check_defined(self, kind: LossKind, outputs: &[usize]) -> Result<()> {
+        self.check(kind)?;
+        self.check_output(kind, outputs)
+    }
+
     /// Checks that it is defined for a loss.
     ///
     /// # Errors
@@ -193,7 +207,7 @@ impl Measurement {
     pub(super) fn check(self, kind: LossKind) -> Result<()> {
         let with_labels = kind.has_classes() || kind == LossKind::BinaryCrossEntropy;
         let defined = match self {
-            Self::Loss => true,
+            Self::Loss | Self::InFile => true,
             Self::Logit { .. } => kind != LossKind::InFile,
             Self::Margin | Self::LogProbability => with_labels,
         };
@@ -244,6 +258,7 @@ impl Measurement {
             Self::Margin => "margin",
             Self::Logit { .. } => "logit",
             Self::LogProbability => "log-probability",
+            Self::InFile => "output",
         }
     }
 }

@@ -157,6 +157,35 @@ LAYERS = {
 }
 
 
+def classes(b, count):
+    return (b * 2).long() % count
+
+
+def each(loss, a, b, **options):
+    return loss(a, b, reduction="none", **options)
+
+
+LOSSES = {
+    "cross_entropy": lambda a, b: each(F.cross_entropy, a.movedim(-1, 1), classes(b, 4)[..., 0]),
+    "class_weights": lambda a, b: each(F.cross_entropy, a.flatten(1), classes(b, 9)[:, 0, 0, 0],
+                                       weight=torch.arange(24) / 8 + 0.5, ignore_index=1),
+    "nll": lambda a, b: each(F.nll_loss, a.log_softmax(1), classes(b, 2)[:, 0])
+    + each(F.nll_loss, a.flatten(1).log_softmax(1), classes(b, 9)[:, 0, 0, 0])[:, None, None],
+    "mse": lambda a, b: each(F.mse_loss, a, b),
+    "l1": lambda a, b: each(F.l1_loss, a, b) * b,
+    "smooth_l1": lambda a, b: each(F.smooth_l1_loss, a, b, beta=0.7),
+    "huber": lambda a, b: each(F.huber_loss, a, b, delta=0.7),
+    "logits": lambda a, b: each(F.binary_cross_entropy_with_logits, a, b / (1 + b))
+    + each(F.binary_cross_entropy_with_logits, a, b / (1 + b), weight=torch.arange(4) / 4 + 0.5,
+           pos_weight=torch.arange(3)[:, None] / 2 + 0.5),
+    "binary": lambda a, b: each(F.binary_cross_entropy, a.sigmoid(), b / (1 + b)),
+    "kl_div": lambda a, b: each(F.kl_div, a.log_softmax(-1), b.softmax(-1))
+    + each(F.kl_div, a.log_softmax(-1), b.log_softmax(-1), log_target=True),
+}
+PLAIN = ELEMENTWISE | REDUCTIONS | SHAPES
+ALL = PLAIN | LAYERS | LOSSES
+
+
 class Programs(nn.Module):
     def __init__(self):
         super().__init__()
@@ -181,8 +210,9 @@ class Programs(nn.Module):
     def forward(self, x):
         a = x * self.factor + self.shift
         b = a.abs() + 0.5
-        found = [f(a, b) for f in (ELEMENTWISE | REDUCTIONS | SHAPES).values()]
+        found = [f(a, b) for f in PLAIN.values()]
         found += [f(a, b, self) for f in LAYERS.values()]
+        found += [f(a, b) for f in LOSSES.values()]
         return tuple(self.weighted(y) for y in found)
 
     def weighted(self, y):
@@ -217,13 +247,13 @@ def main():
     torch.set_default_dtype(torch.float64)
     names, parameters = zip(*module.double().named_parameters())
     found = {"input/x": x}
-    for name, y in zip(ELEMENTWISE | REDUCTIONS | SHAPES | LAYERS, module(x.double())):
+    for name, y in zip(ALL, module(x.double())):
         rows = [torch.autograd.grad(one, parameters, retain_graph=True, allow_unused=True) for one in y]
         found[f"{name}/output"] = y.detach()
         for index, parameter in enumerate(names):
             if any(row[index] is not None for row in rows):
                 found[f"{name}/{parameter}"] = torch.stack([row[index] for row in rows]).contiguous()
-    order = json.dumps(list(ELEMENTWISE | REDUCTIONS | SHAPES | LAYERS))
+    order = json.dumps(list(ALL))
     save_file(found, FOLDER / "reference.safetensors", metadata={"torch": torch.__version__, "outputs": order})
 
 

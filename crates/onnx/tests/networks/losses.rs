@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use influence_backend_burn::{Curvature, Fit};
+use influence_backend_burn::{ArrayDataset, Curvature, Fit};
 use influence_core::{InfluenceModel, Precision, solver::Direct};
-use influence_onnx::{LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings};
+use influence_onnx::{
+    InputForm, LossKind, Measurement, NetworkFile, NetworkLoss, NetworkTask, ReadSettings,
+};
 use ndarray::Array2;
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// The exports whose parameters are as they were.
-const EXPORTS: [&str; 2] = ["old.onnx", "new.onnx"];
+const EXPORTS: [&str; 3] = ["old.onnx", "new.onnx", "model.pt2"];
 
 /// The influences of all samples on each other.
 fn influences(opened: &Opened, curvature: Curvature) -> Array2<f64> {
@@ -66,6 +68,87 @@ fn losses_have_the_curvature_that_torch_gives_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Exports of `with_loss`, and their logits.
+const WITH_LOSS: [(&str, &str); 3] = [
+    ("old.onnx", "/net/fc2/Gemm_output_0"),
+    ("new.onnx", "linear_1"),
+    ("model.pt2", "linear_1"),
+];
+
+/// `with_loss` with another output, and whatever it computed as its own loss.
+fn measuring(file: &str, settings: ReadSettings) -> Result<NetworkFile, String> {
+    let path = Golden::new("with_loss").path(file);
+    let whole = NetworkFile::read(&path, &ReadSettings::default()).expect("a model");
+    let settings = ReadSettings {
+        measured: settings.measured.or(whole.outputs.first().cloned()),
+        ..settings
+    };
+    NetworkFile::read(&path, &settings).map_err(|error| error.to_string())
+}
+
+#[test]
+fn any_tensor_of_a_file_is_measured() {
+    let golden = Golden::new("with_loss");
+    for (file, logits) in WITH_LOSS {
+        let reference = golden.reference("reference");
+        let settings = ReadSettings {
+            output: Some(logits.into()),
+            ..ReadSettings::default()
+        };
+        let model = measuring(file, settings).expect(file);
+        let [x, target] = ["x", "target"].map(|name| reference.input(name));
+        let shapes = [x.shape()[1..].to_vec(), Vec::new()];
+        let loss = NetworkLoss::new(LossKind::CrossEntropy);
+        let task = NetworkTask::new(&model, loss, Measurement::InFile, &shapes).expect(file);
+        let opened = Opened {
+            data: ArrayDataset::new(vec![x, target.clone(), target]).expect("a data set"),
+            task: Arc::new(task),
+            model,
+            reference,
+        };
+        // The loss is that of the file, and so is the measurement, each by a way of its own.
+        let expected = opened.reference.influences("hessian");
+        let difference = difference(&influences(&opened, Curvature::Hessian), &expected, 0.0);
+        assert!(difference < 1e-11, "{file}: {difference:e}");
+    }
+}
+
+#[test]
+fn what_is_measured_is_one_number_of_what_the_loss_trains() {
+    for (file, logits) in WITH_LOSS {
+        let named = |output: &str, measured: Option<&str>| ReadSettings {
+            output: Some(output.to_owned()),
+            measured: measured.map(str::to_owned),
+            ..ReadSettings::default()
+        };
+        let unknown = measuring(file, named(logits, Some("nothing"))).expect_err(file);
+        assert!(unknown.contains("no node computes `nothing`"), "{unknown}");
+        let hidden = ["/net/Tanh_output_0", "tanh"][usize::from(logits == "linear_1")];
+        let untrained = measuring(file, named(hidden, None)).expect_err(file);
+        assert!(untrained.contains("`net.fc2."), "{untrained}");
+        let frozen = ReadSettings {
+            frozen: vec!["net.fc2.*".into()],
+            ..named(hidden, None)
+        };
+        measuring(file, frozen).expect(file);
+
+        let many = measuring(file, named(logits, Some(hidden))).expect(file);
+        let task = |measured| {
+            let loss = NetworkLoss::new(LossKind::CrossEntropy);
+            let shape = |input: &InputForm| vec![4; usize::from(input.name == "x")];
+            let shapes: Vec<Vec<usize>> = many.inputs.iter().map(shape).collect();
+            let refused = NetworkTask::new(&many, loss, measured, &shapes);
+            refused.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let refused = task(Measurement::InFile).expect_err(file);
+        assert!(
+            refused.contains("must have one number for each sample"),
+            "{refused}"
+        );
+        task(Measurement::Loss).expect(file);
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl ProposedNetwork {
             text.push_str(&line(&format!("ignore = {ignore}"), why));
         }
         text.push_str(
-            "# measurement = \"margin\"        # of test points, in place of their loss; or \"logit\", { logit = 3 }, \"log-probability\"\n",
+            "# measurement = \"margin\"        # of test points, in place of their loss; or \"logit\", { logit = 3 }, \"log-probability\", { output = \"name of a tensor\" }\n",
         );
         // Programs that PyTorch saved say which parameters were trained.
         if Path::new(&self.onnx)

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     operators::{Call, Slot, one},
-    value::{Value, axis_of},
+    value::{Value, axis_of, broadcast},
 };
 
 pub(super) fn find(name: &str) -> Option<Run> {
@@ -41,6 +41,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         | "split_with_sizes_copy" => split,
         "chunk" | "unsafe_chunk" => chunk,
         "unbind" => unbind,
+        "broadcast_tensors" => broadcast_tensors,
         "flip" => flip,
         "roll" => roll,
         "pixel_shuffle" => pixel_shuffle,
@@ -387,6 +388,16 @@ fn unbind(call: &mut Call<'_>) -> Result<Vec<Slot>> {
     let side = dims.remove(axis);
     let part = |from| value.clone().slice(axis, from, from + 1, 1).reshape(&dims);
     Ok(all((0..side).map(part).collect::<Result<_>>()?))
+}
+
+fn broadcast_tensors(call: &mut Call<'_>) -> Result<Vec<Slot>> {
+    let values = call.tensors("tensors")?;
+    let mut dims = Vec::new();
+    for value in &values {
+        dims = broadcast(&dims, &value.dims())?;
+    }
+    let values = values.into_iter().map(|value| value.expand(&dims));
+    Ok(all(values.collect::<Result<_>>()?))
 }
 
 fn flip(call: &mut Call<'_>) -> Result<Vec<Slot>> {

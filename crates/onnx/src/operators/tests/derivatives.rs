@@ -1,12 +1,9 @@
 //! Derivatives by the engine, against central differences of known values, which are computed in 64
 //! bits.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use burn::tensor::{Tensor, TensorData};
@@ -184,8 +181,8 @@ fn engine(case: &Case, places: &[usize], output: usize) -> Result<Vec<f64>, Stri
         .iter()
         .map(|&place| graph.inputs[place].clone())
         .collect();
-    let constants: BTreeMap<_, _> = std::mem::take(&mut graph.tensors);
-    let program = Program::new(forms, constants, graph.nodes, name);
+    graph.inputs = forms;
+    let program = Program::new(graph, name);
     let device = burn::tensor::Device::flex();
     let network = Network::new(&named, Arc::new(program), &device);
     let task = Probe {

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{
     AxisLength, InputForm, NamedTensor, NetworkFile,
-    graph::{Attributes, GraphNode},
+    graph::{Attributes, GraphNode, NetworkGraph},
     network::Program,
     operators,
 };
@@ -112,6 +112,11 @@ pub(super) fn model(
         trained: true,
         remark: None,
     });
-    let program = Program::new(inputs.to_vec(), BTreeMap::new(), nodes, output.into());
+    let graph = NetworkGraph {
+        inputs: inputs.to_vec(),
+        nodes,
+        ..NetworkGraph::default()
+    };
+    let program = Program::new(graph, output.into());
     NetworkFile::of(parameters.collect(), program)
 }
