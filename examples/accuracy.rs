@@ -98,6 +98,7 @@ struct Problem {
 enum Row {
     Solver(&'static str, Arc<dyn Solver<Stack>>),
     Kronecker(&'static str, Kronecker),
+    Preconditioned(&'static str, Lissa<Stack>, Kronecker),
 }
 
 impl Problem {
@@ -108,6 +109,9 @@ impl Problem {
         let fit = match row {
             Row::Solver(_, solver) => fit.with_solver(solver.clone()),
             Row::Kronecker(_, kronecker) => fit.with_kronecker(*kronecker),
+            Row::Preconditioned(_, solver, kronecker) => {
+                fit.with_preconditioned_solver(solver.clone(), *kronecker)
+            }
         };
         Ok(fit.fit(&self.model, self.train.clone())?)
     }
@@ -135,7 +139,9 @@ impl Problem {
         let [first, second] = exact;
         let exact = [first?, second?];
         for row in rows {
-            let (Row::Solver(method, _) | Row::Kronecker(method, _)) = row;
+            let (Row::Solver(method, _)
+            | Row::Kronecker(method, _)
+            | Row::Preconditioned(method, ..)) = row;
             let model = self.fit(curvature, row)?;
             let mut errors = Vec::new();
             for (damping, exact) in dampings.iter().zip(&exact) {
@@ -186,7 +192,20 @@ fn solvers() -> Outcome<Vec<Row>> {
 }
 
 fn lissa() -> Outcome<Vec<Row>> {
+    let short = Lissa::new().with_depth(300)?;
+    let sketched = short
+        .clone()
+        .with_preconditioner(Arc::new(Nystroem::new(64)?));
     Ok(vec![
+        Row::Solver(
+            "lissa, 300 steps, preconditioner nystroem 64",
+            Arc::new(sketched),
+        ),
+        Row::Preconditioned(
+            "lissa, 300 steps, preconditioner ekfac",
+            short,
+            Kronecker::Ekfac,
+        ),
         Row::Solver("lissa, 300 steps", Arc::new(Lissa::new().with_depth(300)?)),
         Row::Solver(
             "lissa, 3,000 steps",

@@ -12,8 +12,8 @@ use std::{io, num::NonZero, path::Path, sync::Arc};
 use burn::tensor::Device;
 use influence_core::{
     Dataset, Footprint, Precision, Result as CoreResult,
-    block::{BlockStructure, Damping},
-    solver::{ConjugateGradient, Direct, Solver},
+    block::{BlockStructure, Damping, Strength},
+    solver::{Direct, PreconditionedSolver, Solver},
     summation::{Alone, Summation},
 };
 
@@ -72,6 +72,7 @@ struct Settings {
     curvature: Curvature,
     method: InversionMethod,
     damping: Damping,
+    cut_off: Option<Strength>,
     tolerance: f64,
     blocks: Option<BlockStructure>,
     precision: Precision,
@@ -91,6 +92,7 @@ impl Default for Settings {
             curvature: Curvature::default(),
             method: InversionMethod::Solver(Arc::new(Direct)),
             damping: Damping::from(0.1),
+            cut_off: None,
             tolerance: TOLERANCE,
             blocks: None,
             precision: Precision::default(),
@@ -131,8 +133,8 @@ impl<T> Fit<T> {
         self
     }
 
-    /// Solves by conjugate gradients with Kronecker factors as their preconditioner, which takes
-    /// the place of another one.
+    /// Inverts the curvature with a solver that iterates, and Kronecker factors as its
+    /// preconditioner, which take the place of another one.
     ///
     /// The factors are those of the curvature if it is a Fisher matrix; for the Hessian and the
     /// Gauss-Newton matrix, those of the Fisher matrix with a label drawn for each sample, which
@@ -140,10 +142,10 @@ impl<T> Fit<T> {
     #[must_use]
     pub fn with_preconditioned_solver(
         mut self,
-        solver: ConjugateGradient<Stack>,
+        solver: impl PreconditionedSolver<Stack> + 'static,
         kronecker: Kronecker,
     ) -> Self {
-        self.settings.method = InversionMethod::Preconditioned(solver, kronecker);
+        self.settings.method = InversionMethod::Preconditioned(Arc::new(solver), kronecker);
         self
     }
 
@@ -151,6 +153,17 @@ impl<T> Fit<T> {
     #[must_use]
     pub fn with_damping(mut self, damping: impl Into<Damping>) -> Self {
         self.settings.damping = damping.into();
+        self
+    }
+
+    /// Inverts the curvature of each block along the eigenvectors of its larger eigenvalues alone:
+    /// those above this, or above this times the mean eigenvalue, see
+    /// [`CutOff`](influence_core::solver::CutOff). For [`Direct`],
+    /// [`Diagonal`](influence_core::solver::Diagonal) and Kronecker factors, which are then
+    /// inverted exactly.
+    #[must_use]
+    pub fn with_cut_off(mut self, cut_off: Strength) -> Self {
+        self.settings.cut_off = Some(cut_off);
         self
     }
 

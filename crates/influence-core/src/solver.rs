@@ -3,6 +3,7 @@
 mod arnoldi;
 mod block_diagonal;
 mod conjugate_gradient;
+mod cut_off;
 mod diagonal;
 mod direct;
 mod harmonic_mean;
@@ -29,7 +30,8 @@ pub use crate::report::{Report, Status};
 pub use arnoldi::Arnoldi;
 pub use block_diagonal::BlockDiagonal;
 pub use conjugate_gradient::ConjugateGradient;
-pub use diagonal::Diagonal;
+pub use cut_off::CutOff;
+pub use diagonal::{Diagonal, KnownDiagonal};
 pub use direct::Direct;
 pub use harmonic_mean::InverseHarmonicMean;
 pub use identity::Identity;
@@ -145,6 +147,12 @@ impl<R: Rows, S: Solver<R> + ?Sized> Solver<R> for Arc<S> {
     fn sum_bytes(&self, dim: usize) -> usize {
         (**self).sum_bytes(dim)
     }
+}
+
+/// A solver that iterates, which an approximate inverse makes faster.
+pub trait PreconditionedSolver<R: Rows>: Solver<R> {
+    /// The same settings with a preconditioner, which takes the place of another one.
+    fn preconditioned_by(&self, near: Arc<dyn Solver<R>>) -> Arc<dyn Solver<R>>;
 }
 
 /// The part of an inversion that does not depend on damping, done once; it never changes.
@@ -274,6 +282,15 @@ impl<R> Solution<R> {
                 worst,
             }),
         }
+    }
+}
+
+/// The inverse of a preconditioner, which need only be close: one that needs the same λ everywhere
+/// gets the mean.
+fn near_inverse<R: Rows>(near: &dyn Prepared<R>, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
+    match near.inverse_shifted(shift) {
+        Err(Error::Unsupported { .. }) => near.inverse(shift.mean(near.dim())),
+        outcome => outcome,
     }
 }
 

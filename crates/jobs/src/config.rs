@@ -205,15 +205,14 @@ impl Config {
     #[must_use]
     pub fn resolved(mut self, base: &Path) -> Self {
         let files = self.data.files_mut().map(|array| &mut array.path);
-        let checkpoints = self.method.iter_mut().flat_map(Method::checkpoints_mut);
-        let checkpoints = checkpoints.map(|checkpoint| &mut checkpoint.weights);
+        let of_method = self.method.iter_mut().flat_map(Method::files_mut);
         let weights = self.model.weights.iter_mut();
         let weights = weights.flat_map(WeightFiles::all_mut);
         let output = Some(&mut self.output.path).filter(|path| !is_url(path));
         for path in files
             .chain(weights)
             .chain(&mut self.model.onnx)
-            .chain(checkpoints)
+            .chain(of_method)
             .chain(output)
         {
             *path = base.join(&*path);

@@ -6,13 +6,16 @@ use std::{num::NonZero, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Segmentation, Task};
+use influence_backend_burn::{Curvature, Fit, FitObserver, Kronecker, Segmentation, Stack, Task};
 use influence_core::{
     Precision,
-    solver::{Diagonal, Direct, Identity, InverseHarmonicMean},
+    solver::{
+        Diagonal, Direct, Identity, InverseHarmonicMean, KnownDiagonal, PreconditionedSolver,
+    },
     summation::{Alone, Summation},
 };
 use influence_data::key::KeyError;
+use ndarray::Array1;
 
 use crate::{
     config::{
@@ -42,6 +45,7 @@ pub struct FitSettings {
     check_gradient: bool,
     observer: Option<Arc<dyn FitObserver>>,
     summation: Arc<dyn Summation>,
+    second_moments: Option<Arc<Array1<f64>>>,
 }
 
 impl FitSettings {
@@ -65,7 +69,17 @@ impl FitSettings {
             check_gradient: compute.check_gradient,
             observer,
             summation: Arc::new(Alone),
+            second_moments: None,
         })
+    }
+
+    /// With second moments of the gradients in the training, one for each parameter.
+    #[must_use]
+    pub fn with_second_moments(self, second_moments: Option<Arc<Array1<f64>>>) -> Self {
+        Self {
+            second_moments,
+            ..self
+        }
     }
 
     /// With sums over the training data added up by this, in place of [`Alone`].
@@ -158,7 +172,10 @@ impl FitSettings {
         ) {
             (Some(curved), Some(damping)) => {
                 let curvature = curved.curvature.with_seed(self.seed);
-                let fit = fit.with_curvature(curvature).with_damping(damping);
+                let mut fit = fit.with_curvature(curvature).with_damping(damping);
+                if let Some(cut_off) = self.method.cut_off() {
+                    fit = fit.with_cut_off(cut_off);
+                }
                 match curved.residual {
                     Residual::Own => fit,
                     Residual::Exact => fit.with_exact_residuals(),
@@ -172,7 +189,10 @@ impl FitSettings {
             // computed ahead.
             _ => fit
                 .with_curvature(Curvature::EmpiricalFisher)
-                .with_damping(0.0),
+                .with_damping(match &self.method {
+                    Method::Adam(adam) => adam.epsilon,
+                    _ => 0.0,
+                }),
         }
     }
 
@@ -181,14 +201,13 @@ impl FitSettings {
         let seed = self.seed;
         Ok(match &self.method {
             Method::Direct(_) => fit.with_solver(Direct),
-            Method::Cg(cg) => {
-                let solver = conjugate_gradient(cg, seed)?;
-                match cg.preconditioner.and_then(Preconditioner::kronecker) {
-                    Some(factors) => fit.with_preconditioned_solver(solver, factors),
-                    None => fit.with_solver(solver),
-                }
+            Method::Cg(settings) => {
+                let solver = conjugate_gradient(settings, seed)?;
+                iterative(fit, solver, settings.preconditioner)
             }
-            Method::Lissa(settings) => fit.with_solver(lissa(settings, seed)?),
+            Method::Lissa(settings) => {
+                iterative(fit, lissa(settings, seed)?, settings.preconditioner)
+            }
             Method::Arnoldi(settings) => fit.with_solver(arnoldi(settings, seed)?),
             Method::Nystroem(settings) => fit.with_solver(nystroem(settings, seed)?),
             Method::InverseHarmonicMean(_) => fit.with_solver(InverseHarmonicMean),
@@ -196,11 +215,28 @@ impl FitSettings {
             Method::Kfac(factors) => kronecker(fit, Kronecker::Kfac, factors.tolerance),
             Method::Ekfac(factors) => kronecker(fit, Kronecker::Ekfac, factors.tolerance),
             Method::Source(_) => fit.with_kronecker(Kronecker::Ekfac),
+            Method::Adam(_) => {
+                let moments = self.second_moments.as_ref();
+                let moments = moments.context("adam: the second moments were not read")?;
+                fit.with_solver(KnownDiagonal::new(Arc::new(moments.mapv(f64::sqrt))))
+            }
             Method::Auto(_) => bail!("the method is still to be chosen, which a job does"),
             Method::Identity | Method::Cosine | Method::Tracin(_) | Method::Magic => {
                 fit.with_solver(Identity)
             }
         })
+    }
+}
+
+/// With a solver that iterates, and Kronecker factors if these are its preconditioner.
+fn iterative<T: Task>(
+    fit: Fit<T>,
+    solver: impl PreconditionedSolver<Stack> + 'static,
+    preconditioner: Option<Preconditioner>,
+) -> Fit<T> {
+    match preconditioner.and_then(Preconditioner::kronecker) {
+        Some(factors) => fit.with_preconditioned_solver(solver, factors),
+        None => fit.with_solver(solver),
     }
 }
 

@@ -17,6 +17,7 @@ use influence_data::{
     Samples, Target, class_names,
     key::{AtKey, KeyError, KeyPath},
 };
+use ndarray::Array1;
 
 use crate::{
     config::{Config, Method, Mode, Model, Optimiser},
@@ -45,6 +46,8 @@ pub struct Job {
     pub untrained: Vec<Box<dyn TaskModel>>,
     /// The checkpoints of its training, with their learning rates, if the method asks for them.
     pub checkpoints: Vec<(f64, Box<dyn TaskModel>)>,
+    /// The second moments of its gradients in the training, if the method asks for them.
+    pub second_moments: Option<Arc<Array1<f64>>>,
     /// What targets are.
     pub target: Target,
     /// What classes are called, if they have names.
@@ -105,7 +108,8 @@ impl Job {
     pub fn fit_settings(&self) -> Result<FitSettings> {
         let observer = self.observer.clone();
         let observer = observer.map(|watch| watch as Arc<dyn FitObserver>);
-        FitSettings::new(&self.config, &self.device, observer)
+        let settings = FitSettings::new(&self.config, &self.device, observer)?;
+        Ok(settings.with_second_moments(self.second_moments.clone()))
     }
 
     /// Checks a configuration but for its output.
@@ -171,6 +175,14 @@ impl Job {
             let model = model.at_unsaid_key(file).at_key("method.checkpoints")?;
             Ok((checkpoint.learning_rate, model))
         });
+        let second_moments = method.second_moments().map(|file| {
+            // The file of the weights may hold more, this one holds nothing else.
+            let mut config = config.clone();
+            config.model.state = None;
+            let moments = models.open(&config, Some(file), &inputs, &device);
+            let moments = moments.and_then(|moments| second_moments(&*model, &*moments));
+            moments.at_key("method.second_moments")
+        });
         let classes = class_names(&config.data, target, &train)?;
         let names = classes.as_deref();
         let [test_groups, train_groups] = PointGroups::of_sides(&config, [&test, &train], names)?;
@@ -189,6 +201,7 @@ impl Job {
             others: others.collect::<Result<_>>()?,
             blocks: Vec::new(),
             checkpoints: checkpoints.collect::<Result<_>>()?,
+            second_moments: second_moments.transpose()?,
             classes,
             device,
             dim: model.layout().dim(),
@@ -269,27 +282,48 @@ fn check_blocks(method: &Method, model: &Model, layout: &ParameterLayout) -> Res
     Ok(blocks.iter().map(Block::dim).collect())
 }
 
-/// Refuses an ensemble for a method that has models of its own.
+/// The second moments of the parameters of a model, read as if they were parameters themselves.
+fn second_moments(model: &dyn TaskModel, moments: &dyn TaskModel) -> Result<Arc<Array1<f64>>> {
+    check_same(model.layout(), moments.layout())?;
+    let values = moments.parameters();
+    let wrong = values
+        .iter()
+        .find(|value| !(value.is_finite() && **value >= 0.0));
+    match wrong {
+        None => Ok(Arc::new(values.into())),
+        Some(value) => bail!(
+            "holds {value:e}, and means of squares are finite and not negative; are these the weights themselves?"
+        ),
+    }
+}
+
+/// Refuses an ensemble for a method that has files of its own for one model.
 fn check_ensemble(config: &Config) -> Result<()> {
-    let several = config.model.members().len() > 1;
-    let own = config.method()?.checkpoints();
+    let method = config.method()?;
+    let own = if !method.checkpoints().is_empty() {
+        "method.checkpoints names models of its own"
+    } else if method.second_moments().is_some() {
+        "method.second_moments are those of one training"
+    } else {
+        return Ok(());
+    };
     ensure!(
-        !several || own.is_empty(),
+        config.model.members().len() == 1,
         KeyError::new(
             "model.weights",
-            "is a list, and method.checkpoints names models of its own; leave one of them out"
+            format_args!("is a list, and {own}; leave one of them out")
         )
     );
     Ok(())
 }
 
-/// Refuses a model of an ensemble whose parameters are not those of the first.
+/// Refuses a file whose parameters are not those of the model, or of the first of an ensemble.
 fn check_same(first: &ParameterLayout, other: &ParameterLayout) -> Result<()> {
     let pairs = first.parameters().iter().zip(other.parameters());
     let differing = pairs.into_iter().find(|(own, other)| own != other);
     if let Some((own, other)) = differing {
         bail!(
-            "parameter `{}` of shape {:?} stands where the first model has `{}` of shape {:?}; the models of an ensemble differ in their numbers alone",
+            "parameter `{}` of shape {:?} stands where the first model has `{}` of shape {:?}; only its numbers may be others",
             other.name,
             other.shape,
             own.name,

@@ -9,9 +9,9 @@ use std::{
 
 use influence_core::{
     BlockInfluence, Error as CoreError, PassFootprint, Precision, Result as CoreResult,
-    block::{Block, BlockStructure, Damping},
+    block::{Block, BlockStructure, Damping, Strength},
     operator::LinearOperator,
-    solver::{BlockDiagonal, ConjugateGradient, Prepared, Solver, State},
+    solver::{BlockDiagonal, CutOff, PreconditionedSolver, Prepared, Solver, State},
 };
 
 use super::digest;
@@ -33,8 +33,8 @@ pub(super) const CHECKED_SAMPLES: usize = 3;
 pub(super) enum InversionMethod {
     Solver(Arc<dyn Solver<Stack>>),
     Kronecker(Kronecker),
-    /// Conjugate gradients with Kronecker factors as their preconditioner.
-    Preconditioned(ConjugateGradient<Stack>, Kronecker),
+    /// A solver with Kronecker factors as its preconditioner.
+    Preconditioned(Arc<dyn PreconditionedSolver<Stack>>, Kronecker),
 }
 
 impl fmt::Display for InversionMethod {
@@ -87,6 +87,7 @@ pub(super) struct FitProblem {
     pub(super) curvature: Curvature,
     pub(super) method: InversionMethod,
     pub(super) damping: Damping,
+    pub(super) cut_off: Option<Strength>,
     pub(super) tolerance: f64,
     pub(super) threads: usize,
     pub(super) blocks: Vec<Block>,
@@ -188,6 +189,7 @@ impl FitProblem {
             curvature: self.curvature.factorable(),
             method: InversionMethod::Kronecker(kronecker),
             damping: self.damping.clone(),
+            cut_off: None,
             tolerance: 0.0,
             threads: self.threads,
             blocks: BlockStructure::LayerWise.resolve(self.source.layout())?,
@@ -200,12 +202,12 @@ impl FitProblem {
 
     fn preconditioned(
         &self,
-        solver: &ConjugateGradient<Stack>,
+        solver: &Arc<dyn PreconditionedSolver<Stack>>,
         near: &Self,
         factors: Vec<Box<dyn Prepared<Stack>>>,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
         let near = BlockDiagonal::new(near.blocks.iter().cloned().zip(factors))?;
-        self.prepared_by(&solver.clone().with_preconditioner(Arc::new(near)))
+        self.prepared_by(&solver.preconditioned_by(Arc::new(near)))
     }
 
     /// Bytes that the factors of all layers take, an upper bound.
@@ -250,6 +252,8 @@ impl FitProblem {
     }
 
     fn assemble(&self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
+        let prepared = prepared.into_iter().map(|prepared| self.cut(prepared));
+        let prepared = prepared.collect::<CoreResult<Vec<_>>>()?;
         let blocks = self.blocks.iter().cloned().zip(prepared).collect();
         let influence = BlockInfluence::new(self.source.clone(), blocks, &self.damping)?;
         let largest = self.blocks.iter().map(Block::dim).max().unwrap_or(0);
@@ -268,6 +272,14 @@ impl FitProblem {
         operators
             .into_iter()
             .try_fold(influence, BlockInfluence::with_reference)
+    }
+
+    /// Without the eigenvalues that are cut off.
+    fn cut(&self, prepared: Box<dyn Prepared<Stack>>) -> CoreResult<Box<dyn Prepared<Stack>>> {
+        Ok(match self.cut_off {
+            Some(strength) => Box::new(CutOff::new(prepared, strength)?),
+            None => prepared,
+        })
     }
 
     /// Everything that a fit depends on, by name. The damping is not part of it.

@@ -172,7 +172,9 @@ impl TracedFit {
         };
         let blocks = settings.blocks.clone().unwrap_or(BlockStructure::Full);
         let blocks = blocks.resolve(self.trace.layout())?;
-        let of_block = |block: &Block| solver.fit_bytes(block.dim(), settings.precision, dampings);
+        // Eigenvectors, and what they are found in, take the place of factors.
+        let matrices = settings.cut_off.map_or(dampings, |_| 2);
+        let of_block = |block: &Block| solver.fit_bytes(block.dim(), settings.precision, matrices);
         let all = blocks.iter().map(of_block).fold(0, usize::saturating_add);
         // Blocks are prepared one after another.
         let sums = blocks.iter().map(|block| solver.sum_bytes(block.dim()));
@@ -215,6 +217,7 @@ impl TracedFit {
             curvature: settings.curvature,
             method: settings.method,
             damping: settings.damping,
+            cut_off: settings.cut_off,
             tolerance: settings.tolerance,
             threads: threads(settings.threads),
             blocks: blocks.resolve(source.layout())?,

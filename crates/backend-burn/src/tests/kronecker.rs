@@ -10,7 +10,10 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use influence_core::{
-    Dataset, Error as CoreError, Precision, Rows, block::BlockStructure, testing,
+    Dataset, Error as CoreError, Precision, Rows,
+    block::{BlockStructure, Strength},
+    linalg::{Eigen, eigen},
+    testing,
 };
 use ndarray::{Array2, s};
 
@@ -221,6 +224,45 @@ fn corrected_eigenvalues_come_nearer_to_the_fisher_matrix() {
             error.mapv(|entry| entry * entry).sum().sqrt() / dense::length(&exact)
         });
         assert!(ekfac < kfac, "{}: {ekfac} {kfac}", block.name());
+    }
+}
+
+#[test]
+fn eigenvalues_below_a_cut_off_are_left_out() {
+    let train = dataset(vec![floats(&[11, 5], 1.0), labels(11, 3)]);
+    let batch = train.batch(0..11).expect("a batch");
+    let mlp = Mlp::new([5, 4, 6, 3], true);
+    for (damping, cut_off) in [(0.0, 1e-3), (0.01, 0.02)] {
+        let task = Classification::new(|m: &Mlp, x: Tensor<2>| m.tanh(x));
+        let fitted = fit(task, Curvature::GaussNewton)
+            .with_kronecker(Kronecker::Ekfac)
+            .with_damping(damping)
+            .with_cut_off(Strength::Absolute(cut_off))
+            .fit(&mlp, train.clone())
+            .expect("fitted");
+        let definition = Definition::new(fitted.source(), &batch, Curvature::GaussNewton);
+        let (found, rhs) = solved(&fitted);
+        for block in fitted.blocks() {
+            let matrix = definition.matrix(block, Kronecker::Ekfac);
+            let Eigen { values, vectors } = eigen(&matrix).expect("eigenvectors");
+            let inverse = values.mapv(|value| {
+                if value > cut_off {
+                    1.0 / (value + damping)
+                } else {
+                    0.0
+                }
+            });
+            let left_out = inverse.iter().filter(|value| **value <= 0.0).count();
+            assert!(left_out > 0 && left_out < values.len(), "{left_out}");
+            let [rhs, found] = [&rhs, &found].map(|rows| Rows::columns(rows, block.columns()));
+            let expected = (rhs.expect("columns").dot(&vectors) * inverse).dot(&vectors.t());
+            let apart = dense::length(&(found.expect("columns") - &expected));
+            assert!(
+                apart < 1e-9 * dense::length(&expected),
+                "{}: {apart:e}",
+                block.name()
+            );
+        }
     }
 }
 

@@ -196,7 +196,7 @@ impl EvaluateArguments {
             return vec![format!("method.sweep=[{dampings}]")];
         }
         let with = |name: &String| {
-            const UNDAMPED: [&str; 5] = ["identity", "cosine", "tracin", "magic", "source"];
+            const UNDAMPED: [&str; 6] = ["identity", "cosine", "tracin", "adam", "magic", "source"];
             let damped = !UNDAMPED.contains(&name.as_str());
             let curved = damped && name != "inverse-harmonic-mean";
             let curvature = curvature.filter(|_| curved);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use safetensors::{Dtype, tensor::TensorView};
+
 use crate::{
     difference::difference,
     network::{DATA, MODEL, Network, dynamic},
@@ -227,6 +229,89 @@ fn models_of_layers_measure_what_networks_in_files_do() {
         assert!(said.contains("model.measurement"), "{said}");
         assert!(said.contains(expected), "{said}");
     }
+}
+
+/// Second moments for the parameters of the perceptron, each with its shape.
+fn second_moments() -> Vec<(&'static str, Vec<usize>, Vec<f32>)> {
+    let shapes = [
+        ("fc1.weight", vec![8, 4]),
+        ("fc1.bias", vec![8]),
+        ("fc2.weight", vec![3, 8]),
+        ("fc2.bias", vec![3]),
+    ];
+    let moments = shapes.map(|(name, shape): (_, Vec<usize>)| {
+        let count: usize = shape.iter().product();
+        let value = |place: usize| 1e-3 * (1.1 + (7.0 * place as f32).sin());
+        (name, shape, (0..count).map(value).collect())
+    });
+    moments.into()
+}
+
+fn written(network: &Network, name: &str, moments: &[(&'static str, Vec<usize>, Vec<f32>)]) {
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    let bytes: Vec<Vec<u8>> = moments.iter().map(|(_, _, values)| bytes(values)).collect();
+    let views = moments.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor");
+        (*name, view)
+    });
+    safetensors::serialize_to_file(views, None, &network.path(name)).expect("written");
+}
+
+#[test]
+fn adam_divides_gradients_by_the_roots_of_its_second_moments() {
+    let network = Network::mlp("new.onnx");
+    let moments = second_moments();
+    written(&network, "adam.safetensors", &moments);
+    for epsilon in [1e-8, 0.02] {
+        let products = moments.iter().map(|(name, _, values)| {
+            let gradients = network.reference.rows(&format!("grad/{name}"));
+            let divisors = values
+                .iter()
+                .map(|value| f64::from(*value).sqrt() + epsilon);
+            let divided = &gradients / &divisors.collect::<ndarray::Array1<f64>>();
+            divided.dot(&gradients.t())
+        });
+        let expected = products.reduce(|sum, each| sum + each).expect("parameters");
+        let set = format!(
+            "method={{ name = 'adam', second_moments = 'adam.safetensors', epsilon = {epsilon} }}"
+        );
+        let of_file = network.influences(&[&set]);
+        assert!(difference(&of_file, &expected.clone().into_dyn()) < 1e-11);
+        // burn keeps the weights of linear layers the other way round.
+        let text = network.text("influence.toml");
+        let layers = text.replace("onnx = \"model.onnx\"", LAYERS);
+        fs::write(network.path("layers.toml"), layers).expect("written");
+        network.done(&["run", "layers.toml", "--overwrite", "--set", &set]);
+        let of_layers = network.read("influences.zarr", "influences");
+        assert!(difference(&of_layers, &expected.into_dyn()) < 1e-11);
+    }
+    network.done(&["verify", "influences.zarr"]);
+
+    let mut negative = moments.clone();
+    negative[2].2[5] = -1e-9;
+    written(&network, "negative.safetensors", &negative);
+    for (file, expected) in [
+        ("negative.safetensors", "are these the weights themselves?"),
+        ("missing.safetensors", "missing.safetensors"),
+    ] {
+        let set = format!("method={{ name = 'adam', second_moments = '{file}' }}");
+        let said = network.complaint(&["run", "influence.toml", "--overwrite", "--set", &set]);
+        assert!(said.contains("method.second_moments"), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = network.complaint(&[
+        "run",
+        "influence.toml",
+        "--overwrite",
+        "--set",
+        "method.name=adam",
+    ]);
+    assert!(said.contains("missing key `second_moments`"), "{said}");
 }
 
 #[test]

@@ -8,12 +8,14 @@
 //! ```text
 //! by parameters:  ⟨A⁻¹ g(test), g(train)⟩ / ‖A⁻¹ g(train)‖                    A = H + λI
 //! by losses:      ⟨A⁻¹ g(test), g(train)⟩ / √⟨g(train), A⁻¹ g(train)⟩
+//! cosine:         the same, divided by √⟨g(test), A⁻¹ g(test)⟩ as well
 //! ```
 //!
 //! The first divides by the length by which the parameters move, the second by a length in the
-//! geometry of the losses: the root of the influence of the point on itself. Both scale the
-//! gradient of a training point, so that scores cost what they always do, and a training point one
-//! solution more.
+//! geometry of the losses: the root of the influence of the point on itself. The third has that
+//! length of both points, and is the cosine of their gradients in that geometry, from −1 to 1, so
+//! that rows can be compared, too. All scale the gradient of a training point, so that scores cost
+//! what they always do, and a training point one solution more.
 
 use ndarray::{Array1, Ix1};
 
@@ -21,7 +23,7 @@ use super::{
     BlockInfluence, FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, finite,
     wrapper,
 };
-use crate::{Error, Result, Rows, ThreadSafe};
+use crate::{Error, Result, Rows, ThreadSafe, solver::Solution};
 
 /// By what influences are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub enum RelativeTo {
     Parameters,
     /// The root of the influence of the training point on itself: by how much it moves the losses.
     Losses,
+    /// The same, and of the test point, too: influences are cosines.
+    Cosine,
 }
 
 /// Influences relative to what each training point changes (`RelatIF`).
@@ -58,14 +62,30 @@ impl<G: GradientSource> RelativeInfluence<G> {
         let solved = self.influence.solve_unreported(&rows)?.converged()?;
         let lengths = match self.to {
             RelativeTo::Parameters => finite::lengths(solved.norms()?, || Ok(solved))?,
-            RelativeTo::Losses => {
-                let own = source.self_scores(&solved, gradients)?;
-                let own = own.into_dimensionality::<Ix1>();
-                let own = own.map_err(|error| Error::backend("relative influences", error))?;
-                roots(&own)?
-            }
+            RelativeTo::Losses | RelativeTo::Cosine => self.own_roots(&solved, gradients)?,
         };
         Ok(finite::inverses(&lengths))
+    }
+
+    /// The roots of the influences on themselves of points with these solutions and gradients.
+    fn own_roots(&self, solved: &G::Rows, gradients: &G::Gradients) -> Result<Vec<f64>> {
+        let own = self.influence.source().self_scores(solved, gradients)?;
+        let own = own.into_dimensionality::<Ix1>();
+        roots(&own.map_err(|error| Error::backend("relative influences", error))?)
+    }
+
+    /// The factors of the gradients of measurements.
+    fn solved(&self, rows: G::Rows) -> Result<Solution<G::Rows>> {
+        let solution = self.influence.solve(&rows)?;
+        if self.to != RelativeTo::Cosine {
+            return Ok(solution);
+        }
+        let gradients = self.influence.source().gradients_of_rows(rows)?;
+        let lengths = self.own_roots(&solution.rows, &gradients)?;
+        Ok(Solution {
+            rows: solution.rows.scaled(&finite::inverses(&lengths))?,
+            reports: solution.reports,
+        })
     }
 }
 
@@ -75,7 +95,7 @@ fn roots(own: &Array1<f64>) -> Result<Vec<f64>> {
         None => Ok(own.iter().map(|value| value.sqrt()).collect()),
         Some(value) => Err(Error::Setting {
             name: "the curvature of influences relative to losses",
-            requirement: "positive along every training gradient; take the Gauss-Newton matrix, or a larger damping",
+            requirement: "positive along every gradient; take the Gauss-Newton matrix, or a larger damping",
             got: format!("an influence of {value:.1e} of a point on itself"),
         }),
     }
@@ -93,6 +113,15 @@ impl<G: GradientSource> wrapper::ModelWrapper for RelativeInfluence<G> {
         let gradients = source.gradients(batch)?;
         let scales = self.scales(&gradients)?;
         source.scaled(gradients, &scales)
+    }
+
+    fn factors(&self, batch: &G::Batch) -> Result<Solution<G::Rows>> {
+        self.solved(self.influence.source().measurement_rows(batch)?)
+    }
+
+    fn group_factors(&self, groups: &GroupBatch<'_, G::Batch>) -> Result<Solution<G::Rows>> {
+        let source = self.influence.source();
+        self.solved(groups.sum(|batch| source.measurement_rows(batch))?)
     }
 
     /// The weighted sums of the divided gradients.

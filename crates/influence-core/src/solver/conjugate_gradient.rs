@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::{
-    Inverse, Prepared, Report, Solution, Solver, State, Status, check_count, check_fraction,
-    checked_host,
+    Inverse, PreconditionedSolver, Prepared, Report, Solution, Solver, State, Status, check_count,
+    check_fraction, checked_host, near_inverse,
 };
 use crate::{
     Error, Precision, Result, Rows,
@@ -124,6 +124,12 @@ impl<R: Rows> ConjugateGradient<R> {
     }
 }
 
+impl<R: Rows> PreconditionedSolver<R> for ConjugateGradient<R> {
+    fn preconditioned_by(&self, near: Arc<dyn Solver<R>>) -> Arc<dyn Solver<R>> {
+        Arc::new(self.clone().with_preconditioner(near))
+    }
+}
+
 impl<R: Rows> Solver<R> for ConjugateGradient<R> {
     fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
         let preconditioner = self.preconditioner.as_ref();
@@ -194,12 +200,8 @@ impl<R: Rows> Prepared<R> for PreparedConjugateGradient<R> {
     }
 
     fn inverse_shifted(&self, shift: &Shift) -> Result<Box<dyn Inverse<R>>> {
-        let preconditioner = self.preconditioner.as_ref();
-        // A preconditioner need only be close: one that needs the same λ everywhere gets the mean.
-        let preconditioner = preconditioner.map(|prepared| match prepared.inverse_shifted(shift) {
-            Err(Error::Unsupported { .. }) => prepared.inverse(shift.mean(self.op.dim())),
-            outcome => outcome,
-        });
+        let preconditioner = self.preconditioner.as_deref();
+        let preconditioner = preconditioner.map(|prepared| near_inverse(prepared, shift));
         Ok(Box::new(ConjugateGradientInverse(System {
             op: Damped::new(Arc::clone(&self.op), shift.clone())?,
             preconditioner: preconditioner.transpose()?,

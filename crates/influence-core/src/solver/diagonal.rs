@@ -90,6 +90,51 @@ impl<R: Rows> Solver<R> for Diagonal {
     }
 }
 
+/// Takes numbers that are known in place of the diagonal of the curvature, at which it does not
+/// look: the second moments of an optimiser, for example.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use influence_core::{operator::Matrix, solver::{KnownDiagonal, Solver}};
+/// use ndarray::array;
+///
+/// let op = Arc::new(Matrix::new(array![[3.0, 1.0], [1.0, 1.0]])?);
+/// let inverse = KnownDiagonal::new(Arc::new(array![1.0, 4.0])).invert(op, 0.0)?;
+/// assert_eq!(inverse.solve(&array![[8.0, 8.0]])?.converged()?, array![[8.0, 2.0]]);
+/// # Ok::<(), influence_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownDiagonal {
+    values: Arc<Array1<f64>>,
+}
+
+impl KnownDiagonal {
+    /// The diagonal matrix with these values.
+    pub fn new(values: Arc<Array1<f64>>) -> Self {
+        Self { values }
+    }
+}
+
+impl<R: Rows> Solver<R> for KnownDiagonal {
+    fn prepare(&self, op: Arc<dyn LinearOperator<Rows = R>>) -> Result<Box<dyn Prepared<R>>> {
+        Error::check_size("diagonal", "vector length", op.dim(), self.values.len())?;
+        Ok(Diagonal::of_values(self.values.to_vec().into()))
+    }
+
+    fn stacks(&self) -> usize {
+        Solver::<R>::stacks(&Diagonal)
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
+    fn fit_bytes(&self, dim: usize, precision: Precision, inverses: usize) -> usize {
+        Solver::<R>::fit_bytes(&Diagonal, dim, precision, inverses)
+    }
+}
+
 /// The diagonal without damping.
 #[derive(Debug)]
 struct PreparedDiagonal {

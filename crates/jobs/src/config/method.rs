@@ -7,6 +7,8 @@ mod refusal;
 mod variants;
 mod weight_decay;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use influence_core::{
     RelativeTo,
@@ -18,9 +20,9 @@ use toml::Value;
 pub use curved::{CurvatureSetting, Curved, Dampings, Residual};
 use keys::{AskedKey, Keys};
 pub use variants::{
-    ArnoldiSettings, AutoSettings, CgSettings, Checkpoint, DampingByParameter, DiagonalSettings,
-    DirectSettings, InverseHarmonicMeanSettings, KroneckerSettings, LissaSettings,
-    NystroemSettings, Preconditioner, SourceSettings, TracinSettings,
+    AdamSettings, ArnoldiSettings, AutoSettings, CgSettings, Checkpoint, DampingByParameter,
+    DiagonalSettings, DirectSettings, InverseHarmonicMeanSettings, KroneckerSettings,
+    LissaSettings, NystroemSettings, Preconditioner, SourceSettings, TracinSettings,
 };
 pub(super) use weight_decay::with_weight_decay;
 
@@ -57,6 +59,8 @@ pub enum Method {
     Cosine,
     /// The gradient dot product summed over checkpoints of the training run.
     Tracin(TracinSettings),
+    /// The gradient dot product after the division that Adam makes: no curvature, no damping.
+    Adam(AdamSettings),
     /// The derivative of the training itself.
     Magic,
     /// The derivative of the training, in segments of constant gradients and curvature.
@@ -94,6 +98,8 @@ pub enum MethodName {
     Cosine,
     /// The gradient dot product summed over checkpoints of the training run.
     Tracin,
+    /// The gradient dot product after the division that Adam makes: no curvature, no damping.
+    Adam,
     /// The derivative of the training itself.
     Magic,
     /// The derivative of the training, in segments of constant gradients and curvature.
@@ -104,7 +110,7 @@ pub enum MethodName {
 
 impl MethodName {
     /// All methods, in the order in which messages list their keys.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Direct,
         Self::Cg,
         Self::Arnoldi,
@@ -117,6 +123,7 @@ impl MethodName {
         Self::Identity,
         Self::Cosine,
         Self::Tracin,
+        Self::Adam,
         Self::Magic,
         Self::Source,
         Self::Auto,
@@ -137,6 +144,7 @@ impl MethodName {
             Self::Identity => "identity",
             Self::Cosine => "cosine",
             Self::Tracin => "tracin",
+            Self::Adam => "adam",
             Self::Magic => "magic",
             Self::Source => "source",
             Self::Auto => "auto",
@@ -169,6 +177,7 @@ impl MethodName {
             Self::Identity => Method::Identity,
             Self::Cosine => Method::Cosine,
             Self::Tracin => Method::Tracin(TracinSettings::read(keys)?),
+            Self::Adam => Method::Adam(AdamSettings::read(keys)?),
             Self::Magic => Method::Magic,
             Self::Source => Method::Source(SourceSettings::read(keys)?),
             Self::Auto => Method::Auto(AutoSettings::read(keys)?),
@@ -219,6 +228,7 @@ impl Method {
             Self::Identity => MethodName::Identity,
             Self::Cosine => MethodName::Cosine,
             Self::Tracin(_) => MethodName::Tracin,
+            Self::Adam(_) => MethodName::Adam,
             Self::Magic => MethodName::Magic,
             Self::Source(_) => MethodName::Source,
             Self::Auto(_) => MethodName::Auto,
@@ -238,7 +248,12 @@ impl Method {
             | Self::Ekfac(KroneckerSettings { curved, .. })
             | Self::Diagonal(DiagonalSettings { curved, .. })
             | Self::Auto(AutoSettings { curved, .. }) => Some(curved),
-            Self::Identity | Self::Cosine | Self::Tracin(_) | Self::Magic | Self::Source(_) => None,
+            Self::Identity
+            | Self::Cosine
+            | Self::Tracin(_)
+            | Self::Adam(_)
+            | Self::Magic
+            | Self::Source(_) => None,
         }
     }
 
@@ -309,6 +324,16 @@ impl Method {
         }
     }
 
+    /// Below which eigenvalues are left out, if some are.
+    pub fn cut_off(&self) -> Option<Strength> {
+        match self {
+            Self::Direct(DirectSettings { cut_off, .. })
+            | Self::Kfac(KroneckerSettings { cut_off, .. })
+            | Self::Ekfac(KroneckerSettings { cut_off, .. }) => *cut_off,
+            _ => None,
+        }
+    }
+
     /// The checkpoints of the training run that are asked for.
     pub fn checkpoints(&self) -> &[Checkpoint] {
         match self {
@@ -317,11 +342,26 @@ impl Method {
         }
     }
 
-    /// As [`checkpoints`](Self::checkpoints), to be changed.
-    pub fn checkpoints_mut(&mut self) -> &mut [Checkpoint] {
+    /// The file of second moments that is asked for.
+    pub fn second_moments(&self) -> Option<&Path> {
         match self {
-            Self::Tracin(tracin) => &mut tracin.checkpoints,
-            _ => &mut [],
+            Self::Adam(adam) => Some(&adam.second_moments),
+            _ => None,
+        }
+    }
+
+    /// The files that the method reads: those of the weights of checkpoints, or that of second
+    /// moments.
+    pub fn files_mut(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Tracin(tracin) => {
+                let checkpoints = tracin.checkpoints.iter_mut();
+                checkpoints
+                    .map(|checkpoint| &mut checkpoint.weights)
+                    .collect()
+            }
+            Self::Adam(adam) => vec![&mut adam.second_moments],
+            _ => Vec::new(),
         }
     }
 

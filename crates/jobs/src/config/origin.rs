@@ -48,11 +48,17 @@ pub(super) fn origin(mut table: Table, base: &Path) -> Table {
             }
         }
     }
-    let method = table.get_mut("method");
-    let checkpoints = method.and_then(|method| method.get_mut("checkpoints")?.as_array_mut());
-    for checkpoint in checkpoints.into_iter().flatten() {
-        if let Some(weights) = checkpoint.get_mut("weights") {
-            make_absolute(weights, base);
+    if let Some(method) = table.get_mut("method") {
+        if let Some(moments) = method.get_mut("second_moments") {
+            make_absolute(moments, base);
+        }
+        let checkpoints = method
+            .get_mut("checkpoints")
+            .and_then(toml::Value::as_array_mut);
+        for checkpoint in checkpoints.into_iter().flatten() {
+            if let Some(weights) = checkpoint.get_mut("weights") {
+                make_absolute(weights, base);
+            }
         }
     }
     table

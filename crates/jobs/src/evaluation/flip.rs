@@ -105,8 +105,8 @@ impl Flipped {
         }
         let altered = |mut job: Job| {
             ensure!(
-                job.checkpoints.is_empty(),
-                "--flip trains a model of its own, of which there are no checkpoints; choose another method"
+                job.checkpoints.is_empty() && job.second_moments.is_none(),
+                "--flip trains a model of its own, of which there are neither checkpoints nor second moments; choose another method"
             );
             job.model = self.model.duplicate();
             job.train = Arc::new(Prefetch::new(self.samples.clone())?);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use influence_backend_burn::{Kronecker, Stack};
-use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem};
+use influence_core::solver::{Arnoldi, ConjugateGradient, Jacobi, Lissa, Nystroem, Solver};
 use influence_data::key::AtKey;
 
 use crate::config::method::{
@@ -34,15 +34,22 @@ pub(super) fn conjugate_gradient(
     let mut solver = ConjugateGradient::new();
     set!(solver, settings.rtol, with_rtol);
     set!(solver, settings.max_iterations, with_max_iterations);
-    Ok(match settings.preconditioner {
-        // Kronecker factors are fitted by whoever has the data.
-        None | Some(Preconditioner::None | Preconditioner::Kfac | Preconditioner::Ekfac) => solver,
-        Some(Preconditioner::Jacobi) => {
-            solver.with_preconditioner(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?))
-        }
-        Some(Preconditioner::Nystroem { rank }) => {
-            solver.with_preconditioner(Arc::new(sketch(rank, seed)?))
-        }
+    Ok(match near(settings.preconditioner, seed)? {
+        Some(near) => solver.with_preconditioner(near),
+        None => solver,
+    })
+}
+
+/// The solver that preconditions another; of Kronecker factors, which are fitted by whoever has the
+/// data, none.
+fn near(
+    preconditioner: Option<Preconditioner>,
+    seed: u64,
+) -> Result<Option<Arc<dyn Solver<Stack>>>> {
+    Ok(match preconditioner {
+        None | Some(Preconditioner::None | Preconditioner::Kfac | Preconditioner::Ekfac) => None,
+        Some(Preconditioner::Jacobi) => Some(Arc::new(Jacobi::new(JACOBI_PROBES, seed)?)),
+        Some(Preconditioner::Nystroem { rank }) => Some(Arc::new(sketch(rank, seed)?)),
     })
 }
 
@@ -57,15 +64,18 @@ impl Preconditioner {
     }
 }
 
-pub(super) fn lissa(settings: &LissaSettings, seed: u64) -> Result<Lissa> {
+pub(super) fn lissa(settings: &LissaSettings, seed: u64) -> Result<Lissa<Stack>> {
     let mut solver = Lissa::new().with_seed(seed);
     set!(solver, settings.depth, with_depth);
     set!(solver, settings.repeats, with_repeats);
     set!(solver, settings.scale, with_scale);
     set!(solver, settings.rtol, with_rtol);
-    Ok(match settings.full_batch {
-        Some(true) => solver.full_batch(),
-        _ => solver,
+    if settings.full_batch == Some(true) {
+        solver = solver.full_batch();
+    }
+    Ok(match near(settings.preconditioner, seed)? {
+        Some(near) => solver.with_preconditioner(near),
+        None => solver,
     })
 }
 

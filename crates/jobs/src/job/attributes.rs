@@ -79,6 +79,9 @@ impl Job {
             of_files.insert("onnx".into(), json!(digest::of_input(path)?));
         }
         of_files.insert("checkpoints".into(), checkpoints.collect::<Result<_>>()?);
+        if let Some(path) = method.second_moments() {
+            of_files.insert("second_moments".into(), json!(digest::of_file(path)?));
+        }
         let sets = [
             ("train", &data.train),
             ("test", &data.test),

@@ -127,11 +127,19 @@ fn named(config: &mut Config) -> Vec<Named<'_>> {
         digest: Some("/onnx".into()),
         path,
     }));
-    let checkpoints = config.method.iter_mut().flat_map(Method::checkpoints_mut);
-    all.extend(checkpoints.enumerate().map(|(index, checkpoint)| Named {
-        key: "method.checkpoints".into(),
-        digest: Some(format!("/checkpoints/{index}")),
-        path: &mut checkpoint.weights,
+    let adam = matches!(config.method, Some(Method::Adam(_)));
+    let of_method = config.method.iter_mut().flat_map(Method::files_mut);
+    all.extend(of_method.enumerate().map(|(index, path)| {
+        let (key, digest) = if adam {
+            ("method.second_moments", "/second_moments".to_owned())
+        } else {
+            ("method.checkpoints", format!("/checkpoints/{index}"))
+        };
+        Named {
+            key: key.into(),
+            digest: Some(digest),
+            path,
+        }
     }));
     let data = &mut config.data;
     for (side, files) in [

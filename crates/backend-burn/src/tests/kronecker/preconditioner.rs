@@ -6,7 +6,7 @@ use burn::{
 };
 use influence_core::{
     block::BlockStructure,
-    solver::{ConjugateGradient, Direct, Report},
+    solver::{ConjugateGradient, Direct, Lissa, Report},
 };
 use ndarray::Array2;
 
@@ -74,6 +74,38 @@ fn factors_of_a_linear_regression_save_iterations() {
     let module = LinearConfig::new(30, 3).init(&Device::flex());
     let [none, kfac, ekfac] = iterations(task, &module, &fields, Curvature::GaussNewton);
     assert!(2 * kfac < none && 2 * ekfac < none, "{none} {kfac} {ekfac}");
+}
+
+#[test]
+fn factors_of_a_linear_regression_precondition_a_neumann_series() {
+    let scales = (0..30).map(|input| 10_f64.powf(f64::from(input) / 10.0 - 2.0));
+    let values = testing::random((400, 30), 1).into_iter();
+    let values = values
+        .zip(scales.cycle())
+        .map(|(value, scale)| value * scale);
+    let fields = vec![
+        TensorData::new(values.collect::<Vec<_>>(), [400, 30]),
+        floats(&[400, 3], 2.0),
+    ];
+    let module = LinearConfig::new(30, 3).init(&Device::flex());
+    let residuals = |kronecker: Option<Kronecker>| {
+        let task = Regression::new(|m: &Linear, x: Tensor<2>| m.forward(x));
+        let lissa = Lissa::new().full_batch().with_depth(60).expect("settings");
+        let fit = fit(task, Curvature::GaussNewton).with_damping(1e-3);
+        let fit = match kronecker {
+            Some(kronecker) => fit.with_preconditioned_solver(lissa, kronecker),
+            None => fit.with_solver(lissa),
+        };
+        let (_, reports) = one_by_one(&fit.fit(&module, dataset(fields.clone())).expect("fitted"));
+        reports
+            .iter()
+            .fold(0.0_f64, |worst, report| worst.max(report.residual))
+    };
+    let [none, kfac, ekfac] = [None, Some(Kronecker::Kfac), Some(Kronecker::Ekfac)].map(residuals);
+    assert!(
+        none > 0.1 && kfac < 1e-6 && ekfac < 1e-6,
+        "{none:e} {kfac:e} {ekfac:e}"
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn each_column_is_divided_by_what_its_point_changes() -> Result<()> {
                 let solved = solved.row(point);
                 match to {
                     RelativeTo::Parameters => solved.dot(&solved).sqrt(),
-                    RelativeTo::Losses => solved.dot(&gradients.row(point)).sqrt(),
+                    _ => solved.dot(&gradients.row(point)).sqrt(),
                 }
             };
             let mut expected = plain.clone();
@@ -42,6 +42,36 @@ fn each_column_is_divided_by_what_its_point_changes() -> Result<()> {
             let found = scores(&relative(to, damping)?, &test, &train)?;
             testing::assert_close("relative", &found, &expected, 1e-11);
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn cosines_are_divided_by_the_lengths_of_both_points() -> Result<()> {
+    let (problem, train, test) = problem();
+    for damping in [DAMPING, 0.7] {
+        let model = relative(RelativeTo::Cosine, damping)?;
+        // Each of all points stands in a row and in a column.
+        let (matrix, _, gradients) = written_out(damping)?;
+        let all = problem.gradients(&test)?;
+        let own = |solved: Array2<f64>, gradients: &Array2<f64>| {
+            let each = solved.outer_iter().zip(gradients.outer_iter());
+            each.map(|(solved, gradient)| solved.dot(&gradient).sqrt())
+                .collect::<Vec<_>>()
+        };
+        let inner = wrapper::ModelWrapper::inner(&model);
+        let of_test = own(inner.solve(&all)?.converged()?, &all);
+        let of_train = own(inner.solve(&gradients)?.converged()?, &gradients);
+        let mut expected = matrix;
+        for (index, value) in expected.indexed_iter_mut() {
+            *value /= of_test[index[0]] * of_train[index[1]];
+        }
+        let found = scores(&model, &test, &train)?;
+        testing::assert_close("cosines", &found, &expected, 1e-11);
+        let own = scores(&model, &train, &train)?;
+        let is_same = |point| (own[[point, point]] - 1.0).abs() < 1e-11;
+        assert!((0..own.shape()[0]).all(is_same));
+        assert!(own.iter().all(|cosine| cosine.abs() < 1.0 + 1e-11));
     }
     Ok(())
 }
@@ -126,7 +156,11 @@ fn a_source_has_the_sum_of_the_divided_influences_of_its_points() -> Result<()> 
     let (_, train, test) = problem();
     let data = SamplesDataset(train.clone());
     let groups = Groups::sums([7, 13])?;
-    for to in [RelativeTo::Parameters, RelativeTo::Losses] {
+    for to in [
+        RelativeTo::Parameters,
+        RelativeTo::Losses,
+        RelativeTo::Cosine,
+    ] {
         let model = relative(to, DAMPING)?;
         let points = scores(&model, &test, &train)?;
         let batch = GroupBatch::new(&data, &groups, 0..2, 3)?;

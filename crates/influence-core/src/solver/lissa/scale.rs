@@ -4,7 +4,10 @@ use crate::{
     Error, Result, Rows,
     operator::LinearOperator,
     random,
-    solver::subspace::{gram_norms, orthonormal, precision},
+    solver::{
+        Inverse,
+        subspace::{gram_norms, orthonormal, precision},
+    },
 };
 
 /// Vectors and steps of the power iteration that finds the scale.
@@ -21,19 +24,89 @@ pub(super) fn top_eigenvalue<R: Rows>(
     full_batch: bool,
 ) -> Result<f64> {
     let whole = power_iteration(op, seed, |rows| op.apply_shared(rows))?;
-    let parts = op.parts();
+    let share = op.parts() as f64;
+    largest_of(op.parts(), full_batch, whole, |part| {
+        let top = power_iteration(op, seed, |rows| op.apply_part(part, rows));
+        Ok(share * top?)
+    })
+}
+
+/// The largest eigenvalue of the preconditioned operator and, unless steps see the full batch, of
+/// some of its preconditioned batches.
+pub(super) fn preconditioned_top<R: Rows>(
+    op: &dyn LinearOperator<Rows = R>,
+    near: &dyn Inverse<R>,
+    seed: u64,
+    full_batch: bool,
+) -> Result<f64> {
+    let whole = preconditioned_iteration(op, near, seed, |rows| op.apply(rows))?;
+    let share = op.parts() as f64;
+    largest_of(op.parts(), full_batch, whole, |part| {
+        preconditioned_iteration(op, near, seed, |rows| {
+            op.apply_part(part, rows)?.scaled(&vec![share; rows.len()])
+        })
+    })
+}
+
+/// The largest of a number and, unless steps see the full batch, those of some of the batches.
+fn largest_of(
+    parts: usize,
+    full_batch: bool,
+    whole: f64,
+    of_part: impl Fn(usize) -> Result<f64>,
+) -> Result<f64> {
     if full_batch || parts == 1 {
         return Ok(whole);
     }
-    let looked_at = (0..parts).step_by(parts.div_ceil(BATCHES_LOOKED_AT));
-    let of_part = |part| {
-        let share = parts as f64;
-        let top = power_iteration(op, seed, |rows| op.apply_part(part, rows));
-        Ok(share * top?)
-    };
-    looked_at
-        .map(of_part)
-        .try_fold(whole, |largest, top: Result<f64>| Ok(largest.max(top?)))
+    let mut looked_at = (0..parts).step_by(parts.div_ceil(BATCHES_LOOKED_AT));
+    looked_at.try_fold(whole, |largest, part| Ok(largest.max(of_part(part)?)))
+}
+
+/// The largest eigenvalue of `M A`, where `M` is positive definite, from its vectors `u`:
+///
+/// ```text
+/// ⟨A u, M A u⟩ / ⟨u, A u⟩
+/// ```
+///
+/// `M A` is not symmetric, but it is in the inner product of `A`, whose Rayleigh quotient this is:
+/// it is never above the largest eigenvalue of a definite `A`. The length of `M A u` may be far
+/// above it.
+fn preconditioned_iteration<R: Rows>(
+    op: &dyn LinearOperator<Rows = R>,
+    near: &dyn Inverse<R>,
+    seed: u64,
+    apply: impl Fn(&R) -> Result<R>,
+) -> Result<f64> {
+    let shape = (POWER_VECTORS.min(op.dim()), op.dim());
+    let start = op.rows(random::normal(shape, seed).view())?;
+    let precision = precision(&start)?;
+    let (mut vectors, mut top) = (orthonormal(&start, precision)?, 0.0_f64);
+    for _ in 0..POWER_STEPS {
+        let Some(unit) = vectors else { break };
+        let images = apply(&unit)?;
+        let improved = near.precondition(&images)?;
+        let [across, along] = [images.gram(&improved)?, unit.gram(&images)?];
+        if across.iter().chain(&along).any(|value| !value.is_finite()) {
+            return Err(not_finite());
+        }
+        let [across, along] = [across.diag(), along.diag()];
+        let quotients = across
+            .iter()
+            .zip(&along)
+            .map(|(across, along)| across / along);
+        top = quotients
+            .filter(|value| value.is_finite())
+            .fold(top, f64::max);
+        vectors = orthonormal(&improved, precision)?;
+    }
+    Ok(top)
+}
+
+fn not_finite() -> Error {
+    Error::NotFinite {
+        op: "lissa",
+        what: "the product of the operator with a vector".into(),
+    }
 }
 
 fn power_iteration<R: Rows>(
@@ -50,10 +123,7 @@ fn power_iteration<R: Rows>(
         let images = apply(&unit)?;
         let lengths = gram_norms(&images)?;
         if lengths.iter().any(|length| !length.is_finite()) {
-            return Err(Error::NotFinite {
-                op: "lissa",
-                what: "the product of the operator with a vector".into(),
-            });
+            return Err(not_finite());
         }
         top = lengths.into_iter().fold(0.0, f64::max);
         vectors = orthonormal(&images, precision)?;

@@ -108,11 +108,11 @@ fn samples() -> Result<Arc<SampleMean>> {
     Ok(Arc::new(SampleMean::new(vectors, 7)?))
 }
 
-fn lissa_errors(damping: f64, settings: &[Lissa]) -> Result<Vec<f64>> {
+fn lissa_errors(damping: f64, settings: &[Lissa<Array2<f64>>]) -> Result<Vec<f64>> {
     let op = samples()?;
     let dense = Damped::new(op.clone(), damping)?.to_dense()?;
     let rhs = testing::random((3, DIM), 6);
-    let of_setting = |lissa: &Lissa| {
+    let of_setting = |lissa: &Lissa<_>| {
         let rows = lissa.invert(op.clone(), damping)?.solve(&rhs)?.rows;
         Ok(error(&dense, &rhs, &rows))
     };
@@ -137,6 +137,49 @@ fn more_steps_and_repeats_bring_lissa_to_the_exact_answer() -> Result<()> {
             assert!(pair[1] < pair[0], "{errors:?}");
         }
         assert!(errors[3] < 2e-3, "{errors:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_preconditioner_saves_lissa_steps() -> Result<()> {
+    let near: [Arc<dyn Solver<Array2<f64>>>; 2] =
+        [Arc::new(Nystroem::new(8)?), Arc::new(Jacobi::new(200, 1)?)];
+    for damping in [0.03, 0.003] {
+        for near in &near {
+            let full = Lissa::new().full_batch().with_depth(200)?;
+            let stochastic = Lissa::new().with_depth(200)?.with_seed(4);
+            for (plain, gain) in [(full, 1e-3), (stochastic, 0.9)] {
+                let preconditioned = plain.clone().with_preconditioner(near.clone());
+                let errors = lissa_errors(damping, &[plain, preconditioned])?;
+                println!("{damping} {near:?}: {errors:?}");
+                assert!(
+                    errors[1] < gain * errors[0],
+                    "{damping} {near:?}: {errors:?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_exact_preconditioner_leaves_lissa_what_its_scale_does() -> Result<()> {
+    // M (A + λI) is the identity, and the scale is 1.2 times its top eigenvalue.
+    for depth in [3, 10] {
+        let lissa = Lissa::new().full_batch().with_depth(depth)?;
+        let lissa = lissa.with_preconditioner(Arc::new(Direct));
+        let reports = lissa
+            .invert(samples()?, 0.03)?
+            .solve(&testing::random((3, DIM), 6))?
+            .reports;
+        let left = (1.0 - 1.0 / 1.2_f64).powi(i32::try_from(depth).expect("few") + 1);
+        for report in reports {
+            assert!(
+                (report.residual / left - 1.0).abs() < 1e-5,
+                "{report} {left:e}"
+            );
+        }
     }
     Ok(())
 }

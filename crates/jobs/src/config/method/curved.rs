@@ -65,9 +65,10 @@ pub(super) const ONE_DAMPING: &str =
     "takes one damping, which the gradients depend on: leave it out, or method.sweep";
 
 /// What influences may be divided by, by name.
-const RELATIVE: [(&str, RelativeTo); 2] = [
+const RELATIVE: [(&str, RelativeTo); 3] = [
     ("parameters", RelativeTo::Parameters),
     ("losses", RelativeTo::Losses),
+    ("cosine", RelativeTo::Cosine),
 ];
 
 /// λ: one, or several of which each gives influences of its own, from one fit.

@@ -49,7 +49,10 @@ impl Keys {
         };
         Self {
             method,
-            table: Table::from_iter([("damping".to_owned(), 0.0.into())]),
+            table: Table::from_iter([
+                ("damping".to_owned(), 0.0.into()),
+                ("second_moments".to_owned(), "".into()),
+            ]),
             asked: vec![name],
         }
     }

@@ -14,11 +14,13 @@ fn example(key: &str) -> &'static str {
         "damping_by_parameter" => "damping_by_parameter = { \"*.bias\" = 0.0 }",
         "sweep" => "sweep = [0.1, 1.0]",
         "relative" => "relative = \"losses\"",
+        "cut_off" => "cut_off = { relative = 0.1 }",
         "residual" => "residual = \"exact\"",
         "blocks" => "blocks = \"layer-wise\"",
         "rtol" | "tolerance" => "KEY = 0.01",
         "preconditioner" => "preconditioner = \"jacobi\"",
-        "scale" => "scale = 2.0",
+        "scale" | "epsilon" => "KEY = 2.0",
+        "second_moments" => "second_moments = \"v\"",
         "complement" | "full_batch" | "leverage" => "KEY = true",
         "checkpoints" => "checkpoints = [{ weights = \"w\", learning_rate = 0.1 }]",
         _ => "KEY = 3",
@@ -35,7 +37,10 @@ fn section(method: MethodName, key: &str) -> Table {
     if keys.contains(&"damping") && key != "damping" {
         lines.push("damping = 0.1".into());
     }
-    if method == MethodName::Cg && key == "rank" {
+    if method == MethodName::Adam && key != "second_moments" {
+        lines.push("second_moments = \"v\"".into());
+    }
+    if matches!(method, MethodName::Cg | MethodName::Lissa) && key == "rank" {
         lines.push("preconditioner = \"nystroem\"".into());
     }
     lines.join("\n").parse().expect("TOML")
@@ -50,9 +55,9 @@ fn each_method_reads_its_keys_and_refuses_all_others() {
     let known = refusal::known();
     assert_eq!(
         known.join(" "),
-        "name curvature draws damping damping_by_parameter sweep blocks residual relative leverage rtol \
+        "name curvature draws damping damping_by_parameter sweep blocks residual relative cut_off leverage rtol \
          max_iterations preconditioner rank tolerance complement oversampling power_iterations depth repeats \
-         scale full_batch checkpoints segments checkpoints_per_segment"
+         scale full_batch checkpoints second_moments epsilon segments checkpoints_per_segment"
     );
     for method in MethodName::ALL {
         let name = method.as_str();
@@ -78,7 +83,7 @@ fn refusals_name_the_methods_that_have_the_key() {
     for (text, message) in [
         (
             "rank = 4\ndamping = 1",
-            "method.rank is a setting of the methods arnoldi, nystroem, cg, not of direct",
+            "method.rank is a setting of the methods arnoldi, nystroem, cg, lissa, not of direct",
         ),
         (
             "name = \"kfac\"\ndamping_by_parameter = {}\ndamping = 1",
@@ -102,7 +107,20 @@ fn refusals_name_the_methods_that_have_the_key() {
         ),
         (
             "name = \"cg\"\nrank = 2\ndamping = 1\npreconditioner = \"jacobi\"",
-            "method.rank is, with cg, a setting of the preconditioner nystroem",
+            "method.rank is, with cg and lissa, a setting of the preconditioner nystroem",
+        ),
+        (
+            "cut_off = 0\ndamping = 1",
+            "method.cut_off must be finite and positive, got 0",
+        ),
+        (
+            "cut_off = 0.1\nleverage = true\ndamping = 1",
+            "method.cut_off needs the eigenvectors of the curvature with one λ and of all points: \
+             leave out method.leverage and method.damping_by_parameter",
+        ),
+        (
+            "name = \"cg\"\ncut_off = 0.1\ndamping = 1",
+            "method.cut_off is a setting of the methods direct, kfac, ekfac, not of cg",
         ),
         (
             "relative = \"losses\"\nleverage = true\ndamping = 1",
@@ -141,7 +159,7 @@ fn refusals_name_the_methods_that_have_the_key() {
         (
             "name = \"voodoo\"",
             "method.name: unknown value `voodoo`; known: direct, cg, lissa, arnoldi, nystroem, \
-             inverse-harmonic-mean, kfac, ekfac, diagonal, identity, cosine, tracin, magic, source, auto",
+             inverse-harmonic-mean, kfac, ekfac, diagonal, identity, cosine, tracin, adam, magic, source, auto",
         ),
         (
             "curvature = \"fischer\"\ndamping = 1",

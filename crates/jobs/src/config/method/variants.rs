@@ -32,6 +32,9 @@ pub struct DirectSettings {
     /// λ of single parameters.
     #[serde(skip)]
     pub damping_by_parameter: Option<DampingByParameter>,
+    /// Below which eigenvalues are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Strength>,
     /// Whether the curvature of a training point leaves with its gradient. Default `false`.
     #[serde(skip)]
     pub leverage: bool,
@@ -58,7 +61,7 @@ pub struct CgSettings {
     pub leverage: bool,
 }
 
-/// A preconditioner of conjugate gradients.
+/// A preconditioner of conjugate gradients, or of a Neumann series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "preconditioner", rename_all = "lowercase")]
 pub enum Preconditioner {
@@ -96,6 +99,9 @@ pub struct LissaSettings {
     pub scale: Option<f64>,
     /// Whether each step sees all training points instead of a batch. Default `false`.
     pub full_batch: Option<bool>,
+    /// The preconditioner. Default none.
+    #[serde(flatten)]
+    pub preconditioner: Option<Preconditioner>,
 }
 
 /// The dominant eigenvectors, found by Krylov iteration.
@@ -155,6 +161,9 @@ pub struct KroneckerSettings {
     /// The relative error that influences may have so that wide layers cost less (default 1e-4); 0
     /// for none.
     pub tolerance: Option<f64>,
+    /// Below which eigenvalues are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Strength>,
 }
 
 /// The gradient dot product summed over checkpoints of the training run.
@@ -164,6 +173,17 @@ pub struct TracinSettings {
     /// the model, with rate 1.
     #[serde(skip)]
     pub checkpoints: Vec<Checkpoint>,
+}
+
+/// The gradient dot product after the division that Adam makes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AdamSettings {
+    /// A file like `model.weights` with the second moments of the gradients in place of the
+    /// parameters.
+    #[serde(skip)]
+    pub second_moments: PathBuf,
+    /// What is added to their roots. Default 1e-8.
+    pub epsilon: f64,
 }
 
 /// The derivative of the training, in segments.
@@ -208,6 +228,20 @@ fn excepting(keys: &mut Keys) -> Result<(Curved, Option<DampingByParameter>)> {
     })
 }
 
+/// Below which eigenvalues are left out.
+fn cut_off(keys: &mut Keys) -> Result<Option<Strength>> {
+    let cut_off: Option<Strength> = keys.take("cut_off")?;
+    match cut_off {
+        Some(Strength::Absolute(value) | Strength::Relative(value))
+            if !(value.is_finite() && value > 0.0) =>
+        {
+            let wrong = format!("must be finite and positive, got {value}");
+            Err(KeyError::sentence("method.cut_off", wrong).into())
+        }
+        given => Ok(given),
+    }
+}
+
 /// Whether the curvature of a training point leaves with its gradient.
 fn leverage(keys: &mut Keys, curved: &Curved) -> Result<bool> {
     let leverage = keys.take("leverage")?.unwrap_or(false);
@@ -230,10 +264,16 @@ fn leverage(keys: &mut Keys, curved: &Curved) -> Result<bool> {
 impl DirectSettings {
     pub(super) fn read(keys: &mut Keys) -> Result<Self> {
         let (curved, damping_by_parameter) = excepting(keys)?;
+        let (cut_off, leverage) = (cut_off(keys)?, leverage(keys, &curved)?);
+        if cut_off.is_some() && (leverage || damping_by_parameter.is_some()) {
+            let wrong = "needs the eigenvectors of the curvature with one λ and of all points: leave out method.leverage and method.damping_by_parameter";
+            return Err(KeyError::sentence("method.cut_off", wrong).into());
+        }
         Ok(Self {
-            leverage: leverage(keys, &curved)?,
             curved,
             damping_by_parameter,
+            cut_off,
+            leverage,
         })
     }
 }
@@ -266,7 +306,7 @@ impl Preconditioner {
         match (chosen, rank) {
             (Some(Self::Nystroem { .. }), rank) => Ok(Some(Self::Nystroem { rank })),
             (_, Some(_)) => {
-                let wrong = "is, with cg, a setting of the preconditioner nystroem";
+                let wrong = "is, with cg and lissa, a setting of the preconditioner nystroem";
                 Err(KeyError::sentence("method.rank", wrong).into())
             }
             (other, None) => Ok(other),
@@ -285,6 +325,7 @@ impl LissaSettings {
             repeats: keys.count("repeats")?,
             scale: keys.positive("scale")?,
             full_batch: keys.take("full_batch")?,
+            preconditioner: Preconditioner::read(keys)?,
         })
     }
 }
@@ -340,6 +381,7 @@ impl KroneckerSettings {
         Ok(Self {
             curved,
             tolerance: keys.not_negative("tolerance")?,
+            cut_off: cut_off(keys)?,
         })
     }
 }
@@ -398,6 +440,23 @@ impl AutoSettings {
         section.extend(self.given.clone());
         section.insert("name".into(), method.as_str().into());
         section
+    }
+}
+
+impl AdamSettings {
+    pub(super) fn read(keys: &mut Keys) -> Result<Self> {
+        /// That of Adam.
+        const EPSILON: f64 = 1e-8;
+        let second_moments = keys.take("second_moments")?.ok_or_else(|| {
+            KeyError::new(
+                "method",
+                "missing key `second_moments`, a file with the second moments of Adam",
+            )
+        })?;
+        Ok(Self {
+            second_moments,
+            epsilon: keys.positive("epsilon")?.unwrap_or(EPSILON),
+        })
     }
 }
 
