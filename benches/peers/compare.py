@@ -6,8 +6,11 @@
 Makes what is missing in FOLDER: a virtual environment with the peers, data and trained weights.
 Then runs, for each line of the table, ours and theirs alternately, each in a process of its own
 with two threads, and writes FOLDER/peers.md and FOLDER/peers.json: the fastest of the rounds, the
-peak of resident memory, ratios, and how far the scores are apart. Lines whose peers would take
-many minutes are cut to fewer points, for both.
+peak of resident memory, ratios, how far the scores are apart, and the limit of the machine: the
+seconds that the arithmetic of the method with dense factors takes at the rate at which this machine
+multiplies matrices (`limits.py`). Lines whose peers would take many minutes are cut to fewer
+points, for both. TRAK has an estimate of its own, of random projections; its scores are held
+against those of EK-FAC.
 
 With `--device cuda` both compute on an NVIDIA GPU, for the lines of kronfluence, which can. Each
 process then does its work twice and times the second, as the first compiles kernels; memory is that
@@ -25,8 +28,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PACKAGES = ["torch", "pyDVL[influence]", "kronfluence", "dattri", "curvlinops-for-pytorch", "safetensors",
-            "numpy"]
+PACKAGES = ["torch", "pyDVL[influence]", "kronfluence", "dattri", "curvlinops-for-pytorch", "traker",
+            "safetensors", "numpy"]
 # Below it, a measurement is repeated.
 SECONDS = 20.0
 
@@ -49,7 +52,7 @@ LINES = [
     Line("W1", "cg", ["pydvl"], exact=1e-2),
     Line("W2", "dot", ["kronfluence"], exact=1e-3),
     Line("W2", "kfac", ["pydvl", "kronfluence", "curvlinops"]),
-    Line("W2", "ekfac", ["pydvl", "kronfluence", "curvlinops"]),
+    Line("W2", "ekfac", ["pydvl", "kronfluence", "curvlinops", "trak"]),
     Line("W2", "cg", ["pydvl", "curvlinops"], cut={"test": 120}, exact=1e-2,
          ours=["--damping", "0.05"], theirs=["--damping", "0.05"]),
     Line("W2", "arnoldi", ["pydvl"], ours=["--damping", "0.05"], theirs=["--damping", "0.05"]),
@@ -60,7 +63,7 @@ LINES = [
     Line("W3", "ekfac", ["pydvl"], cut={"test": 100}, ours=["--tolerance", "0"]),
     Line("W4", "kfac", ["pydvl"], cut={"test": 20}),
     Line("W4", "ekfac", ["kronfluence"], cut={"train": 1000}),
-    Line("W5", "ekfac", ["kronfluence"]),
+    Line("W5", "ekfac", ["kronfluence", "trak"]),
     Line("W6", "dot", ["kronfluence"]),
     Line("W6", "ekfac", ["kronfluence"]),
 ]
@@ -100,6 +103,21 @@ def measured(command):
     return json.loads(lines[-1])
 
 
+def said(python, *arguments):
+    """What `limits.py` says."""
+    command = [python, HERE / "limits.py", *arguments]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          check=True)
+    return json.loads(done.stdout)
+
+
+def limit(line, folder, python, ours, rate):
+    """The seconds that the arithmetic of a line takes at a rate, if it is known."""
+    points = ["--train", ours["train"], "--test", ours["test"]]
+    known = said(python, line.workload, line.method, "--data", folder / "data", *points)
+    return (known["fit"] + known["score"]) / rate if known else None
+
+
 def total(result):
     return result["fit_s"] + result["score_s"]
 
@@ -121,7 +139,7 @@ def on_gpu(line):
     return replace(line, peers=peers) if peers else None
 
 
-def run(line, folder, python, binary, rounds, device):
+def run(line, folder, python, binary, rounds, device, rate):
     """The fastest of some rounds of each library, in alternation, with the scores' differences."""
     cut = [part for side, count in line.cut.items() for part in (f"--{side}", count)]
     scores = {name: folder / f"scores-{name}.npy" for name in ["influence", *line.peers]}
@@ -141,6 +159,8 @@ def run(line, folder, python, binary, rounds, device):
             result = measured(command)
             if not known or ("failed" not in result and total(result) < total(known)):
                 best[name] = result
+    if rate and "failed" not in best["influence"]:
+        best["influence"]["limit_s"] = limit(line, folder, python, best["influence"], rate)
     for peer in line.peers:
         if "failed" not in best[peer] and "failed" not in best["influence"]:
             difference, correlation = apart(python, scores["influence"], scores[peer])
@@ -157,10 +177,11 @@ def row(line, best):
     points = "–" if "failed" in ours else f"{ours['test']} × {ours['train']}"
     for library, result in best.items():
         if "failed" in result:
-            yield f"| {name} | {points} | {library} | failed: {result['failed'][:60]} | | | | | |"
+            yield f"| {name} | {points} | {library} | failed: {result['failed'][:60]} | | | | | | |"
             continue
         cells = [f"{result[key]:.3g}" for key in ("fit_s", "score_s")]
-        cells += [f"{total(result):.3g}", f"{result['peak_mb']:.0f}"]
+        least = result.get("limit_s")
+        cells += [f"{total(result):.3g}", f"{least:.3g}" if least else "", f"{result['peak_mb']:.0f}"]
         if library == "influence" or "failed" in ours:
             cells += ["", "", ""]
         else:
@@ -193,20 +214,22 @@ def main():
         command += ["--out", folder / "data", "--only", *missing]
         subprocess.run([str(part) for part in command], check=True)
     binary = built(args.device)
+    rate = said(python, "--rate")["rate"] if args.device == "cpu" else None
     lines = LINES if args.device == "cpu" else [line for line in map(on_gpu, LINES) if line]
-    head = ["work", "test × train", "library", "fit s", "score s", "both s", "peak MB",
+    head = ["work", "test × train", "library", "fit s", "score s", "both s", "limit s", "peak MB",
             "time / ours", "memory / ours", "difference"]
     table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     results = []
     for line in lines:
         if line.workload not in names:
             continue
-        best = run(line, folder, python, binary, args.rounds, args.device)
+        best = run(line, folder, python, binary, args.rounds, args.device, rate)
         table += row(line, best)
         print("\n".join(row(line, best)), flush=True)
         results.append({"workload": line.workload, "method": line.method, "cut": line.cut,
                         "ours": line.ours, "theirs": line.theirs, "results": best})
-        (folder / "peers.md").write_text("\n".join(table) + "\n")
+        caption = [f"\nProducts of matrices: {rate / 1e9:.0f} GFLOP/s."] if rate else []
+        (folder / "peers.md").write_text("\n".join(table + caption) + "\n")
         (folder / "peers.json").write_text(json.dumps(results, indent=1) + "\n")
     failed = [entry for entry in results for result in entry["results"].values()
               if result.get("agrees") is False]

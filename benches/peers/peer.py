@@ -34,15 +34,17 @@ METHODS = {
     "kronfluence": ["dot", "kfac", "ekfac"],
     "dattri": ["dot", "direct", "cg", "arnoldi", "lissa", "ekfac"],
     "curvlinops": ["cg", "kfac", "ekfac"],
+    "trak": ["ekfac"],
 }
 MODULES = {
     "pydvl": ["pydvl.influence.torch"],
     "kronfluence": ["kronfluence.analyzer", "kronfluence.arguments", "kronfluence.task"],
     "dattri": ["dattri.task", "dattri.algorithm"],
     "curvlinops": ["curvlinops"],
+    "trak": ["trak"],
 }
 # Where the name of the distribution is another than that of the library.
-DISTRIBUTIONS = {"curvlinops": "curvlinops-for-pytorch"}
+DISTRIBUTIONS = {"curvlinops": "curvlinops-for-pytorch", "trak": "traker"}
 
 
 def peak_mb():
@@ -230,8 +232,32 @@ def run_curvlinops(args, model, train, test):
     return fitted - start, time.perf_counter() - fitted, torch.cat(parts, dim=1)
 
 
+def run_trak(args, model, train, test):
+    """TRAK: an estimate of its own, of random projections of gradients of the margin."""
+    from trak import TRAKer
+
+    def batches(data):
+        return [{"batch": batch, "num_samples": len(batch[0])} for batch in loader(data, args.batch)]
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        trak = TRAKer(model, "image_classification", len(train[0]), save_dir=folder, device="cpu",
+                      proj_dim=args.projection, use_half_precision=False,
+                      logging_level=logging.ERROR)
+        trak.load_checkpoint(model.state_dict(), model_id=0)
+        for batch in batches(train):
+            trak.featurize(**batch)
+        trak.finalize_features()
+        fitted = time.perf_counter()
+        trak.start_scoring_checkpoint("peer", model.state_dict(), 0, num_targets=len(test[0]))
+        for batch in batches(test):
+            trak.score(**batch)
+        scores = torch.from_numpy(np.array(trak.finalize_scores("peer"))).T
+        return fitted - start, time.perf_counter() - fitted, scores
+
+
 RUNNERS = {"pydvl": run_pydvl, "kronfluence": run_kronfluence, "dattri": run_dattri,
-           "curvlinops": run_curvlinops}
+           "curvlinops": run_curvlinops, "trak": run_trak}
 
 
 def reference(args, model, train, test):
@@ -273,6 +299,7 @@ def arguments():
     parser.add_argument("--test", type=int, help="use only the first K test samples")
     parser.add_argument("--damping", type=float, default=0.01, help="λ, added to the mean")
     parser.add_argument("--rank", type=int, default=10, help="of Arnoldi and Nyström")
+    parser.add_argument("--projection", type=int, default=2048, help="dimensions of TRAK")
     parser.add_argument("--rtol", type=float, default=1e-4, help="of CG and LiSSA")
     parser.add_argument("--maxiter", type=int, help="of CG and LiSSA; default: the library's")
     parser.add_argument("--scale", type=float, default=10.0, help="of LiSSA")
