@@ -75,7 +75,8 @@ impl CovarianceSet {
     }
 
     /// Eigenvectors, and the products of eigenvalues; `threads` matrices are decomposed side by
-    /// side.
+    /// side, and of equal ones one: layers that read the same, such as the queries, keys and values
+    /// of attention, have the same covariance of inputs, to the bit.
     ///
     /// # Errors
     /// Names the layer whose covariance cannot be decomposed; the matrices behind it are left.
@@ -84,9 +85,27 @@ impl CovarianceSet {
         threads: usize,
         watch: &FitProgress,
     ) -> CoreResult<Vec<KroneckerEigen>> {
-        let matrices = self.0.iter().flat_map(Covariance::matrices).collect();
-        let mut bases = in_parallel(threads, matrices, watch, of_layer)?.into_iter();
-        let mut next = || bases.next().ok_or_else(missing);
+        let mut different: Vec<(&str, &Array3<f64>)> = Vec::new();
+        let mut places = Vec::new();
+        for (layer, matrix) in self.0.iter().flat_map(Covariance::matrices) {
+            let known = different.iter().position(|(_, known)| *known == matrix);
+            places.push(known.unwrap_or(different.len()));
+            if known.is_none() {
+                different.push((layer, matrix));
+            }
+        }
+        let bases = in_parallel(threads, different, watch, of_layer)?;
+        let mut bases: Vec<Option<GroupEigen>> = bases.into_iter().map(Some).collect();
+        let mut places = places.into_iter();
+        let mut next = || {
+            let place = places.next().ok_or_else(missing)?;
+            let base = if places.as_slice().contains(&place) {
+                bases[place].clone()
+            } else {
+                bases[place].take()
+            };
+            base.ok_or_else(missing)
+        };
         self.0
             .iter()
             .map(|covariance| covariance.factored(&mut next))
@@ -316,6 +335,12 @@ mod tests {
             CovarianceSet(covariances).factored(2, &FitProgress::default())
         };
         assert_eq!(factored(&[("a", 0.5), ("b", 0.5)])?.len(), 2);
+        let among_others = factored(&[("a", 0.5), ("b", 0.2), ("c", 0.5), ("d", 0.2)])?;
+        for (found, entry) in among_others.iter().zip([0.5, 0.2, 0.5, 0.2]) {
+            let alone = factored(&[("alone", entry)])?;
+            assert_eq!(found.values, alone[0].values);
+            assert_eq!(found.input_eigenvectors, alone[0].input_eigenvectors);
+        }
         let refused = factored(&[("a", 0.5), ("b", f64::NAN), ("c", f64::INFINITY)]).err();
         assert_eq!(
             refused.map(|error| error.to_string()).as_deref(),
