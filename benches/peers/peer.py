@@ -299,7 +299,8 @@ def arguments():
     parser.add_argument("--test", type=int, help="use only the first K test samples")
     parser.add_argument("--damping", type=float, default=0.01, help="λ, added to the mean")
     parser.add_argument("--rank", type=int, default=10, help="of Arnoldi and Nyström")
-    parser.add_argument("--projection", type=int, default=2048, help="dimensions of TRAK")
+    parser.add_argument("--projection", type=int, default=512,
+                        help="dimensions of TRAK, fewer than there are points")
     parser.add_argument("--rtol", type=float, default=1e-4, help="of CG and LiSSA")
     parser.add_argument("--maxiter", type=int, help="of CG and LiSSA; default: the library's")
     parser.add_argument("--scale", type=float, default=10.0, help="of LiSSA")
