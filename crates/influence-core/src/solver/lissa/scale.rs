@@ -77,18 +77,12 @@ fn preconditioned_iteration<R: Rows>(
     seed: u64,
     apply: impl Fn(&R) -> Result<R>,
 ) -> Result<f64> {
-    let shape = (POWER_VECTORS.min(op.dim()), op.dim());
-    let start = op.rows(random::normal(shape, seed).view())?;
-    let precision = precision(&start)?;
-    let (mut vectors, mut top) = (orthonormal(&start, precision)?, 0.0_f64);
-    for _ in 0..POWER_STEPS {
-        let Some(unit) = vectors else { break };
-        let images = apply(&unit)?;
+    let mut top = 0.0_f64;
+    iterated(op, seed, |unit| {
+        let images = apply(unit)?;
         let improved = near.precondition(&images)?;
         let [across, along] = [images.gram(&improved)?, unit.gram(&images)?];
-        if across.iter().chain(&along).any(|value| !value.is_finite()) {
-            return Err(not_finite());
-        }
+        check_finite(across.iter().chain(&along))?;
         let [across, along] = [across.diag(), along.diag()];
         let quotients = across
             .iter()
@@ -97,16 +91,9 @@ fn preconditioned_iteration<R: Rows>(
         top = quotients
             .filter(|value| value.is_finite())
             .fold(top, f64::max);
-        vectors = orthonormal(&improved, precision)?;
-    }
+        Ok(improved)
+    })?;
     Ok(top)
-}
-
-fn not_finite() -> Error {
-    Error::NotFinite {
-        op: "lissa",
-        what: "the product of the operator with a vector".into(),
-    }
 }
 
 fn power_iteration<R: Rows>(
@@ -114,19 +101,41 @@ fn power_iteration<R: Rows>(
     seed: u64,
     apply: impl Fn(&R) -> Result<R>,
 ) -> Result<f64> {
+    let mut top = 0.0;
+    iterated(op, seed, |unit| {
+        let images = apply(unit)?;
+        let lengths = gram_norms(&images)?;
+        check_finite(&lengths)?;
+        top = lengths.into_iter().fold(0.0, f64::max);
+        Ok(images)
+    })?;
+    Ok(top)
+}
+
+/// Steps of a power iteration from random vectors: each makes images of orthonormal vectors, which
+/// the next begins with, made orthonormal.
+fn iterated<R: Rows>(
+    op: &dyn LinearOperator<Rows = R>,
+    seed: u64,
+    mut step: impl FnMut(&R) -> Result<R>,
+) -> Result<()> {
     let shape = (POWER_VECTORS.min(op.dim()), op.dim());
     let start = op.rows(random::normal(shape, seed).view())?;
     let precision = precision(&start)?;
-    let (mut vectors, mut top) = (orthonormal(&start, precision)?, 0.0);
+    let mut vectors = orthonormal(&start, precision)?;
     for _ in 0..POWER_STEPS {
         let Some(unit) = vectors else { break };
-        let images = apply(&unit)?;
-        let lengths = gram_norms(&images)?;
-        if lengths.iter().any(|length| !length.is_finite()) {
-            return Err(not_finite());
-        }
-        top = lengths.into_iter().fold(0.0, f64::max);
-        vectors = orthonormal(&images, precision)?;
+        vectors = orthonormal(&step(&unit)?, precision)?;
     }
-    Ok(top)
+    Ok(())
+}
+
+fn check_finite<'a>(values: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+    if values.into_iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::NotFinite {
+        op: "lissa",
+        what: "the product of the operator with a vector".into(),
+    })
 }

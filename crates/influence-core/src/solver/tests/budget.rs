@@ -152,7 +152,6 @@ fn a_preconditioner_saves_lissa_steps() -> Result<()> {
             for (plain, gain) in [(full, 1e-3), (stochastic, 0.9)] {
                 let preconditioned = plain.clone().with_preconditioner(near.clone());
                 let errors = lissa_errors(damping, &[plain, preconditioned])?;
-                println!("{damping} {near:?}: {errors:?}");
                 assert!(
                     errors[1] < gain * errors[0],
                     "{damping} {near:?}: {errors:?}"
