@@ -40,17 +40,8 @@ impl Network {
         }
     }
 
-    /// Computes the chosen output of the network for a batch, samples along its first axis.
-    ///
-    /// # Errors
-    /// When a node cannot be computed from values of these shapes.
-    #[cfg(test)]
-    pub(crate) fn forward(&self, inputs: &[Value], device: &Device) -> Result<Value> {
-        self.computed(&self.program, inputs, device, None)
-    }
-
-    /// The chosen output, but the node that makes the tensor `passed` is passed over: the tensor
-    /// is the first argument of the node.
+    /// Computes the chosen output of the network for a batch, samples along its first axis. The
+    /// node that makes the tensor `passed` is passed over: the tensor is its first argument.
     ///
     /// # Errors
     /// When a node cannot be computed from values of these shapes.

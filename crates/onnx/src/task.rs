@@ -189,7 +189,7 @@ fn measured(model: &NetworkFile, inputs: &[Vec<usize>]) -> Result<Arc<Program>> 
         return Ok(program.clone());
     }
     Err(Error::Setting(format!(
-        "the measured tensor `{}` has shape {} and must have one number for each sample, (n) or (n, 1): add up or choose in the network what is to be explained, and export it as a further output",
+        "the measured tensor `{}` has shape {} and must have one number for each sample, (n) or (n, 1): let the network compute the number that is to be explained, and export it as another output",
         program.output(),
         targets::of_samples(&shape)
     )))

@@ -58,7 +58,9 @@ impl Task for Probe {
         let others = self.others.iter();
         let others = others.map(|data| Value::from_data(data.clone(), false, device.as_dispatch()));
         let others: Vec<Value> = others.collect();
-        let output = network.forward(&others, &device).expect("an output");
+        let output = network
+            .forward_past(&others, &device, None)
+            .expect("an output");
         let count: usize = output.dims().iter().product();
         let output: Tensor<1> =
             Tensor::from_dispatch(output.reshape(&[count]).expect("a vector").tensor);
