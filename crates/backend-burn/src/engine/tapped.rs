@@ -96,7 +96,7 @@ impl<B: Kernels> Pass<'_, B> {
                     self.environment.float(&matmul.rhs)?,
                 );
                 let activations = lhs.primitive().clone();
-                let out = Autodiff::<B>::product(lhs, rhs);
+                let out = self.environment.multiplied(lhs, rhs);
                 let reading = Reading::Linear {
                     weight: weight.clone(),
                     shape: matmul.rhs.shape.to_vec(),

@@ -8,7 +8,7 @@ use burn::{
         ir::{TensorId, TensorIr, TensorStatus},
         tensor::{BoolTensor, FloatTensor, IntTensor},
     },
-    tensor::{BoolDType, DType, FloatDType, IntDType, TensorData},
+    tensor::{BoolDType, DType, FloatDType, IntDType, Shape, TensorData},
 };
 
 use super::kernels::Kernels;
@@ -48,6 +48,24 @@ impl<B: Backend> Environment<B> {
             tanh: B::tanh,
             product: B::product,
         }
+    }
+
+    /// A product of matrices. One by which a whole batch is multiplied takes the rows of all at
+    /// once: it would be packed again for each of them, and its derivative formed for each.
+    pub(crate) fn multiplied(&self, left: FloatTensor<B>, right: FloatTensor<B>) -> FloatTensor<B> {
+        let (mut shape, matrix) = (left.shape(), right.shape());
+        let last = shape.rank() - 1;
+        let [inner, columns] = [matrix[last - 1], matrix[last]];
+        if last == 1 || matrix.num_elements() != inner * columns {
+            return (self.product)(left, right);
+        }
+        let rows = shape[..last].iter().product();
+        let product = (self.product)(
+            B::float_reshape(left, Shape::new([rows, inner])),
+            B::float_reshape(right, Shape::new([inner, columns])),
+        );
+        shape[last] = columns;
+        B::float_reshape(product, shape)
     }
 
     pub(crate) fn insert_float(&mut self, id: TensorId, value: FloatTensor<B>) {

@@ -173,8 +173,8 @@ fn other<B: Backend>(operation: &FloatOperationIr, env: &mut Environment<B>) -> 
             env.insert_float(op.out.id, value);
         }
         FloatOperationIr::Matmul(op) => {
-            let value = (env.product)(env.float(&op.lhs)?, env.float(&op.rhs)?);
-            env.insert_float(op.out.id, value);
+            let [left, right] = [env.float(&op.lhs)?, env.float(&op.rhs)?];
+            env.insert_float(op.out.id, env.multiplied(left, right));
         }
         FloatOperationIr::Tanh(op) => {
             let value = (env.tanh)(env.float(&op.input)?);

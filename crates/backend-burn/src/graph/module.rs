@@ -21,10 +21,12 @@ pub(super) fn module<B: Backend>(
     let (out, value) = match operation {
         M::Linear(op) => {
             let [x, weight] = [env.float(&op.x)?, env.float(&op.weight)?];
-            (
-                &op.out,
-                linear::<B>(env.product, x, weight, optional(op.bias.as_ref(), env)?),
-            )
+            let last = x.shape().rank() - 1;
+            let mut shape = vec![1; last + 1];
+            shape[last - 1..].copy_from_slice(&weight.shape());
+            let product = env.multiplied(x, B::float_reshape(weight, Shape::from(shape)));
+            let bias = optional(op.bias.as_ref(), env)?;
+            (&op.out, affine::<B>(product, None, bias, last))
         }
         M::Embedding(op) => (
             &op.out,
@@ -96,19 +98,6 @@ fn optional<B: Backend>(
     env: &mut Environment<B>,
 ) -> Result<Option<FloatTensor<B>>> {
     tensor.map(|tensor| env.float(tensor)).transpose()
-}
-
-fn linear<B: Backend>(
-    product: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-    x: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    bias: Option<FloatTensor<B>>,
-) -> FloatTensor<B> {
-    let rank = x.shape().rank();
-    let mut shape = vec![1; rank.saturating_sub(2)];
-    shape.extend(weight.shape().iter().copied());
-    let product = product(x, B::float_reshape(weight, Shape::from(shape)));
-    affine::<B>(product, None, bias, rank - 1)
 }
 
 /// A vector, ready to be broadcast along one axis of a tensor.
