@@ -7,6 +7,7 @@ mod overlaps;
 mod scoring;
 mod squares;
 mod thin_pair;
+mod through_rows;
 
 use std::ops::Range;
 

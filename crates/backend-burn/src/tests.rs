@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Numbers that look random and are the same everywhere.
-fn wave(count: usize, seed: f64) -> Vec<f64> {
+pub(crate) fn wave(count: usize, seed: f64) -> Vec<f64> {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     (1..=count)
         .map(|index| (12.9898 * index as f64 + 78.233 * seed).sin())

@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Int, Tensor};
 
-use super::{basis::Basis, thin_pair::ThinPair};
-use crate::product::Product as _;
-use crate::tensors::scatter_rows;
+use super::basis::Basis;
+use crate::{product::Product as _, tensors::scatter_rows};
 
 /// One of the two factors of an outer product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,42 +263,6 @@ impl GradientForm {
             } => output_gradients.dims()[1] * output_gradients.dims()[2],
         };
         PER_WEIGHT * weights as f64
-    }
-
-    /// The weighted sums of the gradients, weights `(k, n)` → `(k, p)`.
-    pub(super) fn combine(&self, weights: &Tensor<2>) -> Tensor<2> {
-        match self.thin_pair(weights.dims()[0]) {
-            Some(pair) => pair.combine(weights),
-            None => weights.clone().product(self.to_rows()),
-        }
-    }
-
-    /// The factors of outer products at a single position, if contracting `k` rows with them is
-    /// cheaper than multiplying them out.
-    ///
-    /// Both ways cost the same in matrix products. In elementwise operations the factors cost
-    /// `k · n · thin`, multiplying out costs `n · thin · wide`.
-    pub(super) fn thin_pair(&self, k: usize) -> Option<ThinPair> {
-        let Self::Outer { left, right, .. } = self else {
-            return None;
-        };
-        let ([n, g, t, l], r) = (left.dims(), right.dims()[3]);
-        if t != 1 || k >= l.max(r) {
-            return None;
-        }
-        let left = left.clone().reshape([n, g, l]);
-        let right = right.clone().reshape([n, g, r]);
-        let swapped = r < l;
-        let (thin, wide) = if swapped {
-            (right, left)
-        } else {
-            (left, right)
-        };
-        Some(ThinPair {
-            thin,
-            wide,
-            swapped,
-        })
     }
 
     /// One row for each sample, `(n, p)`.

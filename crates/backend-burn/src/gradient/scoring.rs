@@ -13,11 +13,13 @@
 //! two matrix products, of shapes `(k u, l) · (l, n t)` and `(k u, r) · (r, n t)`, one product of
 //! their entries and a sum: `2 (l + r)` operations for each pair of samples and of positions.
 //!
-//! *Through rows*: the `k` others are multiplied out to rows `(k, l r)`. Then a single position
-//! (`t = 1`) is contracted with its wider side first and its thinner one after
-//! ([`ThinPair`](super::thin_pair::ThinPair)); several positions are multiplied out too, and one
-//! matrix product `(k, l r) · (l r, n)` gives the scores: `2 l r` operations for each pair of
-//! samples, whatever the positions.
+//! *Through rows*: the `k` others are multiplied out to rows `(k, l r)`. Then each position is
+//! contracted with its wider side first and its thinner one after
+//! ([`ThinPair`](super::thin_pair::ThinPair)), `2 t l r` operations for each pair of samples; or
+//! the positions are multiplied out too, and matrix products `(k, l r) · (l r, n)` give the scores,
+//! `2 l r` operations for each pair, and those of writing `l r` numbers for each sample. A single
+//! position is contracted, and so are several with few others
+//! ([`contracts`](GradientForm::contracts)).
 //!
 //! So factors win with few positions, rows with many: about where `t u (l + r)` passes `l r`. The
 //! exact place depends on the machine. Matrix products run at its peak, products and sums of
@@ -42,7 +44,10 @@ use crate::{device::piece_sizes, product::Product as _, tensors::joined};
 
 /// Cost of an elementwise operation relative to one of a matrix product, memory traffic included:
 /// matrix products reach the peak of the machine, elementwise operations wait for its memory.
-const ELEMENTWISE: f64 = 16.0;
+pub(super) const ELEMENTWISE: f64 = 16.0;
+/// The same of a number to which several positions are multiplied out: it is zeroed, written, and
+/// packed for the next product. Measured from 4 to 64 positions.
+pub(super) const WRITTEN: f64 = 192.0;
 
 impl ParameterGradient {
     /// Whether scoring through outer-product factors, and through the bases of combinations, is
@@ -70,16 +75,18 @@ impl ParameterGradient {
         // An outer product at one position is an elementwise product; several positions are a
         // matrix product, whose result still has to be written.
         let multiplied_out = |samples: usize, positions: usize| {
-            let gemm = if positions == 1 { 0 } else { 2 * positions };
-            samples as f64 * whole * (gemm as f64 + ELEMENTWISE)
+            let of_number = match positions {
+                1 => ELEMENTWISE,
+                _ => 2.0 * positions as f64 + WRITTEN,
+            };
+            samples as f64 * whole * of_number
         };
         let of_rows = |k: usize| {
             let pairs = (k * n) as f64;
-            let beside = match self.form.thin_pair(k) {
-                Some(_) => pairs * (g * l.min(r)) as f64 * ELEMENTWISE,
-                None => multiplied_out(n, t),
-            };
-            2.0 * pairs * whole + beside
+            if self.form.contracts(k) {
+                return pairs * t as f64 * (2.0 * whole + (g * l.min(r)) as f64 * ELEMENTWISE);
+            }
+            2.0 * pairs * whole + multiplied_out(n, t)
         };
         if let GradientForm::Combination { basis, .. } = other {
             let rank = basis.rank();
@@ -152,13 +159,8 @@ impl ParameterGradient {
                 let ([_, g, t, l], r) = (left.dims(), right.dims()[3]);
                 let (whole, thin) = (g * l * r, g * l.min(r));
                 // Multiplied out at a single position they take no more than the pairs would: that
-                // is when it is done.
-                let single = t == 1;
-                scalars(
-                    2 * whole,
-                    if single { 0 } else { 2 * whole },
-                    if single { 2 * thin } else { 1 },
-                )
+                // is when it is done. Several are multiplied out piece by piece.
+                scalars(2 * whole, 0, if t == 1 { 2 * thin } else { 1 })
             }
             GradientForm::Embedding {
                 output_gradients,
@@ -228,7 +230,15 @@ impl GradientForm {
                     .sum_dim(2)
                     .reshape([k, n])
             }
-            _ => rows.product(self.to_rows().transpose()),
+            Self::Rows(_) | Self::Outer { .. } | Self::Combination { .. } => {
+                let pieces = self.row_pieces().into_iter();
+                let products = pieces.map(|(columns, piece)| {
+                    let rows = rows.clone().slice([0..k, columns]);
+                    rows.product(piece.to_rows().transpose())
+                });
+                let sum = products.reduce(|sum, products| sum + products);
+                sum.unwrap_or_else(|| Tensor::zeros([k, 0], (&rows.device(), rows.dtype())))
+            }
         }
     }
 

@@ -1,26 +1,77 @@
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use crate::{device::piece_sizes, product::Product as _, tensors::joined};
 
-/// Outer products at one position as their factors `(n, g, side)`, the narrower first.
+/// Outer products as their factors at each position of each sample, `(n t, g, side)`.
 pub(super) struct ThinPair {
-    pub(super) thin: Tensor<3>,
-    pub(super) wide: Tensor<3>,
+    thin: Tensor<3>,
+    wide: Tensor<3>,
+    positions: usize,
     /// Whether the narrower factor is the right one.
-    pub(super) swapped: bool,
+    swapped: bool,
 }
 
 impl ThinPair {
-    /// Contracts rows with the wide factor, then with the thin one; as many rows at a time as keep
-    /// the intermediate result in a cache.
+    /// The factors `(n, g, t, side)` of sums of outer products.
+    pub(super) fn new(left: &Tensor<4>, right: &Tensor<4>) -> Self {
+        let flat = |side: &Tensor<4>| {
+            let [n, g, t, side_length] = side.dims();
+            let of_positions = side.clone().swap_dims(1, 2);
+            of_positions.reshape([n * t, g, side_length])
+        };
+        let positions = left.dims()[2];
+        let [left, right] = [flat(left), flat(right)];
+        let swapped = right.dims()[2] < left.dims()[2];
+        let (thin, wide) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        Self {
+            thin,
+            wide,
+            positions,
+            swapped,
+        }
+    }
+
+    /// Contracts rows `(k, p)` with the wide factor, then with the thin one, `(k, n)`; as many
+    /// positions and rows at a time as keep the intermediate result in a cache.
     pub(super) fn scores(&self, rows: &Tensor<2>) -> Tensor<2> {
-        let ([k, width], [n, g, thin]) = (rows.dims(), self.thin.dims());
-        let step = (piece_sizes(&rows.device()).scalars / (g * thin * n).max(1)).max(1);
-        let pieces = (0..k.max(1)).step_by(step).map(|first| {
-            let rows = rows.clone().slice([first..(first + step).min(k), 0..width]);
-            self.scores_at_once(rows)
+        let ([k, width], [all, g, thin]) = (rows.dims(), self.thin.dims());
+        let most = (piece_sizes(&rows.device()).scalars / (g * thin).max(1)).max(1);
+        let at_once = most.min(all).max(1);
+        let step = most / at_once;
+        let strips = (0..all.max(1)).step_by(at_once).map(|first| {
+            let pair = self.slice(first..(first + at_once).min(all));
+            let pieces = (0..k.max(1)).step_by(step).map(|first| {
+                let rows = rows.clone().slice([first..(first + step).min(k), 0..width]);
+                pair.scores_at_once(rows)
+            });
+            joined(pieces.collect(), 0)
         });
-        joined(pieces.collect(), 0)
+        let of_positions = joined(strips.collect(), 1);
+        if self.positions == 1 {
+            return of_positions;
+        }
+        let n = all / self.positions;
+        let of_samples = of_positions.reshape([k, n, self.positions]);
+        of_samples.sum_dim(2).reshape([k, n])
+    }
+
+    /// Some of the positions only.
+    fn slice(&self, positions: Range<usize>) -> Self {
+        let of = |factor: &Tensor<3>| {
+            let [_, g, side] = factor.dims();
+            factor.clone().slice([positions.clone(), 0..g, 0..side])
+        };
+        Self {
+            thin: of(&self.thin),
+            wide: of(&self.wide),
+            ..*self
+        }
     }
 
     fn scores_at_once(&self, rows: Tensor<2>) -> Tensor<2> {
@@ -37,14 +88,18 @@ impl ThinPair {
         products.sum_dims(&[3, 1]).reshape([k, n])
     }
 
-    /// Weights the thin factor, then multiplies with the wide one.
+    /// Weights `(k, n)` the thin factor, then multiplies with the wide one, `(k, p)`.
     pub(super) fn combine(self, weights: &Tensor<2>) -> Tensor<2> {
-        let k = weights.dims()[0];
-        let ([n, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
-        let weighted = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, n])
-            * weights.clone().reshape([1, k, 1, n]);
+        let [k, n] = weights.dims();
+        let ([all, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
+        let of_positions = weights
+            .clone()
+            .reshape([k, n, 1])
+            .expand([k, n, self.positions]);
+        let weighted = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, all])
+            * of_positions.reshape([1, k, 1, all]);
         let sums = weighted
-            .reshape([g, k * thin, n])
+            .reshape([g, k * thin, all])
             .product(self.wide.swap_dims(0, 1));
         let sums = sums.reshape([g, k, thin, wide]).swap_dims(0, 1);
         let sums = if self.swapped {
