@@ -181,21 +181,47 @@ where
     }
 }
 
-fn every_method_agrees(name: &str, precision: Precision, tolerance: f64) {
+fn every_method_agrees<M, I>(
+    network: &Network<M, I>,
+    name: &str,
+    precision: Precision,
+    tolerance: f64,
+) where
+    M: Module + Clone + 'static,
+    I: Field + 'static,
+{
     let Some(device) = there(name) else {
         return;
     };
-    let place = Place { device, precision };
     println!("| network | method | {name} | cpu |\n|---|---|---|---|");
-    Network::new("perceptron", Net::new(true), Net::forward, points).agrees(&place, tolerance);
-    Network::new("convolutions", Cnn::new(), Cnn::forward, images).agrees(&place, tolerance);
-    Network::new(
-        "attention",
-        Transformer::new(),
-        Transformer::forward,
-        sentences,
-    )
-    .agrees(&place, tolerance);
+    network.agrees(&Place { device, precision }, tolerance);
+}
+
+/// A test for each network of every method on a device: they run side by side.
+macro_rules! every_method_agrees {
+    ($(#[$attribute:meta])* $device:literal, $precision:expr, $tolerance:literal) => {
+        $(#[$attribute])*
+        #[test]
+        fn every_method_on_a_perceptron_is_that_of_the_default_device() {
+            let network = Network::new("perceptron", Net::new(true), Net::forward, points);
+            every_method_agrees(&network, $device, $precision, $tolerance);
+        }
+
+        $(#[$attribute])*
+        #[test]
+        fn every_method_on_convolutions_is_that_of_the_default_device() {
+            let network = Network::new("convolutions", Cnn::new(), Cnn::forward, images);
+            every_method_agrees(&network, $device, $precision, $tolerance);
+        }
+
+        $(#[$attribute])*
+        #[test]
+        fn every_method_on_attention_is_that_of_the_default_device() {
+            let (module, forward) = (Transformer::new(), Transformer::forward);
+            let network = Network::new("attention", module, forward, sentences);
+            every_method_agrees(&network, $device, $precision, $tolerance);
+        }
+    };
 }
 
 /// A device, or nothing and a message where the machine has none.
@@ -215,25 +241,32 @@ pub(crate) fn there(name: &str) -> Option<Device> {
 }
 
 #[cfg(feature = "ndarray")]
-#[test]
-fn every_method_on_ndarray_is_that_of_the_default_device() {
-    every_method_agrees("ndarray", Precision::F64, 1e-9);
+mod ndarray_device {
+    use super::*;
+
+    every_method_agrees!("ndarray", Precision::F64, 1e-9);
 }
 
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::*;
 
-    #[test]
-    #[ignore = "needs an NVIDIA GPU"]
-    fn every_method_on_cuda_is_that_of_the_default_device() {
-        every_method_agrees("cuda", Precision::F32, 3e-5);
-    }
+    every_method_agrees!(
+        #[ignore = "needs an NVIDIA GPU"]
+        "cuda",
+        Precision::F32,
+        3e-5
+    );
 
-    #[test]
-    #[ignore = "needs an NVIDIA GPU"]
-    fn every_method_on_cuda_in_64_bits_is_that_of_the_default_device() {
-        every_method_agrees("cuda", Precision::F64, 1e-9);
+    mod in_64_bits {
+        use super::*;
+
+        every_method_agrees!(
+            #[ignore = "needs an NVIDIA GPU"]
+            "cuda",
+            Precision::F64,
+            1e-9
+        );
     }
 }
 
@@ -241,11 +274,12 @@ mod cuda {
 mod wgpu {
     use super::*;
 
-    #[test]
-    #[ignore = "half an hour where the driver computes on two busy cores; run it with --ignored"]
-    fn every_method_on_wgpu_is_that_of_the_default_device() {
-        every_method_agrees("wgpu", Precision::F32, 3e-5);
-    }
+    every_method_agrees!(
+        #[ignore = "half an hour where the driver computes on two busy cores; run it with --ignored"]
+        "wgpu",
+        Precision::F32,
+        3e-5
+    );
 
     #[test]
     fn wgpu_has_no_64_bit_floats() {
