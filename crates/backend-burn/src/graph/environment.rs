@@ -51,11 +51,12 @@ impl<B: Backend> Environment<B> {
     }
 
     /// A product of matrices. One by which a whole batch is multiplied takes the rows of all at
-    /// once: it would be packed again for each of them, and its derivative formed for each.
+    /// once: it would be packed again for each of them, and its derivative formed for each. It may
+    /// have leading axes of length 1, or none.
     pub(crate) fn multiplied(&self, left: FloatTensor<B>, right: FloatTensor<B>) -> FloatTensor<B> {
         let (mut shape, matrix) = (left.shape(), right.shape());
-        let last = shape.rank() - 1;
-        let [inner, columns] = [matrix[last - 1], matrix[last]];
+        let (last, rank) = (shape.rank() - 1, matrix.rank());
+        let [inner, columns] = [matrix[rank - 2], matrix[rank - 1]];
         if last == 1 || matrix.num_elements() != inner * columns {
             return (self.product)(left, right);
         }

@@ -22,10 +22,8 @@ pub(super) fn module<B: Backend>(
         M::Linear(op) => {
             let [x, weight] = [env.float(&op.x)?, env.float(&op.weight)?];
             let last = x.shape().rank() - 1;
-            let mut shape = vec![1; last + 1];
-            shape[last - 1..].copy_from_slice(&weight.shape());
-            let product = env.multiplied(x, B::float_reshape(weight, Shape::from(shape)));
             let bias = optional(op.bias.as_ref(), env)?;
+            let product = env.multiplied(x, weight);
             (&op.out, affine::<B>(product, None, bias, last))
         }
         M::Embedding(op) => (
