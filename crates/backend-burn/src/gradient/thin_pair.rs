@@ -92,15 +92,12 @@ impl ThinPair {
     pub(super) fn combine(self, weights: &Tensor<2>) -> Tensor<2> {
         let [k, n] = weights.dims();
         let ([all, g, thin], wide) = (self.thin.dims(), self.wide.dims()[2]);
-        let of_positions = weights
-            .clone()
-            .reshape([k, n, 1])
-            .expand([k, n, self.positions]);
-        let weighted = self.thin.permute([1, 2, 0]).reshape([g, 1, thin, all])
-            * of_positions.reshape([1, k, 1, all]);
-        let sums = weighted
-            .reshape([g, k * thin, all])
-            .product(self.wide.swap_dims(0, 1));
+        let of_positions = weights.clone().swap_dims(0, 1).reshape([n, 1, k]);
+        let of_positions = of_positions.expand([n, self.positions, k]);
+        // In the order of the positions: the product reads its transpose as it is.
+        let weighted = self.thin.reshape([all, g, 1, thin]) * of_positions.reshape([all, 1, k, 1]);
+        let weighted = weighted.reshape([all, g, k * thin]).permute([1, 2, 0]);
+        let sums = weighted.product(self.wide.swap_dims(0, 1));
         let sums = sums.reshape([g, k, thin, wide]).swap_dims(0, 1);
         let sums = if self.swapped {
             sums.swap_dims(2, 3)
