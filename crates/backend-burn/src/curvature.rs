@@ -2,6 +2,7 @@
 
 mod batches;
 mod cache;
+mod gauss_newton;
 mod hessian;
 mod linearised;
 mod mlp;
@@ -14,6 +15,8 @@ mod vectors;
 
 use std::fmt;
 
+#[cfg(test)]
+pub(crate) use gauss_newton::GaussNewton;
 pub(crate) use linearised::DirectionalDerivatives;
 pub(crate) use outer_products::products;
 pub(crate) use training::TrainingData;
@@ -28,7 +31,9 @@ pub enum Curvature {
     Hessian,
     /// `Jᵀ H_out J`, with `J` the Jacobian of the outputs and `H_out` the second derivative of the
     /// loss with respect to them: exact, positive semi-definite, and the Hessian where the model is
-    /// linear in its parameters. Costs a forward and a backward pass per output.
+    /// linear in its parameters. Its products cost about three gradients each, whatever the number
+    /// of outputs; as a dense matrix, for its trace, and for products with many vectors it costs a
+    /// forward and a backward pass per output.
     ///
     /// Schraudolph, *Fast curvature matrix-vector products for second-order gradient descent*,
     /// 2002.

@@ -102,6 +102,17 @@ pub(crate) trait Engine: Debug + Send + Sync {
         rows: &Tensor<2>,
     ) -> Result<Tensor<2>>;
 
+    /// The products of the sum over the samples of `J_iᵀ H_i J_i`, where `J_i` is the Jacobian of
+    /// the output, with such rows; `curved` multiplies directions `(n, c)` by `H_i`.
+    fn gauss_newton_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+        curved: &dyn Fn(&Tensor<2>) -> Result<Tensor<2>>,
+    ) -> Result<Tensor<2>>;
+
     /// The dense layers found in the graph, with the derivatives of the activations between them
     /// and of the loss by the output of the last.
     fn linearised_layers(
@@ -248,6 +259,23 @@ where
     ) -> Result<Tensor<2>> {
         let products = Self::each_row(rows, |vector| {
             self.hessian_product(graph, batch, parameters, vector)
+        });
+        Ok(Tensor::cat(products?, 0))
+    }
+
+    fn gauss_newton_products(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        rows: &Tensor<2>,
+        curved: &dyn Fn(&Tensor<2>) -> Result<Tensor<2>>,
+    ) -> Result<Tensor<2>> {
+        let products = Self::each_row(rows, |vector| {
+            let direction = self.output_derivative(graph, batch, parameters, vector)?;
+            let cotangent = curved(&direction)?;
+            let product = self.summed_gradient(graph, batch, parameters, Some(&cotangent))?;
+            Ok(Tensor::cat(product, 0).unsqueeze())
         });
         Ok(Tensor::cat(products?, 0))
     }

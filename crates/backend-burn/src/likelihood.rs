@@ -48,6 +48,7 @@ pub(crate) use factors::SquareRootFactors;
 pub(crate) use formulas::{drawn, square_root_factors};
 
 /// The second derivative of the loss of each sample of a batch by its outputs.
+#[derive(Debug)]
 pub(crate) enum OutputHessian {
     /// That of a declared loss, in closed form.
     Closed(Box<ClosedForm>),
@@ -79,6 +80,22 @@ impl OutputHessian {
         match self {
             Self::Closed(closed) => closed.drawn(seed, first_sample, precision),
             Self::Blocks(blocks) => blocks.drawn(seed, first_sample),
+        }
+    }
+
+    /// Its products with a direction of each sample, `(n, c)`.
+    pub(crate) fn along(&self, direction: &Tensor<2>) -> Result<Tensor<2>> {
+        match self {
+            Self::Closed(closed) => closed.along(direction),
+            Self::Blocks(blocks) => Ok(blocks.along(direction)),
+        }
+    }
+
+    /// How many numbers it is kept as.
+    pub(crate) fn scalars(&self) -> usize {
+        match self {
+            Self::Closed(closed) => closed.scalars(),
+            Self::Blocks(blocks) => blocks.scalars(),
         }
     }
 

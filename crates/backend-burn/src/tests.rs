@@ -6,6 +6,7 @@ mod compact;
 mod conformance;
 mod curvatures;
 mod footprint;
+mod gauss_newton;
 mod kronecker;
 mod leverage;
 mod likelihood;

@@ -104,8 +104,8 @@ impl LinearOperator for Hessian {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        let perceptron = self.mlp.fill()?.flatten().is_some();
-        sum_in_order(self, &self.mlp.data, rows, perceptron)
+        self.mlp.fill()?;
+        sum_in_order(self, &self.mlp.data, rows)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {

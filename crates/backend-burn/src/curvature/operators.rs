@@ -5,8 +5,8 @@ use std::sync::Arc;
 use influence_core::{block::Block, operator::LinearOperator};
 
 use super::{
-    Curvature, hessian::Hessian, mlp::MlpBatches, outer_products::OuterProducts,
-    training::TrainingData, vectors::SampleVectors,
+    Curvature, gauss_newton::GaussNewton, hessian::Hessian, mlp::MlpBatches,
+    outer_products::OuterProducts, training::TrainingData, vectors::SampleVectors,
 };
 use crate::{ModelGradients, Stack};
 
@@ -19,24 +19,21 @@ impl Curvature {
         blocks: &[Block],
         memory: usize,
     ) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
-        // Gauss-Newton may cache both: linearised batches of a perceptron, vectors of samples
-        // elsewhere.
-        let memory = if self == Self::GaussNewton {
-            memory / 2
-        } else {
-            memory
-        };
-        let mlp = || Arc::new(MlpBatches::new(self, source.clone(), data.clone(), memory));
         if self == Self::Hessian {
-            let mlp = mlp();
+            let mlp = Arc::new(MlpBatches::new(self, source.clone(), data.clone(), memory));
             let hessian = |block| Hessian::new(mlp.clone(), block);
             let operators = blocks.iter().map(|block| Arc::new(hessian(block)) as _);
             return operators.collect();
         }
-        let mlp = (self == Self::GaussNewton).then(mlp);
+        // Gauss-Newton may cache both: what products read, and vectors for its trace and diagonal.
+        let exact = self == Self::GaussNewton;
+        let memory = if exact { memory / 2 } else { memory };
+        let gauss_newton = exact.then(|| Arc::new(GaussNewton::new(source, data, memory)));
         let vectors = SampleVectors::new(self, source.clone(), data.clone(), memory);
         let vectors = Arc::new(vectors);
-        let products = |block| OuterProducts::new(vectors.clone(), block).with_mlp(mlp.clone());
+        let products = |block| {
+            OuterProducts::new(vectors.clone(), block).with_products_by(gauss_newton.clone())
+        };
         let operators = blocks.iter().map(|block| Arc::new(products(block)) as _);
         operators.collect()
     }

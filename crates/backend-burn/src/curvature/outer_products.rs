@@ -13,8 +13,8 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix0, Ix1, Ix2, arr0};
 
 use super::{
     Curvature,
-    mlp::MlpBatches,
-    parts::{places, shared_sum, sum_in_order},
+    gauss_newton::GaussNewton,
+    parts::{shared_sum, sum_in_order},
     vectors::SampleVectors,
 };
 use crate::{
@@ -30,8 +30,8 @@ pub(crate) struct OuterProducts {
     block: Block,
     /// Each vector is divided by the square root of this plus its squared norm, if it is given.
     normalised: Option<f64>,
-    /// The same matrix of a multilayer perceptron, where products cost less.
-    mlp: Option<Arc<MlpBatches>>,
+    /// The same matrix, where products may cost less.
+    gauss_newton: Option<Arc<GaussNewton>>,
 }
 
 impl OuterProducts {
@@ -40,12 +40,15 @@ impl OuterProducts {
             vectors,
             block: block.clone(),
             normalised: None,
-            mlp: None,
+            gauss_newton: None,
         }
     }
 
-    pub(super) fn with_mlp(self, mlp: Option<Arc<MlpBatches>>) -> Self {
-        Self { mlp, ..self }
+    pub(super) fn with_products_by(self, gauss_newton: Option<Arc<GaussNewton>>) -> Self {
+        Self {
+            gauss_newton,
+            ..self
+        }
     }
 
     /// The vectors of a batch in the block, each with its sign.
@@ -58,15 +61,14 @@ impl OuterProducts {
         Ok(restricted.collect())
     }
 
-    /// Fills the cache of what products read, and returns whether that is a perceptron; otherwise
-    /// it is vectors.
-    fn fill(&self) -> CoreResult<bool> {
-        let mlp = self.mlp.as_ref().map(|mlp| mlp.fill()).transpose()?;
-        let perceptron = mlp.flatten().flatten().is_some();
-        if !perceptron {
+    /// Fills the cache of what products with some rows read.
+    fn fill(&self, rows: &Stack) -> CoreResult<()> {
+        let gauss_newton = self.gauss_newton.as_ref();
+        let filled = gauss_newton.map(|products| products.fill(rows.len()));
+        if filled.transpose()? != Some(true) {
             self.vectors.fill()?;
         }
-        Ok(perceptron)
+        Ok(())
     }
 
     /// A sum over all data.
@@ -157,12 +159,12 @@ impl LinearOperator for OuterProducts {
     }
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
-        let perceptron = self.fill()?;
-        sum_in_order(self, &self.vectors.data, rows, perceptron)
+        self.fill(rows)?;
+        sum_in_order(self, &self.vectors.data, rows)
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
-        self.fill()?;
+        self.fill(rows)?;
         shared_sum(self, &self.vectors.data, rows)
     }
 
@@ -198,10 +200,9 @@ impl LinearOperator for OuterProducts {
         if rows.is_empty() {
             return Ok(rows.clone());
         }
-        let mlp = self.mlp.as_ref();
-        if let Some(linearised) = mlp.map(|mlp| mlp.part(part)).transpose()?.flatten() {
-            let places = places(&self.block, self.vectors.source.layout());
-            let sum = linearised.products(&rows.tensor(), &places);
+        let gauss_newton = self.gauss_newton.as_ref();
+        let sum = gauss_newton.map(|products| products.products(part, &self.block, rows));
+        if let Some(sum) = sum.transpose()?.flatten() {
             return Ok(Stack::new(sum.div_scalar(self.samples())));
         }
         let products = self

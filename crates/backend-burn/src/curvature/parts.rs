@@ -34,13 +34,10 @@ impl SumOfParts {
 
 /// The sum over all parts of an operator, added in order on the device; where processes compute
 /// them together, each has some of the parts computed by others.
-///
-/// In `pairs` where a part takes little memory: solvers that go side by side hold one each already.
 pub(super) fn sum_in_order(
     operator: &dyn LinearOperator<Rows = Stack>,
     data: &TrainingData,
     rows: &Stack,
-    pairs: bool,
 ) -> CoreResult<Stack> {
     let mut sum = SumOfParts::default();
     let mut add = |part: Sums| sum.add(rows.like(single::<Ix2>(part)?.view())?);
@@ -48,11 +45,7 @@ pub(super) fn sum_in_order(
     let name = "products while solving";
     if rows.is_empty() || !data.in_order(name, &|| host(rows), &part, &mut add)? {
         let part = |part| operator.apply_part(part, rows);
-        if pairs {
-            in_pairs(0..operator.parts(), part, |part| sum.add(part))?;
-        } else {
-            (0..operator.parts()).try_for_each(|number| sum.add(part(number)?))?;
-        }
+        in_pairs(0..operator.parts(), part, |part| sum.add(part))?;
     }
     Ok(sum.into_stack(rows))
 }

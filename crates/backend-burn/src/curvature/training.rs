@@ -157,6 +157,11 @@ impl TrainingData {
         self.samples().div_ceil(self.batch_size)
     }
 
+    /// The number of samples in a batch that is not the last.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
     fn range(&self, index: usize) -> Range<usize> {
         let start = (index * self.batch_size).min(self.samples());
         start..(start + self.batch_size).min(self.samples())

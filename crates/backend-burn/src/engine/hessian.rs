@@ -37,6 +37,37 @@ where
         Ok(Tensor::cat(parameters.iter().map(of).collect(), 0).unsqueeze())
     }
 
+    /// The derivative `J v` of the output along a vector, `(n, c)`.
+    ///
+    /// burn differentiates backwards only. The gradient `Jᵀw` of `⟨w, output⟩` is linear in `w`, so
+    /// the derivative of `⟨Jᵀw, v⟩` by `w` is `J v`, whatever `w` is.
+    pub(super) fn output_derivative(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        parameters: &[usize],
+        vector: &FloatTensor<B>,
+    ) -> Result<Tensor<2>> {
+        let outer = self.leaves().into_iter();
+        let outer = outer.map(Autodiff::<Autodiff<B>>::from_inner).collect();
+        let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
+        let environment = self
+            .environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| outer[index].clone());
+        let output = Self::run(graph, environment)?;
+        let shape = output.shape();
+        let weights = B::float_zeros(shape.clone(), &self.device, self.float);
+        let weights = Autodiff::<B>::from_inner(weights).require_grad();
+        let lifted = Autodiff::<Autodiff<B>>::from_inner(weights.clone());
+        let root = Autodiff::<Autodiff<B>>::float_mul(output, lifted);
+        let root = Autodiff::<Autodiff<B>>::float_sum(root);
+        let gradients = root.is_tracked().then(|| root.backward());
+        let product = self.product(&outer, parameters, gradients.as_ref(), vector);
+        let derivative = backward(product).and_then(|gradients| weights.grad(&gradients));
+        let derivative =
+            derivative.unwrap_or_else(|| B::float_zeros(shape, &self.device, self.float));
+        Ok(Self::of_samples(derivative, batch.len()))
+    }
+
     /// The derivative of `⟨gradient, vector⟩` by a field of the batch, `(n, numbers of a sample)`.
     ///
     /// The gradient is a sum over samples that do not interact, so each sample gets the derivative

@@ -22,6 +22,9 @@ use crate::{
     saved::Provenance,
 };
 
+/// Passes of scores in a batch of a fit, whose sums may be as large as the curvature.
+const PASSES: usize = 4;
+
 /// The influence model of a burn model.
 pub type Influence = BlockInfluence<ModelGradients>;
 
@@ -140,7 +143,7 @@ impl FitProblem {
         let state = |block: &Block| states.get(block.name()).unwrap_or(&nothing);
         let prepared = match &self.method {
             InversionMethod::Solver(solver) => {
-                let operators = self.operators().into_iter().zip(&self.blocks);
+                let operators = self.operators()?.into_iter().zip(&self.blocks);
                 operators
                     .map(|(operator, block)| solver.restore(operator, state(block)))
                     .collect()
@@ -162,7 +165,7 @@ impl FitProblem {
         &self,
         solver: &impl Solver<Stack>,
     ) -> CoreResult<Vec<Box<dyn Prepared<Stack>>>> {
-        let operators = self.operators().into_iter();
+        let operators = self.operators()?.into_iter();
         operators.map(|operator| solver.prepare(operator)).collect()
     }
 
@@ -219,9 +222,25 @@ impl FitProblem {
         Kronecker::fit_bytes(&vectors, &self.blocks, dampings, self.threads)
     }
 
-    fn operators(&self) -> Vec<Arc<dyn LinearOperator<Rows = Stack>>> {
-        self.curvature
-            .operators(&self.source, &self.data, &self.blocks, self.memory)
+    fn operators(&self) -> CoreResult<Vec<Arc<dyn LinearOperator<Rows = Stack>>>> {
+        let passes = if self.curvature == Curvature::Hessian {
+            1 // differentiated twice, which takes the memory of some
+        } else {
+            PASSES
+        };
+        let data = self.data_in_passes(passes)?;
+        let operators = self
+            .curvature
+            .operators(&self.source, &data, &self.blocks, self.memory);
+        Ok(operators)
+    }
+
+    /// The training data in batches of at most so many [passes](ModelGradients::pass), of which a
+    /// fit has the activations in memory.
+    fn data_in_passes(&self, passes: usize) -> CoreResult<TrainingData> {
+        let pass = self.source.pass(&self.data.head(1)?)?;
+        let most = pass.points.saturating_mul(passes);
+        Ok(self.data.clone().in_batches_of(most))
     }
 
     /// The vectors for Kronecker factors, cached if a second pass reads the same ones; of networks
@@ -232,23 +251,14 @@ impl FitProblem {
         source: &ModelGradients,
         memory: usize,
     ) -> CoreResult<Arc<SampleVectors>> {
-        /// Passes of scores in a batch of a fit, which adds matrices as large as the curvature for
-        /// each batch.
-        const PASSES: usize = 4;
         let drawn = matches!(self.curvature, Curvature::Fisher { .. });
         let memory = match kronecker {
             Kronecker::Ekfac if !drawn => memory,
             Kronecker::Ekfac | Kronecker::Kfac => 0,
         };
-        let pass = source.pass(&self.data.head(1)?)?;
-        let most = pass.points.saturating_mul(PASSES);
-        let data = self.data.clone().in_batches_of(most);
-        Ok(Arc::new(SampleVectors::new(
-            self.curvature,
-            source.clone(),
-            data,
-            memory,
-        )))
+        let data = self.data_in_passes(PASSES)?;
+        let vectors = SampleVectors::new(self.curvature, source.clone(), data, memory);
+        Ok(Arc::new(vectors))
     }
 
     fn assemble(&self, prepared: Vec<Box<dyn Prepared<Stack>>>) -> CoreResult<Influence> {
@@ -268,7 +278,8 @@ impl FitProblem {
         };
         // Nothing is kept of a pass: the memory is that of the method.
         let whole = BlockStructure::Full.resolve(self.source.layout())?;
-        let operators = reference.operators(&self.source, &self.data, &whole, 0);
+        let data = self.data_in_passes(PASSES)?;
+        let operators = reference.operators(&self.source, &data, &whole, 0);
         operators
             .into_iter()
             .try_fold(influence, BlockInfluence::with_reference)

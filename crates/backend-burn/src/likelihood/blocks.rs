@@ -14,9 +14,10 @@ use super::{
     factors::{SquareRootFactors, Vectors},
     random::stream,
 };
-use crate::{Error, Result, tensors::tensor};
+use crate::{Error, Result, product::Product as _, tensors::tensor};
 
 /// The blocks of each sample, `(n, positions, width, width)`.
+#[derive(Debug)]
 pub(crate) struct Blocks {
     pub(super) values: Array4<f64>,
     pub(super) device: Device,
@@ -137,6 +138,19 @@ impl Blocks {
         let shape = [n, positions * width];
         let place = (&self.device, self.precision);
         Ok(tensor(drawn.into_iter(), shape, place.0, place.1))
+    }
+
+    pub(super) fn along(&self, direction: &Tensor<2>) -> Tensor<2> {
+        let (n, positions, width, _) = self.values.dim();
+        let shape = [n, positions, width, width];
+        let values = self.values.iter().copied();
+        let blocks: Tensor<4> = tensor(values, shape, &self.device, self.precision);
+        let direction = direction.clone().reshape([n, positions, width, 1]);
+        blocks.product(direction).reshape([n, positions * width])
+    }
+
+    pub(super) fn scalars(&self) -> usize {
+        self.values.len()
     }
 
     pub(super) fn matrices(&self) -> Tensor<3> {

@@ -10,6 +10,7 @@ use super::{
 use crate::{Error, OutputLoss, Result, product::Product as _, tensors::values};
 
 /// A declared loss, perhaps weighted, at the outputs of a batch.
+#[derive(Debug)]
 pub(crate) struct ClosedForm {
     pub(crate) loss: OutputLoss,
     /// `(n, c)`.
@@ -56,6 +57,19 @@ impl ClosedForm {
             Some(weights) => drawn * weights.sqrt(),
             None => drawn,
         })
+    }
+
+    pub(super) fn along(&self, direction: &Tensor<2>) -> Result<Tensor<2>> {
+        let product = formulas::along(self.loss, &self.outputs, direction)?;
+        Ok(match self.output_weights() {
+            Some(weights) => product * weights,
+            None => product,
+        })
+    }
+
+    pub(super) fn scalars(&self) -> usize {
+        let weights = self.weights.as_ref();
+        self.outputs.shape().num_elements() + weights.map_or(0, |w| w.shape().num_elements())
     }
 
     pub(super) fn matrices(&self) -> Result<Tensor<3>> {

@@ -37,8 +37,8 @@ use ndarray::{Array1, Array2, Array3, s};
 
 use super::{data, floats, models::settled, source, wave};
 use crate::{
-    ArrayDataset, Batch, Curvature, Fit, Kronecker, ModelGradients, OutputLoss, Outputs, Task,
-    tensors::host, trace::Function,
+    ArrayDataset, Batch, Curvature, Fit, Kronecker, ModelGradients, OutputLoss, Outputs, Stack,
+    Task, tensors::host, trace::Function,
 };
 use losses::{
     Line, Loss, Own, class_weighted, cross_entropy, focal, huber, log_cosh, masked_binary,
@@ -123,6 +123,28 @@ fn formed(
     [dense, products.to_host().expect("values")]
 }
 
+/// The products of Gauss-Newton with unit vectors, by differentiating.
+fn differentiated(source: &ModelGradients, batch: &Batch) -> Array2<f64> {
+    let hessian = source.output_hessian(batch).expect("second derivatives");
+    let graph = source.trace.graph(Function::Outputs, batch);
+    let all: Vec<usize> = (0..source.layout().parameters().len()).collect();
+    let units = Stack::from_host(
+        &Array2::eye(source.layout().dim()).view(),
+        &source.device,
+        source.precision,
+    );
+    let curved = |direction: &Tensor<2>| hessian.along(direction);
+    let products = source.engine.gauss_newton_products(
+        &graph.expect("a graph"),
+        batch,
+        &all,
+        &units.tensor(),
+        &curved,
+    );
+    let sum = Stack::new(products.expect("products")).to_host();
+    sum.expect("values") / batch.len() as f64
+}
+
 /// Gauss-Newton against the formula, and against the Hessian where the model is linear in its
 /// parameters.
 fn agrees<T: Task>(
@@ -140,6 +162,9 @@ fn agrees<T: Task>(
         let worst = largest(&(&found - &expected)) / largest(&expected);
         assert!(worst < 1e-10, "{name}: gauss-newton {worst:e}");
     }
+    let differentiated = differentiated(&source, &batch);
+    let worst = largest(&(&differentiated - &expected)) / largest(&expected);
+    assert!(worst < 1e-10, "{name}: differentiated {worst:e}");
     if source.layout().parameters().len() <= 2 {
         for found in formed(&source, fields.to_vec(), Curvature::Hessian) {
             let worst = largest(&(&found - &expected)) / largest(&expected);
