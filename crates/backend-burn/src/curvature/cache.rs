@@ -138,7 +138,9 @@ fn fitting<T: Send>(
     let mut kept = Vec::new();
     let (mut taken, mut largest) = (0, 0);
     let mut next = None;
-    while next.is_none() && !batches.is_empty() && taken + largest <= memory {
+    // Where another of the largest may not fit, only the last is tried: it may be a short one.
+    while next.is_none() && (taken + largest <= memory && !batches.is_empty() || batches.len() == 1)
+    {
         // Two at a time, once there is a size that says that both will fit.
         let pair = !kept.is_empty() && taken + 2 * largest <= memory;
         let end = batches.end.min(batches.start + if pair { 2 } else { 1 });
@@ -225,6 +227,10 @@ mod tests {
             made_of(growing, 2, &(0..3), &[pass, pass])?,
             [pass, &[1, 2]]
         );
+        // A last batch that is shorter than the others fits where those would not.
+        let short = |batch| if batch == 2 { 1 } else { 3 };
+        assert_eq!(made_of(short, 7, &(0..3), &[pass, pass])?, [pass, &[]]);
+        assert_eq!(made_of(|_| 3, 7, &(0..3), &[pass, pass])?, [pass, &[2]]);
         // Others than its own have no cache either.
         assert_eq!(made_of(|_| 2, 0, &(1..3), &[&[0, 1, 0]])?, [[0, 0, 1]]);
         Ok(())
