@@ -139,7 +139,7 @@ fn fitting<T: Send>(
     let (mut taken, mut largest) = (0, 0);
     let mut next = None;
     // Where another of the largest may not fit, only the last is tried: it may be a short one.
-    while next.is_none() && (taken + largest <= memory && !batches.is_empty() || batches.len() == 1)
+    while next.is_none() && !batches.is_empty() && (batches.len() == 1 || taken + largest <= memory)
     {
         // Two at a time, once there is a size that says that both will fit.
         let pair = !kept.is_empty() && taken + 2 * largest <= memory;

@@ -9,7 +9,15 @@ use burn::{
 };
 
 use super::executor::{Executor, tracked};
-use crate::{Batch, Result, dataset::tensor_data, graph::Kernels, trace::Graph};
+use crate::{
+    Batch, Result,
+    dataset::tensor_data,
+    graph::{Environment, Kernels},
+    trace::Graph,
+};
+
+/// A backend that differentiates twice.
+type Twice<B> = Autodiff<Autodiff<B>>;
 
 impl<B: Kernels> Executor<B>
 where
@@ -48,18 +56,14 @@ where
         parameters: &[usize],
         vector: &FloatTensor<B>,
     ) -> Result<Tensor<2>> {
-        let outer = self.leaves().into_iter();
-        let outer = outer.map(Autodiff::<Autodiff<B>>::from_inner).collect();
-        let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
-        let environment = self
-            .environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| outer[index].clone());
+        let (outer, environment) = self.lifted(graph, batch, &self.leaves(), parameters);
         let output = Self::run(graph, environment)?;
         let shape = output.shape();
         let weights = B::float_zeros(shape.clone(), &self.device, self.float);
         let weights = Autodiff::<B>::from_inner(weights).require_grad();
-        let lifted = Autodiff::<Autodiff<B>>::from_inner(weights.clone());
-        let root = Autodiff::<Autodiff<B>>::float_mul(output, lifted);
-        let root = Autodiff::<Autodiff<B>>::float_sum(root);
+        let lifted = Twice::<B>::from_inner(weights.clone());
+        let root = Twice::<B>::float_mul(output, lifted);
+        let root = Twice::<B>::float_sum(root);
         let gradients = root.is_tracked().then(|| root.backward());
         let product = self.product(&outer, parameters, gradients.as_ref(), vector);
         let derivative = backward(product).and_then(|gradients| weights.grad(&gradients));
@@ -107,6 +111,25 @@ where
         values.map(Autodiff::<B>::from_inner).collect()
     }
 
+    /// The outer leaves of some leaves, and the values that a graph starts from with them.
+    ///
+    /// Each parameter is a leaf twice. The outer backward pass differentiates by the outer leaves;
+    /// its gradients are tensors of the inner autodiff, which knows how they came of the inner
+    /// leaves, and differentiates them again.
+    fn lifted(
+        &self,
+        graph: &Graph,
+        batch: &Batch,
+        leaves: &[FloatTensor<Autodiff<B>>],
+        parameters: &[usize],
+    ) -> (Vec<FloatTensor<Twice<B>>>, Environment<Twice<B>>) {
+        let outer = leaves.iter().cloned();
+        let outer = outer.map(Twice::<B>::from_inner).collect();
+        let outer = tracked::<Twice<B>>(outer, parameters);
+        let environment = self.environment(graph, batch, |index, _| outer[index].clone());
+        (outer, environment)
+    }
+
     /// `⟨gradient, vector⟩` of the summed output, still differentiable by the leaves, and by the
     /// input if one is given in place of a field.
     fn directional_derivative(
@@ -118,20 +141,11 @@ where
         parameters: &[usize],
         vector: &FloatTensor<B>,
     ) -> Result<Option<FloatTensor<Autodiff<B>>>> {
-        // Each parameter is a leaf twice. The outer backward pass differentiates by the outer
-        // leaves; its gradients are tensors of the inner autodiff, which knows how they came of the
-        // inner leaves, and differentiates them again.
-        let outer = leaves.iter().cloned();
-        let outer = outer.map(Autodiff::<Autodiff<B>>::from_inner).collect();
-        let outer = tracked::<Autodiff<Autodiff<B>>>(outer, parameters);
-        let mut environment =
-            self.environment::<Autodiff<Autodiff<B>>>(graph, batch, |index, _| {
-                outer[index].clone()
-            });
+        let (outer, mut environment) = self.lifted(graph, batch, leaves, parameters);
         if let Some((id, input)) = input {
-            environment.insert_float(id, Autodiff::<Autodiff<B>>::from_inner(input));
+            environment.insert_float(id, Twice::<B>::from_inner(input));
         }
-        let loss = Autodiff::<Autodiff<B>>::float_sum(Self::run(graph, environment)?);
+        let loss = Twice::<B>::float_sum(Self::run(graph, environment)?);
         let gradients = loss.is_tracked().then(|| loss.backward());
         Ok(self.product(&outer, parameters, gradients.as_ref(), vector))
     }
@@ -139,9 +153,9 @@ where
     /// `⟨gradient, vector⟩`, still differentiable.
     fn product(
         &self,
-        outer: &[FloatTensor<Autodiff<Autodiff<B>>>],
+        outer: &[FloatTensor<Twice<B>>],
         parameters: &[usize],
-        gradients: Option<&<Autodiff<Autodiff<B>> as AutodiffBackend>::Gradients>,
+        gradients: Option<&<Twice<B> as AutodiffBackend>::Gradients>,
         vector: &FloatTensor<B>,
     ) -> Option<FloatTensor<Autodiff<B>>> {
         let mut from = 0;
