@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use super::{
     mlp::MlpBatches,
     pairs::in_pairs,
-    parts::{places, shared_sum, sum_in_order},
+    parts::{places, shared_sum, sum_in_order, sum_of},
 };
 use crate::{FitStep, Stack, tensors::single, trace::Function};
 
@@ -63,7 +63,7 @@ impl Hessian {
             let mut identity = Array2::zeros(columns.raw_dim());
             (0..columns.nrows()).for_each(|row| identity[[row, slab * SLAB + row]] = 1.0);
             let identity = self.rows(identity.view())?;
-            columns += &self.apply_part(part, &identity)?.to_host()?;
+            columns += &self.product(part, &identity)?.to_host()?;
             Ok(())
         };
         in_pairs(slabs, add, Ok)
@@ -85,6 +85,19 @@ impl Hessian {
         let engine = &source.engine;
         Ok(engine.hessian_products(&graph, &batch, &self.parameters, &rows.tensor())?)
     }
+
+    /// The contribution of a batch to the product with rows.
+    fn product(&self, batch: usize, rows: &Stack) -> CoreResult<Stack> {
+        CoreError::check_size("hessian product", "vector length", self.dim, rows.dim())?;
+        if rows.is_empty() {
+            return Ok(rows.clone());
+        }
+        let sum = match self.mlp.part(batch)? {
+            Some(linearised) => linearised.products(&rows.tensor(), &self.places),
+            None => self.differentiated(batch, rows)?,
+        };
+        Ok(Stack::new(sum.div_scalar(self.samples())))
+    }
 }
 
 impl LinearOperator for Hessian {
@@ -105,12 +118,12 @@ impl LinearOperator for Hessian {
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
         self.mlp.fill()?;
-        sum_in_order(self, &self.mlp.data, rows)
+        sum_in_order(&self.mlp.data, rows, |batch| self.product(batch, rows))
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
         self.mlp.fill()?;
-        shared_sum(self, &self.mlp.data, rows)
+        shared_sum(&self.mlp.data, rows, |batch| self.product(batch, rows))
     }
 
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
@@ -121,18 +134,11 @@ impl LinearOperator for Hessian {
     }
 
     fn parts(&self) -> usize {
-        self.mlp.data.batches()
+        self.mlp.data.uncut()
     }
 
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
-        CoreError::check_size("hessian product", "vector length", self.dim, rows.dim())?;
-        if rows.is_empty() {
-            return Ok(rows.clone());
-        }
-        let sum = match self.mlp.part(part)? {
-            Some(linearised) => linearised.products(&rows.tensor(), &self.places),
-            None => self.differentiated(part, rows)?,
-        };
-        Ok(Stack::new(sum.div_scalar(self.samples())))
+        let pieces = self.mlp.data.pieces_of(part);
+        sum_of(pieces, rows, |batch| self.product(batch, rows))
     }
 }

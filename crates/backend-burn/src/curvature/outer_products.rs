@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView2, Ix0, Ix1, Ix2, arr0};
 use super::{
     Curvature,
     gauss_newton::GaussNewton,
-    parts::{shared_sum, sum_in_order},
+    parts::{shared_sum, sum_in_order, sum_of},
     vectors::SampleVectors,
 };
 use crate::{
@@ -135,6 +135,26 @@ impl OuterProducts {
     fn samples(&self) -> f64 {
         self.vectors.data.samples() as f64
     }
+
+    /// The contribution of a batch to the product with rows.
+    fn product(&self, batch: usize, rows: &Stack) -> CoreResult<Stack> {
+        CoreError::check_size("curvature product", "vector length", self.dim(), rows.dim())?;
+        if rows.is_empty() {
+            return Ok(rows.clone());
+        }
+        let gauss_newton = self.gauss_newton.as_ref();
+        let sum = gauss_newton.map(|products| products.products(batch, &self.block, rows));
+        if let Some(sum) = sum.transpose()?.flatten() {
+            return Ok(Stack::new(sum.div_scalar(self.samples())));
+        }
+        let products = self
+            .restricted(batch)?
+            .into_iter()
+            .map(|(sign, vectors)| vectors.combine(&(vectors.scores(rows.vectors()) * sign)));
+        let sum = products.reduce(|sum, product| sum + product);
+        let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
+        Ok(Stack::new(sum.div_scalar(self.samples())))
+    }
 }
 
 impl LinearOperator for OuterProducts {
@@ -160,12 +180,12 @@ impl LinearOperator for OuterProducts {
 
     fn apply(&self, rows: &Stack) -> CoreResult<Stack> {
         self.fill(rows)?;
-        sum_in_order(self, &self.vectors.data, rows)
+        sum_in_order(&self.vectors.data, rows, |batch| self.product(batch, rows))
     }
 
     fn apply_shared(&self, rows: &Stack) -> CoreResult<Stack> {
         self.fill(rows)?;
-        shared_sum(self, &self.vectors.data, rows)
+        shared_sum(&self.vectors.data, rows, |batch| self.product(batch, rows))
     }
 
     fn to_dense(&self) -> CoreResult<Array2<f64>> {
@@ -192,26 +212,12 @@ impl LinearOperator for OuterProducts {
     }
 
     fn parts(&self) -> usize {
-        self.vectors.data.batches()
+        self.vectors.data.uncut()
     }
 
     fn apply_part(&self, part: usize, rows: &Stack) -> CoreResult<Stack> {
-        CoreError::check_size("curvature product", "vector length", self.dim(), rows.dim())?;
-        if rows.is_empty() {
-            return Ok(rows.clone());
-        }
-        let gauss_newton = self.gauss_newton.as_ref();
-        let sum = gauss_newton.map(|products| products.products(part, &self.block, rows));
-        if let Some(sum) = sum.transpose()?.flatten() {
-            return Ok(Stack::new(sum.div_scalar(self.samples())));
-        }
-        let products = self
-            .restricted(part)?
-            .into_iter()
-            .map(|(sign, vectors)| vectors.combine(&(vectors.scores(rows.vectors()) * sign)));
-        let sum = products.reduce(|sum, product| sum + product);
-        let sum = sum.unwrap_or_else(|| rows.tensor().zeros_like());
-        Ok(Stack::new(sum.div_scalar(self.samples())))
+        let pieces = self.vectors.data.pieces_of(part);
+        sum_of(pieces, rows, |batch| self.product(batch, rows))
     }
 }
 

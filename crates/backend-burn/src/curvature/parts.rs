@@ -1,11 +1,13 @@
 //! Operators that are sums over batches.
+//!
+//! Their parts are the batches that were asked for: a solver that sees one at a time sees no less,
+//! however they are cut for the sums.
 
 use std::ops::Range;
 
 use influence_core::{
     Result as CoreResult, Rows,
     block::{Block, ParameterLayout},
-    operator::LinearOperator,
     summation::Sums,
 };
 use ndarray::Ix2;
@@ -32,21 +34,31 @@ impl SumOfParts {
     }
 }
 
-/// The sum over all parts of an operator, added in order on the device; where processes compute
-/// them together, each has some of the parts computed by others.
+/// The sum over all batches of what `part` computes of each, added in order on the device; where
+/// processes compute them together, each has some of the batches computed by others.
 pub(super) fn sum_in_order(
-    operator: &dyn LinearOperator<Rows = Stack>,
     data: &TrainingData,
     rows: &Stack,
+    part: impl Fn(usize) -> CoreResult<Stack> + Sync,
 ) -> CoreResult<Stack> {
     let mut sum = SumOfParts::default();
     let mut add = |part: Sums| sum.add(rows.like(single::<Ix2>(part)?.view())?);
-    let part = |part| host(&operator.apply_part(part, rows)?);
     let name = "products while solving";
-    if rows.is_empty() || !data.in_order(name, &|| host(rows), &part, &mut add)? {
-        let part = |part| operator.apply_part(part, rows);
-        in_pairs(0..operator.parts(), part, |part| sum.add(part))?;
+    let on_host = |batch| host(&part(batch)?);
+    if !rows.is_empty() && data.in_order(name, &|| host(rows), &on_host, &mut add)? {
+        return Ok(sum.into_stack(rows));
     }
+    sum_of(0..data.batches(), rows, part)
+}
+
+/// The sum over some batches, added in order on the device, by this process.
+pub(super) fn sum_of(
+    batches: Range<usize>,
+    rows: &Stack,
+    part: impl Fn(usize) -> CoreResult<Stack> + Sync,
+) -> CoreResult<Stack> {
+    let mut sum = SumOfParts::default();
+    in_pairs(batches, part, |part| sum.add(part))?;
     Ok(sum.into_stack(rows))
 }
 
@@ -54,20 +66,17 @@ fn host(rows: &Stack) -> CoreResult<Sums> {
     Ok(vec![rows.to_host()?.into_dyn()])
 }
 
-/// The sum over all parts of an operator, through the summation of its data.
+/// The same sum, through the summation of the data.
 pub(super) fn shared_sum(
-    operator: &dyn LinearOperator<Rows = Stack>,
     data: &TrainingData,
     rows: &Stack,
+    part: impl Fn(usize) -> CoreResult<Stack> + Sync,
 ) -> CoreResult<Stack> {
     if rows.is_empty() {
-        return operator.apply(rows);
+        return sum_in_order(data, rows, part);
     }
-    let sum = data.sum("products", &|| host(rows), &|parts| {
-        let mut sum = SumOfParts::default();
-        let part = |part| operator.apply_part(part, rows);
-        in_pairs(parts, part, |part| sum.add(part))?;
-        host(&sum.into_stack(rows))
+    let sum = data.sum("products", &|| host(rows), &|batches| {
+        host(&sum_of(batches, rows, &part)?)
     });
     rows.like(single::<Ix2>(sum?)?.view())
 }

@@ -19,8 +19,8 @@ const LEAF: usize = 8;
 pub(crate) struct TrainingData {
     dataset: Arc<dyn Dataset<Batch = Batch>>,
     batch_size: usize,
-    /// Batches of a leaf.
-    leaf: usize,
+    /// How many of these batches one was [cut](Self::in_batches_of) into.
+    pieces: usize,
     summation: Arc<dyn Summation>,
     pub(crate) watch: FitProgress,
 }
@@ -52,7 +52,7 @@ impl TrainingData {
             _ => Ok(Self {
                 dataset,
                 batch_size,
-                leaf: LEAF,
+                pieces: 1,
                 summation: Arc::new(Alone),
                 watch: FitProgress::default(),
             }),
@@ -69,7 +69,7 @@ impl TrainingData {
         let pieces = self.batch_size.div_ceil(most.max(1));
         Self {
             batch_size: self.batch_size.div_ceil(pieces),
-            leaf: self.leaf * pieces,
+            pieces: self.pieces * pieces,
             ..self
         }
     }
@@ -120,12 +120,18 @@ impl TrainingData {
         self.summation.in_order(&pass, visit)
     }
 
+    /// Batches of a leaf.
+    fn leaf(&self) -> usize {
+        LEAF * self.pieces
+    }
+
     fn leaves(&self) -> usize {
-        self.batches().div_ceil(self.leaf)
+        self.batches().div_ceil(self.leaf())
     }
 
     fn batches_of(&self, leaves: &Range<usize>) -> Range<usize> {
-        leaves.start * self.leaf..(leaves.end * self.leaf).min(self.batches())
+        let leaf = self.leaf();
+        leaves.start * leaf..(leaves.end * leaf).min(self.batches())
     }
 
     /// The batches that sums ask this process for.
@@ -155,6 +161,16 @@ impl TrainingData {
 
     pub(crate) fn batches(&self) -> usize {
         self.samples().div_ceil(self.batch_size)
+    }
+
+    /// How many batches there were before they were cut.
+    pub(super) fn uncut(&self) -> usize {
+        self.batches().div_ceil(self.pieces)
+    }
+
+    /// The batches that one was cut into.
+    pub(super) fn pieces_of(&self, uncut: usize) -> Range<usize> {
+        uncut * self.pieces..((uncut + 1) * self.pieces).min(self.batches())
     }
 
     /// The number of samples in a batch that is not the last.

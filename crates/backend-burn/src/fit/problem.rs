@@ -22,7 +22,8 @@ use crate::{
     saved::Provenance,
 };
 
-/// Passes of scores in a batch of a fit, whose sums may be as large as the curvature.
+/// Passes of scores in a batch of a fit. Each batch costs a sum as large as the curvature, so that
+/// they are not as short as passes.
 const PASSES: usize = 4;
 
 /// The influence model of a burn model.
@@ -235,8 +236,8 @@ impl FitProblem {
         Ok(operators)
     }
 
-    /// The training data in batches of at most so many [passes](ModelGradients::pass), of which a
-    /// fit has the activations in memory.
+    /// The training data, cut into batches of no more than a few [passes](ModelGradients::pass): a
+    /// fit holds the activations of whole batches.
     fn data_in_passes(&self, passes: usize) -> CoreResult<TrainingData> {
         let pass = self.source.pass(&self.data.head(1)?)?;
         let most = pass.points.saturating_mul(passes);

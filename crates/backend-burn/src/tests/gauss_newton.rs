@@ -59,3 +59,29 @@ fn differentiated_products_are_those_of_vectors() {
         );
     }
 }
+
+/// Solvers that see one batch at a time see the whole of it.
+#[test]
+fn parts_are_batches_as_they_were_before_they_were_cut() {
+    let images = vec![floats(&[7, 2, 9, 8], 1.0), labels(7, 3)];
+    let batch = crate::batch_of(images.clone()).expect("a batch");
+    let task = Classification::new(|m: &Cnn, x: Tensor<4>| m.forward(x));
+    let source = source(task, &Cnn::new(), &batch, Precision::F64).expect("a source");
+    let blocks = BlockStructure::Full.resolve(source.layout());
+    let blocks = blocks.expect("blocks");
+    let whole = data(images, 4);
+    for curvature in [Curvature::Hessian, Curvature::GaussNewton] {
+        let operators = [whole.clone(), whole.clone().in_batches_of(2)]
+            .map(|data| curvature.operators(&source, &data, &blocks, 0).remove(0));
+        let products = operators.each_ref().map(|operator| {
+            assert_eq!(operator.parts(), 2);
+            let rows = Array2::from_elem((1, operator.dim()), 0.1);
+            let rows = operator.rows(rows.view()).expect("rows");
+            let product = operator.apply_part(0, &rows).expect("a product");
+            product.to_host().expect("values")
+        });
+        let [expected, found] = products;
+        let largest = |values: &Array2<f64>| values.fold(0.0_f64, |most, x| most.max(x.abs()));
+        assert!(largest(&(&found - &expected)) < 1e-12 * largest(&expected));
+    }
+}
