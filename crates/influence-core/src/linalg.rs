@@ -28,12 +28,46 @@ pub struct Eigen {
 
 /// Decomposes a symmetric matrix, of which the upper triangle is read.
 ///
+/// A row of zeros is left out of the work, which grows with the third power of what remains: its
+/// eigenvector is the unit vector, exactly. Covariances have many where inputs are always zero,
+/// such as the margins of images, the padding of convolutions and units that are off.
+///
 /// # Errors
 /// [`Error::NotFinite`] for a matrix with such entries, [`Error::Factorisation`] when the iteration
 /// fails.
 pub fn eigen(matrix: &Array2<f64>) -> Result<Eigen> {
-    let op = "eigendecomposition";
-    let dim = check(op, matrix)?;
+    let dim = check(DECOMPOSITION, matrix)?;
+    let is_zero = |&i: &usize| (0..dim).all(|j| matrix[[i.min(j), i.max(j)]] == 0.0);
+    let (zero, others): (Vec<usize>, Vec<usize>) = (0..dim).partition(is_zero);
+    if zero.is_empty() {
+        return decomposed(matrix);
+    }
+    let rest = Array2::from_shape_fn((others.len(), others.len()), |(i, j)| {
+        matrix[[others[i], others[j]]]
+    });
+    let rest = decomposed(&rest)?;
+    let negative = rest.values.iter().filter(|&&value| value < 0.0).count();
+    let mut values = Array1::zeros(dim);
+    let mut vectors = Array2::zeros((dim, dim));
+    for (j, (&value, vector)) in rest.values.iter().zip(rest.vectors.columns()).enumerate() {
+        let place = if j < negative { j } else { j + zero.len() };
+        values[place] = value;
+        for (&i, &entry) in others.iter().zip(vector) {
+            vectors[[i, place]] = entry;
+        }
+    }
+    for (j, &i) in zero.iter().enumerate() {
+        vectors[[i, negative + j]] = 1.0;
+    }
+    Ok(Eigen { values, vectors })
+}
+
+/// The name of an eigendecomposition in errors.
+const DECOMPOSITION: &str = "eigendecomposition";
+
+/// Decomposes a symmetric matrix of finite entries.
+fn decomposed(matrix: &Array2<f64>) -> Result<Eigen> {
+    let (op, dim) = (DECOMPOSITION, matrix.nrows());
     if dim == 0 {
         // faer's estimate of its scratch space subtracts one.
         return Ok(Eigen {
@@ -372,6 +406,27 @@ mod tests {
         let rebuilt = (&vectors * &values).dot(&vectors.t());
         assert!(largest(&(rebuilt - &matrix)) < 1e-14);
         assert!(values[0] <= values[1] && values[1] <= values[2]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_row_of_zeros_has_a_unit_vector_in_its_place_among_the_eigenvalues() -> Result<()> {
+        let mut matrix = Array2::zeros((5, 5));
+        // The lower triangle is not read.
+        matrix[[4, 1]] = 7.0;
+        for (i, j, entry) in [(0, 0, 2.0), (0, 2, 1.0), (2, 2, -3.0), (2, 3, 0.5)] {
+            matrix[[i, j]] = entry;
+        }
+        let Eigen { values, vectors } = eigen(&matrix)?;
+        assert!(values[0] < 0.0 && values[3] > 0.0 && values[4] > 0.0);
+        assert_eq!(values.slice(ndarray::s![1..3]), array![0.0, 0.0]);
+        assert_eq!(vectors.slice(ndarray::s![.., 1..3]), {
+            array![[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+        });
+        let symmetric = Array2::from_shape_fn((5, 5), |(i, j)| matrix[[i.min(j), i.max(j)]]);
+        let rebuilt = (&vectors * &values).dot(&vectors.t());
+        assert!(largest(&(rebuilt - &symmetric)) < 1e-14);
+        assert!(largest(&(vectors.t().dot(&vectors) - Array2::<f64>::eye(5))) < 1e-14);
         Ok(())
     }
 
