@@ -19,13 +19,14 @@ use super::{
 use crate::{
     Gradients,
     curvature::SampleVectors,
+    device::piece_sizes,
     gradient::squared_products,
     product::Product as _,
     tensors::{Unpacked, scatter_rows, tensor3},
 };
 
-/// Scalars of per-sample gradients that are multiplied out at a time: few enough that squaring them
-/// finds them in a cache.
+/// Scalars of per-sample gradients that are multiplied out at a time on the CPU: few enough that
+/// squaring them finds them in a cache.
 const CHUNK: usize = 1 << 21;
 
 /// The Kronecker eigenvectors of a layer where the data are.
@@ -150,7 +151,8 @@ fn squares(
         [g, outputs, width],
         (&output_gradients.device(), output_gradients.dtype()),
     );
-    let step = (CHUNK / (g * outputs * width).max(1)).max(1);
+    let most = piece_sizes(&output_gradients.device()).scalars.max(CHUNK);
+    let step = (most / (g * outputs * width).max(1)).max(1);
     for first in (0..n).step_by(step) {
         let samples = first..(first + step).min(n);
         let back = output_gradients
