@@ -15,6 +15,7 @@ mod int;
 mod kernels;
 mod module;
 mod pool;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod product;
 mod table;
 #[cfg(test)]

@@ -17,8 +17,7 @@ use burn::tensor::DType;
 use burn::tensor::Shape;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-use super::error_function::error_function;
-use super::product::split_product;
+use super::{error_function::error_function, product::full_product};
 
 /// A backend with operations of which graphs need another form than burn's.
 pub(crate) trait Kernels: Backend {
@@ -43,11 +42,7 @@ pub(crate) trait Kernels: Backend {
 
     /// A product of matrices in the precision that these have.
     fn product(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
-        if Self::rounds(&left) {
-            split_product::<Self>(left, right)
-        } else {
-            Self::float_matmul(left, right)
-        }
+        Self::float_matmul(left, right)
     }
 }
 
@@ -71,6 +66,14 @@ impl Kernels for burn::backend::Cube {
 
     fn rounds(matrix: &FloatTensor<Self>) -> bool {
         crate::device::rounds_products(&matrix.device(), matrix.dtype())
+    }
+
+    fn product(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
+        let empty = [&left, &right].map(|side| side.shape().num_elements() == 0);
+        if !Self::rounds(&left) || empty.contains(&true) {
+            return Self::float_matmul(left, right);
+        }
+        full_product::<Self>(left, right)
     }
 }
 

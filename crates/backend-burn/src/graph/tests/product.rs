@@ -1,67 +1,15 @@
-//! Products of matrices by halves, and the derivatives of products.
+//! Products of matrices on a GPU, and the derivatives of products.
 
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Flex, FlexDevice, TensorMetadata,
-        autodiff::checkpoint::strategy::NoCheckpointing, ops::FloatTensorOps, tensor::FloatTensor,
+        Autodiff, AutodiffBackend, Flex, autodiff::checkpoint::strategy::NoCheckpointing,
+        ops::FloatTensorOps, tensor::FloatTensor,
     },
-    tensor::{FloatDType, Shape, TensorData},
+    tensor::{FloatDType, Shape},
 };
 
 use super::{close, flex, host, wave};
-use crate::graph::{
-    kernels::tracked_product,
-    product::{halves, split_product},
-};
-
-fn tensor(values: &[f64], shape: [usize; 2], float: FloatDType) -> FloatTensor<Flex> {
-    Flex::float_reshape(flex(float).upload(values), Shape::from(shape.to_vec()))
-}
-
-/// The upper 11 bits of each number, the others cut off: what tensor cores see.
-fn seen(x: FloatTensor<Flex>) -> FloatTensor<Flex> {
-    let shape = x.shape();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "they are numbers of 32 bits"
-    )]
-    let cut = |value: f64| f32::from_bits((value as f32).to_bits() & (u32::MAX << 13));
-    let values: Vec<f32> = host(x).into_iter().map(cut).collect();
-    Flex::float_from_data(TensorData::new(values, shape.to_vec()), &FlexDevice)
-}
-
-#[test]
-fn halves_keep_what_the_upper_bits_alone_lose() {
-    let ([m, k, n], f32) = ([7, 40, 5], FloatDType::F32);
-    let left = tensor(&wave(m * k, 1.0), [m, k], f32);
-    let right = tensor(&wave(k * n, 2.0), [k, n], f32);
-    let [a, b] = [&left, &right].map(|x| Flex::float_cast(x.clone(), FloatDType::F64));
-    let exact = host(Flex::float_matmul(a, b));
-    let error = |product: FloatTensor<Flex>| {
-        let pairs = host(product).into_iter().zip(&exact);
-        let errors = pairs.map(|(value, exact)| (value - exact).abs());
-        errors.fold(0.0, f64::max)
-    };
-    let alone = Flex::float_matmul(seen(left.clone()), seen(right.clone()));
-    assert!(error(alone) > 1e-3);
-
-    let [left_halves, right_halves] = [&left, &right].map(|x| halves::<Flex>(x.clone()));
-    for (whole, [high, low]) in [(&left, &left_halves), (&right, &right_halves)] {
-        assert_eq!(host(seen(high.clone())), host(high.clone()));
-        let sum = Flex::float_add(high.clone(), low.clone());
-        assert_eq!(host(sum), host(whole.clone()));
-    }
-    let [[high, low], [right_high, right_low]] = [left_halves, right_halves].map(|x| x.map(seen));
-    let products = [
-        (&high, &right_high),
-        (&low, &right_high),
-        (&high, &right_low),
-    ];
-    let products = products.map(|(a, b)| Flex::float_matmul(a.clone(), b.clone()));
-    let sum = products.into_iter().reduce(Flex::float_add).expect("three");
-    assert!(error(sum) < 4e-6);
-    assert!(error(split_product::<Flex>(left, right)) < 4e-6);
-}
+use crate::graph::kernels::tracked_product;
 
 #[test]
 fn derivatives_of_a_product_are_those_of_burn() {
@@ -114,6 +62,117 @@ fn derivatives_of_a_product_are_those_of_burn() {
     for (own, burn) in pairs {
         for (own, burn) in own.iter().zip(&burn) {
             close("derivative", own, burn, 1e-13);
+        }
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod kernels {
+    use burn::{
+        backend::{Cube, Flex},
+        tensor::{DType, Device, Tensor, TensorData},
+    };
+
+    use super::{close, wave};
+    use crate::{
+        graph::product::{Kernel, in_double},
+        tensors::values,
+    };
+
+    #[test]
+    fn the_shape_decides_how_a_product_is_computed() {
+        for (batches, matrices, kernel) in [
+            (1, [2304, 2048, 2304], Kernel::Tiles),
+            (1, [4096, 4096, 64], Kernel::Planes),
+            (1, [100, 131_072, 250], Kernel::Planes),
+            (256, [128, 64, 128], Kernel::Units),
+            (1, [1, 3, 10], Kernel::Units),
+        ] {
+            assert_eq!(Kernel::of(batches, matrices), kernel, "{matrices:?}");
+        }
+    }
+
+    /// Factors of broadcast and of equal axes, as they lie in memory and turned, `(b, m, k)` and
+    /// `(b, k, n)` and their product in 64 bits on the CPU.
+    fn cases(device: &Device) -> Vec<[Tensor<3>; 3]> {
+        let cases = [
+            ([1, 1], [70, 96, 33], [false, false]),
+            ([3, 3], [64, 64, 64], [true, false]),
+            ([1, 5], [7, 640, 9], [false, true]),
+            ([4, 1], [17, 32, 130], [true, true]),
+            ([2, 2], [1, 45, 3], [false, true]),
+        ];
+        let made = cases.map(|(batches, [m, k, n], turned)| {
+            let side = |index: usize, [rows, columns]: [usize; 2]| {
+                let size = batches[index] * rows * columns;
+                let of = |device: &Device, kind| {
+                    let numbers = wave(size, index as f64).into_iter();
+                    let numbers: Vec<f32> = numbers.map(|number| number as f32).collect();
+                    let shape = if turned[index] {
+                        [columns, rows]
+                    } else {
+                        [rows, columns]
+                    };
+                    let shape = [batches[index], shape[0], shape[1]];
+                    let side = Tensor::from_data(TensorData::new(numbers, shape), (device, kind));
+                    if turned[index] {
+                        side.swap_dims(1, 2)
+                    } else {
+                        side
+                    }
+                };
+                [of(device, DType::F32), of(&Device::flex(), DType::F64)]
+            };
+            let ([left, exact_left], [right, exact_right]) = (side(0, [m, k]), side(1, [k, n]));
+            [left, right, exact_left.matmul(exact_right)]
+        });
+        made.into()
+    }
+
+    fn numbers(tensor: &Tensor<3>) -> Vec<f64> {
+        let size = tensor.shape().num_elements();
+        values(&tensor.clone().reshape([size])).expect("numbers")
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn every_kernel_has_the_product_on_wgpu() {
+        let Ok(device) = crate::device::open("wgpu") else {
+            return;
+        };
+        let mut taken = [0; 3];
+        for [left, right, exact] in cases(&device) {
+            let [left, right] = [left, right].map(|side| side.try_into_primitive::<Cube>());
+            let (left, right) = (left.expect("of the GPU"), right.expect("of the GPU"));
+            for (kernel, taken) in [Kernel::Tiles, Kernel::Planes, Kernel::Units]
+                .into_iter()
+                .zip(&mut taken)
+            {
+                let Some(product) = kernel.product(&left, &right) else {
+                    continue;
+                };
+                *taken += 1;
+                let product = Tensor::<3>::from_primitive::<Cube>(product);
+                assert_eq!(product.dims(), exact.dims());
+                close(
+                    &format!("{kernel:?}"),
+                    &numbers(&product),
+                    &numbers(&exact),
+                    1e-5,
+                );
+            }
+        }
+        assert!(taken[0] > 3 && taken[1] > 1 && taken[2] == 5, "{taken:?}");
+    }
+
+    #[test]
+    fn a_product_in_double_is_rounded_once() {
+        for [left, right, exact] in cases(&Device::flex()) {
+            let [left, right] = [left, right].map(|side| side.try_into_primitive::<Flex>());
+            let (left, right) = (left.expect("of the CPU"), right.expect("of the CPU"));
+            let product = Tensor::<3>::from_primitive::<Flex>(in_double::<Flex>(left, right));
+            assert_eq!(product.dtype(), DType::F32);
+            close("product", &numbers(&product), &numbers(&exact), 1e-7);
         }
     }
 }
