@@ -26,6 +26,7 @@ pub(crate) struct Environment<B: Backend> {
     pub(super) int: IntDType,
     pub(super) bool: BoolDType,
     pub(super) erf: fn(FloatTensor<B>) -> FloatTensor<B>,
+    pub(super) exp: fn(FloatTensor<B>) -> FloatTensor<B>,
     pub(super) tanh: fn(FloatTensor<B>) -> FloatTensor<B>,
     pub(super) product: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
 }
@@ -45,6 +46,7 @@ impl<B: Backend> Environment<B> {
             int: defaults.int_dtype,
             bool: defaults.bool_dtype,
             erf: B::erf,
+            exp: B::exp,
             tanh: B::tanh,
             product: B::product,
         }

@@ -45,7 +45,7 @@ questions!(
 operations!(
     /// Evaluates an operation that only floats have.
     float(FloatOperationIr) of float into insert_float, else other;
-    unary: Exp float_exp, Log float_log, Log1p float_log1p, Sqrt float_sqrt, Recip float_recip, Sin float_sin,
+    unary: Log float_log, Log1p float_log1p, Sqrt float_sqrt, Recip float_recip, Sin float_sin,
         Cos float_cos, Tan float_tan, Sinh float_sinh, Cosh float_cosh, ArcSin float_asin, ArcCos float_acos,
         ArcTan float_atan, ArcSinh float_asinh, ArcCosh float_acosh, ArcTanh float_atanh, Round float_round, Floor float_floor,
         Ceil float_ceil, Trunc float_trunc;
@@ -166,6 +166,10 @@ fn other<B: Backend>(operation: &FloatOperationIr, env: &mut Environment<B>) -> 
     match operation {
         FloatOperationIr::Cross(op) => {
             let value = B::float_cross(env.float(&op.lhs)?, env.float(&op.rhs)?, op.dim);
+            env.insert_float(op.out.id, value);
+        }
+        FloatOperationIr::Exp(op) => {
+            let value = (env.exp)(env.float(&op.input)?);
             env.insert_float(op.out.id, value);
         }
         FloatOperationIr::Erf(op) => {

@@ -21,11 +21,16 @@ use super::{error_function::error_function, product::full_product};
 
 /// A backend with operations of which graphs need another form than burn's.
 pub(crate) trait Kernels: Backend {
-    /// `tanh x`, evaluated once however often it is differentiated.
+    /// `exp x`, evaluated once however often it is differentiated: its derivative is its value.
     ///
     /// burn's autodiff evaluates it again in every backward pass, four times for a product with a
-    /// Hessian, and it costs as much as the matrix products of a small layer. Its derivative
-    /// `1 − y²` follows from its value.
+    /// Hessian, and it costs as much as the matrix products of a small layer.
+    fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_exp(x)
+    }
+
+    /// `tanh x`, evaluated once for the same reason: its derivative `1 − y²` follows from its
+    /// value.
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_tanh(x)
     }
@@ -78,6 +83,14 @@ impl Kernels for burn::backend::Cube {
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let of = |x| {
+            let y = B::exp(x);
+            [y.clone(), y]
+        };
+        with_slope::<B, C>(x, of, |y| y)
+    }
+
     fn tanh(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let of = |x| {
             let y = B::tanh(x);

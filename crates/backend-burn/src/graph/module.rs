@@ -206,7 +206,7 @@ fn future<B: Backend>(scores: &FloatTensor<B>, env: &Environment<B>) -> BoolTens
 fn attended<B: Backend>(scores: FloatTensor<B>, env: &Environment<B>) -> FloatTensor<B> {
     let largest = B::float_max_dim(B::float_detach(scores.clone()), 3);
     let shifted = B::float_sub(scores, B::float_clamp_min(largest, f32::MIN.into()));
-    let weights = B::float_exp(shifted);
+    let weights = (env.exp)(shifted);
     let sum = B::float_sum_dim(weights.clone(), 3);
     let nothing = B::float_equal_elem(sum.clone(), 0.0.into(), env.bool);
     B::float_div(weights, B::float_mask_fill(sum, nothing, 1.0.into()))
