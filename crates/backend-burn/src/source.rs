@@ -15,8 +15,8 @@ use std::{
 
 use burn::tensor::{DType, Device, Tensor};
 use influence_core::{
-    Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult, Rows,
-    TensorConverter, ThreadSafe, Values,
+    EfficientChunk, Error as CoreError, Footprint, GradientSource, Precision, Result as CoreResult,
+    Rows, TensorConverter, ThreadSafe, Values,
     block::{Block, ParameterLayout},
 };
 use ndarray::{Array1, ArrayD, ArrayView2};
@@ -24,6 +24,7 @@ use ndarray::{Array1, ArrayD, ArrayView2};
 use crate::{
     Batch, Converter, Error, Gradients, Result, Stack,
     dataset::dtype,
+    device::piece_sizes,
     engine::{self, Cotangent, Engine, TappedGradient},
     gradient::{GradientForm, ParameterGradient},
     tensors::host,
@@ -159,6 +160,9 @@ impl ModelGradients {
         // Right-hand sides, and what is solved of them.
         footprint.solving = footprint.gradient + footprint.factor;
         footprint.pass = self.pass(sample)?;
+        if !piece_sizes(&self.device).on_host {
+            footprint.chunk = EfficientChunk::GPU;
+        }
         Ok(footprint)
     }
 

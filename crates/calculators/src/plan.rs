@@ -156,19 +156,21 @@ impl Plan {
         footprint: &Footprint,
         memory: usize,
     ) -> [usize; 2] {
-        /// Most test points in a chunk, beyond which kernels gain nothing: factors as plain numbers
-        /// are wide, compact ones are not.
-        const TEST: usize = 64;
+        /// Test points in a chunk, beyond which compact factors gain nothing: they are not as wide
+        /// as plain numbers.
         const COMPACT: usize = 256;
-        /// Train points in a chunk with which kernels are efficient.
-        const ENOUGH: usize = 64;
         /// Bounds of the train points in a chunk, between which it is a sixteenth of them all.
         const TRAIN: [usize; 2] = [256, 4096];
+        let efficient = footprint.chunk;
         // What a task may take for kernels to be efficient, and what it may take in any case. The
         // former is a little less than a quarter: two tasks fit into half of what the model
         // leaves.
         let (needed, granted) = (memory / 64 * 15, memory / 16);
-        let most = if footprint.compact { COMPACT } else { TEST };
+        let most = if footprint.compact {
+            COMPACT.max(efficient.test)
+        } else {
+            efficient.test
+        };
         let test = given[0]
             .unwrap_or_else(|| largest(most, |points| footprint.solving_bytes(points) <= needed));
         let test = test.min(shape[0]).max(1);
@@ -178,10 +180,11 @@ impl Plan {
                 let bytes = sides.map(|held| task_bytes(held, [test, points], footprint));
                 bytes[0].max(bytes[1])
             };
-            let enough = largest(ENOUGH, |points| task(points) <= needed);
+            let enough = largest(efficient.train, |points| task(points) <= needed);
             // More of them are taken as long as the task becomes no larger by it.
             let limit = task(enough).max(granted);
             let wanted = shape[1].div_ceil(16).clamp(TRAIN[0], TRAIN[1]);
+            let wanted = wanted.max(efficient.train);
             largest(wanted, |points| task(points) <= limit)
         });
         [test, train.min(shape[1]).max(1)]

@@ -88,9 +88,9 @@ pub use dataset::{
 };
 pub use error::{Error, Result};
 pub use model::{
-    AnyModel, BlockCurvature, BlockInfluence, ByBlock, Erased, ErasedModel, FactorForm, Footprint,
-    GradientSource, GroupBatch, InfluenceModel, PassFootprint, Perturbation, Piece,
-    RelativeInfluence, RelativeTo, ScoreAxis, ScoringFootprint, SegmentedUnrolling, Sweep,
+    AnyModel, BlockCurvature, BlockInfluence, ByBlock, EfficientChunk, Erased, ErasedModel,
+    FactorForm, Footprint, GradientSource, GroupBatch, InfluenceModel, PassFootprint, Perturbation,
+    Piece, RelativeInfluence, RelativeTo, ScoreAxis, ScoringFootprint, SegmentedUnrolling, Sweep,
     TrainingSegment, Trajectory, UnitGradients, erase, wrapper,
 };
 pub use rows::{Rows, check_indices, check_parts, length_from_square};

@@ -25,7 +25,9 @@ pub use axes::ScoreAxis;
 pub use block_influence::BlockInfluence;
 pub use by_block::ByBlock;
 pub use erased::{AnyModel, Erased, ErasedModel, erase};
-pub use footprint::{FactorForm, Footprint, PassFootprint, Piece, ScoringFootprint};
+pub use footprint::{
+    EfficientChunk, FactorForm, Footprint, PassFootprint, Piece, ScoringFootprint,
+};
 pub use group_batch::GroupBatch;
 pub use perturbation::Perturbation;
 pub use relative::{RelativeInfluence, RelativeTo};

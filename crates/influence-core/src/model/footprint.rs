@@ -38,6 +38,30 @@ pub struct Footprint {
     pub immediate: bool,
     /// What is in memory of the samples of groups besides; nothing where points are by themselves.
     pub piece: Piece,
+    /// The chunks with which the device is efficient.
+    pub chunk: EfficientChunk,
+}
+
+/// The points of a chunk with which a device is efficient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EfficientChunk {
+    /// Test points beyond which nothing is gained; compact factors gain from more.
+    pub test: usize,
+    /// Train points that suffice.
+    pub train: usize,
+}
+
+impl EfficientChunk {
+    /// On the CPU.
+    pub const CPU: Self = Self {
+        test: 64,
+        train: 64,
+    };
+    /// On a GPU, where an operation takes as long to begin as millions of numbers take to compute.
+    pub const GPU: Self = Self {
+        test: 256,
+        train: 1024,
+    };
 }
 
 /// The samples of groups that are in memory at a time: they are read and added piece by piece.
@@ -119,6 +143,7 @@ impl Footprint {
             compact: false,
             immediate: false,
             piece: Piece::default(),
+            chunk: EfficientChunk::CPU,
         }
     }
 
