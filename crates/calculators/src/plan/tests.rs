@@ -1,4 +1,4 @@
-use influence_core::{PassFootprint, Precision};
+use influence_core::{EfficientChunk, PassFootprint, Precision};
 
 use super::*;
 
@@ -35,6 +35,7 @@ fn wide() -> Footprint {
         compact: false,
         immediate: true,
         piece: influence_core::Piece::default(),
+        chunk: EfficientChunk::CPU,
     }
 }
 
@@ -92,6 +93,26 @@ fn transformer() -> Footprint {
         immediate: true,
         ..Footprint::dense(540_000, Precision::F32)
     }
+}
+
+#[test]
+fn chunks_of_a_gpu_are_as_large_as_its_memory_allows() {
+    let shape = |chunk, memory| {
+        let footprint = Footprint {
+            chunk,
+            pass: PassFootprint::NONE,
+            ..transformer()
+        };
+        let plan = plan([100, 10_000], &footprint, memory, false);
+        assert!(plan.peak_bytes() <= memory);
+        plan.grid().chunk_shape()
+    };
+    let (cpu, gpu) = (EfficientChunk::CPU, EfficientChunk::GPU);
+    let [small, large] = [1024, 8 * 1024].map(|memory| shape(gpu, memory * MEBIBYTE));
+    assert!(large[0] == 100 && large[1] >= 400, "{large:?}");
+    assert!(small[1] < 150, "{small:?}");
+    let of_cpu = shape(cpu, 8 * 1024 * MEBIBYTE);
+    assert!(of_cpu[0] == 64 && of_cpu[1] < 300, "{of_cpu:?}");
 }
 
 #[test]
