@@ -21,14 +21,15 @@ use std::any::Any;
 
 use burn::{
     backend::{Backend, TensorMetadata, cubecl::dtype_to_storage_type, tensor::FloatTensor},
-    tensor::{DType, FloatDType, Shape},
+    tensor::{DType, FloatDType},
 };
-use burn_cubecl::{ops::numeric::empty_device_dtype, tensor::CubeTensor};
+use burn_cubecl::{kernel::matmul::init_matmul_output, tensor::CubeTensor};
 use cubek::{
     matmul::{
         definition::{MatmulElems, MatmulGlobalElems},
         launch::launch_ref,
         multi_level::Strategy,
+        routine::BlueprintStrategy,
     },
     std::InputBinding,
 };
@@ -65,18 +66,19 @@ impl Kernel {
 
     fn strategy(self) -> Strategy {
         match self {
-            Self::Tiles => Strategy::SimpleUnit(Default::default()),
-            Self::Planes => Strategy::Gemm(Default::default()),
+            Self::Tiles => Strategy::SimpleUnit(BlueprintStrategy::default()),
+            Self::Planes => Strategy::Gemm(BlueprintStrategy::default()),
             Self::Units => Strategy::Naive,
         }
     }
 
-    /// The product by this kernel; `None` for shapes that it does not take.
-    pub(super) fn product(self, left: &CubeTensor, right: &CubeTensor) -> Option<CubeTensor> {
-        let [of_left, of_right] = [left.shape(), right.shape()];
-        let shape = shape_of_product(&of_left, &of_right);
-        let (client, device) = (left.client.clone(), left.device.clone());
-        let product = empty_device_dtype(client.clone(), device, shape, DType::F32);
+    /// Writes the product; whether the kernel takes these shapes.
+    pub(super) fn multiply(
+        self,
+        left: &CubeTensor,
+        right: &CubeTensor,
+        product: &CubeTensor,
+    ) -> bool {
         let number = dtype_to_storage_type(DType::F32);
         let input = |side: &CubeTensor| InputBinding::new(side.clone().binding(), number);
         let mut numbers = MatmulElems::from_globals(&MatmulGlobalElems {
@@ -86,13 +88,13 @@ impl Kernel {
         });
         let launched = launch_ref(
             &self.strategy().into(),
-            &client,
+            &left.client,
             input(left),
             input(right),
             product.clone().binding(),
             &mut numbers,
         );
-        launched.is_ok().then_some(product)
+        launched.is_ok()
     }
 }
 
@@ -113,24 +115,14 @@ pub(super) fn full_product<B: Backend>(
 }
 
 fn by_shape(left: &CubeTensor, right: &CubeTensor) -> Option<CubeTensor> {
-    let [of_left, of_right] = [left.shape(), right.shape()];
-    let rank = of_left.rank();
-    let matrices = [of_left[rank - 2], of_left[rank - 1], of_right[rank - 1]];
-    let whole = shape_of_product(&of_left, &of_right);
-    let batches = whole.num_elements() / (matrices[0] * matrices[2]);
+    let product = init_matmul_output(left, right, DType::F32);
+    let (shape, terms) = (product.shape(), left.shape());
+    let last = shape.rank() - 1;
+    let matrices = [shape[last - 1], terms[last], shape[last]];
+    let batches = shape.num_elements() / (matrices[0] * matrices[2]);
     let kernel = Kernel::of(batches, matrices);
-    let product = kernel.product(left, right);
-    product.or_else(|| Kernel::Units.product(left, right))
-}
-
-/// The shape of a product, of which other axes than the last two are broadcast.
-fn shape_of_product(left: &Shape, right: &Shape) -> Shape {
-    let (mut shape, rank) = (left.clone(), left.rank());
-    for axis in 0..rank - 2 {
-        shape[axis] = shape[axis].max(right[axis]);
-    }
-    shape[rank - 1] = right[rank - 1];
-    shape
+    let done = kernel.multiply(left, right, &product);
+    (done || Kernel::Units.multiply(left, right, &product)).then_some(product)
 }
 
 /// A product of numbers of 32 bits in 64, for tensors whose operations burn records to fuse them.

@@ -68,10 +68,14 @@ fn derivatives_of_a_product_are_those_of_burn() {
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernels {
+    #[cfg(feature = "wgpu")]
+    use burn::backend::Cube;
     use burn::{
-        backend::{Cube, Flex},
+        backend::Flex,
         tensor::{DType, Device, Tensor, TensorData},
     };
+    #[cfg(feature = "wgpu")]
+    use burn_cubecl::kernel::matmul::init_matmul_output;
 
     use super::{close, wave};
     use crate::{
@@ -107,6 +111,7 @@ mod kernels {
                 let size = batches[index] * rows * columns;
                 let of = |device: &Device, kind| {
                     let numbers = wave(size, index as f64).into_iter();
+                    #[expect(clippy::cast_possible_truncation, reason = "numbers of 32 bits")]
                     let numbers: Vec<f32> = numbers.map(|number| number as f32).collect();
                     let shape = if turned[index] {
                         [columns, rows]
@@ -148,9 +153,10 @@ mod kernels {
                 .into_iter()
                 .zip(&mut taken)
             {
-                let Some(product) = kernel.product(&left, &right) else {
+                let product = init_matmul_output(&left, &right, DType::F32);
+                if !kernel.multiply(&left, &right, &product) {
                     continue;
-                };
+                }
                 *taken += 1;
                 let product = Tensor::<3>::from_primitive::<Cube>(product);
                 assert_eq!(product.dims(), exact.dims());
