@@ -167,7 +167,7 @@ impl Plan {
         // leaves.
         let (needed, granted) = (memory / 64 * 15, memory / 16);
         let most = if footprint.compact {
-            COMPACT.max(efficient.test)
+            COMPACT
         } else {
             efficient.test
         };
